@@ -1,0 +1,67 @@
+//! Names of things. Newtypes, so that a node's number is never taken for an agent's.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub $inner);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = std::num::ParseIntError;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse().map(Self)
+            }
+        }
+    };
+}
+
+number!(
+    /// A place with a store: 1, 2, 3, ... Node 12 has a name too: action labels separate ids with `_`.
+    NodeId(u32)
+);
+number!(
+    /// The process that looks after one application. Agent N lives on node N unless configured otherwise.
+    AgentId(u32)
+);
+number!(
+    /// One copy of a data set on one node; given by the shared table.
+    ReplicaId(i64)
+);
+number!(
+    /// One chosen action in the shared table.
+    EventId(i64)
+);
+
+impl AgentId {
+    /// The node that an agent lives on when its configuration names none.
+    pub fn home(self) -> NodeId {
+        NodeId(self.0)
+    }
+}
+
+/// The name of a data set in the catalogue.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DataSetName(pub String);
+
+impl fmt::Display for DataSetName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl From<&str> for DataSetName {
+    fn from(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+}

@@ -1,0 +1,42 @@
+//! What must hold of every placement, checked by tests, the simulator and `agent status` alike.
+
+use super::ids::{AgentId, DataSetName, ReplicaId};
+use super::placement::{Placement, ReplicaState};
+use std::collections::BTreeMap;
+
+/// A broken promise.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Broken {
+    #[error("data set {0} has no present replica")]
+    NoReplica(DataSetName),
+    #[error("agent {agent} references replica {replica}, which does not exist")]
+    ReferenceToNowhere { agent: AgentId, replica: ReplicaId },
+    #[error("agent {agent} references replica {replica}, which is not present")]
+    ReferenceNotPresent { agent: AgentId, replica: ReplicaId },
+    #[error("replicas {0} and {1} lie on the same node")]
+    TwoOnOneNode(ReplicaId, ReplicaId),
+}
+
+/// Invariant I-8, and that a node holds at most one replica of a data set (besides what is being removed).
+pub fn check(data_set: &DataSetName, placement: &Placement) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    if placement.present().next().is_none() {
+        broken.push(Broken::NoReplica(data_set.clone()));
+    }
+    for (&agent, &replica) in &placement.references {
+        match placement.replicas.get(&replica) {
+            None => broken.push(Broken::ReferenceToNowhere { agent, replica }),
+            Some(row) if row.state != ReplicaState::Present => {
+                broken.push(Broken::ReferenceNotPresent { agent, replica });
+            }
+            Some(_) => {}
+        }
+    }
+    let mut holders = BTreeMap::new();
+    for replica in placement.replicas.values().filter(|replica| replica.state != ReplicaState::Removing) {
+        if let Some(other) = holders.insert(replica.node, replica.id) {
+            broken.push(Broken::TwoOnOneNode(other, replica.id));
+        }
+    }
+    broken
+}

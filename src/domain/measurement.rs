@@ -1,0 +1,23 @@
+//! What one run of the job showed.
+
+use super::ids::{AgentId, DataSetName, NodeId, ReplicaId};
+use super::metric::Metrics;
+use super::time::Timestamp;
+use serde::Serialize;
+
+/// One job of one agent, measured.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Measurement {
+    pub agent: AgentId,
+    pub data_set: DataSetName,
+    /// The replica that was read, and where it lay when the job started.
+    pub replica: ReplicaId,
+    pub node: NodeId,
+    /// When the job ended.
+    pub at: Timestamp,
+    pub metrics: Metrics,
+    /// The link's latency as the emulator states it, beside the measured one \[ms\]; absent without an emulator.
+    pub emulated_latency_ms: Option<f64>,
+    /// Unique for each run: a measurement recorded twice counts once (I-6).
+    pub job: String,
+}

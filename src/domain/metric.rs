@@ -1,0 +1,146 @@
+//! The six metrics, their units and directions, and a value for each.
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::BTreeMap;
+use std::{fmt, str::FromStr};
+
+/// A quality of service that goals speak of.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Metric {
+    /// From the job's start to its result \[s\].
+    ResponseTime,
+    /// The part of it spent on reading and computing \[s\].
+    ExecutionTime,
+    /// Records read for each second of execution \[records/s\].
+    Throughput,
+    /// Of the link to the node that is read \[ms\].
+    NetworkLatency,
+    /// Declared availability of the node that is read \[%\].
+    Availability,
+    /// 1 with one replica, less with each further one \[0..1\].
+    DataConsistency,
+}
+
+/// Which way a metric gets better.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Better {
+    Lower,
+    Higher,
+}
+
+impl Metric {
+    pub const ALL: [Metric; 6] = [
+        Metric::ResponseTime,
+        Metric::ExecutionTime,
+        Metric::Throughput,
+        Metric::NetworkLatency,
+        Metric::Availability,
+        Metric::DataConsistency,
+    ];
+
+    /// As goals and tables write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Metric::ResponseTime => "response_time",
+            Metric::ExecutionTime => "execution_time",
+            Metric::Throughput => "throughput",
+            Metric::NetworkLatency => "network_latency",
+            Metric::Availability => "availability",
+            Metric::DataConsistency => "data_consistency",
+        }
+    }
+
+    /// The unit that values are kept in; empty for a ratio.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Metric::ResponseTime | Metric::ExecutionTime => "s",
+            Metric::Throughput => "records/s",
+            Metric::NetworkLatency => "ms",
+            Metric::Availability => "%",
+            Metric::DataConsistency => "",
+        }
+    }
+
+    pub fn better(self) -> Better {
+        match self {
+            Metric::ResponseTime | Metric::ExecutionTime | Metric::NetworkLatency => Better::Lower,
+            Metric::Throughput | Metric::Availability | Metric::DataConsistency => Better::Higher,
+        }
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The text names no metric.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("unknown metric `{0}`")]
+pub struct UnknownMetric(pub String);
+
+impl FromStr for Metric {
+    type Err = UnknownMetric;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Metric::ALL.into_iter().find(|metric| metric.name() == text).ok_or_else(|| UnknownMetric(text.to_owned()))
+    }
+}
+
+/// A value for some of the metrics, in the metric's own unit. What was not measured is absent, never zero.
+#[derive(Clone, Copy, PartialEq, Default)]
+pub struct Metrics([Option<f64>; 6]);
+
+impl Metrics {
+    pub fn get(&self, metric: Metric) -> Option<f64> {
+        self.0[metric.index()]
+    }
+
+    pub fn set(&mut self, metric: Metric, value: f64) {
+        self.0[metric.index()] = Some(value);
+    }
+
+    /// With `metric` set to `value`.
+    #[must_use]
+    pub fn with(mut self, metric: Metric, value: f64) -> Self {
+        self.set(metric, value);
+        self
+    }
+
+    /// The values there are, in the order of [`Metric::ALL`].
+    pub fn iter(&self) -> impl Iterator<Item = (Metric, f64)> + '_ {
+        Metric::ALL.into_iter().filter_map(|metric| Some((metric, self.get(metric)?)))
+    }
+}
+
+impl FromIterator<(Metric, f64)> for Metrics {
+    fn from_iter<I: IntoIterator<Item = (Metric, f64)>>(values: I) -> Self {
+        values.into_iter().fold(Self::default(), |all, (metric, value)| all.with(metric, value))
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter().map(|(metric, value)| (metric.name(), value))).finish()
+    }
+}
+
+impl Serialize for Metrics {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter().map(|(metric, value)| (metric.name(), value)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Metrics {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        BTreeMap::<String, f64>::deserialize(deserializer)?
+            .into_iter()
+            .map(|(name, value)| Ok((name.parse().map_err(D::Error::custom)?, value)))
+            .collect()
+    }
+}

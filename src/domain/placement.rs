@@ -1,0 +1,174 @@
+//! Where the replicas of one data set are, who reads which, and what an action makes of it.
+
+use super::action::Action;
+use super::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
+use super::time::Timestamp;
+use super::units::Percent;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A node as the shared table knows it.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Node {
+    pub id: NodeId,
+    pub name: String,
+    /// Endpoint of its store; absent until the node's agent has started it.
+    pub store_url: Option<String>,
+    pub availability: Percent,
+    /// Absent: unlimited.
+    pub capacity_bytes: Option<u64>,
+    /// When the node's agent was last heard of; absent: never.
+    pub heartbeat_at: Option<Timestamp>,
+}
+
+/// The way from one node to another, as stated in the shared table.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Link {
+    pub from: NodeId,
+    pub to: NodeId,
+    pub latency_ms: f64,
+    /// Standard deviation of the latency from job to job \[ms\].
+    pub jitter_ms: f64,
+}
+
+/// What the applications read.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct DataSet {
+    pub name: DataSetName,
+    pub object_key: String,
+    pub bytes: u64,
+    pub records: u64,
+    /// Lower-case hexadecimal.
+    pub sha256: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplicaState {
+    /// Its bytes are on the way; nobody may reference it.
+    Copying,
+    /// Its bytes were verified.
+    Present,
+    /// Dropped from the catalogue; its object is still to be deleted.
+    Removing,
+}
+
+impl ReplicaState {
+    pub fn name(self) -> &'static str {
+        match self {
+            ReplicaState::Copying => "copying",
+            ReplicaState::Present => "present",
+            ReplicaState::Removing => "removing",
+        }
+    }
+}
+
+/// Exclusive right to change a replica, for a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Lease {
+    pub holder: AgentId,
+    pub until: Timestamp,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Replica {
+    pub id: ReplicaId,
+    pub data_set: DataSetName,
+    pub node: NodeId,
+    pub object_key: String,
+    pub state: ReplicaState,
+    /// Rises with every change; a claim made on an older one fails (I-5).
+    pub generation: i64,
+    pub lease: Option<Lease>,
+}
+
+/// The replicas of one data set and its readers.
+#[derive(Clone, PartialEq, Default, Debug, Serialize)]
+pub struct Placement {
+    pub replicas: BTreeMap<ReplicaId, Replica>,
+    pub references: BTreeMap<AgentId, ReplicaId>,
+}
+
+impl Placement {
+    /// Replicas that can be read.
+    pub fn present(&self) -> impl Iterator<Item = &Replica> {
+        self.replicas.values().filter(|replica| replica.state == ReplicaState::Present)
+    }
+
+    /// The nodes that hold a present replica.
+    pub fn nodes(&self) -> BTreeSet<NodeId> {
+        self.present().map(|replica| replica.node).collect()
+    }
+
+    /// The replica that a node holds, or is about to hold; one that is being removed does not count.
+    pub fn on(&self, node: NodeId) -> Option<&Replica> {
+        self.replicas.values().find(|replica| replica.node == node && replica.state != ReplicaState::Removing)
+    }
+
+    /// The replica that an agent reads.
+    pub fn reference(&self, agent: AgentId) -> Option<&Replica> {
+        self.replicas.get(self.references.get(&agent)?)
+    }
+
+    /// Who reads a replica.
+    pub fn readers(&self, replica: ReplicaId) -> impl Iterator<Item = AgentId> + '_ {
+        self.references.iter().filter(move |(_, read)| **read == replica).map(|(agent, _)| *agent)
+    }
+
+    /// How consistent the data is with the replicas that exist now: `1 - (replicas - 1)/k`, floored at 0.
+    pub fn consistency(&self, max_copies: u32) -> f64 {
+        let copies = self.present().count().saturating_sub(1);
+        (1.0 - copies as f64 / f64::from(max_copies)).max(0.0)
+    }
+}
+
+/// An agent as the shared table knows it.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Registration {
+    pub agent: AgentId,
+    pub node: NodeId,
+    /// As written by its user.
+    pub goal: String,
+    pub policy: String,
+}
+
+/// A registered agent and whether it is alive.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Peer {
+    #[serde(flatten)]
+    pub registration: Registration,
+    /// When it was last heard of; absent after a clean stop.
+    pub heartbeat_at: Option<Timestamp>,
+    /// Its last jobs met its goal and nobody acted meanwhile.
+    pub converged: bool,
+}
+
+/// An action and all that its claim depends on: complete and immutable (I-5).
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Plan {
+    /// The event's idempotency key (I-6).
+    pub key: String,
+    pub agent: AgentId,
+    pub data_set: DataSetName,
+    /// The replica that the agent references when it plans.
+    pub reference: ReplicaId,
+    pub action: Action,
+    pub explored: bool,
+    /// What the plan was made on: the replicas concerned, with the generation seen.
+    pub expected: BTreeMap<ReplicaId, i64>,
+    /// The decision's report, JSON.
+    pub detail: String,
+}
+
+/// An action that was claimed: what the executor works on, and what recovery finds of a dead agent.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Claim {
+    pub event: EventId,
+    pub agent: AgentId,
+    pub data_set: DataSetName,
+    pub action: Action,
+    /// The replica that bytes come from, or that is evicted; for a change of reference the one to be read.
+    pub source: Replica,
+    /// The row made for the bytes to come (move, copy).
+    pub destination: Option<Replica>,
+}

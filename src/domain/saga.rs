@@ -1,0 +1,333 @@
+//! An action on shared data as a saga: what each step may change, decided on the placement as it is.
+//!
+//! Pure: every kind of shared table loads the placement in its transaction, asks here, and writes the changes. So memory,
+//! SQLite and any other technology cannot disagree about what a move does.
+//!
+//! A move keeps the replica's identity (its id, and so its readers, events and feedback) and changes where it lies; the
+//! object left behind becomes a row of its own in state `removing`.
+
+use super::action::Action;
+use super::ids::{AgentId, NodeId, ReplicaId};
+use super::placement::{Claim, Lease, Link, Placement, Plan, Replica, ReplicaState};
+use super::time::Timestamp;
+use std::collections::BTreeMap;
+
+/// One change of a row.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Change {
+    Insert {
+        node: NodeId,
+        object_key: String,
+        state: ReplicaState,
+        lease: Option<Lease>,
+    },
+    /// Sets or clears the lease; the generation stays.
+    Lease {
+        replica: ReplicaId,
+        lease: Option<Lease>,
+    },
+    /// The replica lies elsewhere now; generation up, lease cleared.
+    Relocate {
+        replica: ReplicaId,
+        node: NodeId,
+        object_key: String,
+    },
+    /// Generation up.
+    Become {
+        replica: ReplicaId,
+        state: ReplicaState,
+        lease: Option<Lease>,
+    },
+    /// The agent reads this replica now; the reference's generation goes up.
+    Point {
+        agent: AgentId,
+        replica: ReplicaId,
+    },
+    Delete {
+        replica: ReplicaId,
+    },
+}
+
+/// Why a claim was not granted. Losing is normal: load the placement and judge again.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Lost {
+    #[error("replica {0} is gone")]
+    Gone(ReplicaId),
+    #[error("replica {0} changed since the plan was made")]
+    Changed(ReplicaId),
+    #[error("agent {holder} holds replica {replica}")]
+    Held { replica: ReplicaId, holder: AgentId },
+    #[error("node {0} is about to get a replica")]
+    Occupied(NodeId),
+    #[error("replica {0} is the last one")]
+    LastReplica(ReplicaId),
+    #[error("the agent reads another replica by now")]
+    ReferenceChanged,
+    #[error("`{0}` changes nothing")]
+    NothingToClaim(Action),
+}
+
+/// Why a commit changes nothing.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Refused {
+    #[error("the lease on replica {0} ran out and was taken")]
+    LeaseLost(ReplicaId),
+    #[error("replica {0} is gone")]
+    Gone(ReplicaId),
+    #[error("replica {0} is the last one")]
+    LastReplica(ReplicaId),
+}
+
+/// What became of a claim.
+// One for each action: a box would save nothing.
+#[allow(clippy::large_enum_variant)]
+#[derive(Clone, PartialEq, Debug)]
+pub enum Claimed {
+    Granted(Claim),
+    Lost(Lost),
+}
+
+/// What became of a commit.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Committed {
+    /// The catalogue names the new placement; `leftover` is the row to be removed when it is drained (move, evict).
+    Done {
+        leftover: Option<Replica>,
+    },
+    Refused(Refused),
+}
+
+/// The replica that an action concerns: its source, the one to be read, or the one to be dropped.
+pub fn subject(placement: &Placement, action: Action) -> Option<&Replica> {
+    let node = match action {
+        Action::Move { from, .. } | Action::Copy { from, .. } => from,
+        Action::ChangeReference { to } => to,
+        Action::Evict { node } => node,
+        Action::Nothing => return None,
+    };
+    placement.present().find(|replica| replica.node == node)
+}
+
+/// Step 1: the changes that give `plan` its lease (and, for a move or copy, its destination row).
+pub fn claim(
+    placement: &Placement,
+    plan: &Plan,
+    object_key: &str,
+    now: Timestamp,
+    lease_until: Timestamp,
+) -> Result<Vec<Change>, Lost> {
+    for (id, generation) in &plan.expected {
+        match placement.replicas.get(id) {
+            None => return Err(Lost::Gone(*id)),
+            Some(replica) if replica.generation != *generation => return Err(Lost::Changed(*id)),
+            Some(_) => {}
+        }
+    }
+    if placement.references.get(&plan.agent) != Some(&plan.reference) {
+        return Err(Lost::ReferenceChanged);
+    }
+    let subject = subject(placement, plan.action).ok_or(Lost::NothingToClaim(plan.action))?;
+    if plan.action.transfers() && plan.action.to_node() == Some(subject.node) {
+        return Err(Lost::NothingToClaim(plan.action));
+    }
+    if let Some(lease) = subject.lease
+        && lease.until >= now
+    {
+        return Err(Lost::Held { replica: subject.id, holder: lease.holder });
+    }
+    let lease = Lease { holder: plan.agent, until: lease_until };
+    let mut changes = vec![Change::Lease { replica: subject.id, lease: Some(lease) }];
+    match plan.action {
+        Action::Move { to, .. } | Action::Copy { to, .. } => {
+            match placement.on(to).map(|row| row.state) {
+                None => {
+                    let object_key = format!("{object_key}/{}", plan.key);
+                    changes.push(Change::Insert {
+                        node: to,
+                        object_key,
+                        state: ReplicaState::Copying,
+                        lease: Some(lease),
+                    });
+                }
+                // The bytes are there already: only readers change (the published policy chooses such actions, flaw 7).
+                Some(ReplicaState::Present) => {}
+                Some(ReplicaState::Copying | ReplicaState::Removing) => return Err(Lost::Occupied(to)),
+            }
+        }
+        Action::Evict { .. } if placement.present().count() < 2 => return Err(Lost::LastReplica(subject.id)),
+        Action::Evict { .. } | Action::ChangeReference { .. } | Action::Nothing => {}
+    }
+    Ok(changes)
+}
+
+/// Step 3: the changes that make the action true, all at once.
+///
+/// What a move or evict leaves behind stays readable until `drained_at`, for the jobs that read it when it happened: until then
+/// its row carries a lease of the acting agent, after that its object may be deleted.
+pub fn commit(
+    placement: &Placement,
+    links: &BTreeMap<(NodeId, NodeId), Link>,
+    homes: &BTreeMap<AgentId, NodeId>,
+    claim: &Claim,
+    drained_at: Timestamp,
+) -> Result<Vec<Change>, Refused> {
+    let drain = Some(Lease { holder: claim.agent, until: drained_at });
+    let removing = |replica| Change::Become { replica, state: ReplicaState::Removing, lease: drain };
+    let present = |replica| Change::Become { replica, state: ReplicaState::Present, lease: None };
+    let held = |replica: &Replica| {
+        let now = placement.replicas.get(&replica.id).ok_or(Refused::Gone(replica.id))?;
+        // Also after it ran out, as long as nobody took it: then nothing can have changed.
+        let held = now.lease.is_some_and(|lease| lease.holder == claim.agent) && now.node == replica.node;
+        if held { Ok(now) } else { Err(Refused::LeaseLost(replica.id)) }
+    };
+    let source = held(&claim.source)?;
+    let destination = claim.destination.as_ref().map(held).transpose()?;
+    let changes = match (claim.action, destination) {
+        (Action::Move { .. }, Some(destination)) => {
+            let mut changes = vec![
+                Change::Delete { replica: destination.id },
+                Change::Relocate {
+                    replica: source.id,
+                    node: destination.node,
+                    object_key: destination.object_key.clone(),
+                },
+                Change::Insert {
+                    node: source.node,
+                    object_key: source.object_key.clone(),
+                    state: ReplicaState::Removing,
+                    lease: drain,
+                },
+            ];
+            changes.extend(placement.readers(source.id).map(|agent| Change::Point { agent, replica: source.id }));
+            changes
+        }
+        (Action::Copy { .. }, Some(destination)) => vec![
+            present(destination.id),
+            present(source.id),
+            Change::Point { agent: claim.agent, replica: destination.id },
+        ],
+        (Action::ChangeReference { .. }, _) => vec![
+            Change::Lease { replica: source.id, lease: None },
+            Change::Point { agent: claim.agent, replica: source.id },
+        ],
+        (Action::Evict { .. }, _) => {
+            let mut changes = Vec::new();
+            for agent in placement.readers(source.id) {
+                let replica =
+                    nearest(placement, links, homes, agent, source.id).ok_or(Refused::LastReplica(source.id))?;
+                changes.push(Change::Point { agent, replica });
+            }
+            if placement.present().count() < 2 {
+                return Err(Refused::LastReplica(source.id));
+            }
+            changes.push(removing(source.id));
+            changes
+        }
+        (Action::Move { to, .. }, None) => {
+            let there = present_on(placement, to).ok_or(Refused::Gone(source.id))?;
+            let mut changes: Vec<Change> =
+                placement.readers(source.id).map(|agent| Change::Point { agent, replica: there }).collect();
+            changes.push(removing(source.id));
+            changes
+        }
+        (Action::Copy { to, .. }, None) => {
+            let there = present_on(placement, to).ok_or(Refused::Gone(source.id))?;
+            vec![
+                Change::Lease { replica: source.id, lease: None },
+                Change::Point { agent: claim.agent, replica: there },
+            ]
+        }
+        (Action::Nothing, _) => return Err(Refused::Gone(source.id)),
+    };
+    Ok(changes)
+}
+
+/// Undoing a claim before its commit: leases are given back, bytes that may have arrived are marked for removal.
+pub fn abort(placement: &Placement, claim: &Claim) -> Vec<Change> {
+    let own = |replica: &Replica| {
+        let now = placement.replicas.get(&replica.id)?;
+        now.lease.is_some_and(|lease| lease.holder == claim.agent).then_some(now)
+    };
+    let source = own(&claim.source).map(|source| Change::Lease { replica: source.id, lease: None });
+    let destination = claim.destination.as_ref().and_then(own).filter(|row| row.state == ReplicaState::Copying);
+    let destination =
+        destination.map(|row| Change::Become { replica: row.id, state: ReplicaState::Removing, lease: None });
+    source.into_iter().chain(destination).collect()
+}
+
+fn present_on(placement: &Placement, node: NodeId) -> Option<ReplicaId> {
+    placement.present().find(|replica| replica.node == node).map(|replica| replica.id)
+}
+
+/// The replica that suits a reader best when the one it reads is dropped: over the link with the lowest latency.
+fn nearest(
+    placement: &Placement,
+    links: &BTreeMap<(NodeId, NodeId), Link>,
+    homes: &BTreeMap<AgentId, NodeId>,
+    agent: AgentId,
+    dropped: ReplicaId,
+) -> Option<ReplicaId> {
+    let home = homes.get(&agent).copied().unwrap_or(agent.home());
+    let latency = |to: NodeId| match links.get(&(home, to)) {
+        Some(link) => link.latency_ms,
+        None if home == to => 0.0,
+        None => f64::INFINITY,
+    };
+    placement
+        .present()
+        .filter(|replica| replica.id != dropped)
+        .min_by(|a, b| latency(a.node).total_cmp(&latency(b.node)).then(a.node.cmp(&b.node)))
+        .map(|replica| replica.id)
+}
+
+/// Applies changes to a placement held in memory; `next_id` names inserted rows.
+pub fn apply(
+    placement: &mut Placement,
+    data_set: &super::ids::DataSetName,
+    changes: &[Change],
+    mut next_id: impl FnMut() -> ReplicaId,
+) {
+    for change in changes {
+        match change {
+            Change::Insert { node, object_key, state, lease } => {
+                let id = next_id();
+                let replica = Replica {
+                    id,
+                    data_set: data_set.clone(),
+                    node: *node,
+                    object_key: object_key.clone(),
+                    state: *state,
+                    generation: 1,
+                    lease: *lease,
+                };
+                placement.replicas.insert(id, replica);
+            }
+            Change::Lease { replica, lease } => {
+                if let Some(row) = placement.replicas.get_mut(replica) {
+                    row.lease = *lease;
+                }
+            }
+            Change::Relocate { replica, node, object_key } => {
+                if let Some(row) = placement.replicas.get_mut(replica) {
+                    row.node = *node;
+                    row.object_key.clone_from(object_key);
+                    row.generation += 1;
+                    row.lease = None;
+                }
+            }
+            Change::Become { replica, state, lease } => {
+                if let Some(row) = placement.replicas.get_mut(replica) {
+                    row.state = *state;
+                    row.generation += 1;
+                    row.lease = *lease;
+                }
+            }
+            Change::Point { agent, replica } => {
+                placement.references.insert(*agent, *replica);
+            }
+            Change::Delete { replica } => {
+                placement.replicas.remove(replica);
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! How much an action promises: its internal score for one goal, and the global score that others' answers leave of it.
+//!
+//! # The rule for any goal
+//!
+//! The published system scores three forms of goals by hand. They are cases of one rule. Each bound of a violated goal is
+//! either *pursued* (the action should mend it) or *protected* (the action should not harm it):
+//!
+//! * a violated bound is pursued, a bound that holds is protected;
+//! * in `all`, each part is treated by itself;
+//! * in a violated `any`, one branch is pursued ([`Pursue`] says which) and each other branch is protected;
+//! * a protected group counts as one: `all` by the part that is hurt most, `any` by the branch that is hurt least.
+//!
+//! With P the mean of the pursued impacts and Q the most negative of the protected ones (0 when none is negative):
+//! `f = w1 * P + w2 * Q`, where w1 = w2 = 1, but 0.7 and 0.3 as soon as a protected impact is negative, or a pursued one of an
+//! `all` is. Where nothing is protected, `f = P`.
+
+use super::goal::Goal;
+use super::impact::Impacts;
+use super::metric::{Metric, Metrics};
+use super::truncate;
+use serde::{Deserialize, Serialize};
+
+/// Which branch of a violated `any` an action is judged by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pursue {
+    /// The one that was written last, as published.
+    LastBranch,
+    /// The one that the action improves most; the last one when it improves none.
+    MostImproved,
+}
+
+const WEIGHT_PURSUED: f64 = 0.7;
+const WEIGHT_PROTECTED: f64 = 0.3;
+
+/// An action's effect on a violated goal, in its parts.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Appraisal {
+    /// Mean impact on the bounds to be mended.
+    pub pursued: f64,
+    /// The most negative impact on what must not be harmed; 0 when nothing is.
+    pub protected: f64,
+    /// `f`: both, weighted.
+    pub value: f64,
+}
+
+/// Appraises an action for a violated goal. `Err` names a metric of the goal for which no impact is known.
+pub fn appraise(goal: &Goal, measured: &Metrics, impacts: &Impacts, pursue: Pursue) -> Result<Appraisal, Metric> {
+    if let Some(unknown) = goal.thresholds().into_iter().find(|bound| impacts.get(bound.metric).is_none()) {
+        return Err(unknown.metric);
+    }
+    let mut roles = Roles { measured, impacts, pursue, pursued: vec![], protected: vec![], harmed: false };
+    roles.assign(goal, false);
+    Ok(roles.appraisal())
+}
+
+/// `f / cost`, cut to two decimals.
+pub fn internal(value: f64, cost: f64) -> f64 {
+    truncate(value / cost, 2)
+}
+
+/// The published global score: each point of the action's counter takes a share of `penalty` away. Negative from the point
+/// where `penalty * counter` exceeds 1, which turns the order around (flaw 1).
+pub fn global_published(internal: f64, counter: u32, penalty: f64) -> f64 {
+    internal * (1.0 - penalty * f64::from(counter))
+}
+
+/// Weakens without ever turning the sign: a promise shrinks, a threat grows.
+pub fn global_damped(internal: f64, counter: u32, penalty: f64) -> f64 {
+    let damping = 1.0 + penalty * f64::from(counter);
+    if internal > 0.0 { internal / damping } else { internal * damping }
+}
+
+struct Roles<'a> {
+    measured: &'a Metrics,
+    impacts: &'a Impacts,
+    pursue: Pursue,
+    pursued: Vec<f64>,
+    protected: Vec<f64>,
+    harmed: bool,
+}
+
+impl Roles<'_> {
+    fn assign(&mut self, goal: &Goal, inside_all: bool) {
+        if goal.holds(self.measured) {
+            let value = self.protected_value(goal);
+            self.protect(value);
+            return;
+        }
+        match goal {
+            Goal::Threshold(bound) => {
+                let value = self.impact(bound.metric);
+                self.harmed |= inside_all && value < 0.0;
+                self.pursued.push(value);
+            }
+            Goal::All(parts) => parts.iter().for_each(|part| self.assign(part, true)),
+            Goal::Any(branches) => {
+                let chosen = self.branch(branches);
+                for (i, branch) in branches.iter().enumerate() {
+                    if i == chosen {
+                        self.assign(branch, false);
+                    } else {
+                        let value = self.protected_value(branch);
+                        self.protect(value);
+                    }
+                }
+            }
+        }
+    }
+
+    fn branch(&self, branches: &[Goal]) -> usize {
+        let last = branches.len() - 1;
+        match self.pursue {
+            Pursue::LastBranch => last,
+            Pursue::MostImproved => {
+                let gains = branches.iter().map(|branch| self.protected_value(branch)).enumerate();
+                let best = gains.filter(|(_, gain)| *gain > 0.0).max_by(|a, b| a.1.total_cmp(&b.1));
+                best.map_or(last, |(branch, _)| branch)
+            }
+        }
+    }
+
+    fn protect(&mut self, value: f64) {
+        self.harmed |= value < 0.0;
+        self.protected.push(value);
+    }
+
+    fn protected_value(&self, goal: &Goal) -> f64 {
+        match goal {
+            Goal::Threshold(bound) => self.impact(bound.metric),
+            Goal::All(parts) => parts.iter().map(|part| self.protected_value(part)).fold(f64::INFINITY, f64::min),
+            Goal::Any(parts) => parts.iter().map(|part| self.protected_value(part)).fold(f64::NEG_INFINITY, f64::max),
+        }
+    }
+
+    /// Known for every metric of the goal: [`appraise`] has checked it.
+    fn impact(&self, metric: Metric) -> f64 {
+        self.impacts.get(metric).unwrap_or(0.0)
+    }
+
+    fn appraisal(&self) -> Appraisal {
+        let pursued = match self.pursued.len() {
+            0 => 0.0,
+            n => self.pursued.iter().sum::<f64>() / n as f64,
+        };
+        let protected = self.protected.iter().copied().fold(0.0, f64::min);
+        let value = match (self.protected.is_empty(), self.harmed) {
+            (true, _) => pursued,
+            (false, false) => pursued + protected,
+            (false, true) => WEIGHT_PURSUED * pursued + WEIGHT_PROTECTED * protected,
+        };
+        Appraisal { pursued, protected, value }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(goal: &str, measured: &[(Metric, f64)], impacts: &[(Metric, f64)], value: f64) {
+        let goal: Goal = goal.parse().unwrap();
+        let appraisal = appraise(
+            &goal,
+            &measured.iter().copied().collect(),
+            &impacts.iter().copied().collect(),
+            Pursue::LastBranch,
+        );
+        let found = appraisal.unwrap().value;
+        assert!((found - value).abs() < 1e-12, "{goal}: {found} instead of {value}");
+    }
+
+    #[test]
+    fn three_bounds_pursue_the_violated_and_protect_the_rest() {
+        use Metric::*;
+        let goal = "response_time <= 35 s and throughput >= 100 records/s and availability >= 95 %";
+        let measured = [(ResponseTime, 40.0), (Throughput, 50.0), (Availability, 97.0)];
+        check(goal, &measured, &[(ResponseTime, 0.8), (Throughput, 0.4), (Availability, 0.2)], 0.6);
+        let hurt = 0.7 * 0.6 - 0.3 * 0.5;
+        check(goal, &measured, &[(ResponseTime, 0.8), (Throughput, 0.4), (Availability, -0.5)], hurt);
+    }
+
+    #[test]
+    fn a_single_bound_is_its_impact() {
+        check("response_time <= 35 s", &[(Metric::ResponseTime, 40.0)], &[(Metric::ResponseTime, -0.4)], -0.4);
+    }
+
+    #[test]
+    fn an_evict_can_mend_consistency_when_the_best_branch_is_pursued() {
+        let goal: Goal = "data_consistency >= 0.7 or network_latency <= 1300 ms".parse().unwrap();
+        let measured = Metrics::default().with(Metric::DataConsistency, 0.5).with(Metric::NetworkLatency, 1500.0);
+        let evict = Impacts::default().with(Metric::DataConsistency, 0.6).with(Metric::NetworkLatency, 0.0);
+        assert_eq!(appraise(&goal, &measured, &evict, Pursue::MostImproved).unwrap().value, 0.6);
+        assert_eq!(appraise(&goal, &measured, &evict, Pursue::LastBranch).unwrap().value, 0.0);
+    }
+
+    #[test]
+    fn an_impact_that_nobody_knows_is_named() {
+        let goal: Goal = "availability >= 95 %".parse().unwrap();
+        assert_eq!(
+            appraise(&goal, &Metrics::default(), &Impacts::default(), Pursue::LastBranch),
+            Err(Metric::Availability)
+        );
+    }
+
+    #[test]
+    fn damping_keeps_the_sign_for_ever() {
+        assert!(global_published(-0.49, 4, 0.33) > 0.0);
+        assert!(global_damped(-0.49, 4, 0.33) < 0.0);
+        assert!(global_damped(0.49, 1000, 0.33) > 0.0);
+    }
+}

@@ -1,0 +1,63 @@
+//! All that the shared table knows about one data set at one moment.
+
+use super::action::Action;
+use super::event::Event;
+use super::ids::{AgentId, NodeId, ReplicaId};
+use super::placement::{DataSet, Link, Node, Peer, Placement};
+use super::time::Timestamp;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How others' answers to an action add up.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Counter {
+    pub value: u32,
+    /// When an event last moved it.
+    pub changed_at: Timestamp,
+}
+
+/// Read in one transaction.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Snapshot {
+    pub at: Timestamp,
+    pub data_set: DataSet,
+    pub nodes: BTreeMap<NodeId, Node>,
+    pub links: BTreeMap<(NodeId, NodeId), Link>,
+    pub placement: Placement,
+    pub agents: BTreeMap<AgentId, Peer>,
+    /// Events about this data set whose window is open, oldest first.
+    pub open_events: Vec<Event>,
+    pub counters: BTreeMap<Action, Counter>,
+    /// Copy events ever made on a replica (not failed or aborted): the published system's data consistency counts these.
+    pub copies_made: BTreeMap<ReplicaId, u32>,
+    /// When an action last changed the placement; absent before the first.
+    pub changed_at: Option<Timestamp>,
+    /// Bytes of all data sets' replicas on a node, whatever their state.
+    pub stored_bytes: BTreeMap<NodeId, u64>,
+}
+
+impl Snapshot {
+    /// An action's counter, 0 when nobody ever answered.
+    pub fn counter(&self, action: Action) -> u32 {
+        self.counters.get(&action).map_or(0, |counter| counter.value)
+    }
+
+    /// The link between two nodes; none costs nothing when they are the same.
+    pub fn link(&self, from: NodeId, to: NodeId) -> Option<Link> {
+        let itself = (from == to).then_some(Link { from, to, latency_ms: 0.0, jitter_ms: 0.0 });
+        self.links.get(&(from, to)).copied().or(itself)
+    }
+
+    /// Whether a node has room for one more replica of the data set.
+    pub fn has_room(&self, node: NodeId) -> bool {
+        let stored = self.stored_bytes.get(&node).copied().unwrap_or(0);
+        let capacity = self.nodes.get(&node).and_then(|node| node.capacity_bytes);
+        capacity.is_none_or(|capacity| stored.saturating_add(self.data_set.bytes) <= capacity)
+    }
+
+    /// Whether an agent was heard of within `silence`.
+    pub fn is_alive(&self, agent: AgentId, silence: Duration) -> bool {
+        let heard = self.agents.get(&agent).and_then(|peer| peer.heartbeat_at);
+        heard.is_some_and(|at| self.at.since(at) <= silence)
+    }
+}
