@@ -1,0 +1,129 @@
+//! Scenario time and its scale.
+//!
+//! At `time_scale = 50` a second of the scenario takes 1/50 s on the wall. This file is the one place that converts: a
+//! scenario duration becomes real when it is *applied* ([`Clock::apply`]) and a real one becomes the scenario's when it is
+//! *recorded* ([`Clock::record`]). Everything else, goals, rho, leases, windows, reports, speaks scenario time.
+
+use crate::domain::time::Timestamp;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What time it is in the scenario, and how scenario durations relate to the wall's.
+pub trait Clock: Send + Sync {
+    /// Now, in scenario time.
+    fn now(&self) -> Timestamp;
+    /// How long to wait on the wall for this much of the scenario.
+    fn apply(&self, scenario: Duration) -> Duration;
+    /// How much of the scenario passed in this much time on the wall.
+    fn record(&self, real: Duration) -> Duration;
+}
+
+/// How many seconds of the scenario pass in a second on the wall: 1 to 1000.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TimeScale(u32);
+
+impl TimeScale {
+    /// The scale one to one.
+    pub const REAL: TimeScale = TimeScale(1);
+
+    /// `None` outside 1..=1000: above, a scenario millisecond would be shorter than what can be measured.
+    pub fn new(factor: u32) -> Option<Self> {
+        (1..=1000).contains(&factor).then_some(Self(factor))
+    }
+
+    /// Seconds of the scenario in a second on the wall.
+    pub fn factor(self) -> u32 {
+        self.0
+    }
+
+    /// A quantity of data (records, bytes) of the scenario, shrunk so that rates need no scaling; rounded to nearest.
+    pub fn shrink(self, amount: u64) -> u64 {
+        let factor = u64::from(self.0);
+        (amount + factor / 2) / factor
+    }
+}
+
+/// The wall's clock, scaled. Its origin is the Unix epoch, so that processes agree on the time without a word.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock {
+    scale: TimeScale,
+}
+
+impl SystemClock {
+    pub fn new(scale: TimeScale) -> Self {
+        Self { scale }
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(self.record(since_epoch).as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn apply(&self, scenario: Duration) -> Duration {
+        scenario / self.scale.0
+    }
+
+    fn record(&self, real: Duration) -> Duration {
+        real * self.scale.0
+    }
+}
+
+/// A clock that moves only when told to: for tests and the simulator. Its scale is one to one.
+#[derive(Debug, Default)]
+pub struct VirtualClock {
+    now_ms: AtomicI64,
+}
+
+impl VirtualClock {
+    pub fn at(now: Timestamp) -> Self {
+        Self { now_ms: AtomicI64::new(now.0) }
+    }
+
+    pub fn set(&self, now: Timestamp) {
+        self.now_ms.store(now.0, Ordering::SeqCst);
+    }
+
+    pub fn advance(&self, by: Duration) {
+        self.set(self.now() + by);
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.now_ms.load(Ordering::SeqCst))
+    }
+
+    fn apply(&self, scenario: Duration) -> Duration {
+        scenario
+    }
+
+    fn record(&self, real: Duration) -> Duration {
+        real
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_survive_the_way_there_and_back() {
+        let clock = SystemClock::new(TimeScale::new(50).unwrap());
+        let window = Duration::from_secs(210);
+        assert_eq!(clock.apply(window), Duration::from_millis(4200));
+        assert_eq!(clock.record(clock.apply(window)), window);
+    }
+
+    #[test]
+    fn a_scale_shrinks_the_published_data_set_as_documented() {
+        assert_eq!(TimeScale::new(50).unwrap().shrink(553_729), 11_075);
+    }
+
+    #[test]
+    fn scales_without_meaning_are_refused() {
+        assert_eq!(TimeScale::new(0), None);
+        assert_eq!(TimeScale::new(1001), None);
+    }
+}

@@ -1,0 +1,327 @@
+//! Executing: an action as a saga of conditional steps (claim, transfer, commit), safe to be killed between any two. What a
+//! move or evict leaves behind is deleted later, when the jobs that still read it have had their time: see the watchdog.
+//!
+//! ```text
+//!       Execute          Granted           Transferred           Done
+//! Idle -------> Claiming -------> Transferring -------> Committing -----> Idle
+//!                  | Lost              | failed             | Refused
+//!                  '--> Idle           '--> Aborting <------'
+//!                                              '--> Idle
+//! ```
+
+use super::monitor::Repair;
+use crate::domain::action::Action;
+use crate::domain::event::Outcome;
+use crate::domain::ids::EventId;
+use crate::domain::placement::{Claim, Plan};
+use crate::domain::saga::{Claimed, Committed};
+
+#[derive(Clone, Debug)]
+pub enum Input {
+    Execute(Plan),
+    Claimed(Claimed),
+    /// The claim could not be asked for, and nothing was changed.
+    ClaimFailed(String),
+    /// The decision to do nothing is recorded, or could not be.
+    Noted,
+    Transferred,
+    TransferFailed(String),
+    Committed(Committed),
+    /// The commit could not be asked for within its bound.
+    CommitFailed(String),
+    Aborted,
+    /// Finish or release what runs; take nothing new.
+    Stop,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum Effect {
+    Claim(Plan),
+    /// Record the decision to do nothing.
+    Note(Plan),
+    /// Copy the bytes to the destination and verify them; renew the lease meanwhile.
+    Transfer(Claim),
+    Commit(EventId),
+    /// Undo the claim; whatever arrived at its destination goes too.
+    Abort {
+        claim: Claim,
+        outcome: Outcome,
+        why: String,
+    },
+    /// For people: what became of a plan.
+    Report(Report),
+    Finished(Repair),
+}
+
+/// What became of a plan.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Report {
+    pub action: Action,
+    pub event: Option<EventId>,
+    pub end: End,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum End {
+    Done,
+    Nothing,
+    Lost(String),
+    Failed(String),
+}
+
+#[derive(Debug)]
+enum State {
+    Idle,
+    Claiming(Plan),
+    Noting(Plan),
+    Transferring(Claim),
+    Committing(Claim),
+    Aborting,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Executor {
+    state: State,
+    stopping: bool,
+}
+
+impl Default for Executor {
+    fn default() -> Self {
+        Self { state: State::Idle, stopping: false }
+    }
+}
+
+impl Executor {
+    pub fn is_idle(&self) -> bool {
+        matches!(self.state, State::Idle)
+    }
+
+    /// Bytes are on the way: the one step that takes long and can be given up.
+    pub fn is_transferring(&self) -> bool {
+        matches!(self.state, State::Transferring(_))
+    }
+
+    pub fn handle(&mut self, input: Input) -> Vec<Effect> {
+        match (input, std::mem::replace(&mut self.state, State::Idle)) {
+            (Input::Stop, state) => self.stop(state),
+            (Input::Execute(plan), State::Idle) => self.execute(plan),
+            (Input::Noted, State::Noting(plan)) => ended(plan.action, None, End::Nothing, Repair::Nothing),
+            (Input::Claimed(Claimed::Granted(claim)), State::Claiming(_)) => self.granted(claim),
+            (Input::Claimed(Claimed::Lost(lost)), State::Claiming(plan)) => {
+                ended(plan.action, None, End::Lost(lost.to_string()), Repair::Lost)
+            }
+            (Input::ClaimFailed(why), State::Claiming(plan)) => {
+                ended(plan.action, None, End::Failed(why), Repair::Nothing)
+            }
+            (Input::Transferred, State::Transferring(claim)) => self.commit(claim),
+            (Input::TransferFailed(why), State::Transferring(claim)) => self.abort(claim, Outcome::Failed, why),
+            (Input::Committed(Committed::Done { .. }), State::Committing(claim)) => {
+                ended(claim.action, Some(claim.event), End::Done, Repair::Acted)
+            }
+            (Input::Committed(Committed::Refused(refused)), State::Committing(claim)) => {
+                self.abort(claim, Outcome::Aborted, refused.to_string())
+            }
+            // Whether it was carried out is not known: leave everything to recovery, which reads the table.
+            (Input::CommitFailed(why), State::Committing(claim)) => {
+                ended(claim.action, Some(claim.event), End::Failed(why), Repair::Nothing)
+            }
+            (Input::Aborted, State::Aborting) => vec![Effect::Finished(Repair::Nothing)],
+            (_, state) => {
+                self.state = state;
+                Vec::new()
+            }
+        }
+    }
+
+    fn execute(&mut self, plan: Plan) -> Vec<Effect> {
+        if self.stopping {
+            return vec![Effect::Finished(Repair::Nothing)];
+        }
+        if plan.action == Action::Nothing {
+            self.state = State::Noting(plan.clone());
+            return vec![Effect::Note(plan)];
+        }
+        self.state = State::Claiming(plan.clone());
+        vec![Effect::Claim(plan)]
+    }
+
+    fn granted(&mut self, claim: Claim) -> Vec<Effect> {
+        if self.stopping {
+            return self.abort(claim, Outcome::Aborted, "the agent is stopping".to_owned());
+        }
+        // A move or copy onto a node that holds a replica already has no destination row: there is nothing to transfer.
+        if claim.destination.is_none() {
+            return self.commit(claim);
+        }
+        self.state = State::Transferring(claim.clone());
+        vec![Effect::Transfer(claim)]
+    }
+
+    fn commit(&mut self, claim: Claim) -> Vec<Effect> {
+        let event = claim.event;
+        self.state = State::Committing(claim);
+        vec![Effect::Commit(event)]
+    }
+
+    fn abort(&mut self, claim: Claim, outcome: Outcome, why: String) -> Vec<Effect> {
+        self.state = State::Aborting;
+        let report = Report { action: claim.action, event: Some(claim.event), end: End::Failed(why.clone()) };
+        vec![Effect::Report(report), Effect::Abort { claim, outcome, why }]
+    }
+
+    /// A transfer is given up (its bytes are undone); everything else takes moments and is finished.
+    fn stop(&mut self, state: State) -> Vec<Effect> {
+        self.stopping = true;
+        match state {
+            State::Transferring(claim) => self.abort(claim, Outcome::Aborted, "the agent is stopping".to_owned()),
+            state => {
+                self.state = state;
+                Vec::new()
+            }
+        }
+    }
+}
+
+fn ended(action: Action, event: Option<EventId>, end: End, repair: Repair) -> Vec<Effect> {
+    vec![Effect::Report(Report { action, event, end }), Effect::Finished(repair)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scene;
+    use super::*;
+    use crate::domain::ids::{AgentId, ReplicaId};
+    use crate::domain::saga::{Lost, Refused};
+
+    fn plan(action: &str) -> Plan {
+        Plan {
+            key: "key".to_owned(),
+            agent: AgentId(1),
+            data_set: "blood".into(),
+            reference: ReplicaId(1),
+            action: action.parse().unwrap(),
+            explored: false,
+            expected: [(ReplicaId(1), 1)].into(),
+            detail: String::new(),
+        }
+    }
+
+    fn granted(action: &str) -> Input {
+        let action: Action = action.parse().unwrap();
+        let destination = action.transfers().then(|| scene::replica(2, 1));
+        let source = scene::replica(1, 3);
+        let (event, agent) = (EventId(1), AgentId(1));
+        Input::Claimed(Claimed::Granted(Claim { event, agent, data_set: "blood".into(), action, source, destination }))
+    }
+
+    fn done() -> Input {
+        Input::Committed(Committed::Done { leftover: None })
+    }
+
+    /// Gives the inputs one after the other and names the effects of each.
+    fn check(inputs: impl IntoIterator<Item = (Input, &'static str)>) -> Executor {
+        let mut executor = Executor::default();
+        for (input, expected) in inputs {
+            let shown = format!("{input:?}");
+            let effects = executor.handle(input);
+            assert_eq!(effects.iter().map(name).collect::<Vec<_>>().join(" "), expected, "{shown}");
+        }
+        executor
+    }
+
+    fn name(effect: &Effect) -> String {
+        match effect {
+            Effect::Claim(_) => "claim".to_owned(),
+            Effect::Note(_) => "note".to_owned(),
+            Effect::Transfer(_) => "transfer".to_owned(),
+            Effect::Commit(_) => "commit".to_owned(),
+            Effect::Abort { outcome, .. } => format!("abort({})", outcome.name()),
+            Effect::Report(report) => match &report.end {
+                End::Done => "done".to_owned(),
+                End::Nothing => "nothing".to_owned(),
+                End::Lost(_) => "lost".to_owned(),
+                End::Failed(why) => format!("failed({why})"),
+            },
+            Effect::Finished(repair) => format!("{repair:?}"),
+        }
+    }
+
+    #[test]
+    fn a_move_is_claimed_transferred_and_committed() {
+        let executor = check([
+            (Input::Execute(plan("M3_1")), "claim"),
+            (granted("M3_1"), "transfer"),
+            (Input::Transferred, "commit"),
+            (done(), "done Acted"),
+        ]);
+        assert!(executor.is_idle());
+    }
+
+    #[test]
+    fn nothing_is_transferred_where_no_bytes_are_missing() {
+        for action in ["CR3", "E3"] {
+            check([(Input::Execute(plan(action)), "claim"), (granted(action), "commit"), (done(), "done Acted")]);
+        }
+    }
+
+    #[test]
+    fn doing_nothing_is_noted() {
+        check([(Input::Execute(plan("NA")), "note"), (Input::Noted, "nothing Nothing")]);
+    }
+
+    #[test]
+    fn losing_is_no_error() {
+        let lost = Input::Claimed(Claimed::Lost(Lost::Changed(ReplicaId(1))));
+        check([(Input::Execute(plan("M3_1")), "claim"), (lost, "lost Lost")]);
+    }
+
+    #[test]
+    fn a_failed_transfer_is_undone() {
+        check([
+            (Input::Execute(plan("C3_1")), "claim"),
+            (granted("C3_1"), "transfer"),
+            (Input::TransferFailed("away".to_owned()), "failed(away) abort(failed)"),
+            (Input::Aborted, "Nothing"),
+        ]);
+    }
+
+    #[test]
+    fn a_refused_commit_is_undone() {
+        let refused = Input::Committed(Committed::Refused(Refused::LeaseLost(ReplicaId(1))));
+        check([
+            (Input::Execute(plan("C3_1")), "claim"),
+            (granted("C3_1"), "transfer"),
+            (Input::Transferred, "commit"),
+            (refused, "failed(the lease on replica 1 ran out and was taken) abort(aborted)"),
+            (Input::Aborted, "Nothing"),
+        ]);
+    }
+
+    #[test]
+    fn a_commit_of_unknown_outcome_is_left_to_recovery() {
+        check([
+            (Input::Execute(plan("E3")), "claim"),
+            (granted("E3"), "commit"),
+            (Input::CommitFailed("gone".to_owned()), "failed(gone) Nothing"),
+        ]);
+    }
+
+    #[test]
+    fn a_stop_gives_up_a_transfer_and_finishes_everything_else() {
+        check([
+            (Input::Execute(plan("M3_1")), "claim"),
+            (granted("M3_1"), "transfer"),
+            (Input::Stop, "failed(the agent is stopping) abort(aborted)"),
+            (Input::Aborted, "Nothing"),
+            (Input::Execute(plan("M3_1")), "Nothing"),
+        ]);
+        check([
+            (Input::Execute(plan("M3_1")), "claim"),
+            (granted("M3_1"), "transfer"),
+            (Input::Transferred, "commit"),
+            (Input::Stop, ""),
+            (done(), "done Acted"),
+        ]);
+    }
+}

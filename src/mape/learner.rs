@@ -1,0 +1,121 @@
+//! Learning: what an action really did, seen by the job that ran after it.
+
+use super::planner::{Experience, Parameters, Policy};
+use crate::domain::action::Action;
+use crate::domain::ids::NodeId;
+use crate::domain::impact::{self, Impacts};
+use crate::domain::measurement::Measurement;
+use crate::domain::metric::{Metric, Metrics};
+use std::sync::Arc;
+
+/// An action that this agent carried out, and how things stood before.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Acted {
+    pub action: Action,
+    /// Where the agent read before.
+    pub reference_node: NodeId,
+    pub before: Metrics,
+    /// What was expected: the start of what is learned.
+    pub expected: Impacts,
+}
+
+/// A vector to keep.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Lesson {
+    pub label: String,
+    pub impacts: Impacts,
+}
+
+/// The machine: remembers the last action until the next measurement.
+pub struct Learner {
+    parameters: Arc<Parameters>,
+    policy: Arc<dyn Policy>,
+    acted: Option<Acted>,
+}
+
+impl Learner {
+    pub fn new(parameters: Arc<Parameters>, policy: Arc<dyn Policy>) -> Self {
+        Self { parameters, policy, acted: None }
+    }
+
+    /// An action was committed.
+    pub fn acted(&mut self, acted: Acted) {
+        self.acted = Some(acted);
+    }
+
+    /// The next measurement. It teaches something only if the agent reads where the action took it: otherwise somebody else
+    /// has moved the data meanwhile, and the difference is not this action's.
+    pub fn measured(&mut self, measurement: &Measurement, experience: &mut Experience) -> Option<Lesson> {
+        let acted = self.acted.take()?;
+        let reads_at = acted.action.to_node().unwrap_or(acted.reference_node);
+        if measurement.node != reads_at {
+            return None;
+        }
+        let lesson = self.lesson(&acted, &measurement.metrics);
+        experience.learned.insert(lesson.label.clone(), lesson.impacts);
+        Some(lesson)
+    }
+
+    fn lesson(&self, acted: &Acted, after: &Metrics) -> Lesson {
+        let rho = &self.parameters.rho;
+        let consistency = rho
+            .get(Metric::DataConsistency)
+            .map_or(0.0, |rho| impact::consistency_impact(acted.action.kind(), self.parameters.max_copies, rho));
+        let rate = self.parameters.learning_rate;
+        Lesson {
+            label: self.policy.learned_label(acted.action, acted.reference_node),
+            impacts: impact::learn(&acted.expected, &acted.before, after, rho, rate, consistency),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::planner::{Fixed, Reference};
+    use super::super::scene;
+    use super::*;
+    use crate::domain::ids::{AgentId, ReplicaId};
+
+    fn measurement(node: u32, response_time: f64) -> Measurement {
+        Measurement {
+            agent: AgentId(1),
+            data_set: "blood".into(),
+            replica: ReplicaId(1),
+            node: NodeId(node),
+            at: scene::NOW,
+            metrics: Metrics::default().with(Metric::ResponseTime, response_time),
+            emulated_latency_ms: None,
+            job: "job".to_owned(),
+        }
+    }
+
+    fn learn(policy: Arc<dyn Policy>, action: &str, then: &Measurement) -> Option<Lesson> {
+        let mut learner = Learner::new(Arc::new(scene::parameters("response_time <= 35 s")), policy);
+        learner.acted(Acted {
+            action: action.parse().unwrap(),
+            reference_node: NodeId(3),
+            before: Metrics::default().with(Metric::ResponseTime, 60.0),
+            expected: Impacts::default().with(Metric::ResponseTime, 0.2),
+        });
+        learner.measured(then, &mut Experience::default())
+    }
+
+    #[test]
+    fn the_first_job_after_an_action_teaches_what_it_did() {
+        let lesson = learn(Arc::new(Fixed), "M3_1", &measurement(1, 20.0)).unwrap();
+        assert_eq!(lesson.label, "M3_1");
+        // atan(40 * pi/2 / 40) = 1.003 counts as 1; half way from 0.2.
+        assert_eq!(lesson.impacts.get(Metric::ResponseTime), Some(0.6));
+    }
+
+    #[test]
+    fn a_change_of_reference_is_learned_for_its_pair_of_nodes() {
+        assert_eq!(learn(Arc::new(Fixed), "CR1", &measurement(1, 20.0)).unwrap().label, "CR3_1");
+        assert_eq!(learn(Arc::new(Reference), "CR1", &measurement(1, 20.0)).unwrap().label, "CR1");
+    }
+
+    #[test]
+    fn nothing_is_learned_where_somebody_else_moved_the_data() {
+        assert_eq!(learn(Arc::new(Fixed), "M3_1", &measurement(2, 20.0)), None);
+    }
+}

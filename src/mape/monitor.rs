@@ -1,0 +1,473 @@
+//! Monitoring: when the job runs, what its run shows, whether the goal holds, and whom a violation is blamed on.
+//!
+//! ```text
+//!          Woken            Loaded          JobEnded                    Loaded
+//! Pausing ------> Starting -------> Running --------> (goal holds?) no: Judging ------> Repairing
+//!    ^                                  |                 | yes            | stale: Starting     | Repaired
+//!    '---------- JobFailed -------------'-----------------'                                      | (acted: Starting,
+//!    '-------------------------------------------------------------------------------------------'  else pause)
+//! ```
+
+use super::planner::{Parameters, Policy, PreviousJob, Rng};
+use crate::domain::goal::Goal;
+use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId};
+use crate::domain::measurement::Measurement;
+use crate::domain::metric::{Metric, Metrics};
+use crate::domain::placement::Replica;
+use crate::domain::snapshot::Snapshot;
+use crate::domain::time::Timestamp;
+use rand_distr::{Distribution, Normal};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The pause before each job: normal, whole seconds, never negative.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Rhythm {
+    pub gap: Duration,
+    pub gap_deviation: Duration,
+}
+
+impl Rhythm {
+    fn pause(&self, rng: &mut Rng) -> Duration {
+        let (mean, deviation) = (self.gap.as_secs_f64(), self.gap_deviation.as_secs_f64());
+        // A deviation from a duration is never negative nor infinite, so there is always such a distribution.
+        let seconds = Normal::new(mean, deviation).map_or(mean, |normal| normal.sample(rng));
+        Duration::from_secs_f64(seconds.round().max(0.0))
+    }
+}
+
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The first pause may begin.
+    Started,
+    /// A pause is over.
+    Woken,
+    /// The placement as it is now.
+    Loaded(Arc<Snapshot>),
+    /// The shared table cannot be reached.
+    LoadFailed,
+    /// The job ended.
+    JobEnded(Observation),
+    /// It failed; whoever performed it has reported why.
+    JobFailed,
+    /// The planner and executor are done with a violation.
+    Repaired(Repair),
+}
+
+/// What a run of the job showed, in scenario time.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Observation {
+    pub at: Timestamp,
+    pub response_time: Duration,
+    pub execution_time: Duration,
+    /// Records for each real second: rates are never scaled.
+    pub throughput: f64,
+    pub network_latency: Duration,
+    pub emulated_latency: Option<Duration>,
+}
+
+/// How the repair of a violation ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Repair {
+    /// The placement is another one now: run again at once.
+    Acted,
+    /// The plan was void: somebody else was faster. Judge again at once.
+    Lost,
+    /// Nothing was done, on purpose or because it could not be.
+    Nothing,
+}
+
+/// A run of the job: what is read, and what was known of it when it started.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Run {
+    /// Unique among the runs of all agents.
+    pub job: String,
+    /// When it began.
+    pub began: Timestamp,
+    pub replica: Replica,
+    pub availability_percent: f64,
+    pub data_consistency: f64,
+}
+
+/// A goal that does not hold, and all that is needed to plan.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    pub measurement: Measurement,
+    pub snapshot: Arc<Snapshot>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Effect {
+    Wake {
+        after: Duration,
+    },
+    Load,
+    Run {
+        run: Run,
+        snapshot: Arc<Snapshot>,
+    },
+    Record {
+        measurement: Measurement,
+        satisfied: bool,
+    },
+    LeaveFeedback(Vec<EventId>),
+    Plan(Violation),
+    /// The agent reads nothing that is present: registered again, it is given a replica.
+    Register,
+}
+
+#[derive(Debug)]
+enum State {
+    Pausing,
+    Starting,
+    Running(Run),
+    Judging { measurement: Measurement, began: Timestamp },
+    Repairing,
+}
+
+/// How many jobs in a row must meet the goal, without an action, for an agent to be converged.
+pub const CONVERGED_JOBS: usize = 3;
+
+/// The machine.
+pub struct Monitor {
+    parameters: Arc<Parameters>,
+    data_set: DataSetName,
+    policy: Arc<dyn Policy>,
+    rhythm: Rhythm,
+    /// Makes job keys unique across restarts.
+    life: String,
+    state: State,
+    /// The job before the current one; forgotten when this agent acts: what hurts then may be its own doing.
+    previous: Option<PreviousJob>,
+    jobs: u64,
+    /// Whether the last jobs met the goal; emptied by anybody's action.
+    recent: VecDeque<bool>,
+    last_known: Option<Arc<Snapshot>>,
+}
+
+impl Monitor {
+    /// `life` is unique for each start of an agent.
+    pub fn new(
+        parameters: Arc<Parameters>,
+        data_set: DataSetName,
+        policy: Arc<dyn Policy>,
+        rhythm: Rhythm,
+        life: String,
+    ) -> Self {
+        Self {
+            parameters,
+            data_set,
+            policy,
+            rhythm,
+            life,
+            state: State::Pausing,
+            previous: None,
+            jobs: 0,
+            recent: VecDeque::with_capacity(CONVERGED_JOBS),
+            last_known: None,
+        }
+    }
+
+    pub fn agent(&self) -> AgentId {
+        self.parameters.agent
+    }
+
+    pub fn goal(&self) -> &Goal {
+        &self.parameters.goal
+    }
+
+    /// The last jobs met the goal and nobody acted meanwhile.
+    pub fn is_converged(&self) -> bool {
+        self.recent.len() == CONVERGED_JOBS && self.recent.iter().all(|satisfied| *satisfied)
+    }
+
+    pub fn handle(&mut self, input: Input, rng: &mut Rng) -> Vec<Effect> {
+        match (input, std::mem::replace(&mut self.state, State::Pausing)) {
+            (Input::Started, _) => self.pause(rng),
+            (Input::Woken, State::Pausing) => self.start(),
+            (Input::Loaded(snapshot), State::Starting) => self.run(snapshot, rng),
+            // The user's job goes on on the last known placement while the shared table is away.
+            (Input::LoadFailed, State::Starting) => match self.last_known.clone() {
+                Some(snapshot) => self.run(snapshot, rng),
+                None => self.pause(rng),
+            },
+            (Input::JobEnded(observation), State::Running(run)) => self.observe(&run, &observation, rng),
+            (Input::JobFailed, State::Running(_)) => self.pause(rng),
+            (Input::Loaded(snapshot), State::Judging { measurement, began }) => {
+                self.judge(measurement, began, snapshot)
+            }
+            // Without the table nobody could answer an action, so there is none.
+            (Input::LoadFailed, State::Judging { .. }) => self.pause(rng),
+            (Input::Repaired(repair), State::Repairing) => self.repaired(repair, rng),
+            // An answer that nobody waits for any more changes nothing.
+            (_, state) => {
+                self.state = state;
+                Vec::new()
+            }
+        }
+    }
+
+    fn pause(&mut self, rng: &mut Rng) -> Vec<Effect> {
+        self.state = State::Pausing;
+        vec![Effect::Wake { after: self.rhythm.pause(rng) }]
+    }
+
+    fn start(&mut self) -> Vec<Effect> {
+        self.state = State::Starting;
+        vec![Effect::Load]
+    }
+
+    fn run(&mut self, snapshot: Arc<Snapshot>, rng: &mut Rng) -> Vec<Effect> {
+        // Whoever acted: jobs on another placement say nothing about this one.
+        if self.last_known.as_ref().is_some_and(|known| known.changed_at != snapshot.changed_at) {
+            self.recent.clear();
+        }
+        let Some(replica) = snapshot.placement.reference(self.agent()).cloned() else {
+            let mut effects = self.pause(rng);
+            effects.push(Effect::Register);
+            return effects;
+        };
+        self.jobs += 1;
+        let run = Run {
+            job: format!("{}-{}", self.life, self.jobs),
+            began: snapshot.at,
+            availability_percent: availability(&snapshot, replica.node),
+            data_consistency: self.policy.consistency(&snapshot, replica.id, self.parameters.max_copies),
+            replica,
+        };
+        self.last_known = Some(snapshot.clone());
+        self.state = State::Running(run.clone());
+        vec![Effect::Run { run, snapshot }]
+    }
+
+    fn observe(&mut self, run: &Run, observation: &Observation, rng: &mut Rng) -> Vec<Effect> {
+        let measurement = self.measurement(run, observation);
+        let satisfied = self.parameters.goal.holds(&measurement.metrics);
+        if self.recent.len() == CONVERGED_JOBS {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(satisfied);
+        let mut effects = vec![Effect::Record { measurement: measurement.clone(), satisfied }];
+        if satisfied {
+            self.previous = Some(PreviousJob { began: run.began, satisfied });
+            effects.extend(self.pause(rng));
+        } else {
+            self.state = State::Judging { measurement, began: run.began };
+            effects.push(Effect::Load);
+        }
+        effects
+    }
+
+    fn measurement(&self, run: &Run, observation: &Observation) -> Measurement {
+        let metrics = Metrics::default()
+            .with(Metric::ResponseTime, observation.response_time.as_secs_f64())
+            .with(Metric::ExecutionTime, observation.execution_time.as_secs_f64())
+            .with(Metric::Throughput, observation.throughput)
+            .with(Metric::NetworkLatency, observation.network_latency.as_secs_f64() * 1e3)
+            .with(Metric::Availability, run.availability_percent)
+            .with(Metric::DataConsistency, run.data_consistency);
+        Measurement {
+            agent: self.agent(),
+            data_set: self.data_set.clone(),
+            replica: run.replica.id,
+            node: run.replica.node,
+            at: observation.at,
+            metrics,
+            emulated_latency_ms: observation.emulated_latency.map(|latency| latency.as_secs_f64() * 1e3),
+            job: run.job.clone(),
+        }
+    }
+
+    /// Leaves feedback; then plans, unless the replica has changed place since the job started: that measurement says nothing
+    /// about where the agent reads now.
+    fn judge(&mut self, measurement: Measurement, began: Timestamp, snapshot: Arc<Snapshot>) -> Vec<Effect> {
+        let blamed = self.policy.blame(&self.parameters, self.previous, &measurement, &snapshot);
+        self.previous = Some(PreviousJob { began, satisfied: false });
+        let mut effects = Vec::new();
+        if !blamed.is_empty() {
+            effects.push(Effect::LeaveFeedback(blamed));
+        }
+        let reads_at = snapshot.placement.reference(self.agent()).map(|replica| replica.node);
+        if reads_at == Some(measurement.node) {
+            self.state = State::Repairing;
+            effects.push(Effect::Plan(Violation { measurement, snapshot }));
+        } else {
+            effects.extend(self.start());
+        }
+        effects
+    }
+
+    fn repaired(&mut self, repair: Repair, rng: &mut Rng) -> Vec<Effect> {
+        match repair {
+            Repair::Acted => {
+                self.previous = None;
+                self.start()
+            }
+            Repair::Lost => self.start(),
+            Repair::Nothing => self.pause(rng),
+        }
+    }
+}
+
+fn availability(snapshot: &Snapshot, node: NodeId) -> f64 {
+    // A replica's node is always known; were its row deleted by hand, nobody could count on it.
+    snapshot.nodes.get(&node).map_or(0.0, |node| node.availability.value())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::planner::Fixed;
+    use super::super::scene::{self, NOW};
+    use super::*;
+
+    struct Bench {
+        monitor: Monitor,
+        rng: Rng,
+    }
+
+    impl Bench {
+        fn new(goal: &str) -> Self {
+            let rhythm = Rhythm { gap: Duration::from_secs(15), gap_deviation: Duration::ZERO };
+            let parameters = Arc::new(scene::parameters(goal));
+            let monitor = Monitor::new(parameters, "blood".into(), Arc::new(Fixed), rhythm, "life".to_owned());
+            Self { monitor, rng: scene::rng() }
+        }
+
+        fn give(&mut self, input: Input) -> String {
+            let effects = self.monitor.handle(input, &mut self.rng);
+            effects.iter().map(name).collect::<Vec<_>>().join(" ")
+        }
+
+        fn load(&mut self, snapshot: &Snapshot) -> String {
+            self.give(Input::Loaded(Arc::new(snapshot.clone())))
+        }
+
+        /// A whole job on a placement, up to its measurement.
+        fn job(&mut self, snapshot: &Snapshot, seconds: u64) -> String {
+            assert_eq!(self.give(Input::Woken), "load");
+            assert!(self.load(snapshot).starts_with("run"));
+            self.end(seconds)
+        }
+
+        fn end(&mut self, seconds: u64) -> String {
+            let response_time = Duration::from_secs(seconds);
+            self.give(Input::JobEnded(Observation {
+                at: NOW + response_time,
+                response_time,
+                execution_time: response_time,
+                throughput: 1.0,
+                network_latency: Duration::from_millis(20),
+                emulated_latency: None,
+            }))
+        }
+    }
+
+    fn name(effect: &Effect) -> String {
+        match effect {
+            Effect::Wake { after } => format!("wake({} s)", after.as_secs()),
+            Effect::Load => "load".to_owned(),
+            Effect::Run { run, .. } => format!("run({}, node {})", run.job, run.replica.node),
+            Effect::Record { satisfied, .. } => format!("record({satisfied})"),
+            Effect::LeaveFeedback(events) => format!("feedback({})", events.len()),
+            Effect::Plan(_) => "plan".to_owned(),
+            Effect::Register => "register".to_owned(),
+        }
+    }
+
+    const GOAL: &str = "response_time <= 35 s";
+
+    #[test]
+    fn a_job_follows_each_pause_and_a_pause_each_content_job() {
+        let mut bench = Bench::new(GOAL);
+        let here = scene::snapshot(&[1], &[(1, 1)]);
+        assert_eq!(bench.give(Input::Started), "wake(15 s)");
+        assert_eq!(bench.give(Input::Woken), "load");
+        assert_eq!(bench.load(&here), "run(life-1, node 1)");
+        assert_eq!(bench.end(10), "record(true) wake(15 s)");
+    }
+
+    #[test]
+    fn a_violation_is_planned_for_on_the_placement_as_it_is_then() {
+        let mut bench = Bench::new(GOAL);
+        let here = scene::snapshot(&[3], &[(1, 1)]);
+        bench.give(Input::Started);
+        assert_eq!(bench.job(&here, 50), "record(false) load");
+        assert_eq!(bench.load(&here), "plan");
+        assert_eq!(bench.give(Input::Repaired(Repair::Acted)), "load", "after a repair the job runs at once");
+    }
+
+    #[test]
+    fn a_measurement_of_a_place_left_behind_is_stale() {
+        let mut bench = Bench::new(GOAL);
+        bench.give(Input::Started);
+        bench.job(&scene::snapshot(&[3], &[(1, 1)]), 50);
+        assert_eq!(bench.load(&scene::snapshot(&[2], &[(1, 1)])), "load", "it runs again, and nothing is planned");
+    }
+
+    #[test]
+    fn whoever_moved_the_data_from_a_content_reader_is_blamed() {
+        let mut bench = Bench::new(GOAL);
+        bench.give(Input::Started);
+        let mut here = scene::snapshot(&[1], &[(1, 1)]);
+        bench.job(&here, 10);
+        here = scene::snapshot(&[2], &[(1, 1)]);
+        here.open_events = vec![scene::event(1, "M1_2", NOW + Duration::from_secs(12))];
+        bench.job(&here, 50);
+        assert_eq!(bench.load(&here), "feedback(1) plan");
+    }
+
+    #[test]
+    fn who_was_not_content_before_blames_nobody() {
+        let mut bench = Bench::new(GOAL);
+        bench.give(Input::Started);
+        let mut here = scene::snapshot(&[2], &[(1, 1)]);
+        here.open_events = vec![scene::event(1, "M1_2", NOW + Duration::from_secs(12))];
+        bench.job(&here, 50);
+        assert_eq!(bench.load(&here), "plan");
+    }
+
+    #[test]
+    fn three_content_jobs_on_one_placement_converge() {
+        let mut bench = Bench::new(GOAL);
+        bench.give(Input::Started);
+        let mut here = scene::snapshot(&[1], &[(1, 1)]);
+        for expected in [false, false, true] {
+            bench.job(&here, 10);
+            assert_eq!(bench.monitor.is_converged(), expected);
+        }
+        here.changed_at = Some(NOW);
+        bench.job(&here, 10);
+        assert!(!bench.monitor.is_converged(), "somebody acted");
+    }
+
+    #[test]
+    fn without_the_table_jobs_go_on_and_nothing_is_planned() {
+        let mut bench = Bench::new(GOAL);
+        bench.give(Input::Started);
+        bench.job(&scene::snapshot(&[3], &[(1, 1)]), 10);
+        bench.give(Input::Woken);
+        assert_eq!(bench.give(Input::LoadFailed), "run(life-2, node 3)");
+        assert_eq!(bench.end(50), "record(false) load");
+        assert_eq!(bench.give(Input::LoadFailed), "wake(15 s)");
+    }
+
+    #[test]
+    fn a_failed_job_is_followed_by_a_pause_and_late_answers_change_nothing() {
+        let mut bench = Bench::new(GOAL);
+        bench.give(Input::Started);
+        bench.give(Input::Woken);
+        bench.load(&scene::snapshot(&[3], &[(1, 1)]));
+        assert_eq!(bench.give(Input::JobFailed), "wake(15 s)");
+        assert_eq!(bench.end(10), "");
+        assert_eq!(bench.give(Input::Repaired(Repair::Acted)), "");
+    }
+
+    #[test]
+    fn an_agent_that_reads_nothing_registers_again() {
+        let mut bench = Bench::new(GOAL);
+        bench.give(Input::Started);
+        bench.give(Input::Woken);
+        assert_eq!(bench.load(&scene::snapshot(&[3], &[])), "wake(15 s) register");
+    }
+}

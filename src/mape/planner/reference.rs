@@ -1,0 +1,103 @@
+//! The published algorithm, exactly, flaws included: a baseline that others can be compared with.
+
+use super::{Parameters, Policy, PreviousJob, Scored, Situation, Verdict};
+use crate::domain::action::Action;
+use crate::domain::event::Window;
+use crate::domain::ids::{EventId, NodeId, ReplicaId};
+use crate::domain::impact::Impacts;
+use crate::domain::measurement::Measurement;
+use crate::domain::score::{self, Pursue};
+use crate::domain::snapshot::Snapshot;
+
+/// Source: the published three-agent system; `docs/algorithm.md` has every formula.
+pub struct Reference;
+
+impl Policy for Reference {
+    fn name(&self) -> &'static str {
+        "reference"
+    }
+
+    /// Counts the copies ever made of the replica; nothing brings consistency back.
+    fn consistency(&self, snapshot: &Snapshot, replica: ReplicaId, max_copies: u32) -> f64 {
+        let copies = snapshot.copies_made.get(&replica).copied().unwrap_or(0);
+        (1.0 - f64::from(copies) / f64::from(max_copies)).max(0.0)
+    }
+
+    /// Everybody with an open event on the replica, whatever the action did.
+    fn blame(
+        &self,
+        parameters: &Parameters,
+        _: Option<PreviousJob>,
+        measurement: &Measurement,
+        snapshot: &Snapshot,
+    ) -> Vec<EventId> {
+        let reference = snapshot.placement.references.get(&parameters.agent).copied().unwrap_or(measurement.replica);
+        snapshot
+            .open_events
+            .iter()
+            .filter(|event| event.window == Window::Open && event.agent != parameters.agent)
+            .filter(|event| event.replica == reference)
+            .map(|event| event.id)
+            .collect()
+    }
+
+    /// Nothing, every move and copy from the reference's node (also onto a node that holds a replica), and a change to each
+    /// replica on another node.
+    fn candidates(&self, situation: &Situation) -> Vec<Action> {
+        let from = situation.reference.node;
+        let elsewhere = || situation.snapshot.nodes.keys().copied().filter(move |node| *node != from);
+        let moves = elsewhere().map(|to| Action::Move { from, to });
+        let copies = elsewhere().map(|to| Action::Copy { from, to });
+        let replicas = situation.snapshot.placement.nodes().into_iter().filter(|node| *node != from);
+        let changes = replicas.map(|to| Action::ChangeReference { to });
+        std::iter::once(Action::Nothing).chain(moves).chain(copies).chain(changes).collect()
+    }
+
+    fn score(&self, situation: &Situation, action: Action) -> Scored {
+        let counter = situation.snapshot.counter(action);
+        scored(situation, action, impacts(situation, action), Pursue::LastBranch, counter, score::global_published)
+    }
+
+    /// What is learned about a change of reference is stored and never read again (flaw 5).
+    fn learned_label(&self, action: Action, _: NodeId) -> String {
+        action.to_string()
+    }
+}
+
+/// A change of reference is expected to do what the move there would.
+fn impacts(situation: &Situation, action: Action) -> Option<Impacts> {
+    match action {
+        Action::Nothing => Some(nothing(situation)),
+        Action::ChangeReference { to } => situation.experience.of_going(situation.reference.node, to),
+        Action::Move { .. } | Action::Copy { .. } | Action::Evict { .. } => situation.experience.of(action),
+    }
+}
+
+/// Doing nothing changes no metric.
+pub(super) fn nothing(situation: &Situation) -> Impacts {
+    situation.parameters.goal.thresholds().into_iter().map(|bound| (bound.metric, 0.0)).collect()
+}
+
+/// Appraises a candidate and weakens its score by the counter.
+pub(super) fn scored(
+    situation: &Situation,
+    action: Action,
+    impacts: Option<Impacts>,
+    pursue: Pursue,
+    counter: u32,
+    global: fn(f64, u32, f64) -> f64,
+) -> Scored {
+    let parameters = situation.parameters;
+    let infeasible = |why: String| Scored { action, verdict: Verdict::Infeasible { why } };
+    let Some(impacts) = impacts else {
+        return infeasible("no impacts are known: it was neither trained nor learned".to_owned());
+    };
+    let appraisal = match score::appraise(&parameters.goal, situation.measured, &impacts, pursue) {
+        Ok(appraisal) => appraisal,
+        Err(metric) => return infeasible(format!("its impact on {metric} is not known")),
+    };
+    let cost = parameters.cost(action.kind());
+    let internal = score::internal(appraisal.value, cost);
+    let global = global(internal, counter, parameters.penalty);
+    Scored { action, verdict: Verdict::Feasible { impacts, appraisal, cost, internal, counter, global } }
+}

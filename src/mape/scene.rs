@@ -1,0 +1,118 @@
+//! The three-node environment in a test's hands: a snapshot to start from, and parameters of agent 1.
+
+use super::planner::{Experience, Parameters, Rng};
+use crate::domain::action::{Action, ActionType};
+use crate::domain::event::{Event, Outcome, Window};
+use crate::domain::ids::{AgentId, EventId, NodeId, ReplicaId};
+use crate::domain::impact::Impacts;
+use crate::domain::metric::{Metric, Metrics};
+use crate::domain::placement::{DataSet, Node, Placement, Replica, ReplicaState};
+use crate::domain::snapshot::Snapshot;
+use crate::domain::time::Timestamp;
+use crate::domain::units::Percent;
+use rand::SeedableRng as _;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub const NOW: Timestamp = Timestamp(10_000_000);
+
+pub fn rng() -> Rng {
+    Rng::seed_from_u64(7)
+}
+
+pub fn replica(id: i64, node: u32) -> Replica {
+    Replica {
+        id: ReplicaId(id),
+        data_set: "blood".into(),
+        node: NodeId(node),
+        object_key: format!("blood/{id}"),
+        state: ReplicaState::Present,
+        generation: 1,
+        lease: None,
+    }
+}
+
+/// Replicas on these nodes (ids 1, 2, ...); agent N reads the replica with the given id.
+pub fn snapshot(nodes: &[u32], reads: &[(u32, i64)]) -> Snapshot {
+    let node = |(id, percent): (u32, f64)| Node {
+        id: NodeId(id),
+        name: format!("node {id}"),
+        store_url: Some(format!("http://node-{id}")),
+        availability: Percent::new(percent).unwrap(),
+        capacity_bytes: None,
+        heartbeat_at: None,
+    };
+    let nodes_known = [(1, 97.0), (2, 80.0), (3, 85.0)].map(|one| (NodeId(one.0), node(one)));
+    let replicas = (1..).zip(nodes).map(|(id, node)| (ReplicaId(id), replica(id, *node)));
+    Snapshot {
+        at: NOW,
+        data_set: DataSet {
+            name: "blood".into(),
+            object_key: "blood".into(),
+            bytes: 10,
+            records: 2,
+            sha256: String::new(),
+        },
+        nodes: nodes_known.into(),
+        links: BTreeMap::new(),
+        placement: Placement {
+            replicas: replicas.collect(),
+            references: reads.iter().map(|(agent, replica)| (AgentId(*agent), ReplicaId(*replica))).collect(),
+        },
+        agents: BTreeMap::new(),
+        open_events: Vec::new(),
+        counters: BTreeMap::new(),
+        copies_made: BTreeMap::new(),
+        changed_at: None,
+        stored_bytes: BTreeMap::new(),
+    }
+}
+
+/// A committed action of agent 2 on replica 1 that ended at `ended_at`.
+pub fn event(id: i64, action: &str, ended_at: Timestamp) -> Event {
+    Event {
+        id: EventId(id),
+        agent: AgentId(2),
+        data_set: "blood".into(),
+        replica: ReplicaId(1),
+        action: action.parse().unwrap(),
+        explored: false,
+        posted_at: Timestamp(ended_at.0 - 5_000),
+        closes_at: ended_at + Duration::from_secs(205),
+        window: Window::Open,
+        outcome: Outcome::Done,
+        ended_at: Some(ended_at),
+        feedback_sum: 0.0,
+        detail: String::new(),
+    }
+}
+
+pub fn parameters(goal: &str) -> Parameters {
+    let rho = [40.0, 15.0, 30_000.0, 2000.0, 25.0, 0.5];
+    let costs = [(ActionType::Move, 1.5), (ActionType::Copy, 1.8), (ActionType::Evict, 0.5)];
+    Parameters {
+        agent: AgentId(1),
+        home: NodeId(1),
+        goal: goal.parse().unwrap(),
+        rho: Metric::ALL.into_iter().zip(rho).collect(),
+        costs: costs.into(),
+        exploration: 0.0,
+        penalty: 0.33,
+        max_copies: 2,
+        learning_rate: 0.5,
+        window: Duration::from_secs(210),
+    }
+}
+
+/// Every move and copy is expected to have these impacts on response time and consistency.
+pub fn experience(vectors: &[(&str, f64)]) -> Experience {
+    let trained = vectors.iter().map(|(label, impact)| {
+        let vector = Impacts::default().with(Metric::ResponseTime, *impact).with(Metric::DataConsistency, 0.0);
+        (label.parse::<Action>().unwrap(), vector)
+    });
+    Experience { trained: trained.collect(), learned: BTreeMap::new() }
+}
+
+pub fn slow() -> Metrics {
+    Metrics::default().with(Metric::ResponseTime, 60.0).with(Metric::DataConsistency, 1.0)
+}
