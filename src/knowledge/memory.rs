@@ -1,0 +1,188 @@
+//! The shared table in this process's memory: for the simulator, and the model that the other technologies are held to.
+//!
+//! One mutex around a plain struct (`table::Table`); no operation waits for anything, so every future is ready at once.
+
+mod table;
+
+use super::rules;
+use super::{
+    Claimed, ClosedEvent, ClosingRule, Committed, Counter, Feedback, Knowledge, Learned, Recorded, Result, Snapshot,
+    Unfinished,
+};
+use crate::clock::Clock;
+use crate::domain::action::Action;
+use crate::domain::event::{Event, Outcome};
+use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
+use crate::domain::impact::Impacts;
+use crate::domain::measurement::Measurement;
+use crate::domain::placement::{DataSet, Link, Node, Placement, Plan, Registration, Replica};
+use crate::domain::units::Percent;
+use async_trait::async_trait;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use table::Table;
+
+/// The shared table of agents that live in one process.
+pub struct MemoryKnowledge {
+    clock: Arc<dyn Clock>,
+    table: Mutex<Table>,
+}
+
+impl MemoryKnowledge {
+    /// An empty table whose time is `clock`'s.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, table: Mutex::default() }
+    }
+
+    /// Sets counters, as if events had moved them. For experiments that start in the middle.
+    pub fn seed_counters(&self, counters: &BTreeMap<Action, Counter>) {
+        self.table().seed_counters(counters);
+    }
+
+    /// Replaces the replicas and references of a registered data set. For experiments that start in the middle.
+    pub fn seed_placement(&self, data_set: &DataSetName, placement: &Placement) -> Result<()> {
+        self.table().seed_placement(data_set, placement).map_err(|why| why.during("seed placement"))
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // Every operation checks before it changes anything, so a panic elsewhere leaves no half-done change behind.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Knowledge for MemoryKnowledge {
+    async fn register_network(&self, nodes: &[Node], links: &[Link]) -> Result<()> {
+        self.table().register_network(nodes, links).map_err(|why| why.during("register network"))
+    }
+
+    async fn register_store(&self, node: NodeId, store_url: &str) -> Result<()> {
+        self.table().register_store(node, store_url).map_err(|why| why.during("register store"))
+    }
+
+    async fn register_data_set(&self, data_set: &DataSet, node: NodeId, object_key: &str) -> Result<bool> {
+        let registered = self.table().register_data_set(data_set, node, object_key);
+        registered.map_err(|why| why.during("register data set"))
+    }
+
+    async fn register_agent(&self, registration: &Registration, data_set: &DataSetName) -> Result<()> {
+        let registered = self.table().register_agent(registration, data_set, self.clock.now());
+        registered.map_err(|why| why.during("register agent"))
+    }
+
+    async fn heartbeat(&self, agent: AgentId, converged: bool) -> Result<()> {
+        self.table().heartbeat(agent, converged, self.clock.now()).map_err(|why| why.during("heartbeat"))
+    }
+
+    async fn sign_off(&self, agent: AgentId) -> Result<()> {
+        self.table().sign_off(agent).map_err(|why| why.during("sign off"))
+    }
+
+    async fn snapshot(&self, data_set: &DataSetName) -> Result<Option<Snapshot>> {
+        Ok(self.table().snapshot(data_set, self.clock.now()))
+    }
+
+    async fn nodes(&self) -> Result<BTreeMap<NodeId, Node>> {
+        Ok(self.table().nodes())
+    }
+
+    async fn data_sets(&self) -> Result<Vec<DataSetName>> {
+        Ok(self.table().data_sets())
+    }
+
+    async fn record(&self, measurement: &Measurement, satisfied: bool) -> Result<()> {
+        self.table().record(measurement, satisfied).map_err(|why| why.during("record"))
+    }
+
+    async fn leave_feedback(&self, agent: AgentId, events: &[EventId], window: Duration) -> Result<Vec<Feedback>> {
+        Ok(self.table().leave_feedback(agent, events, window, self.clock.now()))
+    }
+
+    async fn record_nothing(&self, plan: &Plan) -> Result<EventId> {
+        self.table().record_nothing(plan, self.clock.now()).map_err(|why| why.during("record nothing"))
+    }
+
+    async fn claim(&self, plan: &Plan, lease: Duration, window: Duration) -> Result<Claimed> {
+        self.table().claim(plan, lease, window, self.clock.now()).map_err(|why| why.during("claim"))
+    }
+
+    async fn renew(&self, event: EventId, lease: Duration) -> Result<bool> {
+        self.table().renew(event, self.clock.now() + lease).map_err(|why| why.during("renew"))
+    }
+
+    async fn commit(&self, event: EventId, drain: Duration) -> Result<Committed> {
+        self.table().commit(event, self.clock.now(), drain).map_err(|why| why.during("commit"))
+    }
+
+    async fn abort(&self, event: EventId, outcome: Outcome, why: &str) -> Result<Option<Replica>> {
+        let aborted =
+            rules::check_end(outcome).and_then(|()| self.table().abort(event, outcome, why, self.clock.now()));
+        aborted.map_err(|why| why.during("abort"))
+    }
+
+    async fn removed(&self, replica: ReplicaId) -> Result<()> {
+        self.table().removed(replica).map_err(|why| why.during("removed"))
+    }
+
+    async fn unfinished(&self, agent: AgentId, own_too: bool) -> Result<Unfinished> {
+        Ok(self.table().unfinished(own_too.then_some(agent), self.clock.now()))
+    }
+
+    async fn close_due(&self, agent: AgentId, rule: ClosingRule) -> Result<Vec<ClosedEvent>> {
+        Ok(self.table().close_due(agent, rule, self.clock.now()))
+    }
+
+    async fn impacts(&self, agent: AgentId) -> Result<BTreeMap<String, Learned>> {
+        Ok(self.table().impacts(agent))
+    }
+
+    async fn learn(&self, agent: AgentId, label: &str, impacts: &Impacts) -> Result<()> {
+        self.table().learn(agent, label, impacts).map_err(|why| why.during("learn"))
+    }
+
+    async fn events(&self, after: EventId, limit: usize) -> Result<Vec<Event>> {
+        Ok(self.table().events(after, limit))
+    }
+
+    async fn event(&self, id: EventId) -> Result<Option<Event>> {
+        Ok(self.table().event(id))
+    }
+
+    async fn event_by_key(&self, key: &str) -> Result<Option<Event>> {
+        Ok(self.table().event_by_key(key))
+    }
+
+    async fn feedback(&self, event: EventId) -> Result<Vec<Feedback>> {
+        Ok(self.table().feedback(event))
+    }
+
+    async fn counters(&self) -> Result<BTreeMap<Action, Counter>> {
+        Ok(self.table().counters())
+    }
+
+    async fn measurements(&self, after: i64, limit: usize) -> Result<Vec<Recorded>> {
+        Ok(self.table().measurements(after, limit))
+    }
+
+    async fn set_availability(&self, node: NodeId, availability: Percent) -> Result<()> {
+        self.table().set_availability(node, availability).map_err(|why| why.during("set availability"))
+    }
+
+    async fn set_latency(&self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()> {
+        self.table().set_latency(from, to, latency_ms).map_err(|why| why.during("set latency"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::VirtualClock;
+    use crate::knowledge::contract::{Table, contract};
+
+    async fn memory(clock: Arc<VirtualClock>) -> std::result::Result<Table, String> {
+        Ok(Table::new(MemoryKnowledge::new(clock.clone()), clock, ()))
+    }
+
+    contract!(memory);
+}

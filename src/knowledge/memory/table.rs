@@ -1,0 +1,489 @@
+//! The tables as maps. Each method is one transaction: it checks first and changes afterwards.
+
+use crate::domain::action::{Action, ActionType};
+use crate::domain::event::{Event, Outcome, Window};
+use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
+use crate::domain::impact::Impacts;
+use crate::domain::measurement::Measurement;
+use crate::domain::placement::{
+    Claim, DataSet, Link, Node, Peer, Placement, Plan, Registration, Replica, ReplicaState,
+};
+use crate::domain::saga::{self, Change, Refused};
+use crate::domain::time::Timestamp;
+use crate::domain::units::Percent;
+use crate::knowledge::rules::{self, Rejection};
+use crate::knowledge::{
+    Claimed, ClosedEvent, ClosingRule, Committed, Counter, Feedback, Learned, Recorded, Snapshot, Unfinished,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+type Result<T> = std::result::Result<T, Rejection>;
+
+#[derive(Default)]
+pub(super) struct Table {
+    nodes: BTreeMap<NodeId, Node>,
+    links: BTreeMap<(NodeId, NodeId), Link>,
+    agents: BTreeMap<AgentId, Peer>,
+    data_sets: BTreeMap<DataSetName, Shelf>,
+    replicas_made: i64,
+    /// Event N lies at N - 1.
+    events: Vec<Posted>,
+    keys: BTreeMap<String, EventId>,
+    /// Events whose window is open, by when it closes.
+    open: BTreeSet<(Timestamp, EventId)>,
+    running: BTreeSet<EventId>,
+    counters: BTreeMap<Action, Counter>,
+    /// Measurement N lies at N - 1.
+    measurements: Vec<Recorded>,
+    jobs: BTreeSet<String>,
+    impacts: BTreeMap<AgentId, BTreeMap<String, Learned>>,
+}
+
+/// A data set with all that is about it alone.
+struct Shelf {
+    data_set: DataSet,
+    placement: Placement,
+    open: BTreeSet<EventId>,
+    copies_made: BTreeMap<ReplicaId, u32>,
+}
+
+/// An event with all that is about it alone.
+struct Posted {
+    event: Event,
+    /// In the order left.
+    feedback: Vec<Feedback>,
+    /// As granted; absent for a decision to do nothing.
+    claim: Option<Claim>,
+    /// What its commit returned.
+    leftover: Option<Replica>,
+}
+
+// Registration, and what people set.
+impl Table {
+    pub(super) fn seed_counters(&mut self, counters: &BTreeMap<Action, Counter>) {
+        self.counters.extend(counters);
+    }
+
+    pub(super) fn seed_placement(&mut self, data_set: &DataSetName, placement: &Placement) -> Result<()> {
+        shelf(&mut self.data_sets, data_set)?.placement = placement.clone();
+        let highest = placement.replicas.keys().next_back().map_or(0, |id| id.0);
+        self.replicas_made = self.replicas_made.max(highest);
+        Ok(())
+    }
+
+    pub(super) fn nodes(&self) -> BTreeMap<NodeId, Node> {
+        self.nodes.clone()
+    }
+
+    pub(super) fn register_network(&mut self, nodes: &[Node], links: &[Link]) -> Result<()> {
+        rules::check_network(&self.nodes.keys().copied().collect(), nodes, links)?;
+        for node in nodes {
+            self.nodes.entry(node.id).or_insert_with(|| node.clone());
+        }
+        for link in links {
+            self.links.entry((link.from, link.to)).or_insert(*link);
+        }
+        Ok(())
+    }
+
+    pub(super) fn register_store(&mut self, node: NodeId, store_url: &str) -> Result<()> {
+        self.node(node)?.store_url = Some(store_url.to_owned());
+        Ok(())
+    }
+
+    pub(super) fn register_data_set(&mut self, data_set: &DataSet, node: NodeId, object_key: &str) -> Result<bool> {
+        if let Some(shelf) = self.data_sets.get(&data_set.name) {
+            return rules::check_same_content(&shelf.data_set, data_set).map(|()| false);
+        }
+        rules::check_sizes(data_set)?;
+        self.node(node)?;
+        let first =
+            Change::Insert { node, object_key: object_key.to_owned(), state: ReplicaState::Present, lease: None };
+        let mut placement = Placement::default();
+        saga::apply(&mut placement, &data_set.name, &[first], next_replica(&mut self.replicas_made));
+        let shelf =
+            Shelf { data_set: data_set.clone(), placement, open: BTreeSet::new(), copies_made: BTreeMap::new() };
+        self.data_sets.insert(data_set.name.clone(), shelf);
+        Ok(true)
+    }
+
+    pub(super) fn register_agent(
+        &mut self,
+        registration: &Registration,
+        data_set: &DataSetName,
+        now: Timestamp,
+    ) -> Result<()> {
+        let shelf = shelf(&mut self.data_sets, data_set)?;
+        let node = self.nodes.get_mut(&registration.node).ok_or(Rejection::UnknownNode(registration.node))?;
+        node.heartbeat_at = Some(now);
+        if !rules::reads_present(&shelf.placement, registration.agent)
+            && let Some(replica) = rules::first_reference(&shelf.placement, registration.node)
+        {
+            shelf.placement.references.insert(registration.agent, replica);
+        }
+        let peer = Peer { registration: registration.clone(), heartbeat_at: Some(now), converged: false };
+        self.agents.insert(registration.agent, peer);
+        Ok(())
+    }
+
+    pub(super) fn heartbeat(&mut self, agent: AgentId, converged: bool, now: Timestamp) -> Result<()> {
+        let peer = self.agents.get_mut(&agent).ok_or(Rejection::UnknownAgent(agent))?;
+        peer.heartbeat_at = Some(now);
+        peer.converged = converged;
+        if let Some(node) = self.nodes.get_mut(&peer.registration.node) {
+            node.heartbeat_at = Some(now);
+        }
+        Ok(())
+    }
+
+    pub(super) fn sign_off(&mut self, agent: AgentId) -> Result<()> {
+        self.agents.get_mut(&agent).ok_or(Rejection::UnknownAgent(agent))?.heartbeat_at = None;
+        Ok(())
+    }
+
+    pub(super) fn set_availability(&mut self, node: NodeId, availability: Percent) -> Result<()> {
+        self.node(node)?.availability = availability;
+        Ok(())
+    }
+
+    pub(super) fn set_latency(&mut self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()> {
+        rules::check_latency(latency_ms)?;
+        let link = self.links.get_mut(&(from, to)).ok_or(Rejection::UnknownLink(from, to))?;
+        link.latency_ms = latency_ms;
+        Ok(())
+    }
+
+    fn node(&mut self, id: NodeId) -> Result<&mut Node> {
+        self.nodes.get_mut(&id).ok_or(Rejection::UnknownNode(id))
+    }
+}
+
+// The saga of an action.
+impl Table {
+    pub(super) fn record_nothing(&mut self, plan: &Plan, now: Timestamp) -> Result<EventId> {
+        if plan.action != Action::Nothing {
+            return Err(Rejection::NotNothing(plan.action));
+        }
+        if let Some(known) = self.keys.get(&plan.key) {
+            return rules::check_same_request(&self.posted(*known)?.event, plan).map(|()| *known);
+        }
+        shelf(&mut self.data_sets, &plan.data_set)?;
+        let event = rules::posted(self.next_event(), plan, now, None);
+        Ok(self.post(&plan.key, event, None))
+    }
+
+    pub(super) fn claim(&mut self, plan: &Plan, lease: Duration, window: Duration, now: Timestamp) -> Result<Claimed> {
+        if let Some(known) = self.keys.get(&plan.key) {
+            let known = self.posted(*known)?;
+            rules::check_same_request(&known.event, plan)?;
+            if let Some(claim) = &known.claim {
+                return Ok(Claimed::Granted(claim.clone()));
+            }
+        }
+        let id = self.next_event();
+        let shelf = shelf(&mut self.data_sets, &plan.data_set)?;
+        if let Some(to) = plan.action.to_node().filter(|to| !self.nodes.contains_key(to)) {
+            return Err(Rejection::UnknownNode(to));
+        }
+        let changes = match saga::claim(&shelf.placement, plan, &shelf.data_set.object_key, now, now + lease) {
+            Ok(changes) => changes,
+            Err(lost) => return Ok(Claimed::Lost(lost)),
+        };
+        saga::apply(&mut shelf.placement, &plan.data_set, &changes, next_replica(&mut self.replicas_made));
+        let claim = rules::granted(id, plan, &shelf.placement);
+        self.post(&plan.key, rules::posted(id, plan, now, Some(window)), Some(claim.clone()));
+        Ok(Claimed::Granted(claim))
+    }
+
+    pub(super) fn renew(&mut self, event: EventId, until: Timestamp) -> Result<bool> {
+        let posted = self.posted(event)?;
+        let Some(claim) = posted.claim.clone().filter(|_| posted.event.outcome == Outcome::Running) else {
+            return Ok(false);
+        };
+        let placement = &shelf(&mut self.data_sets, &claim.data_set)?.placement;
+        let Some(changes) = rules::renewal(placement, &claim, until) else {
+            return Ok(false);
+        };
+        self.apply(&claim.data_set, &changes)?;
+        Ok(true)
+    }
+
+    pub(super) fn commit(&mut self, event: EventId, now: Timestamp, drain: Duration) -> Result<Committed> {
+        let posted = self.posted(event)?;
+        let Some(claim) = posted.claim.clone() else {
+            return Ok(Committed::Done { leftover: None });
+        };
+        match posted.event.outcome {
+            Outcome::Running => {}
+            Outcome::Done => return Ok(Committed::Done { leftover: posted.leftover.clone() }),
+            Outcome::Failed | Outcome::Aborted => {
+                return Ok(Committed::Refused(Refused::LeaseLost(claim.source.id)));
+            }
+        }
+        let homes = self.agents.iter().map(|(id, peer)| (*id, peer.registration.node)).collect();
+        let placement = &shelf(&mut self.data_sets, &claim.data_set)?.placement;
+        let changes = match saga::commit(placement, &self.links, &homes, &claim, now + drain) {
+            Ok(changes) => changes,
+            Err(refused) => return Ok(Committed::Refused(refused)),
+        };
+        let leftover = rules::left_behind(&changes, self.apply(&claim.data_set, &changes)?);
+        let posted = self.posted_mut(event)?;
+        posted.event.outcome = Outcome::Done;
+        posted.event.ended_at = Some(now);
+        posted.leftover.clone_from(&leftover);
+        self.running.remove(&event);
+        Ok(Committed::Done { leftover })
+    }
+
+    pub(super) fn abort(
+        &mut self,
+        event: EventId,
+        outcome: Outcome,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<Option<Replica>> {
+        let posted = self.posted(event)?;
+        let Some(claim) = posted.claim.clone().filter(|_| posted.event.outcome != Outcome::Done) else {
+            return Ok(None);
+        };
+        if posted.event.outcome == Outcome::Running {
+            let changes = saga::abort(&shelf(&mut self.data_sets, &claim.data_set)?.placement, &claim);
+            self.apply(&claim.data_set, &changes)?;
+            self.running.remove(&event);
+            let posted = self.posted_mut(event)?;
+            posted.event.outcome = outcome;
+            posted.event.ended_at = Some(now);
+            posted.event.detail = rules::with_failure(&posted.event.detail, why);
+            let copied = posted.event.replica;
+            if claim.action.kind() == ActionType::Copy
+                && let Some(copies) = shelf(&mut self.data_sets, &claim.data_set)?.copies_made.get_mut(&copied)
+            {
+                *copies -= 1;
+            }
+        }
+        Ok(rules::undone(&shelf(&mut self.data_sets, &claim.data_set)?.placement, &claim))
+    }
+
+    pub(super) fn removed(&mut self, replica: ReplicaId) -> Result<()> {
+        for shelf in self.data_sets.values_mut() {
+            if let Some(row) = shelf.placement.replicas.get(&replica) {
+                rules::check_removing(row)?;
+                shelf.placement.replicas.remove(&replica);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn unfinished(&self, own: Option<AgentId>, now: Timestamp) -> Unfinished {
+        let claims = self.running.iter().filter_map(|event| {
+            let claim = self.find(*event)?.claim.as_ref()?;
+            let placement = &self.data_sets.get(&claim.data_set)?.placement;
+            rules::is_unfinished(claim, placement, own, now).then(|| claim.clone())
+        });
+        let rows = self.data_sets.values().flat_map(|shelf| shelf.placement.replicas.values());
+        let mut removing: Vec<_> = rows.filter(|row| rules::is_to_remove(row, now)).cloned().collect();
+        removing.sort_by_key(|row| row.id);
+        Unfinished { claims: claims.collect(), removing }
+    }
+
+    fn post(&mut self, key: &str, event: Event, claim: Option<Claim>) -> EventId {
+        let id = event.id;
+        if let Some(shelf) = self.data_sets.get_mut(&event.data_set) {
+            if event.window == Window::Open {
+                shelf.open.insert(id);
+                self.open.insert((event.closes_at, id));
+            }
+            if event.action.kind() == ActionType::Copy {
+                *shelf.copies_made.entry(event.replica).or_default() += 1;
+            }
+        }
+        if event.outcome == Outcome::Running {
+            self.running.insert(id);
+        }
+        self.keys.insert(key.to_owned(), id);
+        self.events.push(Posted { event, feedback: Vec::new(), claim, leftover: None });
+        id
+    }
+
+    fn apply(&mut self, data_set: &DataSetName, changes: &[Change]) -> Result<&Placement> {
+        let shelf = shelf(&mut self.data_sets, data_set)?;
+        saga::apply(&mut shelf.placement, data_set, changes, next_replica(&mut self.replicas_made));
+        Ok(&shelf.placement)
+    }
+}
+
+// Events, their feedback, and what is learned.
+impl Table {
+    pub(super) fn leave_feedback(
+        &mut self,
+        agent: AgentId,
+        events: &[EventId],
+        window: Duration,
+        now: Timestamp,
+    ) -> Vec<Feedback> {
+        let mut left = Vec::new();
+        for &event in events {
+            let Ok(posted) = self.posted_mut(event) else { continue };
+            let Some(p) = rules::answer(&posted.event, agent, now, window) else { continue };
+            if posted.feedback.iter().any(|earlier| earlier.agent == agent) {
+                continue;
+            }
+            let feedback = Feedback { event, agent, p, left_at: now };
+            posted.feedback.push(feedback);
+            posted.event.feedback_sum += p;
+            left.push(feedback);
+        }
+        left
+    }
+
+    pub(super) fn close_due(&mut self, agent: AgentId, rule: ClosingRule, now: Timestamp) -> Vec<ClosedEvent> {
+        let past = self.open.range(..=(now, EventId(i64::MAX)));
+        let is_due = |id: EventId| self.find(id).is_some_and(|posted| rules::is_due(&posted.event, agent, rule, now));
+        let due: Vec<_> = past.copied().filter(|(_, id)| is_due(*id)).collect();
+        let agents = self.agents.len();
+        let mut closed = Vec::with_capacity(due.len());
+        for (closes_at, id) in due {
+            self.open.remove(&(closes_at, id));
+            let Ok(posted) = self.posted_mut(id) else { continue };
+            posted.event.window = Window::Closed;
+            let event = posted.event.clone();
+            if let Some(shelf) = self.data_sets.get_mut(&event.data_set) {
+                shelf.open.remove(&id);
+            }
+            let change = rules::closed(&event, agents, self.counters.get(&event.action).copied(), rule);
+            if change.counter_after != change.counter_before {
+                self.counters.insert(event.action, Counter { value: change.counter_after, changed_at: now });
+            }
+            closed.push(change);
+        }
+        closed
+    }
+
+    pub(super) fn record(&mut self, measurement: &Measurement, satisfied: bool) -> Result<()> {
+        rules::check_measurement(measurement)?;
+        if self.jobs.insert(measurement.job.clone()) {
+            let id = number(self.measurements.len()) + 1;
+            self.measurements.push(Recorded { id, measurement: measurement.clone(), satisfied });
+        }
+        Ok(())
+    }
+
+    pub(super) fn learn(&mut self, agent: AgentId, label: &str, impacts: &Impacts) -> Result<()> {
+        rules::check_impacts(label, impacts)?;
+        let labels = self.impacts.entry(agent).or_default();
+        let samples = labels.get(label).map_or(0, |known| known.samples).saturating_add(1);
+        labels.insert(label.to_owned(), Learned { impacts: *impacts, samples });
+        Ok(())
+    }
+}
+
+// Reading.
+impl Table {
+    pub(super) fn snapshot(&self, data_set: &DataSetName, now: Timestamp) -> Option<Snapshot> {
+        let shelf = self.data_sets.get(data_set)?;
+        let open_events = shelf.open.iter().filter_map(|id| self.event(*id)).collect();
+        Some(Snapshot {
+            at: now,
+            data_set: shelf.data_set.clone(),
+            nodes: self.nodes.clone(),
+            links: self.links.clone(),
+            placement: shelf.placement.clone(),
+            agents: self.agents.clone(),
+            open_events,
+            counters: self.counters.clone(),
+            copies_made: shelf.copies_made.iter().filter(|(_, copies)| **copies > 0).map(|(k, v)| (*k, *v)).collect(),
+            changed_at: self.changed_at(data_set),
+            stored_bytes: self.stored_bytes(),
+        })
+    }
+
+    fn changed_at(&self, data_set: &DataSetName) -> Option<Timestamp> {
+        let changes = self.events.iter().map(|posted| &posted.event).filter(|event| event.data_set == *data_set);
+        let done = changes.filter(|event| event.outcome == Outcome::Done && event.action != Action::Nothing);
+        done.filter_map(|event| event.ended_at).max()
+    }
+
+    fn stored_bytes(&self) -> BTreeMap<NodeId, u64> {
+        let mut stored = BTreeMap::new();
+        for shelf in self.data_sets.values() {
+            for replica in shelf.placement.replicas.values() {
+                let bytes: &mut u64 = stored.entry(replica.node).or_default();
+                *bytes = bytes.saturating_add(shelf.data_set.bytes);
+            }
+        }
+        stored
+    }
+
+    pub(super) fn data_sets(&self) -> Vec<DataSetName> {
+        self.data_sets.keys().cloned().collect()
+    }
+
+    pub(super) fn impacts(&self, agent: AgentId) -> BTreeMap<String, Learned> {
+        self.impacts.get(&agent).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn events(&self, after: EventId, limit: usize) -> Vec<Event> {
+        rows_after(&self.events, after.0).iter().take(limit).map(|posted| posted.event.clone()).collect()
+    }
+
+    pub(super) fn event(&self, id: EventId) -> Option<Event> {
+        self.find(id).map(|posted| posted.event.clone())
+    }
+
+    pub(super) fn event_by_key(&self, key: &str) -> Option<Event> {
+        self.event(*self.keys.get(key)?)
+    }
+
+    pub(super) fn feedback(&self, event: EventId) -> Vec<Feedback> {
+        self.find(event).map(|posted| posted.feedback.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn counters(&self) -> BTreeMap<Action, Counter> {
+        self.counters.clone()
+    }
+
+    pub(super) fn measurements(&self, after: i64, limit: usize) -> Vec<Recorded> {
+        rows_after(&self.measurements, after).iter().take(limit).cloned().collect()
+    }
+
+    fn next_event(&self) -> EventId {
+        EventId(number(self.events.len()) + 1)
+    }
+
+    fn find(&self, id: EventId) -> Option<&Posted> {
+        self.events.get(usize::try_from(id.0.checked_sub(1)?).ok()?)
+    }
+
+    fn posted(&self, id: EventId) -> Result<&Posted> {
+        self.find(id).ok_or(Rejection::UnknownEvent(id))
+    }
+
+    fn posted_mut(&mut self, id: EventId) -> Result<&mut Posted> {
+        let index = id.0.checked_sub(1).and_then(|index| usize::try_from(index).ok());
+        index.and_then(|index| self.events.get_mut(index)).ok_or(Rejection::UnknownEvent(id))
+    }
+}
+
+/// A function of the one field, so that the others stay free to be borrowed.
+fn shelf<'a>(shelves: &'a mut BTreeMap<DataSetName, Shelf>, name: &DataSetName) -> Result<&'a mut Shelf> {
+    shelves.get_mut(name).ok_or_else(|| Rejection::UnknownDataSet(name.clone()))
+}
+
+fn next_replica(made: &mut i64) -> impl FnMut() -> ReplicaId {
+    move || {
+        *made += 1;
+        ReplicaId(*made)
+    }
+}
+
+/// Rows with an id above `after`; row N lies at N - 1.
+fn rows_after<T>(rows: &[T], after: i64) -> &[T] {
+    let skipped = usize::try_from(after.max(0)).unwrap_or(usize::MAX);
+    rows.get(skipped..).unwrap_or_default()
+}
+
+/// A length as a row's number: memory ends before i64 does.
+fn number(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
+}

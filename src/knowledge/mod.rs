@@ -1,0 +1,210 @@
+//! What all agents know together: the catalogue of replicas, the events with their feedback, the counters.
+//!
+//! One trait in our words; the files beside this one are the technologies. Every write carries an idempotency key or is
+//! conditional on what was read (I-6). The clock is the table's own: events, leases and windows never mix two agents' clocks.
+
+#[cfg(test)]
+pub(crate) mod contract;
+#[cfg(test)]
+mod interleavings;
+pub mod memory;
+mod rules;
+pub mod sqlite;
+
+use crate::domain::action::Action;
+use crate::domain::event::{Event, Outcome};
+use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
+use crate::domain::impact::Impacts;
+use crate::domain::measurement::Measurement;
+use crate::domain::placement::{Claim, DataSet, Link, Node, Plan, Registration, Replica};
+pub use crate::domain::saga::{Claimed, Committed};
+pub use crate::domain::snapshot::{Counter, Snapshot};
+use crate::domain::time::Timestamp;
+use crate::domain::units::Percent;
+use async_trait::async_trait;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What is known about a failed operation decides what may be done next.
+#[derive(Debug, thiserror::Error)]
+pub enum KnowledgeError {
+    /// Nothing was changed; it may be tried again.
+    #[error("{operation}: not carried out: {reason}")]
+    NotExecuted { operation: &'static str, reason: String },
+    /// The connection broke after a commit was sent: read back before doing anything.
+    #[error("{operation}: may have been carried out: {reason}")]
+    Uncertain { operation: &'static str, reason: String },
+    /// The request makes no sense (an unknown node, a data set with another content); nothing was changed.
+    #[error("{operation}: {reason}")]
+    Rejected { operation: &'static str, reason: String },
+    /// The database was written by a newer version.
+    #[error(
+        "{address}: schema version {found} is newer than {known}, the newest this binary knows; use the newer `agent`"
+    )]
+    Newer { address: String, found: i64, known: i64 },
+    /// It cannot be opened.
+    #[error("{address}: {reason}")]
+    Unusable { address: String, reason: String },
+}
+
+pub type Result<T> = std::result::Result<T, KnowledgeError>;
+
+/// What a dead or restarted agent left behind.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Unfinished {
+    /// Claimed and neither committed nor aborted.
+    pub claims: Vec<Claim>,
+    /// Rows whose object is still to be deleted.
+    pub removing: Vec<Replica>,
+}
+
+/// How windows close.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct ClosingRule {
+    /// Aggregated feedback from which a counter rises.
+    pub threshold: f64,
+    /// How long after its window another agent's event waits for its own agent to close it.
+    pub grace: Duration,
+}
+
+/// An event that closed, and what it did to its action's counter.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ClosedEvent {
+    pub event: EventId,
+    pub agent: AgentId,
+    pub action: Action,
+    pub feedback_sum: f64,
+    pub counter_before: u32,
+    pub counter_after: u32,
+}
+
+/// Blame that an agent left on an event.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct Feedback {
+    pub event: EventId,
+    pub agent: AgentId,
+    pub p: f64,
+    pub left_at: Timestamp,
+}
+
+/// A measurement as recorded.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Recorded {
+    pub id: i64,
+    #[serde(flatten)]
+    pub measurement: Measurement,
+    pub satisfied: bool,
+}
+
+/// What was learned online about one change, by the label that it is learned under.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Learned {
+    pub impacts: Impacts,
+    pub samples: u32,
+}
+
+/// The shared table.
+#[async_trait]
+pub trait Knowledge: Send + Sync {
+    /// Adds the nodes and links that are missing. What exists stays as people edited it. Rejected as a whole when a link leads
+    /// to an unknown node or its latency is negative.
+    async fn register_network(&self, nodes: &[Node], links: &[Link]) -> Result<()>;
+
+    /// States where a node's store listens now.
+    async fn register_store(&self, node: NodeId, store_url: &str) -> Result<()>;
+
+    /// Puts a data set into the catalogue with its first replica, already verified. `false`: it was there already, with the
+    /// same bytes and SHA-256; with others: rejected.
+    async fn register_data_set(&self, data_set: &DataSet, node: NodeId, object_key: &str) -> Result<bool>;
+
+    /// Registers or updates an application and gives it a reference if it has none that is present: to the replica on its own
+    /// node, else to the one of the lowest id. Counts as a heartbeat. Rejected when the data set or the node is unknown.
+    async fn register_agent(&self, registration: &Registration, data_set: &DataSetName) -> Result<()>;
+
+    /// States that an agent (and its node) is alive.
+    async fn heartbeat(&self, agent: AgentId, converged: bool) -> Result<()>;
+
+    /// A clean stop: the agent is not waited for any more.
+    async fn sign_off(&self, agent: AgentId) -> Result<()>;
+
+    /// All about one data set, in one transaction; `None` when it is not in the catalogue.
+    async fn snapshot(&self, data_set: &DataSetName) -> Result<Option<Snapshot>>;
+
+    /// Every node.
+    async fn nodes(&self) -> Result<BTreeMap<NodeId, Node>>;
+
+    /// Names of the data sets in the catalogue.
+    async fn data_sets(&self) -> Result<Vec<DataSetName>>;
+
+    /// Keeps a measurement; once for each `measurement.job`. Rejected when a value is not a finite number.
+    async fn record(&self, measurement: &Measurement, satisfied: bool) -> Result<()>;
+
+    /// Leaves blame on the open ones of these events of others, once for each (event, agent), weighted by the table's clock
+    /// (`domain::feedback::blame`, within 0..=1). Past its `closes_at` an event takes none, even before somebody closed it.
+    /// Returns what was newly left; sums are in the order in which blame was left.
+    async fn leave_feedback(&self, agent: AgentId, events: &[EventId], window: Duration) -> Result<Vec<Feedback>>;
+
+    /// Records a decision to do nothing: an event closed at once, outcome done, which moves no counter. The same key again
+    /// returns the same event.
+    async fn record_nothing(&self, plan: &Plan) -> Result<EventId>;
+
+    /// Saga step 1. The same key again returns what it was granted the first time, whatever became of it since. Rejected when
+    /// the data set or the destination's node is unknown, or the key is another request's.
+    async fn claim(&self, plan: &Plan, lease: Duration, window: Duration) -> Result<Claimed>;
+
+    /// Prolongs a running claim's leases, also after they ran out as long as nobody took them. `false`: they are lost, stop.
+    async fn renew(&self, event: EventId, lease: Duration) -> Result<bool>;
+
+    /// Saga step 3. Committing what is committed already returns the same; what was aborted is refused.
+    async fn commit(&self, event: EventId, drain: Duration) -> Result<Committed>;
+
+    /// Ends a claim that was not committed: leases released, destination marked for removal (returned, also when asked again
+    /// while it is to be removed), `outcome` (failed or aborted) set, and `why` joined to the event's detail as `failure`. An
+    /// event that is not running stays as it is.
+    async fn abort(&self, event: EventId, outcome: Outcome, why: &str) -> Result<Option<Replica>>;
+
+    /// Saga step 4: the object of a `removing` row is deleted, and so is its row now. No error when the row is gone; rejected
+    /// when it is in another state.
+    async fn removed(&self, replica: ReplicaId) -> Result<()>;
+
+    /// What anybody left whose lease ran out (or was given back); with `own_too` also what `agent` itself holds, which is right
+    /// only when nothing of its present life runs yet.
+    async fn unfinished(&self, agent: AgentId, own_too: bool) -> Result<Unfinished>;
+
+    /// Closes the windows that are due: the agent's own, and others' after the grace period. Each exactly once, oldest first.
+    ///
+    /// An action that was done moves its counter: the feedback's mean over all other registered agents (also those that
+    /// stopped) against the threshold. A failed or aborted one closes without moving it, for it hurt nobody; a running one
+    /// stays open until its end is known.
+    async fn close_due(&self, agent: AgentId, rule: ClosingRule) -> Result<Vec<ClosedEvent>>;
+
+    /// What an agent learned online, by label.
+    async fn impacts(&self, agent: AgentId) -> Result<BTreeMap<String, Learned>>;
+
+    /// Replaces what an agent learned under a label; `samples` goes up by one. Rejected when there is nothing to learn or a
+    /// value is not a finite number.
+    async fn learn(&self, agent: AgentId, label: &str, impacts: &Impacts) -> Result<()>;
+
+    /// Events with an id above `after`, oldest first.
+    async fn events(&self, after: EventId, limit: usize) -> Result<Vec<Event>>;
+
+    async fn event(&self, id: EventId) -> Result<Option<Event>>;
+
+    /// The event with this idempotency key: what became of a write whose answer was lost.
+    async fn event_by_key(&self, key: &str) -> Result<Option<Event>>;
+
+    /// In the order in which it was left.
+    async fn feedback(&self, event: EventId) -> Result<Vec<Feedback>>;
+
+    async fn counters(&self) -> Result<BTreeMap<Action, Counter>>;
+
+    /// Measurements with an id above `after`, oldest first.
+    async fn measurements(&self, after: i64, limit: usize) -> Result<Vec<Recorded>>;
+
+    /// Rejected when there is no such node.
+    async fn set_availability(&self, node: NodeId, availability: Percent) -> Result<()>;
+
+    /// One direction. Rejected when there is no such link or the latency is negative.
+    async fn set_latency(&self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()>;
+}

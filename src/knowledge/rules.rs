@@ -1,0 +1,303 @@
+//! What every technology decides alike, on rows that it has loaded: pure, like `domain::saga`, so that none can disagree.
+
+use super::{ClosedEvent, ClosingRule, Counter, KnowledgeError};
+use crate::domain::action::Action;
+use crate::domain::event::{Event, Outcome, Window};
+use crate::domain::feedback::{aggregate, blame, counter_after};
+use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
+use crate::domain::impact::Impacts;
+use crate::domain::measurement::Measurement;
+use crate::domain::metric::Metrics;
+use crate::domain::placement::{Claim, DataSet, Lease, Link, Node, Placement, Plan, Replica, ReplicaState};
+use crate::domain::saga::{self, Change};
+use crate::domain::time::Timestamp;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// A request that makes no sense, in the same words whatever the technology. Nothing was changed.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub(super) enum Rejection {
+    #[error("node {0} is not registered")]
+    UnknownNode(NodeId),
+    #[error("agent {0} is not registered")]
+    UnknownAgent(AgentId),
+    #[error("data set `{0}` is not in the catalogue")]
+    UnknownDataSet(DataSetName),
+    #[error("there is no event {0}")]
+    UnknownEvent(EventId),
+    #[error("there is no link from node {0} to node {1}")]
+    UnknownLink(NodeId, NodeId),
+    #[error(
+        "data set `{name}` is in the catalogue with other content ({bytes} bytes, SHA-256 {sha256}); give this one another name"
+    )]
+    OtherContent { name: DataSetName, bytes: u64, sha256: String },
+    #[error("idempotency key `{key}` belongs to event {event} of agent {agent} (`{action}`) already")]
+    KeyTaken { key: String, event: EventId, agent: AgentId, action: Action },
+    #[error("`{0}` is not the decision to do nothing")]
+    NotNothing(Action),
+    #[error("an action ends as failed or aborted here, not as {}", .0.name())]
+    NotAnEnd(Outcome),
+    #[error("replica {0} is {state}, not removing", state = .1.name())]
+    NotRemoving(ReplicaId, ReplicaState),
+    #[error("{what} is {value}, which is not a finite number")]
+    NotFinite { what: String, value: f64 },
+    #[error("a latency or jitter of {0} ms is negative")]
+    NegativeLatency(f64),
+    #[error("{what} is {value}, more than a table can hold")]
+    TooLarge { what: &'static str, value: u64 },
+    #[error("`{0}` comes without impacts; nothing was learned")]
+    NothingLearned(String),
+}
+
+impl Rejection {
+    pub(super) fn during(self, operation: &'static str) -> KnowledgeError {
+        KnowledgeError::Rejected { operation, reason: self.to_string() }
+    }
+}
+
+/// Whether these nodes and links make sense beside the nodes that are registered.
+pub(super) fn check_network(registered: &BTreeSet<NodeId>, nodes: &[Node], links: &[Link]) -> Result<(), Rejection> {
+    let known = |id: NodeId| registered.contains(&id) || nodes.iter().any(|node| node.id == id);
+    for node in nodes {
+        check_size("a capacity in bytes", node.capacity_bytes.unwrap_or(0))?;
+    }
+    for link in links {
+        if let Some(unknown) = [link.from, link.to].into_iter().find(|id| !known(*id)) {
+            return Err(Rejection::UnknownNode(unknown));
+        }
+        check_latency(link.latency_ms)?;
+        check_latency(link.jitter_ms)?;
+    }
+    Ok(())
+}
+
+pub(super) fn check_latency(latency_ms: f64) -> Result<(), Rejection> {
+    if !latency_ms.is_finite() {
+        return Err(Rejection::NotFinite { what: "latency".to_owned(), value: latency_ms });
+    }
+    if latency_ms < 0.0 { Err(Rejection::NegativeLatency(latency_ms)) } else { Ok(()) }
+}
+
+/// Whether a data set's sizes fit into a table.
+pub(super) fn check_sizes(data_set: &DataSet) -> Result<(), Rejection> {
+    check_size("the size in bytes", data_set.bytes)?;
+    check_size("the number of records", data_set.records)
+}
+
+/// SQL integers are signed.
+fn check_size(what: &'static str, value: u64) -> Result<(), Rejection> {
+    i64::try_from(value).map(|_| ()).map_err(|_| Rejection::TooLarge { what, value })
+}
+
+/// No SQL table holds infinity or NaN in a way that all clients agree about.
+fn check_finite(values: &Metrics) -> Result<(), Rejection> {
+    match values.iter().find(|(_, value)| !value.is_finite()) {
+        Some((metric, value)) => Err(Rejection::NotFinite { what: metric.to_string(), value }),
+        None => Ok(()),
+    }
+}
+
+/// Whether a measurement can be kept.
+pub(super) fn check_measurement(measurement: &Measurement) -> Result<(), Rejection> {
+    check_finite(&measurement.metrics)?;
+    match measurement.emulated_latency_ms {
+        Some(value) if !value.is_finite() => Err(Rejection::NotFinite { what: "emulated latency".to_owned(), value }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether there is something to learn.
+pub(super) fn check_impacts(label: &str, impacts: &Impacts) -> Result<(), Rejection> {
+    match impacts.iter().next() {
+        Some(_) => check_finite(impacts),
+        None => Err(Rejection::NothingLearned(label.to_owned())),
+    }
+}
+
+/// Whether `known` is the data set that is registered again.
+pub(super) fn check_same_content(known: &DataSet, again: &DataSet) -> Result<(), Rejection> {
+    if known.bytes == again.bytes && known.sha256 == again.sha256 {
+        return Ok(());
+    }
+    Err(Rejection::OtherContent { name: known.name.clone(), bytes: known.bytes, sha256: known.sha256.clone() })
+}
+
+/// An idempotency key that came again must come with the same request.
+pub(super) fn check_same_request(known: &Event, plan: &Plan) -> Result<(), Rejection> {
+    if known.agent == plan.agent && known.action == plan.action && known.data_set == plan.data_set {
+        return Ok(());
+    }
+    Err(Rejection::KeyTaken { key: plan.key.clone(), event: known.id, agent: known.agent, action: known.action })
+}
+
+/// Only rows whose object was dropped from the catalogue may go.
+pub(super) fn check_removing(row: &Replica) -> Result<(), Rejection> {
+    match row.state {
+        ReplicaState::Removing => Ok(()),
+        ReplicaState::Copying | ReplicaState::Present => Err(Rejection::NotRemoving(row.id, row.state)),
+    }
+}
+
+pub(super) fn check_end(outcome: Outcome) -> Result<(), Rejection> {
+    match outcome {
+        Outcome::Failed | Outcome::Aborted => Ok(()),
+        Outcome::Running | Outcome::Done => Err(Rejection::NotAnEnd(outcome)),
+    }
+}
+
+/// What an agent without a reference is given: the replica on its own node, else the one of the lowest id.
+pub(super) fn first_reference(placement: &Placement, home: NodeId) -> Option<ReplicaId> {
+    let at_home = placement.present().find(|replica| replica.node == home);
+    at_home.or_else(|| placement.present().next()).map(|replica| replica.id)
+}
+
+/// Whether an agent's reference can be read.
+pub(super) fn reads_present(placement: &Placement, agent: AgentId) -> bool {
+    placement.reference(agent).is_some_and(|replica| replica.state == ReplicaState::Present)
+}
+
+/// The event of a plan, as it is posted. `id` is the table's to give.
+pub(super) fn posted(id: EventId, plan: &Plan, now: Timestamp, window: Option<Duration>) -> Event {
+    Event {
+        id,
+        agent: plan.agent,
+        data_set: plan.data_set.clone(),
+        replica: plan.reference,
+        action: plan.action,
+        explored: plan.explored,
+        posted_at: now,
+        closes_at: window.map_or(now, |window| now + window),
+        window: if window.is_some() { Window::Open } else { Window::Closed },
+        outcome: if window.is_some() { Outcome::Running } else { Outcome::Done },
+        ended_at: None,
+        feedback_sum: 0.0,
+        detail: plan.detail.clone(),
+    }
+}
+
+/// What a claim was granted: its rows, after the changes that `saga::claim` gave were applied to `placement`.
+pub(super) fn granted(event: EventId, plan: &Plan, placement: &Placement) -> Claim {
+    // Neither can fail: `saga::claim` found the subject, and its changes inserted the destination.
+    let source = saga::subject(placement, plan.action).expect("a granted claim has a source").clone();
+    let arriving = |node| placement.on(node).filter(|row| row.state == ReplicaState::Copying).cloned();
+    let destination = match plan.action {
+        Action::Move { to, .. } | Action::Copy { to, .. } => arriving(to),
+        Action::ChangeReference { .. } | Action::Evict { .. } | Action::Nothing => None,
+    };
+    let Plan { agent, data_set, action, .. } = plan;
+    Claim { event, agent: *agent, data_set: data_set.clone(), action: *action, source, destination }
+}
+
+/// The row whose object is to be deleted now, after the changes of a commit or an abort were applied to `placement`.
+pub(super) fn left_behind(changes: &[Change], placement: &Placement) -> Option<Replica> {
+    changes.iter().find_map(|change| match change {
+        Change::Insert { object_key, state: ReplicaState::Removing, .. } => {
+            placement.replicas.values().find(|row| row.object_key == *object_key).cloned()
+        }
+        Change::Become { replica, state: ReplicaState::Removing, .. } => placement.replicas.get(replica).cloned(),
+        _ => None,
+    })
+}
+
+/// Prolongs a claim's leases; `None` when one of them was taken. One that ran out and was not taken is as good as held:
+/// nothing can have changed (as in `saga::commit`).
+pub(super) fn renewal(placement: &Placement, claim: &Claim, until: Timestamp) -> Option<Vec<Change>> {
+    let lease = Lease { holder: claim.agent, until };
+    let rows = std::iter::once(&claim.source).chain(&claim.destination);
+    rows.map(|row| {
+        let held = placement.replicas.get(&row.id)?.lease?.holder == claim.agent;
+        held.then_some(Change::Lease { replica: row.id, lease: Some(lease) })
+    })
+    .collect()
+}
+
+/// The destination of an action that was given up, as long as its object is to be deleted.
+pub(super) fn undone(placement: &Placement, claim: &Claim) -> Option<Replica> {
+    let row = placement.replicas.get(&claim.destination.as_ref()?.id)?;
+    (row.state == ReplicaState::Removing).then(|| row.clone())
+}
+
+/// Whether a running claim is to be undone: when all its leases ran out or were taken, and `own`'s in any case.
+pub(super) fn is_unfinished(claim: &Claim, placement: &Placement, own: Option<AgentId>, now: Timestamp) -> bool {
+    let holds = |row: &Replica| {
+        let lease = placement.replicas.get(&row.id).and_then(|row| row.lease);
+        lease.is_some_and(|lease| lease.holder == claim.agent && lease.until >= now)
+    };
+    own == Some(claim.agent) || !std::iter::once(&claim.source).chain(&claim.destination).any(holds)
+}
+
+/// Whether a row's object is to be deleted: the last jobs that read it have had their time.
+pub(super) fn is_to_remove(replica: &Replica, now: Timestamp) -> bool {
+    let drained = replica.lease.is_none_or(|lease| lease.until <= now);
+    replica.state == ReplicaState::Removing && drained
+}
+
+/// The blame that a violation of `agent` puts on an event now; `None` when it may not answer it (any more).
+pub(super) fn answer(event: &Event, agent: AgentId, now: Timestamp, window: Duration) -> Option<f64> {
+    let open = event.window == Window::Open && now <= event.closes_at && !window.is_zero();
+    (open && event.agent != agent).then(|| blame(event.posted_at, now, window).clamp(0.0, 1.0))
+}
+
+/// Whether `agent` closes an event's window now. A running event waits for its end, which decides whether it counts.
+pub(super) fn is_due(event: &Event, agent: AgentId, rule: ClosingRule, now: Timestamp) -> bool {
+    let due_at = if event.agent == agent { event.closes_at } else { event.closes_at + rule.grace };
+    event.window == Window::Open && event.outcome != Outcome::Running && due_at <= now
+}
+
+/// What an event's closing does to its action's counter. What did not happen hurt nobody: a failed or aborted action leaves
+/// the counter.
+pub(super) fn closed(event: &Event, agents: usize, counter: Option<Counter>, rule: ClosingRule) -> ClosedEvent {
+    let counter_before = counter.map_or(0, |counter| counter.value);
+    let counts = event.outcome == Outcome::Done && event.action != Action::Nothing;
+    let counter_after = match counts {
+        true => counter_after(counter_before, aggregate(event.feedback_sum, agents), rule.threshold),
+        false => counter_before,
+    };
+    ClosedEvent {
+        event: event.id,
+        agent: event.agent,
+        action: event.action,
+        feedback_sum: event.feedback_sum,
+        counter_before,
+        counter_after,
+    }
+}
+
+/// An event's report with what went wrong as its member `failure`; a report that is no JSON object becomes the member
+/// `decision` of one.
+pub(super) fn with_failure(detail: &str, why: &str) -> String {
+    let mut report = match serde_json::from_str(detail) {
+        Ok(serde_json::Value::Object(members)) => members,
+        _ if detail.is_empty() => serde_json::Map::new(),
+        _ => serde_json::Map::from_iter([("decision".to_owned(), detail.into())]),
+    };
+    report.insert("failure".to_owned(), why.into());
+    serde_json::Value::Object(report).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_joins_the_report_of_its_decision() {
+        assert_eq!(with_failure(r#"{"chosen":"M1_2"}"#, "store away"), r#"{"chosen":"M1_2","failure":"store away"}"#);
+        assert_eq!(with_failure("", "store away"), r#"{"failure":"store away"}"#);
+        assert_eq!(with_failure("by hand", "store away"), r#"{"decision":"by hand","failure":"store away"}"#);
+    }
+
+    #[test]
+    fn rejections_say_what_to_look_at() {
+        let check = |rejection: Rejection, message: &str| assert_eq!(rejection.to_string(), message);
+        check(Rejection::UnknownLink(NodeId(1), NodeId(9)), "there is no link from node 1 to node 9");
+        check(Rejection::NotAnEnd(Outcome::Done), "an action ends as failed or aborted here, not as done");
+        check(Rejection::NotRemoving(ReplicaId(3), ReplicaState::Present), "replica 3 is present, not removing");
+        let taken = Rejection::KeyTaken {
+            key: "k".to_owned(),
+            event: EventId(7),
+            agent: AgentId(2),
+            action: Action::Evict { node: NodeId(3) },
+        };
+        check(taken, "idempotency key `k` belongs to event 7 of agent 2 (`E3`) already");
+    }
+}

@@ -1,0 +1,287 @@
+//! The shared table in one SQLite file, for agents on one machine: any number of processes may share it.
+//!
+//! Writes are `begin immediate` transactions, so they happen one after the other across all processes; readers never wait
+//! (WAL). All work happens on tokio's threads for blocking work, never on the caller's.
+
+mod catalogue;
+mod connect;
+mod events;
+mod rows;
+mod saga;
+
+use super::{
+    Claimed, ClosedEvent, ClosingRule, Committed, Counter, Feedback, Knowledge, KnowledgeError, Learned, Recorded,
+    Result, Snapshot, Unfinished,
+};
+use crate::clock::Clock;
+use crate::domain::action::Action;
+use crate::domain::event::{Event, Outcome};
+use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
+use crate::domain::impact::Impacts;
+use crate::domain::measurement::Measurement;
+use crate::domain::placement::{DataSet, Link, Node, Placement, Plan, Registration, Replica};
+use crate::domain::time::Timestamp;
+use crate::domain::units::Percent;
+use async_trait::async_trait;
+use connect::Failure;
+use rows::Warned;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// The shared table of agents on one machine.
+pub struct SqliteKnowledge {
+    file: Arc<File>,
+}
+
+struct File {
+    path: PathBuf,
+    clock: Arc<dyn Clock>,
+    session: Mutex<Session>,
+}
+
+struct Session {
+    connection: Connection,
+    warned: Warned,
+}
+
+/// All tables within one transaction; the files in `sqlite/` say what it can do.
+struct Tables<'a> {
+    transaction: &'a Transaction<'a>,
+    now: Timestamp,
+    warned: &'a mut Warned,
+}
+
+impl SqliteKnowledge {
+    /// Opens the file at `path`, creating it when it is missing. Waits (at most some seconds) for other processes that are
+    /// creating it at the same moment.
+    pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
+        let connection = connect::open(path, clock.now())?;
+        let session = Mutex::new(Session { connection, warned: Warned::default() });
+        Ok(Self { file: Arc::new(File { path: path.to_owned(), clock, session }) })
+    }
+
+    /// Sets counters, as if events had moved them. For experiments that start in the middle.
+    pub async fn seed_counters(&self, counters: &BTreeMap<Action, Counter>) -> Result<()> {
+        let counters = counters.clone();
+        self.write("seed counters", move |tables| tables.seed_counters(&counters)).await
+    }
+
+    /// Replaces the replicas and references of a registered data set. For experiments that start in the middle.
+    pub async fn seed_placement(&self, data_set: &DataSetName, placement: &Placement) -> Result<()> {
+        let (data_set, placement) = (data_set.clone(), placement.clone());
+        self.write("seed placement", move |tables| tables.seed_placement(&data_set, &placement)).await
+    }
+
+    /// One consistent look at all tables.
+    async fn read<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&mut Tables<'_>) -> std::result::Result<T, Failure> + Send + 'static,
+    ) -> Result<T> {
+        self.run(operation, TransactionBehavior::Deferred, work).await
+    }
+
+    /// All of the work or, when it fails, nothing.
+    async fn write<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&mut Tables<'_>) -> std::result::Result<T, Failure> + Send + 'static,
+    ) -> Result<T> {
+        self.run(operation, TransactionBehavior::Immediate, work).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        behavior: TransactionBehavior,
+        work: impl FnOnce(&mut Tables<'_>) -> std::result::Result<T, Failure> + Send + 'static,
+    ) -> Result<T> {
+        self.blocking(operation, move |file| file.transact(behavior, work)).await
+    }
+
+    /// Runs on a thread that may wait for the disk.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&File) -> std::result::Result<T, Failure> + Send + 'static,
+    ) -> Result<T> {
+        let file = Arc::clone(&self.file);
+        let done =
+            tokio::task::spawn_blocking(move || work(&file).map_err(|failure| failure.during(operation, &file.path)));
+        match done.await {
+            Ok(result) => result,
+            Err(stopped) if stopped.is_panic() => std::panic::resume_unwind(stopped.into_panic()),
+            Err(_) => {
+                let reason = format!("{}: this process is shutting down", self.file.path.display());
+                Err(KnowledgeError::NotExecuted { operation, reason })
+            }
+        }
+    }
+}
+
+impl File {
+    fn transact<T>(
+        &self,
+        behavior: TransactionBehavior,
+        work: impl FnOnce(&mut Tables<'_>) -> std::result::Result<T, Failure>,
+    ) -> std::result::Result<T, Failure> {
+        // A panic rolled its transaction back, so what it left is sound.
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let Session { connection, warned } = &mut *session;
+        let transaction = Transaction::new(connection, behavior)?;
+        // Read under the write lock: the order of times is the order of transactions.
+        let now = self.clock.now();
+        let result = work(&mut Tables { transaction: &transaction, now, warned })?;
+        transaction.commit().map_err(Failure::Committing)?;
+        Ok(result)
+    }
+
+    /// Waits until everything committed so far is on the disk; `false` when somebody else is in the way for too long.
+    fn reach_the_disk(&self) -> std::result::Result<bool, Failure> {
+        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let busy: i64 = session.connection.query_row("pragma wal_checkpoint(full)", [], |row| row.get(0))?;
+        Ok(busy == 0)
+    }
+}
+
+#[async_trait]
+impl Knowledge for SqliteKnowledge {
+    async fn register_network(&self, nodes: &[Node], links: &[Link]) -> Result<()> {
+        let (nodes, links) = (nodes.to_vec(), links.to_vec());
+        self.write("register network", move |tables| tables.register_network(&nodes, &links)).await
+    }
+
+    async fn register_store(&self, node: NodeId, store_url: &str) -> Result<()> {
+        let store_url = store_url.to_owned();
+        self.write("register store", move |tables| tables.register_store(node, &store_url)).await
+    }
+
+    async fn register_data_set(&self, data_set: &DataSet, node: NodeId, object_key: &str) -> Result<bool> {
+        let (data_set, object_key) = (data_set.clone(), object_key.to_owned());
+        self.write("register data set", move |tables| tables.register_data_set(&data_set, node, &object_key)).await
+    }
+
+    async fn register_agent(&self, registration: &Registration, data_set: &DataSetName) -> Result<()> {
+        let (registration, data_set) = (registration.clone(), data_set.clone());
+        self.write("register agent", move |tables| tables.register_agent(&registration, &data_set)).await
+    }
+
+    async fn heartbeat(&self, agent: AgentId, converged: bool) -> Result<()> {
+        self.write("heartbeat", move |tables| tables.heartbeat(agent, converged)).await
+    }
+
+    async fn sign_off(&self, agent: AgentId) -> Result<()> {
+        self.write("sign off", move |tables| tables.sign_off(agent)).await
+    }
+
+    async fn snapshot(&self, data_set: &DataSetName) -> Result<Option<Snapshot>> {
+        let data_set = data_set.clone();
+        self.read("snapshot", move |tables| tables.snapshot(&data_set)).await
+    }
+
+    async fn nodes(&self) -> Result<BTreeMap<NodeId, Node>> {
+        self.read("nodes", |tables| tables.nodes()).await
+    }
+
+    async fn data_sets(&self) -> Result<Vec<DataSetName>> {
+        self.read("data sets", |tables| tables.data_sets()).await
+    }
+
+    async fn record(&self, measurement: &Measurement, satisfied: bool) -> Result<()> {
+        let measurement = measurement.clone();
+        self.write("record", move |tables| tables.record(&measurement, satisfied)).await
+    }
+
+    async fn leave_feedback(&self, agent: AgentId, events: &[EventId], window: Duration) -> Result<Vec<Feedback>> {
+        let events = events.to_vec();
+        self.write("leave feedback", move |tables| tables.leave_feedback(agent, &events, window)).await
+    }
+
+    async fn record_nothing(&self, plan: &Plan) -> Result<EventId> {
+        let plan = plan.clone();
+        self.write("record nothing", move |tables| tables.record_nothing(&plan)).await
+    }
+
+    async fn claim(&self, plan: &Plan, lease: Duration, window: Duration) -> Result<Claimed> {
+        let plan = plan.clone();
+        self.write("claim", move |tables| tables.claim(&plan, lease, window)).await
+    }
+
+    async fn renew(&self, event: EventId, lease: Duration) -> Result<bool> {
+        self.write("renew", move |tables| tables.renew(event, lease)).await
+    }
+
+    async fn commit(&self, event: EventId, drain: Duration) -> Result<Committed> {
+        self.write("commit", move |tables| tables.commit(event, drain)).await
+    }
+
+    async fn abort(&self, event: EventId, outcome: Outcome, why: &str) -> Result<Option<Replica>> {
+        let why = why.to_owned();
+        self.write("abort", move |tables| tables.abort(event, outcome, &why)).await
+    }
+
+    async fn removed(&self, replica: ReplicaId) -> Result<()> {
+        self.write("removed", move |tables| tables.removed(replica)).await
+    }
+
+    async fn unfinished(&self, agent: AgentId, own_too: bool) -> Result<Unfinished> {
+        let mut unfinished = self.read("unfinished", move |tables| tables.unfinished(own_too.then_some(agent))).await?;
+        // A deletion cannot be taken back: the commit that allows it has to survive a power cut first.
+        if !unfinished.removing.is_empty() && !self.blocking("unfinished", File::reach_the_disk).await? {
+            unfinished.removing.clear();
+        }
+        Ok(unfinished)
+    }
+
+    async fn close_due(&self, agent: AgentId, rule: ClosingRule) -> Result<Vec<ClosedEvent>> {
+        self.write("close due", move |tables| tables.close_due(agent, rule)).await
+    }
+
+    async fn impacts(&self, agent: AgentId) -> Result<BTreeMap<String, Learned>> {
+        self.read("impacts", move |tables| tables.impacts(agent)).await
+    }
+
+    async fn learn(&self, agent: AgentId, label: &str, impacts: &Impacts) -> Result<()> {
+        let (label, impacts) = (label.to_owned(), *impacts);
+        self.write("learn", move |tables| tables.learn(agent, &label, &impacts)).await
+    }
+
+    async fn events(&self, after: EventId, limit: usize) -> Result<Vec<Event>> {
+        self.read("events", move |tables| tables.events(after, limit)).await
+    }
+
+    async fn event(&self, id: EventId) -> Result<Option<Event>> {
+        self.read("event", move |tables| tables.event(id)).await
+    }
+
+    async fn event_by_key(&self, key: &str) -> Result<Option<Event>> {
+        let key = key.to_owned();
+        self.read("event by key", move |tables| tables.event_by_key(&key)).await
+    }
+
+    async fn feedback(&self, event: EventId) -> Result<Vec<Feedback>> {
+        self.read("feedback", move |tables| tables.feedback(event)).await
+    }
+
+    async fn counters(&self) -> Result<BTreeMap<Action, Counter>> {
+        self.read("counters", |tables| tables.counters()).await
+    }
+
+    async fn measurements(&self, after: i64, limit: usize) -> Result<Vec<Recorded>> {
+        self.read("measurements", move |tables| tables.measurements(after, limit)).await
+    }
+
+    async fn set_availability(&self, node: NodeId, availability: Percent) -> Result<()> {
+        self.write("set availability", move |tables| tables.set_availability(node, availability)).await
+    }
+
+    async fn set_latency(&self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()> {
+        self.write("set latency", move |tables| tables.set_latency(from, to, latency_ms)).await
+    }
+}
+
+#[cfg(test)]
+mod tests;
