@@ -1,0 +1,140 @@
+//! What every store must do, whatever the technology: one suite, run on each of them.
+
+use super::{ByteStream, ObjectInfo, ObjectStore, Result, StorageError};
+use bytes::Bytes;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use std::ops::Range;
+
+/// A part of a multipart upload is 8 MiB: three of them, the last one short.
+const MANY_PARTS_BYTES: usize = 17 * 1024 * 1024 + 123;
+
+/// A body that arrives in pieces of `piece_bytes`.
+pub(crate) fn body(content: &[u8], piece_bytes: usize) -> ByteStream {
+    let content = Bytes::copy_from_slice(content);
+    let pieces: Vec<_> = (0..content.len())
+        .step_by(piece_bytes)
+        .map(|at| Ok(content.slice(at..content.len().min(at + piece_bytes))))
+        .collect();
+    stream::iter(pieces).boxed()
+}
+
+pub(crate) async fn put(store: &dyn ObjectStore, key: &str, content: &[u8]) {
+    store.write(key, content.len() as u64, body(content, 100_000)).await.unwrap();
+}
+
+pub(crate) async fn read(store: &dyn ObjectStore, key: &str, range: Range<u64>) -> Result<Vec<u8>> {
+    let chunks: Vec<Bytes> = store.read_range(key, range).await?.try_collect().await?;
+    Ok(chunks.concat())
+}
+
+/// Bytes whose every range differs from every other.
+pub(crate) fn pattern(bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
+}
+
+/// Runs all of it on a store that is empty.
+pub(crate) async fn check(store: &dyn ObjectStore) {
+    assert_eq!(store.list("").await.unwrap(), [], "the suite wants an empty store");
+    absent_objects(store).await;
+    small_objects(store).await;
+    ranges(store).await;
+    replacing(store).await;
+    bodies_of_another_length(store).await;
+    failing_bodies(store).await;
+    many_parts(store).await;
+    listing(store).await;
+}
+
+async fn absent_objects(store: &dyn ObjectStore) {
+    assert_eq!(store.info("absent").await.unwrap(), None);
+    store.delete("absent").await.unwrap();
+    let error = read(store, "absent", 0..1).await.unwrap_err();
+    assert!(matches!(&error, StorageError::NotFound { address, key } if address == store.address() && key == "absent"));
+}
+
+async fn small_objects(store: &dyn ObjectStore) {
+    for (key, content) in [("empty", &b""[..]), ("one", b"1"), ("nested/with space & ümlaut+=%.json", b"[1, 2]")] {
+        put(store, key, content).await;
+        let bytes = content.len() as u64;
+        assert_eq!(store.info(key).await.unwrap(), Some(ObjectInfo { key: key.into(), bytes }));
+        assert_eq!(read(store, key, 0..bytes).await.unwrap(), content);
+        store.delete(key).await.unwrap();
+        assert_eq!(store.info(key).await.unwrap(), None);
+    }
+}
+
+async fn ranges(store: &dyn ObjectStore) {
+    let content = pattern(1_000_000);
+    put(store, "ranged", &content).await;
+    for range in [0..1, 0..1_000_000, 1..2, 999_999..1_000_000, 123_456..654_321, 5..5] {
+        let expected = &content[range.start as usize..range.end as usize];
+        assert_eq!(read(store, "ranged", range).await.unwrap(), expected);
+    }
+    for beyond in [999_999..1_000_001, 1_000_000..1_000_001] {
+        let error = read(store, "ranged", beyond).await.unwrap_err();
+        assert!(matches!(&error, StorageError::Damaged { key, .. } if key == "ranged"), "{error}");
+    }
+    store.delete("ranged").await.unwrap();
+}
+
+async fn replacing(store: &dyn ObjectStore) {
+    put(store, "replaced", b"first").await;
+    put(store, "replaced", b"second, longer").await;
+    assert_eq!(read(store, "replaced", 0..14).await.unwrap(), b"second, longer");
+    assert_eq!(store.info("replaced").await.unwrap().unwrap().bytes, 14);
+    store.delete("replaced").await.unwrap();
+}
+
+async fn bodies_of_another_length(store: &dyn ObjectStore) {
+    for (content, bytes) in [(&b"short"[..], 6), (b"long", 3), (b"", 1), (b"1", 0)] {
+        let error = store.write("length", bytes, body(content, 2)).await.unwrap_err();
+        assert!(matches!(&error, StorageError::Damaged { key, .. } if key == "length"), "{error}");
+        assert_eq!(store.info("length").await.unwrap(), None);
+    }
+}
+
+async fn failing_bodies(store: &dyn ObjectStore) {
+    put(store, "kept", b"what was there").await;
+    for before in [10, MANY_PARTS_BYTES - 1] {
+        let broken = StorageError::Unavailable {
+            address: "elsewhere".into(),
+            operation: "reading",
+            key: "kept".into(),
+            reason: "it broke".into(),
+        };
+        let failing = body(&pattern(before), 300_000).chain(stream::iter([Err(broken)])).boxed();
+        let error = store.write("kept", MANY_PARTS_BYTES as u64, failing).await.unwrap_err();
+        assert_eq!(error.to_string(), "elsewhere: reading `kept`: it broke");
+    }
+    assert_eq!(read(store, "kept", 0..14).await.unwrap(), b"what was there");
+    store.delete("kept").await.unwrap();
+}
+
+async fn many_parts(store: &dyn ObjectStore) {
+    let content = pattern(MANY_PARTS_BYTES);
+    let bytes = content.len() as u64;
+    put(store, "large", &content).await;
+    assert_eq!(store.info("large").await.unwrap().unwrap().bytes, bytes);
+    assert!(read(store, "large", 0..bytes).await.unwrap() == content);
+    let middle = 8_388_600..8_388_620;
+    assert_eq!(read(store, "large", middle).await.unwrap(), content[8_388_600..8_388_620]);
+    store.delete("large").await.unwrap();
+}
+
+async fn listing(store: &dyn ObjectStore) {
+    for key in ["list/b", "list/a", "list/sub/c", "listen", "other"] {
+        put(store, key, key.as_bytes()).await;
+    }
+    let keys = async |prefix: &str| -> Vec<(String, u64)> {
+        store.list(prefix).await.unwrap().into_iter().map(|info| (info.key, info.bytes)).collect()
+    };
+    let expected =
+        |keys: &[&str]| -> Vec<(String, u64)> { keys.iter().map(|key| (key.to_string(), key.len() as u64)).collect() };
+    assert_eq!(keys("list/").await, expected(&["list/a", "list/b", "list/sub/c"]));
+    assert_eq!(keys("list").await, expected(&["list/a", "list/b", "list/sub/c", "listen"]));
+    assert_eq!(keys("nothing").await, []);
+    for info in store.list("").await.unwrap() {
+        store.delete(&info.key).await.unwrap();
+    }
+    assert_eq!(keys("").await, []);
+}
