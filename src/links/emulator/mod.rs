@@ -1,0 +1,92 @@
+//! A server of toxiproxy's HTTP API: TCP proxies whose traffic suffers configurable toxics.
+//!
+//! ```text
+//! api      routes, status codes        registry  the proxies by name        proxy  one listener and its connections
+//! wire     the bodies of the API       toxics/   one file for each toxic    pipe   one direction of one connection
+//! queue    bytes in flight, bounded    chain     toxics one after another   timer  wakes within microseconds
+//! ```
+//!
+//! Requests change the registry; a proxy publishes its toxics; each pipe adopts what was published before it hands on what
+//! it reads. So a change acts on open connections, and on everything that is sent after the API has answered.
+//!
+//! Where it departs from toxiproxy 2, on purpose:
+//! * `latency` and `jitter` may have fractions of a millisecond, and are reported as they were given;
+//! * attributes with which the original stops working are refused with 400 (see each toxic's `check`), and so is an address
+//!   that cannot be listened on; no request answers 500;
+//! * a proxy without `listen` gets a free port on loopback, not on every interface;
+//! * the end of one direction is passed on as it is (half-close) and leaves the other one open.
+
+mod api;
+mod chain;
+mod pipe;
+mod proxy;
+mod queue;
+mod registry;
+mod timer;
+mod toxics;
+mod wire;
+
+use registry::Registry;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// How long a shutdown waits for requests under way.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// The API could not be served there.
+#[derive(Debug, thiserror::Error)]
+#[error("{address}: cannot listen for the emulator's API; is the port in use?")]
+pub struct StartError {
+    pub address: SocketAddr,
+    #[source]
+    pub source: io::Error,
+}
+
+/// A running emulator. Dropping it closes everything too, but does not wait for it.
+pub struct Emulator {
+    address: SocketAddr,
+    registry: Arc<Registry>,
+    /// Dropped, it tells the API's server to stop.
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+}
+
+impl Emulator {
+    /// Serves the API at `listen` (port 0: a free one) on the current tokio runtime, which also carries all connections.
+    pub async fn start(listen: SocketAddr) -> Result<Self, StartError> {
+        let failed = |source| StartError { address: listen, source };
+        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let registry = Arc::new(Registry::default());
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(api::serve(listener, Arc::clone(&registry), stopped));
+        tracing::info!(%address, "emulator started");
+        Ok(Self { address, registry, stop, serving })
+    }
+
+    /// Where the API listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The API's base URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Closes the API, all listeners and all connections; returns when they are closed.
+    pub async fn shutdown(self) {
+        let Self { address, registry, stop, mut serving } = self;
+        drop(stop);
+        if tokio::time::timeout(GRACE, &mut serving).await.is_err() {
+            serving.abort();
+        }
+        registry.clear().await;
+        tracing::info!(%address, "emulator stopped");
+    }
+}
