@@ -1,0 +1,80 @@
+//! The user's job: something that reads a data set and takes time. `aggregate` computes in this process, `command` runs any
+//! program.
+
+/// One function of one field, computed in this process.
+pub mod aggregate;
+/// Any program.
+pub mod command;
+/// `avg(cholesterol)` and its relatives.
+pub mod expression;
+
+use crate::storage::ObjectStore;
+use async_trait::async_trait;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where the job reads: the referenced replica, through the agent's link.
+#[derive(Clone)]
+pub struct DataSource {
+    pub store: Arc<dyn ObjectStore>,
+    /// The same store for programs: endpoint through the link, bucket and credentials.
+    pub access: S3Access,
+    pub data_set: String,
+    pub object_key: String,
+    pub bytes: u64,
+    pub records: u64,
+}
+
+/// How any S3 client reaches a store. Its `Debug` hides the secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct S3Access {
+    /// `http://host:port`
+    pub endpoint: String,
+    pub region: String,
+    pub bucket: String,
+    pub access_key_id: String,
+    pub secret_access_key: String,
+}
+
+impl std::fmt::Debug for S3Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("S3Access")
+            .field("endpoint", &self.endpoint)
+            .field("bucket", &self.bucket)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a job that succeeded tells. Times are real time on this machine, not yet the scenario's.
+#[derive(Clone, PartialEq, Debug)]
+pub struct JobReport {
+    /// What the job computed, for people: `172.78294356659114`.
+    pub result: String,
+    pub records: u64,
+    /// Records that could not be used: the field is missing or has another type.
+    pub skipped_records: u64,
+    /// Reading and computing.
+    pub execution_time: Duration,
+    /// From the job's start to its result.
+    pub response_time: Duration,
+}
+
+/// A failed job. The agent shows it and goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    #[error("cannot read the data")]
+    Storage(#[from] crate::storage::StorageError),
+    #[error("`{object}` is not valid JSON at byte {offset}: {reason}")]
+    Malformed { object: String, offset: u64, reason: String },
+    #[error("`{program}` {reason}\n{output}")]
+    Command { program: String, reason: String, output: String },
+}
+
+/// Something that reads a data set. Dropping the returned future stops it and leaves nothing behind.
+#[async_trait]
+pub trait Job: Send + Sync {
+    /// For people: `avg(cholesterol)`.
+    fn describe(&self) -> String;
+
+    async fn run(&self, source: &DataSource) -> Result<JobReport, JobError>;
+}
