@@ -1,0 +1,172 @@
+//! `N.toml`: from the fragment to [`AgentSettings`], with everything that is wrong with it.
+
+use super::fragment::Quantity;
+use super::load::Vocabulary;
+use super::network::{existing_node, node_ids, refuse, time_scale};
+use super::problem::{Invalid, Problems};
+use super::settings::{AgentSettings, JobSettings};
+use super::{defaults, fragment, quantity};
+use crate::clock::TimeScale;
+use crate::domain::action::ActionType;
+use crate::domain::goal::{Goal, GoalError, nearest};
+use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::impact::Rho;
+use crate::domain::metric::Metric;
+use std::collections::BTreeMap;
+
+/// What an agent's file is held against.
+pub struct Context<'a> {
+    pub vocabulary: &'a Vocabulary,
+    /// Absent when its file cannot be read.
+    pub network: Option<&'a fragment::Network>,
+}
+
+/// `None` after noting at least one problem.
+pub fn validate(
+    id: AgentId,
+    agent: &fragment::Agent,
+    context: &Context<'_>,
+    problems: &mut Problems,
+) -> Option<AgentSettings> {
+    let goal = problems.check("goal", goal(&agent.goal));
+    let policy = agent.policy.as_deref().unwrap_or(defaults::POLICY);
+    let policy = problems.check("policy", known_policy(policy, context.vocabulary.policies));
+    let node = node(id, agent.node, context, problems);
+    let data_set = problems.check("data_set", data_set(agent.data_set.as_deref(), context));
+    let listen = agent.listen.as_deref().unwrap_or(defaults::LISTEN);
+    let listen = listen.parse().map_err(|_| {
+        Invalid::new(format!("`{listen}` is not an IP address"), format!("write it like `{}`", defaults::LISTEN))
+    });
+    let listen = problems.check("listen", listen);
+    let job = job(&agent.job, context, problems);
+    let rho = rho(&agent.rho, problems);
+    let costs = costs(&agent.cost, problems);
+    data_set?;
+    Some(AgentSettings {
+        id,
+        node: node?,
+        goal: goal?,
+        goal_text: agent.goal.clone(),
+        policy: policy?,
+        job: job?,
+        rho: rho?,
+        costs: costs?,
+        listen: listen?,
+    })
+}
+
+fn goal(text: &str) -> Result<Goal, Invalid> {
+    text.parse().map_err(|error: GoalError| Invalid::new(error.to_string(), error.help))
+}
+
+fn known_policy(policy: &str, known: &[&str]) -> Result<String, Invalid> {
+    if known.contains(&policy) {
+        return Ok(policy.to_owned());
+    }
+    let policies = format!("policies are {}", known.join(", "));
+    let help = match nearest(policy, known) {
+        Some(near) => format!("did you mean `{near}`? {policies}"),
+        None => policies,
+    };
+    Err(Invalid::new(format!("unknown policy `{policy}`"), help))
+}
+
+/// Agent N lives on node N unless its file says otherwise.
+fn node(id: AgentId, written: Option<i64>, context: &Context<'_>, problems: &mut Problems) -> Option<NodeId> {
+    let number = written.unwrap_or(i64::from(id.home().0));
+    match context.network {
+        Some(network) => problems.check("node", existing_node(number, &node_ids(network))),
+        // The network has problems of its own, so these settings will not be used.
+        None => u32::try_from(number).ok().map(NodeId),
+    }
+}
+
+fn data_set(written: Option<&str>, context: &Context<'_>) -> Result<(), Invalid> {
+    match (written, context.network) {
+        (Some(written), Some(network)) if written != network.data_set.name => Err(Invalid::new(
+            format!("there is no data set `{written}`"),
+            format!("the network's is `{}`; name that, or leave `data_set` out", network.data_set.name),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn job(written: &fragment::Job, context: &Context<'_>, problems: &mut Problems) -> Option<JobSettings> {
+    let fragment::Job { kind, request_size, expression, program, arguments, time_limit } = written;
+    let request_bytes = problems.check("job.request_size", self::request_size(request_size, context));
+    let of_aggregate = [("expression", expression.is_some())];
+    let of_command =
+        [("program", program.is_some()), ("arguments", arguments.is_some()), ("time_limit", time_limit.is_some())];
+    match kind.as_str() {
+        "aggregate" => {
+            refuse(&of_command, "command", "job", problems);
+            let check = |text: &String| (context.vocabulary.expression)(text).map(|()| text.clone());
+            let expression = problems.require("job.expression", expression.as_ref(), check);
+            Some(JobSettings::Aggregate { expression: expression?, request_bytes: request_bytes? })
+        }
+        "command" => {
+            refuse(&of_aggregate, "aggregate", "job", problems);
+            let program = problems.require("job.program", program.as_ref(), |text| quantity::filled(text));
+            let time_limit = problems.require("job.time_limit", time_limit.as_ref(), quantity::positive_duration);
+            Some(JobSettings::Command {
+                program: program?,
+                arguments: arguments.clone().unwrap_or_default(),
+                time_limit: time_limit?,
+                request_bytes: request_bytes?,
+            })
+        }
+        other => {
+            let problem = format!("`{other}` is not a kind of job");
+            problems.add("job.kind", Invalid::new(problem, r#"use "aggregate" or "command""#));
+            None
+        }
+    }
+}
+
+/// At least a byte, at the time scale too.
+fn request_size(written: &Quantity, context: &Context<'_>) -> Result<u64, Invalid> {
+    let bytes = quantity::positive_size(written)?;
+    let scale = context.network.and_then(|network| time_scale(network).ok()).unwrap_or(TimeScale::REAL);
+    match scale.shrink(bytes) {
+        0 => Err(Invalid::new(
+            format!("{} is less than a byte at time_scale = {}", written.0.trim(), scale.factor()),
+            "data shrinks as time does: ask for more, or lower `time_scale` in network.toml",
+        )),
+        _ => Ok(bytes),
+    }
+}
+
+fn rho(written: &fragment::Rho, problems: &mut Problems) -> Option<Rho> {
+    let mut rho = Rho::default();
+    for metric in Metric::ALL {
+        let value = match metric {
+            Metric::ResponseTime => quantity::rho(metric, &written.response_time),
+            Metric::ExecutionTime => quantity::rho(metric, &written.execution_time),
+            Metric::Throughput => quantity::rho(metric, &written.throughput),
+            Metric::NetworkLatency => quantity::rho(metric, &written.network_latency),
+            Metric::Availability => quantity::rho(metric, &written.availability),
+            Metric::DataConsistency => quantity::positive(written.data_consistency),
+        };
+        if let Some(value) = problems.check(format!("rho.{metric}"), value) {
+            rho.set(metric, value);
+        }
+    }
+    (rho.iter().count() == Metric::ALL.len()).then_some(rho)
+}
+
+fn costs(written: &fragment::Cost, problems: &mut Problems) -> Option<BTreeMap<ActionType, f64>> {
+    let mut costs = BTreeMap::new();
+    for kind in ActionType::ALL {
+        let cost = match kind {
+            ActionType::Nothing => 1.0,
+            ActionType::Move => written.moving,
+            ActionType::Copy => written.copy,
+            ActionType::ChangeReference => written.change_reference,
+            ActionType::Evict => written.evict,
+        };
+        if let Some(cost) = problems.check(format!("cost.{kind}"), quantity::positive(cost)) {
+            costs.insert(kind, cost);
+        }
+    }
+    (costs.len() == ActionType::ALL.len()).then_some(costs)
+}

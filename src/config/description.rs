@@ -1,0 +1,333 @@
+//! What a configuration would run, for `agent check`: a table for people, or JSON.
+
+use super::settings::{
+    AgentSettings, EmulatorSettings, JobSettings, KnowledgeSettings, NetworkSettings, NodeSettings, Settings,
+    StoreSettings,
+};
+use crate::clock::{Clock, SystemClock, TimeScale};
+use crate::domain::goal::Goal;
+use crate::domain::ids::{AgentId, DataSetName, NodeId};
+use crate::domain::placement::Link;
+use crate::domain::units::{Percent, show_bytes, show_duration};
+use serde::Serialize;
+use std::fmt;
+use std::time::Duration;
+
+/// Everything that would run, with the figures that follow from the time scale. `Display` prints it for people.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Description {
+    pub knowledge: String,
+    pub emulator: String,
+    pub time_scale: u32,
+    pub data_set: DataSetDescription,
+    pub nodes: Vec<NodeDescription>,
+    pub links: Vec<Link>,
+    pub durations: Vec<DurationDescription>,
+    pub agents: Vec<AgentDescription>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct DataSetDescription {
+    pub name: DataSetName,
+    pub object_key: String,
+    pub first_node: NodeId,
+    /// At the time scale; absent: nothing is generated.
+    pub generated_records: Option<u64>,
+    /// At the time scale; absent when it is not known before the object was looked at.
+    pub bytes: Option<u64>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct NodeDescription {
+    pub id: NodeId,
+    pub name: String,
+    pub availability: Percent,
+    /// Absent: unlimited.
+    pub capacity_bytes: Option<u64>,
+    pub store: String,
+}
+
+/// A duration of the scenario, and what it takes on the clock.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct DurationDescription {
+    pub name: &'static str,
+    pub scenario_seconds: f64,
+    pub real_seconds: f64,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct AgentDescription {
+    pub id: AgentId,
+    pub node: NodeId,
+    pub goal: Goal,
+    pub policy: String,
+    pub job: String,
+    /// What one request asks for, at the time scale.
+    pub request_bytes: u64,
+    /// Requests that a job makes; absent as long as the data set's size is not known.
+    pub requests: Option<u64>,
+}
+
+/// What `settings` would run. `generated_bytes` tells the size of a generated data set of so many records.
+pub fn describe(settings: &Settings, generated_bytes: impl Fn(u64) -> u64) -> Description {
+    let network = &settings.network;
+    let generated_records = network.data_set.generate_records.map(|records| network.time_scale.shrink(records));
+    let bytes = generated_records.map(generated_bytes);
+    Description {
+        knowledge: network.knowledge.to_string(),
+        emulator: network.emulator.to_string(),
+        time_scale: network.time_scale.factor(),
+        data_set: DataSetDescription {
+            name: network.data_set.name.clone(),
+            object_key: network.data_set.object_key.clone(),
+            first_node: network.data_set.first_node,
+            generated_records,
+            bytes,
+        },
+        nodes: network.nodes.values().map(describe_node).collect(),
+        links: network.links.clone(),
+        durations: durations(network),
+        agents: settings.agents.values().map(|agent| describe_agent(agent, network.time_scale, bytes)).collect(),
+    }
+}
+
+fn describe_node(node: &NodeSettings) -> NodeDescription {
+    NodeDescription {
+        id: node.id,
+        name: node.name.clone(),
+        availability: node.availability,
+        capacity_bytes: node.capacity_bytes,
+        store: node.store.to_string(),
+    }
+}
+
+fn durations(network: &NetworkSettings) -> Vec<DurationDescription> {
+    let clock = SystemClock::new(network.time_scale);
+    let of = |(name, scenario): (&'static str, Duration)| DurationDescription {
+        name,
+        scenario_seconds: scenario.as_secs_f64(),
+        real_seconds: clock.apply(scenario).as_secs_f64(),
+    };
+    let all = [
+        ("job gap", network.rhythm.job_gap),
+        ("heartbeat", network.rhythm.heartbeat),
+        ("lease", network.rhythm.lease),
+        ("drain", network.rhythm.drain),
+        ("feedback window", network.feedback.window),
+        ("feedback grace", network.feedback.grace),
+    ];
+    all.map(of).to_vec()
+}
+
+fn describe_agent(agent: &AgentSettings, scale: TimeScale, data_set_bytes: Option<u64>) -> AgentDescription {
+    let (JobSettings::Aggregate { request_bytes, .. } | JobSettings::Command { request_bytes, .. }) = &agent.job;
+    let request_bytes = scale.shrink(*request_bytes);
+    AgentDescription {
+        id: agent.id,
+        node: agent.node,
+        goal: agent.goal.clone(),
+        policy: agent.policy.clone(),
+        job: agent.job.to_string(),
+        request_bytes,
+        requests: data_set_bytes.map(|bytes| bytes.div_ceil(request_bytes.max(1))),
+    }
+}
+
+impl fmt::Display for KnowledgeSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KnowledgeSettings::Sqlite(file) => write!(f, "sqlite:{}", file.display()),
+        }
+    }
+}
+
+impl fmt::Display for EmulatorSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EmulatorSettings::Embedded => f.write_str("embedded"),
+            EmulatorSettings::Toxiproxy(address) => f.write_str(address),
+            EmulatorSettings::None => f.write_str("none"),
+        }
+    }
+}
+
+impl fmt::Display for StoreSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreSettings::Embedded { listen } if listen.port() == 0 => {
+                write!(f, "embedded on {}, a free port", listen.ip())
+            }
+            StoreSettings::Embedded { listen } => write!(f, "embedded on {listen}"),
+            StoreSettings::S3 { endpoint, region, bucket } => write!(f, "{endpoint}/{bucket} ({region})"),
+        }
+    }
+}
+
+impl fmt::Display for JobSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            JobSettings::Aggregate { expression, .. } => f.write_str(expression),
+            JobSettings::Command { program, arguments, .. } => {
+                f.write_str(program)?;
+                arguments.iter().try_for_each(|argument| write!(f, " {argument}"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Description {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "knowledge   {}", self.knowledge)?;
+        writeln!(f, "emulator    {}", self.emulator)?;
+        writeln!(f, "time scale  {}", self.time_scale)?;
+        writeln!(f, "data set    {}", self.data_set)?;
+        self.write_nodes(f)?;
+        self.write_links(f)?;
+        self.write_durations(f)?;
+        self.agents.iter().try_for_each(|agent| write!(f, "{agent}"))
+    }
+}
+
+impl Description {
+    fn write_nodes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\nnode  name          availability  capacity   store")?;
+        self.nodes.iter().try_for_each(|node| {
+            let capacity = node.capacity_bytes.map_or_else(|| "unlimited".to_owned(), show_bytes);
+            let availability = node.availability.to_string();
+            writeln!(f, "{:>4}  {:<12}  {availability:>12}  {capacity:<9}  {}", node.id, node.name, node.store)
+        })
+    }
+
+    fn write_links(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\nlink        latency [ms]  jitter [ms]")?;
+        self.links.iter().try_for_each(|link| {
+            let ends = format!("{} to {}", link.from, link.to);
+            writeln!(f, "{ends:<10}  {:>12}  {:>11}", link.latency_ms, link.jitter_ms)
+        })
+    }
+
+    fn write_durations(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\nduration         in the scenario  on the clock")?;
+        self.durations.iter().try_for_each(|duration| {
+            let [scenario, real] = [duration.scenario_seconds, duration.real_seconds]
+                .map(|seconds| show_duration(Duration::from_secs_f64(seconds)));
+            writeln!(f, "{:<15}  {scenario:>15}  {real:>12}", duration.name)
+        })
+    }
+}
+
+impl fmt::Display for DataSetDescription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}), first on node {}", self.name, self.object_key, self.first_node)?;
+        match (self.generated_records, self.bytes) {
+            (Some(records), Some(bytes)) => write!(f, ", generated: {records} records, {}", show_bytes(bytes)),
+            (Some(records), None) => write!(f, ", generated: {records} records"),
+            (None, _) => f.write_str(", not generated: it has to be there"),
+        }
+    }
+}
+
+impl fmt::Display for AgentDescription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\nagent {} on node {}", self.id, self.node)?;
+        writeln!(f, "  goal    {}", self.goal)?;
+        writeln!(f, "  policy  {}", self.policy)?;
+        let size = show_bytes(self.request_bytes);
+        match self.requests {
+            Some(1) => writeln!(f, "  job     {}, 1 request of {size}", self.job),
+            Some(requests) => writeln!(f, "  job     {}, {requests} requests of {size}", self.job),
+            None => writeln!(f, "  job     {}, in requests of {size}", self.job),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Vocabulary, load};
+    use super::*;
+    use std::path::Path;
+
+    fn description(fixture: &str) -> Description {
+        let vocabulary = Vocabulary { policies: &["reference", "fixed"], expression: |_| Ok(()) };
+        let directory = Path::new("fixtures/configurations/valid").join(fixture);
+        let settings = load(Some(&directory), &vocabulary).unwrap_or_else(|error| panic!("error: {error}"));
+        describe(&settings, |records| {
+            assert_eq!(records, 11_075, "the size is asked for at the time scale");
+            6_441_964
+        })
+    }
+
+    #[test]
+    fn the_three_nodes_are_shown_with_what_the_scale_makes_of_them() {
+        let expected = "\
+knowledge   sqlite:network.db
+emulator    embedded
+time scale  50
+data set    blood_tests (blood_tests.json), first on node 3, generated: 11075 records, 6.4 MB
+
+node  name          availability  capacity   store
+   1  cloud                 97 %  unlimited  embedded on 127.0.0.1, a free port
+   2  fog                   80 %  unlimited  embedded on 127.0.0.1, a free port
+   3  edge                  85 %  unlimited  embedded on 127.0.0.1, a free port
+
+link        latency [ms]  jitter [ms]
+1 to 2              1000            7
+1 to 3              1500            7
+2 to 1              1000            7
+2 to 3              1200            7
+3 to 1              1500            7
+3 to 2              1200            7
+
+duration         in the scenario  on the clock
+job gap                   15.0 s        300 ms
+heartbeat                 10.0 s        200 ms
+lease                  5 min 0 s         6.0 s
+drain                  1 min 0 s         1.2 s
+feedback window       3 min 30 s         4.2 s
+feedback grace         1 min 0 s         1.2 s
+
+agent 1 on node 1
+  goal    response_time <= 35 s and availability >= 95 %
+  policy  fixed
+  job     avg(cholesterol), 36 requests of 180.0 kB
+
+agent 2 on node 2
+  goal    throughput >= 30000 records/s and availability >= 80 %
+  policy  fixed
+  job     avg(cholesterol), 36 requests of 180.0 kB
+
+agent 3 on node 3
+  goal    data_consistency >= 0.7 or network_latency <= 1300 ms
+  policy  fixed
+  job     avg(cholesterol), 36 requests of 180.0 kB
+";
+        assert_eq!(description("three_nodes").to_string(), expected);
+    }
+
+    #[test]
+    fn a_data_set_of_unknown_size_leaves_the_number_of_requests_open() {
+        let description = description("real_stores");
+        assert_eq!((description.data_set.bytes, description.agents[0].requests), (None, None));
+        let text = description.to_string();
+        let agent = "
+agent 7 on node 20
+  goal    response_time <= 120 s
+  policy  reference
+  job     python3 average.py --field temperature, in requests of 67.1 MB
+";
+        assert!(text.ends_with(agent), "{text}");
+        assert!(
+            text.contains("(plant/measurements.ndjson), first on node 10, not generated: it has to be there"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn machines_read_it_as_json() {
+        let json = serde_json::to_value(description("three_nodes")).unwrap();
+        assert_eq!(json["agents"][0]["goal"], "response_time <= 35 s and availability >= 95 %");
+        assert_eq!(json["agents"][0]["requests"], 36);
+        assert_eq!(json["durations"][4]["real_seconds"], 4.2);
+        assert_eq!(json["nodes"][1]["availability"], 80.0);
+    }
+}

@@ -1,0 +1,33 @@
+//! Every environment variable that is read or handed on, by name. No other file spells one.
+
+macro_rules! variables {
+    ($($name:ident: $meaning:literal;)*) => {
+        $(#[doc = $meaning] pub const $name: &str = stringify!($name);)*
+
+        /// Name and meaning of each, for help and documentation.
+        pub const ALL: &[(&str, &str)] = &[$(($name, $meaning)),*];
+    };
+}
+
+variables! {
+    AGENT_LOG: "What is logged, a filter such as `info` or `agent::mape=debug,warn`; without it `warn,s3s=off`.";
+    NO_COLOR: "Set to anything: output has no colours (see no-color.org).";
+    AWS_ACCESS_KEY_ID: "Read: the user of the stores of kind \"s3\". Set for command jobs: the user of the store they read.";
+    AWS_SECRET_ACCESS_KEY: "Read: the secret that belongs to the access key. Set for command jobs alike.";
+    AWS_SESSION_TOKEN: "Read: the session token that temporary credentials have beside their key and secret.";
+    AWS_ENDPOINT_URL: "Set for command jobs: the store's address, through the agent's link.";
+    AWS_REGION: "Set for command jobs: the region that requests are signed for.";
+    AWS_DEFAULT_REGION: "Set for command jobs: the same region, under the name that older clients read.";
+    AGENT_REFERENCE_DIR: "Read by the tests: the folder with the reference vectors, instead of `fixtures/reference`.";
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_variable_is_documented() {
+        let document = include_str!("../../docs/configuration.md");
+        for (name, _) in super::ALL {
+            assert!(document.contains(&format!("\n| `{name}` |")), "{name} has no row in docs/configuration.md");
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! `network.toml`: from the fragment to [`NetworkSettings`], with everything that is wrong with it.
+
+use super::problem::{Invalid, Problems};
+use super::settings::{
+    DataSetSettings, EmulatorSettings, FeedbackSettings, KnowledgeSettings, LearningSettings, NetworkSettings,
+    NodeSettings, RhythmSettings, StoreSettings,
+};
+use super::{defaults, fragment, quantity};
+use crate::clock::TimeScale;
+use crate::domain::ids::{DataSetName, NodeId};
+use crate::domain::placement::Link;
+use crate::domain::units::show_duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// More missing links than these are counted, not listed.
+const LISTED_LINKS: usize = 10;
+
+/// What can be made of the file; worth something only when no problem was noted.
+pub fn validate(network: &fragment::Network, problems: &mut Problems) -> Option<NetworkSettings> {
+    let ids = node_ids(network);
+    let knowledge = problems.check("knowledge", knowledge(&network.knowledge));
+    let time_scale = problems.check("time_scale", time_scale(network));
+    let emulator = problems.check("emulator", emulator(&network.emulator));
+    let data_set = data_set(network, &ids, problems);
+    let nodes = nodes(&network.node, problems);
+    let links = links(&network.link, &ids, problems);
+    let feedback = feedback(&network.feedback, problems);
+    let learning = learning(&network.learning, problems);
+    let rhythm = rhythm(&network.rhythm, problems);
+    Some(NetworkSettings {
+        knowledge: knowledge?,
+        time_scale: time_scale?,
+        emulator: emulator?,
+        data_set: data_set?,
+        nodes,
+        links,
+        feedback: feedback?,
+        learning: learning?,
+        rhythm: rhythm?,
+    })
+}
+
+/// The nodes that there are, also when something else is wrong with them.
+pub fn node_ids(network: &fragment::Network) -> BTreeSet<NodeId> {
+    network.node.iter().filter_map(|node| node_id(node.id).ok()).collect()
+}
+
+fn node_id(written: i64) -> Result<NodeId, Invalid> {
+    quantity::whole(written, 1..=i64::from(u32::MAX)).map(NodeId)
+}
+
+/// A node that exists.
+pub fn existing_node(written: i64, ids: &BTreeSet<NodeId>) -> Result<NodeId, Invalid> {
+    match node_id(written).ok().filter(|id| ids.contains(id)) {
+        Some(id) => Ok(id),
+        None => Err(Invalid::new(
+            format!("there is no node {written}"),
+            format!("nodes are {}; add a `[[node]]` with `id = {written}` to network.toml, or name another", join(ids)),
+        )),
+    }
+}
+
+fn join(ids: &BTreeSet<NodeId>) -> String {
+    match ids.is_empty() {
+        true => "not there yet".to_owned(),
+        false => ids.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn knowledge(text: &str) -> Result<KnowledgeSettings, Invalid> {
+    const HELP: &str = r#"supported is "sqlite:FILE", a file relative to the data directory or absolute"#;
+    match text.split_once(':') {
+        Some(("sqlite", file)) if !file.trim().is_empty() => Ok(KnowledgeSettings::Sqlite(PathBuf::from(file))),
+        Some(("sqlite", _)) => Err(Invalid::new("`sqlite:` names no file", HELP)),
+        // The rest may hold a password: only the scheme is repeated.
+        Some((scheme, _)) => Err(Invalid::new(format!("`{scheme}` is not a supported database"), HELP)),
+        None => Err(Invalid::new(format!("`{text}` is not a supported database"), HELP)),
+    }
+}
+
+/// Also when something else is wrong with the network.
+pub fn time_scale(network: &fragment::Network) -> Result<TimeScale, Invalid> {
+    let written = network.time_scale;
+    u32::try_from(written).ok().and_then(TimeScale::new).ok_or_else(|| {
+        Invalid::new(
+            format!("{written} is out of range"),
+            "seconds of the scenario in a second on the clock: a whole number between 1 and 1000",
+        )
+    })
+}
+
+fn emulator(text: &str) -> Result<EmulatorSettings, Invalid> {
+    match text {
+        "embedded" => Ok(EmulatorSettings::Embedded),
+        "none" => Ok(EmulatorSettings::None),
+        address if address.contains("://") => {
+            quantity::url(address, "http://127.0.0.1:8474").map(EmulatorSettings::Toxiproxy)
+        }
+        other => Err(Invalid::new(
+            format!("`{other}` is not an emulator"),
+            r#"use "embedded", "none" or the address of a server with toxiproxy's API, "http://HOST:8474""#,
+        )),
+    }
+}
+
+fn data_set(network: &fragment::Network, ids: &BTreeSet<NodeId>, problems: &mut Problems) -> Option<DataSetSettings> {
+    let written = &network.data_set;
+    let name = problems.check("data_set.name", quantity::name(&written.name));
+    let object_key = problems.check("data_set.object_key", quantity::object_key(&written.object_key));
+    let scale = self::time_scale(network).unwrap_or(TimeScale::REAL);
+    let records = written.generate_records.map(|records| generate_records(records, scale)).transpose();
+    let generate_records = problems.check("data_set.generate_records", records);
+    let first_node = problems.check("data_set.first_node", existing_node(written.first_node, ids));
+    Some(DataSetSettings {
+        name: DataSetName(name?),
+        object_key: object_key?,
+        generate_records: generate_records?,
+        first_node: first_node?,
+    })
+}
+
+/// At least one, at the time scale too.
+fn generate_records(written: i64, scale: TimeScale) -> Result<u64, Invalid> {
+    let records = quantity::whole(written, 1..=1_000_000_000_000)?;
+    match scale.shrink(records) {
+        0 => Err(Invalid::new(
+            format!("{written} is less than a record at time_scale = {}", scale.factor()),
+            "data shrinks as time does: ask for more, or lower `time_scale`",
+        )),
+        _ => Ok(records),
+    }
+}
+
+/// Those that can be read.
+fn nodes(written: &[fragment::Node], problems: &mut Problems) -> BTreeMap<NodeId, NodeSettings> {
+    let mut nodes: BTreeMap<NodeId, NodeSettings> = BTreeMap::new();
+    for written in written {
+        let Some(node) = node(written, problems) else { continue };
+        let place = format!("node {}", node.id);
+        if let Some(other) = nodes.values().find(|other| same_store(other, &node)) {
+            let problem = format!("is also the store of node {}", other.id);
+            let help = "give each node an endpoint or a bucket of its own: a move deletes the source's object";
+            problems.add(format!("{place}: store"), Invalid::new(problem, help));
+        }
+        if let Some(other) = nodes.get(&node.id) {
+            let problem = format!("`{}` and `{}` have the same id", other.name, node.name);
+            problems.add(place, Invalid::new(problem, "give each `[[node]]` an `id` of its own"));
+        }
+        nodes.insert(node.id, node);
+    }
+    if written.is_empty() {
+        let help = "add a `[[node]]` with `id`, `name` and `availability`";
+        problems.add("node", Invalid::new("there are no nodes", help));
+    }
+    nodes
+}
+
+fn same_store(one: &NodeSettings, other: &NodeSettings) -> bool {
+    match (&one.store, &other.store) {
+        (StoreSettings::S3 { endpoint, bucket, .. }, StoreSettings::S3 { endpoint: at, bucket: named, .. }) => {
+            one.id != other.id && endpoint == at && bucket == named
+        }
+        (StoreSettings::Embedded { .. }, _) | (_, StoreSettings::Embedded { .. }) => false,
+    }
+}
+
+fn node(written: &fragment::Node, problems: &mut Problems) -> Option<NodeSettings> {
+    let place = |key: &str| format!("node {}: {key}", written.id);
+    let id = problems.check(place("id"), node_id(written.id));
+    let name = problems.check(place("name"), quantity::name(&written.name));
+    let availability = problems.check(place("availability"), quantity::percent(&written.availability));
+    let capacity = written.capacity.as_ref().map(quantity::positive_size).transpose();
+    let capacity_bytes = problems.check(place("capacity"), capacity);
+    let store = store(&written.store, &place("store"), problems);
+    Some(NodeSettings {
+        id: id?,
+        name: name?,
+        availability: availability?,
+        capacity_bytes: capacity_bytes?,
+        store: store?,
+    })
+}
+
+fn store(written: &fragment::Store, place: &str, problems: &mut Problems) -> Option<StoreSettings> {
+    let fragment::Store { kind, listen, endpoint, region, bucket } = written;
+    let kind = kind.as_deref().unwrap_or(defaults::STORE_KIND);
+    let of_embedded = [("listen", listen.is_some())];
+    let of_s3 = [("endpoint", endpoint.is_some()), ("region", region.is_some()), ("bucket", bucket.is_some())];
+    match kind {
+        "embedded" => {
+            refuse(&of_s3, "s3", place, problems);
+            let listen = listen.as_deref().unwrap_or(defaults::STORE_LISTEN);
+            let listen = listen.parse().map_err(|_| {
+                let help = format!("write it like `{}` (port 0: a free one)", defaults::STORE_LISTEN);
+                Invalid::new(format!("`{listen}` is not an IP address and port"), help)
+            });
+            let listen = problems.check(format!("{place}.listen"), listen);
+            Some(StoreSettings::Embedded { listen: listen? })
+        }
+        "s3" => {
+            refuse(&of_embedded, "embedded", place, problems);
+            let read = |text: &String| quantity::url(text, "http://10.0.0.4:9000");
+            let endpoint = problems.require(&format!("{place}.endpoint"), endpoint.as_ref(), read);
+            let bucket = problems.require(&format!("{place}.bucket"), bucket.as_ref(), |text| quantity::name(text));
+            let region = quantity::name(region.as_deref().unwrap_or(defaults::REGION));
+            let region = problems.check(format!("{place}.region"), region);
+            Some(StoreSettings::S3 { endpoint: endpoint?, region: region?, bucket: bucket? })
+        }
+        other => {
+            let problem = format!("`{other}` is not a kind of store");
+            problems.add(format!("{place}.kind"), Invalid::new(problem, r#"use "embedded" or "s3""#));
+            None
+        }
+    }
+}
+
+/// Keys that belong to another `kind` do nothing here: somebody believes that they do.
+pub fn refuse(keys: &[(&str, bool)], kind: &str, place: &str, problems: &mut Problems) {
+    for (key, _) in keys.iter().filter(|(_, is_written)| *is_written) {
+        let help = format!("remove it, or set `kind = \"{kind}\"`");
+        problems.add(format!("{place}.{key}"), Invalid::new(format!("is only for kind \"{kind}\""), help));
+    }
+}
+
+/// Those that can be read, each direction, in order.
+fn links(written: &[fragment::Link], ids: &BTreeSet<NodeId>, problems: &mut Problems) -> Vec<Link> {
+    let mut directions: BTreeMap<(NodeId, NodeId), Option<Link>> = BTreeMap::new();
+    let mut all_ends_known = true;
+    for (index, written) in written.iter().enumerate() {
+        let place = link_place(index, written);
+        let values = latency_and_jitter(written, &place, problems);
+        let Some(ends) = problems.check(&place, ends(written, ids)) else {
+            all_ends_known = false;
+            continue;
+        };
+        if let Some((from, to)) = ends.iter().find(|ends| directions.contains_key(ends)) {
+            let problem = format!("the way from node {from} to node {to} has another link already");
+            let help = "keep one; `between` is both directions, `from` and `to` are one";
+            problems.add(&place, Invalid::new(problem, help));
+        }
+        directions.extend(ends.into_iter().map(|(from, to)| {
+            let link = values.map(|(latency_ms, jitter_ms)| Link { from, to, latency_ms, jitter_ms });
+            ((from, to), link)
+        }));
+    }
+    // A link with a mistyped node is not missing: one mistake, one message.
+    if all_ends_known {
+        report_missing_links(&directions, ids, problems);
+    }
+    directions.into_values().flatten().collect()
+}
+
+/// `link 1-2`, `link 1 to 2`, or its number in the file.
+fn link_place(index: usize, written: &fragment::Link) -> String {
+    match (written.between.as_deref(), written.from, written.to) {
+        (Some([a, b]), None, None) => format!("link {a}-{b}"),
+        (None, Some(from), Some(to)) => format!("link {from} to {to}"),
+        _ => format!("link number {}", index + 1),
+    }
+}
+
+/// In milliseconds.
+fn latency_and_jitter(written: &fragment::Link, place: &str, problems: &mut Problems) -> Option<(f64, f64)> {
+    let milliseconds = |written| quantity::duration(written).map(|duration| duration.as_secs_f64() * 1e3);
+    let no_jitter = fragment::Quantity(defaults::JITTER.to_owned());
+    let latency = problems.check(format!("{place}: latency"), milliseconds(&written.latency));
+    let jitter =
+        problems.check(format!("{place}: jitter"), milliseconds(written.jitter.as_ref().unwrap_or(&no_jitter)));
+    latency.zip(jitter)
+}
+
+fn ends(written: &fragment::Link, ids: &BTreeSet<NodeId>) -> Result<Vec<(NodeId, NodeId)>, Invalid> {
+    const HELP: &str = "write `between = [1, 2]` for both directions, or `from = 1` and `to = 2` for one";
+    let (from, to, both) = match (written.between.as_deref(), written.from, written.to) {
+        (Some([a, b]), None, None) => (*a, *b, true),
+        (None, Some(from), Some(to)) => (from, to, false),
+        (Some(_), None, None) => return Err(Invalid::new("`between` does not name two nodes", HELP)),
+        (Some(_), _, _) => return Err(Invalid::new("has `between` together with `from` or `to`", HELP)),
+        (None, _, _) => return Err(Invalid::new("does not say which nodes it joins", HELP)),
+    };
+    let (from, to) = (existing_node(from, ids)?, existing_node(to, ids)?);
+    if from == to {
+        return Err(Invalid::new(
+            format!("leads from node {from} to itself"),
+            "remove it: the way from a node to itself has no latency",
+        ));
+    }
+    Ok(if both { vec![(from, to), (to, from)] } else { vec![(from, to)] })
+}
+
+/// Every two nodes need links in both directions.
+fn report_missing_links(
+    directions: &BTreeMap<(NodeId, NodeId), Option<Link>>,
+    ids: &BTreeSet<NodeId>,
+    problems: &mut Problems,
+) {
+    let exists = |from: &NodeId, to: &NodeId| directions.contains_key(&(*from, *to));
+    let pairs = ids.iter().flat_map(|a| ids.range(..*a).map(move |b| (b, a)));
+    let missing: Vec<_> = pairs.filter(|(a, b)| !exists(a, b) || !exists(b, a)).collect();
+    for (a, b) in missing.iter().take(LISTED_LINKS) {
+        let (problem, ends) = match (exists(a, b), exists(b, a)) {
+            (true, _) => (format!("there is no link from node {b} to node {a}"), format!("from = {b}` and `to = {a}")),
+            (_, true) => (format!("there is no link from node {a} to node {b}"), format!("from = {a}` and `to = {b}")),
+            _ => (format!("there is no link between nodes {a} and {b}"), format!("between = [{a}, {b}]")),
+        };
+        problems.add("link", Invalid::new(problem, format!("add a `[[link]]` with `{ends}` and a `latency`")));
+    }
+    if let Some(more) = missing.len().checked_sub(LISTED_LINKS + 1) {
+        let help = "every two nodes need a link in both directions";
+        problems.add("link", Invalid::new(format!("{} more pairs of nodes have no link", more + 1), help));
+    }
+}
+
+fn feedback(written: &fragment::Feedback, problems: &mut Problems) -> Option<FeedbackSettings> {
+    let window = problems.check("feedback.window", quantity::positive_duration(&written.window));
+    let threshold = problems.check("feedback.threshold", quantity::ratio(written.threshold));
+    let grace = problems.check("feedback.grace", quantity::duration(&written.grace));
+    Some(FeedbackSettings { window: window?, threshold: threshold?, grace: grace? })
+}
+
+fn learning(written: &fragment::Learning, problems: &mut Problems) -> Option<LearningSettings> {
+    let learning_rate = problems.check("learning.learning_rate", quantity::ratio(written.learning_rate));
+    let exploration = problems.check("learning.exploration", quantity::ratio(written.exploration));
+    let penalty = problems.check("learning.penalty", quantity::ratio(written.penalty));
+    let max_copies = problems.check("learning.max_copies", quantity::whole(written.max_copies, 1..=1000));
+    Some(LearningSettings {
+        learning_rate: learning_rate?,
+        exploration: exploration?,
+        penalty: penalty?,
+        max_copies: max_copies?,
+    })
+}
+
+fn rhythm(written: &fragment::Rhythm, problems: &mut Problems) -> Option<RhythmSettings> {
+    let job_gap = problems.check("rhythm.job_gap", quantity::duration(&written.job_gap));
+    let deviation = problems.check("rhythm.job_gap_deviation", quantity::duration(&written.job_gap_deviation));
+    let heartbeat = problems.check("rhythm.heartbeat", quantity::positive_duration(&written.heartbeat));
+    let lease = problems.check("rhythm.lease", quantity::positive_duration(&written.lease));
+    let drain = problems.check("rhythm.drain", quantity::positive_duration(&written.drain));
+    let probes = problems.check("rhythm.probes", quantity::whole(written.probes, 1..=1000));
+    let (heartbeat, lease) = (heartbeat?, lease?);
+    if lease <= heartbeat {
+        let help = "make `lease` longer: a claim must not run out between two signs of life of its holder";
+        let problem =
+            format!("{} is not longer than the heartbeat of {}", show_duration(lease), show_duration(heartbeat));
+        problems.add("rhythm.lease", Invalid::new(problem, help));
+    }
+    Some(RhythmSettings {
+        job_gap: job_gap?,
+        job_gap_deviation: deviation?,
+        heartbeat,
+        lease,
+        drain: drain?,
+        probes: probes?,
+    })
+}

@@ -1,0 +1,163 @@
+//! Settings as meant: typed and validated, in scenario time. Only [`super::load`] makes them from files.
+
+use crate::clock::TimeScale;
+use crate::domain::action::ActionType;
+use crate::domain::goal::Goal;
+use crate::domain::ids::{AgentId, DataSetName, NodeId};
+use crate::domain::impact::Rho;
+use crate::domain::placement::Link;
+use crate::domain::units::Percent;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The whole configuration: the shared network and its applications.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Settings {
+    pub network: NetworkSettings,
+    /// By id; at least one.
+    pub agents: BTreeMap<AgentId, AgentSettings>,
+}
+
+/// What all agents share: `agents/network.toml`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NetworkSettings {
+    pub knowledge: KnowledgeSettings,
+    pub time_scale: TimeScale,
+    pub emulator: EmulatorSettings,
+    pub data_set: DataSetSettings,
+    pub nodes: BTreeMap<NodeId, NodeSettings>,
+    /// Each direction; complete: for every two nodes both directions (validated).
+    pub links: Vec<Link>,
+    pub feedback: FeedbackSettings,
+    pub learning: LearningSettings,
+    pub rhythm: RhythmSettings,
+}
+
+impl NetworkSettings {
+    /// How long without a heartbeat an agent counts as alive: three of them missed.
+    pub fn silence(&self) -> Duration {
+        self.rhythm.heartbeat * 3
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KnowledgeSettings {
+    /// Relative to the data directory unless absolute.
+    Sqlite(PathBuf),
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum EmulatorSettings {
+    /// One in each agent's process, listening on loopback.
+    Embedded,
+    /// Any server that speaks toxiproxy's API, `http://host:port`.
+    Toxiproxy(String),
+    /// The links are the real network.
+    None,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct DataSetSettings {
+    pub name: DataSetName,
+    pub object_key: String,
+    /// Records of the scenario to generate when the first node's store lacks the object; absent: somebody else puts it there.
+    pub generate_records: Option<u64>,
+    pub first_node: NodeId,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct NodeSettings {
+    pub id: NodeId,
+    pub name: String,
+    pub availability: Percent,
+    /// Absent: unlimited.
+    pub capacity_bytes: Option<u64>,
+    pub store: StoreSettings,
+}
+
+/// The S3 store of a node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum StoreSettings {
+    /// Started by the node's agent; listens on this address (default: loopback, a free port).
+    Embedded { listen: SocketAddr },
+    /// Somebody else's server. Credentials come from the environment (`AWS_ACCESS_KEY_ID`, ...).
+    S3 { endpoint: String, region: String, bucket: String },
+}
+
+impl Default for StoreSettings {
+    /// Embedded, on loopback, at a free port.
+    fn default() -> Self {
+        StoreSettings::Embedded { listen: SocketAddr::from(([127, 0, 0, 1], 0)) }
+    }
+}
+
+/// How others' answers are gathered.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct FeedbackSettings {
+    /// How long an event collects feedback.
+    pub window: Duration,
+    /// Aggregated feedback (0..=1) from which an action's counter rises.
+    pub threshold: f64,
+    /// How long others wait for a dead agent to close its own event.
+    pub grace: Duration,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct LearningSettings {
+    /// Weight of the newest observation, 0..=1.
+    pub learning_rate: f64,
+    /// Chance of a random action, 0..=1.
+    pub exploration: f64,
+    /// By how much each point of an action's counter weakens its score, 0..=1.
+    pub penalty: f64,
+    /// Copies after which data consistency is 0; at least 1.
+    pub max_copies: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct RhythmSettings {
+    /// Mean and standard deviation of the pause before a job.
+    pub job_gap: Duration,
+    pub job_gap_deviation: Duration,
+    /// How often an agent says that it is alive; three of them missed and it counts as dead.
+    pub heartbeat: Duration,
+    /// How long a claim holds without being renewed.
+    pub lease: Duration,
+    /// How long what a move or evict leaves behind stays readable, for the jobs that read it when it happened.
+    pub drain: Duration,
+    /// Round trips for a measurement of the link; at least 1.
+    pub probes: u32,
+}
+
+/// One application: `agents/N.toml`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct AgentSettings {
+    pub id: AgentId,
+    pub node: NodeId,
+    pub goal: Goal,
+    /// As its user wrote it.
+    pub goal_text: String,
+    /// A name that [`crate::mape::planner`] knows; validated.
+    pub policy: String,
+    pub job: JobSettings,
+    pub rho: Rho,
+    /// Complete: every kind has a cost above 0; `nothing` costs 1.
+    pub costs: BTreeMap<ActionType, f64>,
+    /// Where the agent's servers listen: loopback unless told otherwise.
+    pub listen: IpAddr,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum JobSettings {
+    /// Computed in this process.
+    Aggregate {
+        /// `avg(cholesterol)`; checked by `jobs::expression`.
+        expression: String,
+        /// Bytes of the scenario asked for in one request.
+        request_bytes: u64,
+    },
+    /// Any program.
+    Command { program: String, arguments: Vec<String>, time_limit: Duration, request_bytes: u64 },
+}
