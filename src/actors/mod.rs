@@ -1,0 +1,96 @@
+//! Thin actix shells: they perform the effects that `mape` decides on, and turn what happens into its inputs.
+//!
+//! ```text
+//!             Violated              Execute
+//!   Monitor -------------> Planner ----------> Executor          Watchdog: heartbeat, closing of windows, recovery
+//!      ^      Measured       |  ^     Ended       |
+//!      '---------------------'  '-----------------'
+//!             Repaired
+//! ```
+//!
+//! One message of a kind is under way at a time, so no mailbox fills; `deliver` treats a failure as the end of the agent.
+
+mod executor;
+mod monitor;
+mod notice;
+mod planner;
+mod watchdog;
+mod world;
+
+pub use notice::{Notice, show_metrics};
+pub use watchdog::{Watch, beat, recover};
+pub use world::{Reach, ReachError, Reached, World, chain, run_job};
+
+use crate::mape::monitor::Rhythm;
+use crate::mape::planner::{Experience, Parameters, Policy, Rng};
+use actix::prelude::*;
+use rand::{RngExt as _, SeedableRng as _};
+use std::sync::Arc;
+
+/// What an agent is made of, besides its world.
+pub struct Makeup {
+    pub parameters: Arc<Parameters>,
+    pub policy: Arc<dyn Policy>,
+    pub experience: Experience,
+    pub rhythm: Rhythm,
+    pub watch: Watch,
+    /// Unique for each start of the agent: part of every key that it writes.
+    pub life: String,
+    pub seed: u64,
+}
+
+/// A running agent.
+pub struct Agent {
+    monitor: Addr<monitor::MonitorActor>,
+    executor: Addr<executor::ExecutorActor>,
+    watchdog: Addr<watchdog::WatchdogActor>,
+}
+
+impl Agent {
+    /// Starts the actors on the current arbiter; the first pause begins.
+    pub fn start(makeup: &Makeup, world: &Arc<World>) -> Self {
+        let mut seeds = Rng::seed_from_u64(makeup.seed);
+        let mut stream = || Rng::seed_from_u64(seeds.random());
+        // The three know each other, so their addresses exist before they do.
+        let (monitor, planner, executor) = (Context::new(), Context::new(), Context::new());
+        let (to_monitor, to_planner, to_executor) = (monitor.address(), planner.address(), executor.address());
+        let monitor = monitor.run(monitor::MonitorActor::new(
+            makeup,
+            world.clone(),
+            to_planner.clone().recipient(),
+            stream(),
+            stream(),
+        ));
+        planner.run(planner::PlannerActor::new(
+            makeup,
+            world.clone(),
+            to_monitor.clone().recipient(),
+            to_executor.recipient(),
+            stream(),
+        ));
+        let executor = executor.run(executor::ExecutorActor::new(world.clone(), makeup.watch, to_planner.recipient()));
+        let watchdog =
+            watchdog::WatchdogActor::new(makeup.watch, world.clone(), to_monitor.recipient(), stream()).start();
+        Self { monitor, executor, watchdog }
+    }
+
+    /// No new job; a running one is dropped, a running action finished or released. Returns when all is quiet.
+    pub async fn stop(&self) {
+        // An actor that is gone has nothing left to stop.
+        let _gone = self.monitor.send(monitor::Stop).await;
+        let _gone = self.watchdog.send(watchdog::Stop).await;
+        let _gone = self.executor.send(executor::Stop).await;
+    }
+}
+
+/// Sends, or ends the process: an agent whose parts cannot hear each other must not look alive.
+fn deliver<M>(to: &Recipient<M>, message: M)
+where
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    if let Err(error) = to.try_send(message) {
+        tracing::error!(%error, "a part of this agent does not listen any more; its next start undoes what was begun");
+        std::process::exit(1);
+    }
+}

@@ -1,0 +1,87 @@
+//! What people are told while it happens: one line for each job, decision and action.
+
+use crate::domain::action::Action;
+use crate::domain::ids::{AgentId, EventId, NodeId};
+use crate::domain::measurement::Measurement;
+use crate::domain::metric::Metrics;
+use crate::knowledge::{ClosedEvent, Feedback};
+use serde::Serialize;
+use std::fmt;
+
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(tag = "notice", rename_all = "snake_case")]
+pub enum Notice {
+    Job { measurement: Measurement, satisfied: bool, violated: Vec<String> },
+    JobFailed { agent: AgentId, node: NodeId, why: String },
+    Decided { agent: AgentId, action: Action, because: String },
+    Acted { agent: AgentId, action: Action, event: Option<EventId>, how: String },
+    FeedbackLeft { feedback: Feedback },
+    Closed { closed: ClosedEvent },
+    Recovered { agent: AgentId, what: String },
+    Trouble { agent: AgentId, what: String },
+}
+
+impl Notice {
+    /// The agent that it is about.
+    pub fn agent(&self) -> AgentId {
+        match self {
+            Notice::Job { measurement, .. } => measurement.agent,
+            Notice::FeedbackLeft { feedback } => feedback.agent,
+            Notice::Closed { closed } => closed.agent,
+            Notice::JobFailed { agent, .. }
+            | Notice::Decided { agent, .. }
+            | Notice::Acted { agent, .. }
+            | Notice::Recovered { agent, .. }
+            | Notice::Trouble { agent, .. } => *agent,
+        }
+    }
+
+    /// Everything but the jobs that went as they should: what a live display lists.
+    pub fn is_event(&self) -> bool {
+        !matches!(self, Notice::Job { .. })
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "agent {}  ", self.agent())?;
+        match self {
+            Notice::Job { measurement, satisfied, violated } => {
+                let mark = if *satisfied { "ok      " } else { "VIOLATED" };
+                write!(f, "job       {mark} node {}  {}", measurement.node, show_metrics(&measurement.metrics))?;
+                if !violated.is_empty() {
+                    write!(f, "  missed: {}", violated.join(", "))?;
+                }
+                Ok(())
+            }
+            Notice::JobFailed { node, why, .. } => write!(f, "job       FAILED on node {node}: {why}"),
+            Notice::Decided { action, because, .. } => write!(f, "decision  {action:<5} {because}"),
+            Notice::Acted { action, event, how, .. } => {
+                let event = event.map_or(String::new(), |event| format!(" (event {event})"));
+                write!(f, "action    {action:<5} {how}{event}")
+            }
+            Notice::FeedbackLeft { feedback } => write!(f, "feedback  {:.2} on event {}", feedback.p, feedback.event),
+            Notice::Closed { closed } => write!(
+                f,
+                "closed    event {} ({}): feedback {:.2}, counter {} -> {}",
+                closed.event, closed.action, closed.feedback_sum, closed.counter_before, closed.counter_after
+            ),
+            Notice::Recovered { what, .. } => write!(f, "recovery  {what}"),
+            Notice::Trouble { what, .. } => write!(f, "trouble   {what}"),
+        }
+    }
+}
+
+/// The metrics in one line: `36.9 s, 15234 records/s, 1003 ms, 97 %, consistency 1`.
+pub fn show_metrics(metrics: &Metrics) -> String {
+    use crate::domain::metric::Metric;
+    let show = |(metric, value): (Metric, f64)| match metric {
+        Metric::ResponseTime => Some(format!("response {value:.1} s")),
+        Metric::ExecutionTime => None,
+        Metric::Throughput => Some(format!("{value:.0} records/s")),
+        Metric::NetworkLatency => Some(format!("latency {value:.0} ms")),
+        Metric::Availability => Some(format!("available {value} %")),
+        Metric::DataConsistency => Some(format!("consistency {value:.2}")),
+    };
+    metrics.iter().filter_map(show).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,162 @@
+//! What an agent's actors may touch: the traits, never a technology; and a run of the job in that world.
+
+use super::Notice;
+use crate::clock::Clock;
+use crate::domain::ids::{AgentId, DataSetName, NodeId};
+use crate::domain::placement::{Node, Replica};
+use crate::domain::snapshot::Snapshot;
+use crate::jobs::{DataSource, Job, S3Access};
+use crate::knowledge::Knowledge;
+use crate::mape::monitor::Observation;
+use crate::mape::planner::Rng;
+use crate::storage::ObjectStore;
+use async_trait::async_trait;
+use rand_distr::{Distribution, Normal};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A node's store at the end of this agent's link.
+#[derive(Clone)]
+pub struct Reached {
+    pub store: Arc<dyn ObjectStore>,
+    pub access: S3Access,
+    /// What the emulator says it injects, in scenario time; absent on a real network.
+    pub emulated: Option<Duration>,
+}
+
+/// Why a node cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum ReachError {
+    #[error("node {0} has no store yet; start its agent")]
+    NoStore(NodeId),
+    #[error("node {0} is not in the table")]
+    Unknown(NodeId),
+    #[error("node {node}: {reason}")]
+    Unusable { node: NodeId, reason: String },
+    #[error("the link to node {node}")]
+    Link { node: NodeId, source: crate::links::LinkError },
+}
+
+/// The ways from this agent to the nodes' stores.
+#[async_trait]
+pub trait Reach: Send + Sync {
+    /// Opens the link to a node's store, with this latency (scenario time) where latency is injected.
+    async fn reach(&self, node: &Node, latency: Duration) -> Result<Reached, ReachError>;
+
+    /// The latency of the link as measured on it: the smallest of several round trips, in scenario time.
+    async fn probe(&self, reached: &Reached) -> Result<Duration, String>;
+}
+
+/// One agent's world.
+pub struct World {
+    pub agent: AgentId,
+    pub home: NodeId,
+    pub data_set: DataSetName,
+    pub clock: Arc<dyn Clock>,
+    pub knowledge: Arc<dyn Knowledge>,
+    pub reach: Arc<dyn Reach>,
+    pub job: Arc<dyn Job>,
+    /// Where work runs that takes longer than a handler may.
+    pub services: tokio::runtime::Handle,
+    /// Tells people what happens.
+    pub notify: Arc<dyn Fn(Notice) + Send + Sync>,
+}
+
+impl World {
+    pub fn notify(&self, notice: Notice) {
+        (self.notify)(notice);
+    }
+
+    pub fn trouble(&self, what: String) {
+        self.notify(Notice::Trouble { agent: self.agent, what });
+    }
+
+    /// Opens the way to a node at its link's mean latency.
+    pub async fn reach(&self, snapshot: &Snapshot, node: NodeId) -> Result<Reached, ReachError> {
+        let latency_ms = snapshot.link(self.home, node).map_or(0.0, |link| link.latency_ms);
+        self.reach_at(snapshot, node, milliseconds(latency_ms)).await
+    }
+
+    async fn reach_at(&self, snapshot: &Snapshot, node: NodeId, latency: Duration) -> Result<Reached, ReachError> {
+        let row = snapshot.nodes.get(&node).ok_or(ReachError::Unknown(node))?;
+        self.reach.reach(row, latency).await
+    }
+
+    /// The latency of a link for one job: normal around what the table states.
+    pub fn draw_latency(&self, snapshot: &Snapshot, node: NodeId, rng: &mut Rng) -> Duration {
+        let Some(link) = snapshot.link(self.home, node) else { return Duration::ZERO };
+        let drawn = Normal::new(link.latency_ms, link.jitter_ms).map_or(link.latency_ms, |normal| normal.sample(rng));
+        milliseconds(drawn.max(0.0))
+    }
+}
+
+/// Runs the job once, and measures the link while it runs. `Err` says why it failed, for people.
+pub async fn run_job(
+    world: &Arc<World>,
+    snapshot: &Snapshot,
+    replica: &Replica,
+    latency: Duration,
+) -> Result<Observation, String> {
+    let reached = world.reach_at(snapshot, replica.node, latency).await.map_err(|error| chain(&error))?;
+    let source = DataSource {
+        store: reached.store.clone(),
+        access: reached.access.clone(),
+        data_set: snapshot.data_set.name.to_string(),
+        object_key: replica.object_key.clone(),
+        bytes: snapshot.data_set.bytes,
+        records: snapshot.data_set.records,
+    };
+    let work = {
+        let (world, reached) = (world.clone(), reached.clone());
+        async move { tokio::join!(world.job.run(&source), world.reach.probe(&reached)) }
+    };
+    let (report, network_latency) = on_services(world, work).await?;
+    let report = report.map_err(|error| chain(&error))?;
+    if report.skipped_records > 0 {
+        world.trouble(format!("{} of {} records have no usable value", report.skipped_records, report.records));
+    }
+    Ok(Observation {
+        at: world.clock.now(),
+        response_time: world.clock.record(report.response_time),
+        execution_time: world.clock.record(report.execution_time),
+        throughput: report.records as f64 / report.execution_time.as_secs_f64().max(1e-9),
+        network_latency: network_latency?,
+        emulated_latency: reached.emulated,
+    })
+}
+
+/// Runs work on the services' threads; dropping the future stops it.
+pub async fn on_services<T: Send + 'static>(
+    world: &World,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, String> {
+    let task = AbortOnDrop(world.services.spawn(work));
+    task.await.map_err(|error| format!("the work ended early: {error}"))
+}
+
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Future for AbortOnDrop<T> {
+    type Output = Result<T, tokio::task::JoinError>;
+
+    fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
+        std::pin::Pin::new(&mut self.0).poll(context)
+    }
+}
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A duration of so many milliseconds; nothing below zero, nothing infinite.
+pub fn milliseconds(value: f64) -> Duration {
+    Duration::try_from_secs_f64(value / 1e3).unwrap_or_default()
+}
+
+/// An error and its causes in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,156 @@
+//! Where an agent keeps what outlives it: `network.db`, `nodes/<id>/` with the embedded stores, and the locks.
+
+use crate::domain::ids::{AgentId, NodeId};
+use anyhow::{Context as _, bail};
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+
+/// What `agent run` uses unless `--data` says otherwise.
+pub const DEFAULT_RUN: &str = "agent-data/run";
+/// What `agent demo` uses unless `--data` says otherwise.
+pub const DEFAULT_DEMO: &str = "agent-data/demo";
+
+/// Marks a directory as a demo's, so that only such a one is ever emptied.
+const DEMO_MARK: &str = "this-is-a-demo";
+
+/// An existing directory for one network's data on this machine.
+#[derive(Clone, Debug)]
+pub struct DataDirectory {
+    path: PathBuf,
+}
+
+/// Held as long as its file is open; the kernel releases it even after a kill -9.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl DataDirectory {
+    /// Opens a directory, making it when it is missing.
+    pub fn create(path: &Path) -> anyhow::Result<Self> {
+        fs::create_dir_all(path).with_context(|| {
+            format!("{}: the data directory cannot be made; choose another with --data", path.display())
+        })?;
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// The directory of a network that runs or ran: as named, else whichever of the defaults was used last.
+    pub fn existing(named: Option<&Path>) -> anyhow::Result<Self> {
+        if let Some(path) = named {
+            if !path.is_dir() {
+                bail!(
+                    "{}: there is no such data directory; name the one of `agent run` or `agent demo`",
+                    path.display()
+                );
+            }
+            return Ok(Self { path: path.to_owned() });
+        }
+        let used_at = |path: &&str| {
+            let newest = ["network.db-wal", "network.db"].map(|file| fs::metadata(Path::new(path).join(file)));
+            newest.into_iter().flatten().filter_map(|file| file.modified().ok()).max()
+        };
+        let candidates = [DEFAULT_RUN, DEFAULT_DEMO].into_iter().filter(|path| used_at(path).is_some());
+        match candidates.max_by_key(used_at) {
+            Some(path) => Ok(Self { path: PathBuf::from(path) }),
+            None => bail!(
+                "neither {DEFAULT_RUN} nor {DEFAULT_DEMO} holds a network; start `agent demo` or `agent run`, or name a \
+                 directory with --data"
+            ),
+        }
+    }
+
+    /// An empty directory for a demo. What an earlier demo left there goes; anything else is left alone.
+    pub fn for_demo(path: &Path) -> anyhow::Result<(Self, Lock)> {
+        let directory = Self::create(path)?;
+        let mark = path.join(DEMO_MARK);
+        let is_empty = fs::read_dir(path)?.next().is_none();
+        if !is_empty && !mark.exists() {
+            bail!("{}: this directory holds something else than a demo; choose another with --data", path.display());
+        }
+        fs::write(&mark, "agent demo empties this directory when it starts\n")
+            .with_context(|| format!("{}: cannot be written to; choose another with --data", path.display()))?;
+        let lock = directory.lock("demo", "a demo")?;
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            let keep = [DEMO_MARK.to_owned(), "demo.lock".to_owned()]
+                .contains(&entry.file_name().to_string_lossy().into_owned());
+            if keep {
+                continue;
+            }
+            match entry.file_type()?.is_dir() {
+                true => fs::remove_dir_all(entry.path())?,
+                false => fs::remove_file(entry.path())?,
+            }
+        }
+        Ok((directory, lock))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where a node's embedded store keeps its objects.
+    pub fn store(&self, node: NodeId) -> PathBuf {
+        self.path.join("nodes").join(node.to_string())
+    }
+
+    /// One process for each agent.
+    pub fn lock_agent(&self, agent: AgentId) -> anyhow::Result<Lock> {
+        self.lock(&format!("agent-{agent}"), &format!("agent {agent}"))
+    }
+
+    fn lock(&self, name: &str, what: &str) -> anyhow::Result<Lock> {
+        let path = self.path.join(format!("{name}.lock"));
+        let mut file =
+            File::options().create(true).truncate(false).read(true).write(true).open(&path).with_context(|| {
+                format!("{}: the lock cannot be opened; choose another directory with --data", path.display())
+            })?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let mut holder = String::new();
+            file.read_to_string(&mut holder)?;
+            bail!("{}: {what} already runs here (process {}); stop it first", path.display(), holder.trim());
+        }
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", std::process::id())?;
+        Ok(Lock { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_held_once_and_says_by_whom() {
+        let place = tempfile::tempdir().unwrap();
+        let data = DataDirectory::create(place.path()).unwrap();
+        let held = data.lock_agent(AgentId(1)).unwrap();
+        let message = data.lock_agent(AgentId(1)).unwrap_err().to_string();
+        assert!(message.contains("agent 1 already runs here"), "{message}");
+        assert!(message.contains(&std::process::id().to_string()), "{message}");
+        drop(held);
+        data.lock_agent(AgentId(1)).unwrap();
+    }
+
+    #[test]
+    fn only_a_demo_is_ever_emptied() {
+        let place = tempfile::tempdir().unwrap();
+        fs::write(place.path().join("thesis.tex"), "precious").unwrap();
+        let refused = DataDirectory::for_demo(place.path()).unwrap_err().to_string();
+        assert!(refused.contains("holds something else than a demo"), "{refused}");
+        assert_eq!(fs::read_to_string(place.path().join("thesis.tex")).unwrap(), "precious");
+    }
+
+    #[test]
+    fn an_earlier_demo_is_emptied() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("demo");
+        drop(DataDirectory::for_demo(&path).unwrap());
+        fs::create_dir(path.join("nodes")).unwrap();
+        drop(DataDirectory::for_demo(&path).unwrap());
+        assert!(!path.join("nodes").exists());
+    }
+}

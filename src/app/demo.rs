@@ -1,0 +1,140 @@
+//! `agent demo`: the whole network in one process, until it has converged.
+
+use super::data_directory::DataDirectory;
+use super::live_agent::LiveAgent;
+use super::status::{self, JobCounter, Status};
+use super::summary::{self, RunFacts, Summary};
+use super::surroundings::{Surroundings, start_emulator};
+use super::training_file::TrainingFile;
+use crate::actors::Notice;
+use crate::config::settings::Settings;
+use crate::domain::ids::AgentId;
+use crate::domain::placement::ReplicaState;
+use crate::domain::time::Timestamp;
+use crate::storage::ObjectStore as _;
+use crate::storage::embedded::{Durability, EmbeddedStore};
+use futures::future::join_all;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+
+pub struct DemoOptions {
+    pub seed: u64,
+    /// Instead of each agent's own.
+    pub policy: Option<String>,
+    /// Scenario time after which a run that has not converged ends.
+    pub limit: Duration,
+    pub training: BTreeMap<AgentId, TrainingFile>,
+}
+
+/// How often the display is renewed and convergence looked for, on the wall.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Runs the network until it has converged, the limit has passed, or `stop` completes (then `None`).
+pub async fn run(
+    settings: Arc<Settings>,
+    data: DataDirectory,
+    options: &DemoOptions,
+    services: Handle,
+    notify: Arc<dyn Fn(Notice) + Send + Sync>,
+    mut show: impl FnMut(&Status, Duration),
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<Option<Summary>> {
+    let (address, emulator) = start_emulator(&settings.network.emulator, &services).await?;
+    let surroundings = super::run::surroundings(settings, data, address, services, Durability::Kill, notify)?;
+    let (began, began_scenario) = (Instant::now(), surroundings.clock.now());
+    let mut running = Running::default();
+    let ended = tokio::select! {
+        ended = converge(&surroundings, options, began_scenario, &mut running, &mut show) => Some(ended),
+        () = stop => None,
+    };
+    let (real, scenario) = (began.elapsed(), surroundings.clock.now().since(began_scenario));
+    let Running { agents, mut stores } = running;
+    stores.extend(join_all(agents.into_iter().map(LiveAgent::stop_but_store)).await.into_iter().flatten());
+    let cleaned = remove_leftovers(&surroundings).await;
+    join_all(stores.into_iter().map(EmbeddedStore::shutdown)).await;
+    if let Some(emulator) = emulator {
+        emulator.shutdown().await;
+    }
+    let Some(converged) = ended.transpose()? else { return Ok(None) };
+    cleaned?;
+    let policies: Vec<String> = match &options.policy {
+        Some(policy) => vec![policy.clone()],
+        None => {
+            let mut names: Vec<String> =
+                surroundings.settings.agents.values().map(|agent| agent.policy.clone()).collect();
+            names.dedup();
+            names
+        }
+    };
+    let facts = RunFacts {
+        converged,
+        seed: options.seed,
+        policy: &policies.join(", "),
+        scenario_seconds: scenario.as_secs_f64(),
+        real_seconds: real.as_secs_f64(),
+    };
+    let data_set = &surroundings.network().data_set.name;
+    summary::load(surroundings.knowledge.as_ref(), data_set, facts).await.map(Some)
+}
+
+/// What has been started so far, to be ended in order whatever happens.
+#[derive(Default)]
+struct Running {
+    agents: Vec<LiveAgent>,
+    /// Of nodes without an agent.
+    stores: Vec<EmbeddedStore>,
+}
+
+/// Starts the agents, the data set's first, and watches. `true`: converged; `false`: the limit has passed.
+async fn converge(
+    surroundings: &Surroundings,
+    options: &DemoOptions,
+    began: Timestamp,
+    running: &mut Running,
+    show: &mut impl FnMut(&Status, Duration),
+) -> anyhow::Result<bool> {
+    let network = surroundings.network();
+    let mut order: Vec<AgentId> = surroundings.settings.agents.keys().copied().collect();
+    order.sort_by_key(|id| surroundings.settings.agents[id].node != network.data_set.first_node);
+    // Nodes without an agent of their own have a store all the same.
+    surroundings.register_network().await?;
+    let homes: Vec<_> = surroundings.settings.agents.values().map(|agent| agent.node).collect();
+    for node in network.nodes.keys().filter(|node| !homes.contains(node)) {
+        running.stores.extend(surroundings.start_store(*node).await?);
+    }
+    surroundings.establish_on_unmanned_node(&homes).await?;
+    for id in order {
+        let training = &options.training[&id];
+        let agent = LiveAgent::start(surroundings, id, options.policy.as_deref(), training, options.seed).await?;
+        running.agents.push(agent);
+    }
+    let mut jobs = JobCounter::default();
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let knowledge = surroundings.knowledge.as_ref();
+        let status = status::load(knowledge, &network.data_set.name, network.silence(), &mut jobs).await?;
+        let passed = surroundings.clock.now().since(began);
+        show(&status, passed);
+        if status.converged && status.agents.iter().all(|agent| agent.alive) {
+            return Ok(true);
+        }
+        if passed >= options.limit {
+            return Ok(false);
+        }
+    }
+}
+
+/// Deletes what moves left behind: the agents have stopped, so nobody reads it any more.
+async fn remove_leftovers(surroundings: &Surroundings) -> anyhow::Result<()> {
+    let Some(snapshot) = surroundings.knowledge.snapshot(&surroundings.network().data_set.name).await? else {
+        return Ok(());
+    };
+    for replica in snapshot.placement.replicas.values().filter(|row| row.state == ReplicaState::Removing) {
+        let store = surroundings.direct_store(replica.node).await?;
+        store.delete(&replica.object_key).await?;
+        surroundings.knowledge.removed(replica.id).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! One agent, started: its node's store, its links, its registration, what it left unfinished, its actors.
+
+use super::data_directory::Lock;
+use super::orphans;
+use super::surroundings::Surroundings;
+use super::training_file::TrainingFile;
+use crate::actors::{Agent, Makeup, Notice, Watch, World, chain, recover};
+use crate::config::settings::{AgentSettings, NetworkSettings};
+use crate::domain::ids::AgentId;
+use crate::domain::placement::Registration;
+use crate::knowledge::ClosingRule;
+use crate::mape::monitor::Rhythm;
+use crate::mape::planner::{self, Experience, Parameters, Policy};
+use crate::storage::embedded::EmbeddedStore;
+use anyhow::{Context as _, bail};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a stopping agent may take before it is left as it is: recovery undoes the rest.
+const STOP_WITHIN: Duration = Duration::from_secs(4);
+
+/// An agent that runs in this process.
+pub struct LiveAgent {
+    agent: Agent,
+    world: Arc<World>,
+    store: Option<EmbeddedStore>,
+    _lock: Lock,
+}
+
+impl LiveAgent {
+    /// Starts everything in order; the actors run on the current arbiter. `experience` is what was trained.
+    pub async fn start(
+        surroundings: &Surroundings,
+        id: AgentId,
+        policy: Option<&str>,
+        training: &TrainingFile,
+        seed: u64,
+    ) -> anyhow::Result<Self> {
+        let settings =
+            surroundings.settings.agents.get(&id).with_context(|| format!("there is no agents/{id}.toml"))?;
+        let lock = surroundings.data.lock_agent(id)?;
+        surroundings.register_network().await?;
+        let store = surroundings.start_store(settings.node).await?;
+        surroundings.establish_data_set(settings.node).await?;
+        let world = Arc::new(surroundings.world(settings)?);
+        let policy = known_policy(policy.unwrap_or(&settings.policy))?;
+        wait_for_data_set(&world).await?;
+        recover(&world, true).await?;
+        if store.is_some() {
+            sweep_orphans(surroundings, &world).await;
+        }
+        let registration = Registration {
+            agent: id,
+            node: settings.node,
+            goal: settings.goal.to_string(),
+            policy: policy.name().to_owned(),
+        };
+        world.knowledge.register_agent(&registration, &world.data_set).await?;
+        let learned = world.knowledge.impacts(id).await?;
+        let network = surroundings.network();
+        let makeup = Makeup {
+            parameters: Arc::new(parameters(network, settings)),
+            policy,
+            experience: Experience {
+                trained: training.impacts.clone(),
+                learned: learned.into_iter().map(|(label, learned)| (label, learned.impacts)).collect(),
+            },
+            rhythm: Rhythm { gap: network.rhythm.job_gap, gap_deviation: network.rhythm.job_gap_deviation },
+            watch: watch(network),
+            life: format!("a{id}-{:x}", world.clock.now().0),
+            seed: seed.wrapping_mul(1_000_003).wrapping_add(u64::from(id.0)),
+        };
+        let agent = Agent::start(&makeup, &world);
+        Ok(Self { agent, world, store, _lock: lock })
+    }
+
+    /// Ends in order: no new job, the running action finished or released, signed off, the store closed.
+    pub async fn stop(self) {
+        if let Some(store) = self.stop_but_store().await {
+            store.shutdown().await;
+        }
+    }
+
+    /// The same, but its node's store goes on.
+    pub async fn stop_but_store(self) -> Option<EmbeddedStore> {
+        if tokio::time::timeout(STOP_WITHIN, self.agent.stop()).await.is_err() {
+            tracing::warn!(agent = %self.world.agent, "an action did not end in time; the next start undoes it");
+        }
+        if let Err(error) = self.world.knowledge.sign_off(self.world.agent).await {
+            tracing::warn!(agent = %self.world.agent, error = chain(&error), "not signed off");
+        }
+        self.store
+    }
+}
+
+/// The parameters of deciding that an agent's settings state.
+fn parameters(network: &NetworkSettings, settings: &AgentSettings) -> Parameters {
+    Parameters {
+        agent: settings.id,
+        home: settings.node,
+        goal: settings.goal.clone(),
+        rho: settings.rho,
+        costs: settings.costs.clone(),
+        exploration: network.learning.exploration,
+        penalty: network.learning.penalty,
+        max_copies: network.learning.max_copies,
+        learning_rate: network.learning.learning_rate,
+        window: network.feedback.window,
+    }
+}
+
+fn watch(network: &NetworkSettings) -> Watch {
+    Watch {
+        heartbeat: network.rhythm.heartbeat,
+        lease: network.rhythm.lease,
+        drain: network.rhythm.drain,
+        window: network.feedback.window,
+        closing: ClosingRule { threshold: network.feedback.threshold, grace: network.feedback.grace },
+    }
+}
+
+fn known_policy(name: &str) -> anyhow::Result<Arc<dyn Policy>> {
+    match planner::policy(name) {
+        Some(policy) => Ok(Arc::from(policy)),
+        None => bail!("there is no policy `{name}`; policies are {}", planner::POLICIES.join(", ")),
+    }
+}
+
+/// The data set comes from its first node's agent, which may still have to start.
+async fn wait_for_data_set(world: &World) -> anyhow::Result<()> {
+    const LOOK_EVERY: Duration = Duration::from_millis(200);
+    let mut told = false;
+    while world.knowledge.snapshot(&world.data_set).await?.is_none() {
+        if !told {
+            world.trouble(format!("waiting for data set {}: its first node's agent has to bring it", world.data_set));
+            told = true;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(())
+}
+
+/// A store that cannot be listed now is swept at the next start; the agent runs all the same.
+async fn sweep_orphans(surroundings: &Surroundings, world: &World) {
+    let swept = async {
+        let Some(snapshot) = world.knowledge.snapshot(&world.data_set).await? else { return anyhow::Ok(Vec::new()) };
+        let store = surroundings.direct_store(world.home).await?;
+        Ok(orphans::sweep(&store, world.knowledge.as_ref(), &snapshot.data_set).await?)
+    };
+    match swept.await {
+        Ok(keys) => keys.into_iter().for_each(|key| {
+            let what = format!("the orphan object `{key}` is removed");
+            world.notify(Notice::Recovered { agent: world.agent, what });
+        }),
+        Err(error) => world.trouble(format!("{error:#}")),
+    }
+}

@@ -1,0 +1,64 @@
+//! Wiring: settings to technologies to actors, and what each command does. The only layer that names concrete technologies.
+
+pub mod change;
+pub mod data_directory;
+pub mod data_set;
+pub mod demo;
+pub mod live_agent;
+pub mod orphans;
+pub mod reach;
+pub mod run;
+pub mod status;
+pub mod summary;
+pub mod surroundings;
+pub mod training;
+pub mod training_file;
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::settings::{KnowledgeSettings, NetworkSettings};
+use crate::knowledge::Knowledge;
+use crate::knowledge::sqlite::SqliteKnowledge;
+use anyhow::bail;
+use data_directory::DataDirectory;
+use std::sync::Arc;
+
+/// A failure whose exit code is not 1.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Configuration or arguments: exit code 2.
+    #[error("{0}")]
+    Configuration(String),
+}
+
+/// The clock of a network.
+pub fn clock(network: &NetworkSettings) -> Arc<dyn Clock> {
+    Arc::new(SystemClock::new(network.time_scale))
+}
+
+/// Opens the shared table of a network.
+pub fn knowledge(
+    network: &NetworkSettings,
+    data: &DataDirectory,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Arc<dyn Knowledge>> {
+    match &network.knowledge {
+        KnowledgeSettings::Sqlite(file) => Ok(Arc::new(SqliteKnowledge::open(&data.path().join(file), clock.clone())?)),
+    }
+}
+
+/// Opens the shared table of a network that runs or ran; it is not made when it is missing.
+pub fn existing_knowledge(
+    network: &NetworkSettings,
+    data: &DataDirectory,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Arc<dyn Knowledge>> {
+    let KnowledgeSettings::Sqlite(file) = &network.knowledge;
+    let path = data.path().join(file);
+    if !path.is_file() {
+        bail!(
+            "{}: there is no such database; start `agent demo` or `agent run` first, or name its directory with --data",
+            path.display()
+        );
+    }
+    knowledge(network, data, clock)
+}

@@ -1,0 +1,62 @@
+//! `agent run`: one agent in this process, until it is told to stop.
+
+use super::data_directory::DataDirectory;
+use super::live_agent::LiveAgent;
+use super::surroundings::{Surroundings, start_emulator};
+use super::training_file::TrainingFile;
+use super::{clock, knowledge};
+use crate::actors::Notice;
+use crate::config::settings::Settings;
+use crate::domain::ids::AgentId;
+use crate::storage::embedded::Durability;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+
+pub struct RunOptions {
+    pub id: AgentId,
+    pub policy: Option<String>,
+    pub seed: u64,
+    pub training: TrainingFile,
+}
+
+/// Runs the agent until `stop` completes; then ends it in order.
+pub async fn run(
+    settings: Arc<Settings>,
+    data: DataDirectory,
+    options: RunOptions,
+    services: Handle,
+    notify: Arc<dyn Fn(Notice) + Send + Sync>,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let (address, emulator) = start_emulator(&settings.network.emulator, &services).await?;
+    let surroundings = surroundings(settings, data, address, services, Durability::PowerLoss, notify)?;
+    tokio::pin!(stop);
+    let started = tokio::select! {
+        started = LiveAgent::start(&surroundings, options.id, options.policy.as_deref(), &options.training, options.seed) => {
+            Some(started?)
+        }
+        () = &mut stop => None,
+    };
+    if let Some(agent) = started {
+        stop.await;
+        agent.stop().await;
+    }
+    if let Some(emulator) = emulator {
+        emulator.shutdown().await;
+    }
+    Ok(())
+}
+
+/// What agents of one process share.
+pub fn surroundings(
+    settings: Arc<Settings>,
+    data: DataDirectory,
+    emulator: Option<String>,
+    services: Handle,
+    durability: Durability,
+    notify: Arc<dyn Fn(Notice) + Send + Sync>,
+) -> anyhow::Result<Surroundings> {
+    let clock = clock(&settings.network);
+    let knowledge = knowledge(&settings.network, &data, &clock)?;
+    Ok(Surroundings { settings, data, clock, knowledge, emulator, services, durability, notify })
+}

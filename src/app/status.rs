@@ -1,0 +1,188 @@
+//! What a network looks like now: nodes, replicas, references, agents, and the promises that are broken, if any.
+
+use crate::domain::event::Outcome;
+use crate::domain::ids::{AgentId, DataSetName, NodeId};
+use crate::domain::invariants;
+use crate::domain::measurement::Measurement;
+use crate::domain::metric::Metric;
+use crate::domain::placement::{Node, Peer, ReplicaState};
+use crate::domain::snapshot::Snapshot;
+use crate::domain::time::Timestamp;
+use crate::knowledge::Knowledge;
+use crate::mape::monitor::CONVERGED_JOBS;
+use anyhow::Context as _;
+use serde::Serialize;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Status {
+    pub data_set: DataSetName,
+    pub nodes: Vec<NodeStatus>,
+    pub replicas: Vec<ReplicaStatus>,
+    pub agents: Vec<AgentStatus>,
+    /// The last jobs of every agent that is alive (of all, when none is) met its goal, and nobody acted since the first of them began.
+    pub converged: bool,
+    /// Broken invariants; always empty unless somebody edited the table.
+    pub broken: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct NodeStatus {
+    #[serde(flatten)]
+    pub node: Node,
+    pub stored_bytes: u64,
+    /// Mean latency to the other nodes \[ms\].
+    pub latency_ms: BTreeMap<NodeId, f64>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ReplicaStatus {
+    pub node: NodeId,
+    pub state: ReplicaState,
+    pub readers: Vec<AgentId>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct AgentStatus {
+    #[serde(flatten)]
+    pub peer: Peer,
+    pub alive: bool,
+    /// The node that it reads.
+    pub reads: Option<NodeId>,
+    pub jobs: u64,
+    pub violated: u64,
+    /// Whether its last job met its goal.
+    pub goal_met: Option<bool>,
+    pub last: Option<Measurement>,
+}
+
+/// The jobs of one agent, counted from the table.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct JobCount {
+    pub jobs: u64,
+    pub violated: u64,
+    pub last: Option<(Measurement, bool)>,
+    /// The latest jobs, newest last: when each began, and whether it met the goal.
+    recent: VecDeque<(Timestamp, bool)>,
+}
+
+impl JobCount {
+    fn add(&mut self, measurement: Measurement, satisfied: bool) {
+        self.jobs += 1;
+        self.violated += u64::from(!satisfied);
+        let took = measurement.metrics.get(Metric::ResponseTime).unwrap_or(0.0);
+        let began = Timestamp(measurement.at.0 - (took * 1e3) as i64);
+        if self.recent.len() == CONVERGED_JOBS {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((began, satisfied));
+        self.last = Some((measurement, satisfied));
+    }
+
+    /// The last jobs met the goal, and none of them began before the placement was last changed.
+    fn is_converged(&self, changed_at: Option<Timestamp>) -> bool {
+        let counts = |(began, satisfied): &(Timestamp, bool)| *satisfied && changed_at.is_none_or(|at| *began >= at);
+        self.recent.len() == CONVERGED_JOBS && self.recent.iter().all(counts)
+    }
+}
+
+/// Counts the measurements of all agents, page by page. Keep it, and it goes on where it was.
+#[derive(Default)]
+pub struct JobCounter {
+    seen: i64,
+    pub counts: BTreeMap<AgentId, JobCount>,
+}
+
+impl JobCounter {
+    pub async fn update(&mut self, knowledge: &dyn Knowledge) -> crate::knowledge::Result<()> {
+        const PAGE: usize = 1000;
+        loop {
+            let page = knowledge.measurements(self.seen, PAGE).await?;
+            let full = page.len() == PAGE;
+            for recorded in page {
+                self.seen = recorded.id;
+                self.counts
+                    .entry(recorded.measurement.agent)
+                    .or_default()
+                    .add(recorded.measurement, recorded.satisfied);
+            }
+            if !full {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Loads the status of a data set. `silence`: how long without a heartbeat an agent counts as alive.
+pub async fn load(
+    knowledge: &dyn Knowledge,
+    data_set: &DataSetName,
+    silence: Duration,
+    jobs: &mut JobCounter,
+) -> anyhow::Result<Status> {
+    jobs.update(knowledge).await?;
+    let snapshot = knowledge.snapshot(data_set).await?;
+    let snapshot = snapshot.with_context(|| format!("data set {data_set} is not in the catalogue yet"))?;
+    Ok(status(&snapshot, silence, jobs))
+}
+
+fn status(snapshot: &Snapshot, silence: Duration, jobs: &JobCounter) -> Status {
+    let agents: Vec<AgentStatus> = snapshot
+        .agents
+        .iter()
+        .map(|(id, peer)| {
+            let count = jobs.counts.get(id).cloned().unwrap_or_default();
+            AgentStatus {
+                peer: peer.clone(),
+                alive: snapshot.is_alive(*id, silence),
+                reads: snapshot.placement.reference(*id).map(|replica| replica.node),
+                jobs: count.jobs,
+                violated: count.violated,
+                goal_met: count.last.as_ref().map(|(_, satisfied)| *satisfied),
+                last: count.last.map(|(measurement, _)| measurement),
+            }
+        })
+        .collect();
+    // When all have stopped, how things stood then.
+    let nobody = agents.iter().all(|agent| !agent.alive);
+    let mut concerned =
+        agents.iter().filter(|agent| agent.alive || nobody).map(|agent| agent.peer.registration.agent).peekable();
+    let content = |id| jobs.counts.get(&id).is_some_and(|count| count.is_converged(snapshot.changed_at));
+    let acting = snapshot.open_events.iter().any(|event| event.outcome == Outcome::Running);
+    Status {
+        data_set: snapshot.data_set.name.clone(),
+        nodes: snapshot.nodes.values().map(|node| node_status(snapshot, node)).collect(),
+        replicas: replicas(snapshot),
+        converged: !acting && concerned.peek().is_some() && concerned.all(content),
+        broken: invariants::check(&snapshot.data_set.name, &snapshot.placement)
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        agents,
+    }
+}
+
+fn node_status(snapshot: &Snapshot, node: &Node) -> NodeStatus {
+    let others = snapshot.links.values().filter(|link| link.from == node.id);
+    NodeStatus {
+        node: node.clone(),
+        stored_bytes: snapshot.stored_bytes.get(&node.id).copied().unwrap_or(0),
+        latency_ms: others.map(|link| (link.to, link.latency_ms)).collect(),
+    }
+}
+
+fn replicas(snapshot: &Snapshot) -> Vec<ReplicaStatus> {
+    let mut all: Vec<ReplicaStatus> = snapshot
+        .placement
+        .replicas
+        .values()
+        .map(|replica| ReplicaStatus {
+            node: replica.node,
+            state: replica.state,
+            readers: snapshot.placement.readers(replica.id).collect(),
+        })
+        .collect();
+    all.sort_by_key(|replica| replica.node);
+    all
+}

@@ -1,0 +1,147 @@
+//! What a run took, counted from the tables alone.
+
+use super::status::JobCounter;
+use crate::domain::action::Action;
+use crate::domain::event::{Event, Outcome};
+use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId};
+use crate::knowledge::Knowledge;
+use crate::mape::planner::{Decision, Verdict};
+use anyhow::Context as _;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// The document that `agent demo --json` prints.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Summary {
+    pub converged: bool,
+    pub seed: u64,
+    pub policy: String,
+    pub scenario_seconds: f64,
+    pub real_seconds: f64,
+    /// Nodes with a present replica.
+    pub replicas: Vec<NodeId>,
+    /// The node that each agent reads.
+    pub references: BTreeMap<AgentId, NodeId>,
+    pub agents: Vec<AgentSummary>,
+    /// Everything but decisions to do nothing, in the order chosen.
+    pub actions: Vec<ActionSummary>,
+    pub bytes_moved: u64,
+    /// Counters that are not 0 at the end.
+    pub counters: BTreeMap<Action, u32>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct AgentSummary {
+    pub id: AgentId,
+    pub jobs: u64,
+    pub violated: u64,
+    /// Actions carried out.
+    pub actions: u64,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ActionSummary {
+    pub event: EventId,
+    pub agent: AgentId,
+    pub action: Action,
+    pub explored: bool,
+    /// The chosen candidate's scores when it was chosen.
+    pub internal: Option<f64>,
+    pub global: Option<f64>,
+    pub feedback: f64,
+    pub outcome: Outcome,
+    pub bytes: u64,
+    /// The bounds that did not hold when it was chosen.
+    pub because: Vec<String>,
+    /// Scenario seconds from the first event's time.
+    pub at_seconds: f64,
+}
+
+/// What the tables cannot know.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct RunFacts<'a> {
+    pub converged: bool,
+    pub seed: u64,
+    pub policy: &'a str,
+    pub scenario_seconds: f64,
+    pub real_seconds: f64,
+}
+
+/// Counts a run again from the tables.
+pub async fn load(knowledge: &dyn Knowledge, data_set: &DataSetName, facts: RunFacts<'_>) -> anyhow::Result<Summary> {
+    let snapshot = knowledge.snapshot(data_set).await?.context("the data set is not in the catalogue")?;
+    let events = all_events(knowledge).await?;
+    let mut jobs = JobCounter::default();
+    jobs.update(knowledge).await?;
+    let first = events.first().map(|event| event.posted_at);
+    let bytes = snapshot.data_set.bytes;
+    let chosen = events.iter().filter(|event| event.action != Action::Nothing);
+    let actions: Vec<ActionSummary> = chosen
+        .map(|event| {
+            action_summary(event, bytes, first.map_or(0.0, |first| event.posted_at.since(first).as_secs_f64()))
+        })
+        .collect();
+    let reads = |agent: &AgentId| snapshot.placement.reference(*agent).map(|replica| (*agent, replica.node));
+    let done = |agent: AgentId| actions.iter().filter(|one| one.agent == agent && one.outcome == Outcome::Done).count();
+    let agent_summary = |id: &AgentId| {
+        let count = jobs.counts.get(id).cloned().unwrap_or_default();
+        AgentSummary { id: *id, jobs: count.jobs, violated: count.violated, actions: done(*id) as u64 }
+    };
+    Ok(Summary {
+        converged: facts.converged,
+        seed: facts.seed,
+        policy: facts.policy.to_owned(),
+        scenario_seconds: facts.scenario_seconds,
+        real_seconds: facts.real_seconds,
+        replicas: snapshot.placement.nodes().into_iter().collect(),
+        references: snapshot.agents.keys().filter_map(reads).collect(),
+        agents: snapshot.agents.keys().map(agent_summary).collect(),
+        bytes_moved: actions.iter().map(|action| action.bytes).sum(),
+        counters: snapshot.counters.iter().filter(|(_, c)| c.value > 0).map(|(a, c)| (*a, c.value)).collect(),
+        actions,
+    })
+}
+
+/// Every event, oldest first.
+pub async fn all_events(knowledge: &dyn Knowledge) -> crate::knowledge::Result<Vec<Event>> {
+    const PAGE: usize = 500;
+    let mut all: Vec<Event> = Vec::new();
+    loop {
+        let after = all.last().map_or(EventId(0), |event| event.id);
+        let page = knowledge.events(after, PAGE).await?;
+        let full = page.len() == PAGE;
+        all.extend(page);
+        if !full {
+            return Ok(all);
+        }
+    }
+}
+
+fn action_summary(event: &Event, data_set_bytes: u64, at_seconds: f64) -> ActionSummary {
+    let decision: Option<Decision> = serde_json::from_str(&event.detail).ok();
+    let verdict = decision.as_ref().and_then(|decision| {
+        let chosen = decision.scored.iter().find(|scored| scored.action == event.action)?;
+        match chosen.verdict {
+            Verdict::Feasible { internal, global, .. } => Some((internal, global)),
+            Verdict::Infeasible { .. } => None,
+        }
+    });
+    // Onto a node that held a replica already, nothing travels.
+    let occupied = decision
+        .as_ref()
+        .is_some_and(|decision| event.action.to_node().is_some_and(|to| decision.replica_nodes.contains(&to)));
+    let travelled = event.action.transfers() && event.outcome == Outcome::Done && !occupied;
+    ActionSummary {
+        event: event.id,
+        agent: event.agent,
+        action: event.action,
+        explored: event.explored,
+        internal: verdict.map(|(internal, _)| internal),
+        global: verdict.map(|(_, global)| global),
+        feedback: event.feedback_sum,
+        outcome: event.outcome,
+        bytes: if travelled { data_set_bytes } else { 0 },
+        because: decision.map(|decision| decision.violated).unwrap_or_default(),
+        at_seconds,
+    }
+}

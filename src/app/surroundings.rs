@@ -1,0 +1,183 @@
+//! What the agents of one process share: settings, table, emulator, threads; and what is made from it for one of them.
+
+use super::data_directory::DataDirectory;
+use super::data_set;
+use super::reach::{BUCKET, StoreReach, access, s3_settings};
+use crate::actors::{Notice, World};
+use crate::clock::{Clock, SystemClock};
+use crate::config::settings::{
+    AgentSettings, EmulatorSettings, JobSettings, NetworkSettings, NodeSettings, Settings, StoreSettings,
+};
+use crate::domain::ids::NodeId;
+use crate::domain::placement::Node;
+use crate::jobs::Job;
+use crate::jobs::aggregate::AggregateJob;
+use crate::jobs::command::CommandJob;
+use crate::knowledge::Knowledge;
+use crate::links::Links;
+use crate::links::emulator::Emulator;
+use crate::links::toxiproxy::Toxiproxy;
+use crate::storage::embedded::{Durability, EmbeddedError, EmbeddedSettings, EmbeddedStore};
+use crate::storage::s3::S3Store;
+use anyhow::Context as _;
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+
+/// What is shared by the agents of one process.
+#[derive(Clone)]
+pub struct Surroundings {
+    pub settings: Arc<Settings>,
+    pub data: DataDirectory,
+    pub clock: Arc<dyn Clock>,
+    pub knowledge: Arc<dyn Knowledge>,
+    /// Address of an emulator's API; absent when the links are the real network.
+    pub emulator: Option<String>,
+    pub services: Handle,
+    /// What the embedded stores promise of an object that they have accepted.
+    pub durability: Durability,
+    pub notify: Arc<dyn Fn(Notice) + Send + Sync>,
+}
+
+impl Surroundings {
+    pub fn network(&self) -> &NetworkSettings {
+        &self.settings.network
+    }
+
+    /// Writes what the settings say of nodes and links into the table, where it is missing.
+    pub async fn register_network(&self) -> anyhow::Result<()> {
+        let nodes: Vec<Node> = self.network().nodes.values().map(node_row).collect();
+        self.knowledge.register_network(&nodes, &self.network().links).await?;
+        Ok(())
+    }
+
+    /// Starts the store of a node and states where it listens. `None`: it is somebody else's server, or another process
+    /// runs it already.
+    pub async fn start_store(&self, node: NodeId) -> anyhow::Result<Option<EmbeddedStore>> {
+        let settings = self.network().nodes.get(&node).with_context(|| format!("there is no node {node}"))?;
+        let (store, endpoint) = match &settings.store {
+            StoreSettings::S3 { endpoint, .. } => (None, endpoint.clone()),
+            StoreSettings::Embedded { listen } => {
+                let mut embedded = EmbeddedSettings::new(self.data.store(node), BUCKET);
+                embedded.listen = *listen;
+                embedded.durability = self.durability;
+                let store = match EmbeddedStore::start(embedded, &self.services) {
+                    Ok(store) => store,
+                    Err(EmbeddedError::InUse { .. }) => return Ok(None),
+                    Err(error) => return Err(error).with_context(|| format!("the store of node {node}")),
+                };
+                let endpoint = store.endpoint();
+                (Some(store), endpoint)
+            }
+        };
+        self.knowledge.register_store(node, &endpoint).await?;
+        Ok(store)
+    }
+
+    /// The links of one agent, if latency is injected.
+    fn links(&self, agent: &AgentSettings) -> anyhow::Result<Option<Arc<dyn Links>>> {
+        let client = self.emulator.as_deref().map(Toxiproxy::new).transpose()?;
+        Ok(client.map(|client| Arc::new(client.listening_on(agent.listen)) as Arc<dyn Links>))
+    }
+
+    /// One agent's ways to the stores.
+    fn reach(&self, agent: &AgentSettings) -> anyhow::Result<StoreReach> {
+        let (links, clock, network) = (self.links(agent)?, self.clock.clone(), self.network());
+        Ok(StoreReach::new(agent.id, links, clock, network, self.data.clone()))
+    }
+
+    /// The world of one agent.
+    pub fn world(&self, settings: &AgentSettings) -> anyhow::Result<World> {
+        Ok(World {
+            agent: settings.id,
+            home: settings.node,
+            data_set: self.network().data_set.name.clone(),
+            clock: self.clock.clone(),
+            knowledge: self.knowledge.clone(),
+            reach: Arc::new(self.reach(settings)?),
+            job: job(self.network(), &settings.job)?,
+            services: self.services.clone(),
+            notify: self.notify.clone(),
+        })
+    }
+
+    /// Puts the data set on its first node, when its catalogue row is missing and that node's store can be written from here.
+    pub async fn establish_data_set(&self, node: NodeId) -> anyhow::Result<()> {
+        let network = self.network();
+        if network.data_set.first_node == node {
+            let store = self.direct_store(node).await?;
+            data_set::establish(&network.data_set, network.time_scale, &store, &self.knowledge).await?;
+        }
+        Ok(())
+    }
+
+    /// The same for a first node that has no agent.
+    pub async fn establish_on_unmanned_node(&self, homes: &[NodeId]) -> anyhow::Result<()> {
+        let first = self.network().data_set.first_node;
+        if homes.contains(&first) { Ok(()) } else { self.establish_data_set(first).await }
+    }
+
+    /// A node's own store, not through any link.
+    pub async fn direct_store(&self, node: NodeId) -> anyhow::Result<S3Store> {
+        let settings = self.network().nodes.get(&node).with_context(|| format!("there is no node {node}"))?;
+        let endpoint = match &settings.store {
+            StoreSettings::S3 { endpoint, .. } => endpoint.clone(),
+            StoreSettings::Embedded { .. } => {
+                let nodes = self.knowledge.nodes().await?;
+                let url = nodes.get(&node).and_then(|row| row.store_url.clone());
+                url.with_context(|| format!("node {node} has no store yet; start its agent"))?
+            }
+        };
+        Ok(S3Store::new(s3_settings(&access(&settings.store, &self.data, node, &endpoint)?)))
+    }
+}
+
+/// Starts the emulator that the settings ask for; its API's address, and the server when it is ours.
+pub async fn start_emulator(
+    settings: &EmulatorSettings,
+    services: &Handle,
+) -> anyhow::Result<(Option<String>, Option<Emulator>)> {
+    match settings {
+        EmulatorSettings::None => Ok((None, None)),
+        EmulatorSettings::Toxiproxy(url) => Ok((Some(url.clone()), None)),
+        EmulatorSettings::Embedded => {
+            let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            // On the services' threads: an actor's handler must not delay a link.
+            let emulator = services.spawn(Emulator::start(anywhere)).await??;
+            Ok((Some(format!("http://{}", emulator.address())), Some(emulator)))
+        }
+    }
+}
+
+/// The job that the settings describe.
+fn job(network: &NetworkSettings, settings: &JobSettings) -> anyhow::Result<Arc<dyn Job>> {
+    let at_scale = |bytes: u64| NonZeroU64::new(network.time_scale.shrink(bytes)).unwrap_or(NonZeroU64::MIN);
+    Ok(match settings {
+        JobSettings::Aggregate { expression, request_bytes } => {
+            Arc::new(AggregateJob::new(expression.parse()?, at_scale(*request_bytes)))
+        }
+        JobSettings::Command { program, arguments, time_limit, request_bytes } => {
+            let limit = SystemClock::new(network.time_scale).apply(*time_limit);
+            Arc::new(CommandJob {
+                program: program.clone(),
+                args: arguments.clone(),
+                time_limit: limit,
+                env: BTreeMap::new(),
+                request_bytes: at_scale(*request_bytes),
+            })
+        }
+    })
+}
+
+fn node_row(settings: &NodeSettings) -> Node {
+    Node {
+        id: settings.id,
+        name: settings.name.clone(),
+        store_url: None,
+        availability: settings.availability,
+        capacity_bytes: settings.capacity_bytes,
+        heartbeat_at: None,
+    }
+}

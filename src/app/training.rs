@@ -1,0 +1,154 @@
+//! Training: runs an agent's job at every node, N times, and derives what each action does.
+
+use super::surroundings::Surroundings;
+use super::training_file::{TrainingFile, derive_impacts};
+use crate::actors::{World, run_job};
+use crate::domain::ids::{AgentId, NodeId, ReplicaId};
+use crate::domain::metric::{Metric, Metrics};
+use crate::domain::placement::{DataSet, Replica, ReplicaState};
+use crate::domain::snapshot::Snapshot;
+use crate::mape::planner::Rng;
+use crate::storage::ObjectStore;
+use crate::storage::embedded::EmbeddedStore;
+use crate::storage::transfer::{Expected, transfer};
+use anyhow::{Context as _, bail};
+use rand::SeedableRng as _;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// How far training has come, told before each run of the job.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Progress {
+    pub agent: AgentId,
+    pub node: NodeId,
+    /// Runs that are done, of all.
+    pub done: u64,
+    pub total: u64,
+}
+
+/// Trains agents one after the other, with the stores of all nodes running. Dropping the future leaves temporary objects
+/// behind: use [`Trainer::clean_up`], also after Ctrl-C.
+pub struct Trainer<'a> {
+    surroundings: &'a Surroundings,
+    snapshot: Snapshot,
+    stores: Vec<EmbeddedStore>,
+    seed: u64,
+    iterations: u32,
+}
+
+impl<'a> Trainer<'a> {
+    /// Starts the embedded stores that no other process runs, and knows the data set.
+    pub async fn prepare(surroundings: &'a Surroundings, seed: u64, iterations: u32) -> anyhow::Result<Self> {
+        surroundings.register_network().await?;
+        let mut stores = Vec::new();
+        for node in surroundings.network().nodes.keys() {
+            stores.extend(surroundings.start_store(*node).await?);
+        }
+        surroundings.establish_data_set(surroundings.network().data_set.first_node).await?;
+        let snapshot = snapshot(surroundings).await?;
+        Ok(Self { surroundings, snapshot, stores, seed, iterations })
+    }
+
+    /// Trains one agent. `progress` is called before each run.
+    pub async fn train(
+        &self,
+        agent: AgentId,
+        done: u64,
+        total: u64,
+        mut progress: impl FnMut(Progress),
+    ) -> anyhow::Result<TrainingFile> {
+        let settings = self.surroundings.settings.agents.get(&agent);
+        let settings = settings.with_context(|| format!("there is no agents/{agent}.toml"))?;
+        let world = Arc::new(self.surroundings.world(settings)?);
+        let mut rng = Rng::seed_from_u64(self.seed.wrapping_add(u64::from(agent.0)));
+        let mut runs: BTreeMap<NodeId, Vec<Metrics>> = BTreeMap::new();
+        let mut at = done;
+        for &node in self.snapshot.nodes.keys() {
+            let replica = self.temporary(agent, node);
+            let store = self.surroundings.direct_store(node).await?;
+            self.put(&store, &replica.object_key).await?;
+            for _ in 0..self.iterations {
+                progress(Progress { agent, node, done: at, total });
+                runs.entry(node).or_default().push(self.measure(&world, &replica, &mut rng).await?);
+                at += 1;
+            }
+            store.delete(&replica.object_key).await?;
+        }
+        let max_copies = self.surroundings.network().learning.max_copies;
+        let DataSet { name, records, sha256, .. } = &self.snapshot.data_set;
+        Ok(TrainingFile {
+            format: TrainingFile::FORMAT,
+            agent,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            trained_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            time_scale: self.surroundings.network().time_scale.factor(),
+            seed: self.seed,
+            iterations: self.iterations,
+            data_set: name.to_string(),
+            records: *records,
+            sha256: sha256.clone(),
+            job: world.job.describe(),
+            impacts: derive_impacts(&runs, &settings.rho, max_copies),
+            runs,
+        })
+    }
+
+    /// Removes the temporary objects of these agents and closes the stores.
+    pub async fn clean_up(self, agents: &[AgentId]) -> anyhow::Result<()> {
+        for &node in self.snapshot.nodes.keys() {
+            let store = self.surroundings.direct_store(node).await?;
+            for &agent in agents {
+                store.delete(&self.temporary(agent, node).object_key).await?;
+            }
+        }
+        for store in self.stores {
+            store.shutdown().await;
+        }
+        Ok(())
+    }
+
+    /// Puts the data set under a key, from its first node or wherever a replica is.
+    async fn put(&self, store: &dyn ObjectStore, key: &str) -> anyhow::Result<()> {
+        let DataSet { bytes, sha256, .. } = &self.snapshot.data_set;
+        let expected = Expected { bytes: *bytes, sha256: sha256.clone() };
+        let Some(replica) = self.snapshot.placement.present().next() else {
+            bail!("data set {} has no replica", self.snapshot.data_set.name);
+        };
+        let source = self.surroundings.direct_store(replica.node).await?;
+        let _verified = transfer(&source, &replica.object_key, store, key, &expected, |_| {}).await?;
+        Ok(())
+    }
+
+    async fn measure(&self, world: &Arc<World>, replica: &Replica, rng: &mut Rng) -> anyhow::Result<Metrics> {
+        let latency = world.draw_latency(&self.snapshot, replica.node, rng);
+        let observed = run_job(world, &self.snapshot, replica, latency).await.map_err(anyhow::Error::msg)?;
+        let availability = self.snapshot.nodes.get(&replica.node).map_or(0.0, |node| node.availability.value());
+        Ok(Metrics::default()
+            .with(Metric::ResponseTime, observed.response_time.as_secs_f64())
+            .with(Metric::ExecutionTime, observed.execution_time.as_secs_f64())
+            .with(Metric::Throughput, observed.throughput)
+            .with(Metric::NetworkLatency, observed.network_latency.as_secs_f64() * 1e3)
+            .with(Metric::Availability, availability))
+    }
+
+    /// The data set under a key of its own: no row names it, so nobody else reads or moves it.
+    fn temporary(&self, agent: AgentId, node: NodeId) -> Replica {
+        Replica {
+            id: ReplicaId(0),
+            data_set: self.snapshot.data_set.name.clone(),
+            node,
+            object_key: format!("{}.training/agent-{agent}", self.snapshot.data_set.object_key),
+            state: ReplicaState::Present,
+            generation: 0,
+            lease: None,
+        }
+    }
+}
+
+/// The network and the data set as the table states them.
+async fn snapshot(surroundings: &Surroundings) -> anyhow::Result<Snapshot> {
+    let name = &surroundings.network().data_set.name;
+    let snapshot = surroundings.knowledge.snapshot(name).await?;
+    snapshot.with_context(|| format!("data set {name} is not in the catalogue"))
+}

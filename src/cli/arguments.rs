@@ -1,0 +1,222 @@
+//! What can be written on the command line.
+
+use crate::domain::ids::{AgentId, EventId, NodeId};
+use crate::domain::units::{Percent, parse_duration};
+use crate::mape::planner::POLICIES;
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Self-adaptive data placement: every node runs one agent, which moves, copies, re-references or drops copies of the data
+/// until its user's goal holds.
+#[derive(Parser, Debug)]
+#[command(
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  agent demo                        the three-node network in one process, until it has converged
+  agent run --id 1                  one agent of it, as a process of its own (likewise 2 and 3, in other terminals)
+  agent status                      what the network looks like now
+  agent set latency 1 2 '200 ms'    change it while it runs"
+)]
+pub struct Arguments {
+    /// Where the configuration lies (network.toml, 1.toml, ...) [default: agents/ if it is there, else built in]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub config: Option<PathBuf>,
+
+    /// Where the data lies [default: agent-data/run, agent-data/demo]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+
+    /// How lines are written: for people or for machines
+    #[arg(long, global = true, value_enum, default_value = "text", value_name = "FORM")]
+    pub log: Log,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Log {
+    Text,
+    Json,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run the whole network in one process until every goal is met
+    Demo(Demo),
+    /// Run one agent until it is stopped (Ctrl-C)
+    Run(Run),
+    /// Measure the job at every node and derive what each action does
+    Train(Train),
+    /// Show nodes, replicas, references and agents
+    Status(Json),
+    /// Show what the agents did, and how others answered
+    Events(Events),
+    /// Show why an action was chosen: every candidate and its parts
+    Explain(Explain),
+    /// Change the network while it runs
+    #[command(subcommand)]
+    Set(Set),
+    /// Validate the configuration and print what would run
+    Check(Json),
+    /// Make data sets
+    #[command(subcommand)]
+    Data(Data),
+    /// Serve toxiproxy's HTTP API: links with latency and other toxics
+    Proxy(Proxy),
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent demo --seed 7
+  agent demo --policy reference --json
+  agent demo --scale 20 --limit 2h
+
+Exit code 0: converged; 3: not converged within the limit.")]
+pub struct Demo {
+    /// The source of all chance
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Instead of each agent's own policy
+    #[arg(long, value_parser = PossibleValuesParser::new(POLICIES))]
+    pub policy: Option<String>,
+    /// Seconds of the scenario in a real second [default: network.toml's]
+    #[arg(long)]
+    pub scale: Option<u32>,
+    /// Scenario time after which to give up
+    #[arg(long, default_value = "1h", value_parser = parse_duration)]
+    pub limit: Duration,
+    /// Train first, instead of using the training files
+    #[arg(long)]
+    pub train: bool,
+    /// Where the training files lie
+    #[arg(long, value_name = "DIR")]
+    pub training: Option<PathBuf>,
+    /// Print one JSON document and nothing else
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent run --id 1
+  agent run --id 4 --config my-network --data /var/lib/agent --train
+  agent run --id 1 --log json")]
+pub struct Run {
+    /// Which agent: there is a file ID.toml
+    #[arg(long)]
+    pub id: AgentId,
+    /// Instead of the agent's own policy
+    #[arg(long, value_parser = PossibleValuesParser::new(POLICIES))]
+    pub policy: Option<String>,
+    /// The source of all chance [default: the time]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Train first, if there is no training file
+    #[arg(long)]
+    pub train: bool,
+    /// Where the training files lie
+    #[arg(long, value_name = "DIR")]
+    pub training: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent train
+  agent train --id 3 --iterations 10")]
+pub struct Train {
+    /// Only this agent
+    #[arg(long)]
+    pub id: Option<AgentId>,
+    /// Runs of the job at each node
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub iterations: u32,
+    /// The source of all chance
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Where to write the training files
+    #[arg(long, default_value = "training", value_name = "DIR")]
+    pub training: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub struct Json {
+    /// Print one JSON document and nothing else
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Events {
+    /// Go on showing what happens, until Ctrl-C
+    #[arg(long)]
+    pub follow: bool,
+    /// Print JSON: one document, with --follow one for each line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent events          lists the events with their numbers
+  agent explain 7")]
+pub struct Explain {
+    /// The event's number
+    pub event: EventId,
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Set {
+    /// A node's availability, like `agent set availability 2 75`
+    Availability {
+        node: NodeId,
+        /// In percent
+        percent: Percent,
+        #[arg(long)]
+        json: bool,
+    },
+    /// A link's latency, like `agent set latency 1 2 '200 ms'`
+    Latency {
+        from: NodeId,
+        to: NodeId,
+        #[arg(value_parser = parse_duration)]
+        latency: Duration,
+        /// Only from FROM to TO, not back
+        #[arg(long)]
+        one_way: bool,
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Data {
+    /// Write the published data set of blood tests, or a part of it
+    #[command(after_help = "Example: agent data generate --records 553729 --output blood_tests.json")]
+    Generate {
+        /// How many records; the published file has 553729
+        #[arg(long, default_value_t = 553_729)]
+        records: u64,
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+    },
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example: agent proxy --listen 127.0.0.1:8474")]
+pub struct Proxy {
+    /// Where the API listens
+    #[arg(long, default_value = "127.0.0.1:8474")]
+    pub listen: SocketAddr,
+}

@@ -1,0 +1,416 @@
+//! From arguments to what `app` does, and its result to the screen.
+
+use super::arguments::{Arguments, Command, Data, Demo, Events, Explain, Json, Log, Proxy, Run, Set, Train};
+use super::{display, print, signals};
+use crate::actors::Notice;
+use crate::app::data_directory::{DEFAULT_DEMO, DEFAULT_RUN, DataDirectory};
+use crate::app::demo::DemoOptions;
+use crate::app::run::RunOptions;
+use crate::app::surroundings::start_emulator;
+use crate::app::training::{Progress, Trainer};
+use crate::app::training_file::TrainingFile;
+use crate::app::{self, Failure, change, status, summary};
+use crate::clock::TimeScale;
+use crate::config::settings::Settings;
+use crate::config::{self, Invalid, Vocabulary};
+use crate::data::blood_tests::BloodTests;
+use crate::domain::event::Event;
+use crate::domain::ids::{AgentId, EventId};
+use crate::jobs::expression::Expression;
+use crate::knowledge::Knowledge;
+use crate::links::emulator::Emulator;
+use crate::mape::planner::{Decision, POLICIES};
+use crate::storage::embedded::Durability;
+use anyhow::{Context as _, bail};
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::runtime::Runtime;
+
+/// What a configuration may name.
+const VOCABULARY: Vocabulary = Vocabulary {
+    policies: &POLICIES,
+    expression: |text| match text.parse::<Expression>() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Invalid::new(error.to_string(), error.help)),
+    },
+};
+
+/// Not converged within the limit.
+const NOT_CONVERGED: u8 = 3;
+
+pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let Arguments { config, data, log, command } = arguments;
+    let place = Place { config, data, log };
+    match command {
+        Command::Demo(demo) => place.demo(&demo),
+        Command::Run(run) => place.run(run),
+        Command::Train(train) => place.train(&train),
+        Command::Status(Json { json }) => place.status(json),
+        Command::Events(events) => place.events(&events),
+        Command::Explain(explain) => place.explain(&explain),
+        Command::Set(set) => place.set(set),
+        Command::Check(Json { json }) => place.check(json),
+        Command::Data(Data::Generate { records, output }) => generate(records, &output),
+        Command::Proxy(proxy) => serve_proxy(&proxy),
+    }
+}
+
+/// Which network a command is about.
+struct Place {
+    config: Option<PathBuf>,
+    data: Option<PathBuf>,
+    log: Log,
+}
+
+impl Place {
+    fn settings(&self) -> anyhow::Result<Settings> {
+        let here = Path::new("agents");
+        let directory = self.config.as_deref().or_else(|| here.join("network.toml").is_file().then_some(here));
+        Ok(config::load(directory, &VOCABULARY)?)
+    }
+
+    /// The training of an agent: its file, else the built-in one when the configuration is the built-in one.
+    fn training(
+        &self,
+        settings: &Settings,
+        directory: Option<&Path>,
+        id: AgentId,
+    ) -> anyhow::Result<Option<TrainingFile>> {
+        let directory = directory.unwrap_or(Path::new("training"));
+        if let Some(file) = TrainingFile::read(directory, id)? {
+            return Ok(Some(file));
+        }
+        let defaults = config::load(None, &VOCABULARY)?;
+        let is_default =
+            settings.agents.get(&id) == defaults.agents.get(&id) && settings.network.links == defaults.network.links;
+        if is_default { TrainingFile::embedded(id) } else { Ok(None) }
+    }
+
+    fn demo(&self, demo: &Demo) -> anyhow::Result<ExitCode> {
+        let mut settings = self.settings()?;
+        if let Some(scale) = demo.scale {
+            let known = TimeScale::new(scale);
+            settings.network.time_scale = known
+                .ok_or_else(|| Failure::Configuration(format!("--scale {scale}: a scale lies between 1 and 1000")))?;
+        }
+        let (data, _lock) = DataDirectory::for_demo(self.data.as_deref().unwrap_or(Path::new(DEFAULT_DEMO)))?;
+        let services = services()?;
+        let ids: Vec<AgentId> = settings.agents.keys().copied().collect();
+        let settings = Arc::new(settings);
+        let mut training = BTreeMap::new();
+        for &id in &ids {
+            let file = if demo.train { None } else { self.training(&settings, demo.training.as_deref(), id)? };
+            training.extend(file.map(|file| (id, file)));
+        }
+        let untrained: Vec<AgentId> = ids.into_iter().filter(|id| !training.contains_key(id)).collect();
+        if !demo.train && !untrained.is_empty() {
+            bail!(untrained_message(&untrained));
+        }
+        if demo.train {
+            let options = TrainOptions {
+                seed: demo.seed,
+                durability: Durability::Kill,
+                show: !demo.json,
+                ..TrainOptions::default()
+            };
+            let Some(files) = train(&services, settings.clone(), data.clone(), &untrained, options)? else {
+                return Ok(ExitCode::SUCCESS);
+            };
+            training = files.into_iter().map(|file| (file.agent, file)).collect();
+        }
+        let options = DemoOptions { seed: demo.seed, policy: demo.policy.clone(), limit: demo.limit, training };
+        let screen = Arc::new(display::Screen::new(&settings, self.log, demo.json));
+        let (notices, status) = (screen.clone(), screen.clone());
+        let summary = actix::System::new().block_on(app::demo::run(
+            settings,
+            data,
+            &options,
+            services.handle().clone(),
+            Arc::new(move |notice: Notice| notices.notice(&notice)),
+            |now, passed| status.status(now, passed),
+            signals::stop(),
+        ));
+        screen.finish();
+        services.shutdown_timeout(Duration::from_secs(1));
+        let Some(summary) = summary? else {
+            eprintln!("stopped before the network had converged");
+            return Ok(ExitCode::SUCCESS);
+        };
+        if demo.json {
+            print::json(&summary)?
+        } else {
+            print::summary(&summary)?
+        }
+        Ok(if summary.converged { ExitCode::SUCCESS } else { ExitCode::from(NOT_CONVERGED) })
+    }
+
+    fn run(&self, run: Run) -> anyhow::Result<ExitCode> {
+        let settings = Arc::new(self.settings()?);
+        if !settings.agents.contains_key(&run.id) {
+            return Err(no_such_agent(run.id, &settings).into());
+        }
+        let data = DataDirectory::create(self.data.as_deref().unwrap_or(Path::new(DEFAULT_RUN)))?;
+        let services = services()?;
+        let training = match self.training(&settings, run.training.as_deref(), run.id)? {
+            Some(file) => file,
+            None if run.train => {
+                let Some(mut files) =
+                    train(&services, settings.clone(), data.clone(), &[run.id], TrainOptions::default())?
+                else {
+                    return Ok(ExitCode::SUCCESS);
+                };
+                let file = files.swap_remove(0);
+                file.write(run.training.as_deref().unwrap_or(Path::new("training")))?;
+                file
+            }
+            None => bail!(untrained_message(&[run.id])),
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
+        let options = RunOptions { id: run.id, policy: run.policy, seed: run.seed.unwrap_or(u64::from(now)), training };
+        let log = self.log;
+        let notify = Arc::new(move |notice: Notice| display::line(log, &notice));
+        let outcome = actix::System::new().block_on(app::run::run(
+            settings,
+            data,
+            options,
+            services.handle().clone(),
+            notify,
+            signals::stop(),
+        ));
+        services.shutdown_timeout(Duration::from_secs(1));
+        outcome.map(|()| ExitCode::SUCCESS)
+    }
+
+    fn train(&self, arguments: &Train) -> anyhow::Result<ExitCode> {
+        let settings = Arc::new(self.settings()?);
+        let ids: Vec<AgentId> = match arguments.id {
+            Some(id) if !settings.agents.contains_key(&id) => {
+                return Err(no_such_agent(id, &settings).into());
+            }
+            Some(id) => vec![id],
+            None => settings.agents.keys().copied().collect(),
+        };
+        let data = DataDirectory::create(self.data.as_deref().unwrap_or(Path::new(DEFAULT_RUN)))?;
+        let services = services()?;
+        let options =
+            TrainOptions { iterations: arguments.iterations, seed: arguments.seed, ..TrainOptions::default() };
+        let files = train(&services, settings, data, &ids, options)?;
+        services.shutdown_timeout(Duration::from_secs(1));
+        for file in files.unwrap_or_default() {
+            println!("{}", file.write(&arguments.training)?.display());
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn status(&self, json: bool) -> anyhow::Result<ExitCode> {
+        self.with_knowledge(async |settings, knowledge| {
+            let mut jobs = status::JobCounter::default();
+            let network = &settings.network;
+            let status = status::load(knowledge, &network.data_set.name, network.silence(), &mut jobs).await?;
+            if json { print::json(&status) } else { print::status(&status) }
+        })
+    }
+
+    fn events(&self, arguments: &Events) -> anyhow::Result<ExitCode> {
+        self.with_knowledge(async |settings, knowledge| {
+            let events = summary::all_events(knowledge).await?;
+            if !arguments.follow {
+                return if arguments.json { print::json(&events) } else { print::events(&events) };
+            }
+            let pause = crate::clock::Clock::apply(
+                &crate::clock::SystemClock::new(settings.network.time_scale),
+                Duration::from_secs(5),
+            );
+            follow(knowledge, events, arguments.json, pause.max(Duration::from_millis(100))).await
+        })
+    }
+
+    fn explain(&self, arguments: &Explain) -> anyhow::Result<ExitCode> {
+        let id = arguments.event;
+        self.with_knowledge(async |_, knowledge| {
+            let event = knowledge.event(id).await?;
+            let event = event.with_context(|| format!("there is no event {id}; `agent events` lists them"))?;
+            let feedback = knowledge.feedback(id).await?;
+            let decision: Decision = serde_json::from_str(&event.detail)
+                .with_context(|| format!("event {id} holds no decision that this version can read"))?;
+            if arguments.json {
+                print::json(&(&event, &decision, &feedback))
+            } else {
+                print::explain(&event, &decision, &feedback)
+            }
+        })
+    }
+
+    fn set(&self, set: Set) -> anyhow::Result<ExitCode> {
+        self.with_knowledge(async |_, knowledge| {
+            let (changed, json) = match set {
+                Set::Availability { node, percent, json } => {
+                    (change::availability(knowledge, node, percent).await?, json)
+                }
+                Set::Latency { from, to, latency, one_way, json } => {
+                    (change::latency(knowledge, (from, to), latency, !one_way).await?, json)
+                }
+            };
+            if json { print::json(&changed) } else { print::changed(&changed) }
+        })
+    }
+
+    fn check(&self, json: bool) -> anyhow::Result<ExitCode> {
+        let settings = self.settings()?;
+        let description = config::describe(&settings, |records| BloodTests::new(records).bytes());
+        if json {
+            print::json(&description)?
+        } else {
+            print!("{description}")
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Opens the table of a network that runs or ran, and says which on standard error.
+    fn with_knowledge(
+        &self,
+        work: impl AsyncFnOnce(&Settings, &dyn Knowledge) -> anyhow::Result<()>,
+    ) -> anyhow::Result<ExitCode> {
+        let settings = self.settings()?;
+        let data = DataDirectory::existing(self.data.as_deref())?;
+        if self.data.is_none() {
+            eprintln!("# {}", data.path().display());
+        }
+        let runtime = services()?;
+        let clock = app::clock(&settings.network);
+        let knowledge = app::existing_knowledge(&settings.network, &data, &clock)?;
+        runtime.block_on(work(&settings, knowledge.as_ref()))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn no_such_agent(id: AgentId, settings: &Settings) -> Failure {
+    let known: Vec<String> = settings.agents.keys().map(ToString::to_string).collect();
+    Failure::Configuration(format!("--id {id}: there is no {id}.toml; agents are {}", known.join(", ")))
+}
+
+fn untrained_message(ids: &[AgentId]) -> String {
+    let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    format!(
+        "agent {} has not been trained: there is no training/agent-{}.json for this configuration; run `agent train --id {}` \
+         first, or add --train",
+        names.join(", "),
+        ids[0],
+        ids[0]
+    )
+}
+
+/// Threads for servers, transfers and jobs.
+fn services() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the threads cannot be started")
+}
+
+struct TrainOptions {
+    /// Runs of the job at each node.
+    iterations: u32,
+    seed: u64,
+    durability: Durability,
+    show: bool,
+}
+
+impl Default for TrainOptions {
+    fn default() -> Self {
+        Self { iterations: 5, seed: 1, durability: Durability::PowerLoss, show: true }
+    }
+}
+
+/// Trains with a progress bar; cleans up also after Ctrl-C (then `None`).
+fn train(
+    services: &Runtime,
+    settings: Arc<Settings>,
+    data: DataDirectory,
+    ids: &[AgentId],
+    options: TrainOptions,
+) -> anyhow::Result<Option<Vec<TrainingFile>>> {
+    let handle = services.handle().clone();
+    services.block_on(async move {
+        let (address, emulator) = start_emulator(&settings.network.emulator, &handle).await?;
+        let quiet = Arc::new(|notice: Notice| tracing::debug!(%notice, "while training"));
+        let surroundings = app::run::surroundings(settings, data, address, handle, options.durability, quiet)?;
+        let total = ids.len() as u64 * surroundings.network().nodes.len() as u64 * u64::from(options.iterations);
+        let bar = display::training_bar(total, options.show);
+        let trainer = Trainer::prepare(&surroundings, options.seed, options.iterations).await?;
+        let mut done = 0;
+        let work = async {
+            let mut files = Vec::new();
+            for &id in ids {
+                let tell = |progress: Progress| {
+                    bar.set_position(progress.done);
+                    bar.set_message(format!("agent {} at node {}", progress.agent, progress.node));
+                };
+                files.push(trainer.train(id, done, total, tell).await?);
+                done = files.len() as u64 * (total / ids.len() as u64);
+            }
+            anyhow::Ok(files)
+        };
+        let trained = tokio::select! {
+            trained = work => trained.map(Some),
+            () = signals::stop() => Ok(None),
+        };
+        bar.finish_and_clear();
+        let cleaned = trainer.clean_up(ids).await;
+        if let Some(emulator) = emulator {
+            emulator.shutdown().await;
+        }
+        let trained = trained?;
+        cleaned?;
+        if trained.is_none() {
+            eprintln!("stopped; the temporary objects are removed and nothing was written");
+        }
+        Ok(trained)
+    })
+}
+
+async fn follow(knowledge: &dyn Knowledge, first: Vec<Event>, json: bool, pause: Duration) -> anyhow::Result<()> {
+    let mut shown: BTreeMap<EventId, Event> = BTreeMap::new();
+    let mut events = first;
+    let stop = signals::stop();
+    tokio::pin!(stop);
+    loop {
+        for event in events {
+            // Also when it changes: an outcome, feedback, the end of its window.
+            if shown.get(&event.id) != Some(&event) {
+                if json {
+                    println!("{}", serde_json::to_string(&event)?)
+                } else {
+                    println!("{}", print::event_line(&event))
+                }
+                std::io::stdout().flush()?;
+                shown.insert(event.id, event);
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = &mut stop => return Ok(()),
+        }
+        events = summary::all_events(knowledge).await?;
+    }
+}
+
+fn generate(records: u64, output: &Path) -> anyhow::Result<ExitCode> {
+    let failed = || format!("{}: cannot be written", output.display());
+    let file = std::fs::File::create(output).with_context(failed)?;
+    let generated =
+        BloodTests::new(records).generate(std::io::BufWriter::with_capacity(1 << 20, file)).with_context(failed)?;
+    println!("{}: {records} records, {} bytes, SHA-256 {}", output.display(), generated.bytes, generated.sha256);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn serve_proxy(proxy: &Proxy) -> anyhow::Result<ExitCode> {
+    services()?.block_on(async {
+        let emulator = Emulator::start(proxy.listen).await?;
+        println!("toxiproxy's API on http://{}; Ctrl-C ends it", emulator.address());
+        signals::stop().await;
+        emulator.shutdown().await;
+        Ok(ExitCode::SUCCESS)
+    })
+}

@@ -1,0 +1,41 @@
+//! The commands' arguments, their dispatch and exit codes: 0 done, 1 failed, 2 wrong configuration or arguments, 3 a demo that
+//! did not converge within its limit.
+
+mod arguments;
+mod commands;
+mod display;
+mod print;
+mod signals;
+mod telemetry;
+
+use crate::config::ConfigError;
+use clap::Parser as _;
+use std::process::ExitCode;
+
+/// Runs the command line; the whole program.
+pub fn main() -> ExitCode {
+    let arguments = arguments::Arguments::parse();
+    telemetry::start(arguments.log);
+    telemetry::abort_on_panic();
+    match commands::dispatch(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {}", explain(&error));
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let is_configuration = error.is::<ConfigError>() || error.is::<crate::app::Failure>();
+    if is_configuration { 2 } else { 1 }
+}
+
+/// The error and its causes; a cause that the sentence before it names already is not repeated.
+fn explain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.is_empty() {
+        true => cause,
+        false if text.contains(&cause) => text,
+        false => format!("{text}: {cause}"),
+    })
+}

@@ -1,0 +1,237 @@
+//! Results for people and for machines.
+
+use crate::actors::show_metrics;
+use crate::app::change::Changed;
+use crate::app::status::{AgentStatus, ReplicaStatus, Status};
+use crate::app::summary::Summary;
+use crate::domain::action::Action;
+use crate::domain::event::{Event, Outcome, Window};
+use crate::domain::placement::ReplicaState;
+use crate::domain::units::{show_bytes, show_duration};
+use crate::knowledge::Feedback;
+use crate::mape::planner::{Decision, Reason, Scored, Verdict};
+use serde::Serialize;
+use std::fmt::Display;
+use std::io::{Result as IoResult, Write as _};
+use std::time::Duration;
+
+/// One document on standard output.
+pub fn json(document: &impl Serialize) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, document)?;
+    writeln!(out)?;
+    Ok(())
+}
+
+/// Lines on standard output; fails when it is closed, instead of panicking.
+fn lines(all: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let written: IoResult<()> = all.into_iter().try_for_each(|line| writeln!(out, "{line}"));
+    Ok(written?)
+}
+
+fn list<T: Display>(items: impl IntoIterator<Item = T>, join: &str) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(join)
+}
+
+pub fn status(status: &Status) -> anyhow::Result<()> {
+    let mut text = vec![format!("data set {}", status.data_set), String::new()];
+    text.push("node  name        availability  stored     latency to others".to_owned());
+    text.extend(status.nodes.iter().map(|node| {
+        let latency = list(node.latency_ms.iter().map(|(to, ms)| format!("{to}: {ms} ms")), ", ");
+        let (row, stored) = (&node.node, show_bytes(node.stored_bytes));
+        format!("{:<5} {:<11} {:<13} {stored:<10} {latency}", row.id, row.name, row.availability.to_string())
+    }));
+    text.push(String::new());
+    text.push(format!("replicas  {}", replicas_line(&status.replicas)));
+    text.push(String::new());
+    text.extend(status.agents.iter().map(agent_line));
+    text.push(String::new());
+    text.push(if status.converged { "converged".to_owned() } else { "not converged".to_owned() });
+    text.extend(status.broken.iter().map(|broken| format!("BROKEN: {broken}")));
+    lines(text)
+}
+
+/// `node 1 <- agents 1, 3   node 2 <- agent 2`
+pub fn replicas_line(replicas: &[ReplicaStatus]) -> String {
+    let one = |replica: &ReplicaStatus| {
+        let state = match replica.state {
+            ReplicaState::Present => String::new(),
+            other => format!(" ({})", other.name()),
+        };
+        let readers = match replica.readers.as_slice() {
+            [] => "nobody".to_owned(),
+            [one] => format!("agent {one}"),
+            many => format!("agents {}", list(many, ", ")),
+        };
+        format!("node {}{state} <- {readers}", replica.node)
+    };
+    list(replicas.iter().map(one), "   ")
+}
+
+pub fn agent_line(agent: &AgentStatus) -> String {
+    let registration = &agent.peer.registration;
+    let goal_met = match agent.goal_met {
+        None => "no job yet",
+        Some(true) => "goal met",
+        Some(false) => "VIOLATED",
+    };
+    let alive = if agent.alive { "" } else { " (not running)" };
+    let reads = agent.reads.map_or("nothing".to_owned(), |node| format!("node {node}"));
+    let last = agent.last.as_ref().map_or(String::new(), |last| format!(", {}", show_metrics(&last.metrics)));
+    let converged = if agent.peer.converged { ", converged" } else { "" };
+    format!(
+        "agent {}{alive}  {goal_met}{converged}, reads {reads}, {} of {} jobs violated{last}  [{}]",
+        registration.agent, agent.violated, agent.jobs, registration.goal
+    )
+}
+
+pub fn events(events: &[Event]) -> anyhow::Result<()> {
+    lines(events.iter().map(event_line))
+}
+
+pub fn event_line(event: &Event) -> String {
+    let explored = if event.explored { "  explored" } else { "" };
+    let window = match event.window {
+        Window::Open => "open",
+        Window::Closed => "closed",
+    };
+    format!(
+        "event {:<4} agent {}  {:<5} {:<8} window {window:<6} feedback {:.2}{explored}",
+        event.id,
+        event.agent,
+        event.action,
+        event.outcome.name(),
+        event.feedback_sum
+    )
+}
+
+pub fn explain(event: &Event, decision: &Decision, feedback: &[Feedback]) -> anyhow::Result<()> {
+    let because = match decision.chosen.reason {
+        Reason::HighestScore { global } => format!("its score {global:+.4} is the highest"),
+        Reason::Explored => "taken at random, to explore".to_owned(),
+        Reason::NothingFeasible => "no candidate was feasible".to_owned(),
+    };
+    let mut text = vec![
+        format!("event {}: agent {} chose {} ({})", event.id, decision.agent, event.action, meaning(event.action)),
+        format!("  because   {because}"),
+        format!("  policy    {}", decision.policy),
+        format!("  goal      {}", decision.goal),
+        format!("  violated  {}", list(&decision.violated, ", ")),
+        format!("  measured  {}", show_metrics(&decision.measured)),
+        format!("  read      node {}; replicas on {}", decision.reference_node, list(&decision.replica_nodes, ", ")),
+        format!("  outcome   {}, {}", event.outcome.name(), window_text(event, feedback)),
+    ];
+    text.extend(failure(event).map(|why| format!("  because   {why}")));
+    text.extend([
+        String::new(),
+        "  candidate    score  = internal, weakened by its counter   internal = (pursued, protected) / cost".to_owned(),
+    ]);
+    let mut scored: Vec<&Scored> = decision.scored.iter().collect();
+    scored.sort_by(|a, b| global(b).total_cmp(&global(a)));
+    text.extend(scored.into_iter().map(|one| candidate_line(one, event.action)));
+    lines(text)
+}
+
+/// What went wrong, as it was joined to the decision's report.
+fn failure(event: &Event) -> Option<String> {
+    let report: serde_json::Value = serde_json::from_str(&event.detail).ok()?;
+    report.get("failure")?.as_str().map(str::to_owned)
+}
+
+fn window_text(event: &Event, feedback: &[Feedback]) -> String {
+    let left = list(feedback.iter().map(|one| format!("agent {} left {:.2}", one.agent, one.p)), ", ");
+    match (event.window, left.is_empty()) {
+        (Window::Open, true) => "no feedback yet".to_owned(),
+        (Window::Closed, true) => "nobody left feedback".to_owned(),
+        (_, false) => left,
+    }
+}
+
+fn global(scored: &Scored) -> f64 {
+    match scored.verdict {
+        Verdict::Feasible { global, .. } => global,
+        Verdict::Infeasible { .. } => f64::NEG_INFINITY,
+    }
+}
+
+fn candidate_line(scored: &Scored, chosen: Action) -> String {
+    let mark = if scored.action == chosen { '>' } else { ' ' };
+    match &scored.verdict {
+        Verdict::Infeasible { why } => format!("{mark} {:<10} not feasible: {why}", scored.action),
+        Verdict::Feasible { appraisal, cost, internal, counter, global, .. } => format!(
+            "{mark} {:<10} {global:+8.4}  = {internal:+.2}, counter {counter:<3}   ({:+.3}, {:+.3}) / {cost}",
+            scored.action, appraisal.pursued, appraisal.protected
+        ),
+    }
+}
+
+fn meaning(action: Action) -> String {
+    match action {
+        Action::Nothing => "do nothing".to_owned(),
+        Action::Move { from, to } => format!("move the data from node {from} to node {to}"),
+        Action::Copy { from, to } => format!("copy the data from node {from} to node {to}"),
+        Action::ChangeReference { to } => format!("read the replica on node {to}"),
+        Action::Evict { node } => format!("drop the replica on node {node}"),
+    }
+}
+
+pub fn changed(changed: &Changed) -> anyhow::Result<()> {
+    let text = match changed {
+        Changed::Availability { node, percent } => format!("node {node} is available {percent} % of the time"),
+        Changed::Latency { from, to, latency_ms, both_directions: true } => {
+            format!("the link between nodes {from} and {to} takes {latency_ms} ms, in both directions")
+        }
+        Changed::Latency { from, to, latency_ms, both_directions: false } => {
+            format!("the link from node {from} to node {to} takes {latency_ms} ms")
+        }
+    };
+    lines([text + ", from the next job on"])
+}
+
+pub fn summary(summary: &Summary) -> anyhow::Result<()> {
+    let converged = if summary.converged { "converged" } else { "NOT CONVERGED" };
+    let scenario = show_duration(Duration::try_from_secs_f64(summary.scenario_seconds).unwrap_or_default());
+    let mut text = vec![
+        String::new(),
+        format!(
+            "{converged} after {scenario} of the scenario ({:.1} s real), policy {}, seed {}",
+            summary.real_seconds, summary.policy, summary.seed
+        ),
+        String::new(),
+        format!("placement   replicas on {}", list(summary.replicas.iter().map(|node| format!("node {node}")), ", ")),
+    ];
+    text.extend(summary.agents.iter().map(|agent| {
+        let reads = summary.references.get(&agent.id).map_or("nothing".to_owned(), |node| format!("node {node}"));
+        format!(
+            "agent {:<5} reads {reads}, {} of {} jobs violated, {} actions",
+            agent.id, agent.violated, agent.jobs, agent.actions
+        )
+    }));
+    text.push(String::new());
+    text.push(format!("actions     {}", if summary.actions.is_empty() { "none" } else { "" }).trim_end().to_owned());
+    text.extend(summary.actions.iter().map(|action| {
+        let how = match action.outcome {
+            Outcome::Done => "",
+            other => other.name(),
+        };
+        let explored = if action.explored { "explored" } else { "" };
+        let because = list(&action.because, ", ");
+        format!(
+            "  {:>6.0} s  agent {}  {:<5} {explored}{how}  to mend {because}; feedback {:.2}  (event {})",
+            action.at_seconds,
+            action.agent,
+            action.action.to_string(),
+            action.feedback,
+            action.event
+        )
+    }));
+    if !summary.counters.is_empty() {
+        text.push(format!(
+            "counters    {}",
+            list(summary.counters.iter().map(|(action, value)| format!("{action}: {value}")), ", ")
+        ));
+    }
+    text.push(format!("bytes moved {}", show_bytes(summary.bytes_moved)));
+    lines(text)
+}

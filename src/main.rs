@@ -1,0 +1,7 @@
+//! The binary: parse, start telemetry, dispatch, exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    agent::cli::main()
+}
