@@ -1,0 +1,82 @@
+//! The agents as their users start them: processes in a directory of their own, and an eye on what they leave there that
+//! shares no code with them.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+pub mod audit;
+pub mod fake_store;
+pub mod process;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long anything may take that takes moments on an idle machine.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Waits until a condition holds; panics with `what` when it does not within the limit.
+pub fn wait_until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
+    assert!(comes_true(limit, &mut holds), "{what}: not within {limit:?}");
+}
+
+/// Whether a condition holds within the limit.
+pub fn comes_true(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
+    let began = Instant::now();
+    while !holds() {
+        if began.elapsed() > limit {
+            return false;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    true
+}
+
+/// A directory for one test, and the command lines that are about it.
+pub struct Place {
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        Self { directory: tempfile::tempdir().expect("a temporary directory") }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.path().join("data")
+    }
+
+    pub fn training(&self) -> PathBuf {
+        repository().join("training")
+    }
+
+    /// A copy of the shipped configuration; each edit replaces a text that must be in its file.
+    pub fn configuration(&self, name: &str, edits: &[(&str, &str, &str)]) -> PathBuf {
+        let directory = self.path().join(name);
+        fs::create_dir(&directory).expect("a directory for the configuration");
+        for entry in fs::read_dir(repository().join("agents")).expect("the shipped configuration") {
+            let source = entry.expect("an entry").path();
+            let file = source.file_name().expect("a file has a name").to_owned();
+            let mut text = fs::read_to_string(&source).expect("a text");
+            for (_, from, to) in edits.iter().filter(|(of, _, _)| *of == file) {
+                assert!(text.contains(from), "{}: there is no `{from}`", source.display());
+                text = text.replace(from, to);
+            }
+            fs::write(directory.join(file), text).expect("a copy");
+        }
+        directory
+    }
+}
+
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A path as an argument.
+pub fn text(path: &Path) -> &str {
+    path.to_str().expect("temporary directories have plain names")
+}
