@@ -1,0 +1,212 @@
+//! How fast `avg(cholesterol)` over the published data set is, and how much memory it takes; beside it what DuckDB takes on
+//! the same file on the local disk.
+//!
+//! `cargo bench --bench aggregate`; figures in `docs/performance.md`.
+
+#[allow(dead_code, reason = "tests ask more of it")]
+#[path = "../tests/jobs_doubles/mod.rs"]
+mod jobs_doubles;
+
+use agent::data::blood_tests::BloodTests;
+use agent::domain::ids::{AgentId, NodeId};
+use agent::jobs::aggregate::AggregateJob;
+use agent::jobs::{DataSource, Job, JobReport, S3Access};
+use agent::links::Links as _;
+use agent::links::emulator::Emulator;
+use agent::links::toxiproxy::Toxiproxy;
+use agent::storage::ObjectStore as _;
+use agent::storage::embedded::{EmbeddedSettings, EmbeddedStore};
+use agent::storage::s3::{S3Settings, S3Store};
+use agent::storage::transfer::{Expected, transfer};
+use futures::StreamExt as _;
+use jobs_doubles::{Object, OneObject};
+use std::fs::File;
+use std::io::BufWriter;
+use std::num::NonZeroU64;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+const RECORDS: u64 = 553_729;
+const AVERAGE: f64 = 172.783_316_929_282_36;
+const REQUEST_BYTES: NonZeroU64 = NonZeroU64::new(9_000_000).unwrap();
+const RUNS: usize = 7;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
+    let from_memory = OneObject::new(Object::Generated(BloodTests::new(RECORDS)), 64 * 1024);
+    let before = duckdb();
+    runtime.block_on(async {
+        aggregate("from memory", &from_memory.source(RECORDS)).await;
+        let node = Node::start().await;
+        let ours = aggregate("store through the link", &node.source).await;
+        // Before and after ours: the machine may have changed its mind meanwhile.
+        match (before, duckdb()) {
+            (Ok(before), Ok(after)) => {
+                show("DuckDB, local file", before);
+                show("DuckDB, once more", after);
+                println!("ratio to DuckDB: {:.2}", ours / before.min(after));
+            }
+            (Err(why), _) | (_, Err(why)) => println!("SKIPPED: DuckDB: {why}"),
+        }
+        node.transfer().await;
+        node.stop().await;
+    });
+}
+
+/// A node's embedded store at the end of an emulated link without latency, and a second store to transfer to.
+struct Node {
+    source: DataSource,
+    other: S3Store,
+    stores: [EmbeddedStore; 2],
+    emulator: Emulator,
+    _directory: tempfile::TempDir,
+}
+
+const KEY: &str = "blood_tests.json";
+
+impl Node {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let runtime = tokio::runtime::Handle::current();
+        let stores = ["from", "to"].map(|name| {
+            let settings = EmbeddedSettings::new(directory.path().join(name), "agent");
+            EmbeddedStore::start(settings, &runtime).expect("the store starts")
+        });
+        let emulator = Emulator::start(([127, 0, 0, 1], 0).into()).await.expect("the emulator starts");
+        let links = Toxiproxy::new(&emulator.url()).expect("the client starts");
+        let mut clients = Vec::new();
+        for (node, store) in (1..).map(NodeId).zip(&stores) {
+            let link = links.open(AgentId(1), node, store.address()).await.expect("the link opens");
+            links.set_latency(AgentId(1), node, Duration::ZERO).await.expect("the link is set");
+            let settings = S3Settings::new(format!("http://{link}"), "agent", store.credentials().clone());
+            clients.push(S3Store::new(settings));
+        }
+        let (other, store) = (clients.pop().expect("two clients"), clients.pop().expect("two clients"));
+        let data = BloodTests::new(RECORDS);
+        let body = futures::stream::iter(data.pieces(0..data.bytes()).map(Ok)).boxed();
+        store.write(KEY, data.bytes(), body).await.expect("the upload succeeds");
+        let access = S3Access {
+            endpoint: store.address().to_owned(),
+            region: "us-east-1".to_owned(),
+            bucket: "agent".to_owned(),
+            access_key_id: String::new(),
+            secret_access_key: String::new(),
+        };
+        let source = DataSource {
+            store: Arc::new(store),
+            access,
+            data_set: "blood_tests".to_owned(),
+            object_key: KEY.to_owned(),
+            bytes: data.bytes(),
+            records: RECORDS,
+        };
+        Self { source, other, stores, emulator, _directory: directory }
+    }
+
+    /// Store to store through the links, verified by reading it back.
+    async fn transfer(&self) {
+        let sha256 = BloodTests::new(RECORDS).generate(std::io::sink()).expect("it can be generated").sha256;
+        let expected = Expected { bytes: self.source.bytes, sha256 };
+        let started = Instant::now();
+        let store = self.source.store.as_ref();
+        let transferred = transfer(store, KEY, &self.other, "copy", &expected, |_| {}).await;
+        assert_eq!(transferred.expect("the transfer succeeds").bytes(), self.source.bytes);
+        show("transfer, verified", started.elapsed().as_secs_f64());
+        println!("{:24} {:.0} MB", "peak resident", peak_resident_mb());
+    }
+
+    async fn stop(self) {
+        self.emulator.shutdown().await;
+        for store in self.stores {
+            store.shutdown().await;
+        }
+    }
+}
+
+/// Seconds of the median run.
+async fn aggregate(name: &str, source: &DataSource) -> f64 {
+    let expression = "avg(cholesterol)".parse().expect("a valid expression");
+    let job = AggregateJob::new(expression, REQUEST_BYTES);
+    let mut seconds = Vec::new();
+    let cpu_before = cpu_seconds();
+    for _ in 0..RUNS {
+        let started = Instant::now();
+        let report = job.run(source).await.expect("the job succeeds");
+        seconds.push(started.elapsed().as_secs_f64());
+        check(&report);
+    }
+    let median = median(seconds);
+    show(name, median);
+    println!("{:24} {:.3} s for each run", "processor time", (cpu_seconds() - cpu_before) / RUNS as f64);
+    println!("{:24} {:.0} MB", "peak resident", peak_resident_mb());
+    median
+}
+
+fn check(report: &JobReport) {
+    let average: f64 = report.result.parse().expect("the average is a number");
+    assert!((average - AVERAGE).abs() < 1e-9, "{average}");
+    assert_eq!((report.records, report.skipped_records), (RECORDS, 0));
+}
+
+/// Seconds of the median query, two threads and the column given; in a process that is warm, as ours is.
+fn duckdb() -> Result<f64, String> {
+    let path = std::env::temp_dir().join(format!("agent-bench-{}.json", std::process::id()));
+    let seconds = generate(&path).and_then(|()| query(&path));
+    std::fs::remove_file(&path).map_err(|error| error.to_string())?;
+    seconds
+}
+
+fn generate(path: &Path) -> Result<(), String> {
+    let file = File::create(path).map_err(|error| error.to_string())?;
+    BloodTests::new(RECORDS).generate(BufWriter::new(file)).map_err(|error| error.to_string())?;
+    Ok(())
+}
+
+fn query(path: &Path) -> Result<f64, String> {
+    const PROGRAM: &str = "
+import duckdb, sys, time
+connection = duckdb.connect(config={'threads': 2})
+connection.execute('set enable_progress_bar = false')
+query = f\"select avg(cholesterol) from read_json('{sys.argv[1]}', format='array', columns={{'cholesterol': 'DOUBLE'}})\"
+for _ in range(int(sys.argv[2])):
+    started = time.perf_counter()
+    ((average,),) = connection.execute(query).fetchall()
+    print(time.perf_counter() - started)
+    assert abs(average - float(sys.argv[3])) < 1e-9, average
+";
+    let mut python = Command::new("python3");
+    python.args(["-c", PROGRAM]).arg(path).args([RUNS.to_string(), AVERAGE.to_string()]);
+    let output = python.output().map_err(|error| format!("python3: {error}"))?;
+    if !output.status.success() {
+        let message = String::from_utf8_lossy(&output.stderr);
+        return Err(message.lines().last().unwrap_or("it failed without a word").to_owned());
+    }
+    let seconds = String::from_utf8_lossy(&output.stdout).lines().map(str::parse).collect::<Result<_, _>>();
+    seconds.map(median).map_err(|error| error.to_string())
+}
+
+fn median(mut seconds: Vec<f64>) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    seconds[seconds.len() / 2]
+}
+
+fn show(name: &str, seconds: f64) {
+    let megabytes = BloodTests::new(RECORDS).bytes() as f64 / 1e6;
+    println!("{name:24} {seconds:.3} s {:.0} MB/s", megabytes / seconds);
+}
+
+/// Of all threads of this process, so far.
+fn cpu_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
+/// Of this process since it started, as Linux counts it.
+fn peak_resident_mb() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse::<f64>().ok()).map_or(f64::NAN, |kb| kb * 1.024e-3)
+}
