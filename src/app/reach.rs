@@ -1,19 +1,19 @@
 //! The ways from one agent to the nodes' stores: through the emulator's links, or over the real network.
 
 use super::data_directory::DataDirectory;
-use crate::actors::{Reach, ReachError, Reached};
+use crate::actors::{Reach, ReachError, Reached, chain};
 use crate::clock::Clock;
 use crate::config::settings::{NetworkSettings, StoreSettings};
 use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::placement::Node;
 use crate::jobs::S3Access;
-use crate::links::{Links, probe};
+use crate::links::Links;
+use crate::links::probe::{RoundTrip, probe};
 use crate::storage::credentials::Credentials;
 use crate::storage::embedded::EmbeddedStore;
 use crate::storage::s3::{S3Settings, S3Store};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -113,32 +113,79 @@ impl Reach for StoreReach {
             let client = self.client(node.id, url)?;
             return Ok(Reached { store: client.store, access: client.access, emulated: None });
         };
-        let upstream = resolve(url).await.map_err(|reason| ReachError::Unusable { node: node.id, reason })?;
+        let store = Endpoint::of(url).and_then(Endpoint::without_tls);
+        let store = store.map_err(|reason| ReachError::Unusable { node: node.id, reason })?;
         let failed = |source| ReachError::Link { node: node.id, source };
-        let listens = links.open(self.agent, node.id, upstream).await.map_err(failed)?;
+        let link = links.open(self.agent, node.id, &store.address).await.map_err(failed)?;
         links.set_latency(self.agent, node.id, self.clock.apply(latency)).await.map_err(failed)?;
         let emulated = links.latency(self.agent, node.id).await.map_err(failed)?;
-        let client = self.client(node.id, &format!("http://{listens}"))?;
+        let client = self.client(node.id, &format!("http://{link}"))?;
         Ok(Reached { store: client.store, access: client.access, emulated: Some(self.clock.record(emulated)) })
     }
 
     async fn probe(&self, reached: &Reached) -> Result<Duration, String> {
-        let address = resolve(&reached.access.endpoint).await?;
-        let latency = probe::probe(address, self.probes, PROBE_TIMEOUT).await.map_err(|error| error.to_string())?;
+        let Endpoint { address, tls } = Endpoint::of(&reached.access.endpoint)?;
+        let trip = if tls { RoundTrip::Connection } else { RoundTrip::Request };
+        let latency = probe(&address, trip, self.probes, PROBE_TIMEOUT).await.map_err(|error| chain(&error))?;
         Ok(self.clock.record(latency))
     }
 }
 
-/// The socket address behind a store's URL.
-async fn resolve(url: &str) -> Result<SocketAddr, String> {
-    let (scheme, rest) = url.split_once("://").ok_or_else(|| format!("`{url}` is not a URL like http://host:port"))?;
-    let host = rest.split('/').next().unwrap_or(rest);
-    let port = if scheme == "https" { 443 } else { 80 };
-    let with_port = if host.rsplit(']').next().is_some_and(|end| end.contains(':')) {
-        host.to_owned()
-    } else {
-        format!("{host}:{port}")
-    };
-    let mut found = tokio::net::lookup_host(&with_port).await.map_err(|error| format!("`{url}`: {error}"))?;
-    found.next().ok_or_else(|| format!("`{url}`: the name has no address"))
+/// Who answers at a store's URL.
+#[derive(PartialEq, Eq, Debug)]
+struct Endpoint {
+    /// `host:port`
+    address: String,
+    tls: bool,
+}
+
+impl Endpoint {
+    /// The port is that of the scheme when the URL names none; what follows the host is not looked at.
+    fn of(url: &str) -> Result<Self, String> {
+        let (tls, rest) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+            (Some(rest), _) => (false, rest),
+            (_, Some(rest)) => (true, rest),
+            _ => return Err(format!("its store `{url}` is not at an address like http://host:port")),
+        };
+        let authority = rest.split(['/', '?']).next().unwrap_or(rest);
+        let names_port = authority.rsplit(']').next().is_some_and(|end| end.contains(':'));
+        let address = match (names_port, tls) {
+            (true, _) => authority.to_owned(),
+            (false, true) => format!("{authority}:443"),
+            (false, false) => format!("{authority}:80"),
+        };
+        Ok(Self { address, tls })
+    }
+
+    /// A link has an address of its own, which no certificate names.
+    fn without_tls(self) -> Result<Self, String> {
+        match self.tls {
+            true => Err(format!(
+                "its store {} speaks TLS, which the emulator's links cannot carry: reach it by http://, or set \
+                 `emulator = \"none\"`",
+                self.address
+            )),
+            false => Ok(self),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_of_a_store_is_its_own_or_its_schemes() {
+        let check = |url, address: &str, tls| {
+            assert_eq!(Endpoint::of(url), Ok(Endpoint { address: address.to_owned(), tls }));
+        };
+        check("http://127.0.0.1:9001", "127.0.0.1:9001", false);
+        check("http://store", "store:80", false);
+        check("https://s3.example.org", "s3.example.org:443", true);
+        check("https://s3.example.org:8443/placement?region=eu", "s3.example.org:8443", true);
+        check("http://[::1]", "[::1]:80", false);
+        check("http://[::1]:9001/", "[::1]:9001", false);
+        assert!(Endpoint::of("s3.example.org").is_err());
+        assert!(Endpoint::of("https://store").and_then(Endpoint::without_tls).is_err());
+    }
 }
