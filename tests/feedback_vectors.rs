@@ -8,7 +8,9 @@ use agent::clock::{Clock, VirtualClock};
 use agent::domain::action::Action;
 use agent::domain::event::Window;
 use agent::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
-use agent::domain::placement::{DataSet, Node, Placement, Plan, Registration, Replica, ReplicaState};
+use agent::domain::placement::{
+    DataSet, Identity, Node, NodeState, Placement, Plan, Registration, Replica, ReplicaState,
+};
 use agent::domain::time::Timestamp;
 use agent::domain::units::Percent;
 use agent::knowledge::memory::MemoryKnowledge;
@@ -119,6 +121,7 @@ fn node(id: u32) -> Node {
         store_url: None,
         availability: Percent::new(100.0).unwrap(),
         capacity_bytes: None,
+        state: NodeState::Declared,
         heartbeat_at: None,
     }
 }

@@ -9,7 +9,7 @@ use agent::domain::action::Action;
 use agent::domain::event::{Event, Outcome, Window};
 use agent::domain::ids::{AgentId, DataSetName, EventId, NodeId};
 use agent::domain::invariants;
-use agent::domain::placement::{Claim, DataSet, Link, Node, Plan, Registration, ReplicaState};
+use agent::domain::placement::{Claim, DataSet, Identity, Link, Node, NodeState, Plan, Registration, ReplicaState};
 use agent::domain::saga::{self, Claimed};
 use agent::domain::snapshot::Snapshot;
 use agent::domain::time::Timestamp;
@@ -192,6 +192,7 @@ impl Network {
             store_url: None,
             availability: Percent::new(90.0).unwrap(),
             capacity_bytes: None,
+            state: NodeState::Declared,
             heartbeat_at: None,
         };
         let pairs = NODES.into_iter().flat_map(|from| NODES.map(|to| (from, to))).filter(|(from, to)| from != to);

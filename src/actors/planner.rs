@@ -33,7 +33,6 @@ pub struct PlannerActor {
     executor: Recipient<executor::Execute>,
     /// The action under way, to be learned from when it has ended.
     pending: Option<Acted>,
-    life: String,
     plans: u64,
     rng: Rng,
 }
@@ -55,7 +54,6 @@ impl PlannerActor {
             monitor,
             executor,
             pending: None,
-            life: makeup.life.clone(),
             plans: 0,
             rng,
         }
@@ -75,7 +73,7 @@ impl PlannerActor {
         };
         let decision = planner::decide(self.policy.as_ref(), &situation, &mut self.rng);
         self.plans += 1;
-        let plan = planner::plan(&situation, &decision, format!("{}-p{}", self.life, self.plans));
+        let plan = planner::plan(&situation, &decision, format!("{}-p{}", self.world.identity.life, self.plans));
         self.pending = expected(&decision).map(|expected| Acted {
             action: decision.chosen.action,
             reference_node: reference.node,

@@ -15,7 +15,7 @@ use crate::clock::{Clock, VirtualClock};
 use crate::domain::action::Action;
 use crate::domain::event::Event;
 use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
-use crate::domain::placement::{Claim, DataSet, Link, Node, Plan, Registration, Replica};
+use crate::domain::placement::{Claim, DataSet, Identity, Link, Node, NodeState, Plan, Registration, Replica};
 use crate::domain::saga::Lost;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
@@ -137,6 +137,7 @@ pub(crate) fn node(id: u32, availability: f64) -> Node {
         store_url: None,
         availability: Percent::new(availability).unwrap(),
         capacity_bytes: None,
+        state: NodeState::Declared,
         heartbeat_at: None,
     }
 }

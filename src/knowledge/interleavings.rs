@@ -11,7 +11,7 @@ use crate::domain::action::Action;
 use crate::domain::event::Outcome;
 use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId};
 use crate::domain::invariants;
-use crate::domain::placement::{Claim, DataSet, Link, Node, Plan, Registration, Replica};
+use crate::domain::placement::{Claim, DataSet, Identity, Link, Node, NodeState, Plan, Registration, Replica};
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
 use proptest::prelude::*;
@@ -131,6 +131,7 @@ impl World {
                 store_url: None,
                 availability,
                 capacity_bytes: None,
+                state: NodeState::Declared,
                 heartbeat_at: None,
             })
             .collect();
