@@ -79,7 +79,9 @@ pub(super) fn prepare(connection: &mut Connection, path: &Path, now: Timestamp) 
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     // Before anything is written: a foreign or newer file stays as it is. One transaction, for another process may be
     // creating the schema right now, and half of what it writes would look like a file of another program.
-    check_schema(&connection.transaction().map_err(unusable)?, path)?;
+    let reading = connection.transaction().map_err(unusable)?;
+    check_schema(&reading, path)?;
+    drop(reading);
     if connection.is_readonly("main").map_err(unusable)? {
         let reason = "the file is read-only; let this user write to it and to its folder".to_owned();
         return Err(KnowledgeError::Unusable { address: path.display().to_string(), reason });
