@@ -4,7 +4,7 @@
 mod links_support;
 
 use agent::domain::ids::{AgentId, NodeId};
-use agent::links::probe::{ProbeError, RoundTrip, probe};
+use agent::links::probe::{ProbeError, probe};
 use agent::links::toxiproxy::Toxiproxy;
 use agent::links::{LinkError, Links};
 use links_support::{Api, connect, echo, exchange, read_to_end};
@@ -282,7 +282,7 @@ async fn a_probe_measures_the_links_latency() {
     let listen = links.open(AGENT, NODE, &http(FORBIDDEN, usize::MAX).await).await.unwrap();
     for latency in [Duration::from_micros(12_500), ms(4)] {
         links.set_latency(AGENT, NODE, latency).await.unwrap();
-        let measured = probe(&listen, RoundTrip::Request, 5, links_support::PATIENCE).await.unwrap();
+        let measured = probe(&listen, 5, links_support::PATIENCE).await.unwrap();
         assert!(measured >= latency, "{measured:?} for {latency:?}");
         assert!(measured < ms(5000), "{measured:?} for {latency:?}");
     }
@@ -297,24 +297,12 @@ async fn a_probe_gets_along_with_servers_that_close() {
         ("HTTP/1.1 405 No\r\ncontent-length: 3\r\n\r\nno!", usize::MAX),
     ] {
         let address = http(answer, requests).await;
-        probe(&address, RoundTrip::Request, 3, links_support::PATIENCE).await.unwrap();
+        probe(&address, 3, links_support::PATIENCE).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn where_nobody_answers_in_the_clear_a_connection_is_a_round_trip() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("localhost:{}", listener.local_addr().unwrap().port());
-    let measured = probe(&address, RoundTrip::Connection, 3, links_support::PATIENCE).await.unwrap();
-    assert!(measured > Duration::ZERO && measured < ms(5000), "{measured:?}");
-    drop(listener);
-    let error = probe(&address, RoundTrip::Connection, 3, links_support::PATIENCE).await.unwrap_err();
-    assert!(matches!(error, ProbeError::Connect { .. }), "{error}");
-}
-
-#[tokio::test]
 async fn a_probe_that_cannot_be_says_why() {
-    let probe = async |address: &str, samples, patience| probe(address, RoundTrip::Request, samples, patience).await;
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
     assert!(matches!(probe(&gone, 3, links_support::PATIENCE).await, Err(ProbeError::Connect { .. })));
     assert!(matches!(probe("nobody.invalid:80", 3, links_support::PATIENCE).await, Err(ProbeError::Connect { .. })));

@@ -8,7 +8,7 @@ use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::placement::Node;
 use crate::jobs::S3Access;
 use crate::links::Links;
-use crate::links::probe::{RoundTrip, probe};
+use crate::links::probe::probe;
 use crate::storage::credentials::Credentials;
 use crate::storage::embedded::EmbeddedStore;
 use crate::storage::s3::{S3Settings, S3Store};
@@ -124,9 +124,8 @@ impl Reach for StoreReach {
     }
 
     async fn probe(&self, reached: &Reached) -> Result<Duration, String> {
-        let Endpoint { address, tls } = Endpoint::of(&reached.access.endpoint)?;
-        let trip = if tls { RoundTrip::Connection } else { RoundTrip::Request };
-        let latency = probe(&address, trip, self.probes, PROBE_TIMEOUT).await.map_err(|error| chain(&error))?;
+        let Endpoint { address, .. } = Endpoint::of(&reached.access.endpoint)?;
+        let latency = probe(&address, self.probes, PROBE_TIMEOUT).await.map_err(|error| chain(&error))?;
         Ok(self.clock.record(latency))
     }
 }

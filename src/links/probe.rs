@@ -2,8 +2,7 @@
 //! add to a round trip, so the shortest is nearest to the link's own.
 //!
 //! A round trip is an HTTP request for `HEAD /` and the first byte of its answer, whatever the answer says: every S3 store
-//! answers something, without work. All trips use one connection, so that no handshake is counted. A store that wants TLS
-//! answers nobody who has not shaken hands, which takes longer than the link: there a trip is the opening of a connection.
+//! answers something, without work. All trips use one connection, so that no handshake is counted.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -11,15 +10,6 @@ use std::time::{Duration, Instant};
 
 /// A store answers `HEAD` with a few hundred bytes; whatever sends more than this is none.
 const ANSWER_BYTES: usize = 64 << 10;
-
-/// What goes there and back.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum RoundTrip {
-    /// A request and the first byte of its answer, on a connection that stands.
-    Request,
-    /// The opening of a connection. It goes no further than who accepts it: not through an emulator, which accepts itself.
-    Connection,
-}
 
 /// Why nothing was measured.
 #[derive(Debug, thiserror::Error)]
@@ -41,42 +31,20 @@ pub enum ProbeError {
 ///
 /// It blocks in a thread of its own: the kernel wakes it directly when the answer comes, and the runtime's other work does
 /// not delay it.
-pub async fn probe(address: &str, trip: RoundTrip, samples: u32, timeout: Duration) -> Result<Duration, ProbeError> {
+pub async fn probe(address: &str, samples: u32, timeout: Duration) -> Result<Duration, ProbeError> {
     let probed = address.to_owned();
-    tokio::task::spawn_blocking(move || measure(&probed, trip, samples, timeout))
+    tokio::task::spawn_blocking(move || measure(&probed, samples, timeout))
         .await
         .unwrap_or_else(|_| Err(ProbeError::Cancelled { address: address.to_owned() }))
 }
 
-fn measure(address: &str, trip: RoundTrip, samples: u32, timeout: Duration) -> Result<Duration, ProbeError> {
+fn measure(address: &str, samples: u32, timeout: Duration) -> Result<Duration, ProbeError> {
     let address = || address.to_owned();
     if samples == 0 {
         return Err(ProbeError::NoSamples { address: address() });
     }
-    let end = End::find(address(), Instant::now() + timeout)
-        .map_err(|source| ProbeError::Connect { address: address(), source })?;
-    let shortest = match trip {
-        RoundTrip::Request => requests(&end, samples),
-        RoundTrip::Connection => connections(&end, samples),
-    }?;
-    shortest.ok_or_else(|| ProbeError::Timeout { address: address(), timeout })
-}
-
-/// The shortest of those that ended in time, if one did.
-fn connections(end: &End, samples: u32) -> Result<Option<Duration>, ProbeError> {
-    let mut shortest: Option<Duration> = None;
-    for _ in 0..samples {
-        match end.connect() {
-            Ok((_, elapsed)) => shortest = Some(shortest.map_or(elapsed, |shortest| shortest.min(elapsed))),
-            Err(source) if is_timeout(&source) => break,
-            Err(source) => return Err(ProbeError::Connect { address: end.address.clone(), source }),
-        }
-    }
-    Ok(shortest)
-}
-
-/// The shortest of those that ended in time, if one did.
-fn requests(end: &End, samples: u32) -> Result<Option<Duration>, ProbeError> {
+    let unreachable = |source| ProbeError::Connect { address: address(), source };
+    let end = End::find(address(), Instant::now() + timeout).map_err(unreachable)?;
     let mut connection: Option<Connection> = None;
     let mut shortest: Option<Duration> = None;
     let mut failures = 0;
@@ -84,10 +52,10 @@ fn requests(end: &End, samples: u32) -> Result<Option<Duration>, ProbeError> {
     while done < samples {
         let outcome = match &mut connection {
             Some(open) => open.round_trip(end.deadline),
-            none => match Connection::open(end) {
+            none => match Connection::open(&end) {
                 Ok(new) => none.insert(new).round_trip(end.deadline),
                 Err(source) if is_timeout(&source) => break,
-                Err(source) => return Err(ProbeError::Connect { address: end.address.clone(), source }),
+                Err(source) => return Err(unreachable(source)),
             },
         };
         match outcome {
@@ -104,12 +72,12 @@ fn requests(end: &End, samples: u32) -> Result<Option<Duration>, ProbeError> {
                 failures += 1;
                 connection = None;
                 if failures > samples {
-                    return Err(ProbeError::Exchange { address: end.address.clone(), source });
+                    return Err(ProbeError::Exchange { address: address(), source });
                 }
             }
         }
     }
-    Ok(shortest)
+    shortest.ok_or_else(|| ProbeError::Timeout { address: address(), timeout })
 }
 
 /// The other end of a link, and until when it is of interest.
@@ -126,15 +94,13 @@ impl End {
         Ok(Self { address, candidates, deadline })
     }
 
-    /// To the first address that accepts, and how long that one took. Those left share the time left: a name may stand for
-    /// an address that does not answer.
-    fn connect(&self) -> io::Result<(TcpStream, Duration)> {
+    /// To the first address that accepts. Those left share the time left: a name may stand for an address that does not
+    /// answer.
+    fn connect(&self) -> io::Result<TcpStream> {
         let mut failed: io::Error = io::ErrorKind::AddrNotAvailable.into();
         for (shares, candidate) in (1..=self.candidates.len() as u32).rev().zip(&self.candidates) {
-            let limit = left(self.deadline)? / shares;
-            let start = Instant::now();
-            match TcpStream::connect_timeout(candidate, limit) {
-                Ok(stream) => return Ok((stream, start.elapsed())),
+            match TcpStream::connect_timeout(candidate, left(self.deadline)? / shares) {
+                Ok(stream) => return Ok(stream),
                 Err(error) => failed = error,
             }
         }
@@ -149,7 +115,7 @@ struct Connection {
 
 impl Connection {
     fn open(end: &End) -> io::Result<Self> {
-        let (stream, _) = end.connect()?;
+        let stream = end.connect()?;
         stream.set_nodelay(true)?;
         let request =
             format!("HEAD / HTTP/1.1\r\nHost: {}\r\nUser-Agent: agent-probe\r\n\r\n", end.address).into_bytes();
