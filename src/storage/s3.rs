@@ -1,14 +1,22 @@
-//! Any store that speaks S3, through `aws-sdk-s3`: path style, any endpoint, one connection pool for each store.
+//! Any store that speaks S3, through `aws-sdk-s3`: any endpoint, plain or behind TLS, directly or through a link; one
+//! connection pool for each store.
 
 mod body;
+mod connection;
 mod failure;
+mod trust;
+
+pub use self::trust::{Trust, TrustError};
 
 use self::body::{Parts, checked};
+use self::connection::Detour;
 use super::credentials::Credentials;
 use super::{ByteStream, ObjectInfo, ObjectStore, Result, StorageError};
+use crate::domain::store_url::{REGION, StoreUrl};
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::interceptors::InterceptorContext;
+use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction, RetryConfig, RetryPartition};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     BehaviorVersion, Builder, Credentials as SdkCredentials, Region, RequestChecksumCalculation,
@@ -19,7 +27,6 @@ use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::types::{
     BucketLocationConstraint, ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, CreateBucketConfiguration,
 };
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use std::future::Future;
@@ -30,8 +37,6 @@ use std::time::Duration;
 const PART_BYTES: u64 = 8 * 1024 * 1024;
 /// What S3 allows.
 const PARTS_AT_MOST: u64 = 10_000;
-/// Shorter than what servers grant an idle connection, so that none is closed in the moment it is used again.
-const IDLE_CONNECTION: Duration = Duration::from_secs(20);
 /// Before the second attempt, at most; it doubles with each further one, and is drawn at random below that.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// More pages than this, of a thousand objects each, are a server that never ends its listing.
@@ -61,10 +66,11 @@ impl Default for Timeouts {
     }
 }
 
-/// How often a request is sent before its failure counts: at least 1.
+/// How often a request is sent before its failure counts: at least 1. Sent again is what broke on the way, and what the
+/// store answered with 429 or with 500 and above (503 `SlowDown`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Attempts {
-    /// Reads of ranges. One by default: whoever counts requests, or measures them, wants no hidden ones.
+    /// Reads of ranges. Fewer: a job waits for them, and its next run is another attempt.
     pub read: u32,
     /// Everything else.
     pub control: u32,
@@ -72,32 +78,51 @@ pub struct Attempts {
 
 impl Default for Attempts {
     fn default() -> Self {
-        Self { read: 1, control: 2 }
+        Self { read: 3, control: 5 }
     }
 }
 
 /// A store as one agent reaches it.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct S3Settings {
-    /// `http://HOST:PORT` or `https://HOST[:PORT]`: the store itself or the link to it.
+    /// `http://HOST:PORT` or `https://HOST[:PORT]`: the store itself.
     pub endpoint: String,
     pub region: String,
     pub bucket: String,
+    /// Whether the bucket stands in the path of a request, or before the host.
+    pub path_style: bool,
     pub credentials: Credentials,
+    /// For `https://`.
+    pub trust: Trust,
+    /// `host:port` to connect to instead of the endpoint's own: the agent's end of a link to the store.
+    pub link: Option<String>,
     pub timeouts: Timeouts,
     pub attempts: Attempts,
 }
 
 impl S3Settings {
-    /// Region `us-east-1`, which stores without regions expect, and default time-outs and attempts.
+    /// Path style, region `us-east-1`, which stores without regions expect, the machine's certificates, no link, and
+    /// default time-outs and attempts.
     pub fn new(endpoint: impl Into<String>, bucket: impl Into<String>, credentials: Credentials) -> Self {
         Self {
             endpoint: endpoint.into(),
-            region: "us-east-1".into(),
+            region: REGION.into(),
             bucket: bucket.into(),
+            path_style: true,
             credentials,
+            trust: Trust::System,
+            link: None,
             timeouts: Timeouts::default(),
             attempts: Attempts::default(),
+        }
+    }
+
+    /// The store at a URL.
+    pub fn at(url: &StoreUrl, credentials: Credentials) -> Self {
+        Self {
+            region: url.region().into(),
+            path_style: url.path_style(),
+            ..Self::new(url.endpoint(), url.bucket(), credentials)
         }
     }
 }
@@ -118,7 +143,7 @@ pub struct S3Store {
 impl S3Store {
     /// Connects to nothing yet.
     pub fn new(settings: S3Settings) -> Self {
-        let connections = connections(&settings.endpoint);
+        let connections = connection::pool(&settings);
         let client = |attempts: u32| {
             let retries = RetryConfig::standard().with_max_attempts(attempts.max(1)).with_initial_backoff(RETRY_PAUSE);
             Client::from_conf(sdk_settings(&settings, connections.clone()).retry_config(retries).build())
@@ -412,23 +437,38 @@ impl Drop for Upload<'_> {
     }
 }
 
-fn connections(endpoint: &str) -> SharedHttpClient {
-    let builder = aws_smithy_http_client::Builder::new().pool_idle_timeout(IDLE_CONNECTION);
-    if endpoint.starts_with("https://") {
-        builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
-    } else {
-        // Without TLS there is no need to read the machine's certificates.
-        builder.build_http()
+/// A store says with 429, too, that it has too much to do.
+#[derive(Debug)]
+struct TooManyRequests;
+
+impl ClassifyRetry for TooManyRequests {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        match context.response().map(|response| response.status().as_u16()) {
+            Some(429) => RetryAction::throttling_error(),
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "too many requests"
     }
 }
 
 fn sdk_settings(settings: &S3Settings, connections: SharedHttpClient) -> Builder {
     let Credentials { access_key_id, secret_access_key, session_token } = settings.credentials.clone();
     let credentials = SdkCredentials::new(access_key_id, secret_access_key, session_token, None, "settings");
-    aws_sdk_s3::Config::builder()
+    // What is spent on retries is counted for each store: one that fails takes none from the others.
+    let budget = RetryPartition::custom(format!("{}/{}", settings.endpoint, settings.bucket)).build();
+    let mut builder = aws_sdk_s3::Config::builder();
+    if let Some(detour) = Detour::of(settings) {
+        builder = builder.interceptor(detour);
+    }
+    builder
         .behavior_version(BehaviorVersion::latest())
         .endpoint_url(&settings.endpoint)
-        .force_path_style(true)
+        .force_path_style(settings.path_style)
+        .retry_partition(budget)
+        .retry_classifier(TooManyRequests)
         .region(Region::new(settings.region.clone()))
         .credentials_provider(credentials)
         .http_client(connections)

@@ -1,8 +1,9 @@
+mod independent;
+mod slow_down;
+
 use super::*;
 use crate::storage::contract;
 use crate::storage::embedded::{Durability, EmbeddedSettings, EmbeddedStore};
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,45 +26,6 @@ async fn the_embedded_store_keeps_the_contract() {
     let (server, client) = embedded(&directory);
     contract::check(&client).await;
     server.shutdown().await;
-}
-
-/// Moto's server, ended with the test.
-struct Moto {
-    process: Child,
-    endpoint: String,
-}
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-impl Moto {
-    /// `None` when it is not installed. It says on its standard error where it listens.
-    fn start() -> Option<Self> {
-        let mut command = Command::new("moto_server");
-        command.args(["--host", "127.0.0.1", "--port", "0"]).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut process = command.spawn().ok()?;
-        let mut said = BufReader::new(process.stderr.take().unwrap()).lines().map_while(|line| line.ok());
-        let endpoint = said.find_map(|line| Some(line.split_once("Running on ")?.1.trim().to_owned()));
-        // Read on, or it would wait for somebody to do so.
-        std::thread::spawn(move || said.for_each(drop));
-        Some(Self { process, endpoint: endpoint.expect("moto_server ended before it listened") })
-    }
-}
-
-#[tokio::test]
-async fn another_implementation_keeps_the_contract() {
-    let Some(moto) = Moto::start() else {
-        println!("SKIPPED: moto_server is not installed");
-        return;
-    };
-    let client = S3Store::new(S3Settings::new(&moto.endpoint, "data", Credentials::new("any", "thing")));
-    client.ensure_bucket().await.unwrap();
-    client.ensure_bucket().await.unwrap();
-    contract::check(&client).await;
 }
 
 /// What a store says to every request, and what it does then.
