@@ -94,6 +94,7 @@ impl Node {
             bucket: "agent".to_owned(),
             access_key_id: String::new(),
             secret_access_key: String::new(),
+            ..Default::default()
         };
         let source = DataSource {
             store: Arc::new(store),
