@@ -11,6 +11,7 @@ pub mod placement;
 pub mod saga;
 pub mod score;
 pub mod snapshot;
+pub mod text;
 pub mod time;
 pub mod units;
 
