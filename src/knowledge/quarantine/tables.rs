@@ -42,7 +42,7 @@ const FEEDBACK_MAX: f64 = u32::MAX as f64;
 type Nodes = BTreeMap<NodeId, Node>;
 
 /// The column of each metric, and what can be measured.
-pub(in crate::knowledge) fn column(metric: Metric) -> &'static str {
+pub(in crate::knowledge) fn metric_column(metric: Metric) -> &'static str {
     match metric {
         Metric::ResponseTime => "response_time_s",
         Metric::ExecutionTime => "execution_time_s",
@@ -67,20 +67,21 @@ fn longest_ms() -> RangeInclusive<f64> {
     0.0..=LONGEST.as_secs_f64() * 1e3
 }
 
-pub(in crate::knowledge) fn node(row: &mut Fields<'_>) -> Field<Node> {
+pub(in crate::knowledge) fn node(row: &mut Fields<'_>) -> Field<(NodeId, Node)> {
     let id = NodeId(row.id("id")?);
     let availability = row.real_within("availability_percent", 0.0..=100.0)?;
     let Some(availability) = Percent::new(availability) else {
         return row.leave_out("availability_percent", "there is no number");
     };
-    Ok(Node {
+    let node = Node {
         id,
         name: row.name("name")?,
         store_url: store_url(row)?,
         availability,
         capacity_bytes: row.maybe_amount("capacity_bytes")?,
         heartbeat_at: row.maybe_past("heartbeat_at")?,
-    })
+    };
+    Ok((id, node))
 }
 
 /// A node whose store cannot be addressed is a node whose store was not started. The address itself is not repeated: it may hold
@@ -97,7 +98,7 @@ fn store_url(row: &mut Fields<'_>) -> Field<Option<String>> {
     Ok(None)
 }
 
-pub(in crate::knowledge) fn link(row: &mut Fields<'_>, nodes: &Nodes) -> Field<Link> {
+pub(in crate::knowledge) fn link(row: &mut Fields<'_>, nodes: &Nodes) -> Field<((NodeId, NodeId), Link)> {
     let (from, to) = (NodeId(row.id("from_node")?), NodeId(row.id("to_node")?));
     for (column, node) in [("from_node", from), ("to_node", to)] {
         if !nodes.contains_key(&node) {
@@ -105,16 +106,18 @@ pub(in crate::knowledge) fn link(row: &mut Fields<'_>, nodes: &Nodes) -> Field<L
         }
     }
     let latency_ms = row.real_within("latency_ms", longest_ms())?;
-    Ok(Link { from, to, latency_ms, jitter_ms: row.real_within("jitter_ms", longest_ms())? })
+    let jitter_ms = row.real_within("jitter_ms", longest_ms())?;
+    Ok(((from, to), Link { from, to, latency_ms, jitter_ms }))
 }
 
-pub(in crate::knowledge) fn peer(row: &mut Fields<'_>, nodes: &Nodes) -> Field<Peer> {
+pub(in crate::knowledge) fn peer(row: &mut Fields<'_>, nodes: &Nodes) -> Field<(AgentId, Peer)> {
     let (agent, node) = home(row)?;
     if !nodes.contains_key(&node) {
         return row.leave_out("node", Rejection::UnknownNode(node));
     }
     let registration = Registration { agent, node, goal: row.text("goal", GOAL_MAX)?, policy: row.name("policy")? };
-    Ok(Peer { registration, heartbeat_at: row.maybe_past("heartbeat_at")?, converged: row.flag("converged")? })
+    let heartbeat_at = row.maybe_past("heartbeat_at")?;
+    Ok((agent, Peer { registration, heartbeat_at, converged: row.flag("converged")? }))
 }
 
 /// Where an agent lives.
@@ -141,23 +144,23 @@ pub(in crate::knowledge) fn data_set(row: &mut Fields<'_>) -> Field<DataSet> {
 }
 
 /// A row of `replicas`. One whose generation cannot rise any more could never be claimed.
-pub(in crate::knowledge) fn replica(row: &mut Fields<'_>) -> Field<Replica> {
+pub(in crate::knowledge) fn any_replica(row: &mut Fields<'_>) -> Field<Replica> {
     let data_set = data_set_name(row, "data_set")?;
     placed(row, "id", data_set)
 }
 
-/// The same, with whether its node is registered.
-pub(in crate::knowledge) fn replica_on_known_node(row: &mut Fields<'_>) -> Field<(ReplicaId, Replica)> {
-    let replica = replica(row)?;
+/// The same, on a node that is registered.
+pub(in crate::knowledge) fn replica(row: &mut Fields<'_>) -> Field<Replica> {
+    let replica = any_replica(row)?;
     match row.flag("node_known")? {
-        true => Ok((replica.id, replica)),
+        true => Ok(replica),
         false => row.leave_out("node", Rejection::UnknownNode(replica.node)),
     }
 }
 
 /// The same, unless its object is another replica's too: deleting it would lose data.
 pub(in crate::knowledge) fn replica_to_remove(row: &mut Fields<'_>) -> Field<Replica> {
-    let replica = replica(row)?;
+    let replica = any_replica(row)?;
     match row.flag("object_used")? {
         false => Ok(replica),
         true => row.leave_out("object_key", "another replica's row names the same object"),
@@ -254,7 +257,7 @@ pub(in crate::knowledge) fn open_event(
 ) -> Field<Event> {
     let event = event(row)?;
     if !agents.contains_key(&event.agent) {
-        return row.leave_out("agent", Rejection::UnknownAgent(event.agent));
+        return row.leave_out("agent", format_args!("agent {} is not registered", event.agent));
     }
     if let Some(node) = action_nodes(event.action).find(|node| !nodes.contains_key(node)) {
         return row.leave_out("action", Rejection::UnknownNode(node));
@@ -280,10 +283,10 @@ pub(in crate::knowledge) fn feedback(row: &mut Fields<'_>) -> Field<Feedback> {
     Ok(Feedback { event, agent, p: row.real_within("p", 0.0..=1.0)?, left_at: row.time("left_at_ms")? })
 }
 
-pub(in crate::knowledge) fn measurement(row: &mut Fields<'_>) -> Field<Recorded> {
+pub(in crate::knowledge) fn recorded(row: &mut Fields<'_>) -> Field<Recorded> {
     let mut metrics = Metrics::default();
     for metric in Metric::ALL {
-        if let Some(value) = row.measured(column(metric), measurable(metric))? {
+        if let Some(value) = row.measured(metric_column(metric), measurable(metric))? {
             metrics.set(metric, value);
         }
     }

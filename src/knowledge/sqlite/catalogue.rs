@@ -281,7 +281,7 @@ impl Tables<'_> {
     pub(super) fn nodes(&mut self) -> Result<BTreeMap<NodeId, Node>> {
         let sql = "select id, name, store_url, availability_percent, capacity_bytes, heartbeat_at from nodes";
         let nodes = rows::read(self.transaction, self.quarantine, NODES, sql, [], quarantine::node)?;
-        Ok(nodes.into_iter().map(|node| (node.id, node)).collect())
+        Ok(nodes.into_iter().collect())
     }
 
     pub(super) fn all_links(&mut self) -> Result<BTreeMap<(NodeId, NodeId), Link>> {
@@ -293,14 +293,14 @@ impl Tables<'_> {
         let sql = "select from_node, to_node, latency_ms, jitter_ms from links";
         let link = |row: &mut Fields<'_>| quarantine::link(row, nodes);
         let links = rows::read(self.transaction, self.quarantine, LINKS, sql, [], link)?;
-        Ok(links.into_iter().map(|link| ((link.from, link.to), link)).collect())
+        Ok(links.into_iter().collect())
     }
 
     fn agents(&mut self, nodes: &BTreeMap<NodeId, Node>) -> Result<BTreeMap<AgentId, Peer>> {
         let sql = "select id, node, goal, policy, heartbeat_at, converged from agents";
         let peer = |row: &mut Fields<'_>| quarantine::peer(row, nodes);
         let agents = rows::read(self.transaction, self.quarantine, AGENTS, sql, [], peer)?;
-        Ok(agents.into_iter().map(|peer| (peer.registration.agent, peer)).collect())
+        Ok(agents.into_iter().collect())
     }
 
     /// Where each registered agent lives.
@@ -312,9 +312,9 @@ impl Tables<'_> {
     pub(super) fn placement(&mut self, data_set: &DataSetName) -> Result<Placement> {
         let sql = "select id, data_set, node, object_key, state, generation, lease_holder, lease_until,
             exists (select 1 from nodes where nodes.id = replicas.node) as node_known from replicas where data_set = ?";
-        let found = quarantine::replica_on_known_node;
-        let replicas = rows::read(self.transaction, self.quarantine, REPLICAS, sql, [&data_set.0], found)?;
-        let replicas: BTreeMap<_, _> = replicas.into_iter().collect();
+        let replicas =
+            rows::read(self.transaction, self.quarantine, REPLICAS, sql, [&data_set.0], quarantine::replica)?;
+        let replicas: BTreeMap<_, _> = replicas.into_iter().map(|replica| (replica.id, replica)).collect();
         let sql = "select agent, replica from reference_replicas where data_set = ?";
         let reference = |row: &mut Fields<'_>| quarantine::reference(row, &replicas);
         let references = rows::read(self.transaction, self.quarantine, REFERENCES, sql, [&data_set.0], reference)?;

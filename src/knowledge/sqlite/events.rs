@@ -169,7 +169,7 @@ impl Tables<'_> {
         let sql = "select id, agent, data_set, replica, node, at_ms, response_time_s, execution_time_s,
             throughput_records_per_s, network_latency_ms, availability_percent, data_consistency, emulated_latency_ms,
             satisfied, job from measurements where id > ? order by id";
-        let (quarantine, read) = (&mut *self.quarantine, quarantine::measurement);
+        let (quarantine, read) = (&mut *self.quarantine, quarantine::recorded);
         Ok(rows::read_at_most(limit, self.transaction, quarantine, MEASUREMENTS, sql, [after], read)?)
     }
 

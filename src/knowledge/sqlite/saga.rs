@@ -138,7 +138,7 @@ impl Tables<'_> {
     pub(super) fn removed(&mut self, replica: ReplicaId) -> Result<()> {
         let sql = "select id, data_set, node, object_key, state, generation, lease_holder, lease_until
             from replicas where id = ?";
-        let found = rows::read(self.transaction, self.quarantine, REPLICAS, sql, [replica.0], quarantine::replica)?;
+        let found = rows::read(self.transaction, self.quarantine, REPLICAS, sql, [replica.0], quarantine::any_replica)?;
         let Some(row) = found.into_iter().next() else {
             return Ok(());
         };
