@@ -64,7 +64,7 @@ pub struct World {
 
 impl World {
     pub fn notify(&self, notice: Notice) {
-        (self.notify)(notice);
+        (self.notify)(notice.shortened());
     }
 
     pub fn trouble(&self, what: String) {

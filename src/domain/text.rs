@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 pub const NAME_MAX: usize = 64;
 /// The longest line for people \[characters\].
 pub const LINE_MAX: usize = 2_000;
-/// The longest text of several lines: an error with its causes, the end of a program's output \[characters\].
+/// The longest message of several lines: an error with its causes, the end of a program's output \[characters\].
 pub const MESSAGE_MAX: usize = 10_000;
 
 /// Whether a character is not seen but changes what is: it steers a terminal (control characters, among them those from
@@ -62,6 +62,24 @@ fn write_out(text: &str, most: usize, is_hidden: impl Fn(char) -> bool) -> Cow<'
     Cow::Owned(shown)
 }
 
+/// A JSON document in which what is deceptive stands as an escape: the same document to any reader.
+pub fn legible_json(document: &str) -> Cow<'_, str> {
+    // Outside of strings JSON is plain ASCII, and a new line there is no part of a text.
+    let is_hidden = |character: char| character != '\n' && is_deceptive(character);
+    if !document.contains(is_hidden) {
+        return Cow::Borrowed(document);
+    }
+    let mut escaped = String::with_capacity(document.len());
+    for character in document.chars() {
+        match is_hidden(character) {
+            // Writing to a string does not fail.
+            true => character.encode_utf16(&mut [0; 2]).iter().for_each(|unit| _ = write!(escaped, "\\u{unit:04x}")),
+            false => escaped.push(character),
+        }
+    }
+    Cow::Owned(escaped)
+}
+
 /// An address or setting with `***` in the place of a user and password in front of its host.
 pub fn without_userinfo(text: &str) -> Cow<'_, str> {
     let Some(end) = text.rfind('@') else { return Cow::Borrowed(text) };
@@ -98,6 +116,15 @@ mod tests {
         assert_eq!(shortened("äöüäöüä\n", 6), "äöü...");
         assert_eq!(shortened("abc", 2), "...");
         assert_eq!(shortened("a\nb", 5), "a\nb");
+    }
+
+    #[test]
+    fn a_document_stays_the_same_to_its_readers() {
+        let text = "a\u{1b}\u{7f}\u{9b}\u{202e}\u{e0041}ä";
+        let document = serde_json::to_string_pretty(&[text]).unwrap();
+        let escaped = legible_json(&document);
+        assert_eq!(escaped, "[\n  \"a\\u001b\\u007f\\u009b\\u202e\\udb40\\udc41ä\"\n]");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&escaped).unwrap(), [text]);
     }
 
     #[test]
