@@ -20,8 +20,8 @@ pub use crate::mape::notice::{Notice, show_metrics};
 pub use watchdog::{Watch, beat, recover};
 pub use world::{Reach, ReachError, Reached, World, chain, run_job};
 
-use crate::mape::monitor::Rhythm;
 use crate::mape::chance::Streams;
+use crate::mape::monitor::Rhythm;
 use crate::mape::planner::{Experience, Parameters, Policy};
 use actix::prelude::*;
 use std::sync::Arc;

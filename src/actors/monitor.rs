@@ -125,7 +125,11 @@ impl MonitorActor {
             }
             Effect::Plan(violation) => deliver(&self.planner, planner::Judge::Violated(violation)),
             Effect::Register => {
-                self.told(Some(format!("no replica of data set {} can be read by this agent", world.data_set)));
+                let what = format!(
+                    "this agent reads no replica of data set {} that is present; it asks for one",
+                    world.data_set
+                );
+                self.told(Some(what));
                 let registration = self.registration.clone();
                 self.aside(ctx, async move { world.knowledge.register_agent(&registration, &world.data_set).await });
             }
