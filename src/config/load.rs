@@ -2,7 +2,7 @@
 
 use super::problem::{ConfigError, Invalid, Problems};
 use super::settings::Settings;
-use super::{agent, fragment, network};
+use super::{agent, fragment, network, secrecy};
 use crate::domain::ids::AgentId;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,6 +105,7 @@ impl Source {
         let file = path.display().to_string();
         problems.enter(&file);
         let text = problems.check("", std::fs::read_to_string(&path).map_err(|error| unreadable(&error)))?;
+        secrecy::warn_of_readers(&path, &text);
         Some(Self { file, text })
     }
 
@@ -224,10 +225,7 @@ mod tests {
         let (plant_store, office_store) = (s3(plant), s3(office));
         assert_eq!(plant_store.url.to_string(), "http://[fd00::10]:9000/plant");
         assert_eq!((plant_store.credentials, plant_store.ca), (CredentialsSettings::Environment, None));
-        assert_eq!(
-            office_store.url.to_string(),
-            "https://s3.example.org/office?region=eu-central-1&path_style=false"
-        );
+        assert_eq!(office_store.url.to_string(), "https://s3.example.org/office?region=eu-central-1&path_style=false");
         assert_eq!(office_store.credentials, CredentialsSettings::Profile("office".to_owned()));
         assert_eq!(office_store.ca, Some("/etc/agent/ca.pem".into()));
         assert_eq!(plant.capacity_bytes, Some(500 * 1024 * 1024 * 1024));
