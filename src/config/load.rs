@@ -2,7 +2,7 @@
 
 use super::problem::{ConfigError, Invalid, Problems};
 use super::settings::Settings;
-use super::{agent, fragment, network};
+use super::{agent, fragment, network, secrecy};
 use crate::domain::ids::AgentId;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,6 +105,7 @@ impl Source {
         let file = path.display().to_string();
         problems.enter(&file);
         let text = problems.check("", std::fs::read_to_string(&path).map_err(|error| unreadable(&error)))?;
+        secrecy::warn_of_readers(&path, &text);
         Some(Self { file, text })
     }
 
