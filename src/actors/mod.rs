@@ -33,8 +33,6 @@ pub struct Makeup {
     pub experience: Experience,
     pub rhythm: Rhythm,
     pub watch: Watch,
-    /// Unique for each start of the agent: part of every key that it writes.
-    pub life: String,
     pub seed: u64,
 }
 

@@ -5,7 +5,7 @@ use super::{Makeup, Notice, deliver, planner};
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::Registration;
 use crate::domain::snapshot::Snapshot;
-use crate::knowledge::KnowledgeError;
+use crate::knowledge::{KnowledgeError, Registered};
 use crate::mape::monitor::{Effect, Input, Monitor, Repair};
 use crate::mape::planner::Rng;
 use actix::prelude::*;
@@ -67,7 +67,8 @@ impl MonitorActor {
         };
         let window = parameters.window;
         let data_set = world.data_set.clone();
-        let machine = Monitor::new(parameters, data_set, makeup.policy.clone(), makeup.rhythm, makeup.life.clone());
+        let machine =
+            Monitor::new(parameters, data_set, makeup.policy.clone(), makeup.rhythm, world.identity.life.to_string());
         Self {
             machine,
             world,
@@ -131,7 +132,13 @@ impl MonitorActor {
                 );
                 self.told(Some(what));
                 let registration = self.registration.clone();
-                self.aside(ctx, async move { world.knowledge.register_agent(&registration, &world.data_set).await });
+                self.aside(ctx, async move {
+                    match world.register(&registration).await? {
+                        Registered::Done => {}
+                        Registered::Taken { .. } => world.displaced.notify_one(),
+                    }
+                    Ok(())
+                });
             }
         }
     }
@@ -237,7 +244,7 @@ impl MonitorActor {
         if converged != self.was_converged {
             self.was_converged = converged;
             let world = self.world.clone();
-            self.aside(ctx, async move { world.knowledge.heartbeat(world.agent, converged).await });
+            self.aside(ctx, async move { world.beat(converged).await });
         }
     }
 }

@@ -314,6 +314,20 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The same, and `otherwise` where it is none of them.
+    pub(super) fn one_of_or<T: Copy, const N: usize>(
+        &mut self,
+        otherwise: T,
+        column: &'static str,
+        all: [T; N],
+        name: impl Fn(T) -> &'static str,
+    ) -> Field<T> {
+        Ok(self.one_of(column, all, &name).unwrap_or_else(|LeftOut { why, .. }| {
+            self.report(column, format!("{why}; `{}` is used", name(otherwise)));
+            otherwise
+        }))
+    }
+
     pub(super) fn report(&mut self, column: &'static str, what: String) {
         let row = self.table.key.iter().map(|column| self.shown(column)).collect::<Vec<_>>().join(" ");
         let what = legible(&what, 4 * EXCERPT_MAX).into_owned();

@@ -3,11 +3,12 @@
 use super::{DETAIL_MAX, Field, Fields, LONGEST, TOLERANCE, Table};
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome, Window};
-use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
+use crate::domain::ids::{AgentId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::{Metric, Metrics};
-use crate::domain::placement::{DataSet, Lease, Link, Node, Peer, Registration, Replica, ReplicaState};
+use crate::domain::placement::{DataSet, Lease, Link, Node, NodeState, Peer, Registration, Replica, ReplicaState};
 use crate::domain::text::NAME_MAX;
+use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
 use crate::knowledge::rules::{Rejection, is_sha256, is_store_url};
 use crate::knowledge::{Counter, Feedback, Recorded};
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 pub(in crate::knowledge) const NODES: Table = Table { name: "nodes", key: &["id"] };
+pub(in crate::knowledge) const REMOVED: Table = Table { name: "removed_nodes", key: &["id"] };
 pub(in crate::knowledge) const LINKS: Table = Table { name: "links", key: &["from_node", "to_node"] };
 pub(in crate::knowledge) const AGENTS: Table = Table { name: "agents", key: &["id"] };
 pub(in crate::knowledge) const DATA_SETS: Table = Table { name: "data_sets", key: &["name"] };
@@ -79,9 +81,15 @@ pub(in crate::knowledge) fn node(row: &mut Fields<'_>) -> Field<(NodeId, Node)> 
         store_url: store_url(row)?,
         availability,
         capacity_bytes: row.maybe_amount("capacity_bytes")?,
+        state: row.one_of_or(NodeState::default(), "state", NodeState::ALL, NodeState::name)?,
         heartbeat_at: row.maybe_past("heartbeat_at")?,
     };
     Ok((id, node))
+}
+
+/// A node that was removed.
+pub(in crate::knowledge) fn removed(row: &mut Fields<'_>) -> Field<NodeId> {
+    row.id("id").map(NodeId)
 }
 
 /// A node whose store cannot be addressed is a node whose store was not started. The address itself is not repeated: it may hold
@@ -123,6 +131,20 @@ pub(in crate::knowledge) fn peer(row: &mut Fields<'_>, nodes: &Nodes) -> Field<(
 /// Where an agent lives.
 pub(in crate::knowledge) fn home(row: &mut Fields<'_>) -> Field<(AgentId, NodeId)> {
     Ok((AgentId(row.id("id")?), NodeId(row.id("node")?)))
+}
+
+/// When an agent was last heard of.
+pub(in crate::knowledge) fn heartbeat(row: &mut Fields<'_>) -> Field<(AgentId, Option<Timestamp>)> {
+    Ok((AgentId(row.id("id")?), row.maybe_past("heartbeat_at")?))
+}
+
+/// Whose an agent is, and when it was last heard of.
+pub(in crate::knowledge) fn life(row: &mut Fields<'_>) -> Field<(Option<Life>, Option<Timestamp>)> {
+    let life = match row.is_null("life")? {
+        true => None,
+        false => Some(Life(row.name("life")?)),
+    };
+    Ok((life, row.maybe_past("heartbeat_at")?))
 }
 
 pub(in crate::knowledge) fn data_set_name(row: &mut Fields<'_>, column: &'static str) -> Field<DataSetName> {

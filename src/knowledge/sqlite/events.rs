@@ -56,12 +56,14 @@ impl Tables<'_> {
         if due.is_empty() {
             return Ok(Vec::new());
         }
-        let (agents, homes) = (self.agents_registered()?, self.homes()?);
+        let (heartbeats, homes) = (self.heartbeats()?, self.homes()?);
         let mut counters = self.counters()?;
         let mut closed = Vec::with_capacity(due.len());
         for event in due {
             self.execute("update events set state = 'closed' where id = ?", [event.id.0])?;
-            let mut change = rules::closed(&event, agents, counters.get(&event.action).copied(), rule);
+            let feedback = self.feedback(event.id)?;
+            let others = rules::others(&event, heartbeats.clone().into_iter(), feedback.iter(), rule, self.now);
+            let mut change = rules::closed(&event, others, counters.get(&event.action).copied(), rule);
             if !homes.contains_key(&event.agent) {
                 // An event of nobody ends as well, and moves nothing.
                 change.counter_after = change.counter_before;
