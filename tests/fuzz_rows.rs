@@ -4,11 +4,11 @@
 //! `PROPTEST_CASES=10000 cargo test --test fuzz_rows` looks for longer.
 
 use agent::clock::VirtualClock;
-use agent::domain::ids::{AgentId, DataSetName, EventId, NodeId};
+use agent::domain::ids::{AgentId, DataSetName, EventId, Life, NodeId};
 use agent::domain::invariants;
 use agent::domain::measurement::Measurement;
 use agent::domain::metric::{Metric, Metrics};
-use agent::domain::placement::{DataSet, Link, Node, Plan, Registration};
+use agent::domain::placement::{DataSet, Identity, Link, Node, NodeState, Plan, Registration};
 use agent::domain::time::Timestamp;
 use agent::domain::units::Percent;
 use agent::knowledge::sqlite::SqliteKnowledge;
@@ -28,7 +28,8 @@ const CASES: u32 = 48;
 const NOW: Timestamp = Timestamp(1_000_000_000);
 const WINDOW: Duration = Duration::from_secs(210);
 const LEASE: Duration = Duration::from_secs(60);
-const RULE: ClosingRule = ClosingRule { threshold: 0.3, grace: Duration::from_secs(30) };
+const SILENCE: Duration = Duration::from_secs(90);
+const RULE: ClosingRule = ClosingRule { threshold: 0.3, grace: Duration::from_secs(30), silence: SILENCE };
 
 /// Tables and their columns.
 const COLUMNS: [(&str, &[&str]); 12] = [
@@ -36,7 +37,7 @@ const COLUMNS: [(&str, &[&str]); 12] = [
     ("links", &["from_node", "to_node", "latency_ms", "jitter_ms"]),
     ("data_sets", &["name", "object_key", "bytes", "records", "sha256"]),
     ("replicas", &["id", "data_set", "node", "object_key", "state", "generation", "lease_holder", "lease_until"]),
-    ("agents", &["id", "node", "goal", "policy", "state", "heartbeat_at", "converged"]),
+    ("agents", &["id", "node", "goal", "policy", "state", "life", "heartbeat_at", "converged"]),
     ("reference_replicas", &["agent", "data_set", "replica", "generation"]),
     (
         "events",
@@ -99,6 +100,7 @@ async fn fill(knowledge: &SqliteKnowledge) {
         store_url: Some(format!("http://127.0.0.1:{id}")),
         availability: Percent::new(90.0).unwrap(),
         capacity_bytes: Some(1000),
+        state: NodeState::Declared,
         heartbeat_at: None,
     };
     let link = |from, to| Link { from: NodeId(from), to: NodeId(to), latency_ms: 100.0, jitter_ms: 1.0 };
@@ -130,10 +132,15 @@ fn counter() -> agent::knowledge::Counter {
     agent::knowledge::Counter { value: 2, changed_at: NOW }
 }
 
+fn life() -> Life {
+    Life("life".to_owned())
+}
+
 async fn register(knowledge: &SqliteKnowledge, agent: u32) -> Result<(), KnowledgeError> {
     let (agent, node) = (AgentId(agent), NodeId(agent));
     let registration = Registration { agent, node, goal: "availability >= 1 %".to_owned(), policy: "fixed".to_owned() };
-    knowledge.register_agent(&registration, &data_set()).await
+    let identity = Identity { life: life(), ended: Vec::new(), silence: SILENCE };
+    knowledge.register_agent(&registration, &data_set(), &identity).await.map(|_| ())
 }
 
 /// Claims an action on the placement as it is; the event when it is granted.
@@ -200,7 +207,7 @@ async fn look(knowledge: &SqliteKnowledge) -> Result<(), KnowledgeError> {
 /// Everything that writes. A refusal is an answer.
 async fn write(knowledge: &SqliteKnowledge) -> Result<(), KnowledgeError> {
     let answers = [
-        knowledge.heartbeat(AgentId(1), true).await.err(),
+        knowledge.heartbeat(AgentId(1), &life(), true).await.err(),
         register(knowledge, 1).await.err(),
         act(knowledge, "C1_3").await.err(),
         act(knowledge, "E2").await.err(),
@@ -211,7 +218,9 @@ async fn write(knowledge: &SqliteKnowledge) -> Result<(), KnowledgeError> {
         knowledge.close_due(AgentId(1), RULE).await.err(),
         record(knowledge).await.err(),
         knowledge.set_latency(NodeId(1), NodeId(2), 5.0).await.err(),
-        knowledge.sign_off(AgentId(1)).await.err(),
+        knowledge.leave_node(NodeId(3), SILENCE, Duration::ZERO).await.err(),
+        knowledge.remove_node(NodeId(3)).await.err(),
+        knowledge.sign_off(AgentId(1), &life()).await.err(),
     ];
     let unexpected =
         |error: &KnowledgeError| !matches!(error, KnowledgeError::Rejected { .. } | KnowledgeError::NotExecuted { .. });

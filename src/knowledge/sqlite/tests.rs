@@ -128,7 +128,7 @@ fn of_version_1(path: &Path) {
         insert into schema_version values (1, 5);
         pragma application_id = 0x61676e74;
         insert into nodes values (1, 'cloud', 'http://127.0.0.1:4001', 97, null, 'running', 1000000);
-        insert into data_sets values ('blood', 'blood.json', 100, 10, '14ba3e');
+        insert into data_sets values ('blood', 'blood.json', 100, 10, hex(zeroblob(32)));
         insert into replicas (data_set, node, object_key, state, generation) values ('blood', 1, 'k', 'present', 1);
         insert into agents values (1, 1, 'availability >= 95 %', 'fixed', 'running', 1000000, 1);
         insert into reference_replicas values (1, 'blood', 1, 1);";
