@@ -448,6 +448,38 @@ async fn what_ended_in_the_future_has_not_changed_anything() {
 }
 
 #[tokio::test]
+async fn the_largest_number_stops_new_rows_until_it_is_gone() {
+    let bench = Bench::three_agents().await;
+    let record = async |job: &str| {
+        let measurement = Measurement { job: job.to_owned(), ..measurement() };
+        bench.table.knowledge.record(&measurement, true).await
+    };
+    record("before").await.unwrap();
+    bench.edit(
+        "update measurements set id = 9223372036854775807; insert into sqlite_sequence values ('measurements', 0)",
+    );
+    assert!(matches!(record("meanwhile").await, Err(KnowledgeError::NotExecuted { .. })));
+    assert_eq!(bench.table.knowledge.measurements(0, 10).await.unwrap(), []);
+    // As docs/security.md says.
+    bench.edit("delete from measurements; update sqlite_sequence set seq = 0 where name = 'measurements'");
+    record("after").await.unwrap();
+    assert_eq!(bench.table.knowledge.measurements(0, 10).await.unwrap().len(), 1);
+}
+
+fn measurement() -> Measurement {
+    Measurement {
+        agent: AgentId(1),
+        data_set: data_set(),
+        replica: ReplicaId(1),
+        node: NodeId(3),
+        at: START,
+        metrics: crate::domain::metric::Metrics::default(),
+        emulated_latency_ms: None,
+        job: String::new(),
+    }
+}
+
+#[tokio::test]
 async fn an_object_that_another_row_names_is_not_deleted() {
     let bench = Bench::three_agents().await;
     bench.edit(
