@@ -1,12 +1,13 @@
 //! The files of a configuration: found, read, validated together.
 
 use super::problem::{ConfigError, Invalid, Problems};
-use super::settings::Settings;
+use super::settings::{CredentialsSettings, Settings, StoreSettings};
 use super::{agent, fragment, network};
 use crate::domain::ids::AgentId;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// What other modules understand: configuration is held against it without knowing them.
@@ -40,7 +41,24 @@ pub fn load(directory: Option<&Path>, vocabulary: &Vocabulary) -> Result<Setting
         None => Sources::built_in(),
     };
     let settings = sources.settings(vocabulary, &mut problems);
+    if let (Some(directory), Some(settings)) = (directory, &settings) {
+        warn_of_open_keys(&directory.join(NETWORK), settings);
+    }
     problems.settle(settings)
+}
+
+/// Said and not refused: whoever may read the file may be meant to.
+fn warn_of_open_keys(file: &Path, settings: &Settings) {
+    const OTHERS: u32 = 0o077;
+    let has_keys = settings.network.nodes.values().any(|node| match &node.store {
+        StoreSettings::S3(store) => matches!(store.credentials, CredentialsSettings::Keys { .. }),
+        StoreSettings::Embedded { .. } => false,
+    });
+    let mode = std::fs::metadata(file).map_or(0, |metadata| metadata.permissions().mode());
+    if has_keys && mode & OTHERS != 0 {
+        let mode = format!("{:o}", mode & 0o777);
+        tracing::warn!(file = %file.display(), mode, "others may read the keys in it; run `chmod 600` on it");
+    }
 }
 
 /// A file and what it holds.
@@ -142,9 +160,7 @@ fn unreadable(error: &io::Error) -> Invalid {
 
 #[cfg(test)]
 mod tests {
-    use super::super::settings::{
-        CredentialsSettings, EmulatorSettings, JobSettings, KnowledgeSettings, NodeSettings, StoreSettings,
-    };
+    use super::super::settings::{EmulatorSettings, JobSettings, KnowledgeSettings, NodeSettings};
     use super::*;
     use crate::domain::action::ActionType;
     use crate::domain::ids::NodeId;
