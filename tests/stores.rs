@@ -103,7 +103,10 @@ fn agents_on_several_machines_use_each_others_embedded_stores() {
     assert_eq!(urls, [format!("{advertised}/agent")]);
 
     let mut without_keys = start(&place, 2, "two", &[], &[]);
-    wait_for_line(&mut without_keys, &["job       FAILED", "node 1: there are no credentials for its store: set AGENT_STORE_"]);
+    wait_for_line(
+        &mut without_keys,
+        &["job       FAILED", "node 1: there are no credentials for its store: set AGENT_STORE_"],
+    );
     without_keys.kill();
     let mut two = start(&place, 2, "two", &keys, &[]);
     wait_for_job_on(&mut two, 1);

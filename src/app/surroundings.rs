@@ -8,7 +8,8 @@ use super::reach::StoreReach;
 use crate::actors::{Notice, World};
 use crate::clock::{Clock, SystemClock};
 use crate::config::settings::{
-    AgentSettings, EmulatorSettings, JobSettings, NetworkSettings, NodeSettings, S3StoreSettings, Settings, StoreSettings,
+    AgentSettings, EmulatorSettings, JobSettings, NetworkSettings, NodeSettings, S3StoreSettings, Settings,
+    StoreSettings,
 };
 use crate::domain::ids::NodeId;
 use crate::domain::placement::Node;

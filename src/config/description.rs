@@ -1,8 +1,8 @@
 //! What a configuration would run, for `agent check`: a table for people, or JSON.
 
 use super::settings::{
-    AgentSettings, CredentialsSettings, EmulatorSettings, JobSettings, KnowledgeSettings, NetworkSettings, NodeSettings,
-    S3StoreSettings, Settings, StoreSettings,
+    AgentSettings, CredentialsSettings, EmulatorSettings, JobSettings, KnowledgeSettings, NetworkSettings,
+    NodeSettings, S3StoreSettings, Settings, StoreSettings,
 };
 use crate::clock::{Clock, SystemClock, TimeScale};
 use crate::domain::goal::Goal;

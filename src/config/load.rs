@@ -240,10 +240,7 @@ mod tests {
         let (plant_store, office_store) = (s3(plant), s3(office));
         assert_eq!(plant_store.url.to_string(), "http://[fd00::10]:9000/plant");
         assert_eq!((plant_store.credentials, plant_store.ca), (CredentialsSettings::Environment, None));
-        assert_eq!(
-            office_store.url.to_string(),
-            "https://s3.example.org/office?region=eu-central-1&path_style=false"
-        );
+        assert_eq!(office_store.url.to_string(), "https://s3.example.org/office?region=eu-central-1&path_style=false");
         assert_eq!(office_store.credentials, CredentialsSettings::Profile("office".to_owned()));
         assert_eq!(office_store.ca, Some("/etc/agent/ca.pem".into()));
         assert_eq!(plant.capacity_bytes, Some(500 * 1024 * 1024 * 1024));

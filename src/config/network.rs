@@ -258,11 +258,7 @@ fn s3_store(written: &fragment::Store, place: &str, problems: &mut Problems) -> 
     })
 }
 
-fn credentials(
-    written: &fragment::Credentials,
-    place: &str,
-    problems: &mut Problems,
-) -> Option<CredentialsSettings> {
+fn credentials(written: &fragment::Credentials, place: &str, problems: &mut Problems) -> Option<CredentialsSettings> {
     const HELP: &str = "write either `profile`, or `access_key_id` and `secret_access_key`; without this table they come \
                         from the environment";
     let fragment::Credentials { profile, access_key_id, secret_access_key, session_token } = written;
