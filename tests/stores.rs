@@ -62,7 +62,7 @@ fn a_bucket_is_made_only_when_that_is_asked_for() {
         server.endpoint()
     );
     assert!(refused.errors().contains(&message), "{}", refused.errors());
-    assert!(refused.errors().contains("others may read the keys in it"), "{}", refused.errors());
+    assert!(refused.errors().contains("holds a password or key, and others may read it"), "{}", refused.errors());
     assert!(!objects.path().join("objects/missing").exists(), "nothing was made");
 
     let mut agent = start(&place, 1, "data", &[], &["--create-bucket"]);

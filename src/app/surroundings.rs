@@ -12,7 +12,7 @@ use crate::config::settings::{
     StoreSettings,
 };
 use crate::domain::ids::NodeId;
-use crate::domain::placement::Node;
+use crate::domain::placement::{Identity, Node, NodeState};
 use crate::domain::store_url::BUCKET;
 use crate::jobs::Job;
 use crate::jobs::aggregate::AggregateJob;
@@ -29,6 +29,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 /// What is shared by the agents of one process.
 #[derive(Clone)]
@@ -106,9 +107,11 @@ impl Surroundings {
     }
 
     /// The world of one agent.
-    pub fn world(&self, settings: &AgentSettings) -> anyhow::Result<World> {
+    pub fn world(&self, settings: &AgentSettings, identity: Identity) -> anyhow::Result<World> {
         Ok(World {
             agent: settings.id,
+            identity,
+            displaced: Notify::new(),
             home: settings.node,
             data_set: self.network().data_set.name.clone(),
             clock: self.clock.clone(),
@@ -193,6 +196,7 @@ fn node_row(settings: &NodeSettings) -> Node {
         },
         availability: settings.availability,
         capacity_bytes: settings.capacity_bytes,
+        state: NodeState::Declared,
         heartbeat_at: None,
     }
 }

@@ -1,13 +1,12 @@
 //! The files of a configuration: found, read, validated together.
 
 use super::problem::{ConfigError, Invalid, Problems};
-use super::settings::{CredentialsSettings, Settings, StoreSettings};
-use super::{agent, fragment, network};
+use super::settings::Settings;
+use super::{agent, fragment, network, secrecy};
 use crate::domain::ids::AgentId;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// What other modules understand: configuration is held against it without knowing them.
@@ -41,24 +40,7 @@ pub fn load(directory: Option<&Path>, vocabulary: &Vocabulary) -> Result<Setting
         None => Sources::built_in(),
     };
     let settings = sources.settings(vocabulary, &mut problems);
-    if let (Some(directory), Some(settings)) = (directory, &settings) {
-        warn_of_open_keys(&directory.join(NETWORK), settings);
-    }
     problems.settle(settings)
-}
-
-/// Said and not refused: whoever may read the file may be meant to.
-fn warn_of_open_keys(file: &Path, settings: &Settings) {
-    const OTHERS: u32 = 0o077;
-    let has_keys = settings.network.nodes.values().any(|node| match &node.store {
-        StoreSettings::S3(store) => matches!(store.credentials, CredentialsSettings::Keys { .. }),
-        StoreSettings::Embedded { .. } => false,
-    });
-    let mode = std::fs::metadata(file).map_or(0, |metadata| metadata.permissions().mode());
-    if has_keys && mode & OTHERS != 0 {
-        let mode = format!("{:o}", mode & 0o777);
-        tracing::warn!(file = %file.display(), mode, "others may read the keys in it; run `chmod 600` on it");
-    }
 }
 
 /// A file and what it holds.
@@ -123,6 +105,7 @@ impl Source {
         let file = path.display().to_string();
         problems.enter(&file);
         let text = problems.check("", std::fs::read_to_string(&path).map_err(|error| unreadable(&error)))?;
+        secrecy::warn_of_readers(&path, &text);
         Some(Self { file, text })
     }
 
@@ -160,7 +143,9 @@ fn unreadable(error: &io::Error) -> Invalid {
 
 #[cfg(test)]
 mod tests {
-    use super::super::settings::{EmulatorSettings, JobSettings, KnowledgeSettings, NodeSettings};
+    use super::super::settings::{
+        CredentialsSettings, EmulatorSettings, JobSettings, KnowledgeSettings, NodeSettings, StoreSettings,
+    };
     use super::*;
     use crate::domain::action::ActionType;
     use crate::domain::ids::NodeId;

@@ -2,70 +2,32 @@
 
 use super::Tables;
 use super::connect::Failure;
-use super::rows::{self, Keyed};
+use super::rows;
 use crate::domain::action::Action;
-use crate::domain::ids::{AgentId, DataSetName, NodeId, ReplicaId};
-use crate::domain::placement::{DataSet, Link, Node, Peer, Placement, Registration, ReplicaState};
+use crate::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
+use crate::domain::placement::{DataSet, Identity, Link, Node, Peer, Placement, Registration, ReplicaState};
 use crate::domain::saga::{self, Change};
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
+use crate::knowledge::quarantine::{
+    self, AGENTS, COPIES, COUNTERS, DATA_SETS, Fields, LINKS, NODES, REFERENCES, REPLICAS,
+};
 use crate::knowledge::rules::{self, Rejection};
-use crate::knowledge::{Counter, Snapshot};
+use crate::knowledge::{Counter, Registered, Snapshot};
 use rusqlite::params;
 use std::collections::{BTreeMap, VecDeque};
 
 type Result<T> = std::result::Result<T, Failure>;
 
-const NODES: Keyed = Keyed("nodes", 1);
-const LINKS: Keyed = Keyed("links", 2);
-const AGENTS: Keyed = Keyed("agents", 1);
-const DATA_SETS: Keyed = Keyed("data_sets", 1);
-const REPLICAS: Keyed = Keyed("replicas", 1);
-const REFERENCES: Keyed = Keyed("reference_replicas", 1);
-const COUNTERS: Keyed = Keyed("counters", 1);
-
 // Registration, and what people set.
 impl Tables<'_> {
-    pub(super) fn register_network(&mut self, nodes: &[Node], links: &[Link]) -> Result<()> {
-        let registered = self.nodes()?.into_keys().collect();
-        rules::check_network(&registered, nodes, links)?;
-        for node in nodes {
-            let capacity = node.capacity_bytes.map(sql_integer);
-            let values = params![
-                node.id.0,
-                node.name,
-                node.store_url,
-                node.availability.value(),
-                capacity,
-                node.heartbeat_at.map(|at| at.0)
-            ];
-            let sql = "insert or ignore into nodes
-                (id, name, store_url, availability_percent, capacity_bytes, heartbeat_at, state)
-                values (?, ?, ?, ?, ?, ?, 'declared')";
-            self.execute(sql, values)?;
-        }
-        for link in links {
-            let values = params![link.from.0, link.to.0, link.latency_ms, link.jitter_ms];
-            self.execute(
-                "insert or ignore into links (from_node, to_node, latency_ms, jitter_ms) values (?, ?, ?, ?)",
-                values,
-            )?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn register_store(&mut self, node: NodeId, store_url: &str) -> Result<()> {
-        let sql = "update nodes set store_url = ?, state = 'running' where id = ?";
-        self.change_one(sql, params![store_url, node.0], Rejection::UnknownNode(node))
-    }
-
     pub(super) fn register_data_set(&mut self, data_set: &DataSet, node: NodeId, object_key: &str) -> Result<bool> {
         if let Some(known) = self.data_set(&data_set.name)? {
             rules::check_same_content(&known, data_set)?;
             return Ok(false);
         }
         rules::check_sizes(data_set)?;
-        self.require_node(node)?;
+        rules::check_stays(&self.require_node(node)?)?;
         let DataSet { name, object_key: own_key, bytes, records, sha256 } = data_set;
         self.execute(
             "insert into data_sets (name, object_key, bytes, records, sha256) values (?, ?, ?, ?, ?)",
@@ -77,18 +39,28 @@ impl Tables<'_> {
         Ok(true)
     }
 
-    pub(super) fn register_agent(&mut self, registration: &Registration, data_set: &DataSetName) -> Result<()> {
-        self.require_data_set(data_set)?;
-        self.require_node(registration.node)?;
+    pub(super) fn register_agent(
+        &mut self,
+        registration: &Registration,
+        data_set: &DataSetName,
+        identity: &Identity,
+    ) -> Result<Registered> {
         let Registration { agent, node, goal, policy } = registration;
+        self.require_data_set(data_set)?;
+        rules::check_stays(&self.require_node(*node)?)?;
+        let (life, heartbeat_at) = self.life(*agent)?;
+        if let Some(wait) = rules::taken(life.as_ref(), heartbeat_at, identity, self.now) {
+            return Ok(Registered::Taken { wait });
+        }
         let now = self.now.0;
         self.execute("update nodes set heartbeat_at = ? where id = ?", params![now, node.0])?;
         self.execute(
-            "insert into agents (id, node, goal, policy, heartbeat_at, state, converged)
-             values (?, ?, ?, ?, ?, 'running', 0)
+            "insert into agents (id, node, goal, policy, life, heartbeat_at, state, converged)
+             values (?, ?, ?, ?, ?, ?, 'running', 0)
              on conflict (id) do update set node = excluded.node, goal = excluded.goal, policy = excluded.policy,
-                 heartbeat_at = excluded.heartbeat_at, state = excluded.state, converged = excluded.converged",
-            params![agent.0, node.0, goal, policy, now],
+                 life = excluded.life, heartbeat_at = excluded.heartbeat_at, state = excluded.state,
+                 converged = excluded.converged",
+            params![agent.0, node.0, goal, policy, identity.life.0, now],
         )?;
         let mut placement = self.placement(data_set)?;
         if !rules::reads_present(&placement, *agent)
@@ -96,26 +68,36 @@ impl Tables<'_> {
         {
             self.apply(data_set, &mut placement, &[Change::Point { agent: *agent, replica }])?;
         }
-        Ok(())
+        Ok(Registered::Done)
     }
 
-    pub(super) fn heartbeat(&mut self, agent: AgentId, converged: bool) -> Result<()> {
-        let sql = "update agents set heartbeat_at = ?, state = 'running', converged = ? where id = ?";
-        self.change_one(sql, params![self.now.0, converged, agent.0], Rejection::UnknownAgent(agent))?;
-        let sql =
-            "update nodes set heartbeat_at = ?, state = 'running' where id = (select node from agents where id = ?)";
+    /// Whose an agent is, and when it was last heard of.
+    fn life(&mut self, agent: AgentId) -> Result<(Option<Life>, Option<Timestamp>)> {
+        let sql = "select id, life, heartbeat_at from agents where id = ?";
+        let found = rows::read(self.transaction, self.quarantine, AGENTS, sql, [agent.0], quarantine::life)?;
+        Ok(found.into_iter().next().unwrap_or_default())
+    }
+
+    pub(super) fn heartbeat(&mut self, agent: AgentId, life: &Life, converged: bool) -> Result<bool> {
+        let sql = "update agents set heartbeat_at = ?, state = 'running', converged = ? where id = ? and life = ?";
+        if self.execute(sql, params![self.now.0, converged, agent.0, life.0])? == 0 {
+            return Ok(false);
+        }
+        let sql = "update nodes set heartbeat_at = ?, state = iif(state = 'leaving', state, 'running')
+            where id = (select node from agents where id = ?)";
         self.execute(sql, params![self.now.0, agent.0])?;
-        Ok(())
+        Ok(true)
     }
 
-    pub(super) fn sign_off(&mut self, agent: AgentId) -> Result<()> {
-        let sql = "update agents set heartbeat_at = null, state = 'stopped' where id = ?";
-        self.change_one(sql, params![agent.0], Rejection::UnknownAgent(agent))?;
-        self.execute(
-            "update nodes set state = 'stopped' where id = (select node from agents where id = ?)",
-            [agent.0],
-        )?;
-        Ok(())
+    pub(super) fn sign_off(&mut self, agent: AgentId, life: &Life) -> Result<bool> {
+        let sql = "update agents set heartbeat_at = null, state = 'stopped' where id = ? and life = ?";
+        if self.execute(sql, params![agent.0, life.0])? == 0 {
+            return Ok(false);
+        }
+        let sql = "update nodes set state = 'stopped'
+            where id = (select node from agents where id = ?) and state <> 'leaving'";
+        self.execute(sql, [agent.0])?;
+        Ok(true)
     }
 
     pub(super) fn set_availability(&mut self, node: NodeId, availability: Percent) -> Result<()> {
@@ -226,9 +208,8 @@ impl Tables<'_> {
         Ok(None)
     }
 
-    pub(super) fn require_node(&self, node: NodeId) -> Result<()> {
-        let mut statement = self.transaction.prepare_cached("select 1 from nodes where id = ?")?;
-        if statement.exists([node.0])? { Ok(()) } else { Err(Rejection::UnknownNode(node).into()) }
+    pub(super) fn require_node(&mut self, node: NodeId) -> Result<Node> {
+        self.nodes()?.remove(&node).ok_or_else(|| Rejection::UnknownNode(node).into())
     }
 
     pub(super) fn require_data_set(&mut self, name: &DataSetName) -> Result<DataSet> {
@@ -236,7 +217,7 @@ impl Tables<'_> {
     }
 
     /// An update of exactly one row, else rejected.
-    fn change_one(&self, sql: &str, values: impl rusqlite::Params, otherwise: Rejection) -> Result<()> {
+    pub(super) fn change_one(&self, sql: &str, values: impl rusqlite::Params, otherwise: Rejection) -> Result<()> {
         match self.execute(sql, values)? {
             0 => Err(otherwise.into()),
             _ => Ok(()),
@@ -255,13 +236,14 @@ impl Tables<'_> {
             return Ok(None);
         };
         let nodes = self.nodes()?;
+        let agents = self.agents(&nodes)?;
         Ok(Some(Snapshot {
             at: self.now,
             data_set,
             links: self.links(&nodes)?,
             placement: self.placement(name)?,
-            agents: self.agents(&nodes)?,
-            open_events: self.open_events(name)?,
+            open_events: self.open_events(name, &nodes, &agents)?,
+            agents,
             counters: self.counters()?,
             copies_made: self.copies_made(name)?,
             changed_at: self.changed_at(name)?,
@@ -272,40 +254,20 @@ impl Tables<'_> {
 
     pub(super) fn data_sets(&mut self) -> Result<Vec<DataSetName>> {
         let sql = "select name from data_sets order by name";
-        Ok(rows::read(self.transaction, self.warned, DATA_SETS, sql, [], |row| row.text("name").map(DataSetName))?)
+        let name = |row: &mut Fields<'_>| quarantine::data_set_name(row, "name");
+        Ok(rows::read(self.transaction, self.quarantine, DATA_SETS, sql, [], name)?)
     }
 
     fn data_set(&mut self, name: &DataSetName) -> Result<Option<DataSet>> {
         let sql = "select name, object_key, bytes, records, sha256 from data_sets where name = ?";
-        let found = rows::read(self.transaction, self.warned, DATA_SETS, sql, [&name.0], |row| {
-            Ok(DataSet {
-                name: name.clone(),
-                object_key: row.text("object_key")?,
-                bytes: row.amount("bytes")?,
-                records: row.amount("records")?,
-                sha256: row.text("sha256")?,
-            })
-        })?;
+        let found = rows::read(self.transaction, self.quarantine, DATA_SETS, sql, [&name.0], quarantine::data_set)?;
         Ok(found.into_iter().next())
     }
 
     pub(super) fn nodes(&mut self) -> Result<BTreeMap<NodeId, Node>> {
-        let sql = "select id, name, store_url, availability_percent, capacity_bytes, heartbeat_at from nodes";
-        let nodes = rows::read(self.transaction, self.warned, NODES, sql, [], |row| {
-            let availability = row.real_within("availability_percent", 0.0..=100.0)?;
-            let node = Node {
-                id: NodeId(row.id("id")?),
-                name: row.text("name")?,
-                store_url: row.maybe_text("store_url")?,
-                availability: match Percent::new(availability) {
-                    Some(percent) => percent,
-                    None => return row.leave_out("availability_percent", "it is no number"),
-                },
-                capacity_bytes: row.maybe_amount("capacity_bytes")?,
-                heartbeat_at: row.maybe_time("heartbeat_at")?,
-            };
-            Ok((node.id, node))
-        })?;
+        let sql = "select id, name, store_url, availability_percent, capacity_bytes, state, heartbeat_at
+            from nodes";
+        let nodes = rows::read(self.transaction, self.quarantine, NODES, sql, [], quarantine::node)?;
         Ok(nodes.into_iter().collect())
     }
 
@@ -314,107 +276,64 @@ impl Tables<'_> {
         self.links(&nodes)
     }
 
-    fn links(&mut self, nodes: &BTreeMap<NodeId, Node>) -> Result<BTreeMap<(NodeId, NodeId), Link>> {
+    pub(super) fn links(&mut self, nodes: &BTreeMap<NodeId, Node>) -> Result<BTreeMap<(NodeId, NodeId), Link>> {
         let sql = "select from_node, to_node, latency_ms, jitter_ms from links";
-        let links = rows::read(self.transaction, self.warned, LINKS, sql, [], |row| {
-            let link = Link {
-                from: NodeId(row.id("from_node")?),
-                to: NodeId(row.id("to_node")?),
-                latency_ms: row.real_within("latency_ms", 0.0..=f64::MAX)?,
-                jitter_ms: row.real_within("jitter_ms", 0.0..=f64::MAX)?,
-            };
-            if !nodes.contains_key(&link.from) {
-                return row.leave_out("from_node", Rejection::UnknownNode(link.from));
-            }
-            if !nodes.contains_key(&link.to) {
-                return row.leave_out("to_node", Rejection::UnknownNode(link.to));
-            }
-            Ok(((link.from, link.to), link))
-        })?;
+        let link = |row: &mut Fields<'_>| quarantine::link(row, nodes);
+        let links = rows::read(self.transaction, self.quarantine, LINKS, sql, [], link)?;
         Ok(links.into_iter().collect())
     }
 
-    fn agents(&mut self, nodes: &BTreeMap<NodeId, Node>) -> Result<BTreeMap<AgentId, Peer>> {
+    pub(super) fn agents(&mut self, nodes: &BTreeMap<NodeId, Node>) -> Result<BTreeMap<AgentId, Peer>> {
         let sql = "select id, node, goal, policy, heartbeat_at, converged from agents";
-        let agents = rows::read(self.transaction, self.warned, AGENTS, sql, [], |row| {
-            let registration = Registration {
-                agent: AgentId(row.id("id")?),
-                node: NodeId(row.id("node")?),
-                goal: row.text("goal")?,
-                policy: row.text("policy")?,
-            };
-            if !nodes.contains_key(&registration.node) {
-                return row.leave_out("node", Rejection::UnknownNode(registration.node));
-            }
-            let agent = registration.agent;
-            let heartbeat_at = row.maybe_time("heartbeat_at")?;
-            Ok((agent, Peer { registration, heartbeat_at, converged: row.flag("converged")? }))
-        })?;
+        let peer = |row: &mut Fields<'_>| quarantine::peer(row, nodes);
+        let agents = rows::read(self.transaction, self.quarantine, AGENTS, sql, [], peer)?;
         Ok(agents.into_iter().collect())
     }
 
     /// Where each registered agent lives.
     pub(super) fn homes(&mut self) -> Result<BTreeMap<AgentId, NodeId>> {
         let sql = "select id, node from agents";
-        let homes = rows::read(self.transaction, self.warned, AGENTS, sql, [], |row| {
-            Ok((AgentId(row.id("id")?), NodeId(row.id("node")?)))
-        })?;
-        Ok(homes.into_iter().collect())
+        Ok(rows::read(self.transaction, self.quarantine, AGENTS, sql, [], quarantine::home)?.into_iter().collect())
     }
 
     pub(super) fn placement(&mut self, data_set: &DataSetName) -> Result<Placement> {
-        let sql = "select id, node, object_key, state, generation, lease_holder, lease_until,
+        let sql = "select id, data_set, node, object_key, state, generation, lease_holder, lease_until,
             exists (select 1 from nodes where nodes.id = replicas.node) as node_known from replicas where data_set = ?";
-        let replicas = rows::read(self.transaction, self.warned, REPLICAS, sql, [&data_set.0], |row| {
-            let replica = row.replica("id", data_set.clone())?;
-            if !row.flag("node_known")? {
-                return row.leave_out("node", Rejection::UnknownNode(replica.node));
-            }
-            Ok((replica.id, replica))
-        })?;
-        let replicas: BTreeMap<_, _> = replicas.into_iter().collect();
+        let replicas =
+            rows::read(self.transaction, self.quarantine, REPLICAS, sql, [&data_set.0], quarantine::replica)?;
+        let replicas: BTreeMap<_, _> = replicas.into_iter().map(|replica| (replica.id, replica)).collect();
         let sql = "select agent, replica from reference_replicas where data_set = ?";
-        let references = rows::read(self.transaction, self.warned, REFERENCES, sql, [&data_set.0], |row| {
-            let replica = ReplicaId(row.integer("replica")?);
-            if !replicas.contains_key(&replica) {
-                return row.leave_out("replica", format_args!("there is no replica {replica} of {data_set}"));
-            }
-            Ok((AgentId(row.id("agent")?), replica))
-        })?;
+        let reference = |row: &mut Fields<'_>| quarantine::reference(row, &replicas);
+        let references = rows::read(self.transaction, self.quarantine, REFERENCES, sql, [&data_set.0], reference)?;
         Ok(Placement { references: references.into_iter().collect(), replicas })
     }
 
     pub(super) fn counters(&mut self) -> Result<BTreeMap<Action, Counter>> {
         let sql = "select action, value, changed_at_ms from counters";
-        let counters = rows::read(self.transaction, self.warned, COUNTERS, sql, [], |row| {
-            let value = u32::try_from(row.amount("value")?).unwrap_or(u32::MAX);
-            Ok((row.parsed("action")?, Counter { value, changed_at: row.time("changed_at_ms")? }))
-        })?;
+        let counters = rows::read(self.transaction, self.quarantine, COUNTERS, sql, [], quarantine::counter)?;
         Ok(counters.into_iter().collect())
     }
 
     fn copies_made(&mut self, data_set: &DataSetName) -> Result<BTreeMap<ReplicaId, u32>> {
         let sql = "select replica, count(*) as copies from events
             where data_set = ? and action_type = 'copy' and outcome in ('running', 'done') group by replica";
-        let copies = rows::read(self.transaction, self.warned, Keyed("events", 1), sql, [&data_set.0], |row| {
-            let copies = u32::try_from(row.amount("copies")?).unwrap_or(u32::MAX);
-            Ok((ReplicaId(row.integer("replica")?), copies))
-        })?;
+        let copies = rows::read(self.transaction, self.quarantine, COPIES, sql, [&data_set.0], quarantine::copies)?;
         Ok(copies.into_iter().collect())
     }
 
     fn changed_at(&self, data_set: &DataSetName) -> Result<Option<Timestamp>> {
+        // What is said to have ended in the future has not changed anything yet.
         let sql = "select max(ended_at_ms) from events
-            where data_set = ? and outcome = 'done' and action_type <> 'nothing'";
-        let latest: Option<i64> = self.transaction.prepare_cached(sql)?.query_row([&data_set.0], |row| row.get(0))?;
+            where data_set = ? and outcome = 'done' and action_type <> 'nothing'
+            and typeof(ended_at_ms) = 'integer' and ended_at_ms <= ?";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let latest: Option<i64> = statement.query_row(params![data_set.0, self.now.0], |row| row.get(0))?;
         Ok(latest.map(Timestamp))
     }
 
     fn stored_bytes(&mut self) -> Result<BTreeMap<NodeId, u64>> {
-        let sql = "select node, bytes from replicas join data_sets on data_sets.name = replicas.data_set";
-        let sizes = rows::read(self.transaction, self.warned, REPLICAS, sql, [], |row| {
-            Ok((NodeId(row.id("node")?), row.amount("bytes")?))
-        })?;
+        let sql = "select id, node, bytes from replicas join data_sets on data_sets.name = replicas.data_set";
+        let sizes = rows::read(self.transaction, self.quarantine, REPLICAS, sql, [], quarantine::stored)?;
         let mut stored: BTreeMap<NodeId, u64> = BTreeMap::new();
         for (node, bytes) in sizes {
             let sum = stored.entry(node).or_default();
@@ -423,14 +342,15 @@ impl Tables<'_> {
         Ok(stored)
     }
 
-    pub(super) fn agents_registered(&self) -> Result<usize> {
-        let mut statement = self.transaction.prepare_cached("select count(*) from agents")?;
-        let count: i64 = statement.query_row([], |row| row.get(0))?;
-        Ok(usize::try_from(count).unwrap_or(0))
+    /// When each registered agent was last heard of.
+    pub(super) fn heartbeats(&mut self) -> Result<BTreeMap<AgentId, Option<Timestamp>>> {
+        let sql = "select id, heartbeat_at from agents";
+        let heartbeats = rows::read(self.transaction, self.quarantine, AGENTS, sql, [], quarantine::heartbeat)?;
+        Ok(heartbeats.into_iter().collect())
     }
 }
 
 /// SQL integers are signed. `rules` refuses larger values before they get here.
-fn sql_integer(value: u64) -> i64 {
+pub(super) fn sql_integer(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -1,11 +1,13 @@
 //! What people are told while it happens: one line for each job, decision and action.
 
 use crate::domain::action::Action;
+use crate::domain::feedback::{ClosedEvent, Feedback};
 use crate::domain::ids::{AgentId, EventId, NodeId};
 use crate::domain::measurement::Measurement;
-use crate::domain::metric::Metrics;
-use crate::knowledge::{ClosedEvent, Feedback};
+use crate::domain::metric::{Metric, Metrics};
+use crate::domain::text::{MESSAGE_MAX, shortened};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fmt;
 
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -34,6 +36,23 @@ impl Notice {
             | Notice::Recovered { agent, .. }
             | Notice::Trouble { agent, .. } => *agent,
         }
+    }
+
+    /// With the texts of programs and servers no longer than people read.
+    #[must_use]
+    pub fn shortened(mut self) -> Self {
+        let text = match &mut self {
+            Notice::JobFailed { why: text, .. }
+            | Notice::Decided { because: text, .. }
+            | Notice::Acted { how: text, .. }
+            | Notice::Recovered { what: text, .. }
+            | Notice::Trouble { what: text, .. } => text,
+            Notice::Job { .. } | Notice::FeedbackLeft { .. } | Notice::Closed { .. } => return self,
+        };
+        if let Cow::Owned(short) = shortened(text, MESSAGE_MAX) {
+            *text = short;
+        }
+        self
     }
 
     /// Everything but the jobs that went as they should: what a live display lists.
@@ -74,7 +93,6 @@ impl fmt::Display for Notice {
 
 /// The metrics in one line: `36.9 s, 15234 records/s, 1003 ms, 97 %, consistency 1`.
 pub fn show_metrics(metrics: &Metrics) -> String {
-    use crate::domain::metric::Metric;
     let show = |(metric, value): (Metric, f64)| match metric {
         Metric::ResponseTime => Some(format!("response {value:.1} s")),
         Metric::ExecutionTime => None,
