@@ -15,20 +15,16 @@ const SECRET: &str = "recognisable-secret/key+1";
 const TOKEN: &str = "recognisable-session-token";
 const PASSWORD: &str = "recognisable-password";
 
-const STORE_SECRET: &str = "recognisable-secret-of-stores";
-
-const EVERYTHING: [(&str, &str); 7] = [
+const EVERYTHING: [(&str, &str); 5] = [
     ("AGENT_LOG", "trace"),
     ("AWS_ACCESS_KEY_ID", "AKID"),
     ("AWS_SECRET_ACCESS_KEY", SECRET),
     ("AWS_SESSION_TOKEN", TOKEN),
     ("AGENT_DATABASE_PASSWORD", PASSWORD),
-    ("AGENT_STORE_ACCESS_KEY_ID", "AGENT"),
-    ("AGENT_STORE_SECRET_ACCESS_KEY", STORE_SECRET),
 ];
 
 fn secrets() -> Secrets {
-    Secrets::new([SECRET, TOKEN, PASSWORD, STORE_SECRET])
+    Secrets::new([SECRET, TOKEN, PASSWORD])
 }
 
 fn nothing() -> Vec<String> {

@@ -5,6 +5,7 @@ mod network;
 use agent::storage::embedded::{Durability, EmbeddedSettings, EmbeddedStore};
 use network::audit::Audit;
 use network::process::Running;
+use network::secrets::Secrets;
 use network::{PATIENCE, Place, text, wait_until};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::fs;
@@ -89,7 +90,11 @@ fn agents_on_several_machines_use_each_others_embedded_stores() {
     ];
     place.configuration("agents", &edits);
     let advertised = format!("http://localhost:{port}");
-    let keys = [("AGENT_STORE_ACCESS_KEY_ID", "shared"), ("AGENT_STORE_SECRET_ACCESS_KEY", "hush")];
+    let keys = [
+        ("AGENT_LOG", "trace"),
+        ("AGENT_STORE_ACCESS_KEY_ID", "shared"),
+        ("AGENT_STORE_SECRET_ACCESS_KEY", "recognisable-secret"),
+    ];
     let with_address = [&keys[..], &[("AGENT_STORE_ADVERTISE", advertised.as_str())]].concat();
 
     let mut unreachable = start(&place, 1, "one", &keys, &[]);
@@ -110,6 +115,7 @@ fn agents_on_several_machines_use_each_others_embedded_stores() {
     without_keys.kill();
     let mut two = start(&place, 2, "two", &keys, &[]);
     wait_for_job_on(&mut two, 1);
+    assert_eq!(Secrets::new(["recognisable-secret"]).seen_under(place.path()), Vec::<String>::new());
 }
 
 /// A server that is not ours, ended with the test; `None`, and said so, when it is not installed.
