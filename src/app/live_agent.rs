@@ -1,5 +1,6 @@
 //! One agent, started: its node's store, its links, its registration, what it left unfinished, its actors.
 
+use super::applications::check_home;
 use super::data_directory::Lock;
 use super::orphans;
 use super::surroundings::Surroundings;
@@ -41,6 +42,7 @@ impl LiveAgent {
             surroundings.settings.agents.get(&id).with_context(|| format!("there is no agents/{id}.toml"))?;
         let lock = surroundings.data.lock_agent(id)?;
         surroundings.register_network().await?;
+        check_home(&surroundings.knowledge.nodes().await?, id, settings.node)?;
         let store = surroundings.start_store(settings.node).await?;
         surroundings.establish_data_set(settings.node).await?;
         let identity = new_life(surroundings, id, &lock);

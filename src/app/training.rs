@@ -5,7 +5,7 @@ use super::training_file::{TrainingFile, derive_impacts};
 use crate::actors::{World, run_job};
 use crate::domain::ids::{AgentId, Life, NodeId, ReplicaId};
 use crate::domain::metric::{Metric, Metrics};
-use crate::domain::placement::{DataSet, Identity, Replica, ReplicaState};
+use crate::domain::placement::{DataSet, Identity, NodeState, Replica, ReplicaState};
 use crate::domain::snapshot::Snapshot;
 use crate::mape::planner::Rng;
 use crate::storage::ObjectStore;
@@ -32,22 +32,40 @@ pub struct Progress {
 pub struct Trainer<'a> {
     surroundings: &'a Surroundings,
     snapshot: Snapshot,
+    nodes: Vec<NodeId>,
     stores: Vec<EmbeddedStore>,
     seed: u64,
     iterations: u32,
 }
 
 impl<'a> Trainer<'a> {
-    /// Starts the embedded stores that no other process runs, and knows the data set.
-    pub async fn prepare(surroundings: &'a Surroundings, seed: u64, iterations: u32) -> anyhow::Result<Self> {
+    /// Starts the embedded stores that no other process runs, and knows the data set. Without `only` the job is measured at
+    /// every node that stays.
+    pub async fn prepare(
+        surroundings: &'a Surroundings,
+        only: Option<NodeId>,
+        seed: u64,
+        iterations: u32,
+    ) -> anyhow::Result<Self> {
         surroundings.register_network().await?;
+        let known = surroundings.knowledge.nodes().await?;
+        let staying = known.values().filter(|node| node.state != NodeState::Leaving).map(|node| node.id);
+        let nodes: Vec<NodeId> = staying.filter(|node| only.is_none_or(|only| only == *node)).collect();
+        if nodes.is_empty() {
+            bail!("the network has no node {}", only.map_or(String::new(), |only| only.to_string()));
+        }
         let mut stores = Vec::new();
-        for node in surroundings.network().nodes.keys() {
+        for node in known.keys() {
             stores.extend(surroundings.start_store(*node).await?);
         }
         surroundings.establish_data_set(surroundings.network().data_set.first_node).await?;
         let snapshot = snapshot(surroundings).await?;
-        Ok(Self { surroundings, snapshot, stores, seed, iterations })
+        Ok(Self { surroundings, snapshot, nodes, stores, seed, iterations })
+    }
+
+    /// Runs of the job for each agent.
+    pub fn runs(&self) -> u64 {
+        self.nodes.len() as u64 * u64::from(self.iterations)
     }
 
     /// Trains one agent. `progress` is called before each run.
@@ -64,7 +82,7 @@ impl<'a> Trainer<'a> {
         let mut rng = Rng::seed_from_u64(self.seed.wrapping_add(u64::from(agent.0)));
         let mut runs: BTreeMap<NodeId, Vec<Metrics>> = BTreeMap::new();
         let mut at = done;
-        for &node in self.snapshot.nodes.keys() {
+        for &node in &self.nodes {
             let replica = self.temporary(agent, node);
             let store = self.surroundings.direct_store(node).await?;
             self.put(&store, &replica.object_key).await?;
@@ -96,7 +114,7 @@ impl<'a> Trainer<'a> {
 
     /// Removes the temporary objects of these agents and closes the stores.
     pub async fn clean_up(self, agents: &[AgentId]) -> anyhow::Result<()> {
-        for &node in self.snapshot.nodes.keys() {
+        for &node in &self.nodes {
             let store = self.surroundings.direct_store(node).await?;
             for &agent in agents {
                 store.delete(&self.temporary(agent, node).object_key).await?;

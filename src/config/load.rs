@@ -18,7 +18,7 @@ pub struct Vocabulary {
     pub expression: fn(&str) -> Result<(), Invalid>,
 }
 
-const NETWORK: &str = "network.toml";
+pub(super) const NETWORK: &str = "network.toml";
 
 const LAYOUT: &str =
     "a configuration is a folder with network.toml and one N.toml for each agent; see docs/configuration.md";
@@ -132,7 +132,7 @@ fn agent_of(name: &str) -> Option<AgentId> {
     number.parse().ok().filter(|id: &AgentId| id.0 > 0 && id.to_string() == number)
 }
 
-fn unreadable(error: &io::Error) -> Invalid {
+pub(super) fn unreadable(error: &io::Error) -> Invalid {
     match error.kind() {
         io::ErrorKind::NotFound => Invalid::new("does not exist", LAYOUT),
         io::ErrorKind::InvalidData => Invalid::new("is not UTF-8 text", "save the file as UTF-8"),
@@ -224,10 +224,7 @@ mod tests {
         let (plant_store, office_store) = (s3(plant), s3(office));
         assert_eq!(plant_store.url.to_string(), "http://[fd00::10]:9000/plant");
         assert_eq!((plant_store.credentials, plant_store.ca), (CredentialsSettings::Environment, None));
-        assert_eq!(
-            office_store.url.to_string(),
-            "https://s3.example.org/office?region=eu-central-1&path_style=false"
-        );
+        assert_eq!(office_store.url.to_string(), "https://s3.example.org/office?region=eu-central-1&path_style=false");
         assert_eq!(office_store.credentials, CredentialsSettings::Profile("office".to_owned()));
         assert_eq!(office_store.ca, Some("/etc/agent/ca.pem".into()));
         assert_eq!(plant.capacity_bytes, Some(500 * 1024 * 1024 * 1024));

@@ -203,9 +203,17 @@ mod tests {
     #[test]
     fn what_is_no_url_of_a_store_is_refused() {
         let long = format!("http://a/{}", "b".repeat(2000));
-        for text in
-            ["", "a", "ftp://a/b", "http:///b", "http://a:0/b", "http://a/b/c", "http://a/../b", "http://a/b%20c", "http://a b"]
-        {
+        for text in [
+            "",
+            "a",
+            "ftp://a/b",
+            "http:///b",
+            "http://a:0/b",
+            "http://a/b/c",
+            "http://a/../b",
+            "http://a/b%20c",
+            "http://a b",
+        ] {
             assert!(text.parse::<StoreUrl>().is_err(), "{text}");
         }
         for text in ["http://a/b?region=", "http://a/b?region=x/y", "http://a/b?path_style=1", "http://a/b#c", &long] {
