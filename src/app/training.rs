@@ -5,7 +5,7 @@ use super::training_file::{TrainingFile, derive_impacts};
 use crate::actors::{World, run_job};
 use crate::domain::ids::{AgentId, Life, NodeId, ReplicaId};
 use crate::domain::metric::{Metric, Metrics};
-use crate::domain::placement::{DataSet, Identity, NodeState, Replica, ReplicaState};
+use crate::domain::placement::{DataSet, Identity, Node, NodeState, Replica, ReplicaState};
 use crate::domain::snapshot::Snapshot;
 use crate::mape::planner::Rng;
 use crate::storage::ObjectStore;
@@ -40,7 +40,8 @@ pub struct Trainer<'a> {
 
 impl<'a> Trainer<'a> {
     /// Starts the embedded stores that no other process runs, and knows the data set. Without `only` the job is measured at
-    /// every node that stays.
+    /// every node that stays, but for those that were added and have neither a store nor an application yet: one that is
+    /// started for this would look as if it stayed.
     pub async fn prepare(
         surroundings: &'a Surroundings,
         only: Option<NodeId>,
@@ -49,14 +50,21 @@ impl<'a> Trainer<'a> {
     ) -> anyhow::Result<Self> {
         surroundings.register_network().await?;
         let known = surroundings.knowledge.nodes().await?;
-        let staying = known.values().filter(|node| node.state != NodeState::Leaving).map(|node| node.id);
-        let nodes: Vec<NodeId> = staying.filter(|node| only.is_none_or(|only| only == *node)).collect();
+        let homes: Vec<NodeId> = surroundings.settings.agents.values().map(|agent| agent.node).collect();
+        let is_served = |node: &Node| {
+            let listed = surroundings.network().nodes.contains_key(&node.id) || homes.contains(&node.id);
+            node.store_url.is_some() || listed
+        };
+        let wanted = |node: &Node| only.map_or_else(|| is_served(node), |only| only == node.id);
+        let staying = known.values().filter(|node| node.state != NodeState::Leaving);
+        let nodes: Vec<NodeId> = staying.filter(|node| wanted(node)).map(|node| node.id).collect();
         if nodes.is_empty() {
             bail!("the network has no node {}", only.map_or(String::new(), |only| only.to_string()));
         }
         let mut stores = Vec::new();
-        for node in known.keys() {
-            stores.extend(surroundings.start_store(*node).await?);
+        // Wherever the data may come from, and where it is measured.
+        for node in known.values().filter(|node| is_served(node) || nodes.contains(&node.id)) {
+            stores.extend(surroundings.start_store(node.id).await?);
         }
         surroundings.establish_data_set(surroundings.network().data_set.first_node).await?;
         let snapshot = snapshot(surroundings).await?;
