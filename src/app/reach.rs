@@ -1,19 +1,19 @@
 //! The ways from one agent to the nodes' stores: through the emulator's links, or over the real network.
 
 use super::access::{Access, for_programs};
-use crate::actors::{Reach, ReachError, Reached};
+use crate::actors::{Reach, ReachError, Reached, chain};
 use crate::clock::Clock;
 use crate::config::settings::NetworkSettings;
 use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::placement::Node;
 use crate::domain::store_url::{StoreUrl, StoreUrlError};
 use crate::jobs::S3Access;
-use crate::links::{Links, probe};
+use crate::links::Links;
+use crate::links::probe::probe;
 use crate::storage::s3::{S3Settings, S3Store};
 use crate::storage::{ObjectStore, StorageError};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -86,14 +86,13 @@ impl Reach for StoreReach {
             let (store, access) = self.client(node.id, url, None).await?;
             return Ok(Reached { store, access, emulated: None });
         };
-        let unusable = |reason: String| ReachError::Unusable { node: node.id, reason };
-        let place = url.parse::<StoreUrl>().map_err(|error| unusable(error.to_string()))?.address();
-        let upstream = resolve(&place).await.map_err(unusable)?;
+        let unusable = |error: StoreUrlError| ReachError::Unusable { node: node.id, reason: error.to_string() };
+        let upstream = url.parse::<StoreUrl>().map_err(unusable)?.address();
         let failed = |source| ReachError::Link { node: node.id, source };
-        let listens = links.open(self.agent, node.id, upstream).await.map_err(failed)?;
+        let link = links.open(self.agent, node.id, &upstream).await.map_err(failed)?;
         links.set_latency(self.agent, node.id, self.clock.apply(latency)).await.map_err(failed)?;
         let emulated = links.latency(self.agent, node.id).await.map_err(failed)?;
-        let (store, access) = self.client(node.id, url, Some(listens.to_string())).await?;
+        let (store, access) = self.client(node.id, url, Some(link)).await?;
         Ok(Reached { store, access, emulated: Some(self.clock.record(emulated)) })
     }
 
@@ -102,16 +101,10 @@ impl Reach for StoreReach {
         let latency = match endpoint.is_https() {
             true => self.shortest_request(reached.store.as_ref()).await?,
             false => {
-                let address = resolve(&endpoint.address()).await?;
-                probe::probe(address, self.probes, PROBE_TIMEOUT).await.map_err(|error| error.to_string())?
+                let answered = probe(&endpoint.address(), self.probes, PROBE_TIMEOUT).await;
+                answered.map_err(|error| chain(&error))?
             }
         };
         Ok(self.clock.record(latency))
     }
-}
-
-/// The socket address of `host:port`.
-async fn resolve(place: &str) -> Result<SocketAddr, String> {
-    let mut found = tokio::net::lookup_host(place).await.map_err(|error| format!("`{place}`: {error}"))?;
-    found.next().ok_or_else(|| format!("`{place}`: the name has no address"))
 }

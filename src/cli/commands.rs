@@ -315,7 +315,7 @@ impl Place {
         if json {
             print::json(&description)?
         } else {
-            print!("{description}")
+            print::text(&description.to_string())?
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -449,9 +449,9 @@ async fn follow(knowledge: &dyn Knowledge, first: Vec<Event>, json: bool, pause:
             // Also when it changes: an outcome, feedback, the end of its window.
             if shown.get(&event.id) != Some(&event) {
                 if json {
-                    println!("{}", serde_json::to_string(&event)?)
+                    print::json_line(&event)?
                 } else {
-                    println!("{}", print::event_line(&event))
+                    print::lines([print::event_line(&event)])?
                 }
                 std::io::stdout().flush()?;
                 shown.insert(event.id, event);

@@ -14,6 +14,7 @@ mod network;
 mod new_agent;
 mod problem;
 mod quantity;
+mod secrecy;
 pub mod settings;
 
 pub use addition::{Addition, read_addition};

@@ -10,6 +10,7 @@ use crate::clock::TimeScale;
 use crate::domain::ids::{DataSetName, NodeId};
 use crate::domain::placement::Link;
 use crate::domain::store_url::StoreUrl;
+use crate::domain::text::without_userinfo;
 use crate::domain::units::show_duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -77,7 +78,7 @@ fn knowledge(text: &str) -> Result<KnowledgeSettings, Invalid> {
         Some(("sqlite", _)) => Err(Invalid::new("`sqlite:` names no file", HELP)),
         // The rest may hold a password: only the scheme is repeated.
         Some((scheme, _)) => Err(Invalid::new(format!("`{scheme}` is not a supported database"), HELP)),
-        None => Err(Invalid::new(format!("`{text}` is not a supported database"), HELP)),
+        None => Err(Invalid::new(format!("`{}` is not a supported database", without_userinfo(text)), HELP)),
     }
 }
 
@@ -100,7 +101,7 @@ fn emulator(text: &str) -> Result<EmulatorSettings, Invalid> {
             quantity::url(address, "http://127.0.0.1:8474").map(EmulatorSettings::Toxiproxy)
         }
         other => Err(Invalid::new(
-            format!("`{other}` is not an emulator"),
+            format!("`{}` is not an emulator", without_userinfo(other)),
             r#"use "embedded", "none" or the address of a server with toxiproxy's API, "http://HOST:8474""#,
         )),
     }

@@ -173,7 +173,7 @@ pub struct AgentSettings {
     pub rho: Rho,
     /// Complete: every kind has a cost above 0; `nothing` costs 1.
     pub costs: BTreeMap<ActionType, f64>,
-    /// Where the agent's servers listen: loopback unless told otherwise.
+    /// Where the agent's links listen: loopback unless told otherwise.
     pub listen: IpAddr,
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod contract;
 #[cfg(test)]
 mod interleavings;
 pub mod memory;
+mod quarantine;
 mod rules;
 pub mod sqlite;
 
