@@ -1,5 +1,6 @@
 //! One agent, started: its node's store, its links, its registration, what it left unfinished, its actors.
 
+use super::applications::check_home;
 use super::data_directory::Lock;
 use super::orphans;
 use super::surroundings::Surroundings;
@@ -41,19 +42,28 @@ impl LiveAgent {
             surroundings.settings.agents.get(&id).with_context(|| format!("there is no agents/{id}.toml"))?;
         let lock = surroundings.data.lock_agent(id)?;
         surroundings.register_network().await?;
-        let store = surroundings.start_store(settings.node).await?;
-        surroundings.establish_data_set(settings.node).await?;
+        check_home(&surroundings.knowledge.nodes().await?, id, settings.node)?;
         let identity = new_life(surroundings, id, &lock);
         let world = Arc::new(surroundings.world(settings, identity)?);
         let policy = known_policy(policy.unwrap_or(&settings.policy))?;
-        wait_for_data_set(&world).await?;
         let registration = Registration {
             agent: id,
             node: settings.node,
             goal: settings.goal.to_string(),
             policy: policy.name().to_owned(),
         };
-        take(surroundings, &world, &registration).await?;
+        // Before the store is started: a process that is refused must not have told others where its own store is. As long as
+        // there is no data set, nobody can be registered.
+        let may_be_taken = is_in_catalogue(&world).await?;
+        if may_be_taken {
+            take(surroundings, &world, &registration).await?;
+        }
+        let store = surroundings.start_store(settings.node).await?;
+        surroundings.establish_data_set(settings.node).await?;
+        wait_for_data_set(&world).await?;
+        if !may_be_taken {
+            take(surroundings, &world, &registration).await?;
+        }
         recover(&world, true).await?;
         match store {
             Some(_) => sweep_orphans(surroundings, &world).await,
@@ -148,7 +158,7 @@ async fn take(surroundings: &Surroundings, world: &World, registration: &Registr
     if let Registered::Taken { wait } = world.register(registration).await? {
         let wait = world.clock.apply(wait);
         world.trouble(format!(
-            "another process was this agent until a moment ago; waiting {:.1} s for it to give a sign of life",
+            "another process was this agent until a moment ago; waiting {:.1} s to see whether it still is",
             wait.as_secs_f64()
         ));
         tokio::time::sleep(wait).await;
@@ -166,11 +176,15 @@ fn known_policy(name: &str) -> anyhow::Result<Arc<dyn Policy>> {
     }
 }
 
+async fn is_in_catalogue(world: &World) -> anyhow::Result<bool> {
+    Ok(world.knowledge.snapshot(&world.data_set).await?.is_some())
+}
+
 /// The data set comes from its first node's agent, which may still have to start.
 async fn wait_for_data_set(world: &World) -> anyhow::Result<()> {
     const LOOK_EVERY: Duration = Duration::from_millis(200);
     let mut told = false;
-    while world.knowledge.snapshot(&world.data_set).await?.is_none() {
+    while !is_in_catalogue(world).await? {
         if !told {
             world.trouble(format!("waiting for data set {}: its first node's agent has to bring it", world.data_set));
             told = true;

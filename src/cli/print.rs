@@ -2,11 +2,13 @@
 
 use crate::actors::show_metrics;
 use crate::app::change::Changed;
+use crate::app::nodes::Newcomers;
 use crate::app::status::{AgentStatus, ReplicaStatus, Status};
 use crate::app::summary::Summary;
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome, Window};
-use crate::domain::placement::ReplicaState;
+use crate::domain::ids::NodeId;
+use crate::domain::placement::{Link, Node, Replica, ReplicaState};
 use crate::domain::text::{LINE_MAX, legible, legible_json, shortened};
 use crate::domain::units::{show_bytes, show_duration};
 use crate::knowledge::Feedback;
@@ -46,11 +48,12 @@ fn list<T: Display>(items: impl IntoIterator<Item = T>, join: &str) -> String {
 
 pub fn status(status: &Status) -> anyhow::Result<()> {
     let mut text = vec![format!("data set {}", status.data_set), String::new()];
-    text.push("node  name        availability  stored     latency to others".to_owned());
+    text.push("node  name        state     availability  stored     latency to others".to_owned());
     text.extend(status.nodes.iter().map(|node| {
         let latency = list(node.latency_ms.iter().map(|(to, ms)| format!("{to}: {ms} ms")), ", ");
         let (row, stored) = (&node.node, show_bytes(node.stored_bytes));
-        format!("{:<5} {:<11} {:<13} {stored:<10} {latency}", row.id, row.name, row.availability.to_string())
+        let (state, availability) = (row.state.name(), row.availability.to_string());
+        format!("{:<5} {:<11} {state:<9} {availability:<13} {stored:<10} {latency}", row.id, row.name)
     }));
     text.push(String::new());
     text.push(format!("replicas  {}", replicas_line(&status.replicas)));
@@ -189,6 +192,40 @@ fn meaning(action: Action) -> String {
         Action::Copy { from, to } => format!("copy the data from node {from} to node {to}"),
         Action::ChangeReference { to } => format!("read the replica on node {to}"),
         Action::Evict { node } => format!("drop the replica on node {node}"),
+    }
+}
+
+pub fn newcomers(newcomers: &Newcomers, seed: Option<u64>) -> anyhow::Result<()> {
+    let mut text: Vec<String> = newcomers.nodes.iter().map(|node| newcomer_line(newcomers, node)).collect();
+    text.extend(seed.map(|seed| format!("drawn with --seed {seed}")));
+    text.extend(newcomers.nodes.iter().filter(|node| node.store_url.is_none()).map(|node| {
+        let id = node.id;
+        format!(
+            "node {id} has no store yet: `agent store --node {id}`, or `agent run` of an application there, starts it"
+        )
+    }));
+    lines(text)
+}
+
+/// `node 4 (plant): available 80 %; 2000 ms to and from 1, 500 ms to and from 3`
+fn newcomer_line(newcomers: &Newcomers, node: &Node) -> String {
+    let way_back = |link: &Link| newcomers.links.iter().find(|back| (back.from, back.to) == (link.to, link.from));
+    let latency = |link: &Link| match way_back(link) {
+        Some(back) if back.latency_ms != link.latency_ms => {
+            format!("{} ms to and {} ms from {}", link.latency_ms, back.latency_ms, link.to)
+        }
+        _ => format!("{} ms to and from {}", link.latency_ms, link.to),
+    };
+    let links = newcomers.links.iter().filter(|link| link.from == node.id).map(latency);
+    format!("node {} ({}): available {}; {}", node.id, node.name, node.availability, list(links, ", "))
+}
+
+/// What a leaving node still holds.
+pub fn draining(node: NodeId, held: &[Replica]) -> String {
+    let one = |row: &Replica| format!("replica {} of {} ({})", row.id, row.data_set, row.state.name());
+    match held {
+        [] => format!("node {node} holds nothing"),
+        rows => format!("node {node} drains: {}", list(rows.iter().map(one), ", ")),
     }
 }
 
