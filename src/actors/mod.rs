@@ -18,7 +18,7 @@ mod watchdog;
 mod world;
 
 pub use notice::{Notice, show_metrics};
-pub use watchdog::{Watch, beat, recover};
+pub use watchdog::{Watch, beat, probe_links, recover};
 pub use world::{Reach, ReachError, Reached, World, chain, run_job};
 
 use crate::mape::monitor::Rhythm;
@@ -68,9 +68,10 @@ impl Agent {
             to_executor.recipient(),
             stream(),
         ));
+        let probes = makeup.experience.predictor.needs_probes().then(|| to_planner.clone().recipient());
         let executor = executor.run(executor::ExecutorActor::new(world.clone(), makeup.watch, to_planner.recipient()));
-        let watchdog =
-            watchdog::WatchdogActor::new(makeup.watch, world.clone(), to_monitor.recipient(), stream()).start();
+        let (watch, convergence) = (makeup.watch, to_monitor.recipient());
+        let watchdog = watchdog::WatchdogActor::new(watch, world.clone(), convergence, probes, stream()).start();
         Self { monitor, executor, watchdog }
     }
 

@@ -3,19 +3,26 @@
 use super::world::{World, chain};
 use super::{Makeup, Notice, deliver, executor, monitor};
 use crate::domain::action::Action;
+use crate::domain::ids::NodeId;
 use crate::domain::measurement::Measurement;
 use crate::mape::learner::{Acted, Learner};
 use crate::mape::monitor::{Repair, Violation};
 use crate::mape::planner::{self, Decision, Experience, Parameters, Policy, Reason, Rng, Situation, Verdict};
 use actix::prelude::*;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// From the monitor.
+/// From the monitor; probes from the watchdog.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub enum Judge {
     Violated(Violation),
     Measured(Measurement),
+    /// A link, measured without a job; scenario time.
+    Probed {
+        node: NodeId,
+        latency: Duration,
+    },
 }
 
 /// From the executor.
@@ -66,13 +73,8 @@ impl PlannerActor {
         let Some(reference) = snapshot.placement.reference(self.world.agent) else {
             return deliver(&self.monitor, monitor::Repaired(Repair::Lost));
         };
-        let situation = Situation {
-            parameters: &self.parameters,
-            experience: &self.experience,
-            measured: &violation.measurement.metrics,
-            reference,
-            snapshot,
-        };
+        let measured = &violation.measurement.metrics;
+        let situation = Situation::new(&self.parameters, &self.experience, measured, reference, snapshot);
         let decision = planner::decide(self.policy.as_ref(), &situation, &mut self.rng);
         self.plans += 1;
         let plan = planner::plan(&situation, &decision, format!("{}-p{}", self.life, self.plans));
@@ -94,7 +96,7 @@ impl PlannerActor {
         let Some(lesson) = self.learner.measured(measurement, &mut self.experience) else { return };
         let world = self.world.clone();
         ctx.spawn(actix::fut::wrap_future(async move {
-            if let Err(error) = world.knowledge.learn(world.agent, &lesson.label, &lesson.impacts).await {
+            if let Err(error) = world.knowledge.learn(world.agent, &lesson.change.to_string(), &lesson.impacts).await {
                 world.trouble(chain(&error));
             }
         }));
@@ -113,7 +115,7 @@ fn expected(decision: &Decision) -> Option<crate::domain::impact::Impacts> {
 
 /// The reason in one line, for people.
 fn because(decision: &Decision) -> String {
-    let candidates = decision.scored.len();
+    let candidates = decision.candidates();
     match decision.chosen.reason {
         Reason::HighestScore { global } => format!("scores highest ({global:+.2}) of {candidates} candidates"),
         Reason::Explored => format!("explored: taken at random of {candidates} candidates"),
@@ -132,6 +134,7 @@ impl Handler<Judge> for PlannerActor {
         match message {
             Judge::Violated(violation) => self.judge(&violation),
             Judge::Measured(measurement) => self.learn(&measurement, ctx),
+            Judge::Probed { node, latency } => self.experience.predictor.probed(node, latency.as_secs_f64() * 1e3),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::domain::placement::Registration;
 use crate::knowledge::ClosingRule;
 use crate::mape::monitor::Rhythm;
 use crate::mape::planner::{self, Experience, Parameters, Policy};
+use crate::mape::prediction::{Latency, Predictor};
 use crate::storage::embedded::EmbeddedStore;
 use anyhow::{Context as _, bail};
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use std::time::Duration;
 
 /// How long a stopping agent may take before it is left as it is: recovery undoes the rest.
 const STOP_WITHIN: Duration = Duration::from_secs(4);
+/// A starting agent looks at so many of its latest jobs, to predict the next ones (I-7).
+const REMEMBERED_JOBS: usize = 200;
 
 /// An agent that runs in this process.
 pub struct LiveAgent {
@@ -56,15 +59,11 @@ impl LiveAgent {
             policy: policy.name().to_owned(),
         };
         world.knowledge.register_agent(&registration, &world.data_set).await?;
-        let learned = world.knowledge.impacts(id).await?;
         let network = surroundings.network();
         let makeup = Makeup {
             parameters: Arc::new(parameters(network, settings)),
             policy,
-            experience: Experience {
-                trained: training.impacts.clone(),
-                learned: learned.into_iter().map(|(label, learned)| (label, learned.impacts)).collect(),
-            },
+            experience: experience(surroundings, &world, training).await?,
             rhythm: Rhythm { gap: network.rhythm.job_gap, gap_deviation: network.rhythm.job_gap_deviation },
             watch: watch(network),
             life: format!("a{id}-{:x}", world.clock.now().0),
@@ -91,6 +90,23 @@ impl LiveAgent {
         }
         self.store
     }
+}
+
+/// What was trained, what was learned in former lives, and predictions from every job that was measured.
+async fn experience(
+    surroundings: &Surroundings,
+    world: &World,
+    training: &TrainingFile,
+) -> anyhow::Result<Experience> {
+    let latency = if surroundings.emulator.is_some() { Latency::Injected } else { Latency::Real };
+    let mut predictor = Predictor::new(latency, &training.runs);
+    for recorded in world.knowledge.latest_measurements(world.agent, &world.data_set, REMEMBERED_JOBS).await? {
+        predictor.measured(&recorded.measurement);
+    }
+    let learned = world.knowledge.impacts(world.agent).await?;
+    // A label that is none was written by hand, and nobody would ever ask for it.
+    let learned = learned.into_iter().filter_map(|(label, learned)| Some((label.parse().ok()?, learned.impacts)));
+    Ok(Experience { trained: training.impacts.clone(), learned: learned.collect(), predictor })
 }
 
 /// The parameters of deciding that an agent's settings state.

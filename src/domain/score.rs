@@ -45,10 +45,11 @@ pub struct Appraisal {
 
 /// Appraises an action for a violated goal. `Err` names a metric of the goal for which no impact is known.
 pub fn appraise(goal: &Goal, measured: &Metrics, impacts: &Impacts, pursue: Pursue) -> Result<Appraisal, Metric> {
-    if let Some(unknown) = goal.thresholds().into_iter().find(|bound| impacts.get(bound.metric).is_none()) {
+    if let Some(unknown) = goal.find(&|bound| impacts.get(bound.metric).is_none()) {
         return Err(unknown.metric);
     }
-    let mut roles = Roles { measured, impacts, pursue, pursued: vec![], protected: vec![], harmed: false };
+    let (pursued, protected) = ((0, 0.0), (0, 0.0));
+    let mut roles = Roles { measured, impacts, pursue, pursued, protected, harmed: false };
     roles.assign(goal, false);
     Ok(roles.appraisal())
 }
@@ -74,8 +75,10 @@ struct Roles<'a> {
     measured: &'a Metrics,
     impacts: &'a Impacts,
     pursue: Pursue,
-    pursued: Vec<f64>,
-    protected: Vec<f64>,
+    /// How many, and their sum: there may be thousands of candidates, and none of them allocates.
+    pursued: (u32, f64),
+    /// How many, and the most negative, 0 when none is.
+    protected: (u32, f64),
     harmed: bool,
 }
 
@@ -90,7 +93,7 @@ impl Roles<'_> {
             Goal::Threshold(bound) => {
                 let value = self.impact(bound.metric);
                 self.harmed |= inside_all && value < 0.0;
-                self.pursued.push(value);
+                self.pursued = (self.pursued.0 + 1, self.pursued.1 + value);
             }
             Goal::All(parts) => parts.iter().for_each(|part| self.assign(part, true)),
             Goal::Any(branches) => {
@@ -121,7 +124,7 @@ impl Roles<'_> {
 
     fn protect(&mut self, value: f64) {
         self.harmed |= value < 0.0;
-        self.protected.push(value);
+        self.protected = (self.protected.0 + 1, self.protected.1.min(value));
     }
 
     fn protected_value(&self, goal: &Goal) -> f64 {
@@ -138,12 +141,12 @@ impl Roles<'_> {
     }
 
     fn appraisal(&self) -> Appraisal {
-        let pursued = match self.pursued.len() {
-            0 => 0.0,
-            n => self.pursued.iter().sum::<f64>() / n as f64,
+        let pursued = match self.pursued {
+            (0, _) => 0.0,
+            (n, sum) => sum / f64::from(n),
         };
-        let protected = self.protected.iter().copied().fold(0.0, f64::min);
-        let value = match (self.protected.is_empty(), self.harmed) {
+        let (count, protected) = self.protected;
+        let value = match (count == 0, self.harmed) {
             (true, _) => pursued,
             (false, false) => pursued + protected,
             (false, true) => WEIGHT_PURSUED * pursued + WEIGHT_PROTECTED * protected,

@@ -5,6 +5,7 @@ pub mod executor;
 pub mod learner;
 pub mod monitor;
 pub mod planner;
+pub mod prediction;
 
 #[cfg(test)]
 mod scene;

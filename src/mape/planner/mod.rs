@@ -5,24 +5,25 @@ mod experience;
 mod fixed;
 pub mod reference;
 
-pub use decision::{Choice, Decision, Reason, Scored, Verdict};
-pub use experience::Experience;
+pub use decision::{Choice, Decision, LISTED, Reason, Scored, Verdict};
+pub use experience::{Basis, Change, Experience};
 pub use fixed::Fixed;
 pub use reference::Reference;
 
 use crate::domain::action::{Action, ActionType};
 use crate::domain::goal::Goal;
 use crate::domain::ids::{AgentId, EventId, NodeId, ReplicaId};
-use crate::domain::impact::Rho;
+use crate::domain::impact::{self, Impacts, Rho};
 use crate::domain::measurement::Measurement;
-use crate::domain::metric::Metrics;
+use crate::domain::metric::{Metric, Metrics};
 use crate::domain::placement::{Plan, Replica};
 use crate::domain::saga;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
+use crate::mape::prediction::{self, Forecast, Outlook};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The one source of chance: seeded, and handed to whoever may use it (I-2).
@@ -52,10 +53,16 @@ impl Parameters {
     pub fn cost(&self, kind: ActionType) -> f64 {
         self.costs.get(&kind).copied().unwrap_or(1.0)
     }
+
+    /// What an action of this kind does to data consistency.
+    pub fn consistency_impact(&self, kind: ActionType) -> f64 {
+        let rho = self.rho.get(Metric::DataConsistency);
+        rho.map_or(0.0, |rho| impact::consistency_impact(kind, self.max_copies, rho))
+    }
 }
 
 /// What a decision is made on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Situation<'a> {
     pub parameters: &'a Parameters,
     pub experience: &'a Experience,
@@ -64,6 +71,66 @@ pub struct Situation<'a> {
     /// The replica that the agent reads.
     pub reference: &'a Replica,
     pub snapshot: &'a Snapshot,
+    /// Where a known change leads: most of a large network's nodes were never tried, and this is quick to ask.
+    tried: BTreeSet<NodeId>,
+    outlook: Outlook,
+}
+
+/// What an action is expected to do, and on what grounds.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Expected {
+    pub impacts: Impacts,
+    pub basis: Basis,
+}
+
+impl Expected {
+    fn known(impacts: Impacts) -> Self {
+        Self { impacts, basis: Basis::Known }
+    }
+}
+
+impl<'a> Situation<'a> {
+    /// Predicts once for all nodes.
+    pub fn new(
+        parameters: &'a Parameters,
+        experience: &'a Experience,
+        measured: &'a Metrics,
+        reference: &'a Replica,
+        snapshot: &'a Snapshot,
+    ) -> Self {
+        let (home, from, rho) = (parameters.home, reference.node, &parameters.rho);
+        let outlook = Outlook::new(&experience.predictor, snapshot, home, from, rho);
+        Self { parameters, experience, measured, reference, snapshot, tried: experience.tried(), outlook }
+    }
+
+    /// Of an action that leads to a node: as it was learned or trained under its own label, else as predicted.
+    pub fn expected(&self, action: Action) -> Option<Expected> {
+        self.known_or_predicted(action.kind(), action.to_node()?, || self.experience.of(action))
+    }
+
+    /// Of reading another replica: as a move there, else as predicted.
+    pub fn expected_of_going(&self, to: NodeId) -> Option<Expected> {
+        let from = self.reference.node;
+        self.known_or_predicted(ActionType::ChangeReference, to, || self.experience.of_going(from, to))
+    }
+
+    /// What is expected to be measured at a node.
+    pub fn forecast(&self, node: NodeId) -> Option<Forecast> {
+        prediction::forecast(&self.experience.predictor, self.snapshot, self.parameters.home, node)
+    }
+
+    fn known_or_predicted(
+        &self,
+        kind: ActionType,
+        to: NodeId,
+        known: impl FnOnce() -> Option<Impacts>,
+    ) -> Option<Expected> {
+        let known = if self.tried.contains(&to) { known() } else { None };
+        known.map(Expected::known).or_else(|| {
+            let impacts = self.outlook.of(to)?.with(Metric::DataConsistency, self.parameters.consistency_impact(kind));
+            Some(Expected { impacts, basis: Basis::Predicted })
+        })
+    }
 }
 
 /// The job before the violating one, to tell whose fault the violation is.
@@ -97,8 +164,8 @@ pub trait Policy: Send + Sync {
     /// What a candidate promises, in its parts.
     fn score(&self, situation: &Situation, action: Action) -> Scored;
 
-    /// The label that an action's observed effect is learned under.
-    fn learned_label(&self, action: Action, reference_node: NodeId) -> String;
+    /// What an action's observed effect is learned about.
+    fn learned_as(&self, action: Action, reference_node: NodeId) -> Change;
 }
 
 /// The names of the policies, the default first.
