@@ -12,7 +12,7 @@ use agent::domain::snapshot::Snapshot;
 use agent::domain::time::Timestamp;
 use agent::domain::units::Percent;
 use agent::mape::planner::{Experience, Fixed, Parameters, Rng, Situation, decide, plan};
-use agent::mape::prediction::{Latency, Outlook, Predictor};
+use agent::mape::prediction::{Latency, Predictor};
 use rand::{RngExt as _, SeedableRng as _};
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -34,7 +34,7 @@ fn main() {
     let decision = decide(&Fixed, &situation(), &mut rng);
     println!("{nodes} nodes, {} candidates, {} of them listed", decision.candidates(), decision.scored.len());
 
-    measure("predict all nodes", rounds, || Outlook::new(&experience.predictor, &snapshot, NodeId(1), NodeId(3), &parameters.rho));
+    measure("predict for all nodes", rounds, situation);
     let prepared = situation();
     measure("decide, predicted before", rounds, || decide(&Fixed, &prepared, &mut rng));
     measure("predict and decide", rounds, || decide(&Fixed, &situation(), &mut rng));

@@ -10,12 +10,15 @@ use agent::domain::metric::{Metric, Metrics};
 use agent::domain::placement::{DataSet, Node, Placement, Replica, ReplicaState};
 use agent::domain::snapshot::Snapshot;
 use agent::domain::time::Timestamp;
-use agent::mape::planner::{Basis, POLICIES, Experience, Parameters, Situation};
+use agent::mape::planner::{Basis, Experience, POLICIES, Parameters, Situation};
 use agent::mape::prediction::{Latency, Predictor};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
+
+const EVERY_METRIC: &str = "response_time <= 1 s and execution_time <= 1 s and throughput >= 1 records/s and \
+                            network_latency <= 1 ms and availability >= 1 % and data_consistency >= 1";
 
 /// An impact larger than this has to have the right sign.
 const MATTERS: f64 = 0.2;
@@ -74,7 +77,8 @@ fn parameters(settings: &Settings, agent: AgentId) -> Parameters {
     Parameters {
         agent,
         home: own.node,
-        goal: own.goal.clone(),
+        // What no goal mentions is not predicted.
+        goal: EVERY_METRIC.parse().unwrap(),
         rho: own.rho,
         costs: own.costs.clone(),
         exploration: 0.0,
@@ -86,7 +90,12 @@ fn parameters(settings: &Settings, agent: AgentId) -> Parameters {
 }
 
 /// What the agent expects of going from `from` to `to`, when `runs` is all that it was trained on.
-fn expected(settings: &Settings, agent: AgentId, runs: &BTreeMap<NodeId, Vec<Metrics>>, action: Action) -> (Impacts, Basis) {
+fn expected(
+    settings: &Settings,
+    agent: AgentId,
+    runs: &BTreeMap<NodeId, Vec<Metrics>>,
+    action: Action,
+) -> (Impacts, Basis) {
     let parameters = parameters(settings, agent);
     let experience = Experience {
         trained: derive_impacts(runs, &parameters.rho, parameters.max_copies),

@@ -237,5 +237,6 @@ fn check_selection(name: &str, parameters: &Parameters, case: &Value) {
         assert!(close(internal, number(&recorded["internal"])), "{name}: {found:?}, recorded {recorded}");
         assert!(close(global, number(&recorded["global_"])), "{name}: {found:?}, recorded {recorded}");
     }
-    assert_eq!(best(&scored).action, action(text(&case["selected"])), "{name}: selected");
+    let globals: Vec<_> = scored.iter().map(|one| (one.action, one.global())).collect();
+    assert_eq!(best(&globals).action, action(text(&case["selected"])), "{name}: selected");
 }

@@ -113,7 +113,9 @@ async fn probe_link(world: &World, node: &Node) -> Option<Duration> {
         Ok(reached) => world.reach.probe(&reached).await,
         Err(error) => Err(chain(&error)),
     };
-    measured.inspect_err(|why| tracing::debug!(agent = %world.agent, node = %node.id, why, "its link was not measured")).ok()
+    measured
+        .inspect_err(|why| tracing::debug!(agent = %world.agent, node = %node.id, why, "its link was not measured"))
+        .ok()
 }
 
 /// One round of the duties.

@@ -93,11 +93,7 @@ impl LiveAgent {
 }
 
 /// What was trained, what was learned in former lives, and predictions from every job that was measured.
-async fn experience(
-    surroundings: &Surroundings,
-    world: &World,
-    training: &TrainingFile,
-) -> anyhow::Result<Experience> {
+async fn experience(surroundings: &Surroundings, world: &World, training: &TrainingFile) -> anyhow::Result<Experience> {
     let latency = if surroundings.emulator.is_some() { Latency::Injected } else { Latency::Real };
     let mut predictor = Predictor::new(latency, &training.runs);
     for recorded in world.knowledge.latest_measurements(world.agent, &world.data_set, REMEMBERED_JOBS).await? {

@@ -160,7 +160,8 @@ fn forecast_lines(decision: &Decision) -> Vec<String> {
     if decision.forecasts.is_empty() {
         return Vec::new();
     }
-    let title = ["".to_owned(), "  predicted    mean and standard deviation, at nodes that were never tried".to_owned()];
+    let title =
+        ["".to_owned(), "  predicted    mean and standard deviation, at nodes that were never tried".to_owned()];
     let line = |(node, forecast): (&NodeId, &Forecast)| format!("  node {node:<7} {}", show_forecast(forecast));
     title.into_iter().chain(decision.forecasts.iter().map(line)).collect()
 }

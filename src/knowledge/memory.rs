@@ -165,12 +165,7 @@ impl Knowledge for MemoryKnowledge {
         Ok(self.table().measurements(after, limit))
     }
 
-    async fn latest_measurements(
-        &self,
-        agent: AgentId,
-        data_set: &DataSetName,
-        limit: usize,
-    ) -> Result<Vec<Recorded>> {
+    async fn latest_measurements(&self, agent: AgentId, data_set: &DataSetName, limit: usize) -> Result<Vec<Recorded>> {
         Ok(self.table().latest_measurements(agent, data_set, limit))
     }
 

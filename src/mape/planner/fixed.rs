@@ -56,18 +56,21 @@ impl Policy for Fixed {
     fn candidates(&self, situation: &Situation) -> Vec<Action> {
         let snapshot = situation.snapshot;
         let from = situation.reference.node;
-        let free = || {
-            let with_store = snapshot.nodes.values().filter(|node| node.store_url.is_some()).map(|node| node.id);
-            let empty = with_store.filter(|node| snapshot.placement.on(*node).is_none());
-            empty.filter(|node| snapshot.has_room(*node))
-        };
-        let moves = free().map(|to| Action::Move { from, to });
-        let copies = free().map(|to| Action::Copy { from, to });
+        let with_store = snapshot.nodes.values().filter(|node| node.store_url.is_some());
+        let empty = with_store.filter(|node| snapshot.placement.on(node.id).is_none());
+        let free: Vec<NodeId> = empty.filter(|node| snapshot.has_room_on(node)).map(|node| node.id).collect();
+        let moves = free.iter().map(|to| Action::Move { from, to: *to });
+        let copies = free.iter().map(|to| Action::Copy { from, to: *to });
         let others = || snapshot.placement.present().filter(move |replica| replica.node != from);
         let changes = others().map(|replica| Action::ChangeReference { to: replica.node });
         let unread = others().filter(|replica| snapshot.placement.readers(replica.id).next().is_none());
         let evicts = unread.map(|replica| Action::Evict { node: replica.node });
-        std::iter::once(Action::Nothing).chain(moves).chain(copies).chain(changes).chain(evicts).collect()
+        let mut candidates = Vec::with_capacity(1 + 2 * (free.len() + snapshot.placement.replicas.len()));
+        candidates.push(Action::Nothing);
+        candidates.extend(moves);
+        candidates.extend(copies);
+        candidates.extend(changes.chain(evicts));
+        candidates
     }
 
     fn score(&self, situation: &Situation, action: Action) -> Scored {
@@ -78,7 +81,9 @@ impl Policy for Fixed {
     fn learned_as(&self, action: Action, reference_node: NodeId) -> Change {
         match action {
             Action::ChangeReference { to } => Change::Going { from: reference_node, to },
-            Action::Nothing | Action::Move { .. } | Action::Copy { .. } | Action::Evict { .. } => Change::Action(action),
+            Action::Nothing | Action::Move { .. } | Action::Copy { .. } | Action::Evict { .. } => {
+                Change::Action(action)
+            }
         }
     }
 }
@@ -146,9 +151,8 @@ mod tests {
         let measured = scene::slow();
         let reference = snapshot.placement.reference(parameters.agent).unwrap();
         let situation = Situation::new(&parameters, &experience, &measured, reference, snapshot);
-        let scored: Vec<_> =
-            Fixed.candidates(&situation).into_iter().map(|action| Fixed.score(&situation, action)).collect();
-        best(&scored)
+        let candidates = Fixed.candidates(&situation).into_iter();
+        best(&candidates.map(|action| (action, Fixed.score(&situation, action).global())).collect::<Vec<_>>())
     }
 
     fn set<const N: usize>(labels: [&str; N]) -> BTreeSet<String> {

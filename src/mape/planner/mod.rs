@@ -18,6 +18,7 @@ use crate::domain::measurement::Measurement;
 use crate::domain::metric::{Metric, Metrics};
 use crate::domain::placement::{Plan, Replica};
 use crate::domain::saga;
+use crate::domain::score::Roles;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::mape::prediction::{self, Forecast, Outlook};
@@ -74,6 +75,7 @@ pub struct Situation<'a> {
     /// Where a known change leads: most of a large network's nodes were never tried, and this is quick to ask.
     tried: BTreeSet<NodeId>,
     outlook: Outlook,
+    roles: Roles<'a>,
 }
 
 /// What an action is expected to do, and on what grounds.
@@ -90,7 +92,7 @@ impl Expected {
 }
 
 impl<'a> Situation<'a> {
-    /// Predicts once for all nodes.
+    /// Predicts once for all nodes, what the goal mentions.
     pub fn new(
         parameters: &'a Parameters,
         experience: &'a Experience,
@@ -98,9 +100,10 @@ impl<'a> Situation<'a> {
         reference: &'a Replica,
         snapshot: &'a Snapshot,
     ) -> Self {
-        let (home, from, rho) = (parameters.home, reference.node, &parameters.rho);
-        let outlook = Outlook::new(&experience.predictor, snapshot, home, from, rho);
-        Self { parameters, experience, measured, reference, snapshot, tried: experience.tried(), outlook }
+        let rho = parameters.rho.iter().filter(|(metric, _)| parameters.goal.mentions(*metric)).collect();
+        let outlook = Outlook::new(&experience.predictor, snapshot, parameters.home, reference.node, &rho);
+        let roles = Roles::new(&parameters.goal, measured);
+        Self { parameters, experience, measured, reference, snapshot, tried: experience.tried(), outlook, roles }
     }
 
     /// Of an action that leads to a node: as it was learned or trained under its own label, else as predicted.
@@ -183,38 +186,37 @@ pub fn policy(name: &str) -> Option<Box<dyn Policy>> {
 /// Chooses: the candidates in random order, one of them at random with probability `exploration`, else the first with the
 /// highest global score.
 pub fn decide(policy: &dyn Policy, situation: &Situation, rng: &mut Rng) -> Decision {
-    let mut candidates = policy.candidates(situation);
+    // Of thousands only the few that are listed are kept with all their parts.
+    let score = |action: Action| (action, policy.score(situation, action).global());
+    let mut candidates: Vec<(Action, f64)> = policy.candidates(situation).into_iter().map(score).collect();
     shuffle(&mut candidates, rng);
     let explored = rng.random::<f64>() > 1.0 - situation.parameters.exploration;
-    let scored: Vec<Scored> = candidates.into_iter().map(|action| policy.score(situation, action)).collect();
     let choice = match explored {
-        true => explore(&scored, rng),
-        false => best(&scored),
+        true => explore(&candidates, rng),
+        false => best(&candidates),
     };
-    Decision::new(policy.name(), situation, scored, choice)
+    let listed = decision::listed(&candidates, choice.action);
+    let scored: Vec<Scored> = listed.into_iter().map(|action| policy.score(situation, action)).collect();
+    Decision::new(policy.name(), situation, scored, candidates.len(), choice)
 }
 
-/// The first feasible candidate with the strictly highest global score. Scores below -2 never win, as published.
-pub fn best(scored: &[Scored]) -> Choice {
+/// The first of the candidates (with their global scores) whose score is strictly the highest. Scores below -2 never win, as
+/// published.
+pub fn best(candidates: &[(Action, f64)]) -> Choice {
     let mut best = Choice { action: Action::Nothing, reason: Reason::NothingFeasible };
     let mut highest = -2.0;
-    for candidate in scored {
-        if let Verdict::Feasible { global, .. } = candidate.verdict
-            && global > highest
-        {
+    for &(action, global) in candidates {
+        if global > highest {
             highest = global;
-            best = Choice { action: candidate.action, reason: Reason::HighestScore { global } };
+            best = Choice { action, reason: Reason::HighestScore { global } };
         }
     }
     best
 }
 
-fn explore(scored: &[Scored], rng: &mut Rng) -> Choice {
-    let feasible: Vec<Action> = scored
-        .iter()
-        .filter(|candidate| matches!(candidate.verdict, Verdict::Feasible { .. }))
-        .map(|candidate| candidate.action)
-        .collect();
+fn explore(candidates: &[(Action, f64)], rng: &mut Rng) -> Choice {
+    let feasible: Vec<Action> =
+        candidates.iter().filter(|(_, global)| *global > Scored::INFEASIBLE).map(|(action, _)| *action).collect();
     match feasible.len() {
         0 => Choice { action: Action::Nothing, reason: Reason::NothingFeasible },
         n => Choice { action: feasible[rng.random_range(0..n)], reason: Reason::Explored },
@@ -222,9 +224,9 @@ fn explore(scored: &[Scored], rng: &mut Rng) -> Choice {
 }
 
 /// Fisher-Yates, so that the order depends on the random source alone.
-fn shuffle(actions: &mut [Action], rng: &mut Rng) {
-    for i in (1..actions.len()).rev() {
-        actions.swap(i, rng.random_range(0..=i));
+fn shuffle<T>(items: &mut [T], rng: &mut Rng) {
+    for i in (1..items.len()).rev() {
+        items.swap(i, rng.random_range(0..=i));
     }
 }
 

@@ -91,9 +91,11 @@ pub(super) fn scored(
     let parameters = situation.parameters;
     let infeasible = |why: String| Scored { action, verdict: Verdict::Infeasible { why } };
     let Some(Expected { impacts, basis }) = expected else {
-        return infeasible("no impacts are known: it was neither trained nor learned, and its node is unknown".to_owned());
+        return infeasible(
+            "no impacts are known: it was neither trained nor learned, and its node is unknown".to_owned(),
+        );
     };
-    let appraisal = match score::appraise(&parameters.goal, situation.measured, &impacts, pursue) {
+    let appraisal = match situation.roles.appraise(&impacts, pursue) {
         Ok(appraisal) => appraisal,
         Err(metric) => return infeasible(format!("its impact on {metric} is not known")),
     };

@@ -18,27 +18,28 @@ impl Forecast {
         Some(Estimate { mean: self.means.get(metric)?, deviation: self.deviations.get(metric)? })
     }
 
-    /// With what is expected of a metric, unless that is no number.
-    #[must_use]
-    pub fn with(mut self, metric: Metric, estimate: Estimate) -> Self {
+    /// States what is expected of a metric, unless that is no number.
+    pub fn set(&mut self, metric: Metric, estimate: Estimate) {
         if estimate.mean.is_finite() && estimate.deviation.is_finite() {
             self.means.set(metric, estimate.mean);
             self.deviations.set(metric, estimate.deviation);
         }
-        self
     }
 
     /// The impacts of reading at `other` instead, for the metrics known at both and in `rho`. Absent where the estimates leave
     /// open both whether the difference is large and which way it goes: nobody should act on that.
     pub fn impacts(&self, other: &Forecast, rho: &Rho) -> Impacts {
-        let of = |(metric, rho): (Metric, f64)| {
-            let (before, after) = (self.get(metric)?, other.get(metric)?);
-            let variance = before.deviation * before.deviation + after.deviation * after.deviation;
-            let difference = after.mean - before.mean;
-            let says_nothing = variance > rho * rho && variance > difference * difference;
-            (!says_nothing).then(|| (metric, impact::impact(metric, before.mean, after.mean, rho)))
-        };
-        rho.iter().filter_map(of).collect()
+        let mut impacts = Impacts::default();
+        for (metric, rho) in rho.iter() {
+            if let (Some(before), Some(after)) = (self.get(metric), other.get(metric)) {
+                let variance = before.deviation * before.deviation + after.deviation * after.deviation;
+                let difference = after.mean - before.mean;
+                if variance <= rho * rho || variance <= difference * difference {
+                    impacts.set(metric, impact::impact(metric, before.mean, after.mean, rho));
+                }
+            }
+        }
+        impacts
     }
 }
 
@@ -47,7 +48,9 @@ mod tests {
     use super::*;
 
     fn forecast(mean: f64, deviation: f64) -> Forecast {
-        Forecast::default().with(Metric::ResponseTime, Estimate { mean, deviation })
+        let mut forecast = Forecast::default();
+        forecast.set(Metric::ResponseTime, Estimate { mean, deviation });
+        forecast
     }
 
     fn check(before: Forecast, after: Forecast, expected: Option<f64>) {

@@ -44,8 +44,11 @@ impl LinkEstimate {
 /// The next `count` nodes whose links are to be probed, in turn: those behind `after`, then from the first one on. Not the own
 /// node, for its jobs tell, and none without a store, for it answers nothing.
 pub fn next_to_probe(nodes: &BTreeMap<NodeId, Node>, home: NodeId, after: NodeId, count: usize) -> Vec<NodeId> {
-    let (first, behind): (Vec<NodeId>, Vec<NodeId>) =
-        nodes.values().filter(|node| node.store_url.is_some() && node.id != home).map(|node| node.id).partition(|id| *id <= after);
+    let (first, behind): (Vec<NodeId>, Vec<NodeId>) = nodes
+        .values()
+        .filter(|node| node.store_url.is_some() && node.id != home)
+        .map(|node| node.id)
+        .partition(|id| *id <= after);
     behind.into_iter().chain(first).take(count).collect()
 }
 

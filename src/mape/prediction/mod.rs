@@ -49,6 +49,23 @@ pub struct Place {
     pub stated: Option<Link>,
 }
 
+/// Which lines are to be looked at; the rest costs nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Wanted {
+    pub response: bool,
+    /// Also for throughput.
+    pub execution: bool,
+}
+
+impl Wanted {
+    /// What these metrics need.
+    pub fn of(metrics: &Metrics) -> Self {
+        let is_wanted = |metric| metrics.get(metric).is_some();
+        let execution = is_wanted(Metric::ExecutionTime) || is_wanted(Metric::Throughput);
+        Self { response: is_wanted(Metric::ResponseTime), execution }
+    }
+}
+
 /// One agent's predictions: what it measured at some nodes, made use of at all of them.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Predictor {
@@ -108,19 +125,25 @@ impl Predictor {
         self.latency == Latency::Real
     }
 
-    /// What a job at a node is expected to measure; nothing is said of a metric that nothing is known of.
-    pub fn forecast(&self, place: &Place) -> Forecast {
-        let available = Estimate::certain(place.availability.value());
-        let forecast = Forecast::default().with(Metric::Availability, available);
+    /// What a job at a node is expected to measure of these metrics; nothing is said of one that nothing is known of.
+    pub fn forecast(&self, place: &Place, wanted: &Wanted) -> Forecast {
+        let mut forecast = Forecast::default();
+        forecast.set(Metric::Availability, Estimate::certain(place.availability.value()));
         let Some(latency) = self.latency(place) else { return forecast };
-        let forecast = forecast.with(Metric::NetworkLatency, latency);
-        let (response, execution) = (self.response.at(place.node, latency), self.execution.at(place.node, latency));
-        let (Some(response), Some(execution)) = (response, execution) else { return forecast };
-        let execution = execution.scaled(self.records);
+        forecast.set(Metric::NetworkLatency, latency);
+        if wanted.response
+            && let Some(seconds) = self.response.at(place.node, latency)
+        {
+            forecast.set(Metric::ResponseTime, seconds.scaled(self.records));
+        }
+        if wanted.execution
+            && let Some(seconds) = self.execution.at(place.node, latency)
+        {
+            let execution = seconds.scaled(self.records);
+            forecast.set(Metric::ExecutionTime, execution);
+            forecast.set(Metric::Throughput, throughput(self.records, execution));
+        }
         forecast
-            .with(Metric::ResponseTime, response.scaled(self.records))
-            .with(Metric::ExecutionTime, execution)
-            .with(Metric::Throughput, throughput(self.records, execution))
     }
 
     fn latency(&self, place: &Place) -> Option<Estimate> {
@@ -168,4 +191,110 @@ fn pooled_deviation(runs: &BTreeMap<NodeId, Vec<Metrics>>) -> f64 {
         degrees += latencies.len().saturating_sub(1);
     }
     (squares / degrees.max(1) as f64).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{AgentId, ReplicaId};
+    use crate::domain::time::Timestamp;
+
+    const NEAR: NodeId = NodeId(1);
+    const FAR: NodeId = NodeId(2);
+    const NEW: NodeId = NodeId(3);
+    const ALL: Wanted = Wanted { response: true, execution: true };
+
+    /// A job over so many records: 10 us for each, and 36 times the latency for every 360,000 of them.
+    fn run(latency_ms: f64, records: f64) -> Metrics {
+        let seconds = records * (1e-5 + 1e-4 * latency_ms * 1e-3);
+        Metrics::default()
+            .with(Metric::ResponseTime, seconds + records * 1e-6)
+            .with(Metric::ExecutionTime, seconds)
+            .with(Metric::Throughput, records / seconds)
+            .with(Metric::NetworkLatency, latency_ms)
+    }
+
+    fn trained(latency: Latency, records: f64) -> Predictor {
+        let runs = |latency_ms| vec![run(latency_ms, records), run(latency_ms, records)];
+        Predictor::new(latency, &[(NEAR, runs(10.0)), (FAR, runs(1000.0))].into())
+    }
+
+    fn place(node: NodeId, stated_ms: Option<f64>) -> Place {
+        let link = |latency_ms| Link { from: NEAR, to: node, latency_ms, jitter_ms: 0.0 };
+        Place { node, availability: Percent::new(92.0).unwrap(), stated: stated_ms.map(link) }
+    }
+
+    fn measurement(node: NodeId, metrics: Metrics) -> Measurement {
+        Measurement {
+            agent: AgentId(1),
+            data_set: "blood".into(),
+            replica: ReplicaId(1),
+            node,
+            at: Timestamp(0),
+            metrics,
+            emulated_latency_ms: None,
+            job: "job".to_owned(),
+        }
+    }
+
+    fn expect(predictor: &Predictor, place: Place, metric: Metric, expected: f64) {
+        let found = predictor.forecast(&place, &ALL).get(metric).unwrap().mean;
+        assert!((found - expected).abs() < 1e-6 * expected.max(1.0), "{metric}: {found} instead of {expected}");
+    }
+
+    #[test]
+    fn every_metric_of_a_node_never_tried_follows_from_its_link_and_declaration() {
+        let predictor = trained(Latency::Injected, 360_000.0);
+        for (metric, value) in run(500.0, 360_000.0).with(Metric::Availability, 92.0).iter() {
+            expect(&predictor, place(NEW, Some(500.0)), metric, value);
+        }
+    }
+
+    #[test]
+    fn what_was_trained_on_a_small_object_is_used_for_a_large_one() {
+        let mut predictor = trained(Latency::Injected, 1_000.0);
+        predictor.measured(&measurement(NEAR, run(10.0, 360_000.0)));
+        let large = run(500.0, 360_000.0);
+        for metric in [Metric::ResponseTime, Metric::ExecutionTime, Metric::Throughput] {
+            expect(&predictor, place(NEW, Some(500.0)), metric, large.get(metric).unwrap());
+        }
+    }
+
+    #[test]
+    fn without_jobs_only_link_and_availability_are_known() {
+        let forecast = Predictor::default().forecast(&place(NEW, Some(500.0)), &ALL);
+        let known: Vec<Metric> = forecast.means.iter().map(|(metric, _)| metric).collect();
+        assert_eq!(known, [Metric::NetworkLatency, Metric::Availability]);
+    }
+
+    #[test]
+    fn an_emulator_makes_what_the_table_states_and_a_real_network_what_is_measured() {
+        let check = |latency, stated_ms, before: Option<f64>, after: Option<f64>| {
+            let mut predictor = trained(latency, 1_000.0);
+            let found = |predictor: &Predictor| predictor.latency(&place(NEW, stated_ms)).map(|latency| latency.mean);
+            assert_eq!(found(&predictor), before);
+            predictor.probed(NEW, 300.0);
+            assert_eq!(found(&predictor), after);
+        };
+        check(Latency::Injected, Some(500.0), Some(500.0), Some(500.0));
+        check(Latency::Injected, None, Some(0.0), Some(0.0));
+        check(Latency::Real, Some(500.0), Some(500.0), Some(300.0));
+        check(Latency::Real, None, None, Some(300.0));
+    }
+
+    #[test]
+    fn rows_that_make_no_sense_change_nothing() {
+        let mut predictor = trained(Latency::Injected, 360_000.0);
+        let nonsense = [
+            Metrics::default(),
+            run(500.0, 360_000.0).with(Metric::Throughput, 0.0),
+            run(500.0, 360_000.0).with(Metric::ExecutionTime, -1.0),
+            run(500.0, 360_000.0).with(Metric::Throughput, f64::INFINITY),
+        ];
+        let before = predictor.forecast(&place(NEW, Some(500.0)), &ALL);
+        for metrics in nonsense {
+            predictor.measured(&measurement(NEW, metrics));
+        }
+        assert_eq!(predictor.forecast(&place(NEW, Some(500.0)), &ALL), before);
+    }
 }

@@ -1,6 +1,6 @@
 //! All nodes at once: what reading there instead of here is expected to change.
 
-use super::{Forecast, Place, Predictor};
+use super::{Forecast, Place, Predictor, Wanted};
 use crate::domain::ids::NodeId;
 use crate::domain::impact::{Impacts, Rho};
 use crate::domain::placement::{Link, Node};
@@ -16,24 +16,33 @@ pub struct Outlook {
 }
 
 impl Outlook {
-    /// `home`: where the links begin; `from`: the node that is read now.
+    /// `home`: where the links begin; `from`: the node that is read now; `rho`: of the metrics that matter.
     pub fn new(predictor: &Predictor, snapshot: &Snapshot, home: NodeId, from: NodeId, rho: &Rho) -> Self {
         let Some(here) = snapshot.nodes.get(&from) else { return Self::default() };
-        let here = predictor.forecast(&place(here, snapshot.link(home, from)));
-        let impacts = places(snapshot, home).map(|place| here.impacts(&predictor.forecast(&place), rho)).collect();
+        let wanted = Wanted::of(rho);
+        let here = predictor.forecast(&place(here, snapshot.link(home, from)), &wanted);
+        let there = places(snapshot, home).map(|place| predictor.forecast(&place, &wanted));
+        let impacts = there.map(|there| here.impacts(&there, rho)).collect();
         Self { nodes: snapshot.nodes.keys().copied().collect(), impacts }
     }
 
     /// Of reading at this node.
     pub fn of(&self, node: NodeId) -> Option<Impacts> {
-        self.nodes.binary_search(&node).ok().map(|index| self.impacts[index])
+        Some(self.impacts[self.index(node)?])
+    }
+
+    /// Nodes are mostly numbered without gaps; then nothing has to be searched.
+    fn index(&self, node: NodeId) -> Option<usize> {
+        let without_gaps = node.0.checked_sub(self.nodes.first()?.0)? as usize;
+        let found = self.nodes.get(without_gaps) == Some(&node);
+        if found { Some(without_gaps) } else { self.nodes.binary_search(&node).ok() }
     }
 }
 
-/// What is expected at one node.
+/// What is expected at one node, of every metric.
 pub fn forecast(predictor: &Predictor, snapshot: &Snapshot, home: NodeId, node: NodeId) -> Option<Forecast> {
     let row = snapshot.nodes.get(&node)?;
-    Some(predictor.forecast(&place(row, snapshot.link(home, node))))
+    Some(predictor.forecast(&place(row, snapshot.link(home, node)), &Wanted { response: true, execution: true }))
 }
 
 fn place(node: &Node, stated: Option<Link>) -> Place {
