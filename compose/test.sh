@@ -17,9 +17,19 @@ say() { printf '%4d s  %s\n' "$SECONDS" "$*"; }
 fail() { say "FAILED: $*"; return 1; }
 # Every command has an end, also one that waits for a container that hangs.
 compose() { timeout --foreground 300 $COMPOSE --project-name "$PROJECT" --env-file "$WORK/env" "$@" 2>>"$WORK/compose.log"; }
-id() { compose ps -q "$1"; }
-sql() { compose exec -T database mariadb --batch --skip-column-names --execute "$1" agent; }
-agent() { compose exec -T agent1 agent "$@"; }
+# A container outlives its restarts, so it is asked for once: docker-compose takes a second to say anything.
+id() {
+    [[ -s $WORK/id-$1 ]] || compose ps -q "$1" >"$WORK/id-$1"
+    cat "$WORK/id-$1"
+}
+# inside SERVICE COMMAND...: in its running container.
+inside() {
+    local container
+    container=$(id "$1")
+    timeout --foreground 60 docker exec "$container" "${@:2}" 2>>"$WORK/compose.log"
+}
+sql() { inside database mariadb --batch --skip-column-names --execute "$1" agent; }
+agent() { inside agent1 agent "$@"; }
 
 tear_down() {
     local status=$?
@@ -64,7 +74,7 @@ intact() {
     [[ -n $rows ]] || return 1
     rm -f "$WORK/intact"
     while read -r name node key sha256; do
-        found=$(compose exec -T "$(service_of "$node")" sha256sum "agent-data/run/nodes/$node/objects/agent/$key" </dev/null)
+        found=$(inside "$(service_of "$node")" sha256sum "agent-data/run/nodes/$node/objects/agent/$key" </dev/null)
         [[ ${found%% *} == "$sha256" ]] || return 1
         echo "$name on node $node" >>"$WORK/intact"
     done <<<"$rows"
@@ -100,8 +110,8 @@ confined() {
 isolated() {
     local address
     address=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$(id agent2)")
-    compose exec -T agent1 timeout 5 bash -c "</dev/tcp/emulator/8474" || fail "agent 1 does not get to the emulator"
-    ! compose exec -T agent1 timeout 5 bash -c "</dev/tcp/$address/9000" || fail "agent 1 gets to node 2's store directly"
+    inside agent1 timeout 5 bash -c "</dev/tcp/emulator/8474" || fail "agent 1 does not get to the emulator"
+    ! inside agent1 timeout 5 bash -c "</dev/tcp/$address/9000" || fail "agent 1 gets to node 2's store directly"
     say "agents reach each other's stores only through the emulator"
 }
 
