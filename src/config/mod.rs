@@ -12,6 +12,7 @@ mod load;
 mod network;
 mod problem;
 mod quantity;
+pub mod scenario;
 pub mod settings;
 
 pub use description::{Description, describe};

@@ -261,7 +261,7 @@ fn link_place(index: usize, written: &fragment::Link) -> String {
 }
 
 /// In milliseconds.
-fn latency_and_jitter(written: &fragment::Link, place: &str, problems: &mut Problems) -> Option<(f64, f64)> {
+pub fn latency_and_jitter(written: &fragment::Link, place: &str, problems: &mut Problems) -> Option<(f64, f64)> {
     let milliseconds = |written| quantity::duration(written).map(|duration| duration.as_secs_f64() * 1e3);
     let no_jitter = fragment::Quantity(defaults::JITTER.to_owned());
     let latency = problems.check(format!("{place}: latency"), milliseconds(&written.latency));
@@ -270,7 +270,8 @@ fn latency_and_jitter(written: &fragment::Link, place: &str, problems: &mut Prob
     latency.zip(jitter)
 }
 
-fn ends(written: &fragment::Link, ids: &BTreeSet<NodeId>) -> Result<Vec<(NodeId, NodeId)>, Invalid> {
+/// From and to, for each direction.
+pub fn ends(written: &fragment::Link, ids: &BTreeSet<NodeId>) -> Result<Vec<(NodeId, NodeId)>, Invalid> {
     const HELP: &str = "write `between = [1, 2]` for both directions, or `from = 1` and `to = 2` for one";
     let (from, to, both) = match (written.between.as_deref(), written.from, written.to) {
         (Some([a, b]), None, None) => (*a, *b, true),
