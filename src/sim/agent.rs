@@ -5,9 +5,10 @@ use super::physics;
 use super::streams::{self, Purpose};
 use crate::config::settings::{AgentSettings, NetworkSettings};
 use crate::domain::action::Action;
-use crate::domain::ids::{AgentId, DataSetName, NodeId};
+use crate::domain::ids::{AgentId, DataSetName, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::placement::{Claim, Registration};
+use crate::domain::snapshot::Snapshot;
 use crate::mape::chance::{Streams, seed_of};
 use crate::mape::monitor::{Monitor, Rhythm, Run};
 use crate::mape::planner::{Experience, Parameters, Planner, Policy, Rng};
@@ -88,6 +89,11 @@ impl Agent {
 
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
+    }
+
+    /// How consistent the data of a replica is, as the agent's policy counts it.
+    pub fn consistency(&self, snapshot: &Snapshot, replica: ReplicaId) -> f64 {
+        self.policy.consistency(snapshot, replica, self.parameters.max_copies)
     }
 
     pub fn registration(&self) -> Registration {

@@ -4,6 +4,7 @@ use super::agent::Work;
 use super::driver::{Effect, Input};
 use super::physics;
 use super::world::{Happening, World};
+use crate::config::scenario::Rules;
 use crate::domain::event::Outcome;
 use crate::domain::ids::NodeId;
 use crate::domain::measurement::Measurement;
@@ -83,7 +84,7 @@ impl World<'_> {
 
     fn perform_for_executor(&mut self, agent: usize, effect: executor::Effect) -> Option<executor::Input> {
         match effect {
-            executor::Effect::Claim(plan) => Some(self.claim(&plan)),
+            executor::Effect::Claim(plan) => Some(self.claim(agent, &plan)),
             executor::Effect::Note(plan) => {
                 let noted = self.table.ask(|table| table.record_nothing(&plan));
                 self.trouble_of(agent, noted);
@@ -153,14 +154,9 @@ impl World<'_> {
             Some(Work::Job { run, .. }) if !self.stores.holds(&run.replica) => {
                 self.job_failed(agent, run.replica.node, "its object was deleted while it was read".to_owned())
             }
-            Some(Work::Job { job, .. }) => Input::Monitor(monitor::Input::JobEnded(Observation {
-                at: self.now(),
-                response_time: job.response_time,
-                execution_time: job.execution_time,
-                throughput: job.throughput,
-                network_latency: job.latency,
-                emulated_latency: None,
-            })),
+            Some(Work::Job { run, job }) => {
+                Input::Monitor(monitor::Input::JobEnded(self.observation(agent, &run, &job)))
+            }
             Some(Work::LostJob { node, why }) => self.job_failed(agent, node, why),
             Some(Work::Transfer { claim, outcome }) => {
                 Input::Executor(match outcome.and_then(|()| self.arrive(&claim)) {
@@ -171,6 +167,19 @@ impl World<'_> {
             None => return,
         };
         self.step(agent, input);
+    }
+
+    fn observation(&self, agent: usize, run: &Run, job: &physics::Job) -> Observation {
+        let counted = (self.scenario.physics.rules == Rules::Published).then(|| self.table.load().ok()).flatten();
+        Observation {
+            at: self.now(),
+            response_time: job.response_time,
+            execution_time: job.execution_time,
+            throughput: job.throughput,
+            network_latency: job.latency,
+            emulated_latency: None,
+            data_consistency: counted.map(|snapshot| self.agents[agent].consistency(&snapshot, run.replica.id)),
+        }
     }
 
     fn job_failed(&mut self, agent: usize, node: NodeId, why: String) -> Input {
@@ -193,13 +202,17 @@ impl World<'_> {
         });
     }
 
-    fn claim(&mut self, plan: &Plan) -> executor::Input {
+    fn claim(&mut self, agent: usize, plan: &Plan) -> executor::Input {
         let (lease, window) = (self.scenario.network.rhythm.lease, self.scenario.network.feedback.window);
         self.touched = true;
         match self.table.ask(|table| table.claim(plan, lease, window)) {
             Ok(claimed) => {
                 if matches!(claimed, Claimed::Granted(_)) {
                     self.checkers.acted(self.now(), self.damage.database_is_away());
+                    if self.scenario.physics.rules == Rules::Published {
+                        let life = self.agents[agent].life;
+                        self.agenda.arrange(self.now() + window, Happening::Closes { agent, life });
+                    }
                 }
                 executor::Input::Claimed(claimed)
             }

@@ -27,6 +27,8 @@ pub(super) enum Happening {
     WorkEnds { agent: usize, work: u64 },
     Renews { agent: usize, work: u64 },
     Duties { agent: usize, life: u32 },
+    /// Windows that are due, by the rules of the published system.
+    Closes { agent: usize, life: u32 },
     Changes { change: usize },
     Breaks { fault: usize },
     Mends { fault: usize, broken: Broken },
@@ -144,10 +146,15 @@ impl<'a> World<'a> {
             Happening::WorkEnds { agent, work } if self.works(agent, work) => self.work_ends(agent),
             Happening::Renews { agent, work } if self.works(agent, work) => self.renew(agent),
             Happening::Duties { agent, life } if self.lives(agent, life) => self.duties(agent),
+            Happening::Closes { agent, life } if self.lives(agent, life) => {
+                let closed = self.close_due(agent);
+                self.trouble_of(agent, closed);
+            }
             Happening::Wakes { .. }
             | Happening::WorkEnds { .. }
             | Happening::Renews { .. }
-            | Happening::Duties { .. } => {}
+            | Happening::Duties { .. }
+            | Happening::Closes { .. } => {}
             Happening::Changes { change } => self.change(&self.scenario.changes[change]),
             Happening::Breaks { fault } => self.breaks(fault),
             Happening::Mends { fault, broken } => self.mends(fault, broken),
@@ -244,14 +251,20 @@ impl<'a> World<'a> {
     fn beat(&mut self, agent: usize) -> Result<(), String> {
         let (id, converged) = (self.agents[agent].id(), self.agents[agent].was_converged);
         self.table.ask(|table| table.heartbeat(id, converged))?;
+        self.close_due(agent)?;
+        self.recover(agent, false)?;
+        self.remove_drained(agent)
+    }
+
+    fn close_due(&mut self, agent: usize) -> Result<(), String> {
+        let id = self.agents[agent].id();
         let feedback = self.scenario.network.feedback;
         let rule = ClosingRule { threshold: feedback.threshold, grace: feedback.grace };
         for closed in self.table.ask(|table| table.close_due(id, rule))? {
             self.checkers.closed(self.now(), &closed);
             self.notify(|| Notice::Closed { closed });
         }
-        self.recover(agent, false)?;
-        self.remove_drained(agent)
+        Ok(())
     }
 
     fn change(&mut self, change: &'a Change) {

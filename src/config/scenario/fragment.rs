@@ -62,6 +62,7 @@ pub struct Physics {
     pub execution_time: Line,
     pub bytes: Quantity,
     pub poll: Quantity,
+    pub rules: Option<String>,
     pub job_failure: Option<Quantity>,
     pub transfer: Option<Quantity>,
     pub link_rate: Option<Quantity>,

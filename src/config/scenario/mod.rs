@@ -6,7 +6,7 @@ mod physics;
 mod schedule;
 mod settings;
 
-pub use settings::{Change, Fault, FaultKind, Generate, Line, Physics, Scenario, Transfer, When};
+pub use settings::{Change, Fault, FaultKind, Generate, Line, Physics, Rules, Scenario, Transfer, When};
 
 use super::agent::Context;
 use super::load::Vocabulary;

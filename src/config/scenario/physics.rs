@@ -1,6 +1,6 @@
 //! `[physics]` and `[generate]`.
 
-use super::settings::{Generate, Line, Physics, Transfer};
+use super::settings::{Generate, Line, Physics, Rules, Transfer};
 use super::{existing, fragment};
 use crate::config::fragment::Quantity;
 use crate::config::problem::{Invalid, Problems};
@@ -19,6 +19,7 @@ pub fn validate(written: &fragment::Physics, ids: &BTreeSet<NodeId>, problems: &
     let execution_time = line("physics.execution_time", &written.execution_time, problems);
     let bytes = problems.check("physics.bytes", quantity::positive_size(&written.bytes));
     let poll = problems.check("physics.poll", quantity::duration(&written.poll));
+    let rules = problems.check("physics.rules", rules(written.rules.as_deref()));
     let job_failure = written.job_failure.as_ref().map_or(Ok(JOB_FAILURE), quantity::duration);
     let job_failure = problems.check("physics.job_failure", job_failure);
     let failures = written.transfer_failures.as_ref().map_or(Ok(0.0), share);
@@ -29,10 +30,19 @@ pub fn validate(written: &fragment::Physics, ids: &BTreeSet<NodeId>, problems: &
         execution_time: execution_time?,
         bytes: bytes?,
         poll: poll?,
+        rules: rules?,
         job_failure: job_failure?,
         transfer: transfer?,
         transfer_failures: transfer_failures?,
     })
+}
+
+fn rules(written: Option<&str>) -> Result<Rules, Invalid> {
+    match written {
+        Some("agents") | None => Ok(Rules::Agents),
+        Some("published") => Ok(Rules::Published),
+        Some(other) => Err(Invalid::new(format!("there are no rules `{other}`"), "use \"agents\" or \"published\"")),
+    }
 }
 
 fn line(place: &str, written: &fragment::Line, problems: &mut Problems) -> Option<Line> {

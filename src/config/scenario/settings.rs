@@ -45,11 +45,22 @@ pub struct Physics {
     pub bytes: u64,
     /// How long after a job's end its agent sees it.
     pub poll: Duration,
+    pub rules: Rules,
     /// How long a job tries to read what cannot be reached.
     pub job_failure: Duration,
     pub transfer: Transfer,
     /// Share of the transfers that fail half way, 0..=1.
     pub transfer_failures: f64,
+}
+
+/// Who is imitated in what machines leave open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rules {
+    /// Agents as this program runs them.
+    Agents,
+    /// The published system: data consistency is counted when a job has ended, not when it begins, and windows close to the
+    /// second, not at the next round of duties.
+    Published,
 }
 
 /// A time that grows with latency: `base + slope x latency`, normally distributed around it.
