@@ -1,6 +1,7 @@
 //! `agent run`: one agent in this process, until it is told to stop.
 
 use super::data_directory::DataDirectory;
+use super::hosting::Hosting;
 use super::live_agent::LiveAgent;
 use super::surroundings::{Surroundings, start_emulator};
 use super::training_file::TrainingFile;
@@ -8,7 +9,7 @@ use super::{clock, knowledge};
 use crate::actors::Notice;
 use crate::config::settings::Settings;
 use crate::domain::ids::AgentId;
-use crate::storage::embedded::Durability;
+use anyhow::bail;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -17,6 +18,7 @@ pub struct RunOptions {
     pub policy: Option<String>,
     pub seed: u64,
     pub training: TrainingFile,
+    pub hosting: Hosting,
 }
 
 /// Runs the agent until `stop` completes; then ends it in order.
@@ -28,8 +30,9 @@ pub async fn run(
     notify: Arc<dyn Fn(Notice) + Send + Sync>,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
+    let id = options.id;
     let (address, emulator) = start_emulator(&settings.network.emulator, &services).await?;
-    let surroundings = surroundings(settings, data, address, services, Durability::PowerLoss, notify)?;
+    let surroundings = surroundings(settings, data, address, services, options.hosting, notify)?;
     tokio::pin!(stop);
     let started = tokio::select! {
         started = LiveAgent::start(&surroundings, options.id, options.policy.as_deref(), &options.training, options.seed) => {
@@ -37,12 +40,19 @@ pub async fn run(
         }
         () = &mut stop => None,
     };
+    let mut displaced = false;
     if let Some(agent) = started {
-        stop.await;
+        tokio::select! {
+            () = stop => {}
+            () = agent.displaced() => displaced = true,
+        }
         agent.stop().await;
     }
     if let Some(emulator) = emulator {
         emulator.shutdown().await;
+    }
+    if displaced {
+        bail!("another process is agent {id} now, or the agent was removed from the table; this one has stopped");
     }
     Ok(())
 }
@@ -53,10 +63,10 @@ pub fn surroundings(
     data: DataDirectory,
     emulator: Option<String>,
     services: Handle,
-    durability: Durability,
+    hosting: Hosting,
     notify: Arc<dyn Fn(Notice) + Send + Sync>,
 ) -> anyhow::Result<Surroundings> {
     let clock = clock(&settings.network);
     let knowledge = knowledge(&settings.network, &data, &clock)?;
-    Ok(Surroundings { settings, data, clock, knowledge, emulator, services, durability, notify })
+    Ok(Surroundings { settings, data, clock, knowledge, emulator, services, hosting, notify })
 }

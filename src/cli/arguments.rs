@@ -98,6 +98,9 @@ pub struct Demo {
     /// Where the training files lie
     #[arg(long, value_name = "DIR")]
     pub training: Option<PathBuf>,
+    /// Make the bucket of a store of kind "s3" when it is not there
+    #[arg(long)]
+    pub create_bucket: bool,
     /// Print one JSON document and nothing else
     #[arg(long)]
     pub json: bool,
@@ -125,6 +128,9 @@ pub struct Run {
     /// Where the training files lie
     #[arg(long, value_name = "DIR")]
     pub training: Option<PathBuf>,
+    /// Make the bucket of a store of kind "s3" when it is not there
+    #[arg(long)]
+    pub create_bucket: bool,
 }
 
 #[derive(Args, Debug)]
@@ -145,6 +151,9 @@ pub struct Train {
     /// Where to write the training files
     #[arg(long, default_value = "training", value_name = "DIR")]
     pub training: PathBuf,
+    /// Make the bucket of a store of kind "s3" when it is not there
+    #[arg(long)]
+    pub create_bucket: bool,
 }
 
 #[derive(Args, Debug)]

@@ -5,6 +5,7 @@ use super::{display, print, signals};
 use crate::actors::Notice;
 use crate::app::data_directory::{DEFAULT_DEMO, DEFAULT_RUN, DataDirectory};
 use crate::app::demo::DemoOptions;
+use crate::app::hosting::Hosting;
 use crate::app::run::RunOptions;
 use crate::app::surroundings::start_emulator;
 use crate::app::training::{Progress, Trainer};
@@ -12,7 +13,7 @@ use crate::app::training_file::TrainingFile;
 use crate::app::{self, Failure, change, status, summary};
 use crate::clock::TimeScale;
 use crate::config::settings::Settings;
-use crate::config::{self, Invalid, Vocabulary};
+use crate::config::{self, Invalid, Vocabulary, environment};
 use crate::data::blood_tests::BloodTests;
 use crate::domain::event::Event;
 use crate::domain::ids::{AgentId, EventId};
@@ -113,7 +114,7 @@ impl Place {
         if demo.train {
             let options = TrainOptions {
                 seed: demo.seed,
-                durability: Durability::Kill,
+                hosting: hosting(Durability::Kill, demo.create_bucket),
                 show: !demo.json,
                 ..TrainOptions::default()
             };
@@ -122,7 +123,13 @@ impl Place {
             };
             training = files.into_iter().map(|file| (file.agent, file)).collect();
         }
-        let options = DemoOptions { seed: demo.seed, policy: demo.policy.clone(), limit: demo.limit, training };
+        let options = DemoOptions {
+            seed: demo.seed,
+            policy: demo.policy.clone(),
+            limit: demo.limit,
+            training,
+            create_bucket: demo.create_bucket,
+        };
         let screen = Arc::new(display::Screen::new(&settings, self.log, demo.json));
         let (notices, status) = (screen.clone(), screen.clone());
         let summary = actix::System::new().block_on(app::demo::run(
@@ -155,12 +162,12 @@ impl Place {
         }
         let data = DataDirectory::create(self.data.as_deref().unwrap_or(Path::new(DEFAULT_RUN)))?;
         let services = services()?;
+        let own = hosting(Durability::PowerLoss, run.create_bucket);
         let training = match self.training(&settings, run.training.as_deref(), run.id)? {
             Some(file) => file,
             None if run.train => {
-                let Some(mut files) =
-                    train(&services, settings.clone(), data.clone(), &[run.id], TrainOptions::default())?
-                else {
+                let options = TrainOptions { hosting: own.clone(), ..TrainOptions::default() };
+                let Some(mut files) = train(&services, settings.clone(), data.clone(), &[run.id], options)? else {
                     return Ok(ExitCode::SUCCESS);
                 };
                 let file = files.swap_remove(0);
@@ -170,7 +177,14 @@ impl Place {
             None => bail!(untrained_message(&[run.id])),
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
-        let options = RunOptions { id: run.id, policy: run.policy, seed: run.seed.unwrap_or(u64::from(now)), training };
+        let advertise = std::env::var(environment::AGENT_STORE_ADVERTISE).ok().filter(|text| !text.is_empty());
+        let options = RunOptions {
+            id: run.id,
+            policy: run.policy,
+            seed: run.seed.unwrap_or(u64::from(now)),
+            training,
+            hosting: Hosting { advertise, ..own },
+        };
         let log = self.log;
         let notify = Arc::new(move |notice: Notice| display::line(log, &notice));
         let outcome = actix::System::new().block_on(app::run::run(
@@ -196,8 +210,12 @@ impl Place {
         };
         let data = DataDirectory::create(self.data.as_deref().unwrap_or(Path::new(DEFAULT_RUN)))?;
         let services = services()?;
-        let options =
-            TrainOptions { iterations: arguments.iterations, seed: arguments.seed, ..TrainOptions::default() };
+        let options = TrainOptions {
+            iterations: arguments.iterations,
+            seed: arguments.seed,
+            hosting: hosting(Durability::PowerLoss, arguments.create_bucket),
+            ..TrainOptions::default()
+        };
         let files = train(&services, settings, data, &ids, options)?;
         services.shutdown_timeout(Duration::from_secs(1));
         for file in files.unwrap_or_default() {
@@ -304,6 +322,11 @@ fn untrained_message(ids: &[AgentId]) -> String {
     )
 }
 
+/// The stores of a process in which several may run: none is the one that an address could be advertised for.
+fn hosting(durability: Durability, create_bucket: bool) -> Hosting {
+    Hosting { durability, create_bucket, advertise: None }
+}
+
 /// Threads for servers, transfers and jobs.
 fn services() -> anyhow::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the threads cannot be started")
@@ -313,13 +336,13 @@ struct TrainOptions {
     /// Runs of the job at each node.
     iterations: u32,
     seed: u64,
-    durability: Durability,
+    hosting: Hosting,
     show: bool,
 }
 
 impl Default for TrainOptions {
     fn default() -> Self {
-        Self { iterations: 5, seed: 1, durability: Durability::PowerLoss, show: true }
+        Self { iterations: 5, seed: 1, hosting: hosting(Durability::PowerLoss, false), show: true }
     }
 }
 
@@ -335,7 +358,7 @@ fn train(
     services.block_on(async move {
         let (address, emulator) = start_emulator(&settings.network.emulator, &handle).await?;
         let quiet = Arc::new(|notice: Notice| tracing::debug!(%notice, "while training"));
-        let surroundings = app::run::surroundings(settings, data, address, handle, options.durability, quiet)?;
+        let surroundings = app::run::surroundings(settings, data, address, handle, options.hosting, quiet)?;
         let total = ids.len() as u64 * surroundings.network().nodes.len() as u64 * u64::from(options.iterations);
         let bar = display::training_bar(total, options.show);
         let trainer = Trainer::prepare(&surroundings, options.seed, options.iterations).await?;
