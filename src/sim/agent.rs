@@ -5,15 +5,16 @@ use super::physics;
 use super::streams::{self, Purpose};
 use crate::config::settings::{AgentSettings, NetworkSettings};
 use crate::domain::action::Action;
-use crate::domain::ids::{AgentId, DataSetName, NodeId, ReplicaId};
+use crate::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
-use crate::domain::placement::{Claim, Registration};
+use crate::domain::placement::{Claim, Identity, Registration};
 use crate::domain::snapshot::Snapshot;
 use crate::mape::chance::{Streams, seed_of};
 use crate::mape::monitor::{Monitor, Rhythm, Run};
 use crate::mape::planner::{Experience, Parameters, Planner, Policy, Rng};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What an agent is busy with; ends in virtual time.
 pub enum Work {
@@ -105,10 +106,23 @@ impl Agent {
         }
     }
 
+    pub fn life(&self) -> Life {
+        self.named(self.life)
+    }
+
+    fn named(&self, life: u32) -> Life {
+        Life(format!("a{}-{life}", self.id()))
+    }
+
+    /// How it asks to be the agent: its last life has ended, as the lock of its data directory would show.
+    pub fn identity(&self, silence: Duration) -> Identity {
+        let ended = (1..self.life).next_back().map(|life| self.named(life));
+        Identity { life: self.life(), ended: ended.into_iter().collect(), silence }
+    }
+
     /// Begins a new life with what it had learned before.
     pub fn start(&mut self, learned: BTreeMap<String, Impacts>) {
-        self.life += 1;
-        let life = format!("a{}-{}", self.id(), self.life);
+        let life = self.life().0;
         let (parameters, policy) = (self.parameters.clone(), self.policy.clone());
         let experience = Experience { trained: self.trained.clone(), learned };
         let monitor =

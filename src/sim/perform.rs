@@ -10,7 +10,7 @@ use crate::domain::ids::NodeId;
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::{Claim, Plan, Replica};
 use crate::domain::snapshot::Snapshot;
-use crate::knowledge::{Claimed, Knowledge as _};
+use crate::knowledge::{Claimed, Knowledge as _, Registered};
 use crate::mape::executor::{self, End, Report};
 use crate::mape::monitor::{self, Observation, Run};
 use crate::mape::notice::Notice;
@@ -71,14 +71,23 @@ impl World<'_> {
                 None
             }
             monitor::Effect::Register => {
-                let registration = self.agents[agent].registration();
-                self.touched = true;
-                let done = self.table.ask(|table| table.register_agent(&registration, &self.table.data_set));
+                let done = self.register(agent);
                 self.trouble_of(agent, done);
                 None
             }
             // The driver gives it to the planner.
             monitor::Effect::Plan(_) => None,
+        }
+    }
+
+    pub fn register(&mut self, agent: usize) -> Result<(), String> {
+        self.touched = true;
+        let slot = &self.agents[agent];
+        let (registration, identity) = (slot.registration(), slot.identity(self.scenario.network.silence()));
+        let name = &self.table.data_set;
+        match self.table.ask(|table| table.register_agent(&registration, name, &identity))? {
+            Registered::Done => Ok(()),
+            Registered::Taken { wait } => Err(format!("another process is this agent for {} s more", wait.as_secs_f64())),
         }
     }
 

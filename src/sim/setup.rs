@@ -14,7 +14,7 @@ use crate::domain::event::{Event, Outcome as EventOutcome};
 use crate::domain::feedback::Feedback;
 use crate::domain::ids::{AgentId, EventId, NodeId};
 use crate::domain::impact::{Impacts, derive_impacts};
-use crate::domain::placement::{DataSet, Link, Node};
+use crate::domain::placement::{DataSet, Link, Node, NodeState};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::knowledge::Knowledge as _;
@@ -131,6 +131,7 @@ impl World<'_> {
                 store_url: Some(format!("virtual://node-{}", settings.id)),
                 availability: settings.availability,
                 capacity_bytes: settings.capacity_bytes,
+                state: NodeState::Running,
                 heartbeat_at: None,
             })
             .collect();

@@ -188,8 +188,8 @@ impl<'a> World<'a> {
         let converged = slot.is_converged();
         if converged != slot.was_converged {
             slot.was_converged = converged;
-            let id = slot.id();
-            let said = self.table.ask(|table| table.heartbeat(id, converged));
+            let (id, life) = (slot.id(), slot.life());
+            let said = self.table.ask(|table| table.heartbeat(id, &life, converged));
             self.trouble_of(agent, said);
         }
     }
@@ -208,6 +208,8 @@ impl<'a> World<'a> {
                 self.step(agent, Input::Monitor(monitor::Input::Started));
             }
             Err(why) => {
+                // That life has not begun.
+                self.agents[agent].life -= 1;
                 self.trouble(agent, why);
                 self.agenda.arrange(self.now() + START_AGAIN, Happening::Starts { agent });
             }
@@ -217,11 +219,10 @@ impl<'a> World<'a> {
     /// What a real agent does before its actors start; what it had learned.
     fn prepare(&mut self, agent: usize) -> Result<BTreeMap<String, crate::domain::impact::Impacts>, String> {
         let id = self.agents[agent].id();
+        self.agents[agent].life += 1;
+        self.register(agent)?;
         self.recover(agent, true)?;
         self.sweep(agent)?;
-        let registration = self.agents[agent].registration();
-        self.touched = true;
-        self.table.ask(|table| table.register_agent(&registration, &self.table.data_set))?;
         let learned = self.table.ask(|table| table.impacts(id))?;
         Ok(learned.into_iter().map(|(label, learned)| (label, learned.impacts)).collect())
     }
@@ -249,8 +250,9 @@ impl<'a> World<'a> {
     }
 
     fn beat(&mut self, agent: usize) -> Result<(), String> {
-        let (id, converged) = (self.agents[agent].id(), self.agents[agent].was_converged);
-        self.table.ask(|table| table.heartbeat(id, converged))?;
+        let slot = &self.agents[agent];
+        let (id, life, converged) = (slot.id(), slot.life(), slot.was_converged);
+        self.table.ask(|table| table.heartbeat(id, &life, converged))?;
         self.close_due(agent)?;
         self.recover(agent, false)?;
         self.remove_drained(agent)
@@ -259,7 +261,7 @@ impl<'a> World<'a> {
     fn close_due(&mut self, agent: usize) -> Result<(), String> {
         let id = self.agents[agent].id();
         let feedback = self.scenario.network.feedback;
-        let rule = ClosingRule { threshold: feedback.threshold, grace: feedback.grace };
+        let rule = ClosingRule { threshold: feedback.threshold, grace: feedback.grace, silence: self.scenario.network.silence() };
         for closed in self.table.ask(|table| table.close_due(id, rule))? {
             self.checkers.closed(self.now(), &closed);
             self.notify(|| Notice::Closed { closed });
