@@ -10,6 +10,7 @@ pub mod live_agent;
 pub mod orphans;
 pub mod reach;
 pub mod run;
+pub mod simulate;
 pub mod status;
 pub mod summary;
 pub mod surroundings;

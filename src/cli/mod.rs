@@ -6,6 +6,7 @@ mod commands;
 mod display;
 mod print;
 mod signals;
+mod simulate;
 mod telemetry;
 
 use crate::config::ConfigError;

@@ -2,6 +2,7 @@
 
 use super::agent::{Agent, Tally};
 use super::checkers::Violated;
+use super::generate::trained_at;
 use super::physics;
 use super::stores::Stores;
 use super::table::{Table, ready};
@@ -12,9 +13,9 @@ use crate::config::settings::AgentSettings;
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome as EventOutcome};
 use crate::domain::feedback::Feedback;
-use crate::domain::ids::{AgentId, EventId, NodeId};
+use crate::domain::ids::{AgentId, EventId, NodeId, ReplicaId};
 use crate::domain::impact::{Impacts, derive_impacts};
-use crate::domain::placement::{DataSet, Link, Node, NodeState};
+use crate::domain::placement::{DataSet, Link, Node, NodeState, Placement, Replica, ReplicaState};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::knowledge::Knowledge as _;
@@ -89,11 +90,11 @@ fn trained(scenario: &Scenario, settings: &AgentSettings, seed: u64) -> BTreeMap
     let records = scenario.network.data_set.generate_records.unwrap_or(0);
     let links: BTreeMap<NodeId, Link> =
         scenario.network.links.iter().filter(|link| link.from == settings.node).map(|link| (link.to, *link)).collect();
-    let runs = scenario.network.nodes.values().map(|node| {
-        let itself = Link { from: settings.node, to: node.id, latency_ms: 0.0, jitter_ms: 0.0 };
-        let link = links.get(&node.id).copied().unwrap_or(itself);
-        let availability = node.availability.value();
-        (node.id, physics::train(&scenario.physics, seed, settings.id, link, records, availability))
+    let runs = trained_at(scenario, settings.node, &links).into_iter().map(|node| {
+        let itself = Link { from: settings.node, to: node, latency_ms: 0.0, jitter_ms: 0.0 };
+        let link = links.get(&node).copied().unwrap_or(itself);
+        let availability = scenario.network.nodes.get(&node).map_or(0.0, |node| node.availability.value());
+        (node, physics::train(&scenario.physics, seed, settings.id, link, records, availability))
     });
     derive_impacts(&runs.collect(), &settings.rho, scenario.network.learning.max_copies)
 }
@@ -117,6 +118,32 @@ impl World<'_> {
         let registered = ready(self.table.knowledge.register_data_set(&data_set, first, &key));
         let written = self.stores.write(first, &key, data_set.bytes);
         debug_assert!(registered.is_ok() && written.is_ok(), "{registered:?} {written:?}");
+        if self.scenario.placed.len() > 1 {
+            self.place(&data_set);
+        }
+    }
+
+    /// Replicas on all the nodes that hold one at the start, each agent reading the nearest.
+    fn place(&mut self, data_set: &DataSet) {
+        let mut placement = Placement::default();
+        for (id, node) in (1..).map(ReplicaId).zip(self.scenario.placed.iter().copied()) {
+            let object_key = format!("{}/first", data_set.object_key);
+            let (name, state) = (data_set.name.clone(), ReplicaState::Present);
+            let written = self.stores.write(node, &object_key, data_set.bytes);
+            debug_assert!(written.is_ok(), "{written:?}");
+            placement.replicas.insert(id, Replica { id, data_set: name, node, object_key, state, generation: 1, lease: None });
+        }
+        let of_interest = self.scenario.network.links.iter().filter(|link| self.scenario.placed.contains(&link.to));
+        let latencies: BTreeMap<(NodeId, NodeId), f64> =
+            of_interest.map(|link| ((link.from, link.to), link.latency_ms)).collect();
+        for agent in self.scenario.agents.values() {
+            let latency = |node| latencies.get(&(agent.node, node)).copied().unwrap_or(0.0);
+            let nearest = placement.present().min_by(|a, b| latency(a.node).total_cmp(&latency(b.node)));
+            let nearest = nearest.map(|replica| (agent.id, replica.id));
+            placement.references.extend(nearest);
+        }
+        let seeded = self.table.knowledge.seed_placement(&data_set.name, &placement);
+        debug_assert!(seeded.is_ok(), "{seeded:?}");
     }
 
     /// Registers nodes, and their links with those that are registered.

@@ -140,6 +140,7 @@ pub struct Generate {
     pub placed: i64,
     pub satisfiable: Quantity,
     pub thrifty: Quantity,
+    pub trained: i64,
 }
 
 impl Scenario {

@@ -124,6 +124,7 @@ pub fn generate(written: &fragment::Generate, template: &AgentSettings, problems
     let capacity = problems.check("generate.capacity", written.capacity.as_ref().map(quantity::positive_size).transpose());
     let satisfiable = problems.check("generate.satisfiable", share(&written.satisfiable));
     let thrifty = problems.check("generate.thrifty", share(&written.thrifty));
+    let trained = problems.check("generate.trained", quantity::whole(written.trained, 1..=10_000));
     Some(Generate {
         nodes: nodes?,
         seed: seed?,
@@ -136,6 +137,7 @@ pub fn generate(written: &fragment::Generate, template: &AgentSettings, problems
         placed: placed?,
         satisfiable: satisfiable?,
         thrifty: thrifty?,
+        trained: trained?,
         template: template.clone(),
     })
 }

@@ -19,7 +19,7 @@ pub struct Scenario {
     /// Trained impacts of the agents that bring theirs; the others are trained by the physics.
     pub impacts: BTreeMap<AgentId, BTreeMap<Action, Impacts>>,
     pub physics: Physics,
-    /// Where replicas lie at the start; every agent reads the nearest.
+    /// Where replicas lie at the start. Where there are several, every agent reads the nearest.
     pub placed: BTreeSet<NodeId>,
     /// In order of time.
     pub changes: Vec<Change>,
@@ -143,6 +143,8 @@ pub struct Generate {
     pub satisfiable: f64,
     /// Share of the agents that ask for no more than that many replicas, 0..=1.
     pub thrifty: f64,
+    /// At how many nodes, the nearest, each agent was trained; and where replicas lie at the start.
+    pub trained: u32,
     /// What generated agents have in common.
     pub template: AgentSettings,
 }
