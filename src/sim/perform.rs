@@ -87,7 +87,7 @@ impl World<'_> {
         let name = &self.table.data_set;
         match self.table.ask(|table| table.register_agent(&registration, name, &identity))? {
             Registered::Done => Ok(()),
-            Registered::Taken { wait } => Err(format!("another process is this agent for {} s more", wait.as_secs_f64())),
+            Registered::Taken { wait } => Err(format!("another life is this agent for {} s more", wait.as_secs_f64())),
         }
     }
 

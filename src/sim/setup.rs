@@ -70,7 +70,7 @@ pub fn run<'a>(
         let trained = trained(scenario, settings, options.seed);
         agents.push(Agent::new(&scenario.network, settings, policy, trained, options.seed));
     }
-    let table = Table::new(knowledge, scenario.network.data_set.name.clone());
+    let table = Table::new(knowledge, scenario.network.data_set.name.clone(), scenario.network.rhythm.heartbeat);
     let mut world = World::new(scenario, clock, table, agents, Stores::default(), options.seed, tell);
     world.found();
     world.arrange_all();
@@ -181,7 +181,8 @@ impl World<'_> {
     fn outcome(mut self) -> Outcome {
         // Nothing of it is away any more for who looks at the end.
         self.table.set_away(false);
-        let snapshot = self.table.truth().expect("the data set was registered at the start");
+        let snapshot = ready(self.table.knowledge.snapshot(&self.table.data_set)).ok().flatten();
+        let snapshot = snapshot.expect("the data set was registered at the start");
         let knowledge = &self.table.knowledge;
         let events = ready(knowledge.events(EventId(0), usize::MAX)).unwrap_or_default();
         let answered = events.iter().filter(|event| event.feedback_sum > 0.0);

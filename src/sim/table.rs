@@ -3,21 +3,24 @@
 use crate::domain::ids::DataSetName;
 use crate::domain::snapshot::Snapshot;
 use crate::knowledge::memory::MemoryKnowledge;
-use crate::knowledge::{Knowledge, Result};
+use crate::knowledge::Result;
 use futures::FutureExt as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub struct Table {
     pub knowledge: MemoryKnowledge,
     pub data_set: DataSetName,
+    /// How old a sign of life is at most that a snapshot does not show.
+    unheard: Duration,
     is_away: bool,
 }
 
 const AWAY: &str = "the shared table cannot be reached";
 
 impl Table {
-    pub fn new(knowledge: MemoryKnowledge, data_set: DataSetName) -> Self {
-        Self { knowledge, data_set, is_away: false }
+    pub fn new(knowledge: MemoryKnowledge, data_set: DataSetName, unheard: Duration) -> Self {
+        Self { knowledge, data_set, unheard, is_away: false }
     }
 
     pub fn set_away(&mut self, is_away: bool) {
@@ -36,13 +39,16 @@ impl Table {
     }
 
     pub fn load(&self) -> std::result::Result<Arc<Snapshot>, String> {
-        let snapshot = self.ask(|table| table.snapshot(&self.data_set))?;
+        if self.is_away {
+            return Err(AWAY.to_owned());
+        }
+        let snapshot = self.knowledge.recent_snapshot(&self.data_set, self.unheard);
         snapshot.map(Arc::new).ok_or_else(|| format!("data set {} is not in the catalogue", self.data_set))
     }
 
-    /// What the world itself knows, whether the table is away or not.
+    /// What the world itself knows, whether the table is away or not; signs of life left aside.
     pub fn truth(&self) -> Option<Snapshot> {
-        ready(self.knowledge.snapshot(&self.data_set)).ok().flatten()
+        self.knowledge.recent_snapshot(&self.data_set, Duration::MAX)
     }
 }
 

@@ -7,12 +7,14 @@ use crate::domain::action::Action;
 use crate::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
 use crate::domain::placement::{DataSet, Identity, Link, Node, NodeState, Peer, Placement, Registration, ReplicaState};
 use crate::domain::saga::{self, Change};
+use crate::domain::snapshot::Content;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
 use crate::knowledge::rules::{self, Rejection};
 use crate::knowledge::{Counter, Registered, Snapshot};
 use rusqlite::params;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 type Result<T> = std::result::Result<T, Failure>;
 
@@ -243,19 +245,19 @@ impl Tables<'_> {
             return Ok(None);
         };
         let nodes = self.nodes()?;
-        Ok(Some(Snapshot {
-            at: self.now,
+        let content = Content {
             data_set,
-            links: self.links(&nodes)?,
+            links: Arc::new(self.links(&nodes)?),
             placement: self.placement(name)?,
-            agents: self.agents(&nodes)?,
+            agents: Arc::new(self.agents(&nodes)?),
             open_events: self.open_events(name)?,
             counters: self.counters()?,
             copies_made: self.copies_made(name)?,
             changed_at: self.changed_at(name)?,
             stored_bytes: self.stored_bytes()?,
-            nodes,
-        }))
+            nodes: Arc::new(nodes),
+        };
+        Ok(Some(Snapshot::new(self.now, content)))
     }
 
     pub(super) fn data_sets(&mut self) -> Result<Vec<DataSetName>> {
