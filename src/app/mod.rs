@@ -13,6 +13,7 @@ pub mod orphans;
 pub mod reach;
 pub mod run;
 pub mod serve;
+pub mod simulate;
 pub mod status;
 pub mod summary;
 pub mod surroundings;

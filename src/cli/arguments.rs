@@ -51,6 +51,8 @@ pub enum Log {
 pub enum Command {
     /// Run the whole network in one process until every goal is met
     Demo(Demo),
+    /// Run a scenario in virtual time: a day in a moment, the same for the same seed
+    Simulate(Simulate),
     /// Run one agent until it is stopped (Ctrl-C)
     Run(Run),
     /// Measure the job at every node and derive what each action does
@@ -114,6 +116,34 @@ pub struct Demo {
     /// Print one JSON document and nothing else
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent simulate --scenario fixtures/scenarios/published.toml
+  agent simulate --scenario fixtures/scenarios/drift.toml --policy reference --seed 7 --hours 4 --json
+  agent simulate --scenario fixtures/scenarios/crash.toml --hours 4 --trace run.log
+  agent explain 3 --trace run.log")]
+pub struct Simulate {
+    /// The network, its physics, and what happens to it
+    #[arg(long, value_name = "FILE")]
+    pub scenario: PathBuf,
+    /// Instead of each agent's own policy
+    #[arg(long, value_parser = PossibleValuesParser::new(POLICIES))]
+    pub policy: Option<String>,
+    /// The source of all chance
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Hours of virtual time
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=8784))]
+    pub hours: u32,
+    /// Print one JSON document and nothing else
+    #[arg(long)]
+    pub json: bool,
+    /// Write what happened, line by line
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -195,6 +225,9 @@ Examples:
 pub struct Explain {
     /// The event's number
     pub event: EventId,
+    /// From the trace of a simulation, instead of the table
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
     #[arg(long)]
     pub json: bool,
 }

@@ -1,7 +1,7 @@
 //! From arguments to what `app` does, and its result to the screen.
 
 use super::arguments::{Arguments, Command, Data, Demo, Events, Explain, Json, Log, Proxy, Run, Set, Train};
-use super::{display, print, signals};
+use super::{display, print, signals, simulate};
 use crate::actors::Notice;
 use crate::app::data_directory::{DEFAULT_DEMO, DEFAULT_RUN, DataDirectory};
 use crate::app::demo::DemoOptions;
@@ -16,6 +16,7 @@ use crate::config::settings::Settings;
 use crate::config::{self, Invalid, Vocabulary, environment};
 use crate::data::blood_tests::BloodTests;
 use crate::domain::event::Event;
+use crate::domain::feedback::Feedback;
 use crate::domain::ids::{AgentId, EventId, NodeId};
 use crate::jobs::expression::Expression;
 use crate::knowledge::Knowledge;
@@ -48,10 +49,12 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let place = Place { config, data, log };
     match command {
         Command::Demo(demo) => place.demo(&demo),
+        Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::Run(run) => place.run(run),
         Command::Train(train) => place.train(&train),
         Command::Status(Json { json }) => place.status(json),
         Command::Events(events) => place.events(&events),
+        Command::Explain(Explain { event, trace: Some(trace), json }) => simulate::explain(&trace, event, json),
         Command::Explain(explain) => place.explain(&explain),
         Command::Set(set) => place.set(set),
         Command::AddNode(arguments) => place.add_node(&arguments),
@@ -285,13 +288,7 @@ impl Place {
             let event = knowledge.event(id).await?;
             let event = event.with_context(|| format!("there is no event {id}; `agent events` lists them"))?;
             let feedback = knowledge.feedback(id).await?;
-            let decision: Decision = serde_json::from_str(&event.detail)
-                .with_context(|| format!("event {id} holds no decision that this version can read"))?;
-            if arguments.json {
-                print::json(&(&event, &decision, &feedback))
-            } else {
-                print::explain(&event, &decision, &feedback)
-            }
+            explained(&event, &feedback, arguments.json)
         })
     }
 
@@ -336,6 +333,13 @@ impl Place {
         runtime.block_on(work(&settings, knowledge.as_ref()))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// An event with the decision that it came from.
+pub(super) fn explained(event: &Event, feedback: &[Feedback], json: bool) -> anyhow::Result<()> {
+    let decision: Decision = serde_json::from_str(&event.detail)
+        .with_context(|| format!("event {} holds no decision that this version can read", event.id))?;
+    if json { print::json(&(event, &decision, feedback)) } else { print::explain(event, &decision, feedback) }
 }
 
 fn no_such_agent(id: AgentId, settings: &Settings) -> Failure {

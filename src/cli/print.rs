@@ -270,12 +270,13 @@ pub fn changed(changed: &Changed) -> anyhow::Result<()> {
 pub fn summary(summary: &Summary) -> anyhow::Result<()> {
     let converged = if summary.converged { "converged" } else { "NOT CONVERGED" };
     let scenario = show_duration(Duration::try_from_secs_f64(summary.scenario_seconds).unwrap_or_default());
+    let real = match summary.real_seconds {
+        0.0 => String::new(),
+        seconds => format!(" ({seconds:.1} s real)"),
+    };
     let mut text = vec![
         String::new(),
-        format!(
-            "{converged} after {scenario} of the scenario ({:.1} s real), policy {}, seed {}",
-            summary.real_seconds, summary.policy, summary.seed
-        ),
+        format!("{converged} after {scenario} of the scenario{real}, policy {}, seed {}", summary.policy, summary.seed),
         String::new(),
         format!("placement   replicas on {}", list(summary.replicas.iter().map(|node| format!("node {node}")), ", ")),
     ];

@@ -14,6 +14,7 @@ mod network;
 mod new_agent;
 mod problem;
 mod quantity;
+pub mod scenario;
 mod secrecy;
 pub mod settings;
 

@@ -44,7 +44,7 @@ pub fn validate(network: &fragment::Network, problems: &mut Problems) -> Option<
 }
 
 /// The nodes that there are, also when something else is wrong with them.
-fn node_ids(network: &fragment::Network) -> BTreeSet<NodeId> {
+pub fn node_ids(network: &fragment::Network) -> BTreeSet<NodeId> {
     network.node.iter().filter_map(|node| node_id(node.id).ok()).collect()
 }
 
@@ -54,7 +54,7 @@ pub fn node_id(written: i64) -> Result<NodeId, Invalid> {
 }
 
 /// A node that exists.
-fn existing_node(written: i64, ids: &BTreeSet<NodeId>) -> Result<NodeId, Invalid> {
+pub fn existing_node(written: i64, ids: &BTreeSet<NodeId>) -> Result<NodeId, Invalid> {
     match node_id(written).ok().filter(|id| ids.contains(id)) {
         Some(id) => Ok(id),
         None => Err(Invalid::new(
@@ -342,7 +342,7 @@ fn link_place(index: usize, written: &fragment::Link) -> String {
 }
 
 /// In milliseconds.
-fn latency_and_jitter(written: &fragment::Link, place: &str, problems: &mut Problems) -> Option<(f64, f64)> {
+pub fn latency_and_jitter(written: &fragment::Link, place: &str, problems: &mut Problems) -> Option<(f64, f64)> {
     let milliseconds = |written| quantity::duration(written).map(|duration| duration.as_secs_f64() * 1e3);
     let no_jitter = fragment::Quantity(defaults::JITTER.to_owned());
     let latency = problems.check(format!("{place}: latency"), milliseconds(&written.latency));
@@ -351,7 +351,8 @@ fn latency_and_jitter(written: &fragment::Link, place: &str, problems: &mut Prob
     latency.zip(jitter)
 }
 
-fn ends(written: &fragment::Link, ids: &BTreeSet<NodeId>) -> Result<Vec<(NodeId, NodeId)>, Invalid> {
+/// From and to, for each direction.
+pub fn ends(written: &fragment::Link, ids: &BTreeSet<NodeId>) -> Result<Vec<(NodeId, NodeId)>, Invalid> {
     const HELP: &str = "write `between = [1, 2]` for both directions, or `from = 1` and `to = 2` for one";
     let (from, to, both) = match (written.between.as_deref(), written.from, written.to) {
         (Some([a, b]), None, None) => (*a, *b, true),
