@@ -13,6 +13,7 @@ use crate::knowledge::{ClosingRule, Registered};
 use crate::mape::chance::seed_of;
 use crate::mape::monitor::Rhythm;
 use crate::mape::planner::{self, Experience, Parameters, Policy};
+use crate::mape::prediction::{Latency, Predictor};
 use crate::storage::embedded::EmbeddedStore;
 use anyhow::{Context as _, bail};
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use std::time::Duration;
 
 /// How long a stopping agent may take before it is left as it is: recovery undoes the rest.
 const STOP_WITHIN: Duration = Duration::from_secs(4);
+/// A starting agent looks at so many of its latest jobs, to predict the next ones (I-7).
+const REMEMBERED_JOBS: usize = 200;
 
 /// An agent that runs in this process.
 pub struct LiveAgent {
@@ -69,15 +72,11 @@ impl LiveAgent {
             Some(_) => sweep_orphans(surroundings, &world).await,
             None => give_up_uploads(surroundings, &world).await,
         }
-        let learned = world.knowledge.impacts(id).await?;
         let network = surroundings.network();
         let makeup = Makeup {
             parameters: Arc::new(parameters(network, settings)),
             policy,
-            experience: Experience {
-                trained: training.impacts.clone(),
-                learned: learned.into_iter().map(|(label, learned)| (label, learned.impacts)).collect(),
-            },
+            experience: experience(surroundings, &world, training).await?,
             rhythm: Rhythm { gap: network.rhythm.job_gap, gap_deviation: network.rhythm.job_gap_deviation },
             watch: watch(network),
             seed: seed_of(seed, id),
@@ -110,6 +109,19 @@ impl LiveAgent {
     pub async fn displaced(&self) {
         self.world.displaced.notified().await;
     }
+}
+
+/// What was trained, what was learned in former lives, and predictions from every job that was measured.
+async fn experience(surroundings: &Surroundings, world: &World, training: &TrainingFile) -> anyhow::Result<Experience> {
+    let latency = if surroundings.emulator.is_some() { Latency::Injected } else { Latency::Real };
+    let mut predictor = Predictor::new(latency, &training.runs);
+    for recorded in world.knowledge.latest_measurements(world.agent, &world.data_set, REMEMBERED_JOBS).await? {
+        predictor.measured(&recorded.measurement);
+    }
+    let learned = world.knowledge.impacts(world.agent).await?;
+    // A label that is none was written by hand, and nobody would ever ask for it.
+    let learned = learned.into_iter().filter_map(|(label, learned)| Some((label.parse().ok()?, learned.impacts)));
+    Ok(Experience { trained: training.impacts.clone(), learned: learned.collect(), predictor })
 }
 
 /// The parameters of deciding that an agent's settings state.
