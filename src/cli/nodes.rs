@@ -37,7 +37,7 @@ impl Place {
         let objects = if arguments.lost { Objects::Lost } else { Objects::Delete };
         let services = services()?;
         let surroundings = self.existing_surroundings(&services)?;
-        let tell = |held: &[Replica]| println!("{}", print::draining(node, held));
+        let tell = |held: &[Replica]| print::draining(node, held);
         let removed = services.block_on(async {
             tokio::select! {
                 removed = app::nodes::remove(&surroundings, node, objects, tell) => removed.map(|()| true),
@@ -45,7 +45,7 @@ impl Place {
             }
         })?;
         match removed {
-            true => println!("node {node} is removed"),
+            true => print::lines([format!("node {node} is removed")])?,
             false => eprintln!("stopped; node {node} is leaving: `agent remove-node {node}` goes on"),
         }
         Ok(ExitCode::SUCCESS)
@@ -69,9 +69,10 @@ impl Place {
                 std::fs::remove_file(&drafted.path).with_context(|| drafted.path.display().to_string())?;
             }
             registered?;
-            println!("{}: agent {id} on node {}", drafted.path.display(), drafted.settings.node);
-            println!("next: `agent train --id {id}`, then `agent run --id {id}`");
-            Ok(())
+            print::lines([
+                format!("{}: agent {id} on node {}", drafted.path.display(), drafted.settings.node),
+                format!("next: `agent train --id {id}`, then `agent run --id {id}`"),
+            ])
         })
     }
 
@@ -87,7 +88,7 @@ impl Place {
         services.block_on(async {
             let surroundings = app::run::surroundings(settings, data, None, handle, own, notify)?;
             let store = app::serve::start(&surroundings, node, arguments.listen).await?;
-            println!("the store of node {node} on {}; Ctrl-C ends it", store.endpoint());
+            print::lines([format!("the store of node {node} on {}; Ctrl-C ends it", store.endpoint())])?;
             signals::stop().await;
             store.shutdown().await;
             Ok(ExitCode::SUCCESS)

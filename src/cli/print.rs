@@ -245,8 +245,12 @@ fn newcomer_line(newcomers: &Newcomers, node: &Node) -> String {
     format!("node {} ({}): available {}; {}", node.id, node.name, node.availability, list(links, ", "))
 }
 
-/// What a leaving node still holds.
-pub fn draining(node: NodeId, held: &[Replica]) -> String {
+/// What a leaving node still holds. It goes on leaving when nobody reads this any more.
+pub fn draining(node: NodeId, held: &[Replica]) {
+    let _reader_is_gone = lines([draining_line(node, held)]);
+}
+
+fn draining_line(node: NodeId, held: &[Replica]) -> String {
     let one = |row: &Replica| format!("replica {} of {} ({})", row.id, row.data_set, row.state.name());
     match held {
         [] => format!("node {node} holds nothing"),
