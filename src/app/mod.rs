@@ -1,15 +1,18 @@
 //! Wiring: settings to technologies to actors, and what each command does. The only layer that names concrete technologies.
 
 pub mod access;
+pub mod applications;
 pub mod change;
 pub mod data_directory;
 pub mod data_set;
 pub mod demo;
 pub mod hosting;
 pub mod live_agent;
+pub mod nodes;
 pub mod orphans;
 pub mod reach;
 pub mod run;
+pub mod serve;
 pub mod simulate;
 pub mod status;
 pub mod summary;

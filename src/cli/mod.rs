@@ -4,14 +4,20 @@
 mod arguments;
 mod commands;
 mod display;
+mod node_arguments;
+mod nodes;
 mod print;
 mod signals;
 mod simulate;
 mod telemetry;
 
 use crate::config::ConfigError;
+use crate::domain::text::legible_lines;
 use clap::Parser as _;
 use std::process::ExitCode;
+
+/// The longest error: a configuration may have many mistakes \[characters\].
+const ERROR_MAX: usize = 100_000;
 
 /// Runs the command line; the whole program.
 pub fn main() -> ExitCode {
@@ -21,7 +27,7 @@ pub fn main() -> ExitCode {
     match commands::dispatch(arguments) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {}", explain(&error));
+            eprintln!("error: {}", legible_lines(&explain(&error), ERROR_MAX));
             ExitCode::from(exit_code(&error))
         }
     }

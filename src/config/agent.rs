@@ -2,7 +2,7 @@
 
 use super::fragment::Quantity;
 use super::load::Vocabulary;
-use super::network::{existing_node, node_ids, refuse, time_scale};
+use super::network::{node_id, refuse, time_scale};
 use super::problem::{Invalid, Problems};
 use super::settings::{AgentSettings, JobSettings};
 use super::{defaults, fragment, quantity};
@@ -31,7 +31,7 @@ pub fn validate(
     let goal = problems.check("goal", goal(&agent.goal));
     let policy = agent.policy.as_deref().unwrap_or(defaults::POLICY);
     let policy = problems.check("policy", known_policy(policy, context.vocabulary.policies));
-    let node = node(id, agent.node, context, problems);
+    let node = node(id, agent.node, problems);
     let data_set = problems.check("data_set", data_set(agent.data_set.as_deref(), context));
     let listen = agent.listen.as_deref().unwrap_or(defaults::LISTEN);
     let listen = listen.parse().map_err(|_| {
@@ -71,14 +71,10 @@ fn known_policy(policy: &str, known: &[&str]) -> Result<String, Invalid> {
     Err(Invalid::new(format!("unknown policy `{policy}`"), help))
 }
 
-/// Agent N lives on node N unless its file says otherwise.
-fn node(id: AgentId, written: Option<i64>, context: &Context<'_>, problems: &mut Problems) -> Option<NodeId> {
-    let number = written.unwrap_or(i64::from(id.home().0));
-    match context.network {
-        Some(network) => problems.check("node", existing_node(number, &node_ids(network))),
-        // The network has problems of its own, so these settings will not be used.
-        None => u32::try_from(number).ok().map(NodeId),
-    }
+/// Agent N lives on node N unless its file says otherwise. Nodes are added while agents run: whether there is one with this
+/// number is the table's to say, when the agent starts.
+fn node(id: AgentId, written: Option<i64>, problems: &mut Problems) -> Option<NodeId> {
+    problems.check("node", node_id(written.unwrap_or(i64::from(id.home().0))))
 }
 
 fn data_set(written: Option<&str>, context: &Context<'_>) -> Result<(), Invalid> {
@@ -106,6 +102,12 @@ fn job(written: &fragment::Job, context: &Context<'_>, problems: &mut Problems) 
         }
         "command" => {
             refuse(&of_aggregate, "aggregate", "job", problems);
+            if let Some(node) = beyond_programs(context) {
+                let problem =
+                    format!("a program cannot read the store of node {node}, behind HTTPS, through an emulated link");
+                let help = "give the store an `http://` endpoint, set `emulator = \"none\"`, or use kind \"aggregate\"";
+                problems.add("job.kind", Invalid::new(problem, help));
+            }
             let program = problems.require("job.program", program.as_ref(), |text| quantity::filled(text));
             let time_limit = problems.require("job.time_limit", time_limit.as_ref(), quantity::positive_duration);
             Some(JobSettings::Command {
@@ -121,6 +123,13 @@ fn job(written: &fragment::Job, context: &Context<'_>, problems: &mut Problems) 
             None
         }
     }
+}
+
+/// A node whose store programs cannot reach: its certificate is not for the link that they are told.
+fn beyond_programs(context: &Context<'_>) -> Option<i64> {
+    let network = context.network.filter(|network| network.emulator != "none")?;
+    let is_https = |node: &&fragment::Node| node.store.endpoint.as_ref().is_some_and(|at| at.starts_with("https://"));
+    network.node.iter().find(is_https).map(|node| node.id)
 }
 
 /// At least a byte, at the time scale too.

@@ -31,6 +31,16 @@ pub struct Network {
     pub rhythm: Rhythm,
 }
 
+/// A file of `agent add-node --from`.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Addition {
+    #[serde(default)]
+    pub node: Vec<Node>,
+    #[serde(default)]
+    pub link: Vec<Link>,
+}
+
 /// `[data_set]`
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
@@ -345,6 +355,8 @@ fn mistyped(found: &str, expected: &str, source: &str) -> Invalid {
     let found = match found {
         "map" => "a table",
         "sequence" => "a list",
+        // Where tables are, secrets may be, so it is not repeated.
+        text if text.starts_with("string ") && expected == "a table" => "text",
         other => other.trim_end_matches(" as i128"),
     };
     let expected = match expected {

@@ -2,7 +2,7 @@
 
 use super::problem::{ConfigError, Invalid, Problems};
 use super::settings::Settings;
-use super::{agent, fragment, network};
+use super::{agent, fragment, network, secrecy};
 use crate::domain::ids::AgentId;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ pub struct Vocabulary {
     pub expression: fn(&str) -> Result<(), Invalid>,
 }
 
-const NETWORK: &str = "network.toml";
+pub(super) const NETWORK: &str = "network.toml";
 
 const LAYOUT: &str =
     "a configuration is a folder with network.toml and one N.toml for each agent; see docs/configuration.md";
@@ -105,6 +105,7 @@ impl Source {
         let file = path.display().to_string();
         problems.enter(&file);
         let text = problems.check("", std::fs::read_to_string(&path).map_err(|error| unreadable(&error)))?;
+        secrecy::warn_of_readers(&path, &text);
         Some(Self { file, text })
     }
 
@@ -132,7 +133,7 @@ fn agent_of(name: &str) -> Option<AgentId> {
     number.parse().ok().filter(|id: &AgentId| id.0 > 0 && id.to_string() == number)
 }
 
-fn unreadable(error: &io::Error) -> Invalid {
+pub(super) fn unreadable(error: &io::Error) -> Invalid {
     match error.kind() {
         io::ErrorKind::NotFound => Invalid::new("does not exist", LAYOUT),
         io::ErrorKind::InvalidData => Invalid::new("is not UTF-8 text", "save the file as UTF-8"),
@@ -214,7 +215,7 @@ mod tests {
     #[test]
     fn every_optional_key_and_unit_is_read() {
         let Settings { network, agents } = fixture("real_stores");
-        assert_eq!(network.emulator, EmulatorSettings::Toxiproxy("http://toxiproxy.example.org:8474".to_owned()));
+        assert_eq!(network.emulator, EmulatorSettings::None);
         assert_eq!(network.data_set.generate_records, None);
         let (plant, office) = (&network.nodes[&NodeId(10)], &network.nodes[&NodeId(20)]);
         let s3 = |node: &NodeSettings| match &node.store {
@@ -224,10 +225,7 @@ mod tests {
         let (plant_store, office_store) = (s3(plant), s3(office));
         assert_eq!(plant_store.url.to_string(), "http://[fd00::10]:9000/plant");
         assert_eq!((plant_store.credentials, plant_store.ca), (CredentialsSettings::Environment, None));
-        assert_eq!(
-            office_store.url.to_string(),
-            "https://s3.example.org/office?region=eu-central-1&path_style=false"
-        );
+        assert_eq!(office_store.url.to_string(), "https://s3.example.org/office?region=eu-central-1&path_style=false");
         assert_eq!(office_store.credentials, CredentialsSettings::Profile("office".to_owned()));
         assert_eq!(office_store.ca, Some("/etc/agent/ca.pem".into()));
         assert_eq!(plant.capacity_bytes, Some(500 * 1024 * 1024 * 1024));
@@ -245,6 +243,43 @@ mod tests {
             request_bytes: 64 * 1024 * 1024,
         };
         assert_eq!(agent.job, job);
+    }
+
+    /// The built-in configuration with one text of the network's file replaced.
+    fn changed(from: &str, to: &str, agent_from: &str, agent_to: &str) -> Result<Settings, ConfigError> {
+        let mut sources = Sources::built_in();
+        let replace = |source: &mut Source, from: &str, to: &str| {
+            assert!(source.text.contains(from), "there is no `{from}`");
+            source.text = source.text.replace(from, to);
+        };
+        sources.network.iter_mut().for_each(|network| replace(network, from, to));
+        sources.agents.values_mut().for_each(|agent| replace(agent, agent_from, agent_to));
+        let mut problems = Problems::default();
+        let settings = sources.settings(&VOCABULARY, &mut problems);
+        problems.settle(settings)
+    }
+
+    #[test]
+    fn an_emulator_elsewhere_is_named_by_its_address() {
+        let address = "emulator = \"http://toxiproxy.example.org:8474/\"";
+        let settings = changed("emulator = \"embedded\"", address, "goal", "goal").unwrap();
+        let expected = EmulatorSettings::Toxiproxy("http://toxiproxy.example.org:8474".to_owned());
+        assert_eq!(settings.network.emulator, expected);
+    }
+
+    #[test]
+    fn a_program_is_not_sent_to_a_store_that_it_cannot_reach() {
+        let cloud =
+            "name = \"cloud\"\nstore = { kind = \"s3\", endpoint = \"https://s3.example.org\", bucket = \"b\" }";
+        let (aggregate, command) = (
+            "kind = \"aggregate\"\nexpression = \"avg(cholesterol)\"",
+            "kind = \"command\"\nprogram = \"job\"\ntime_limit = \"1 min\"",
+        );
+        assert!(changed("name = \"cloud\"", cloud, aggregate, aggregate).is_ok());
+        let refused = changed("name = \"cloud\"", cloud, aggregate, command).unwrap_err();
+        let first = &refused.problems()[0];
+        assert_eq!((first.file.as_str(), first.place.as_str()), ("built-in 1.toml", "job.kind"));
+        assert!(first.problem.contains("the store of node 1, behind HTTPS"), "{first}");
     }
 
     #[test]

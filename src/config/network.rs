@@ -10,6 +10,7 @@ use crate::clock::TimeScale;
 use crate::domain::ids::{DataSetName, NodeId};
 use crate::domain::placement::Link;
 use crate::domain::store_url::StoreUrl;
+use crate::domain::text::without_userinfo;
 use crate::domain::units::show_duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -47,7 +48,8 @@ pub fn node_ids(network: &fragment::Network) -> BTreeSet<NodeId> {
     network.node.iter().filter_map(|node| node_id(node.id).ok()).collect()
 }
 
-fn node_id(written: i64) -> Result<NodeId, Invalid> {
+/// A node's number: from 1.
+pub fn node_id(written: i64) -> Result<NodeId, Invalid> {
     quantity::whole(written, 1..=i64::from(u32::MAX)).map(NodeId)
 }
 
@@ -76,7 +78,7 @@ fn knowledge(text: &str) -> Result<KnowledgeSettings, Invalid> {
         Some(("sqlite", _)) => Err(Invalid::new("`sqlite:` names no file", HELP)),
         // The rest may hold a password: only the scheme is repeated.
         Some((scheme, _)) => Err(Invalid::new(format!("`{scheme}` is not a supported database"), HELP)),
-        None => Err(Invalid::new(format!("`{text}` is not a supported database"), HELP)),
+        None => Err(Invalid::new(format!("`{}` is not a supported database", without_userinfo(text)), HELP)),
     }
 }
 
@@ -99,7 +101,7 @@ fn emulator(text: &str) -> Result<EmulatorSettings, Invalid> {
             quantity::url(address, "http://127.0.0.1:8474").map(EmulatorSettings::Toxiproxy)
         }
         other => Err(Invalid::new(
-            format!("`{other}` is not an emulator"),
+            format!("`{}` is not an emulator", without_userinfo(other)),
             r#"use "embedded", "none" or the address of a server with toxiproxy's API, "http://HOST:8474""#,
         )),
     }
@@ -134,7 +136,7 @@ fn generate_records(written: i64, scale: TimeScale) -> Result<u64, Invalid> {
 }
 
 /// Those that can be read.
-fn nodes(written: &[fragment::Node], problems: &mut Problems) -> BTreeMap<NodeId, NodeSettings> {
+pub fn nodes(written: &[fragment::Node], problems: &mut Problems) -> BTreeMap<NodeId, NodeSettings> {
     let mut nodes: BTreeMap<NodeId, NodeSettings> = BTreeMap::new();
     for written in written {
         let Some(node) = node(written, problems) else { continue };
@@ -258,11 +260,7 @@ fn s3_store(written: &fragment::Store, place: &str, problems: &mut Problems) -> 
     })
 }
 
-fn credentials(
-    written: &fragment::Credentials,
-    place: &str,
-    problems: &mut Problems,
-) -> Option<CredentialsSettings> {
+fn credentials(written: &fragment::Credentials, place: &str, problems: &mut Problems) -> Option<CredentialsSettings> {
     const HELP: &str = "write either `profile`, or `access_key_id` and `secret_access_key`; without this table they come \
                         from the environment";
     let fragment::Credentials { profile, access_key_id, secret_access_key, session_token } = written;
@@ -296,8 +294,22 @@ pub fn refuse(keys: &[(&str, bool)], kind: &str, place: &str, problems: &mut Pro
     }
 }
 
-/// Those that can be read, each direction, in order.
+/// Those that can be read, each direction, in order; every two nodes need both.
 fn links(written: &[fragment::Link], ids: &BTreeSet<NodeId>, problems: &mut Problems) -> Vec<Link> {
+    let (directions, all_ends_known) = directions(written, ids, problems);
+    // A link with a mistyped node is not missing: one mistake, one message.
+    if all_ends_known {
+        report_missing_links(&directions, ids, problems);
+    }
+    directions.into_values().flatten().collect()
+}
+
+/// Each direction that is written, and whether all its ends are nodes.
+pub fn directions(
+    written: &[fragment::Link],
+    ids: &BTreeSet<NodeId>,
+    problems: &mut Problems,
+) -> (BTreeMap<(NodeId, NodeId), Option<Link>>, bool) {
     let mut directions: BTreeMap<(NodeId, NodeId), Option<Link>> = BTreeMap::new();
     let mut all_ends_known = true;
     for (index, written) in written.iter().enumerate() {
@@ -317,11 +329,7 @@ fn links(written: &[fragment::Link], ids: &BTreeSet<NodeId>, problems: &mut Prob
             ((from, to), link)
         }));
     }
-    // A link with a mistyped node is not missing: one mistake, one message.
-    if all_ends_known {
-        report_missing_links(&directions, ids, problems);
-    }
-    directions.into_values().flatten().collect()
+    (directions, all_ends_known)
 }
 
 /// `link 1-2`, `link 1 to 2`, or its number in the file.

@@ -4,6 +4,7 @@ use super::fragment::Quantity;
 use super::problem::Invalid;
 use crate::domain::metric::Metric;
 use crate::domain::store_url::is_endpoint;
+use crate::domain::text::without_userinfo;
 use crate::domain::units::{Percent, QuantityError, parse_bytes, parse_duration, parse_percent, split_quantity};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -129,7 +130,7 @@ pub fn url(text: &str, example: &str) -> Result<String, Invalid> {
     match is_endpoint(trimmed) {
         true => Ok(trimmed.to_owned()),
         false => Err(Invalid::new(
-            format!("`{text}` is not an address"),
+            format!("`{}` is not an address", without_userinfo(text)),
             format!("write it like `{example}`: a scheme, a host and a port, no path"),
         )),
     }

@@ -13,6 +13,7 @@ pub mod score;
 pub mod secret;
 pub mod snapshot;
 pub mod store_url;
+pub mod text;
 pub mod time;
 pub mod units;
 

@@ -4,14 +4,13 @@ use super::driver::Driver;
 use super::physics;
 use super::streams::{self, Purpose};
 use crate::config::settings::{AgentSettings, NetworkSettings};
-use crate::domain::action::Action;
 use crate::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::placement::{Claim, Identity, Registration};
 use crate::domain::snapshot::Snapshot;
 use crate::mape::chance::{Streams, seed_of};
 use crate::mape::monitor::{Monitor, Rhythm, Run};
-use crate::mape::planner::{Experience, Parameters, Planner, Policy, Rng};
+use crate::mape::planner::{Change, Experience, Parameters, Planner, Policy, Rng};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +37,7 @@ pub struct Agent {
     rhythm: Rhythm,
     data_set: DataSetName,
     /// What was trained before the simulation.
-    trained: BTreeMap<Action, Impacts>,
+    trained: Experience,
     pub streams: Streams,
     pub jobs: Rng,
     pub transfers: Rng,
@@ -58,7 +57,7 @@ impl Agent {
         network: &NetworkSettings,
         settings: &AgentSettings,
         policy: Arc<dyn Policy>,
-        trained: BTreeMap<Action, Impacts>,
+        trained: Experience,
         seed: u64,
     ) -> Self {
         let id = settings.id;
@@ -121,10 +120,10 @@ impl Agent {
     }
 
     /// Begins a new life with what it had learned before.
-    pub fn start(&mut self, learned: BTreeMap<String, Impacts>) {
+    pub fn start(&mut self, learned: BTreeMap<Change, Impacts>) {
         let life = self.life().0;
         let (parameters, policy) = (self.parameters.clone(), self.policy.clone());
-        let experience = Experience { trained: self.trained.clone(), learned };
+        let experience = Experience { learned, ..self.trained.clone() };
         let monitor =
             Monitor::new(parameters.clone(), self.data_set.clone(), policy.clone(), self.rhythm, life.clone());
         self.driver = Some(Driver::new(monitor, Planner::new(parameters, policy, experience, life)));

@@ -28,8 +28,8 @@ impl World<'_> {
                 None
             }
             Effect::Learn(lesson) => {
-                let id = self.agents[agent].id();
-                let learned = self.table.ask(|table| table.learn(id, &lesson.label, &lesson.impacts));
+                let (id, label) = (self.agents[agent].id(), lesson.change.to_string());
+                let learned = self.table.ask(|table| table.learn(id, &label, &lesson.impacts));
                 self.trouble_of(agent, learned);
                 None
             }

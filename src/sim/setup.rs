@@ -10,17 +10,17 @@ use super::world::{Told, World};
 use crate::clock::VirtualClock;
 use crate::config::scenario::Scenario;
 use crate::config::settings::AgentSettings;
-use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome as EventOutcome};
 use crate::domain::feedback::Feedback;
 use crate::domain::ids::{AgentId, EventId, NodeId, ReplicaId};
-use crate::domain::impact::{Impacts, derive_impacts};
+use crate::domain::impact::derive_impacts;
 use crate::domain::placement::{DataSet, Link, Node, NodeState, Placement, Replica, ReplicaState};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::knowledge::Knowledge as _;
 use crate::knowledge::memory::MemoryKnowledge;
-use crate::mape::planner::{self, Policy};
+use crate::mape::planner::{self, Experience, Policy};
+use crate::mape::prediction::{Latency, Predictor};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,9 +83,9 @@ fn policy(name: &str) -> Result<Arc<dyn Policy>, SimulationError> {
 }
 
 /// What an agent was trained to expect: as the scenario says, else by runs at each node.
-fn trained(scenario: &Scenario, settings: &AgentSettings, seed: u64) -> BTreeMap<Action, Impacts> {
+fn trained(scenario: &Scenario, settings: &AgentSettings, seed: u64) -> Experience {
     if let Some(impacts) = scenario.impacts.get(&settings.id) {
-        return impacts.clone();
+        return Experience { trained: impacts.clone(), ..Experience::default() };
     }
     let records = scenario.network.data_set.generate_records.unwrap_or(0);
     let links: BTreeMap<NodeId, Link> =
@@ -96,7 +96,9 @@ fn trained(scenario: &Scenario, settings: &AgentSettings, seed: u64) -> BTreeMap
         let availability = scenario.network.nodes.get(&node).map_or(0.0, |node| node.availability.value());
         (node, physics::train(&scenario.physics, seed, settings.id, link, records, availability))
     });
-    derive_impacts(&runs.collect(), &settings.rho, scenario.network.learning.max_copies)
+    let runs = runs.collect();
+    let trained = derive_impacts(&runs, &settings.rho, scenario.network.learning.max_copies);
+    Experience { trained, learned: BTreeMap::new(), predictor: Predictor::new(Latency::Injected, &runs) }
 }
 
 impl World<'_> {

@@ -61,12 +61,20 @@ pub(crate) async fn a_data_set_is_registered_once(table: Table) {
     assert_eq!((first.node, first.object_key.as_str(), first.generation), (NodeId(3), "blood.json", 1));
     assert_eq!(first.lease, None);
 
-    let known = "data set `blood` is in the catalogue with other content (100 bytes, SHA-256 14ba3e); give this one another name";
-    for other in [DataSet { bytes: 101, ..blood() }, DataSet { sha256: "ffff".to_owned(), ..blood() }] {
+    let known = format!(
+        "data set `blood` is in the catalogue with other content (100 bytes, SHA-256 {}); give this one another name",
+        blood().sha256
+    );
+    for other in [DataSet { bytes: 101, ..blood() }, DataSet { sha256: "ff".repeat(32), ..blood() }] {
         assert_eq!(rejected(table.knowledge.register_data_set(&other, NodeId(3), "k").await), known);
     }
     let nowhere = DataSet { name: "b".into(), ..blood() };
     assert_eq!(rejected(table.knowledge.register_data_set(&nowhere, NodeId(9), "k").await), "node 9 is not registered");
+    let unverifiable = DataSet { name: "b".into(), sha256: "14BA3E".to_owned(), ..blood() };
+    assert_eq!(
+        rejected(table.knowledge.register_data_set(&unverifiable, NodeId(3), "k").await),
+        "data set `b` comes without a SHA-256: 64 digits of lower-case hexadecimal"
+    );
     let huge = DataSet { name: "b".into(), bytes: u64::MAX, ..blood() };
     assert_eq!(
         rejected(table.knowledge.register_data_set(&huge, NodeId(3), "k").await),
@@ -227,8 +235,16 @@ pub(crate) async fn what_is_added_is_new_and_linked_with_all(table: Table) {
         (vec![node(4, 9.0)], with(link(1, 2, 5.0)), "there is a link from node 1 to node 2 already"),
         (vec![node(4, 9.0)], with(link(4, 1, 5.0)), "there is a link from node 4 to node 1 already"),
         (vec![node(4, 9.0)], with(link(4, 9, 5.0)), "node 9 is not registered"),
-        (vec![node(4, 9.0)], without_last(), "a link from node 3 to node 4 is missing"),
-        (vec![node(4, 9.0), node(5, 9.0)], complete(), "a link from node 4 to node 5 is missing"),
+        (
+            vec![node(4, 9.0)],
+            without_last(),
+            "a link from node 3 to node 4 is missing; state the latency to and from every other node",
+        ),
+        (
+            vec![node(4, 9.0), node(5, 9.0)],
+            complete(),
+            "a link from node 4 to node 5 is missing; state the latency to and from every other node",
+        ),
         (vec![node(4, 9.0)], with(link(4, 4, -5.0)), "a latency or jitter of -5 ms is negative"),
         (vec![node(4, 9.0)], with(link(4, 4, f64::NAN)), "latency is NaN, which is not a finite number"),
     ] {

@@ -50,8 +50,10 @@ fn load(path: &Path, file: File) -> Result<Credentials, EmbeddedError> {
         return Err(EmbeddedError::OpenCredentials { path: path.into(), mode });
     }
     let text = io::read_to_string(file).map_err(failed)?;
+    // Only where: what is wrong there may be the secret.
+    let place = |error: serde_json::Error| format!("line {}, column {}", error.line(), error.column());
     serde_json::from_str(&text)
-        .map_err(|error| EmbeddedError::UnreadableCredentials { path: path.into(), reason: error.to_string() })
+        .map_err(|error| EmbeddedError::UnreadableCredentials { path: path.into(), reason: place(error) })
 }
 
 fn generate(directory: &Path, path: &Path) -> Result<Credentials, EmbeddedError> {

@@ -79,7 +79,9 @@ fn system_has_authorities() -> bool {
         let certificates = rustls_native_certs::load_native_certs().certs;
         let (usable, _) = RootCertStore::empty().add_parsable_certificates(certificates);
         if usable == 0 {
-            tracing::warn!("this machine has no trusted certificates; install `ca-certificates` or name a file with `ca`");
+            tracing::warn!(
+                "this machine has no trusted certificates; install `ca-certificates` or name a file with `ca`"
+            );
         }
         usable > 0
     })

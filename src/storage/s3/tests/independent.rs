@@ -119,8 +119,7 @@ async fn a_certificate_that_is_not_trusted_is_refused() {
     }
     // Nobody answers by this name, so it is reached by a link; its certificate is for another one.
     let link = Some(moto.address.to_string());
-    let other_name =
-        S3Settings { link, trust: certificates.trust(), ..settings("https://another:9000".to_owned()) };
+    let other_name = S3Settings { link, trust: certificates.trust(), ..settings("https://another:9000".to_owned()) };
     let refused = S3Store::new(other_name).bucket_exists().await.unwrap_err().to_string();
     assert!(refused.contains("invalid peer certificate: certificate not valid for name \"another\""), "{refused}");
 }
