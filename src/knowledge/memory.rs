@@ -181,10 +181,8 @@ impl Knowledge for MemoryKnowledge {
 
     async fn close_due(&self, agent: AgentId, rule: ClosingRule) -> Result<Vec<ClosedEvent>> {
         let now = self.clock.now();
-        match self.table().is_any_due(now) {
-            true => Ok(self.changing_settled().close_due(agent, rule, now)),
-            false => Ok(Vec::new()),
-        }
+        let is_any_due = self.table().is_any_due(now);
+        Ok(if is_any_due { self.changing_settled().close_due(agent, rule, now) } else { Vec::new() })
     }
 
     async fn impacts(&self, agent: AgentId) -> Result<BTreeMap<String, Learned>> {

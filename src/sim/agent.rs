@@ -10,7 +10,7 @@ use crate::domain::placement::{Claim, Identity, Registration};
 use crate::domain::snapshot::Snapshot;
 use crate::mape::chance::{Streams, seed_of};
 use crate::mape::monitor::{Monitor, Rhythm, Run};
-use crate::mape::planner::{Experience, Parameters, Planner, Policy, Rng};
+use crate::mape::planner::{Change, Experience, Parameters, Planner, Policy, Rng};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,12 +129,10 @@ impl Agent {
     }
 
     /// Begins a new life with what it had learned before.
-    pub fn start(&mut self, learned: BTreeMap<String, Impacts>) {
+    pub fn start(&mut self, learned: BTreeMap<Change, Impacts>) {
         let life = self.life().0;
         let (parameters, policy) = (self.parameters.clone(), self.policy.clone());
-        let mut experience = self.trained.clone();
-        // Jobs are counted here, not kept.
-        experience.recall(learned, []);
+        let experience = Experience { learned, ..self.trained.clone() };
         let monitor =
             Monitor::new(parameters.clone(), self.data_set.clone(), policy.clone(), self.rhythm, life.clone());
         self.driver = Some(Driver::new(monitor, Planner::new(parameters, policy, experience, life)));

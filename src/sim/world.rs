@@ -10,9 +10,11 @@ use super::table::Table;
 use crate::clock::{Clock as _, VirtualClock};
 use crate::config::scenario::{Change, Scenario};
 use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::impact::Impacts;
 use crate::domain::time::Timestamp;
 use crate::knowledge::{ClosingRule, Knowledge as _};
 use crate::mape::notice::Notice;
+use crate::mape::planner::Change as Learned;
 use crate::mape::{executor, monitor};
 use rand::RngExt as _;
 use std::collections::{BTreeMap, VecDeque};
@@ -241,14 +243,14 @@ impl<'a> World<'a> {
     }
 
     /// What a real agent does before its actors start; what it had learned.
-    fn prepare(&mut self, agent: usize) -> Result<BTreeMap<String, crate::domain::impact::Impacts>, String> {
+    fn prepare(&mut self, agent: usize) -> Result<BTreeMap<Learned, Impacts>, String> {
         let id = self.agents[agent].id();
         self.agents[agent].life += 1;
         self.register(agent)?;
         self.recover(agent, true)?;
         self.sweep(agent)?;
         let learned = self.table.ask(|table| table.impacts(id))?;
-        Ok(learned.into_iter().map(|(label, learned)| (label, learned.impacts)).collect())
+        Ok(learned.into_iter().filter_map(|(label, learned)| Some((label.parse().ok()?, learned.impacts))).collect())
     }
 
     /// Deletes the objects of the own store that no row names.
