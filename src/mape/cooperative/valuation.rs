@@ -132,9 +132,9 @@ impl Valuation<'_> {
             let carried = moves.get(&reader.reads).copied().unwrap_or(reader.reads);
             let fee = |node| if node == carried { 0.0 } else { self.cost(ActionType::ChangeReference) };
             let fee_at_best = |node| if is_actor(reader) && copies.contains(&node) { 0.0 } else { fee(node) };
-            let net = |(node, gain): &(NodeId, f64)| (*node, gain - fee_at_best(*node));
+            let gained = |(node, gain): &(NodeId, f64)| (*node, gain - fee_at_best(*node));
             // Whoever gains nothing by it stays where it is.
-            let (stays, goes): (Vec<_>, Vec<_>) = gains.iter().map(net).partition(|(node, _)| *node == carried);
+            let (stays, goes): (Vec<_>, Vec<_>) = gains.iter().map(gained).partition(|(node, _)| *node == carried);
             let better = |best: (NodeId, f64), next: (NodeId, f64)| if next.1 > best.1 { next } else { best };
             let Some((node, mut gain)) = stays.into_iter().chain(goes).reduce(better) else { continue };
             if copies.remove(&node) && !is_actor(reader) {
