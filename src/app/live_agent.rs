@@ -9,6 +9,7 @@ use crate::config::settings::{AgentSettings, NetworkSettings};
 use crate::domain::ids::AgentId;
 use crate::domain::placement::Registration;
 use crate::knowledge::ClosingRule;
+use crate::mape::chance::seed_of;
 use crate::mape::monitor::Rhythm;
 use crate::mape::planner::{self, Experience, Parameters, Policy};
 use crate::storage::embedded::EmbeddedStore;
@@ -68,7 +69,7 @@ impl LiveAgent {
             rhythm: Rhythm { gap: network.rhythm.job_gap, gap_deviation: network.rhythm.job_gap_deviation },
             watch: watch(network),
             life: format!("a{id}-{:x}", world.clock.now().0),
-            seed: seed.wrapping_mul(1_000_003).wrapping_add(u64::from(id.0)),
+            seed: seed_of(seed, id),
         };
         let agent = Agent::start(&makeup, &world);
         Ok(Self { agent, world, store, _lock: lock })

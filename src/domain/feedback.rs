@@ -1,8 +1,31 @@
 //! The arithmetic of feedback, windows and counters (published; vectors in `fixtures/reference/feedback.json`).
 
+use super::action::Action;
+use super::ids::{AgentId, EventId};
 use super::time::Timestamp;
 use super::truncate;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
+
+/// An event that closed, and what it did to its action's counter.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ClosedEvent {
+    pub event: EventId,
+    pub agent: AgentId,
+    pub action: Action,
+    pub feedback_sum: f64,
+    pub counter_before: u32,
+    pub counter_after: u32,
+}
+
+/// Blame that an agent left on an event.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Feedback {
+    pub event: EventId,
+    pub agent: AgentId,
+    pub p: f64,
+    pub left_at: Timestamp,
+}
 
 /// How much blame a violation at `violated_at` puts on an event posted at `posted_at`: 1 at once, 0 at the window's end.
 pub fn blame(posted_at: Timestamp, violated_at: Timestamp, window: Duration) -> f64 {

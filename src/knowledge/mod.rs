@@ -16,13 +16,13 @@ pub mod sqlite;
 
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome};
+pub use crate::domain::feedback::{ClosedEvent, Feedback};
 use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::{Claim, DataSet, Link, Node, Plan, Registration, Replica};
 pub use crate::domain::saga::{Claimed, Committed};
 pub use crate::domain::snapshot::{Counter, Snapshot};
-use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
 use async_trait::async_trait;
 use serde::Serialize;
@@ -69,26 +69,6 @@ pub struct ClosingRule {
     pub threshold: f64,
     /// How long after its window another agent's event waits for its own agent to close it.
     pub grace: Duration,
-}
-
-/// An event that closed, and what it did to its action's counter.
-#[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct ClosedEvent {
-    pub event: EventId,
-    pub agent: AgentId,
-    pub action: Action,
-    pub feedback_sum: f64,
-    pub counter_before: u32,
-    pub counter_after: u32,
-}
-
-/// Blame that an agent left on an event.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
-pub struct Feedback {
-    pub event: EventId,
-    pub agent: AgentId,
-    pub p: f64,
-    pub left_at: Timestamp,
 }
 
 /// A measurement as recorded.
