@@ -29,7 +29,7 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let (address, emulator) = start_emulator(&settings.network.emulator, &services).await?;
-    let surroundings = surroundings(settings, data, address, services, Durability::PowerLoss, notify)?;
+    let surroundings = surroundings(settings, data, address, services, Durability::PowerLoss, notify).await?;
     tokio::pin!(stop);
     let started = tokio::select! {
         started = LiveAgent::start(&surroundings, options.id, options.policy.as_deref(), &options.training, options.seed) => {
@@ -48,7 +48,7 @@ pub async fn run(
 }
 
 /// What agents of one process share.
-pub fn surroundings(
+pub async fn surroundings(
     settings: Arc<Settings>,
     data: DataDirectory,
     emulator: Option<String>,
@@ -57,6 +57,6 @@ pub fn surroundings(
     notify: Arc<dyn Fn(Notice) + Send + Sync>,
 ) -> anyhow::Result<Surroundings> {
     let clock = clock(&settings.network);
-    let knowledge = knowledge(&settings.network, &data, &clock)?;
+    let knowledge = knowledge(&settings.network, &data, &clock, &services).await?;
     Ok(Surroundings { settings, data, clock, knowledge, emulator, services, durability, notify })
 }
