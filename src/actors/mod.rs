@@ -20,8 +20,8 @@ pub use crate::mape::notice::{Notice, show_metrics};
 pub use watchdog::{Watch, beat, recover};
 pub use world::{Reach, ReachError, Reached, World, chain, run_job};
 
-use crate::mape::monitor::Rhythm;
 use crate::mape::chance::Streams;
+use crate::mape::monitor::Rhythm;
 use crate::mape::planner::{Experience, Parameters, Policy};
 use actix::prelude::*;
 use std::sync::Arc;
@@ -33,8 +33,6 @@ pub struct Makeup {
     pub experience: Experience,
     pub rhythm: Rhythm,
     pub watch: Watch,
-    /// Unique for each start of the agent: part of every key that it writes.
-    pub life: String,
     pub seed: u64,
 }
 

@@ -38,7 +38,7 @@ impl PlannerActor {
         rng: Rng,
     ) -> Self {
         let (parameters, policy) = (makeup.parameters.clone(), makeup.policy.clone());
-        let machine = Planner::new(parameters, policy, makeup.experience.clone(), makeup.life.clone());
+        let machine = Planner::new(parameters, policy, makeup.experience.clone(), world.identity.life.to_string());
         Self { machine, world, monitor, executor, rng }
     }
 

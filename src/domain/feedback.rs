@@ -32,13 +32,13 @@ pub fn blame(posted_at: Timestamp, violated_at: Timestamp, window: Duration) -> 
     1.0 - violated_at.since(posted_at).as_secs_f64() / window.as_secs_f64()
 }
 
-/// The mean blame that a closing event got from the other applications, cut to two decimals.
+/// The mean blame that a closing event got from so many other applications, cut to two decimals.
 ///
 /// Zero when there are no others: nobody was there who could have been hurt.
-pub fn aggregate(sum: f64, applications: usize) -> f64 {
-    match applications {
-        0 | 1 => 0.0,
-        n => truncate(sum / (n - 1) as f64, 2),
+pub fn aggregate(sum: f64, others: usize) -> f64 {
+    match others {
+        0 => 0.0,
+        n => truncate(sum / n as f64, 2),
     }
 }
 
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn an_agent_alone_hurts_nobody() {
-        assert_eq!(aggregate(1.0, 1), 0.0);
-        assert_eq!(aggregate(0.957_142_8, 3), 0.47);
+        assert_eq!(aggregate(1.0, 0), 0.0);
+        assert_eq!(aggregate(0.957_142_8, 2), 0.47);
     }
 }
