@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::{Metric, Metrics};
-use crate::knowledge::contract::{LEASE, RULE, WINDOW, blood, data_set, link, node, registration};
+use crate::knowledge::contract::{LEASE, RULE, WINDOW, blood, data_set, identity, link, node, registration};
 use std::fmt::Write as _;
 
 /// Agents of one network that do everything at the same time.
@@ -73,7 +73,7 @@ async fn statements_are_as_few_as_the_document_says() {
     note("closing its window, which moves a counter", count());
     knowledge.close_due(AgentId(1), RULE).await.unwrap();
     note("looking for windows that are due, in vain", count());
-    knowledge.heartbeat(AgentId(1), true).await.unwrap();
+    assert!(knowledge.heartbeat(AgentId(1), &identity().life, true).await.unwrap());
     note("a heartbeat", count());
     knowledge.unfinished(AgentId(1), false).await.unwrap();
     note("looking for what others left unfinished", count());
@@ -99,7 +99,7 @@ async fn many_agents_at_once_come_to_no_deadlock() {
     first.knowledge.register_data_set(&blood(), NodeId(1), "blood.json").await.unwrap();
     let first = Arc::new(first);
     let each = |id: u32, table: Arc<Table>| async move {
-        table.knowledge.register_agent(&registration(id), &data_set()).await.unwrap();
+        table.register(&registration(id)).await;
         table.knowledge.record(&measurement(&table, id), false).await.unwrap();
         // A destination of its own for each: all of them compete for the one source, and leave it to each other.
         let event = loop {
@@ -113,7 +113,7 @@ async fn many_agents_at_once_come_to_no_deadlock() {
         table.commit(event).await;
         let open: Vec<EventId> = table.snapshot().await.open_events.iter().map(|event| event.id).collect();
         table.knowledge.leave_feedback(AgentId(id), &open, WINDOW).await.unwrap();
-        table.knowledge.heartbeat(AgentId(id), true).await.unwrap();
+        assert!(table.knowledge.heartbeat(AgentId(id), &identity().life, true).await.unwrap());
         table.knowledge.close_due(AgentId(id), RULE).await.unwrap();
     };
     let agents = (2..=AGENTS).map(|id| tokio::spawn(each(id, Arc::clone(&first))));
