@@ -171,7 +171,7 @@ impl Replay<'_> {
         let nodes: Vec<_> = (1..=self.recorded.controllers).map(node).collect();
         self.table.register_network(&nodes, &[]).await.unwrap();
         let described =
-            DataSet { name: data_set(), object_key: "object".to_owned(), bytes: 1, records: 1, sha256: String::new() };
+            DataSet { name: data_set(), object_key: "object".to_owned(), bytes: 1, records: 1, sha256: "0".repeat(64) };
         self.table.register_data_set(&described, NodeId(1), "object").await.unwrap();
         for id in 1..=self.recorded.controllers {
             let (agent, node) = (AgentId(id), NodeId(id));

@@ -8,21 +8,27 @@ use crate::domain::ids::{AgentId, EventId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::Metric;
-use crate::knowledge::rows::Keyed;
-use crate::knowledge::{ClosedEvent, ClosingRule, Counter, Feedback, Learned, Recorded, records, rules};
+use crate::knowledge::quarantine::{Field, Fields, ROWS_MAX};
+use crate::knowledge::{ClosedEvent, ClosingRule, Counter, Feedback, Learned, Recorded, quarantine, rules};
 use mysql_async::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-const FEEDBACK: Part =
-    Part { table: Keyed("feedback", 2), columns: &["event", "agent", "id", "p", "left_at_ms"], from: "from feedback" };
+const FEEDBACK: Part = Part {
+    name: "feedback",
+    table: quarantine::FEEDBACK,
+    columns: &["event", "agent", "id", "p", "left_at_ms"],
+    from: "from feedback",
+};
 const IMPACTS: Part = Part {
-    table: Keyed("impacts", 3),
+    name: "impacts",
+    table: quarantine::IMPACTS,
     columns: &["agent", "action", "metric", "value", "samples"],
     from: "from impacts",
 };
 const MEASUREMENTS: Part = Part {
-    table: Keyed("measurements", 1),
+    name: "measurements",
+    table: quarantine::MEASUREMENTS,
     columns: &[
         "id",
         "agent",
@@ -60,8 +66,7 @@ impl Tables {
         let own = format!("where agent = ? and event in {each}");
         let question = question.and_each(&FEEDBACK, &own, std::iter::once(agent.0.into()).chain(ids()));
         let answer = self.ask(question).await?;
-        let answered: BTreeSet<EventId> =
-            answer.read(&FEEDBACK, |row| row.integer("event").map(EventId)).into_iter().collect();
+        let answered: BTreeSet<EventId> = answer.numbers(&FEEDBACK, "event").map(EventId).collect();
         // In the order of their ids, whoever answers: nobody waits for somebody who waits for him.
         let left: Vec<Feedback> = answer
             .events()
@@ -111,15 +116,18 @@ impl Tables {
             self.execute_unless_overtaken(sql, vec![event.id.0.into(), event.feedback_sum.into()]).await?;
         }
         due.sort_by_key(|event| (event.closes_at, event.id));
-        let before: BTreeMap<Action, Counter> = answer.read(&COUNTERS, records::counter).into_iter().collect();
+        let before: BTreeMap<Action, Counter> = answer.read(&COUNTERS, quarantine::counter).into_iter().collect();
         let mut counters = before.clone();
-        let heartbeats =
-            answer.read(&AGENTS, |row| Ok((AgentId(row.id("id")?), row.maybe_time("heartbeat_at")?)));
-        let feedback = answer.read(&FEEDBACK, records::feedback);
+        let (heartbeats, homes) = (answer.read(&AGENTS, quarantine::heartbeat), answer.homes());
+        let feedback = answer.read(&FEEDBACK, quarantine::feedback);
         let close = |event: &Event| {
             let own = feedback.iter().filter(|feedback| feedback.event == event.id);
             let others = rules::others(event, heartbeats.iter().copied(), own, rule, answer.now);
-            let change = rules::closed(event, others, counters.get(&event.action).copied(), rule);
+            let mut change = rules::closed(event, others, counters.get(&event.action).copied(), rule);
+            if !homes.contains_key(&event.agent) {
+                // An event of nobody ends as well, and moves nothing.
+                change.counter_after = change.counter_before;
+            }
             if change.counter_after != change.counter_before {
                 counters.insert(event.action, Counter { value: change.counter_after, changed_at: answer.now });
             }
@@ -199,7 +207,7 @@ impl Tables {
     pub(super) async fn impacts(&mut self, agent: AgentId) -> Result<BTreeMap<String, Learned>> {
         let answer = self.ask(Question::new().and(&IMPACTS, "where agent = ?", [agent.0.into()])).await?;
         let mut learned: BTreeMap<String, Learned> = BTreeMap::new();
-        for (label, metric, value, samples) in answer.read(&IMPACTS, records::impact) {
+        for (label, metric, value, samples) in answer.read(&IMPACTS, quarantine::impact) {
             let known = learned.entry(label).or_insert(Learned { impacts: Impacts::default(), samples });
             known.impacts.set(metric, value);
             known.samples = known.samples.max(samples);
@@ -208,9 +216,7 @@ impl Tables {
     }
 
     pub(super) async fn events(&mut self, after: EventId, limit: usize) -> Result<Vec<Event>> {
-        let values = [after.0.into(), sql_limit(limit)];
-        let question = Question::new().and(&EVENTS, "where id > ? order by id limit ?", values);
-        Ok(self.ask(question).await?.events())
+        self.page(&EVENTS, after.0, limit, quarantine::event).await
     }
 
     pub(super) async fn event(&mut self, id: EventId) -> Result<Option<Event>> {
@@ -223,17 +229,39 @@ impl Tables {
 
     pub(super) async fn feedback(&mut self, event: EventId) -> Result<Vec<Feedback>> {
         let answer = self.ask(Question::new().and(&FEEDBACK, "where event = ?", [event.0.into()])).await?;
-        let mut left = answer.read(&FEEDBACK, |row| Ok((row.integer("id")?, records::feedback(row)?)));
+        let mut left = answer.read(&FEEDBACK, |row| Ok((row.integer("id")?, quarantine::feedback(row)?)));
         left.sort_by_key(|(id, feedback)| (feedback.left_at, *id));
         Ok(left.into_iter().map(|(_, feedback)| feedback).collect())
     }
 
     pub(super) async fn measurements(&mut self, after: i64, limit: usize) -> Result<Vec<Recorded>> {
-        let values = [after.into(), sql_limit(limit)];
-        let question = Question::new().and(&MEASUREMENTS, "where id > ? order by id limit ?", values);
-        let mut recorded = self.ask(question).await?.read(&MEASUREMENTS, records::recorded);
-        recorded.sort_by_key(|row| row.id);
-        Ok(recorded)
+        self.page(&MEASUREMENTS, after, limit, quarantine::recorded).await
+    }
+
+    /// The first rows that make sense, in the order of their ids. Those that do not are no part of the limit: a page that is not
+    /// full is the last one.
+    async fn page<T: Send>(
+        &mut self,
+        part: &'static Part,
+        after: i64,
+        limit: usize,
+        read: fn(&mut Fields<'_>) -> Field<T>,
+    ) -> Result<Vec<T>> {
+        let (mut page, mut after, limit) = (Vec::new(), after, limit.min(ROWS_MAX));
+        while page.len() < limit {
+            let missing = limit - page.len();
+            let values = [after.into(), sql_limit(missing)];
+            let answer = self.ask(Question::new().and(part, "where id > ? order by id limit ?", values)).await?;
+            let mut rows = answer.read(part, |row| Ok((row.integer("id")?, read(row)?)));
+            rows.sort_by_key(|(id, _)| *id);
+            page.extend(rows.into_iter().map(|(_, row)| row));
+            let asked = answer.numbers(part, "id");
+            match asked.max() {
+                Some(last) if answer.numbers(part, "id").count() == missing => after = last,
+                _ => break,
+            }
+        }
+        Ok(page)
     }
 }
 

@@ -60,6 +60,23 @@ async fn credentials_are_for_this_user_alone() {
     );
 }
 
+#[tokio::test]
+async fn credentials_that_are_given_are_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(EmbeddedStore::credentials_of(directory.path()).unwrap(), None);
+    start(&directory).unwrap().shutdown().await;
+    let given = Credentials::new("AGENT", "given");
+    let with_given = EmbeddedSettings { credentials: Some(given.clone()), ..settings(&directory) };
+    let server = EmbeddedStore::start(with_given, &Handle::current()).unwrap();
+    let store = S3Store::new(S3Settings::new(server.endpoint(), "data", given.clone()));
+    contract::put(&store, "a", b"content").await;
+    assert_eq!(EmbeddedStore::credentials_of(directory.path()).unwrap(), Some(given.clone()));
+    server.shutdown().await;
+    let again = start(&directory).unwrap();
+    assert_eq!(again.credentials(), &given);
+    again.shutdown().await;
+}
+
 /// The status line of the answer to a request as it stands.
 async fn status_of(server: &EmbeddedStore, request: &str) -> String {
     let mut stream = TcpStream::connect(server.address()).await.unwrap();

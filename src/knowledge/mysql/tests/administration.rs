@@ -34,7 +34,9 @@ async fn many_may_init_at_once() {
     let bench = bench!(Bench::without_tables());
     let settings = bench.settings();
     let (a, b, c) = tokio::join!(init(&settings), init(&settings), init(&settings));
-    [a, b, c].map(|prepared| assert_eq!(prepared.unwrap().to_version, 1));
+    for prepared in [a, b, c] {
+        assert_eq!(prepared.unwrap().to_version, 1);
+    }
     assert_eq!(bench.edit("select count(*) from schema_version"), ["1"]);
 }
 
@@ -125,8 +127,14 @@ async fn a_check_looks_at_all_that_matters() {
     let findings = check(&bench.settings()).await.unwrap();
     let verdicts: Vec<_> = findings.iter().map(|finding| (finding.what, finding.is_well)).collect();
     // The tests' server trades durability for speed.
-    let expected =
-        [("server", true), ("tls", true), ("rights", true), ("isolation", true), ("durability", false), ("clock", true)];
+    let expected = [
+        ("server", true),
+        ("tls", true),
+        ("rights", true),
+        ("isolation", true),
+        ("durability", false),
+        ("clock", true),
+    ];
     assert_eq!(verdicts, expected, "{findings:#?}");
     assert_eq!(findings[3].detail, "read-committed");
 }
