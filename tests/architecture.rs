@@ -14,7 +14,7 @@ const NEEDS: [&str; 5] = ["knowledge", "storage", "links", "jobs", "data"];
 const NO_TECHNOLOGY: [&str; 1] = ["storage::transfer"];
 
 /// A crate, and the only modules that may name it.
-const HOMES: [(&str, &[&str]); 16] = [
+const HOMES: [(&str, &[&str]); 17] = [
     ("actix", &["actors", "app", "cli"]),
     ("actix_rt", &["actors", "app", "cli"]),
     ("aws_sdk_s3", &["storage::s3"]),
@@ -26,6 +26,7 @@ const HOMES: [(&str, &[&str]); 16] = [
     ("hyper", &["storage::embedded"]),
     ("hyper_util", &["storage::embedded"]),
     ("indicatif", &["cli"]),
+    ("mysql_async", &["knowledge::mysql"]),
     ("reqwest", &["links::toxiproxy"]),
     ("rusqlite", &["knowledge::sqlite"]),
     ("s3s", &["storage::embedded"]),

@@ -315,7 +315,7 @@ impl Tables {
             placement: answer.placement(name),
             agents,
             open_events: in_order(open),
-            counters: answer.read(&COUNTERS, quarantine::counter).into_iter().collect(),
+            counters: answer.counters(),
             copies_made: answer.read(&COPIES, quarantine::copies).into_iter().collect(),
             changed_at: changes.filter(|at| *at <= answer.now).max(),
             stored_bytes,
@@ -335,8 +335,7 @@ impl Tables {
     }
 
     pub(super) async fn counters(&mut self) -> Result<BTreeMap<Action, Counter>> {
-        let answer = self.ask(Question::new().and(&COUNTERS, "", [])).await?;
-        Ok(answer.read(&COUNTERS, quarantine::counter).into_iter().collect())
+        Ok(self.ask(Question::new().and(&COUNTERS, "", [])).await?.counters())
     }
 
     /// A replica, whatever its node.

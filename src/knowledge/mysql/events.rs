@@ -1,6 +1,6 @@
 //! Events with their feedback, measurements, and what is learned from them.
 
-use super::select::{Part, Question};
+use super::select::{Answer, Part, Question};
 use super::tables::{AGENTS, COUNTERS, EVENTS, Result, Tables, places, text};
 use crate::domain::action::Action;
 use crate::domain::event::Event;
@@ -101,44 +101,26 @@ impl Tables {
     }
 
     pub(super) async fn close_due(&mut self, agent: AgentId, rule: ClosingRule) -> Result<Vec<ClosedEvent>> {
-        let question = Question::new().and(&EVENTS, "where state = 'open'", []).and(&COUNTERS, "", []);
-        let answered = "where event in (select id from events where state = 'open')";
-        let answer = self.ask(question.and(&AGENTS, "", []).and(&FEEDBACK, answered, [])).await?;
-        let mut due = answer.events();
-        due.retain(|event| rules::is_due(event, agent, rule, answer.now));
+        let answer = self.ask(Question::new().and(&EVENTS, "where state = 'open'", [])).await?;
+        let is_due = |event: &Event| rules::is_due(event, agent, rule, answer.now);
+        let due: Vec<Value> = answer.events().iter().filter(|event| is_due(event)).map(|event| event.id.0.into()).collect();
         if due.is_empty() {
             return Ok(Vec::new());
         }
         self.begin().await?;
         for event in &due {
-            // Whoever answers or closes it at this moment is not overlooked.
-            let sql = "update events set state = 'closed' where id = ? and state = 'open' and feedback_sum = ?";
-            self.execute_unless_overtaken(sql, vec![event.id.0.into(), event.feedback_sum.into()]).await?;
+            let sql = "update events set state = 'closed' where id = ? and state = 'open'";
+            self.execute_unless_overtaken(sql, vec![event.clone()]).await?;
         }
-        due.sort_by_key(|event| (event.closes_at, event.id));
-        let before: BTreeMap<Action, Counter> = answer.read(&COUNTERS, quarantine::counter).into_iter().collect();
-        let mut counters = before.clone();
-        let (heartbeats, homes) = (answer.read(&AGENTS, quarantine::heartbeat), answer.homes());
-        let feedback = answer.read(&FEEDBACK, quarantine::feedback);
-        let close = |event: &Event| {
-            let own = feedback.iter().filter(|feedback| feedback.event == event.id);
-            let others = rules::others(event, heartbeats.iter().copied(), own, rule, answer.now);
-            let mut change = rules::closed(event, others, counters.get(&event.action).copied(), rule);
-            if !homes.contains_key(&event.agent) {
-                // An event of nobody ends as well, and moves nothing.
-                change.counter_after = change.counter_before;
-            }
-            if change.counter_after != change.counter_before {
-                counters.insert(event.action, Counter { value: change.counter_after, changed_at: answer.now });
-            }
-            change
-        };
-        let closed: Vec<ClosedEvent> = due.iter().map(close).collect();
-        for (action, counter) in counters {
-            match before.get(&action) {
-                Some(known) if *known == counter => {}
-                known => self.set_counter(action, known, counter).await?,
-            }
+        // Nobody answers them any more: only now is their feedback all that there will be.
+        let each = places(1, due.len());
+        let question = Question::new().and_each(&EVENTS, &format!("where id in {each}"), due.clone());
+        let question = question.and_each(&FEEDBACK, &format!("where event in {each}"), due);
+        let answer = self.ask(question.and(&AGENTS, "", []).and(&COUNTERS, "", [])).await?;
+        let before = answer.counters();
+        let (closed, after) = judge(&answer, before.clone(), rule);
+        for (action, counter) in after.into_iter().filter(|(action, counter)| before.get(action) != Some(counter)) {
+            self.set_counter(action, before.get(&action), counter).await?;
         }
         self.commit().await?;
         Ok(closed)
@@ -149,9 +131,11 @@ impl Tables {
         let (label, to) = (text(&action.to_string()), [counter.value.into(), counter.changed_at.0.into()]);
         let (sql, values) = match known {
             None => ("insert into counters (value, changed_at_ms, action) values (?, ?, ?)", vec![label]),
+            // What somebody wrote there by hand, and was read as the nearest count, is replaced.
             Some(known) => (
-                "update counters set value = ?, changed_at_ms = ? where action = ? and value = ?",
-                vec![label, known.value.into()],
+                "update counters set value = ?, changed_at_ms = ? where action = ? and changed_at_ms = ?
+                and (value = ? or value not between 0 and 4294967295)",
+                vec![label, known.changed_at.0.into(), known.value.into()],
             ),
         };
         self.execute_unless_overtaken(sql, to.into_iter().chain(values).collect()).await
@@ -263,6 +247,33 @@ impl Tables {
         }
         Ok(page)
     }
+}
+
+/// What becomes of the events in an answer, oldest first, and of the counters.
+fn judge(
+    answer: &Answer,
+    mut counters: BTreeMap<Action, Counter>,
+    rule: ClosingRule,
+) -> (Vec<ClosedEvent>, BTreeMap<Action, Counter>) {
+    let (heartbeats, homes) = (answer.read(&AGENTS, quarantine::heartbeat), answer.homes());
+    let feedback = answer.read(&FEEDBACK, quarantine::feedback);
+    let mut events = answer.events();
+    events.sort_by_key(|event| (event.closes_at, event.id));
+    let mut close = |event: &Event| {
+        let own = feedback.iter().filter(|feedback| feedback.event == event.id);
+        let others = rules::others(event, heartbeats.iter().copied(), own, rule, answer.now);
+        let mut change = rules::closed(event, others, counters.get(&event.action).copied(), rule);
+        if !homes.contains_key(&event.agent) {
+            // An event of nobody ends as well, and moves nothing.
+            change.counter_after = change.counter_before;
+        }
+        if change.counter_after != change.counter_before {
+            counters.insert(event.action, Counter { value: change.counter_after, changed_at: answer.now });
+        }
+        change
+    };
+    let closed = events.iter().map(&mut close).collect();
+    (closed, counters)
 }
 
 impl Question {

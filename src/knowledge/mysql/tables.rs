@@ -3,11 +3,12 @@
 use super::Server;
 use super::failure::{Failure, Sent};
 use super::select::{Answer, Part, Question};
+use crate::domain::action::Action;
 use crate::domain::event::Event;
 use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
 use crate::domain::placement::{Link, Node, Peer, Placement, Replica};
 use crate::domain::time::Timestamp;
-use crate::knowledge::quarantine;
+use crate::knowledge::{Counter, quarantine};
 use futures::FutureExt as _;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Row, Value};
@@ -241,6 +242,10 @@ impl Answer {
 
     pub(super) fn agents(&self, nodes: &BTreeMap<NodeId, Node>) -> BTreeMap<AgentId, Peer> {
         self.read(&AGENTS, |row| quarantine::peer(row, nodes)).into_iter().collect()
+    }
+
+    pub(super) fn counters(&self) -> BTreeMap<Action, Counter> {
+        self.read(&COUNTERS, quarantine::counter).into_iter().collect()
     }
 
     /// Oldest first.
