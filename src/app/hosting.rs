@@ -37,7 +37,11 @@ pub async fn provide_bucket(store: &S3Store, bucket: &str, create: bool) -> anyh
 /// Under which URL others reach an embedded store.
 pub fn url_of(store: &EmbeddedStore, advertise: Option<&str>) -> anyhow::Result<StoreUrl> {
     let endpoint = match advertise {
-        Some(advertise) => advertise.trim_end_matches('/').to_owned(),
+        Some(advertise) if advertise.starts_with("http://") => advertise.trim_end_matches('/').to_owned(),
+        // It is not repeated: it may hold a user and a password.
+        Some(_) => {
+            bail!("what is to be advertised is no address of an embedded store: write it like `http://agent1:9000`")
+        }
         None if store.address().ip().is_unspecified() => bail!(
             "it listens on {}, which is no address that others can reach: set `advertise = \"http://HOST:PORT\"` in its \
              [node.store], or AGENT_STORE_ADVERTISE",
@@ -45,5 +49,5 @@ pub fn url_of(store: &EmbeddedStore, advertise: Option<&str>) -> anyhow::Result<
         ),
         None => store.endpoint(),
     };
-    StoreUrl::new(&endpoint, BUCKET, REGION).with_context(|| format!("`{endpoint}` cannot be advertised"))
+    StoreUrl::new(&endpoint, BUCKET, REGION).context("its address cannot be advertised")
 }

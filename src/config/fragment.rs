@@ -345,6 +345,8 @@ fn mistyped(found: &str, expected: &str, source: &str) -> Invalid {
     let found = match found {
         "map" => "a table",
         "sequence" => "a list",
+        // Where tables are, secrets may be, so it is not repeated.
+        text if text.starts_with("string ") && expected == "a table" => "text",
         other => other.trim_end_matches(" as i128"),
     };
     let expected = match expected {

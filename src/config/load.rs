@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn every_optional_key_and_unit_is_read() {
         let Settings { network, agents } = fixture("real_stores");
-        assert_eq!(network.emulator, EmulatorSettings::Toxiproxy("http://toxiproxy.example.org:8474".to_owned()));
+        assert_eq!(network.emulator, EmulatorSettings::None);
         assert_eq!(network.data_set.generate_records, None);
         let (plant, office) = (&network.nodes[&NodeId(10)], &network.nodes[&NodeId(20)]);
         let s3 = |node: &NodeSettings| match &node.store {
@@ -243,6 +243,43 @@ mod tests {
             request_bytes: 64 * 1024 * 1024,
         };
         assert_eq!(agent.job, job);
+    }
+
+    /// The built-in configuration with one text of the network's file replaced.
+    fn changed(from: &str, to: &str, agent_from: &str, agent_to: &str) -> Result<Settings, ConfigError> {
+        let mut sources = Sources::built_in();
+        let replace = |source: &mut Source, from: &str, to: &str| {
+            assert!(source.text.contains(from), "there is no `{from}`");
+            source.text = source.text.replace(from, to);
+        };
+        sources.network.iter_mut().for_each(|network| replace(network, from, to));
+        sources.agents.values_mut().for_each(|agent| replace(agent, agent_from, agent_to));
+        let mut problems = Problems::default();
+        let settings = sources.settings(&VOCABULARY, &mut problems);
+        problems.settle(settings)
+    }
+
+    #[test]
+    fn an_emulator_elsewhere_is_named_by_its_address() {
+        let address = "emulator = \"http://toxiproxy.example.org:8474/\"";
+        let settings = changed("emulator = \"embedded\"", address, "goal", "goal").unwrap();
+        let expected = EmulatorSettings::Toxiproxy("http://toxiproxy.example.org:8474".to_owned());
+        assert_eq!(settings.network.emulator, expected);
+    }
+
+    #[test]
+    fn a_program_is_not_sent_to_a_store_that_it_cannot_reach() {
+        let cloud =
+            "name = \"cloud\"\nstore = { kind = \"s3\", endpoint = \"https://s3.example.org\", bucket = \"b\" }";
+        let (aggregate, command) = (
+            "kind = \"aggregate\"\nexpression = \"avg(cholesterol)\"",
+            "kind = \"command\"\nprogram = \"job\"\ntime_limit = \"1 min\"",
+        );
+        assert!(changed("name = \"cloud\"", cloud, aggregate, aggregate).is_ok());
+        let refused = changed("name = \"cloud\"", cloud, aggregate, command).unwrap_err();
+        let first = &refused.problems()[0];
+        assert_eq!((first.file.as_str(), first.place.as_str()), ("built-in 1.toml", "job.kind"));
+        assert!(first.problem.contains("the store of node 1, behind HTTPS"), "{first}");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Where a node's store is, as the shared table holds it: `http(s)://HOST[:PORT]/BUCKET[?region=R][&path_style=false]`.
 
 use std::fmt;
-use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 /// The bucket of a URL without a path, and of every embedded store.
@@ -140,14 +139,16 @@ fn is_authority(text: &str) -> bool {
         _ => (text, None),
     };
     let is_name = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
-    let is_ipv6 = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .is_some_and(|host| host.parse::<Ipv6Addr>().is_ok());
+    let is_ipv6 = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).is_some_and(looks_like_ipv6);
     let is_port = port.is_none_or(|port| {
         port.bytes().all(|digit| digit.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
     });
     (is_name || is_ipv6) && is_port
+}
+
+/// Whether it really is one is found out by connecting to it.
+fn looks_like_ipv6(text: &str) -> bool {
+    text.matches(':').count() >= 2 && text.chars().all(|c| c.is_ascii_hexdigit() || matches!(c, ':' | '.'))
 }
 
 /// What servers accept differs; what can be part of a path and of a host name is accepted here.

@@ -24,13 +24,15 @@ const SHOWN_BYTES: usize = 8 * 1024;
 const EXPECTED: &str = r#"{"records": 11075, "execution_time_s": 1.5, "result": "172.78"}"#;
 
 /// Variables of the agent that a program must not see.
-const NOT_INHERITED: [&str; 6] = [
+const NOT_INHERITED: [&str; 8] = [
     "AWS_SESSION_TOKEN",
     "AWS_SECURITY_TOKEN",
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
     "AGENT_KNOWLEDGE",
     "AGENT_DATABASE_PASSWORD",
+    "AGENT_STORE_ACCESS_KEY_ID",
+    "AGENT_STORE_SECRET_ACCESS_KEY",
 ];
 
 /// Runs a program in a process group of its own, which ends with the program, at the time limit, or when the job is

@@ -314,7 +314,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The same, and `otherwise` where it is none of them.
+    /// A name out of a fixed list, and `otherwise` where it is none of them.
     pub(super) fn one_of_or<T: Copy, const N: usize>(
         &mut self,
         otherwise: T,

@@ -18,9 +18,6 @@ use crate::domain::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// The longest address of a store that can be read back \[bytes\].
-const STORE_URL_MAX: usize = 1024;
-
 /// A request that makes no sense, in the same words whatever the technology. Nothing was changed.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub(super) enum Rejection {
@@ -52,6 +49,10 @@ pub(super) enum Rejection {
     TooLarge { what: &'static str, value: u64 },
     #[error("`{0}` comes without impacts; nothing was learned")]
     NothingLearned(String),
+    #[error("data set `{0}` comes without a SHA-256: 64 digits of lower-case hexadecimal")]
+    NotASha256(DataSetName),
+    #[error("{what} has {length} characters; a table holds {most}")]
+    TooLong { what: &'static str, length: usize, most: usize },
     #[error("there is a node {0} already, `{1}`")]
     NodeExists(NodeId, String),
     #[error("node {0} is called `{1}` already")]
@@ -70,10 +71,6 @@ pub(super) enum Rejection {
     AgentLives { agent: AgentId, node: NodeId },
     #[error("event {event} (`{action}` of agent {agent}) is under way on node {node}; try again when it has ended")]
     ClaimRuns { event: EventId, action: Action, agent: AgentId, node: NodeId },
-    #[error("data set `{0}` comes without a SHA-256: 64 digits of lower-case hexadecimal")]
-    NotASha256(DataSetName),
-    #[error("{what} has {length} characters; a table holds {most}")]
-    TooLong { what: &'static str, length: usize, most: usize },
 }
 
 impl Rejection {
@@ -228,14 +225,6 @@ fn check_length(what: &'static str, text: &str, most: usize) -> Result<(), Rejec
 /// 64 digits of lower-case hexadecimal.
 pub(super) fn is_sha256(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-/// `http(s)://HOST[:PORT][/BUCKET][?region=REGION]`, without a user in it.
-pub(super) fn is_store_url(text: &str) -> bool {
-    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']' | '/' | '?' | '=');
-    rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', ':', '?']) && rest.chars().all(plain))
-        && text.len() <= STORE_URL_MAX
 }
 
 /// No SQL table holds infinity or NaN in a way that all clients agree about.
@@ -415,6 +404,16 @@ pub(super) fn others<'a>(
         heartbeats.filter(|(_, heartbeat_at)| is_alive(*heartbeat_at, rule.silence, now)).map(|(agent, _)| agent);
     let all: BTreeSet<AgentId> = live.chain(feedback.map(|feedback| feedback.agent)).collect();
     all.iter().filter(|agent| **agent != event.agent).count()
+}
+
+/// Whether an event is of an agent that is registered, or was until its node was removed. Any other was put there by hand.
+pub(super) fn is_somebodys(event: &Event, is_registered: bool, removed: &BTreeSet<NodeId>) -> bool {
+    is_registered || removed.contains(&event.agent.home())
+}
+
+/// The closing of an event of nobody: it ends as well, and moves nothing.
+pub(super) fn closed_of_nobody(closed: ClosedEvent) -> ClosedEvent {
+    ClosedEvent { counter_after: closed.counter_before, ..closed }
 }
 
 /// What an event's closing does to its action's counter. What did not happen hurt nobody: a failed or aborted action leaves

@@ -43,6 +43,7 @@ impl Running {
             .args(arguments)
             .current_dir(directory)
             .env_remove("AGENT_LOG")
+            .env_remove("AWS_PROFILE")
             .env_remove("AWS_ACCESS_KEY_ID")
             .env_remove("AWS_SECRET_ACCESS_KEY")
             .env_remove("AWS_SESSION_TOKEN")

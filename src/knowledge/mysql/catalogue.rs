@@ -2,7 +2,7 @@
 
 use super::select::{Part, Question};
 use super::tables::{
-    AGENTS, COUNTERS, DATA_SETS, EVENTS, LINKS, NODES, REPLICAS, Result, Tables, in_order, places, text,
+    AGENTS, COUNTERS, DATA_SETS, EVENTS, LINKS, NODES, REMOVED, REPLICAS, Result, Tables, in_order, places, text,
 };
 use crate::domain::action::Action;
 use crate::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
@@ -293,7 +293,7 @@ impl Tables {
         let question = question.and(&NODES, "", []).and(&LINKS, "", []).and(&AGENTS, "", []).and(&COUNTERS, "", []);
         let question = question.and(&EVENTS, "where state = 'open' and data_set = ?", this());
         let question = question.and(&COPIES, "and data_set = ? group by replica", this());
-        let question = question.and(&CHANGES, LATEST_CHANGES, this()).and(&STORED, "", []);
+        let question = question.and(&CHANGES, LATEST_CHANGES, this()).and(&STORED, "", []).and(&REMOVED, "", []);
         let answer = self.ask(question).await?;
         let Some(data_set) = answer.read(&DATA_SETS, quarantine::data_set).pop() else {
             return Ok(None);
@@ -304,8 +304,8 @@ impl Tables {
             let sum = stored_bytes.entry(node).or_default();
             *sum = sum.saturating_add(bytes);
         }
-        let agents = answer.agents(&nodes);
-        let open = answer.read(&EVENTS, |row| quarantine::open_event(row, &nodes, &agents));
+        let (agents, removed) = (answer.agents(&nodes), answer.removed_nodes());
+        let open = answer.read(&EVENTS, |row| quarantine::open_event(row, &nodes, &agents, &removed));
         // What is said to have ended in the future has not changed anything yet.
         let changes = answer.numbers(&CHANGES, "ended_at_ms").map(Timestamp);
         Ok(Some(Snapshot {

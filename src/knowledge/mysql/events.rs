@@ -1,7 +1,7 @@
 //! Events with their feedback, measurements, and what is learned from them.
 
 use super::select::{Answer, Part, Question};
-use super::tables::{AGENTS, COUNTERS, EVENTS, Result, Tables, places, text};
+use super::tables::{AGENTS, COUNTERS, EVENTS, REMOVED, Result, Tables, places, text};
 use crate::domain::action::Action;
 use crate::domain::event::Event;
 use crate::domain::ids::{AgentId, EventId};
@@ -103,7 +103,8 @@ impl Tables {
     pub(super) async fn close_due(&mut self, agent: AgentId, rule: ClosingRule) -> Result<Vec<ClosedEvent>> {
         let answer = self.ask(Question::new().and(&EVENTS, "where state = 'open'", [])).await?;
         let is_due = |event: &Event| rules::is_due(event, agent, rule, answer.now);
-        let due: Vec<Value> = answer.events().iter().filter(|event| is_due(event)).map(|event| event.id.0.into()).collect();
+        let due: Vec<Value> =
+            answer.events().iter().filter(|event| is_due(event)).map(|event| event.id.0.into()).collect();
         if due.is_empty() {
             return Ok(Vec::new());
         }
@@ -116,7 +117,7 @@ impl Tables {
         let each = places(1, due.len());
         let question = Question::new().and_each(&EVENTS, &format!("where id in {each}"), due.clone());
         let question = question.and_each(&FEEDBACK, &format!("where event in {each}"), due);
-        let answer = self.ask(question.and(&AGENTS, "", []).and(&COUNTERS, "", [])).await?;
+        let answer = self.ask(question.and(&AGENTS, "", []).and(&COUNTERS, "", []).and(&REMOVED, "", [])).await?;
         let before = answer.counters();
         let (closed, after) = judge(&answer, before.clone(), rule);
         for (action, counter) in after.into_iter().filter(|(action, counter)| before.get(action) != Some(counter)) {
@@ -255,17 +256,17 @@ fn judge(
     mut counters: BTreeMap<Action, Counter>,
     rule: ClosingRule,
 ) -> (Vec<ClosedEvent>, BTreeMap<Action, Counter>) {
-    let (heartbeats, homes) = (answer.read(&AGENTS, quarantine::heartbeat), answer.homes());
+    let heartbeats: BTreeMap<AgentId, _> = answer.read(&AGENTS, quarantine::heartbeat).into_iter().collect();
+    let removed = answer.removed_nodes();
     let feedback = answer.read(&FEEDBACK, quarantine::feedback);
     let mut events = answer.events();
     events.sort_by_key(|event| (event.closes_at, event.id));
     let mut close = |event: &Event| {
         let own = feedback.iter().filter(|feedback| feedback.event == event.id);
-        let others = rules::others(event, heartbeats.iter().copied(), own, rule, answer.now);
+        let others = rules::others(event, heartbeats.clone().into_iter(), own, rule, answer.now);
         let mut change = rules::closed(event, others, counters.get(&event.action).copied(), rule);
-        if !homes.contains_key(&event.agent) {
-            // An event of nobody ends as well, and moves nothing.
-            change.counter_after = change.counter_before;
+        if !rules::is_somebodys(event, heartbeats.contains_key(&event.agent), &removed) {
+            change = rules::closed_of_nobody(change);
         }
         if change.counter_after != change.counter_before {
             counters.insert(event.action, Counter { value: change.counter_after, changed_at: answer.now });

@@ -1,24 +1,19 @@
 //! Nodes and links that come and go. Who may is `rules` to say.
 
 use super::catalogue::sql_integer;
-use super::select::{Answer, Part, Question};
-use super::tables::{AGENTS, DATA_SETS, LINKS, NODES, REFERENCES, REPLICAS, Result, Tables, places, text};
+use super::select::{Answer, Question};
+use super::tables::{AGENTS, DATA_SETS, LINKS, NODES, REFERENCES, REMOVED, REPLICAS, Result, Tables, places, text};
 use crate::domain::ids::NodeId;
 use crate::domain::placement::{Link, Node, NodeState, Replica};
 use crate::knowledge::quarantine;
 use crate::knowledge::rules::{self, Rejection};
 use mysql_async::Value;
-use std::collections::BTreeSet;
 use std::time::Duration;
-
-const REMOVED: Part =
-    Part { name: "removed", table: quarantine::REMOVED, columns: &["id"], from: "from removed_nodes" };
 
 impl Tables {
     pub(super) async fn register_network(&mut self, nodes: &[Node], links: &[Link]) -> Result<()> {
         let answer = self.ask(Question::new().and(&NODES, "", []).and(&REMOVED, "", [])).await?;
-        let removed: BTreeSet<NodeId> = answer.read(&REMOVED, quarantine::removed).into_iter().collect();
-        let (nodes, links) = rules::still_wanted(nodes, links, &removed);
+        let (nodes, links) = rules::still_wanted(nodes, links, &answer.removed_nodes());
         rules::check_network(&answer.nodes().into_keys().collect(), &nodes, &links)?;
         self.begin().await?;
         self.insert(&nodes, &links).await?;

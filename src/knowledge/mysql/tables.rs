@@ -12,7 +12,7 @@ use crate::knowledge::{Counter, quarantine};
 use futures::FutureExt as _;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Row, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub(super) type Result<T> = std::result::Result<T, Failure>;
@@ -29,6 +29,8 @@ pub(super) const NODES: Part = Part {
     columns: &["id", "name", "store_url", "availability_percent", "capacity_bytes", "state", "heartbeat_at"],
     from: "from nodes",
 };
+pub(super) const REMOVED: Part =
+    Part { name: "removed_nodes", table: quarantine::REMOVED, columns: &["id"], from: "from removed_nodes" };
 pub(super) const LINKS: Part = Part {
     name: "links",
     table: quarantine::LINKS,
@@ -206,6 +208,10 @@ impl Question {
 impl Answer {
     pub(super) fn nodes(&self) -> BTreeMap<NodeId, Node> {
         self.read(&NODES, quarantine::node).into_iter().collect()
+    }
+
+    pub(super) fn removed_nodes(&self) -> BTreeSet<NodeId> {
+        self.read(&REMOVED, quarantine::removed).into_iter().collect()
     }
 
     pub(super) fn links(&self, nodes: &BTreeMap<NodeId, Node>) -> BTreeMap<(NodeId, NodeId), Link> {

@@ -7,21 +7,22 @@ use crate::domain::ids::{AgentId, DataSetName, EventId, Life, NodeId, ReplicaId}
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::{Metric, Metrics};
 use crate::domain::placement::{DataSet, Lease, Link, Node, NodeState, Peer, Registration, Replica, ReplicaState};
+use crate::domain::store_url::StoreUrl;
 use crate::domain::text::NAME_MAX;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
-use crate::knowledge::rules::{Rejection, is_sha256, is_store_url};
+use crate::knowledge::rules::{Rejection, is_sha256, is_somebodys};
 use crate::knowledge::{Counter, Feedback, Recorded};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 pub(in crate::knowledge) const NODES: Table = Table { name: "nodes", key: &["id"] };
-pub(in crate::knowledge) const REMOVED: Table = Table { name: "removed_nodes", key: &["id"] };
 pub(in crate::knowledge) const LINKS: Table = Table { name: "links", key: &["from_node", "to_node"] };
 pub(in crate::knowledge) const AGENTS: Table = Table { name: "agents", key: &["id"] };
 pub(in crate::knowledge) const DATA_SETS: Table = Table { name: "data_sets", key: &["name"] };
 pub(in crate::knowledge) const REPLICAS: Table = Table { name: "replicas", key: &["id"] };
 pub(in crate::knowledge) const REFERENCES: Table = Table { name: "reference_replicas", key: &["agent"] };
+pub(in crate::knowledge) const REMOVED: Table = Table { name: "removed_nodes", key: &["id"] };
 pub(in crate::knowledge) const EVENTS: Table = Table { name: "events", key: &["id"] };
 pub(in crate::knowledge) const COPIES: Table = Table { name: "events", key: &["replica"] };
 pub(in crate::knowledge) const CLAIMS: Table = Table { name: "claims", key: &["event", "role"] };
@@ -87,11 +88,6 @@ pub(in crate::knowledge) fn node(row: &mut Fields<'_>) -> Field<(NodeId, Node)> 
     Ok((id, node))
 }
 
-/// A node that was removed.
-pub(in crate::knowledge) fn removed(row: &mut Fields<'_>) -> Field<NodeId> {
-    row.id("id").map(NodeId)
-}
-
 /// A node whose store cannot be addressed is a node whose store was not started. The address itself is not repeated: it may hold
 /// a password.
 fn store_url(row: &mut Fields<'_>) -> Field<Option<String>> {
@@ -99,7 +95,7 @@ fn store_url(row: &mut Fields<'_>) -> Field<Option<String>> {
         return Ok(None);
     }
     let url = row.text("store_url", 2 * KEY_MAX)?;
-    if is_store_url(&url) {
+    if url.parse::<StoreUrl>().is_ok() {
         return Ok(Some(url));
     }
     row.report("store_url", "it is no address like http://HOST:PORT/BUCKET and is taken as absent".to_owned());
@@ -133,18 +129,19 @@ pub(in crate::knowledge) fn home(row: &mut Fields<'_>) -> Field<(AgentId, NodeId
     Ok((AgentId(row.id("id")?), NodeId(row.id("node")?)))
 }
 
+/// Whose an agent is, and when it was last heard of.
+pub(in crate::knowledge) fn life(row: &mut Fields<'_>) -> Field<(Option<Life>, Option<Timestamp>)> {
+    let life = if row.is_null("life")? { None } else { Some(Life(row.exact("life", JOB_MAX)?)) };
+    Ok((life, row.maybe_past("heartbeat_at")?))
+}
+
 /// When an agent was last heard of.
 pub(in crate::knowledge) fn heartbeat(row: &mut Fields<'_>) -> Field<(AgentId, Option<Timestamp>)> {
     Ok((AgentId(row.id("id")?), row.maybe_past("heartbeat_at")?))
 }
 
-/// Whose an agent is, and when it was last heard of.
-pub(in crate::knowledge) fn life(row: &mut Fields<'_>) -> Field<(Option<Life>, Option<Timestamp>)> {
-    let life = match row.is_null("life")? {
-        true => None,
-        false => Some(Life(row.name("life")?)),
-    };
-    Ok((life, row.maybe_past("heartbeat_at")?))
+pub(in crate::knowledge) fn removed(row: &mut Fields<'_>) -> Field<NodeId> {
+    row.id("id").map(NodeId)
 }
 
 pub(in crate::knowledge) fn data_set_name(row: &mut Fields<'_>, column: &'static str) -> Field<DataSetName> {
@@ -270,18 +267,19 @@ pub(in crate::knowledge) fn event(row: &mut Fields<'_>) -> Field<Event> {
     })
 }
 
-/// An open event that can have happened: of an agent and of nodes that are registered, in the past, and claimed if it runs.
-/// Any other is nobody's doing: it is blamed for nothing and nobody waits for it.
+/// An open event that can have happened: of an agent and of nodes that are registered or were, in the past, and claimed if it
+/// runs. Any other is nobody's doing: it is blamed for nothing and nobody waits for it.
 pub(in crate::knowledge) fn open_event(
     row: &mut Fields<'_>,
     nodes: &Nodes,
     agents: &BTreeMap<AgentId, Peer>,
+    removed: &BTreeSet<NodeId>,
 ) -> Field<Event> {
     let event = event(row)?;
-    if !agents.contains_key(&event.agent) {
+    if !is_somebodys(&event, agents.contains_key(&event.agent), removed) {
         return row.leave_out("agent", format_args!("agent {} is not registered", event.agent));
     }
-    if let Some(node) = action_nodes(event.action).find(|node| !nodes.contains_key(node)) {
+    if let Some(node) = action_nodes(event.action).find(|node| !nodes.contains_key(node) && !removed.contains(node)) {
         return row.leave_out("action", Rejection::UnknownNode(node));
     }
     if event.posted_at > row.now() + TOLERANCE {

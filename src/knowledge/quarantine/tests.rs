@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::ids::{AgentId, NodeId, ReplicaId};
 use crate::domain::placement::{Lease, Node};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const NOW: Timestamp = Timestamp(1_000_000);
 const YEAR_9999: i64 = 253_402_300_799_000;
@@ -88,6 +88,10 @@ fn row(changed: &[(&'static str, Cell<'static>)]) -> Row {
     row
 }
 
+fn node_row(changed: &[(&'static str, Cell<'static>)]) -> Row {
+    row(&[&[("state", text("running"))], changed].concat())
+}
+
 fn open(changed: &[(&'static str, Cell<'static>)]) -> Row {
     row(&[&[("state", text("open"))], changed].concat())
 }
@@ -135,7 +139,7 @@ fn put_right<T: std::fmt::Debug>(
 
 fn two_nodes() -> BTreeMap<NodeId, Node> {
     let one = |id: i64| {
-        let (node, reported) = seen(NODES, &row(&[("id", Cell::Integer(id))]), node);
+        let (node, reported) = seen(NODES, &node_row(&[("id", Cell::Integer(id))]), node);
         assert_eq!(reported, []);
         node.expect("a sensible row")
     };
@@ -152,7 +156,7 @@ fn sensible_rows_are_read_and_nothing_is_said() {
         seen(REPLICAS, &row(&[]), replica).1,
         seen(REPLICAS, &row(&[]), replica_to_remove).1,
         seen(CLAIMS, &row(&[]), |row| claimed(row, &"blood".into())).1,
-        seen(EVENTS, &open(&[]), |row| open_event(row, &nodes, &agents)).1,
+        seen(EVENTS, &open(&[]), |row| open_event(row, &nodes, &agents, &BTreeSet::new())).1,
         seen(FEEDBACK, &row(&[]), feedback).1,
         seen(COUNTERS, &row(&[]), counter).1,
         seen(MEASUREMENTS, &row(&[]), recorded).1,
@@ -164,28 +168,31 @@ fn sensible_rows_are_read_and_nothing_is_said() {
 #[test]
 fn nodes() {
     let node = |row: &mut Fields<'_>| node(row).map(|(_, node)| node);
-    left_out(NODES, &row(&[("id", Cell::Integer(-4))]), node, "id", "-4 is no id");
-    left_out(NODES, &row(&[("id", text("one"))]), node, "id", "a whole number is expected, not text");
+    left_out(NODES, &node_row(&[("id", Cell::Integer(-4))]), node, "id", "-4 is no id");
+    left_out(NODES, &node_row(&[("id", text("one"))]), node, "id", "a whole number is expected, not text");
     let availability = "availability_percent";
-    left_out(NODES, &row(&[(availability, Cell::Null)]), node, availability, "there is no number");
-    left_out(NODES, &row(&[(availability, Cell::Real(f64::NAN))]), node, availability, "there is no number");
+    left_out(NODES, &node_row(&[(availability, Cell::Null)]), node, availability, "there is no number");
+    left_out(NODES, &node_row(&[(availability, Cell::Real(f64::NAN))]), node, availability, "there is no number");
     let clamped = |value, what: &str| {
-        put_right(NODES, &row(&[(availability, Cell::Real(value))]), node, availability, what).availability.value()
+        put_right(NODES, &node_row(&[(availability, Cell::Real(value))]), node, availability, what).availability.value()
     };
     assert_eq!(clamped(250.0, "2.5e2 is out of range; 100 is used"), 100.0);
     assert_eq!(clamped(f64::NEG_INFINITY, "-inf is out of range; 0 is used"), 0.0);
     let full = put_right(
         NODES,
-        &row(&[("capacity_bytes", Cell::Integer(-1))]),
+        &node_row(&[("capacity_bytes", Cell::Integer(-1))]),
         node,
         "capacity_bytes",
         "-1 is negative; 0 is used",
     );
     assert_eq!(full.capacity_bytes, Some(0));
-    let named = put_right(NODES, &row(&[("name", huge())]), node, "name", "its 10485760 bytes are cut to 64");
+    let named = put_right(NODES, &node_row(&[("name", huge())]), node, "name", "its 10485760 bytes are cut to 64");
     assert_eq!(named.name.len(), 64);
+    let odd = "`flying` is none of declared, running, stopped, leaving; `declared` is used";
+    put_right(NODES, &node_row(&[("state", text("flying"))]), node, "state", odd);
     let future = "it lies in the future and is taken as absent; was the time scale changed?";
-    let silent = put_right(NODES, &row(&[("heartbeat_at", Cell::Integer(YEAR_9999))]), node, "heartbeat_at", future);
+    let silent =
+        put_right(NODES, &node_row(&[("heartbeat_at", Cell::Integer(YEAR_9999))]), node, "heartbeat_at", future);
     assert_eq!(silent.heartbeat_at, None);
 }
 
@@ -203,13 +210,16 @@ fn addresses_of_stores() {
         "http://user:hush@host:1",
         "file:///etc",
     ] {
-        let node = put_right(NODES, &row(&[("store_url", text(url))]), node, "store_url", no_address);
+        let node = put_right(NODES, &node_row(&[("store_url", text(url))]), node, "store_url", no_address);
         assert_eq!(node.store_url, None, "{url}");
     }
     for url in ["http://127.0.0.1:9000", "https://s3.example.org/bucket?region=eu-central-1", "http://[::1]:9000/b"] {
-        assert_eq!(seen(NODES, &row(&[("store_url", text(url))]), node).0.unwrap().store_url.as_deref(), Some(url));
+        assert_eq!(
+            seen(NODES, &node_row(&[("store_url", text(url))]), node).0.unwrap().store_url.as_deref(),
+            Some(url)
+        );
     }
-    assert_eq!(seen(NODES, &row(&[("store_url", huge())]), node).0.unwrap().store_url, None);
+    assert_eq!(seen(NODES, &node_row(&[("store_url", huge())]), node).0.unwrap().store_url, None);
 }
 
 #[test]
@@ -304,12 +314,18 @@ fn references() {
 fn events() {
     let nodes = two_nodes();
     let agents = BTreeMap::from([seen(AGENTS, &row(&[]), |row| peer(row, &nodes)).0.unwrap()]);
-    let open_event = |row: &mut Fields<'_>| open_event(row, &nodes, &agents);
+    let open_event = |row: &mut Fields<'_>| open_event(row, &nodes, &agents, &BTreeSet::new());
     let skipped = |column, value, why: &str| left_out(EVENTS, &open(&[(column, value)]), open_event, column, why);
     skipped("action", text("XYZ"), "`XYZ` is not an action; actions are written M1_2, C1_2, CR2, E2 and NA");
     skipped("action", text("M1_99"), "node 99 is not registered");
     skipped("action", huge(), "10485760 bytes are more than 64");
     skipped("agent", Cell::Integer(77), "agent 77 is not registered");
+    // Whoever was removed since was somebody.
+    let removed = BTreeSet::from([NodeId(77), NodeId(99)]);
+    for changed in [[("agent", Cell::Integer(77))], [("action", text("M1_99"))]] {
+        let read = |row: &mut Fields<'_>| super::open_event(row, &nodes, &agents, &removed);
+        assert_eq!(seen(EVENTS, &open(&changed), read).1, []);
+    }
     skipped("posted_at_ms", Cell::Integer(YEAR_9999), "it lies in the future; was the time scale changed?");
     skipped("closes_at_ms", Cell::Integer(YEAR_9999), "no window is open for so long");
     skipped("outcome", text("splendid"), "`splendid` is none of running, done, failed, aborted");
@@ -366,7 +382,7 @@ fn measurements_and_impacts() {
 fn reports_are_bounded() {
     let mut quarantine = Quarantine::default();
     for id in 0..2 * REPORTS_MAX as i64 {
-        quarantine.read(NODES, &row(&[("id", Cell::Integer(-1 - id))]), node);
+        quarantine.read(NODES, &node_row(&[("id", Cell::Integer(-1 - id))]), node);
     }
     assert_eq!(quarantine.reported().count(), REPORTS_MAX);
 }

@@ -56,7 +56,7 @@ impl Tables<'_> {
         if due.is_empty() {
             return Ok(Vec::new());
         }
-        let (heartbeats, homes) = (self.heartbeats()?, self.homes()?);
+        let (heartbeats, removed) = (self.heartbeats()?, self.removed_nodes()?);
         let mut counters = self.counters()?;
         let mut closed = Vec::with_capacity(due.len());
         for event in due {
@@ -64,9 +64,8 @@ impl Tables<'_> {
             let feedback = self.feedback(event.id)?;
             let others = rules::others(&event, heartbeats.clone().into_iter(), feedback.iter(), rule, self.now);
             let mut change = rules::closed(&event, others, counters.get(&event.action).copied(), rule);
-            if !homes.contains_key(&event.agent) {
-                // An event of nobody ends as well, and moves nothing.
-                change.counter_after = change.counter_before;
+            if !rules::is_somebodys(&event, heartbeats.contains_key(&event.agent), &removed) {
+                change = rules::closed_of_nobody(change);
             }
             if change.counter_after != change.counter_before {
                 let counter = Counter { value: change.counter_after, changed_at: self.now };
@@ -136,7 +135,8 @@ impl Tables<'_> {
         agents: &BTreeMap<AgentId, Peer>,
     ) -> Result<Vec<Event>> {
         let sql = select_event!("where data_set = ? and state = 'open' order by id");
-        let event = |row: &mut Fields<'_>| quarantine::open_event(row, nodes, agents);
+        let removed = self.removed_nodes()?;
+        let event = |row: &mut Fields<'_>| quarantine::open_event(row, nodes, agents, &removed);
         Ok(rows::read(self.transaction, self.quarantine, EVENTS, sql, [&data_set.0], event)?)
     }
 

@@ -104,7 +104,7 @@ impl Tables<'_> {
         Ok(claims)
     }
 
-    fn removed_nodes(&mut self) -> Result<BTreeSet<NodeId>> {
+    pub(super) fn removed_nodes(&mut self) -> Result<BTreeSet<NodeId>> {
         let sql = "select id from removed_nodes";
         let removed = rows::read(self.transaction, self.quarantine, REMOVED, sql, [], quarantine::removed)?;
         Ok(removed.into_iter().collect())

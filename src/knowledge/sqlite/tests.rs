@@ -128,7 +128,7 @@ fn of_version_1(path: &Path) {
         insert into schema_version values (1, 5);
         pragma application_id = 0x61676e74;
         insert into nodes values (1, 'cloud', 'http://127.0.0.1:4001', 97, null, 'running', 1000000);
-        insert into data_sets values ('blood', 'blood.json', 100, 10, '14ba3e');
+        insert into data_sets values ('blood', 'blood.json', 100, 10, hex(zeroblob(32)));
         insert into replicas (data_set, node, object_key, state, generation) values ('blood', 1, 'k', 'present', 1);
         insert into agents values (1, 1, 'availability >= 95 %', 'fixed', 'running', 1000000, 1);
         insert into reference_replicas values (1, 'blood', 1, 1);";
@@ -445,6 +445,38 @@ async fn what_ended_in_the_future_has_not_changed_anything() {
     let before = bench.table.snapshot().await.changed_at;
     bench.edit("update events set ended_at_ms = 253402300799000");
     assert_eq!((before, bench.table.snapshot().await.changed_at), (Some(START), None));
+}
+
+#[tokio::test]
+async fn the_largest_number_stops_new_rows_until_it_is_gone() {
+    let bench = Bench::three_agents().await;
+    let record = async |job: &str| {
+        let measurement = Measurement { job: job.to_owned(), ..measurement() };
+        bench.table.knowledge.record(&measurement, true).await
+    };
+    record("before").await.unwrap();
+    bench.edit(
+        "update measurements set id = 9223372036854775807; insert into sqlite_sequence values ('measurements', 0)",
+    );
+    assert!(matches!(record("meanwhile").await, Err(KnowledgeError::NotExecuted { .. })));
+    assert_eq!(bench.table.knowledge.measurements(0, 10).await.unwrap(), []);
+    // As docs/security.md says.
+    bench.edit("delete from measurements; update sqlite_sequence set seq = 0 where name = 'measurements'");
+    record("after").await.unwrap();
+    assert_eq!(bench.table.knowledge.measurements(0, 10).await.unwrap().len(), 1);
+}
+
+fn measurement() -> Measurement {
+    Measurement {
+        agent: AgentId(1),
+        data_set: data_set(),
+        replica: ReplicaId(1),
+        node: NodeId(3),
+        at: START,
+        metrics: crate::domain::metric::Metrics::default(),
+        emulated_latency_ms: None,
+        job: String::new(),
+    }
 }
 
 #[tokio::test]

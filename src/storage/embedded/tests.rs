@@ -54,7 +54,7 @@ async fn credentials_are_for_this_user_alone() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     fs::write(&path, "{").unwrap();
     assert!(
-        said(start(&directory)).contains("these are no credentials: EOF while parsing"),
+        said(start(&directory)).contains("these are no credentials: line 1, column 1;"),
         "{}",
         said(start(&directory))
     );

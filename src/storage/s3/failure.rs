@@ -82,7 +82,7 @@ pub(super) fn may_refuse_checksums<E: ProvideErrorMetadata>(error: &SdkError<E>)
 }
 
 pub(super) fn no_bucket(bucket: &str) -> String {
-    format!("the bucket `{bucket}` does not exist; create it, correct its name, or start with --create-bucket")
+    format!("the bucket `{bucket}` does not exist; create it or correct its name")
 }
 
 /// An error and what is behind it. The outermost layers only say that something went wrong; a layer that repeats the

@@ -2,7 +2,7 @@
 
 use super::body::Parts;
 use super::{S3Store, failure, status};
-use crate::storage::{ObjectStore, Result};
+use crate::storage::{ObjectStore, Result, StorageError};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, MultipartUpload};
@@ -100,7 +100,12 @@ impl S3Store {
 
     /// Parts of an upload whose writer was killed lie in the store unseen, until somebody deletes the key.
     pub(super) async fn abort_left_uploads(&self, key: &str) -> Result<()> {
-        for upload in self.unfinished_uploads(key).await?.iter().filter(|upload| upload.key == key) {
+        let uploads = match self.unfinished_uploads(key).await {
+            // Who may not list them may still delete the object.
+            Err(StorageError::Denied { .. }) => return Ok(()),
+            uploads => uploads?,
+        };
+        for upload in uploads.iter().filter(|upload| upload.key == key) {
             self.abort_upload(upload).await?;
         }
         Ok(())
@@ -115,7 +120,7 @@ impl S3Store {
             let request = request.set_key_marker(next.0).set_upload_id_marker(next.1).send();
             let page = match self.answered(LOOKING, prefix, self.timeouts.response, request).await? {
                 Ok(page) => page,
-                Err(error) if status(&error) == Some(501) => return Ok(Vec::new()),
+                Err(error) if matches!(status(&error), Some(405 | 501)) => return Ok(Vec::new()),
                 Err(error) => return Err(self.failure(LOOKING, prefix, error)),
             };
             found.extend(page.uploads.unwrap_or_default().into_iter().filter_map(UnfinishedUpload::listed));

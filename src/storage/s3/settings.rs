@@ -127,7 +127,7 @@ pub(super) fn sdk(
 ) -> Builder {
     let Credentials { access_key_id, secret_access_key, session_token } = settings.credentials.clone();
     let credentials = SdkCredentials::new(access_key_id, secret_access_key, session_token, None, "settings");
-    // What is spent on retries is counted for each store: one that fails takes none from the others.
+    // What is spent on retries is counted here alone: a store that fails takes none from the others.
     let budget = RetryPartition::custom(format!("{}/{}", settings.endpoint, settings.bucket)).build();
     let mut builder = aws_sdk_s3::Config::builder();
     if let Some(detour) = Detour::of(settings) {

@@ -192,7 +192,7 @@ async fn refusals_say_what_they_mean() {
         (error("404 Not Found", "NoSuchKey", "gone"), "no object `a`"),
         (
             error("404 Not Found", "NoSuchBucket", "gone"),
-            "reading `a`: the bucket `data` does not exist; create it, correct its name, or start with --create-bucket",
+            "reading `a`: the bucket `data` does not exist; create it or correct its name",
         ),
         (error("507 Insufficient Storage", "X", "full"), "no room for `a`: 507 X full"),
         (error("403 Forbidden", "QuotaExceeded", "full"), "no room for `a`: 403 QuotaExceeded full"),
