@@ -224,9 +224,8 @@ fn check_selection(name: &str, parameters: &Parameters, case: &Value) {
     let reference = snapshot.placement.present().find(|replica| replica.node == reference_node).unwrap();
     let vectors = case["impacts"].as_object().unwrap().iter();
     let trained = vectors.map(|(label, values)| (action(label), vector(values))).collect();
-    let experience = Experience { trained, learned: BTreeMap::new() };
-    let situation =
-        Situation { parameters, experience: &experience, measured: &measured, reference, snapshot: &snapshot };
+    let experience = Experience { trained, ..Experience::default() };
+    let situation = Situation::new(parameters, &experience, &measured, reference, &snapshot);
 
     let recorded = list(&case["scores"]);
     let order: Vec<Action> = recorded.iter().map(|score| action(text(&score["action"]))).collect();
@@ -239,5 +238,6 @@ fn check_selection(name: &str, parameters: &Parameters, case: &Value) {
         assert!(close(internal, number(&recorded["internal"])), "{name}: {found:?}, recorded {recorded}");
         assert!(close(global, number(&recorded["global_"])), "{name}: {found:?}, recorded {recorded}");
     }
-    assert_eq!(best(&scored).action, action(text(&case["selected"])), "{name}: selected");
+    let globals: Vec<_> = scored.iter().map(|one| (one.action, one.global())).collect();
+    assert_eq!(best(&globals).action, action(text(&case["selected"])), "{name}: selected");
 }

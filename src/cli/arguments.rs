@@ -1,5 +1,6 @@
 //! What can be written on the command line.
 
+use super::node_arguments::{AddAgent, AddNode, RemoveNode, Store};
 use crate::domain::ids::{AgentId, EventId, NodeId};
 use crate::domain::units::{Percent, parse_duration};
 use crate::mape::planner::POLICIES;
@@ -20,7 +21,8 @@ Examples:
   agent demo                        the three-node network in one process, until it has converged
   agent run --id 1                  one agent of it, as a process of its own (likewise 2 and 3, in other terminals)
   agent status                      what the network looks like now
-  agent set latency 1 2 '200 ms'    change it while it runs"
+  agent set latency 1 2 '200 ms'    change it while it runs
+  agent add-node --random           a node more"
 )]
 pub struct Arguments {
     /// Where the configuration lies (network.toml, 1.toml, ...) [default: agents/ if it is there, else built in]
@@ -62,6 +64,14 @@ pub enum Command {
     /// Change the network while it runs
     #[command(subcommand)]
     Set(Set),
+    /// Add nodes to a running network
+    AddNode(AddNode),
+    /// Remove a node from a running network, when what it holds has drained
+    RemoveNode(RemoveNode),
+    /// Add an application: its configuration and its registration
+    AddAgent(AddAgent),
+    /// Serve a node's store without an application (Ctrl-C)
+    Store(Store),
     /// Validate the configuration and print what would run
     Check(Json),
     /// Prepare and check a MySQL or MariaDB schema for the shared table
@@ -140,11 +150,15 @@ pub struct Run {
 #[command(after_help = "\
 Examples:
   agent train
-  agent train --id 3 --iterations 10")]
+  agent train --id 3 --iterations 10
+  agent train --node 4              a node that was added: its runs join the training files")]
 pub struct Train {
     /// Only this agent
     #[arg(long)]
     pub id: Option<AgentId>,
+    /// Only this node; what is known of the others stays
+    #[arg(long)]
+    pub node: Option<NodeId>,
     /// Runs of the job at each node
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub iterations: u32,

@@ -4,6 +4,8 @@
 mod arguments;
 mod commands;
 mod display;
+mod node_arguments;
+mod nodes;
 mod print;
 mod signals;
 mod telemetry;

@@ -31,6 +31,16 @@ pub struct Network {
     pub rhythm: Rhythm,
 }
 
+/// A file of `agent add-node --from`.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Addition {
+    #[serde(default)]
+    pub node: Vec<Node>,
+    #[serde(default)]
+    pub link: Vec<Link>,
+}
+
 /// `[data_set]`
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]

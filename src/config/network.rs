@@ -44,16 +44,17 @@ pub fn validate(network: &fragment::Network, problems: &mut Problems) -> Option<
 }
 
 /// The nodes that there are, also when something else is wrong with them.
-pub fn node_ids(network: &fragment::Network) -> BTreeSet<NodeId> {
+fn node_ids(network: &fragment::Network) -> BTreeSet<NodeId> {
     network.node.iter().filter_map(|node| node_id(node.id).ok()).collect()
 }
 
-fn node_id(written: i64) -> Result<NodeId, Invalid> {
+/// A node's number: from 1.
+pub fn node_id(written: i64) -> Result<NodeId, Invalid> {
     quantity::whole(written, 1..=i64::from(u32::MAX)).map(NodeId)
 }
 
 /// A node that exists.
-pub fn existing_node(written: i64, ids: &BTreeSet<NodeId>) -> Result<NodeId, Invalid> {
+fn existing_node(written: i64, ids: &BTreeSet<NodeId>) -> Result<NodeId, Invalid> {
     match node_id(written).ok().filter(|id| ids.contains(id)) {
         Some(id) => Ok(id),
         None => Err(Invalid::new(
@@ -124,7 +125,7 @@ fn generate_records(written: i64, scale: TimeScale) -> Result<u64, Invalid> {
 }
 
 /// Those that can be read.
-fn nodes(written: &[fragment::Node], problems: &mut Problems) -> BTreeMap<NodeId, NodeSettings> {
+pub fn nodes(written: &[fragment::Node], problems: &mut Problems) -> BTreeMap<NodeId, NodeSettings> {
     let mut nodes: BTreeMap<NodeId, NodeSettings> = BTreeMap::new();
     for written in written {
         let Some(node) = node(written, problems) else { continue };
@@ -282,8 +283,22 @@ pub fn refuse(keys: &[(&str, bool)], kind: &str, place: &str, problems: &mut Pro
     }
 }
 
-/// Those that can be read, each direction, in order.
+/// Those that can be read, each direction, in order; every two nodes need both.
 fn links(written: &[fragment::Link], ids: &BTreeSet<NodeId>, problems: &mut Problems) -> Vec<Link> {
+    let (directions, all_ends_known) = directions(written, ids, problems);
+    // A link with a mistyped node is not missing: one mistake, one message.
+    if all_ends_known {
+        report_missing_links(&directions, ids, problems);
+    }
+    directions.into_values().flatten().collect()
+}
+
+/// Each direction that is written, and whether all its ends are nodes.
+pub fn directions(
+    written: &[fragment::Link],
+    ids: &BTreeSet<NodeId>,
+    problems: &mut Problems,
+) -> (BTreeMap<(NodeId, NodeId), Option<Link>>, bool) {
     let mut directions: BTreeMap<(NodeId, NodeId), Option<Link>> = BTreeMap::new();
     let mut all_ends_known = true;
     for (index, written) in written.iter().enumerate() {
@@ -303,11 +318,7 @@ fn links(written: &[fragment::Link], ids: &BTreeSet<NodeId>, problems: &mut Prob
             ((from, to), link)
         }));
     }
-    // A link with a mistyped node is not missing: one mistake, one message.
-    if all_ends_known {
-        report_missing_links(&directions, ids, problems);
-    }
-    directions.into_values().flatten().collect()
+    (directions, all_ends_known)
 }
 
 /// `link 1-2`, `link 1 to 2`, or its number in the file.

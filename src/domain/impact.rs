@@ -14,7 +14,12 @@ pub type Rho = Metrics;
 
 /// The impact of a difference, before the metric's direction: `clamp(atan(delta * pi/2 / rho))`, cut to three decimals.
 pub fn impact_of_difference(delta: f64, rho: f64) -> f64 {
-    let angle = (delta * FRAC_PI_2 / rho).atan();
+    let slope = delta * FRAC_PI_2 / rho;
+    // Most differences are far beyond: tan(1) = 1.5574..., and an arctangent takes its time.
+    if slope.abs() > 1.5575 {
+        return 1.0_f64.copysign(slope);
+    }
+    let angle = slope.atan();
     if angle >= 1.0 {
         1.0
     } else if angle <= -1.0 {

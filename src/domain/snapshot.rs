@@ -55,9 +55,13 @@ impl Snapshot {
 
     /// Whether a node has room for one more replica of the data set.
     pub fn has_room(&self, node: NodeId) -> bool {
-        let stored = self.stored_bytes.get(&node).copied().unwrap_or(0);
-        let capacity = self.nodes.get(&node).and_then(|node| node.capacity_bytes);
-        capacity.is_none_or(|capacity| stored.saturating_add(self.data_set.bytes) <= capacity)
+        self.nodes.get(&node).is_none_or(|node| self.has_room_on(node))
+    }
+
+    /// The same, of a node in hand.
+    pub fn has_room_on(&self, node: &Node) -> bool {
+        let stored = || self.stored_bytes.get(&node.id).copied().unwrap_or(0);
+        node.capacity_bytes.is_none_or(|capacity| stored().saturating_add(self.data_set.bytes) <= capacity)
     }
 
     /// Whether an agent was heard of within `silence`.

@@ -118,6 +118,7 @@ macro_rules! contract {
             records: [
                 a_job_is_recorded_once,
                 measurements_are_read_page_by_page,
+                an_agents_latest_measurements_are_found,
                 values_that_are_no_numbers_are_rejected,
                 what_was_learned_replaces_what_was_known,
                 events_are_read_page_by_page_and_by_key,

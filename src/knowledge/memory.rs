@@ -182,6 +182,10 @@ impl Knowledge for MemoryKnowledge {
         Ok(self.table().measurements(after, limit))
     }
 
+    async fn latest_measurements(&self, agent: AgentId, data_set: &DataSetName, limit: usize) -> Result<Vec<Recorded>> {
+        Ok(self.table().latest_measurements(agent, data_set, limit))
+    }
+
     async fn set_availability(&self, node: NodeId, availability: Percent) -> Result<()> {
         self.table().set_availability(node, availability).map_err(|why| why.during("set availability"))
     }

@@ -7,6 +7,7 @@ pub mod learner;
 pub mod monitor;
 pub mod notice;
 pub mod planner;
+pub mod prediction;
 
 #[cfg(test)]
 mod scene;

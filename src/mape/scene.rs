@@ -111,7 +111,7 @@ pub fn experience(vectors: &[(&str, f64)]) -> Experience {
         let vector = Impacts::default().with(Metric::ResponseTime, *impact).with(Metric::DataConsistency, 0.0);
         (label.parse::<Action>().unwrap(), vector)
     });
-    Experience { trained: trained.collect(), learned: BTreeMap::new() }
+    Experience { trained: trained.collect(), ..Experience::default() }
 }
 
 pub fn slow() -> Metrics {

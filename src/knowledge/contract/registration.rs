@@ -235,8 +235,16 @@ pub(crate) async fn what_is_added_is_new_and_linked_with_all(table: Table) {
         (vec![node(4, 9.0)], with(link(1, 2, 5.0)), "there is a link from node 1 to node 2 already"),
         (vec![node(4, 9.0)], with(link(4, 1, 5.0)), "there is a link from node 4 to node 1 already"),
         (vec![node(4, 9.0)], with(link(4, 9, 5.0)), "node 9 is not registered"),
-        (vec![node(4, 9.0)], without_last(), "a link from node 3 to node 4 is missing"),
-        (vec![node(4, 9.0), node(5, 9.0)], complete(), "a link from node 4 to node 5 is missing"),
+        (
+            vec![node(4, 9.0)],
+            without_last(),
+            "a link from node 3 to node 4 is missing; state the latency to and from every other node",
+        ),
+        (
+            vec![node(4, 9.0), node(5, 9.0)],
+            complete(),
+            "a link from node 4 to node 5 is missing; state the latency to and from every other node",
+        ),
         (vec![node(4, 9.0)], with(link(4, 4, -5.0)), "a latency or jitter of -5 ms is negative"),
         (vec![node(4, 9.0)], with(link(4, 4, f64::NAN)), "latency is NaN, which is not a finite number"),
     ] {

@@ -555,6 +555,13 @@ impl Table {
         rows_after(&self.measurements, after).iter().take(limit).cloned().collect()
     }
 
+    pub(super) fn latest_measurements(&self, agent: AgentId, data_set: &DataSetName, limit: usize) -> Vec<Recorded> {
+        let is_asked = |row: &&Recorded| row.measurement.agent == agent && row.measurement.data_set == *data_set;
+        let mut latest: Vec<_> = self.measurements.iter().rev().filter(is_asked).take(limit).cloned().collect();
+        latest.reverse();
+        latest
+    }
+
     fn next_event(&self) -> EventId {
         EventId(number(self.events.len()) + 1)
     }
