@@ -14,7 +14,7 @@ const NEEDS: [&str; 5] = ["knowledge", "storage", "links", "jobs", "data"];
 const NO_TECHNOLOGY: [&str; 1] = ["storage::transfer"];
 
 /// A crate, and the only modules that may name it.
-const HOMES: [(&str, &[&str]); 23] = [
+const HOMES: [(&str, &[&str]); 24] = [
     ("actix", &["actors", "app", "cli"]),
     ("actix_rt", &["actors", "app", "cli"]),
     ("aws_runtime", &["storage::credentials"]),
@@ -30,6 +30,7 @@ const HOMES: [(&str, &[&str]); 23] = [
     ("indicatif", &["cli"]),
     ("linfa", &["mape::prediction"]),
     ("linfa_linear", &["mape::prediction"]),
+    ("mysql_async", &["knowledge::mysql"]),
     ("ndarray", &["mape::prediction"]),
     ("reqwest", &["links::toxiproxy"]),
     ("rusqlite", &["knowledge::sqlite"]),

@@ -86,7 +86,7 @@ impl Place {
         let own = super::commands::advertising(hosting(Durability::PowerLoss, false));
         let handle = services.handle().clone();
         services.block_on(async {
-            let surroundings = app::run::surroundings(settings, data, None, handle, own, notify)?;
+            let surroundings = app::run::surroundings(settings, data, None, handle, own, notify).await?;
             let store = app::serve::start(&surroundings, node, arguments.listen).await?;
             print::lines([format!("the store of node {node} on {}; Ctrl-C ends it", store.endpoint())])?;
             signals::stop().await;
@@ -98,12 +98,13 @@ impl Place {
     /// What a command needs that touches the stores of a network that runs or ran.
     fn existing_surroundings(&self, services: &Runtime) -> anyhow::Result<Surroundings> {
         let settings = Arc::new(self.settings()?);
-        let data = DataDirectory::existing(self.data.as_deref())?;
+        let data = app::existing_directory(&settings.network, self.data.as_deref())?;
         if self.data.is_none() {
             eprintln!("# {}", data.path().display());
         }
         let clock = app::clock(&settings.network);
-        let knowledge = app::existing_knowledge(&settings.network, &data, &clock)?;
+        let opened = app::existing_knowledge(&settings.network, Some(data.path()), &clock, services.handle());
+        let (knowledge, _) = services.block_on(opened)?;
         let quiet = Arc::new(|notice: Notice| tracing::debug!(%notice, "while removing"));
         let (services, hosting) = (services.handle().clone(), hosting(Durability::PowerLoss, false));
         Ok(Surroundings { settings, data, clock, knowledge, emulator: None, services, hosting, notify: quiet })
