@@ -56,6 +56,11 @@ pub struct Content {
 const THRESHOLD: f64 = 0.3;
 
 impl Audit {
+    /// A copy of the table, from a technology that is not read here.
+    pub fn of(table: Connection, data: &Path) -> Self {
+        Self { data: data.to_owned(), table }
+    }
+
     /// Opens a table that is there; `None` while it is not complete.
     pub fn open(data: &Path) -> Option<Self> {
         let file = data.join("network.db");
