@@ -8,6 +8,9 @@ pub(crate) mod contract;
 #[cfg(test)]
 mod interleavings;
 pub mod memory;
+pub mod mysql;
+mod records;
+mod rows;
 mod rules;
 pub mod sqlite;
 
