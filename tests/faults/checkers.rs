@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How often something must be seen broken: between two looks at table and stores an agent may act.
 const LOOKS: usize = 3;
+/// On the wall, at the shipped time scale.
+const HALF_AN_HOUR_MS: i64 = 1_800_000 * 50;
 
 /// Remembers what was acknowledged.
 #[derive(Default)]
@@ -28,8 +30,22 @@ pub fn broken(table: &Table, witness: &mut Witness) -> Vec<String> {
             break;
         }
     }
-    broken.extend(witness.look(&table.look().expect("the table is back")));
+    let audit = table.look().expect("the table is back");
+    broken.extend(witness.look(&audit));
+    if table.is_remote() {
+        broken.extend(wrong_times(&audit));
+    }
     broken
+}
+
+/// Measurements that are older or newer than their neighbours by more than any fault lasts: they have another clock's time.
+fn wrong_times(audit: &Audit) -> Vec<String> {
+    let sql = format!(
+        "select job, at_ms - before from
+        (select job, at_ms, lag(at_ms) over (order by id) as before from measurements) where abs(at_ms - before) > {}",
+        HALF_AN_HOUR_MS
+    );
+    audit.rows(&sql, |row| Ok(format!("{} is {} ms away in time", row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))
 }
 
 impl Witness {

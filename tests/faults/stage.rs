@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 /// How long an aimed kill waits for somebody to transfer.
-const AIM_WITHIN: Duration = Duration::from_millis(1_500);
+const AIM_WITHIN: Duration = Duration::from_secs(3);
 /// Before an agent that could not start is started again.
 const START_AGAIN_AFTER: Duration = Duration::from_millis(300);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -108,7 +108,8 @@ impl Stage {
                 std::thread::sleep(LOOK_EVERY);
             }
             let fault = faults[index].fault;
-            println!("  {:>7.3} s  {turn}  {fault}", began.elapsed().as_secs_f64());
+            let skipped = if self.cannot(fault).is_some() { "  (skipped)" } else { "" };
+            println!("  {:>7.3} s  {turn}  {fault}{skipped}", began.elapsed().as_secs_f64());
             match turn {
                 Turn::Begins => self.begin(index, fault),
                 Turn::Ends => self.end(index, fault),
@@ -252,11 +253,13 @@ impl Stage {
         Running::start_with(&environment, self.place.path(), &name, &[&who[..], &places].concat())
     }
 
-    /// On a machine of its own, as far as that can be had: it must be refused as long as the first one lives.
+    /// As on another machine, where the table can be reached from there: it must be refused as long as the first one lives.
     fn start_twin(&mut self, index: usize, agent: u32) {
         let Some(first) = self.player(agent).running.as_ref().map(Running::id) else { return };
         self.victims.insert(index, first);
-        self.twin = Some(self.start(agent, None, &self.place.data()));
+        let elsewhere = self.place.path().join("another-machine");
+        let data = if self.table.is_remote() { elsewhere } else { self.place.data() };
+        self.twin = Some(self.start(agent, None, &data));
     }
 
     fn end_twin(&mut self, index: usize, agent: u32) {
