@@ -7,8 +7,10 @@
 use agent::clock::{Clock, VirtualClock};
 use agent::domain::action::Action;
 use agent::domain::event::Window;
-use agent::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
-use agent::domain::placement::{DataSet, Node, Placement, Plan, Registration, Replica, ReplicaState};
+use agent::domain::ids::{AgentId, DataSetName, EventId, Life, NodeId, ReplicaId};
+use agent::domain::placement::{
+    DataSet, Identity, Node, NodeState, Placement, Plan, Registration, Replica, ReplicaState,
+};
 use agent::domain::time::Timestamp;
 use agent::domain::units::Percent;
 use agent::knowledge::memory::MemoryKnowledge;
@@ -99,6 +101,13 @@ fn recorded() -> Recorded {
     serde_json::from_str(&text).unwrap()
 }
 
+/// Of the recorded controllers none ever fell silent.
+const SILENCE: Duration = Duration::from_secs(86_400);
+
+fn identity() -> Identity {
+    Identity { life: Life("life".to_owned()), ended: Vec::new(), silence: SILENCE }
+}
+
 fn data_set() -> DataSetName {
     "recorded".into()
 }
@@ -119,6 +128,7 @@ fn node(id: u32) -> Node {
         store_url: None,
         availability: Percent::new(100.0).unwrap(),
         capacity_bytes: None,
+        state: NodeState::Declared,
         heartbeat_at: None,
     }
 }
@@ -166,7 +176,7 @@ impl Replay<'_> {
         for id in 1..=self.recorded.controllers {
             let (agent, node) = (AgentId(id), NodeId(id));
             let registration = Registration { agent, node, goal: String::new(), policy: String::new() };
-            self.table.register_agent(&registration, &data_set()).await.unwrap();
+            self.table.register_agent(&registration, &data_set(), &identity()).await.unwrap();
         }
         let changed_at = self.clock.now();
         let counter = |(label, value): (&String, &u32)| (action(label), Counter { value: *value, changed_at });
@@ -189,7 +199,8 @@ impl Replay<'_> {
             }
             Op::WindowCloses { event } => {
                 let (id, agent) = self.events[event];
-                let rule = ClosingRule { threshold: self.recorded.threshold, grace: Duration::ZERO };
+                let (threshold, silence) = (self.recorded.threshold, SILENCE);
+                let rule = ClosingRule { threshold, grace: Duration::ZERO, silence };
                 self.table.close_due(agent, rule).await.unwrap();
                 assert_eq!(self.table.event(id).await.unwrap().unwrap().window, Window::Closed);
             }

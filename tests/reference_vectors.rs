@@ -8,7 +8,7 @@ use agent::domain::goal::Goal;
 use agent::domain::ids::{AgentId, NodeId, ReplicaId};
 use agent::domain::impact::{self, Impacts};
 use agent::domain::metric::{Metric, Metrics};
-use agent::domain::placement::{DataSet, Node, Placement, Replica, ReplicaState};
+use agent::domain::placement::{DataSet, Node, NodeState, Placement, Replica, ReplicaState};
 use agent::domain::snapshot::{Counter, Snapshot};
 use agent::domain::time::Timestamp;
 use agent::domain::units::Percent;
@@ -154,6 +154,7 @@ fn snapshot(case: &Value) -> Snapshot {
             store_url: None,
             availability,
             capacity_bytes: None,
+            state: NodeState::Declared,
             heartbeat_at: None,
         };
         (node.id, node)

@@ -7,9 +7,9 @@ use agent::actors::{Reach, ReachError, Reached, Watch, World, beat, recover};
 use agent::clock::VirtualClock;
 use agent::domain::action::Action;
 use agent::domain::event::{Event, Outcome, Window};
-use agent::domain::ids::{AgentId, DataSetName, EventId, NodeId};
+use agent::domain::ids::{self, AgentId, DataSetName, EventId, NodeId};
 use agent::domain::invariants;
-use agent::domain::placement::{Claim, DataSet, Link, Node, Plan, Registration, ReplicaState};
+use agent::domain::placement::{Claim, DataSet, Identity, Link, Node, NodeState, Plan, Registration, ReplicaState};
 use agent::domain::saga::{self, Claimed};
 use agent::domain::snapshot::Snapshot;
 use agent::domain::time::Timestamp;
@@ -31,6 +31,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 const CONTENT: &[u8] = b"[\r\n{\"cholesterol\": 172.8}\r\n]";
 const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
@@ -40,7 +41,7 @@ const WATCH: Watch = Watch {
     lease: Duration::from_secs(300),
     drain: Duration::from_secs(60),
     window: Duration::from_secs(210),
-    closing: ClosingRule { threshold: 0.3, grace: Duration::from_secs(60) },
+    closing: ClosingRule { threshold: 0.3, grace: Duration::from_secs(60), silence: Duration::from_secs(30) },
 };
 
 /// What is done, in which situation, and what it makes of it.
@@ -111,6 +112,10 @@ impl Life {
         self.points_left = self.points_left.checked_sub(1).ok_or(Died(place))?;
         Ok(())
     }
+}
+
+fn identity() -> Identity {
+    Identity { life: ids::Life("life".to_owned()), ended: Vec::new(), silence: WATCH.closing.silence }
 }
 
 type Store = Faulty<MemoryStore>;
@@ -192,6 +197,7 @@ impl Network {
             store_url: None,
             availability: Percent::new(90.0).unwrap(),
             capacity_bytes: None,
+            state: NodeState::Declared,
             heartbeat_at: None,
         };
         let pairs = NODES.into_iter().flat_map(|from| NODES.map(|to| (from, to))).filter(|(from, to)| from != to);
@@ -209,7 +215,7 @@ impl Network {
         for agent in AGENTS {
             let (goal, policy) = ("availability >= 95 %".to_owned(), "fixed".to_owned());
             let registration = Registration { agent, node: agent.home(), goal, policy };
-            self.knowledge.register_agent(&registration, &data_set.name).await.unwrap();
+            self.knowledge.register_agent(&registration, &data_set.name, &identity()).await.unwrap();
         }
     }
 
@@ -236,6 +242,8 @@ impl Network {
     fn world(&self, agent: AgentId) -> World {
         World {
             agent,
+            identity: identity(),
+            displaced: Notify::new(),
             home: agent.home(),
             data_set: data_set(),
             clock: self.clock.clone(),

@@ -12,19 +12,18 @@
 
 mod executor;
 mod monitor;
-mod notice;
 mod planner;
 mod watchdog;
 mod world;
 
-pub use notice::{Notice, show_metrics};
+pub use crate::mape::notice::{Notice, show_metrics};
 pub use watchdog::{Watch, beat, recover};
 pub use world::{Reach, ReachError, Reached, World, chain, run_job};
 
+use crate::mape::chance::Streams;
 use crate::mape::monitor::Rhythm;
-use crate::mape::planner::{Experience, Parameters, Policy, Rng};
+use crate::mape::planner::{Experience, Parameters, Policy};
 use actix::prelude::*;
-use rand::{RngExt as _, SeedableRng as _};
 use std::sync::Arc;
 
 /// What an agent is made of, besides its world.
@@ -34,8 +33,6 @@ pub struct Makeup {
     pub experience: Experience,
     pub rhythm: Rhythm,
     pub watch: Watch,
-    /// Unique for each start of the agent: part of every key that it writes.
-    pub life: String,
     pub seed: u64,
 }
 
@@ -49,8 +46,7 @@ pub struct Agent {
 impl Agent {
     /// Starts the actors on the current arbiter; the first pause begins.
     pub fn start(makeup: &Makeup, world: &Arc<World>) -> Self {
-        let mut seeds = Rng::seed_from_u64(makeup.seed);
-        let mut stream = || Rng::seed_from_u64(seeds.random());
+        let streams = Streams::new(makeup.seed);
         // The three know each other, so their addresses exist before they do.
         let (monitor, planner, executor) = (Context::new(), Context::new(), Context::new());
         let (to_monitor, to_planner, to_executor) = (monitor.address(), planner.address(), executor.address());
@@ -58,19 +54,19 @@ impl Agent {
             makeup,
             world.clone(),
             to_planner.clone().recipient(),
-            stream(),
-            stream(),
+            streams.monitor,
+            streams.links,
         ));
         planner.run(planner::PlannerActor::new(
             makeup,
             world.clone(),
             to_monitor.clone().recipient(),
             to_executor.recipient(),
-            stream(),
+            streams.planner,
         ));
         let executor = executor.run(executor::ExecutorActor::new(world.clone(), makeup.watch, to_planner.recipient()));
         let watchdog =
-            watchdog::WatchdogActor::new(makeup.watch, world.clone(), to_monitor.recipient(), stream()).start();
+            watchdog::WatchdogActor::new(makeup.watch, world.clone(), to_monitor.recipient(), streams.watchdog).start();
         Self { monitor, executor, watchdog }
     }
 

@@ -4,6 +4,7 @@ use super::world::{World, chain};
 use super::{Makeup, Notice, deliver, planner};
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::Registration;
+use crate::knowledge::Registered;
 use crate::mape::monitor::{Effect, Input, Monitor, Repair};
 use crate::mape::planner::Rng;
 use actix::prelude::*;
@@ -63,7 +64,8 @@ impl MonitorActor {
         };
         let window = parameters.window;
         let data_set = world.data_set.clone();
-        let machine = Monitor::new(parameters, data_set, makeup.policy.clone(), makeup.rhythm, makeup.life.clone());
+        let machine =
+            Monitor::new(parameters, data_set, makeup.policy.clone(), makeup.rhythm, world.identity.life.to_string());
         Self {
             machine,
             world,
@@ -121,7 +123,13 @@ impl MonitorActor {
             Effect::Plan(violation) => deliver(&self.planner, planner::Judge::Violated(violation)),
             Effect::Register => {
                 let registration = self.registration.clone();
-                self.aside(ctx, async move { world.knowledge.register_agent(&registration, &world.data_set).await });
+                self.aside(ctx, async move {
+                    match world.register(&registration).await? {
+                        Registered::Done => {}
+                        Registered::Taken { .. } => world.displaced.notify_one(),
+                    }
+                    Ok(())
+                });
             }
         }
     }
@@ -190,7 +198,7 @@ impl MonitorActor {
         if converged != self.was_converged {
             self.was_converged = converged;
             let world = self.world.clone();
-            self.aside(ctx, async move { world.knowledge.heartbeat(world.agent, converged).await });
+            self.aside(ctx, async move { world.beat(converged).await });
         }
     }
 }

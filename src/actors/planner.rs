@@ -2,11 +2,9 @@
 
 use super::world::{World, chain};
 use super::{Makeup, Notice, deliver, executor, monitor};
-use crate::domain::action::Action;
 use crate::domain::measurement::Measurement;
-use crate::mape::learner::{Acted, Learner};
 use crate::mape::monitor::{Repair, Violation};
-use crate::mape::planner::{self, Decision, Experience, Parameters, Policy, Reason, Rng, Situation, Verdict};
+use crate::mape::planner::{Judged, Planner, Rng};
 use actix::prelude::*;
 use std::sync::Arc;
 
@@ -24,17 +22,10 @@ pub enum Judge {
 pub struct Ended(pub Repair);
 
 pub struct PlannerActor {
+    machine: Planner,
     world: Arc<World>,
-    parameters: Arc<Parameters>,
-    policy: Arc<dyn Policy>,
-    experience: Experience,
-    learner: Learner,
     monitor: Recipient<monitor::Repaired>,
     executor: Recipient<executor::Execute>,
-    /// The action under way, to be learned from when it has ended.
-    pending: Option<Acted>,
-    life: String,
-    plans: u64,
     rng: Rng,
 }
 
@@ -46,78 +37,31 @@ impl PlannerActor {
         executor: Recipient<executor::Execute>,
         rng: Rng,
     ) -> Self {
-        Self {
-            world,
-            parameters: makeup.parameters.clone(),
-            policy: makeup.policy.clone(),
-            experience: makeup.experience.clone(),
-            learner: Learner::new(makeup.parameters.clone(), makeup.policy.clone()),
-            monitor,
-            executor,
-            pending: None,
-            life: makeup.life.clone(),
-            plans: 0,
-            rng,
-        }
+        let (parameters, policy) = (makeup.parameters.clone(), makeup.policy.clone());
+        let machine = Planner::new(parameters, policy, makeup.experience.clone(), world.identity.life.to_string());
+        Self { machine, world, monitor, executor, rng }
     }
 
     fn judge(&mut self, violation: &Violation) {
-        let snapshot = &violation.snapshot;
-        let Some(reference) = snapshot.placement.reference(self.world.agent) else {
+        let Some(Judged { decision, plan }) = self.machine.violated(violation, &mut self.rng) else {
             return deliver(&self.monitor, monitor::Repaired(Repair::Lost));
         };
-        let situation = Situation {
-            parameters: &self.parameters,
-            experience: &self.experience,
-            measured: &violation.measurement.metrics,
-            reference,
-            snapshot,
-        };
-        let decision = planner::decide(self.policy.as_ref(), &situation, &mut self.rng);
-        self.plans += 1;
-        let plan = planner::plan(&situation, &decision, format!("{}-p{}", self.life, self.plans));
-        self.pending = expected(&decision).map(|expected| Acted {
-            action: decision.chosen.action,
-            reference_node: reference.node,
-            before: violation.measurement.metrics,
-            expected,
-        });
         self.world.notify(Notice::Decided {
             agent: self.world.agent,
             action: decision.chosen.action,
-            because: because(&decision),
+            because: decision.because(),
         });
         deliver(&self.executor, executor::Execute(plan));
     }
 
     fn learn(&mut self, measurement: &Measurement, ctx: &mut Context<Self>) {
-        let Some(lesson) = self.learner.measured(measurement, &mut self.experience) else { return };
+        let Some(lesson) = self.machine.measured(measurement) else { return };
         let world = self.world.clone();
         ctx.spawn(actix::fut::wrap_future(async move {
             if let Err(error) = world.knowledge.learn(world.agent, &lesson.label, &lesson.impacts).await {
                 world.trouble(chain(&error));
             }
         }));
-    }
-}
-
-/// What the chosen action was expected to do; nothing for doing nothing.
-fn expected(decision: &Decision) -> Option<crate::domain::impact::Impacts> {
-    let chosen = decision.chosen.action;
-    let scored = decision.scored.iter().find(|scored| scored.action == chosen)?;
-    match &scored.verdict {
-        Verdict::Feasible { impacts, .. } if chosen != Action::Nothing => Some(*impacts),
-        Verdict::Feasible { .. } | Verdict::Infeasible { .. } => None,
-    }
-}
-
-/// The reason in one line, for people.
-fn because(decision: &Decision) -> String {
-    let candidates = decision.scored.len();
-    match decision.chosen.reason {
-        Reason::HighestScore { global } => format!("scores highest ({global:+.2}) of {candidates} candidates"),
-        Reason::Explored => format!("explored: taken at random of {candidates} candidates"),
-        Reason::NothingFeasible => format!("none of {candidates} candidates is feasible"),
     }
 }
 
@@ -140,12 +84,7 @@ impl Handler<Ended> for PlannerActor {
     type Result = ();
 
     fn handle(&mut self, Ended(repair): Ended, _: &mut Self::Context) {
-        let acted = self.pending.take();
-        if repair == Repair::Acted
-            && let Some(acted) = acted
-        {
-            self.learner.acted(acted);
-        }
+        self.machine.ended(repair);
         deliver(&self.monitor, monitor::Repaired(repair));
     }
 }

@@ -60,7 +60,7 @@ impl WatchdogActor {
 
 /// One round of the duties.
 pub async fn beat(world: &World, watch: Watch, converged: bool) -> crate::knowledge::Result<()> {
-    world.knowledge.heartbeat(world.agent, converged).await?;
+    world.beat(converged).await?;
     for closed in world.knowledge.close_due(world.agent, watch.closing).await? {
         world.notify(Notice::Closed { closed });
     }

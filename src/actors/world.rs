@@ -3,10 +3,10 @@
 use super::Notice;
 use crate::clock::Clock;
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
-use crate::domain::placement::{Node, Replica};
+use crate::domain::placement::{Identity, Node, Registration, Replica};
 use crate::domain::snapshot::Snapshot;
 use crate::jobs::{DataSource, Job, S3Access};
-use crate::knowledge::Knowledge;
+use crate::knowledge::{Knowledge, Registered};
 use crate::mape::monitor::Observation;
 use crate::mape::planner::Rng;
 use crate::storage::ObjectStore;
@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use rand_distr::{Distribution, Normal};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// A node's store at the end of this agent's link.
 #[derive(Clone)]
@@ -50,6 +51,10 @@ pub trait Reach: Send + Sync {
 /// One agent's world.
 pub struct World {
     pub agent: AgentId,
+    /// What the table knows this start of the agent by; its life is part of every key that it writes.
+    pub identity: Identity,
+    /// Notified when the table gave the agent to another life: this one must stop.
+    pub displaced: Notify,
     pub home: NodeId,
     pub data_set: DataSetName,
     pub clock: Arc<dyn Clock>,
@@ -65,6 +70,19 @@ pub struct World {
 impl World {
     pub fn notify(&self, notice: Notice) {
         (self.notify)(notice);
+    }
+
+    /// Registers the agent for this life.
+    pub async fn register(&self, registration: &Registration) -> crate::knowledge::Result<Registered> {
+        self.knowledge.register_agent(registration, &self.data_set, &self.identity).await
+    }
+
+    /// States that the agent is alive, as long as it belongs to this life.
+    pub async fn beat(&self, converged: bool) -> crate::knowledge::Result<()> {
+        if !self.knowledge.heartbeat(self.agent, &self.identity.life, converged).await? {
+            self.displaced.notify_one();
+        }
+        Ok(())
     }
 
     pub fn trouble(&self, what: String) {

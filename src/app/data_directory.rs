@@ -1,6 +1,6 @@
 //! Where an agent keeps what outlives it: `network.db`, `nodes/<id>/` with the embedded stores, and the locks.
 
-use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::ids::{AgentId, Life, NodeId};
 use anyhow::{Context as _, bail};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File};
@@ -14,6 +14,9 @@ pub const DEFAULT_DEMO: &str = "agent-data/demo";
 
 /// Marks a directory as a demo's, so that only such a one is ever emptied.
 const DEMO_MARK: &str = "this-is-a-demo";
+
+/// Lives that began and may not have reached the table are few; of more, the oldest are forgotten (I-7).
+const LIVES_NOTED: usize = 16;
 
 /// An existing directory for one network's data on this machine.
 #[derive(Clone, Debug)]
@@ -101,6 +104,27 @@ impl DataDirectory {
         self.lock(&format!("agent-{agent}"), &format!("agent {agent}"))
     }
 
+    /// The lives of an agent that ran here and may be what the table knows of it: they have ended, for this process holds the
+    /// agent's lock.
+    pub fn ended_lives(&self, agent: AgentId, _lock: &Lock) -> Vec<Life> {
+        // A file that cannot be read only costs a wait.
+        let text = fs::read_to_string(self.lives(agent)).unwrap_or_default();
+        text.lines().map(|line| Life(line.to_owned())).collect()
+    }
+
+    /// Notes the lives that the next process may say have ended; the newest last.
+    pub fn note_lives(&self, agent: AgentId, lives: &[Life]) -> anyhow::Result<()> {
+        let latest = &lives[lives.len().saturating_sub(LIVES_NOTED)..];
+        let text: String = latest.iter().map(|life| format!("{life}\n")).collect();
+        let (path, new) = (self.lives(agent), self.path.join(format!("agent-{agent}.life.new")));
+        let written = fs::write(&new, text).and_then(|()| fs::rename(&new, &path));
+        written.with_context(|| format!("{}: cannot be written; choose another directory with --data", path.display()))
+    }
+
+    fn lives(&self, agent: AgentId) -> PathBuf {
+        self.path.join(format!("agent-{agent}.life"))
+    }
+
     fn lock(&self, name: &str, what: &str) -> anyhow::Result<Lock> {
         let path = self.path.join(format!("{name}.lock"));
         let mut file =
@@ -133,6 +157,20 @@ mod tests {
         assert!(message.contains(&std::process::id().to_string()), "{message}");
         drop(held);
         data.lock_agent(AgentId(1)).unwrap();
+    }
+
+    #[test]
+    fn the_lives_that_ended_here_are_known_to_whoever_holds_the_lock() {
+        let place = tempfile::tempdir().unwrap();
+        let data = DataDirectory::create(place.path()).unwrap();
+        let lock = data.lock_agent(AgentId(1)).unwrap();
+        assert_eq!(data.ended_lives(AgentId(1), &lock), []);
+        let lives: Vec<Life> = (0..20).map(|n| Life(format!("a1-{n}"))).collect();
+        data.note_lives(AgentId(1), &lives).unwrap();
+        assert_eq!(data.ended_lives(AgentId(1), &lock), lives[4..]);
+        data.note_lives(AgentId(1), &lives[..1]).unwrap();
+        assert_eq!(data.ended_lives(AgentId(1), &lock), lives[..1]);
+        assert_eq!(data.ended_lives(AgentId(2), &lock), []);
     }
 
     #[test]

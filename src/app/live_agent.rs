@@ -6,9 +6,10 @@ use super::surroundings::Surroundings;
 use super::training_file::TrainingFile;
 use crate::actors::{Agent, Makeup, Notice, Watch, World, chain, recover};
 use crate::config::settings::{AgentSettings, NetworkSettings};
-use crate::domain::ids::AgentId;
-use crate::domain::placement::Registration;
-use crate::knowledge::ClosingRule;
+use crate::domain::ids::{AgentId, Life};
+use crate::domain::placement::{Identity, Registration};
+use crate::knowledge::{ClosingRule, Registered};
+use crate::mape::chance::seed_of;
 use crate::mape::monitor::Rhythm;
 use crate::mape::planner::{self, Experience, Parameters, Policy};
 use crate::storage::embedded::EmbeddedStore;
@@ -42,20 +43,21 @@ impl LiveAgent {
         surroundings.register_network().await?;
         let store = surroundings.start_store(settings.node).await?;
         surroundings.establish_data_set(settings.node).await?;
-        let world = Arc::new(surroundings.world(settings)?);
+        let identity = new_life(surroundings, id, &lock);
+        let world = Arc::new(surroundings.world(settings, identity)?);
         let policy = known_policy(policy.unwrap_or(&settings.policy))?;
         wait_for_data_set(&world).await?;
-        recover(&world, true).await?;
-        if store.is_some() {
-            sweep_orphans(surroundings, &world).await;
-        }
         let registration = Registration {
             agent: id,
             node: settings.node,
             goal: settings.goal.to_string(),
             policy: policy.name().to_owned(),
         };
-        world.knowledge.register_agent(&registration, &world.data_set).await?;
+        take(surroundings, &world, &registration).await?;
+        recover(&world, true).await?;
+        if store.is_some() {
+            sweep_orphans(surroundings, &world).await;
+        }
         let learned = world.knowledge.impacts(id).await?;
         let network = surroundings.network();
         let makeup = Makeup {
@@ -67,8 +69,7 @@ impl LiveAgent {
             },
             rhythm: Rhythm { gap: network.rhythm.job_gap, gap_deviation: network.rhythm.job_gap_deviation },
             watch: watch(network),
-            life: format!("a{id}-{:x}", world.clock.now().0),
-            seed: seed.wrapping_mul(1_000_003).wrapping_add(u64::from(id.0)),
+            seed: seed_of(seed, id),
         };
         let agent = Agent::start(&makeup, &world);
         Ok(Self { agent, world, store, _lock: lock })
@@ -86,10 +87,17 @@ impl LiveAgent {
         if tokio::time::timeout(STOP_WITHIN, self.agent.stop()).await.is_err() {
             tracing::warn!(agent = %self.world.agent, "an action did not end in time; the next start undoes it");
         }
-        if let Err(error) = self.world.knowledge.sign_off(self.world.agent).await {
-            tracing::warn!(agent = %self.world.agent, error = chain(&error), "not signed off");
+        match self.world.knowledge.sign_off(self.world.agent, &self.world.identity.life).await {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!(agent = %self.world.agent, "not signed off: another process is this agent now"),
+            Err(error) => tracing::warn!(agent = %self.world.agent, error = chain(&error), "not signed off"),
         }
         self.store
+    }
+
+    /// Completes when the table has given the agent to another process: this one must stop.
+    pub async fn displaced(&self) {
+        self.world.displaced.notified().await;
     }
 }
 
@@ -115,8 +123,39 @@ fn watch(network: &NetworkSettings) -> Watch {
         lease: network.rhythm.lease,
         drain: network.rhythm.drain,
         window: network.feedback.window,
-        closing: ClosingRule { threshold: network.feedback.threshold, grace: network.feedback.grace },
+        closing: ClosingRule {
+            threshold: network.feedback.threshold,
+            grace: network.feedback.grace,
+            silence: network.silence(),
+        },
     }
+}
+
+/// A life that nobody had before, and those of this agent that ended in this data directory.
+fn new_life(surroundings: &Surroundings, id: AgentId, lock: &Lock) -> Identity {
+    let life = Life(format!("a{id}-{:x}-{:08x}", surroundings.clock.now().0, rand::random::<u32>()));
+    let ended = surroundings.data.ended_lives(id, lock);
+    Identity { life, ended, silence: surroundings.network().silence() }
+}
+
+/// Makes this process the agent. One that ran here before has ended, and is succeeded at once; one that ran elsewhere is
+/// waited for until its last sign of life is too old, and left alone when it gives another.
+async fn take(surroundings: &Surroundings, world: &World, registration: &Registration) -> anyhow::Result<()> {
+    let Identity { life, ended, .. } = &world.identity;
+    // Before the table knows of it: whenever this process is killed, the next one can say that it ended.
+    surroundings.data.note_lives(world.agent, &[ended.as_slice(), std::slice::from_ref(life)].concat())?;
+    if let Registered::Taken { wait } = world.register(registration).await? {
+        let wait = world.clock.apply(wait);
+        world.trouble(format!(
+            "another process was this agent until a moment ago; waiting {:.1} s for it to give a sign of life",
+            wait.as_secs_f64()
+        ));
+        tokio::time::sleep(wait).await;
+        if let Registered::Taken { .. } = world.register(registration).await? {
+            bail!("agent {} runs in another process, with another data directory; stop that one first", world.agent);
+        }
+    }
+    surroundings.data.note_lives(world.agent, std::slice::from_ref(life))
 }
 
 fn known_policy(name: &str) -> anyhow::Result<Arc<dyn Policy>> {

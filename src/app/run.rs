@@ -9,6 +9,7 @@ use crate::actors::Notice;
 use crate::config::settings::Settings;
 use crate::domain::ids::AgentId;
 use crate::storage::embedded::Durability;
+use anyhow::bail;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -28,8 +29,9 @@ pub async fn run(
     notify: Arc<dyn Fn(Notice) + Send + Sync>,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
+    let id = options.id;
     let (address, emulator) = start_emulator(&settings.network.emulator, &services).await?;
-    let surroundings = surroundings(settings, data, address, services, Durability::PowerLoss, notify)?;
+    let surroundings = surroundings(settings, data, address, services, Durability::PowerLoss, notify).await?;
     tokio::pin!(stop);
     let started = tokio::select! {
         started = LiveAgent::start(&surroundings, options.id, options.policy.as_deref(), &options.training, options.seed) => {
@@ -37,18 +39,25 @@ pub async fn run(
         }
         () = &mut stop => None,
     };
+    let mut displaced = false;
     if let Some(agent) = started {
-        stop.await;
+        tokio::select! {
+            () = stop => {}
+            () = agent.displaced() => displaced = true,
+        }
         agent.stop().await;
     }
     if let Some(emulator) = emulator {
         emulator.shutdown().await;
     }
+    if displaced {
+        bail!("another process is agent {id} now, or the agent was removed from the table; this one has stopped");
+    }
     Ok(())
 }
 
 /// What agents of one process share.
-pub fn surroundings(
+pub async fn surroundings(
     settings: Arc<Settings>,
     data: DataDirectory,
     emulator: Option<String>,
@@ -57,6 +66,6 @@ pub fn surroundings(
     notify: Arc<dyn Fn(Notice) + Send + Sync>,
 ) -> anyhow::Result<Surroundings> {
     let clock = clock(&settings.network);
-    let knowledge = knowledge(&settings.network, &data, &clock)?;
+    let knowledge = knowledge(&settings.network, &data, &clock, &services).await?;
     Ok(Surroundings { settings, data, clock, knowledge, emulator, services, durability, notify })
 }

@@ -9,7 +9,7 @@ use crate::config::settings::{
     AgentSettings, EmulatorSettings, JobSettings, NetworkSettings, NodeSettings, Settings, StoreSettings,
 };
 use crate::domain::ids::NodeId;
-use crate::domain::placement::Node;
+use crate::domain::placement::{Identity, Node, NodeState};
 use crate::jobs::Job;
 use crate::jobs::aggregate::AggregateJob;
 use crate::jobs::command::CommandJob;
@@ -25,6 +25,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 /// What is shared by the agents of one process.
 #[derive(Clone)]
@@ -89,9 +90,11 @@ impl Surroundings {
     }
 
     /// The world of one agent.
-    pub fn world(&self, settings: &AgentSettings) -> anyhow::Result<World> {
+    pub fn world(&self, settings: &AgentSettings, identity: Identity) -> anyhow::Result<World> {
         Ok(World {
             agent: settings.id,
+            identity,
+            displaced: Notify::new(),
             home: settings.node,
             data_set: self.network().data_set.name.clone(),
             clock: self.clock.clone(),
@@ -178,6 +181,7 @@ fn node_row(settings: &NodeSettings) -> Node {
         store_url: None,
         availability: settings.availability,
         capacity_bytes: settings.capacity_bytes,
+        state: NodeState::Declared,
         heartbeat_at: None,
     }
 }

@@ -3,9 +3,9 @@
 use super::surroundings::Surroundings;
 use super::training_file::{TrainingFile, derive_impacts};
 use crate::actors::{World, run_job};
-use crate::domain::ids::{AgentId, NodeId, ReplicaId};
+use crate::domain::ids::{AgentId, Life, NodeId, ReplicaId};
 use crate::domain::metric::{Metric, Metrics};
-use crate::domain::placement::{DataSet, Replica, ReplicaState};
+use crate::domain::placement::{DataSet, Identity, Replica, ReplicaState};
 use crate::domain::snapshot::Snapshot;
 use crate::mape::planner::Rng;
 use crate::storage::ObjectStore;
@@ -15,7 +15,7 @@ use anyhow::{Context as _, bail};
 use rand::SeedableRng as _;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How far training has come, told before each run of the job.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,7 +60,7 @@ impl<'a> Trainer<'a> {
     ) -> anyhow::Result<TrainingFile> {
         let settings = self.surroundings.settings.agents.get(&agent);
         let settings = settings.with_context(|| format!("there is no agents/{agent}.toml"))?;
-        let world = Arc::new(self.surroundings.world(settings)?);
+        let world = Arc::new(self.surroundings.world(settings, nobody())?);
         let mut rng = Rng::seed_from_u64(self.seed.wrapping_add(u64::from(agent.0)));
         let mut runs: BTreeMap<NodeId, Vec<Metrics>> = BTreeMap::new();
         let mut at = done;
@@ -144,6 +144,11 @@ impl<'a> Trainer<'a> {
             lease: None,
         }
     }
+}
+
+/// Nothing of a training is known to the table.
+fn nobody() -> Identity {
+    Identity { life: Life("training".to_owned()), ended: Vec::new(), silence: Duration::ZERO }
 }
 
 /// The network and the data set as the table states them.

@@ -1,8 +1,8 @@
 //! What a configuration would run, for `agent check`: a table for people, or JSON.
 
 use super::settings::{
-    AgentSettings, EmulatorSettings, JobSettings, KnowledgeSettings, NetworkSettings, NodeSettings, Settings,
-    StoreSettings,
+    AgentSettings, DatabaseTls, DatabaseUrl, EmulatorSettings, JobSettings, KnowledgeSettings, NetworkSettings,
+    NodeSettings, Settings, StoreSettings,
 };
 use crate::clock::{Clock, SystemClock, TimeScale};
 use crate::domain::goal::Goal;
@@ -137,7 +137,26 @@ impl fmt::Display for KnowledgeSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             KnowledgeSettings::Sqlite(file) => write!(f, "sqlite:{}", file.display()),
+            KnowledgeSettings::Mysql(url) => url.fmt(f),
         }
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        write!(f, "mysql://{}@{host}:{}/{}", self.user, self.port, self.schema)?;
+        match &self.tls {
+            DatabaseTls::Off => Ok(()),
+            DatabaseTls::On { authority: None } => f.write_str("?tls=true"),
+            DatabaseTls::On { authority: Some(file) } => write!(f, "?tls=true&ca={}", file.display()),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DatabaseUrl({self})")
     }
 }
 

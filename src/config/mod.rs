@@ -8,6 +8,7 @@ mod defaults;
 mod description;
 pub mod environment;
 mod fragment;
+mod knowledge;
 mod load;
 mod network;
 mod problem;
@@ -15,5 +16,6 @@ mod quantity;
 pub mod settings;
 
 pub use description::{Description, describe};
+pub use knowledge::knowledge;
 pub use load::{Vocabulary, load};
 pub use problem::{ConfigError, Invalid, Problem};

@@ -2,8 +2,8 @@
 
 use super::problem::{Invalid, Problems};
 use super::settings::{
-    DataSetSettings, EmulatorSettings, FeedbackSettings, KnowledgeSettings, LearningSettings, NetworkSettings,
-    NodeSettings, RhythmSettings, StoreSettings,
+    DataSetSettings, EmulatorSettings, FeedbackSettings, LearningSettings, NetworkSettings, NodeSettings, RhythmSettings,
+    StoreSettings,
 };
 use super::{defaults, fragment, quantity};
 use crate::clock::TimeScale;
@@ -11,7 +11,6 @@ use crate::domain::ids::{DataSetName, NodeId};
 use crate::domain::placement::Link;
 use crate::domain::units::show_duration;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 /// More missing links than these are counted, not listed.
 const LISTED_LINKS: usize = 10;
@@ -19,7 +18,7 @@ const LISTED_LINKS: usize = 10;
 /// What can be made of the file; worth something only when no problem was noted.
 pub fn validate(network: &fragment::Network, problems: &mut Problems) -> Option<NetworkSettings> {
     let ids = node_ids(network);
-    let knowledge = problems.check("knowledge", knowledge(&network.knowledge));
+    let knowledge = problems.check("knowledge", super::knowledge(&network.knowledge));
     let time_scale = problems.check("time_scale", time_scale(network));
     let emulator = problems.check("emulator", emulator(&network.emulator));
     let data_set = data_set(network, &ids, problems);
@@ -65,17 +64,6 @@ fn join(ids: &BTreeSet<NodeId>) -> String {
     match ids.is_empty() {
         true => "not there yet".to_owned(),
         false => ids.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", "),
-    }
-}
-
-fn knowledge(text: &str) -> Result<KnowledgeSettings, Invalid> {
-    const HELP: &str = r#"supported is "sqlite:FILE", a file relative to the data directory or absolute"#;
-    match text.split_once(':') {
-        Some(("sqlite", file)) if !file.trim().is_empty() => Ok(KnowledgeSettings::Sqlite(PathBuf::from(file))),
-        Some(("sqlite", _)) => Err(Invalid::new("`sqlite:` names no file", HELP)),
-        // The rest may hold a password: only the scheme is repeated.
-        Some((scheme, _)) => Err(Invalid::new(format!("`{scheme}` is not a supported database"), HELP)),
-        None => Err(Invalid::new(format!("`{text}` is not a supported database"), HELP)),
     }
 }
 

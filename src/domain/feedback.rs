@@ -1,21 +1,44 @@
 //! The arithmetic of feedback, windows and counters (published; vectors in `fixtures/reference/feedback.json`).
 
+use super::action::Action;
+use super::ids::{AgentId, EventId};
 use super::time::Timestamp;
 use super::truncate;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
+
+/// An event that closed, and what it did to its action's counter.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ClosedEvent {
+    pub event: EventId,
+    pub agent: AgentId,
+    pub action: Action,
+    pub feedback_sum: f64,
+    pub counter_before: u32,
+    pub counter_after: u32,
+}
+
+/// Blame that an agent left on an event.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Feedback {
+    pub event: EventId,
+    pub agent: AgentId,
+    pub p: f64,
+    pub left_at: Timestamp,
+}
 
 /// How much blame a violation at `violated_at` puts on an event posted at `posted_at`: 1 at once, 0 at the window's end.
 pub fn blame(posted_at: Timestamp, violated_at: Timestamp, window: Duration) -> f64 {
     1.0 - violated_at.since(posted_at).as_secs_f64() / window.as_secs_f64()
 }
 
-/// The mean blame that a closing event got from the other applications, cut to two decimals.
+/// The mean blame that a closing event got from so many other applications, cut to two decimals.
 ///
 /// Zero when there are no others: nobody was there who could have been hurt.
-pub fn aggregate(sum: f64, applications: usize) -> f64 {
-    match applications {
-        0 | 1 => 0.0,
-        n => truncate(sum / (n - 1) as f64, 2),
+pub fn aggregate(sum: f64, others: usize) -> f64 {
+    match others {
+        0 => 0.0,
+        n => truncate(sum / n as f64, 2),
     }
 }
 
@@ -47,7 +70,7 @@ mod tests {
 
     #[test]
     fn an_agent_alone_hurts_nobody() {
-        assert_eq!(aggregate(1.0, 1), 0.0);
-        assert_eq!(aggregate(0.957_142_8, 3), 0.47);
+        assert_eq!(aggregate(1.0, 0), 0.0);
+        assert_eq!(aggregate(0.957_142_8, 2), 0.47);
     }
 }

@@ -43,9 +43,23 @@ number!(
 );
 
 impl AgentId {
+    /// Who holds what people do by hand: no application has this number.
+    pub const OPERATOR: AgentId = AgentId(0);
+
     /// The node that an agent lives on when its configuration names none.
     pub fn home(self) -> NodeId {
         NodeId(self.0)
+    }
+}
+
+/// One start of an agent's process: no two are alike, so the table can tell a restarted agent, or a second process with the
+/// same number, from the one that it knows.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Life(pub String);
+
+impl fmt::Display for Life {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

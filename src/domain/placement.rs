@@ -1,11 +1,39 @@
 //! Where the replicas of one data set are, who reads which, and what an action makes of it.
 
 use super::action::Action;
-use super::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
+use super::ids::{AgentId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use super::time::Timestamp;
 use super::units::Percent;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// What is known of a node beside its numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeState {
+    /// Nobody has started its store or an agent on it yet.
+    #[default]
+    Declared,
+    Running,
+    /// The last that was heard of was a clean stop.
+    Stopped,
+    /// It is being removed: its replicas drain, and nothing is brought there any more.
+    Leaving,
+}
+
+impl NodeState {
+    pub const ALL: [NodeState; 4] = [NodeState::Declared, NodeState::Running, NodeState::Stopped, NodeState::Leaving];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            NodeState::Declared => "declared",
+            NodeState::Running => "running",
+            NodeState::Stopped => "stopped",
+            NodeState::Leaving => "leaving",
+        }
+    }
+}
 
 /// A node as the shared table knows it.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -17,6 +45,7 @@ pub struct Node {
     pub availability: Percent,
     /// Absent: unlimited.
     pub capacity_bytes: Option<u64>,
+    pub state: NodeState,
     /// When the node's agent was last heard of; absent: never.
     pub heartbeat_at: Option<Timestamp>,
 }
@@ -120,6 +149,16 @@ impl Placement {
         let copies = self.present().count().saturating_sub(1);
         (1.0 - copies as f64 / f64::from(max_copies)).max(0.0)
     }
+}
+
+/// How a process asks to be an agent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    pub life: Life,
+    /// Lives of the same agent that are known to have ended, whatever the table heard of them last.
+    pub ended: Vec<Life>,
+    /// How long after its last sign of life another one keeps the agent to itself.
+    pub silence: Duration,
 }
 
 /// An agent as the shared table knows it.

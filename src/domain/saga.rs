@@ -59,6 +59,8 @@ pub enum Lost {
     Held { replica: ReplicaId, holder: AgentId },
     #[error("node {0} is about to get a replica")]
     Occupied(NodeId),
+    #[error("node {0} is leaving")]
+    Leaving(NodeId),
     #[error("replica {0} is the last one")]
     LastReplica(ReplicaId),
     #[error("the agent reads another replica by now")]
@@ -171,8 +173,8 @@ pub fn commit(
     claim: &Claim,
     drained_at: Timestamp,
 ) -> Result<Vec<Change>, Refused> {
-    let drain = Some(Lease { holder: claim.agent, until: drained_at });
-    let removing = |replica| Change::Become { replica, state: ReplicaState::Removing, lease: drain };
+    let drain = Lease { holder: claim.agent, until: drained_at };
+    let removing = |replica| Change::Become { replica, state: ReplicaState::Removing, lease: Some(drain) };
     let present = |replica| Change::Become { replica, state: ReplicaState::Present, lease: None };
     let held = |replica: &Replica| {
         let now = placement.replicas.get(&replica.id).ok_or(Refused::Gone(replica.id))?;
@@ -195,7 +197,7 @@ pub fn commit(
                     node: source.node,
                     object_key: source.object_key.clone(),
                     state: ReplicaState::Removing,
-                    lease: drain,
+                    lease: Some(drain),
                 },
             ];
             changes.extend(placement.readers(source.id).map(|agent| Change::Point { agent, replica: source.id }));
@@ -210,19 +212,7 @@ pub fn commit(
             Change::Lease { replica: source.id, lease: None },
             Change::Point { agent: claim.agent, replica: source.id },
         ],
-        (Action::Evict { .. }, _) => {
-            let mut changes = Vec::new();
-            for agent in placement.readers(source.id) {
-                let replica =
-                    nearest(placement, links, homes, agent, source.id).ok_or(Refused::LastReplica(source.id))?;
-                changes.push(Change::Point { agent, replica });
-            }
-            if placement.present().count() < 2 {
-                return Err(Refused::LastReplica(source.id));
-            }
-            changes.push(removing(source.id));
-            changes
-        }
+        (Action::Evict { .. }, _) => evict(placement, links, homes, source.id, drain)?,
         (Action::Move { to, .. }, None) => {
             let there = present_on(placement, to).ok_or(Refused::Gone(source.id))?;
             let mut changes: Vec<Change> =
@@ -240,6 +230,41 @@ pub fn commit(
         (Action::Nothing, _) => return Err(Refused::Gone(source.id)),
     };
     Ok(changes)
+}
+
+/// Dropping a replica: each of its readers is given the one that suits it best, and its object drains.
+fn evict(
+    placement: &Placement,
+    links: &BTreeMap<(NodeId, NodeId), Link>,
+    homes: &BTreeMap<AgentId, NodeId>,
+    dropped: ReplicaId,
+    drain: Lease,
+) -> Result<Vec<Change>, Refused> {
+    if placement.present().count() < 2 {
+        return Err(Refused::LastReplica(dropped));
+    }
+    let mut changes = Vec::new();
+    for agent in placement.readers(dropped) {
+        let replica = nearest(placement, links, homes, agent, dropped).ok_or(Refused::LastReplica(dropped))?;
+        changes.push(Change::Point { agent, replica });
+    }
+    changes.push(Change::Become { replica: dropped, state: ReplicaState::Removing, lease: Some(drain) });
+    Ok(changes)
+}
+
+/// A node that leaves: what it holds of this data set is dropped as an eviction would. No claim may be under way there.
+pub fn leave(
+    placement: &Placement,
+    links: &BTreeMap<(NodeId, NodeId), Link>,
+    homes: &BTreeMap<AgentId, NodeId>,
+    node: NodeId,
+    drained_at: Timestamp,
+) -> Result<Vec<Change>, Refused> {
+    let drain = Lease { holder: AgentId::OPERATOR, until: drained_at };
+    match present_on(placement, node) {
+        Some(dropped) => evict(placement, links, homes, dropped, drain),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Undoing a claim before its commit: leases are given back, bytes that may have arrived are marked for removal.

@@ -3,7 +3,7 @@
 use super::action::Action;
 use super::event::Event;
 use super::ids::{AgentId, NodeId, ReplicaId};
-use super::placement::{DataSet, Link, Node, Peer, Placement};
+use super::placement::{DataSet, Link, Node, NodeState, Peer, Placement};
 use super::time::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -46,6 +46,11 @@ impl Snapshot {
     pub fn link(&self, from: NodeId, to: NodeId) -> Option<Link> {
         let itself = (from == to).then_some(Link { from, to, latency_ms: 0.0, jitter_ms: 0.0 });
         self.links.get(&(from, to)).copied().or(itself)
+    }
+
+    /// The nodes that data can be brought to: all but those that are leaving.
+    pub fn destinations(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.values().filter(|node| node.state != NodeState::Leaving)
     }
 
     /// Whether a node has room for one more replica of the data set.

@@ -5,17 +5,18 @@
 //! here (a service is missing).
 
 pub(crate) mod feedback;
+pub(crate) mod leaving;
 pub(crate) mod records;
 pub(crate) mod registration;
 pub(crate) mod saga;
 pub(crate) mod unfinished;
 
-use super::{Claimed, ClosingRule, Committed, Knowledge, KnowledgeError, Snapshot};
+use super::{Claimed, ClosingRule, Committed, Knowledge, KnowledgeError, Registered, Snapshot};
 use crate::clock::{Clock, VirtualClock};
 use crate::domain::action::Action;
 use crate::domain::event::Event;
-use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
-use crate::domain::placement::{Claim, DataSet, Link, Node, Plan, Registration, Replica};
+use crate::domain::ids::{AgentId, DataSetName, EventId, Life, NodeId, ReplicaId};
+use crate::domain::placement::{Claim, DataSet, Identity, Link, Node, NodeState, Plan, Registration, Replica};
 use crate::domain::saga::Lost;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
@@ -31,7 +32,9 @@ pub(crate) const LEASE: Duration = Duration::from_secs(60);
 pub(crate) const WINDOW: Duration = Duration::from_secs(210);
 /// What a move leaves behind may be removed at once.
 pub(crate) const DRAIN: Duration = Duration::ZERO;
-pub(crate) const RULE: ClosingRule = ClosingRule { threshold: 0.3, grace: Duration::from_secs(30) };
+/// So long that everybody counts as alive, except where a rule is about it.
+pub(crate) const SILENCE: Duration = Duration::from_secs(86_400);
+pub(crate) const RULE: ClosingRule = ClosingRule { threshold: 0.3, grace: Duration::from_secs(30), silence: SILENCE };
 
 /// A technology's table under test, its time, and what must live as long (a folder, a server).
 pub(crate) struct Table {
@@ -53,9 +56,22 @@ macro_rules! contract {
                 an_agent_keeps_a_reference_that_is_present,
                 agents_need_a_data_set_and_a_node,
                 heartbeats_tell_who_is_alive,
+                an_agent_belongs_to_one_life,
+                a_life_that_ended_is_succeeded_at_once,
+                a_life_that_is_silent_is_succeeded,
+                nodes_are_added_with_their_links,
+                what_is_added_is_new_and_linked_with_all,
                 only_known_data_sets_have_a_snapshot,
                 availability_and_latency_can_be_set,
                 stored_bytes_count_every_replica_of_every_data_set,
+            ],
+            leaving: [
+                a_node_leaves_with_all_that_it_holds,
+                readers_of_a_leaving_node_are_given_the_nearest_replica,
+                a_node_stays_as_long_as_it_is_needed,
+                to_a_leaving_node_nothing_comes,
+                a_node_is_removed_when_nothing_is_left,
+                a_removed_node_comes_back_only_when_it_is_added,
             ],
             saga: [
                 a_claim_takes_the_lease_and_makes_the_destination,
@@ -92,7 +108,7 @@ macro_rules! contract {
                 blame_ends_with_the_window,
                 blame_of_agents_at_once_all_counts,
                 a_window_closes_once_and_moves_the_counter,
-                the_mean_is_over_all_registered_agents,
+                the_mean_is_over_all_who_live_or_answered,
                 others_close_after_the_grace,
                 two_agents_that_close_at_once_move_the_counter_once,
                 what_did_not_happen_moves_no_counter,
@@ -137,6 +153,7 @@ pub(crate) fn node(id: u32, availability: f64) -> Node {
         store_url: None,
         availability: Percent::new(availability).unwrap(),
         capacity_bytes: None,
+        state: NodeState::Declared,
         heartbeat_at: None,
     }
 }
@@ -164,6 +181,16 @@ pub(crate) fn registration(agent: u32) -> Registration {
     }
 }
 
+/// How every agent's first process asks to be it.
+pub(crate) fn identity() -> Identity {
+    lives("first")
+}
+
+/// How a process asks that knows nothing of others.
+pub(crate) fn lives(life: &str) -> Identity {
+    Identity { life: Life(life.to_owned()), ended: Vec::new(), silence: SILENCE }
+}
+
 /// The reason of a rejection; anything else fails.
 pub(crate) fn rejected<T: std::fmt::Debug>(result: super::Result<T>) -> String {
     match result {
@@ -189,9 +216,15 @@ impl Table {
         self.knowledge.register_network(&nodes, &links).await.unwrap();
         assert!(self.knowledge.register_data_set(&blood(), NodeId(3), "blood.json").await.unwrap());
         for agent in 1..=3 {
-            self.knowledge.register_agent(&registration(agent), &data_set()).await.unwrap();
+            self.register(&registration(agent)).await;
         }
         self
+    }
+
+    /// For the agent's first life.
+    pub(crate) async fn register(&self, registration: &Registration) {
+        let registered = self.knowledge.register_agent(registration, &data_set(), &identity()).await.unwrap();
+        assert_eq!(registered, Registered::Done);
     }
 
     pub(crate) async fn snapshot(&self) -> Snapshot {

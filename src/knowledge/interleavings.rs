@@ -9,9 +9,9 @@ use super::{Claimed, ClosingRule, Committed, Knowledge, Result, Snapshot};
 use crate::clock::VirtualClock;
 use crate::domain::action::Action;
 use crate::domain::event::Outcome;
-use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId};
+use crate::domain::ids::{AgentId, DataSetName, EventId, Life, NodeId};
 use crate::domain::invariants;
-use crate::domain::placement::{Claim, DataSet, Link, Node, Plan, Registration, Replica};
+use crate::domain::placement::{Claim, DataSet, Identity, Link, Node, NodeState, Plan, Registration, Replica};
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
 use proptest::prelude::*;
@@ -22,7 +22,10 @@ use std::time::Duration;
 
 const LEASE: Duration = Duration::from_secs(60);
 const WINDOW: Duration = Duration::from_secs(210);
+/// A node without an agent.
+const COMES_AND_GOES: NodeId = NodeId(4);
 const DRAIN: Duration = Duration::from_secs(20);
+const RULE: ClosingRule = ClosingRule { threshold: 0.3, grace: Duration::ZERO, silence: Duration::from_secs(300) };
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -45,11 +48,17 @@ enum Step {
 #[derive(Clone, Copy, Debug)]
 enum Turn {
     Agent(AgentId, Step),
-    Pass { seconds: u64 },
+    Pass {
+        seconds: u64,
+    },
+    /// Somebody asks that the node without an agent be removed.
+    Leave,
+    /// It is deleted when it has drained, and comes back if it is gone.
+    Remove,
 }
 
 fn actions() -> impl Strategy<Value = Action> {
-    let node = || (1u32..=3).prop_map(NodeId);
+    let node = || (1u32..=4).prop_map(NodeId);
     prop_oneof![
         (node(), node()).prop_map(|(from, to)| Action::Move { from, to }),
         (node(), node()).prop_map(|(from, to)| Action::Copy { from, to }),
@@ -74,6 +83,8 @@ fn turns() -> impl Strategy<Value = Turn> {
     prop_oneof![
         12 => (agent, step).prop_map(|(agent, step)| Turn::Agent(agent, step)),
         1 => (1u64..=90).prop_map(|seconds| Turn::Pass { seconds }),
+        1 => Just(Turn::Leave),
+        1 => Just(Turn::Remove),
     ]
 }
 
@@ -103,6 +114,22 @@ fn data_set() -> DataSetName {
     "blood".into()
 }
 
+fn node(id: NodeId) -> Node {
+    Node {
+        id,
+        name: id.to_string(),
+        store_url: None,
+        availability: Percent::new(90.0).unwrap(),
+        capacity_bytes: None,
+        state: NodeState::Declared,
+        heartbeat_at: None,
+    }
+}
+
+fn identity() -> Identity {
+    Identity { life: Life("life".to_owned()), ended: Vec::new(), silence: RULE.silence }
+}
+
 fn object(replica: &Replica) -> (NodeId, String) {
     (replica.node, replica.object_key.clone())
 }
@@ -123,17 +150,7 @@ impl World {
     }
 
     fn register(&self) {
-        let availability = Percent::new(90.0).unwrap();
-        let nodes: Vec<_> = (1..=3)
-            .map(|id| Node {
-                id: NodeId(id),
-                name: id.to_string(),
-                store_url: None,
-                availability,
-                capacity_bytes: None,
-                heartbeat_at: None,
-            })
-            .collect();
+        let nodes: Vec<_> = (1..=4).map(|id| node(NodeId(id))).collect();
         let link = |from, to| Link { from: NodeId(from), to: NodeId(to), latency_ms: 1000.0, jitter_ms: 0.0 };
         self.ask(self.table.register_network(&nodes, &[link(1, 2), link(2, 1), link(1, 3), link(3, 1)]));
         let described = DataSet {
@@ -147,7 +164,7 @@ impl World {
         for id in 1..=3 {
             let (agent, node) = (AgentId(id), NodeId(id));
             let registration = Registration { agent, node, goal: String::new(), policy: String::new() };
-            self.ask(self.table.register_agent(&registration, &data_set()));
+            self.ask(self.table.register_agent(&registration, &data_set(), &identity()));
         }
     }
 
@@ -162,6 +179,9 @@ impl World {
     fn turn(&mut self, turn: Turn) {
         match turn {
             Turn::Pass { seconds } => self.clock.advance(Duration::from_secs(seconds)),
+            // Refused as long as it is needed.
+            Turn::Leave => _ = self.runtime.block_on(self.table.leave_node(COMES_AND_GOES, RULE.silence, DRAIN)),
+            Turn::Remove => self.remove(),
             Turn::Agent(agent, step) => self.step(agent, step),
         }
     }
@@ -180,10 +200,21 @@ impl World {
             (Step::CleanUp, None) => self.clean_up(agent),
             (Step::Restart, _) => self.restart(agent),
             (Step::CloseDue, _) => {
-                self.ask(self.table.close_due(agent, ClosingRule { threshold: 0.3, grace: Duration::ZERO }));
+                self.ask(self.table.close_due(agent, RULE));
             }
             (Step::Claim | Step::CleanUp, Some(_)) => {}
             (Step::Transfer | Step::Renew | Step::Commit | Step::Abort, None) => {}
+        }
+    }
+
+    fn remove(&self) {
+        // Refused when it stays.
+        let removed = self.runtime.block_on(self.table.remove_node(COMES_AND_GOES));
+        if removed.is_ok_and(|held| held.is_empty()) {
+            let link = |from, to| Link { from, to, latency_ms: 500.0, jitter_ms: 0.0 };
+            let links: Vec<_> =
+                (1..=3).map(NodeId).flat_map(|n| [link(n, COMES_AND_GOES), link(COMES_AND_GOES, n)]).collect();
+            self.ask(self.table.add_nodes(&[node(COMES_AND_GOES)], &links));
         }
     }
 
@@ -253,6 +284,8 @@ impl World {
         let placement = self.snapshot().placement;
         assert_eq!(invariants::check(&data_set(), &placement), []);
         assert_eq!(placement.references.len(), 3);
+        let leaving = self.snapshot().nodes[&COMES_AND_GOES].state == NodeState::Leaving;
+        assert!(!leaving || placement.on(COMES_AND_GOES).is_none(), "something comes to a leaving node");
         for replica in placement.present() {
             assert!(self.objects.contains(&object(replica)), "the object of replica {} is lost", replica.id);
         }
@@ -267,7 +300,7 @@ impl World {
         while !self.ask(self.table.unfinished(AgentId(1), true)).removing.is_empty() {
             self.clean_up(AgentId(1));
         }
-        self.ask(self.table.close_due(AgentId(1), ClosingRule { threshold: 0.3, grace: Duration::ZERO }));
+        self.ask(self.table.close_due(AgentId(1), RULE));
         let snapshot = self.snapshot();
         assert_eq!(snapshot.open_events, []);
         let present = snapshot.placement.present().count();

@@ -6,16 +6,16 @@ mod table;
 
 use super::rules;
 use super::{
-    Claimed, ClosedEvent, ClosingRule, Committed, Counter, Feedback, Knowledge, Learned, Recorded, Result, Snapshot,
-    Unfinished,
+    Claimed, ClosedEvent, ClosingRule, Committed, Counter, Feedback, Knowledge, Learned, Recorded, Registered, Result,
+    Snapshot, Unfinished,
 };
 use crate::clock::Clock;
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome};
-use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
+use crate::domain::ids::{AgentId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
-use crate::domain::placement::{DataSet, Link, Node, Placement, Plan, Registration, Replica};
+use crate::domain::placement::{DataSet, Identity, Link, Node, Placement, Plan, Registration, Replica};
 use crate::domain::units::Percent;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
@@ -57,6 +57,18 @@ impl Knowledge for MemoryKnowledge {
         self.table().register_network(nodes, links).map_err(|why| why.during("register network"))
     }
 
+    async fn add_nodes(&self, nodes: &[Node], links: &[Link]) -> Result<()> {
+        self.table().add_nodes(nodes, links).map_err(|why| why.during("add nodes"))
+    }
+
+    async fn leave_node(&self, node: NodeId, silence: Duration, drain: Duration) -> Result<Vec<Replica>> {
+        self.table().leave_node(node, silence, drain, self.clock.now()).map_err(|why| why.during("leave node"))
+    }
+
+    async fn remove_node(&self, node: NodeId) -> Result<Vec<Replica>> {
+        self.table().remove_node(node).map_err(|why| why.during("remove node"))
+    }
+
     async fn register_store(&self, node: NodeId, store_url: &str) -> Result<()> {
         self.table().register_store(node, store_url).map_err(|why| why.during("register store"))
     }
@@ -66,17 +78,22 @@ impl Knowledge for MemoryKnowledge {
         registered.map_err(|why| why.during("register data set"))
     }
 
-    async fn register_agent(&self, registration: &Registration, data_set: &DataSetName) -> Result<()> {
-        let registered = self.table().register_agent(registration, data_set, self.clock.now());
+    async fn register_agent(
+        &self,
+        registration: &Registration,
+        data_set: &DataSetName,
+        identity: &Identity,
+    ) -> Result<Registered> {
+        let registered = self.table().register_agent(registration, data_set, identity, self.clock.now());
         registered.map_err(|why| why.during("register agent"))
     }
 
-    async fn heartbeat(&self, agent: AgentId, converged: bool) -> Result<()> {
-        self.table().heartbeat(agent, converged, self.clock.now()).map_err(|why| why.during("heartbeat"))
+    async fn heartbeat(&self, agent: AgentId, life: &Life, converged: bool) -> Result<bool> {
+        Ok(self.table().heartbeat(agent, life, converged, self.clock.now()))
     }
 
-    async fn sign_off(&self, agent: AgentId) -> Result<()> {
-        self.table().sign_off(agent).map_err(|why| why.during("sign off"))
+    async fn sign_off(&self, agent: AgentId, life: &Life) -> Result<bool> {
+        Ok(self.table().sign_off(agent, life))
     }
 
     async fn snapshot(&self, data_set: &DataSetName) -> Result<Option<Snapshot>> {

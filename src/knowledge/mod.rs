@@ -16,13 +16,13 @@ pub mod sqlite;
 
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome};
-use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
+pub use crate::domain::feedback::{ClosedEvent, Feedback};
+use crate::domain::ids::{AgentId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
-use crate::domain::placement::{Claim, DataSet, Link, Node, Plan, Registration, Replica};
+use crate::domain::placement::{Claim, DataSet, Identity, Link, Node, Plan, Registration, Replica};
 pub use crate::domain::saga::{Claimed, Committed};
 pub use crate::domain::snapshot::{Counter, Snapshot};
-use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
 use async_trait::async_trait;
 use serde::Serialize;
@@ -69,26 +69,19 @@ pub struct ClosingRule {
     pub threshold: f64,
     /// How long after its window another agent's event waits for its own agent to close it.
     pub grace: Duration,
+    /// How long after its last sign of life an application counts among those that can have been hurt.
+    pub silence: Duration,
 }
 
-/// An event that closed, and what it did to its action's counter.
-#[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct ClosedEvent {
-    pub event: EventId,
-    pub agent: AgentId,
-    pub action: Action,
-    pub feedback_sum: f64,
-    pub counter_before: u32,
-    pub counter_after: u32,
-}
-
-/// Blame that an agent left on an event.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
-pub struct Feedback {
-    pub event: EventId,
-    pub agent: AgentId,
-    pub p: f64,
-    pub left_at: Timestamp,
+/// What became of a registration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Registered {
+    Done,
+    /// Another life of the agent was heard of within the silence: it may be running. Nothing was changed. Unless it is heard
+    /// of again, the agent is free after `wait`.
+    Taken {
+        wait: Duration,
+    },
 }
 
 /// A measurement as recorded.
@@ -110,9 +103,27 @@ pub struct Learned {
 /// The shared table.
 #[async_trait]
 pub trait Knowledge: Send + Sync {
-    /// Adds the nodes and links that are missing. What exists stays as people edited it. Rejected as a whole when a link leads
-    /// to an unknown node or its latency is negative.
+    /// Adds the nodes and links that are missing. What exists stays as people edited it, and a node that was removed stays
+    /// away, with its links. Rejected as a whole when a link leads to an unknown node or its latency is negative.
     async fn register_network(&self, nodes: &[Node], links: &[Link]) -> Result<()>;
+
+    /// Adds nodes with their links in both directions to and from every node that is not leaving, and between each other.
+    /// Rejected as a whole when an id or a name is in use, a link exists, is missing or leads to an unknown node, or its
+    /// latency is negative or no finite number. A node that was removed earlier may come back.
+    async fn add_nodes(&self, nodes: &[Node], links: &[Link]) -> Result<()>;
+
+    /// First step of removing a node: it is `leaving` from now on, its replicas are dropped as an eviction would (readers are
+    /// given another one, the object drains). Returns the rows that it still holds; the same when it is leaving already.
+    ///
+    /// Rejected when it is unknown, holds the only present replica of a data set, an application on it was heard of within
+    /// `silence`, or a running claim concerns a replica on it. To a leaving node no claim is granted, and nobody registers on
+    /// it.
+    async fn leave_node(&self, node: NodeId, silence: Duration, drain: Duration) -> Result<Vec<Replica>>;
+
+    /// Last step: when a leaving node holds no row any more, it is deleted, with its links and the applications that were
+    /// registered on it. Returns the rows that it still holds: none, it is gone. No error when it is gone already; rejected
+    /// when it is not leaving.
+    async fn remove_node(&self, node: NodeId) -> Result<Vec<Replica>>;
 
     /// States where a node's store listens now.
     async fn register_store(&self, node: NodeId, store_url: &str) -> Result<()>;
@@ -122,14 +133,22 @@ pub trait Knowledge: Send + Sync {
     async fn register_data_set(&self, data_set: &DataSet, node: NodeId, object_key: &str) -> Result<bool>;
 
     /// Registers or updates an application and gives it a reference if it has none that is present: to the replica on its own
-    /// node, else to the one of the lowest id. Counts as a heartbeat. Rejected when the data set or the node is unknown.
-    async fn register_agent(&self, registration: &Registration, data_set: &DataSetName) -> Result<()>;
+    /// node, else to the one of the lowest id. Counts as a heartbeat. The agent belongs to this life from now on, unless
+    /// another one (that is not among those that ended) was heard of within the silence. Rejected when the data set or the
+    /// node is unknown, or the node leaves.
+    async fn register_agent(
+        &self,
+        registration: &Registration,
+        data_set: &DataSetName,
+        identity: &Identity,
+    ) -> Result<Registered>;
 
-    /// States that an agent (and its node) is alive.
-    async fn heartbeat(&self, agent: AgentId, converged: bool) -> Result<()>;
+    /// States that an agent (and its node) is alive. `false`: the agent belongs to another life by now, or is not registered
+    /// any more; nothing was changed, and this life must stop.
+    async fn heartbeat(&self, agent: AgentId, life: &Life, converged: bool) -> Result<bool>;
 
-    /// A clean stop: the agent is not waited for any more.
-    async fn sign_off(&self, agent: AgentId) -> Result<()>;
+    /// A clean stop: the agent is not waited for any more, and free for the next life at once. `false` as with `heartbeat`.
+    async fn sign_off(&self, agent: AgentId, life: &Life) -> Result<bool>;
 
     /// All about one data set, in one transaction; `None` when it is not in the catalogue.
     async fn snapshot(&self, data_set: &DataSetName) -> Result<Option<Snapshot>>;
@@ -152,8 +171,9 @@ pub trait Knowledge: Send + Sync {
     /// returns the same event.
     async fn record_nothing(&self, plan: &Plan) -> Result<EventId>;
 
-    /// Saga step 1. The same key again returns what it was granted the first time, whatever became of it since. Rejected when
-    /// the data set or the destination's node is unknown, or the key is another request's.
+    /// Saga step 1. The same key again returns what it was granted the first time, whatever became of it since. Lost, among
+    /// other reasons, when the destination leaves. Rejected when the data set or the destination's node is unknown, or the
+    /// key is another request's.
     async fn claim(&self, plan: &Plan, lease: Duration, window: Duration) -> Result<Claimed>;
 
     /// Prolongs a running claim's leases, also after they ran out as long as nobody took them. `false`: they are lost, stop.
@@ -177,8 +197,8 @@ pub trait Knowledge: Send + Sync {
 
     /// Closes the windows that are due: the agent's own, and others' after the grace period. Each exactly once, oldest first.
     ///
-    /// An action that was done moves its counter: the feedback's mean over all other registered agents (also those that
-    /// stopped) against the threshold. A failed or aborted one closes without moving it, for it hurt nobody; a running one
+    /// An action that was done moves its counter: the feedback's mean over all other applications that live (heard of within
+    /// the rule's silence) or left feedback on the event, against the threshold. A failed or aborted one closes without moving it, for it hurt nobody; a running one
     /// stays open until its end is known.
     async fn close_due(&self, agent: AgentId, rule: ClosingRule) -> Result<Vec<ClosedEvent>>;
 

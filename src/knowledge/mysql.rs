@@ -8,6 +8,7 @@ mod catalogue;
 mod connect;
 mod events;
 mod failure;
+mod nodes;
 mod saga;
 mod schema;
 mod select;
@@ -15,16 +16,16 @@ mod tables;
 
 use super::rows::Warned;
 use super::{
-    Claimed, ClosedEvent, ClosingRule, Committed, Counter, Feedback, Knowledge, Learned, Recorded, Result, Snapshot,
-    Unfinished,
+    Claimed, ClosedEvent, ClosingRule, Committed, Counter, Feedback, Knowledge, Learned, Recorded, Registered, Result,
+    Snapshot, Unfinished,
 };
 use crate::clock::Clock;
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome};
-use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
+use crate::domain::ids::{AgentId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
-use crate::domain::placement::{DataSet, Link, Node, Placement, Plan, Registration, Replica};
+use crate::domain::placement::{DataSet, Identity, Link, Node, Placement, Plan, Registration, Replica};
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
 use async_trait::async_trait;
@@ -152,7 +153,7 @@ impl Server {
             Ok(result) => result,
             Err(_) => Err(Failure::Silent(self.patience, tables.sent)),
         };
-        tables.leave(result.as_ref().err().is_none_or(Failure::leaves_connection)).await;
+        tables.give_back(result.as_ref().err().is_none_or(Failure::leaves_connection)).await;
         result
     }
 }
@@ -164,6 +165,24 @@ impl Knowledge for MysqlKnowledge {
             Box::pin(tables.register_network(nodes, links))
         })
         .await
+    }
+
+    async fn add_nodes(&self, nodes: &[Node], links: &[Link]) -> Result<()> {
+        self.run("add nodes", (nodes.to_vec(), links.to_vec()), |tables, (nodes, links)| {
+            Box::pin(tables.add_nodes(nodes, links))
+        })
+        .await
+    }
+
+    async fn leave_node(&self, node: NodeId, silence: Duration, drain: Duration) -> Result<Vec<Replica>> {
+        self.run("leave node", (node, silence, drain), |tables, (node, silence, drain)| {
+            Box::pin(tables.leave_node(*node, *silence, *drain))
+        })
+        .await
+    }
+
+    async fn remove_node(&self, node: NodeId) -> Result<Vec<Replica>> {
+        self.run("remove node", node, |tables, node| Box::pin(tables.remove_node(*node))).await
     }
 
     async fn register_store(&self, node: NodeId, store_url: &str) -> Result<()> {
@@ -181,22 +200,29 @@ impl Knowledge for MysqlKnowledge {
         .await
     }
 
-    async fn register_agent(&self, registration: &Registration, data_set: &DataSetName) -> Result<()> {
-        self.run("register agent", (registration.clone(), data_set.clone()), |tables, (registration, data_set)| {
-            Box::pin(tables.register_agent(registration, data_set))
+    async fn register_agent(
+        &self,
+        registration: &Registration,
+        data_set: &DataSetName,
+        identity: &Identity,
+    ) -> Result<Registered> {
+        let arguments = (registration.clone(), data_set.clone(), identity.clone());
+        self.run("register agent", arguments, |tables, (registration, data_set, identity)| {
+            Box::pin(tables.register_agent(registration, data_set, identity))
         })
         .await
     }
 
-    async fn heartbeat(&self, agent: AgentId, converged: bool) -> Result<()> {
-        self.run("heartbeat", (agent, converged), |tables, (agent, converged)| {
-            Box::pin(tables.heartbeat(*agent, *converged))
+    async fn heartbeat(&self, agent: AgentId, life: &Life, converged: bool) -> Result<bool> {
+        self.run("heartbeat", (agent, life.clone(), converged), |tables, (agent, life, converged)| {
+            Box::pin(tables.heartbeat(*agent, life, *converged))
         })
         .await
     }
 
-    async fn sign_off(&self, agent: AgentId) -> Result<()> {
-        self.run("sign off", agent, |tables, agent| Box::pin(tables.sign_off(*agent))).await
+    async fn sign_off(&self, agent: AgentId, life: &Life) -> Result<bool> {
+        self.run("sign off", (agent, life.clone()), |tables, (agent, life)| Box::pin(tables.sign_off(*agent, life)))
+            .await
     }
 
     async fn snapshot(&self, data_set: &DataSetName) -> Result<Option<Snapshot>> {

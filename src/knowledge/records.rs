@@ -7,7 +7,7 @@ use crate::domain::event::{Event, Outcome, Window};
 use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::{Metric, Metrics};
-use crate::domain::placement::{DataSet, Link, Node, Peer, Registration, Replica};
+use crate::domain::placement::{DataSet, Link, Node, NodeState, Peer, Registration, Replica};
 use crate::domain::units::Percent;
 use std::collections::BTreeMap;
 
@@ -37,6 +37,7 @@ pub(super) fn node(row: &mut Fields<'_>) -> Field<(NodeId, Node)> {
             None => return row.leave_out("availability_percent", "it is no number"),
         },
         capacity_bytes: row.maybe_amount("capacity_bytes")?,
+        state: row.one_of_or(NodeState::default(), "state", NodeState::ALL, NodeState::name)?,
         heartbeat_at: row.maybe_time("heartbeat_at")?,
     };
     Ok((node.id, node))

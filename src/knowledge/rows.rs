@@ -228,6 +228,20 @@ impl Fields<'_> {
         }
     }
 
+    /// The same, and `otherwise` where it is none of them.
+    pub(super) fn one_of_or<T: Copy, const N: usize>(
+        &mut self,
+        otherwise: T,
+        column: &'static str,
+        all: [T; N],
+        name: impl Fn(T) -> &'static str,
+    ) -> Field<T> {
+        Ok(self.one_of(column, all, &name).unwrap_or_else(|LeftOut { why, .. }| {
+            self.warn(column, &format!("{why}; `{}` is used", name(otherwise)));
+            otherwise
+        }))
+    }
+
     /// A row of `replicas` or `claims`. A lease without holder or end is none.
     pub(super) fn replica(&mut self, id: &'static str, data_set: DataSetName) -> Field<Replica> {
         let lease = match (self.maybe_integer("lease_holder")?, self.maybe_time("lease_until")?) {

@@ -1,17 +1,19 @@
 //! What every technology decides alike, on rows that it has loaded: pure, like `domain::saga`, so that none can disagree.
 
-use super::{ClosedEvent, ClosingRule, Counter, KnowledgeError};
+use super::{ClosedEvent, ClosingRule, Counter, Feedback, KnowledgeError};
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome, Window};
 use crate::domain::feedback::{aggregate, blame, counter_after};
-use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
+use crate::domain::ids::{AgentId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::Metrics;
-use crate::domain::placement::{Claim, DataSet, Lease, Link, Node, Placement, Plan, Replica, ReplicaState};
+use crate::domain::placement::{
+    Claim, DataSet, Identity, Lease, Link, Node, NodeState, Peer, Placement, Plan, Replica, ReplicaState,
+};
 use crate::domain::saga::{self, Change};
 use crate::domain::time::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// A request that makes no sense, in the same words whatever the technology. Nothing was changed.
@@ -19,8 +21,6 @@ use std::time::Duration;
 pub(super) enum Rejection {
     #[error("node {0} is not registered")]
     UnknownNode(NodeId),
-    #[error("agent {0} is not registered")]
-    UnknownAgent(AgentId),
     #[error("data set `{0}` is not in the catalogue")]
     UnknownDataSet(DataSetName),
     #[error("there is no event {0}")]
@@ -47,6 +47,24 @@ pub(super) enum Rejection {
     TooLarge { what: &'static str, value: u64 },
     #[error("`{0}` comes without impacts; nothing was learned")]
     NothingLearned(String),
+    #[error("there is a node {0} already, `{1}`")]
+    NodeExists(NodeId, String),
+    #[error("node {0} is called `{1}` already")]
+    NameTaken(NodeId, String),
+    #[error("there is a link from node {0} to node {1} already")]
+    LinkExists(NodeId, NodeId),
+    #[error("a link from node {0} to node {1} is missing")]
+    LinkMissing(NodeId, NodeId),
+    #[error("node {0} is leaving")]
+    NodeLeaves(NodeId),
+    #[error("node {0} is not leaving")]
+    NotLeaving(NodeId),
+    #[error("node {node} holds the only replica of data set `{data_set}`; copy or move it to another node first")]
+    OnlyReplica { node: NodeId, data_set: DataSetName },
+    #[error("agent {agent} runs on node {node}; stop it first")]
+    AgentLives { agent: AgentId, node: NodeId },
+    #[error("event {event} (`{action}` of agent {agent}) is under way on node {node}; try again when it has ended")]
+    ClaimRuns { event: EventId, action: Action, agent: AgentId, node: NodeId },
 }
 
 impl Rejection {
@@ -69,6 +87,103 @@ pub(super) fn check_network(registered: &BTreeSet<NodeId>, nodes: &[Node], links
         check_latency(link.jitter_ms)?;
     }
     Ok(())
+}
+
+/// The part of a configured network that is to be added: without the nodes that were `removed`, and their links.
+pub(super) fn still_wanted(nodes: &[Node], links: &[Link], removed: &BTreeSet<NodeId>) -> (Vec<Node>, Vec<Link>) {
+    let nodes = nodes.iter().filter(|node| !removed.contains(&node.id)).cloned();
+    let joins_removed = |link: &Link| removed.contains(&link.from) || removed.contains(&link.to);
+    (nodes.collect(), links.iter().filter(|link| !joins_removed(link)).copied().collect())
+}
+
+/// Whether these nodes can be added to those that are registered. Of the links, those that exist are given.
+pub(super) fn check_addition(
+    registered: &BTreeMap<NodeId, Node>,
+    linked: &BTreeSet<(NodeId, NodeId)>,
+    nodes: &[Node],
+    links: &[Link],
+) -> Result<(), Rejection> {
+    let mut all = registered.clone();
+    for node in nodes {
+        if let Some(known) = all.values().find(|known| known.name == node.name && known.id != node.id) {
+            return Err(Rejection::NameTaken(known.id, known.name.clone()));
+        }
+        if let Some(known) = all.insert(node.id, node.clone()) {
+            return Err(Rejection::NodeExists(known.id, known.name));
+        }
+    }
+    check_network(&registered.keys().copied().collect(), nodes, links)?;
+    let mut ways = linked.clone();
+    for link in links {
+        if !ways.insert((link.from, link.to)) {
+            return Err(Rejection::LinkExists(link.from, link.to));
+        }
+    }
+    let others = || all.values().filter(|node| node.state != NodeState::Leaving).map(|node| node.id);
+    let pairs = nodes.iter().flat_map(|node| others().map(move |other| (node.id, other)));
+    let both = pairs.flat_map(|(node, other)| [(node, other), (other, node)]);
+    match both.filter(|(from, to)| from != to).find(|way| !ways.contains(way)) {
+        Some((from, to)) => Err(Rejection::LinkMissing(from, to)),
+        None => Ok(()),
+    }
+}
+
+/// Whether a node may leave as far as its applications and the actions under way are concerned.
+pub(super) fn check_leave(
+    node: NodeId,
+    peers: &BTreeMap<AgentId, Peer>,
+    running: &[Claim],
+    silence: Duration,
+    now: Timestamp,
+) -> Result<(), Rejection> {
+    let lives = |peer: &&Peer| peer.registration.node == node && is_alive(peer.heartbeat_at, silence, now);
+    if let Some(peer) = peers.values().find(lives) {
+        return Err(Rejection::AgentLives { agent: peer.registration.agent, node });
+    }
+    let concerns =
+        |claim: &&Claim| std::iter::once(&claim.source).chain(&claim.destination).any(|row| row.node == node);
+    match running.iter().find(concerns) {
+        Some(Claim { event, action, agent, .. }) => {
+            Err(Rejection::ClaimRuns { event: *event, action: *action, agent: *agent, node })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether a node can be given anything new.
+pub(super) fn check_stays(node: &Node) -> Result<(), Rejection> {
+    if node.state == NodeState::Leaving { Err(Rejection::NodeLeaves(node.id)) } else { Ok(()) }
+}
+
+/// What becomes of a leaving node's replica of one data set.
+pub(super) fn leave(
+    data_set: &DataSetName,
+    placement: &Placement,
+    links: &BTreeMap<(NodeId, NodeId), Link>,
+    homes: &BTreeMap<AgentId, NodeId>,
+    node: NodeId,
+    drained_at: Timestamp,
+) -> Result<Vec<Change>, Rejection> {
+    saga::leave(placement, links, homes, node, drained_at)
+        .map_err(|_| Rejection::OnlyReplica { node, data_set: data_set.clone() })
+}
+
+/// Whether somebody was heard of within `silence`.
+pub(super) fn is_alive(heartbeat_at: Option<Timestamp>, silence: Duration, now: Timestamp) -> bool {
+    heartbeat_at.is_some_and(|at| now.since(at) <= silence)
+}
+
+/// How long an agent still belongs to the life that is registered; `None`: it is free for the one that asks.
+pub(super) fn taken(
+    holder: Option<&Life>,
+    heartbeat_at: Option<Timestamp>,
+    identity: &Identity,
+    now: Timestamp,
+) -> Option<Duration> {
+    let known = |life: &Life| *life == identity.life || identity.ended.contains(life);
+    let heard_at = heartbeat_at.filter(|_| !holder.is_some_and(known))?;
+    let silent = now.since(heard_at);
+    (silent <= identity.silence).then(|| identity.silence - silent + Duration::from_millis(1))
 }
 
 pub(super) fn check_latency(latency_ms: f64) -> Result<(), Rejection> {
@@ -244,13 +359,27 @@ pub(super) fn is_due(event: &Event, agent: AgentId, rule: ClosingRule, now: Time
     event.window == Window::Open && event.outcome != Outcome::Running && due_at <= now
 }
 
+/// How many other applications an event can have hurt: those that live, and those that said so.
+pub(super) fn others<'a>(
+    event: &Event,
+    heartbeats: impl Iterator<Item = (AgentId, Option<Timestamp>)>,
+    feedback: impl Iterator<Item = &'a Feedback>,
+    rule: ClosingRule,
+    now: Timestamp,
+) -> usize {
+    let live =
+        heartbeats.filter(|(_, heartbeat_at)| is_alive(*heartbeat_at, rule.silence, now)).map(|(agent, _)| agent);
+    let all: BTreeSet<AgentId> = live.chain(feedback.map(|feedback| feedback.agent)).collect();
+    all.iter().filter(|agent| **agent != event.agent).count()
+}
+
 /// What an event's closing does to its action's counter. What did not happen hurt nobody: a failed or aborted action leaves
 /// the counter.
-pub(super) fn closed(event: &Event, agents: usize, counter: Option<Counter>, rule: ClosingRule) -> ClosedEvent {
+pub(super) fn closed(event: &Event, others: usize, counter: Option<Counter>, rule: ClosingRule) -> ClosedEvent {
     let counter_before = counter.map_or(0, |counter| counter.value);
     let counts = event.outcome == Outcome::Done && event.action != Action::Nothing;
     let counter_after = match counts {
-        true => counter_after(counter_before, aggregate(event.feedback_sum, agents), rule.threshold),
+        true => counter_after(counter_before, aggregate(event.feedback_sum, others), rule.threshold),
         false => counter_before,
     };
     ClosedEvent {

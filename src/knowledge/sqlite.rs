@@ -6,20 +6,21 @@
 mod catalogue;
 mod connect;
 mod events;
+mod nodes;
 mod rows;
 mod saga;
 
 use super::{
     Claimed, ClosedEvent, ClosingRule, Committed, Counter, Feedback, Knowledge, KnowledgeError, Learned, Recorded,
-    Result, Snapshot, Unfinished,
+    Registered, Result, Snapshot, Unfinished,
 };
 use crate::clock::Clock;
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome};
-use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
+use crate::domain::ids::{AgentId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
-use crate::domain::placement::{DataSet, Link, Node, Placement, Plan, Registration, Replica};
+use crate::domain::placement::{DataSet, Identity, Link, Node, Placement, Plan, Registration, Replica};
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
 use async_trait::async_trait;
@@ -154,6 +155,19 @@ impl Knowledge for SqliteKnowledge {
         self.write("register network", move |tables| tables.register_network(&nodes, &links)).await
     }
 
+    async fn add_nodes(&self, nodes: &[Node], links: &[Link]) -> Result<()> {
+        let (nodes, links) = (nodes.to_vec(), links.to_vec());
+        self.write("add nodes", move |tables| tables.add_nodes(&nodes, &links)).await
+    }
+
+    async fn leave_node(&self, node: NodeId, silence: Duration, drain: Duration) -> Result<Vec<Replica>> {
+        self.write("leave node", move |tables| tables.leave_node(node, silence, drain)).await
+    }
+
+    async fn remove_node(&self, node: NodeId) -> Result<Vec<Replica>> {
+        self.write("remove node", move |tables| tables.remove_node(node)).await
+    }
+
     async fn register_store(&self, node: NodeId, store_url: &str) -> Result<()> {
         let store_url = store_url.to_owned();
         self.write("register store", move |tables| tables.register_store(node, &store_url)).await
@@ -164,17 +178,24 @@ impl Knowledge for SqliteKnowledge {
         self.write("register data set", move |tables| tables.register_data_set(&data_set, node, &object_key)).await
     }
 
-    async fn register_agent(&self, registration: &Registration, data_set: &DataSetName) -> Result<()> {
-        let (registration, data_set) = (registration.clone(), data_set.clone());
-        self.write("register agent", move |tables| tables.register_agent(&registration, &data_set)).await
+    async fn register_agent(
+        &self,
+        registration: &Registration,
+        data_set: &DataSetName,
+        identity: &Identity,
+    ) -> Result<Registered> {
+        let (registration, data_set, identity) = (registration.clone(), data_set.clone(), identity.clone());
+        self.write("register agent", move |tables| tables.register_agent(&registration, &data_set, &identity)).await
     }
 
-    async fn heartbeat(&self, agent: AgentId, converged: bool) -> Result<()> {
-        self.write("heartbeat", move |tables| tables.heartbeat(agent, converged)).await
+    async fn heartbeat(&self, agent: AgentId, life: &Life, converged: bool) -> Result<bool> {
+        let life = life.clone();
+        self.write("heartbeat", move |tables| tables.heartbeat(agent, &life, converged)).await
     }
 
-    async fn sign_off(&self, agent: AgentId) -> Result<()> {
-        self.write("sign off", move |tables| tables.sign_off(agent)).await
+    async fn sign_off(&self, agent: AgentId, life: &Life) -> Result<bool> {
+        let life = life.clone();
+        self.write("sign off", move |tables| tables.sign_off(agent, &life)).await
     }
 
     async fn snapshot(&self, data_set: &DataSetName) -> Result<Option<Snapshot>> {

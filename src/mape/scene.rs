@@ -6,7 +6,7 @@ use crate::domain::event::{Event, Outcome, Window};
 use crate::domain::ids::{AgentId, EventId, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::metric::{Metric, Metrics};
-use crate::domain::placement::{DataSet, Node, Placement, Replica, ReplicaState};
+use crate::domain::placement::{DataSet, Node, NodeState, Placement, Replica, ReplicaState};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
@@ -40,6 +40,7 @@ pub fn snapshot(nodes: &[u32], reads: &[(u32, i64)]) -> Snapshot {
         store_url: Some(format!("http://node-{id}")),
         availability: Percent::new(percent).unwrap(),
         capacity_bytes: None,
+        state: NodeState::Declared,
         heartbeat_at: None,
     };
     let nodes_known = [(1, 97.0), (2, 80.0), (3, 85.0)].map(|one| (NodeId(one.0), node(one)));

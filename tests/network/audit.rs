@@ -11,13 +11,16 @@ use std::time::Duration;
 
 const TRIGGERS: &str = "
     create table if not exists audit_closings
-        (seq integer primary key, event integer, action text, outcome text, feedback_sum real, agents integer);
+        (seq integer primary key, event integer, action text, outcome text, feedback_sum real, answered integer,
+            others integer);
     create table if not exists audit_counters (seq integer primary key, action text, value integer);
     create table if not exists audit_reopenings (event integer);
     create trigger if not exists audit_closing after update of state on events
         when old.state = 'open' and new.state = 'closed' begin
-        insert into audit_closings (event, action, outcome, feedback_sum, agents)
-            select new.id, new.action, new.outcome, new.feedback_sum, count(*) from agents;
+        insert into audit_closings (event, action, outcome, feedback_sum, answered, others)
+            select new.id, new.action, new.outcome, new.feedback_sum,
+                (select count(*) from feedback where event = new.id),
+                (select count(*) from agents where id <> new.agent);
     end;
     create trigger if not exists audit_reopening after update of state on events
         when old.state = 'closed' and new.state <> 'closed' begin
@@ -219,22 +222,22 @@ impl Audit {
         let moves = self.rows("select action, value from audit_counters order by seq", |row| {
             Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?))
         });
-        let (implied, last) = implied_by(&self.closings());
-        if moves != implied {
-            broken.push(format!("the counters moved {moves:?}; the closed events imply {implied:?}"));
-        }
-        if last != self.counters() {
-            broken.push(format!("the counters are {:?}; the closed events imply {last:?}", self.counters()));
+        match implied_by(&self.closings(), &moves) {
+            Ok(last) if last == self.counters() => {}
+            Ok(last) => {
+                broken.push(format!("the counters are {:?}; the closed events imply {last:?}", self.counters()))
+            }
+            Err(why) => broken.push(why),
         }
         drop(transaction);
         broken
     }
 
     fn closings(&self) -> Vec<Closing> {
-        let sql = "select action, outcome, feedback_sum, agents from audit_closings order by seq";
+        let sql = "select action, outcome, feedback_sum, answered, others from audit_closings order by seq";
         self.rows(sql, |row| {
             let (action, done) = (row.get(0)?, row.get::<_, String>(1)? == "done");
-            Ok(Closing { action, done, feedback_sum: row.get(2)?, agents: row.get(3)? })
+            Ok(Closing { action, done, feedback_sum: row.get(2)?, answered: row.get(3)?, others: row.get(4)? })
         })
     }
 
@@ -287,26 +290,47 @@ struct Closing {
     action: String,
     done: bool,
     feedback_sum: f64,
-    agents: u32,
+    /// How many left feedback.
+    answered: u32,
+    /// How many others were registered; the mean is over those of them that lived.
+    others: u32,
 }
 
-/// The moves of counters that closings imply, in order, and the counters above 0 after them: the mean feedback of the other
-/// agents, cut to two decimals, raises from the threshold on, and lowers below it, never under 0. What was not done moves
-/// nothing.
-fn implied_by(closings: &[Closing]) -> (Vec<(String, u32)>, BTreeMap<String, u32>) {
-    let (mut moves, mut counters) = (Vec::new(), BTreeMap::<String, u32>::new());
+impl Closing {
+    /// The counters that it may leave: the mean feedback, cut to two decimals, of at least those who answered and at most all
+    /// others raises from the threshold on, and lowers below it, never under 0.
+    fn after(&self, before: u32) -> BTreeSet<u32> {
+        let mean = |others: u32| match others {
+            0 => 0.0,
+            n => (self.feedback_sum / f64::from(n) * 100.0).trunc() / 100.0,
+        };
+        let after = |others| if mean(others) >= THRESHOLD { before + 1 } else { before.saturating_sub(1) };
+        (self.answered..=self.others.max(self.answered)).map(after).collect()
+    }
+}
+
+/// Replays closings in order beside the counters' moves, each of which must follow from one; the counters above 0 after them.
+/// What was not done moves nothing.
+fn implied_by(closings: &[Closing], moves: &[(String, u32)]) -> Result<BTreeMap<String, u32>, String> {
+    let (mut moves, mut counters) = (moves.iter().peekable(), BTreeMap::<String, u32>::new());
     for closing in closings.iter().filter(|closing| closing.done && closing.action != "NA") {
-        let others = closing.agents.saturating_sub(1);
-        let mean = if others == 0 { 0.0 } else { (closing.feedback_sum / f64::from(others) * 100.0).trunc() / 100.0 };
         let before = counters.get(&closing.action).copied().unwrap_or(0);
-        let after = if mean >= THRESHOLD { before + 1 } else { before.saturating_sub(1) };
-        if after != before {
-            moves.push((closing.action.clone(), after));
-            counters.insert(closing.action.clone(), after);
+        let possible = closing.after(before);
+        let moved =
+            moves.next_if(|(action, value)| *action == closing.action && *value != before && possible.contains(value));
+        match moved {
+            Some((action, value)) => _ = counters.insert(action.clone(), *value),
+            None if possible.contains(&before) => {}
+            None => {
+                return Err(format!("{closing:?} must move a counter that is {before}; next moves {:?}", moves.peek()));
+            }
         }
     }
+    if let Some(rest) = moves.next() {
+        return Err(format!("the counter of {rest:?} was moved by no closing"));
+    }
     counters.retain(|_, value| *value > 0);
-    (moves, counters)
+    Ok(counters)
 }
 
 /// All files below a directory; none when there is no such directory.

@@ -1,4 +1,4 @@
-use super::{RULE, Table, WINDOW, blood, data_set, registration};
+use super::{RULE, Table, WINDOW, blood, data_set, identity, registration};
 use crate::domain::action::Action;
 use crate::domain::event::{Outcome, Window};
 use crate::domain::ids::{AgentId, EventId, NodeId};
@@ -121,23 +121,44 @@ pub(crate) async fn a_window_closes_once_and_moves_the_counter(table: Table) {
     assert_eq!(table.counters().await, BTreeMap::from([("M3_1".to_owned(), 0)]));
 }
 
-pub(crate) async fn the_mean_is_over_all_registered_agents(table: Table) {
+pub(crate) async fn the_mean_is_over_all_who_live_or_answered(table: Table) {
     let table = table.three_agents().await;
-    // 0.6 over the two others is 0.3, which is the threshold; over three it is 0.2.
-    let event = table.act(1, "M3_1").await;
-    table.advance(84);
-    table.blame(2, &[event]).await;
-    table.advance(126);
-    assert_eq!(table.close(1).await[0].counter_after, 1);
-    let event = table.act(1, "M1_3").await;
-    table.advance(84);
-    table.blame(2, &[event]).await;
-    table.advance(126);
     let fourth = Registration { node: NodeId(1), ..registration(4) };
-    table.knowledge.register_agent(&fourth, &data_set()).await.unwrap();
-    // One that stopped cleanly is still registered.
-    table.knowledge.sign_off(AgentId(4)).await.unwrap();
-    assert_eq!(table.close(1).await[0].counter_after, 0);
+    table.register(&fourth).await;
+    let life = identity().life;
+    let beat = async |agent| assert!(table.knowledge.heartbeat(AgentId(agent), &life, false).await.unwrap());
+    let silence = Duration::from_secs(30);
+    // 0.6 over two others is 0.3, which is the threshold; over three it is 0.2. Blame comes from agent 2, 84 s after.
+    let counter_after = async |label, living: &[u32], silent: u64| {
+        let event = table.act(1, label).await;
+        table.advance(84);
+        table.blame(2, &[event]).await;
+        table.advance(126);
+        for agent in living {
+            beat(*agent).await;
+        }
+        table.advance(silent);
+        let rule = ClosingRule { silence, ..RULE };
+        table.knowledge.close_due(AgentId(1), rule).await.unwrap()[0].counter_after
+    };
+    assert_eq!(counter_after("M3_1", &[2, 3, 4], 30).await, 0);
+    assert_eq!(counter_after("M1_3", &[2, 3], 30).await, 1);
+    // Agent 2 is gone by then; it has answered.
+    assert_eq!(counter_after("M3_2", &[3, 4], 30).await, 0);
+    assert_eq!(counter_after("M2_3", &[3], 30).await, 1);
+    // A millisecond more, and nobody else is there: 0.6 of one.
+    let event = table.act(1, "M3_1").await;
+    table.advance(155);
+    table.blame(2, &[event]).await;
+    table.advance(55);
+    beat(3).await;
+    table.clock.set(Timestamp(table.now().0 + 30_001));
+    let closed = table.knowledge.close_due(AgentId(1), ClosingRule { silence, ..RULE }).await.unwrap();
+    assert_eq!((closed[0].feedback_sum, closed[0].counter_after), (1.0 - 155.0 / 210.0, 0));
+    // One that stopped cleanly is not waited for either.
+    beat(3).await;
+    assert!(table.knowledge.sign_off(AgentId(3), &life).await.unwrap());
+    assert_eq!(counter_after("M1_3", &[4], 0).await, 2);
 }
 
 pub(crate) async fn others_close_after_the_grace(table: Table) {
@@ -209,7 +230,7 @@ pub(crate) async fn only_events_about_the_data_set_are_open_in_its_snapshot(tabl
     let table = table.three_agents().await;
     let another = DataSet { name: "another".into(), ..blood() };
     table.knowledge.register_data_set(&another, NodeId(3), "another.json").await.unwrap();
-    table.knowledge.register_agent(&registration(1), &another.name).await.unwrap();
+    table.knowledge.register_agent(&registration(1), &another.name, &identity()).await.unwrap();
     let first = table.act(1, "M3_1").await;
     let elsewhere = table.knowledge.snapshot(&another.name).await.unwrap().unwrap();
     assert_eq!(elsewhere.open_events, []);

@@ -1,10 +1,12 @@
-use super::{Table, blood, data_set, link, node, registration, rejected};
+use super::{Table, blood, data_set, identity, link, lives, node, registration, rejected};
 use crate::domain::event::Outcome;
-use crate::domain::ids::{AgentId, NodeId, ReplicaId};
-use crate::domain::placement::{DataSet, Registration};
+use crate::domain::ids::{AgentId, Life, NodeId, ReplicaId};
+use crate::domain::placement::{DataSet, Identity, Link, NodeState, Registration};
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
+use crate::knowledge::Registered;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 pub(crate) async fn the_network_is_added_and_edits_stay(table: Table) {
     let table = table.three_agents().await;
@@ -43,7 +45,8 @@ pub(crate) async fn a_store_is_where_it_says_it_is(table: Table) {
     let table = table.three_agents().await;
     for url in ["http://127.0.0.1:4001", "http://127.0.0.1:4002"] {
         table.knowledge.register_store(NodeId(1), url).await.unwrap();
-        assert_eq!(table.snapshot().await.nodes[&NodeId(1)].store_url.as_deref(), Some(url));
+        let node = &table.snapshot().await.nodes[&NodeId(1)];
+        assert_eq!((node.store_url.as_deref(), node.state), (Some(url), NodeState::Running));
     }
     let unknown = table.knowledge.register_store(NodeId(9), "http://127.0.0.1:4009").await;
     assert_eq!(rejected(unknown), "node 9 is not registered");
@@ -81,12 +84,12 @@ pub(crate) async fn an_agent_is_given_the_replica_at_home_or_the_first(table: Ta
     table.knowledge.register_network(&[node(4, 90.0)], &[]).await.unwrap();
     for (agent, home, given) in [(4, 2, 2), (5, 4, 3)] {
         let registration = Registration { node: NodeId(home), ..registration(agent) };
-        table.knowledge.register_agent(&registration, &data_set()).await.unwrap();
+        table.register(&registration).await;
         assert_eq!(table.reads(agent).await, Some(NodeId(given)));
     }
     let claim = table.claim(5, "C3_4").await;
     let at_home = Registration { node: NodeId(4), ..registration(6) };
-    table.knowledge.register_agent(&at_home, &data_set()).await.unwrap();
+    table.register(&at_home).await;
     assert_eq!(table.reads(6).await, Some(NodeId(3)));
     table.knowledge.abort(claim.event, Outcome::Failed, "").await.unwrap();
 }
@@ -96,7 +99,7 @@ pub(crate) async fn an_agent_keeps_a_reference_that_is_present(table: Table) {
     table.act(1, "C3_2").await;
     let changed = Registration { goal: "throughput >= 1 records/s".to_owned(), ..registration(1) };
     table.advance(5);
-    table.knowledge.register_agent(&changed, &data_set()).await.unwrap();
+    table.register(&changed).await;
     let snapshot = table.snapshot().await;
     let peer = &snapshot.agents[&AgentId(1)];
     assert_eq!(peer.registration, changed);
@@ -106,9 +109,9 @@ pub(crate) async fn an_agent_keeps_a_reference_that_is_present(table: Table) {
 
 pub(crate) async fn agents_need_a_data_set_and_a_node(table: Table) {
     let table = table.three_agents().await;
-    let unknown = table.knowledge.register_agent(&registration(1), &"urine".into()).await;
+    let unknown = table.knowledge.register_agent(&registration(1), &"urine".into(), &identity()).await;
     assert_eq!(rejected(unknown), "data set `urine` is not in the catalogue");
-    let unknown = table.knowledge.register_agent(&registration(9), &data_set()).await;
+    let unknown = table.knowledge.register_agent(&registration(9), &data_set(), &identity()).await;
     assert_eq!(rejected(unknown), "node 9 is not registered");
     assert_eq!(table.snapshot().await.agents.len(), 3);
 }
@@ -123,15 +126,118 @@ pub(crate) async fn heartbeats_tell_who_is_alive(table: Table) {
     let at = |ms| Some(Timestamp(ms));
     assert_eq!(heard().await, (at(1_000_000), false, at(1_000_000)));
     table.advance(10);
-    table.knowledge.heartbeat(AgentId(1), true).await.unwrap();
+    let life = identity().life;
+    assert!(table.knowledge.heartbeat(AgentId(1), &life, true).await.unwrap());
     assert_eq!(heard().await, (at(1_010_000), true, at(1_010_000)));
-    table.knowledge.sign_off(AgentId(1)).await.unwrap();
-    table.knowledge.sign_off(AgentId(1)).await.unwrap();
+    assert_eq!(table.snapshot().await.nodes[&NodeId(1)].state, NodeState::Running);
+    assert!(table.knowledge.sign_off(AgentId(1), &life).await.unwrap());
+    assert!(table.knowledge.sign_off(AgentId(1), &life).await.unwrap());
     assert_eq!(heard().await, (None, true, at(1_010_000)));
-    table.knowledge.heartbeat(AgentId(1), false).await.unwrap();
+    assert_eq!(table.snapshot().await.nodes[&NodeId(1)].state, NodeState::Stopped);
+    assert!(table.knowledge.heartbeat(AgentId(1), &life, false).await.unwrap());
     assert_eq!(heard().await, (at(1_010_000), false, at(1_010_000)));
-    assert_eq!(rejected(table.knowledge.heartbeat(AgentId(9), true).await), "agent 9 is not registered");
-    assert_eq!(rejected(table.knowledge.sign_off(AgentId(9)).await), "agent 9 is not registered");
+    assert!(!table.knowledge.heartbeat(AgentId(9), &life, true).await.unwrap());
+    assert!(!table.knowledge.sign_off(AgentId(9), &life).await.unwrap());
+}
+
+/// What the second process of an agent is told, `silence` after which the first one is no longer waited for.
+async fn ask(table: &Table, identity: &Identity, silence: u64) -> Registered {
+    let identity = Identity { silence: Duration::from_secs(silence), ..identity.clone() };
+    table.knowledge.register_agent(&registration(1), &data_set(), &identity).await.unwrap()
+}
+
+pub(crate) async fn an_agent_belongs_to_one_life(table: Table) {
+    let table = table.three_agents().await;
+    table.advance(10);
+    let before = table.snapshot().await;
+    let second = lives("second");
+    let wait = Duration::from_millis(20_001);
+    assert_eq!(ask(&table, &second, 30).await, Registered::Taken { wait });
+    assert!(!table.knowledge.heartbeat(AgentId(1), &second.life, true).await.unwrap());
+    assert!(!table.knowledge.sign_off(AgentId(1), &second.life).await.unwrap());
+    assert_eq!(table.snapshot().await, before);
+    // The one that it belongs to registers again as it likes.
+    assert_eq!(ask(&table, &identity(), 30).await, Registered::Done);
+    assert_eq!(ask(&table, &second, 30).await, Registered::Taken { wait: Duration::from_millis(30_001) });
+    // After a clean stop nobody waits.
+    assert!(table.knowledge.sign_off(AgentId(1), &identity().life).await.unwrap());
+    assert_eq!(ask(&table, &second, 30).await, Registered::Done);
+    assert!(!table.knowledge.heartbeat(AgentId(1), &identity().life, false).await.unwrap());
+}
+
+pub(crate) async fn a_life_that_ended_is_succeeded_at_once(table: Table) {
+    let table = table.three_agents().await;
+    let ended = vec![Life("long ago".to_owned()), identity().life];
+    let second = Identity { ended, ..lives("second") };
+    assert_eq!(ask(&table, &second, 30).await, Registered::Done);
+    // The killed one was only suspended, say: it has lost the agent, and changes nothing.
+    let before = table.snapshot().await;
+    table.advance(5);
+    assert!(!table.knowledge.heartbeat(AgentId(1), &identity().life, true).await.unwrap());
+    assert!(!table.knowledge.sign_off(AgentId(1), &identity().life).await.unwrap());
+    assert_eq!(table.snapshot().await.agents, before.agents);
+    assert!(matches!(ask(&table, &identity(), 30).await, Registered::Taken { .. }));
+}
+
+pub(crate) async fn a_life_that_is_silent_is_succeeded(table: Table) {
+    let table = table.three_agents().await;
+    table.clock.set(Timestamp(1_030_000));
+    assert_eq!(ask(&table, &lives("second"), 30).await, Registered::Taken { wait: Duration::from_millis(1) });
+    table.clock.set(Timestamp(1_030_001));
+    assert_eq!(ask(&table, &lives("second"), 30).await, Registered::Done);
+    assert!(!table.knowledge.heartbeat(AgentId(1), &identity().life, true).await.unwrap());
+    assert!(table.knowledge.heartbeat(AgentId(1), &lives("second").life, true).await.unwrap());
+}
+
+/// Links in both directions between node 4 and each of these.
+pub(crate) fn links_of_4(others: &[u32]) -> Vec<Link> {
+    others.iter().flat_map(|other| [link(4, *other, 500.0), link(*other, 4, 600.0)]).collect()
+}
+
+pub(crate) async fn nodes_are_added_with_their_links(table: Table) {
+    let table = table.three_agents().await;
+    let mut links = links_of_4(&[1, 2, 3, 5]);
+    links.extend([1, 2, 3].iter().flat_map(|other| [link(5, *other, 50.0), link(*other, 5, 60.0)]));
+    let added = [node(4, 99.0), node(5, 98.0)];
+    table.knowledge.add_nodes(&added, &links).await.unwrap();
+    let snapshot = table.snapshot().await;
+    assert_eq!(snapshot.nodes[&NodeId(4)], added[0]);
+    assert_eq!(snapshot.nodes[&NodeId(5)], added[1]);
+    assert_eq!(snapshot.links.len(), 6 + 14);
+    assert_eq!(snapshot.links[&(NodeId(4), NodeId(5))], link(4, 5, 500.0));
+    assert_eq!(snapshot.links[&(NodeId(2), NodeId(5))], link(2, 5, 60.0));
+    let at_home = Registration { node: NodeId(4), ..registration(4) };
+    table.register(&at_home).await;
+    table.act(4, "C3_4").await;
+    assert_eq!(table.reads(4).await, Some(NodeId(4)));
+}
+
+pub(crate) async fn what_is_added_is_new_and_linked_with_all(table: Table) {
+    let table = table.three_agents().await;
+    let before = table.snapshot().await;
+    let complete = || links_of_4(&[1, 2, 3]);
+    let with = |more: Link| [complete(), vec![more]].concat();
+    let without_last = || complete()[..5].to_vec();
+    let mut namesake = node(4, 9.0);
+    namesake.name = "node-2".to_owned();
+    for (nodes, links, reason) in [
+        (vec![node(2, 9.0)], vec![], "there is a node 2 already, `node-2`"),
+        (vec![node(4, 9.0), node(4, 8.0)], complete(), "there is a node 4 already, `node-4`"),
+        (vec![namesake], complete(), "node 2 is called `node-2` already"),
+        (vec![node(4, 9.0)], with(link(1, 2, 5.0)), "there is a link from node 1 to node 2 already"),
+        (vec![node(4, 9.0)], with(link(4, 1, 5.0)), "there is a link from node 4 to node 1 already"),
+        (vec![node(4, 9.0)], with(link(4, 9, 5.0)), "node 9 is not registered"),
+        (vec![node(4, 9.0)], without_last(), "a link from node 3 to node 4 is missing"),
+        (vec![node(4, 9.0), node(5, 9.0)], complete(), "a link from node 4 to node 5 is missing"),
+        (vec![node(4, 9.0)], with(link(4, 4, -5.0)), "a latency or jitter of -5 ms is negative"),
+        (vec![node(4, 9.0)], with(link(4, 4, f64::NAN)), "latency is NaN, which is not a finite number"),
+    ] {
+        assert_eq!(rejected(table.knowledge.add_nodes(&nodes, &links).await), reason);
+    }
+    assert_eq!(table.snapshot().await, before);
+    table.knowledge.add_nodes(&[node(4, 9.0)], &complete()).await.unwrap();
+    let again = table.knowledge.add_nodes(&[node(4, 9.0)], &complete()).await;
+    assert_eq!(rejected(again), "there is a node 4 already, `node-4`");
 }
 
 pub(crate) async fn only_known_data_sets_have_a_snapshot(table: Table) {

@@ -2,18 +2,19 @@
 
 use crate::domain::action::{Action, ActionType};
 use crate::domain::event::{Event, Outcome, Window};
-use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
+use crate::domain::ids::{AgentId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::{
-    Claim, DataSet, Link, Node, Peer, Placement, Plan, Registration, Replica, ReplicaState,
+    Claim, DataSet, Identity, Link, Node, NodeState, Peer, Placement, Plan, Registration, Replica, ReplicaState,
 };
-use crate::domain::saga::{self, Change, Refused};
+use crate::domain::saga::{self, Change, Lost, Refused};
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
 use crate::knowledge::rules::{self, Rejection};
 use crate::knowledge::{
-    Claimed, ClosedEvent, ClosingRule, Committed, Counter, Feedback, Learned, Recorded, Snapshot, Unfinished,
+    Claimed, ClosedEvent, ClosingRule, Committed, Counter, Feedback, Learned, Recorded, Registered, Snapshot,
+    Unfinished,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -23,8 +24,12 @@ type Result<T> = std::result::Result<T, Rejection>;
 #[derive(Default)]
 pub(super) struct Table {
     nodes: BTreeMap<NodeId, Node>,
+    /// Those that were, and must not come back with a configuration that still lists them.
+    removed: BTreeSet<NodeId>,
     links: BTreeMap<(NodeId, NodeId), Link>,
     agents: BTreeMap<AgentId, Peer>,
+    /// Whose each agent is.
+    lives: BTreeMap<AgentId, Life>,
     data_sets: BTreeMap<DataSetName, Shelf>,
     replicas_made: i64,
     /// Event N lies at N - 1.
@@ -77,18 +82,100 @@ impl Table {
     }
 
     pub(super) fn register_network(&mut self, nodes: &[Node], links: &[Link]) -> Result<()> {
-        rules::check_network(&self.nodes.keys().copied().collect(), nodes, links)?;
+        let (nodes, links) = rules::still_wanted(nodes, links, &self.removed);
+        rules::check_network(&self.nodes.keys().copied().collect(), &nodes, &links)?;
+        self.insert(nodes, &links);
+        Ok(())
+    }
+
+    pub(super) fn add_nodes(&mut self, nodes: &[Node], links: &[Link]) -> Result<()> {
+        rules::check_addition(&self.nodes, &self.links.keys().copied().collect(), nodes, links)?;
+        self.insert(nodes.to_vec(), links);
+        nodes.iter().for_each(|node| _ = self.removed.remove(&node.id));
+        Ok(())
+    }
+
+    /// What is missing.
+    fn insert(&mut self, nodes: Vec<Node>, links: &[Link]) {
         for node in nodes {
-            self.nodes.entry(node.id).or_insert_with(|| node.clone());
+            self.nodes.entry(node.id).or_insert(node);
         }
         for link in links {
             self.links.entry((link.from, link.to)).or_insert(*link);
         }
-        Ok(())
+    }
+
+    pub(super) fn leave_node(
+        &mut self,
+        node: NodeId,
+        silence: Duration,
+        drain: Duration,
+        now: Timestamp,
+    ) -> Result<Vec<Replica>> {
+        if self.node(node)?.state == NodeState::Leaving {
+            return Ok(self.held(node));
+        }
+        let running: Vec<Claim> = self.running.iter().filter_map(|event| self.find(*event)?.claim.clone()).collect();
+        rules::check_leave(node, &self.agents, &running, silence, now)?;
+        let homes = self.homes();
+        let leave = |(name, shelf): (&DataSetName, &Shelf)| {
+            let changes = rules::leave(name, &shelf.placement, &self.links, &homes, node, now + drain)?;
+            Ok((name.clone(), changes))
+        };
+        let all = self.data_sets.iter().map(leave).collect::<Result<Vec<_>>>()?;
+        for (data_set, changes) in all {
+            self.apply(&data_set, &changes)?;
+        }
+        self.node(node)?.state = NodeState::Leaving;
+        Ok(self.held(node))
+    }
+
+    pub(super) fn remove_node(&mut self, node: NodeId) -> Result<Vec<Replica>> {
+        let Some(row) = self.nodes.get(&node) else { return Ok(Vec::new()) };
+        if row.state != NodeState::Leaving {
+            return Err(Rejection::NotLeaving(node));
+        }
+        let held = self.held(node);
+        if held.is_empty() {
+            self.nodes.remove(&node);
+            self.removed.insert(node);
+            self.links.retain(|(from, to), _| ![*from, *to].contains(&node));
+            self.forget_agents_on(node);
+        }
+        Ok(held)
+    }
+
+    fn forget_agents_on(&mut self, node: NodeId) {
+        let gone: Vec<AgentId> = self
+            .agents
+            .values()
+            .map(|peer| &peer.registration)
+            .filter(|at| at.node == node)
+            .map(|at| at.agent)
+            .collect();
+        for agent in gone {
+            self.agents.remove(&agent);
+            self.lives.remove(&agent);
+            self.data_sets.values_mut().for_each(|shelf| _ = shelf.placement.references.remove(&agent));
+        }
+    }
+
+    /// The rows on a node, whatever their state.
+    fn held(&self, node: NodeId) -> Vec<Replica> {
+        let rows = self.data_sets.values().flat_map(|shelf| shelf.placement.replicas.values());
+        let mut held: Vec<_> = rows.filter(|row| row.node == node).cloned().collect();
+        held.sort_by_key(|row| row.id);
+        held
+    }
+
+    fn homes(&self) -> BTreeMap<AgentId, NodeId> {
+        self.agents.iter().map(|(id, peer)| (*id, peer.registration.node)).collect()
     }
 
     pub(super) fn register_store(&mut self, node: NodeId, store_url: &str) -> Result<()> {
-        self.node(node)?.store_url = Some(store_url.to_owned());
+        let node = self.node(node)?;
+        node.store_url = Some(store_url.to_owned());
+        becomes(node, NodeState::Running);
         Ok(())
     }
 
@@ -97,7 +184,7 @@ impl Table {
             return rules::check_same_content(&shelf.data_set, data_set).map(|()| false);
         }
         rules::check_sizes(data_set)?;
-        self.node(node)?;
+        rules::check_stays(self.node(node)?)?;
         let first =
             Change::Insert { node, object_key: object_key.to_owned(), state: ReplicaState::Present, lease: None };
         let mut placement = Placement::default();
@@ -112,34 +199,51 @@ impl Table {
         &mut self,
         registration: &Registration,
         data_set: &DataSetName,
+        identity: &Identity,
         now: Timestamp,
-    ) -> Result<()> {
+    ) -> Result<Registered> {
+        let agent = registration.agent;
         let shelf = shelf(&mut self.data_sets, data_set)?;
         let node = self.nodes.get_mut(&registration.node).ok_or(Rejection::UnknownNode(registration.node))?;
+        rules::check_stays(node)?;
+        let heartbeat_at = self.agents.get(&agent).and_then(|peer| peer.heartbeat_at);
+        if let Some(wait) = rules::taken(self.lives.get(&agent), heartbeat_at, identity, now) {
+            return Ok(Registered::Taken { wait });
+        }
         node.heartbeat_at = Some(now);
-        if !rules::reads_present(&shelf.placement, registration.agent)
+        if !rules::reads_present(&shelf.placement, agent)
             && let Some(replica) = rules::first_reference(&shelf.placement, registration.node)
         {
-            shelf.placement.references.insert(registration.agent, replica);
+            shelf.placement.references.insert(agent, replica);
         }
         let peer = Peer { registration: registration.clone(), heartbeat_at: Some(now), converged: false };
-        self.agents.insert(registration.agent, peer);
-        Ok(())
+        self.agents.insert(agent, peer);
+        self.lives.insert(agent, identity.life.clone());
+        Ok(Registered::Done)
     }
 
-    pub(super) fn heartbeat(&mut self, agent: AgentId, converged: bool, now: Timestamp) -> Result<()> {
-        let peer = self.agents.get_mut(&agent).ok_or(Rejection::UnknownAgent(agent))?;
+    pub(super) fn heartbeat(&mut self, agent: AgentId, life: &Life, converged: bool, now: Timestamp) -> bool {
+        let Some(peer) = self.agents.get_mut(&agent).filter(|_| self.lives.get(&agent) == Some(life)) else {
+            return false;
+        };
         peer.heartbeat_at = Some(now);
         peer.converged = converged;
         if let Some(node) = self.nodes.get_mut(&peer.registration.node) {
             node.heartbeat_at = Some(now);
+            becomes(node, NodeState::Running);
         }
-        Ok(())
+        true
     }
 
-    pub(super) fn sign_off(&mut self, agent: AgentId) -> Result<()> {
-        self.agents.get_mut(&agent).ok_or(Rejection::UnknownAgent(agent))?.heartbeat_at = None;
-        Ok(())
+    pub(super) fn sign_off(&mut self, agent: AgentId, life: &Life) -> bool {
+        let Some(peer) = self.agents.get_mut(&agent).filter(|_| self.lives.get(&agent) == Some(life)) else {
+            return false;
+        };
+        peer.heartbeat_at = None;
+        if let Some(node) = self.nodes.get_mut(&peer.registration.node) {
+            becomes(node, NodeState::Stopped);
+        }
+        true
     }
 
     pub(super) fn set_availability(&mut self, node: NodeId, availability: Percent) -> Result<()> {
@@ -183,8 +287,11 @@ impl Table {
         }
         let id = self.next_event();
         let shelf = shelf(&mut self.data_sets, &plan.data_set)?;
-        if let Some(to) = plan.action.to_node().filter(|to| !self.nodes.contains_key(to)) {
-            return Err(Rejection::UnknownNode(to));
+        if let Some(to) = plan.action.to_node() {
+            let node = self.nodes.get(&to).ok_or(Rejection::UnknownNode(to))?;
+            if node.state == NodeState::Leaving {
+                return Ok(Claimed::Lost(Lost::Leaving(to)));
+            }
         }
         let changes = match saga::claim(&shelf.placement, plan, &shelf.data_set.object_key, now, now + lease) {
             Ok(changes) => changes,
@@ -221,7 +328,7 @@ impl Table {
                 return Ok(Committed::Refused(Refused::LeaseLost(claim.source.id)));
             }
         }
-        let homes = self.agents.iter().map(|(id, peer)| (*id, peer.registration.node)).collect();
+        let homes = self.homes();
         let placement = &shelf(&mut self.data_sets, &claim.data_set)?.placement;
         let changes = match saga::commit(placement, &self.links, &homes, &claim, now + drain) {
             Ok(changes) => changes,
@@ -341,7 +448,6 @@ impl Table {
         let past = self.open.range(..=(now, EventId(i64::MAX)));
         let is_due = |id: EventId| self.find(id).is_some_and(|posted| rules::is_due(&posted.event, agent, rule, now));
         let due: Vec<_> = past.copied().filter(|(_, id)| is_due(*id)).collect();
-        let agents = self.agents.len();
         let mut closed = Vec::with_capacity(due.len());
         for (closes_at, id) in due {
             self.open.remove(&(closes_at, id));
@@ -351,7 +457,9 @@ impl Table {
             if let Some(shelf) = self.data_sets.get_mut(&event.data_set) {
                 shelf.open.remove(&id);
             }
-            let change = rules::closed(&event, agents, self.counters.get(&event.action).copied(), rule);
+            let heartbeats = self.agents.iter().map(|(agent, peer)| (*agent, peer.heartbeat_at));
+            let others = rules::others(&event, heartbeats, self.feedback(id).iter(), rule, now);
+            let change = rules::closed(&event, others, self.counters.get(&event.action).copied(), rule);
             if change.counter_after != change.counter_before {
                 self.counters.insert(event.action, Counter { value: change.counter_after, changed_at: now });
             }
@@ -462,6 +570,13 @@ impl Table {
     fn posted_mut(&mut self, id: EventId) -> Result<&mut Posted> {
         let index = id.0.checked_sub(1).and_then(|index| usize::try_from(index).ok());
         index.and_then(|index| self.events.get_mut(index)).ok_or(Rejection::UnknownEvent(id))
+    }
+}
+
+/// A node that leaves does so whatever is heard of it.
+fn becomes(node: &mut Node, state: NodeState) {
+    if node.state != NodeState::Leaving {
+        node.state = state;
     }
 }
 

@@ -8,7 +8,7 @@ create table if not exists nodes (
     store_url varchar(1024),               -- null: its store was not started yet
     availability_percent double not null,  -- 0 to 100
     capacity_bytes bigint,                 -- null: unlimited
-    state varchar(16) not null,            -- declared, running, stopped
+    state varchar(16) not null,            -- declared, running, stopped, leaving
     heartbeat_at bigint                    -- null: never heard of
 ) engine = InnoDB, character set utf8mb4, collate utf8mb4_bin, comment 'agent';
 
@@ -48,7 +48,8 @@ create table if not exists agents (
     policy varchar(255) not null,
     state varchar(16) not null,            -- running, stopped
     heartbeat_at bigint,                   -- null: stopped cleanly
-    converged tinyint not null             -- 0, 1
+    converged tinyint not null,            -- 0, 1
+    life varchar(255)                      -- the start of its process that the agent belongs to
 ) engine = InnoDB, character set utf8mb4, collate utf8mb4_bin, comment 'agent';
 
 create table if not exists reference_replicas (
@@ -142,6 +143,12 @@ create table if not exists impacts (
     samples bigint not null,
     updated_at_ms bigint not null,
     primary key (agent, action, metric)
+) engine = InnoDB, character set utf8mb4, collate utf8mb4_bin, comment 'agent';
+
+-- Nodes that were removed: a configuration that still lists them does not bring them back.
+create table if not exists removed_nodes (
+    id bigint not null primary key,
+    removed_at_ms bigint not null
 ) engine = InnoDB, character set utf8mb4, collate utf8mb4_bin, comment 'agent';
 
 create table if not exists schema_version (

@@ -3,16 +3,20 @@
 use super::select::{Part, Question};
 use super::tables::{AGENTS, COUNTERS, DATA_SETS, EVENTS, LINKS, NODES, REPLICAS, Result, Tables, places, text};
 use crate::domain::action::Action;
-use crate::domain::ids::{AgentId, DataSetName, NodeId, ReplicaId};
-use crate::domain::placement::{DataSet, Lease, Link, Node, Placement, Registration, ReplicaState};
+use crate::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
+use crate::domain::placement::{
+    DataSet, Identity, Lease, Node, Placement, Registration, Replica, ReplicaState,
+};
 use crate::domain::saga::{self, Change};
 use crate::domain::units::Percent;
 use crate::knowledge::rows::Keyed;
 use crate::knowledge::rules::{self, Rejection};
-use crate::knowledge::{Counter, Snapshot, records};
+use crate::knowledge::{Counter, Registered, Snapshot, records};
 use mysql_async::Value;
 use std::collections::{BTreeMap, VecDeque};
 
+const LIVES: Part =
+    Part { table: Keyed("agents", 1), columns: &["id", "life", "heartbeat_at"], from: "from agents" };
 const COPIES: Part = Part {
     table: Keyed("copies", 1),
     columns: &["replica", "count(*) as copies"],
@@ -31,35 +35,6 @@ const STORED: Part = Part {
 
 // Registration, and what people set.
 impl Tables {
-    pub(super) async fn register_network(&mut self, nodes: &[Node], links: &[Link]) -> Result<()> {
-        let registered = self.nodes().await?.into_keys().collect();
-        rules::check_network(&registered, nodes, links)?;
-        self.begin().await?;
-        if !nodes.is_empty() {
-            let values = nodes.iter().flat_map(node_values).collect();
-            let rows = places(nodes.len(), 7);
-            let sql = format!(
-                "insert ignore into nodes
-                (id, name, store_url, availability_percent, capacity_bytes, heartbeat_at, state) values {rows}"
-            );
-            self.execute(&sql, values).await?;
-        }
-        if !links.is_empty() {
-            let values = |link: &Link| -> [Value; 4] {
-                [link.from.0.into(), link.to.0.into(), link.latency_ms.into(), link.jitter_ms.into()]
-            };
-            let rows = places(links.len(), 4);
-            let sql = format!("insert ignore into links (from_node, to_node, latency_ms, jitter_ms) values {rows}");
-            self.execute(&sql, links.iter().flat_map(values).collect()).await?;
-        }
-        self.commit().await
-    }
-
-    pub(super) async fn register_store(&mut self, node: NodeId, store_url: &str) -> Result<()> {
-        let sql = "update nodes set store_url = ?, state = 'running' where id = ?";
-        self.change_one(sql, vec![text(store_url), node.0.into()], Rejection::UnknownNode(node)).await
-    }
-
     pub(super) async fn register_data_set(
         &mut self,
         data_set: &DataSet,
@@ -73,9 +48,7 @@ impl Tables {
             return Ok(false);
         }
         rules::check_sizes(data_set)?;
-        if !answer.has(&NODES) {
-            return Err(Rejection::UnknownNode(node).into());
-        }
+        rules::check_stays(&answer.require_node(node)?)?;
         let DataSet { name, object_key: own_key, bytes, records, sha256 } = data_set;
         self.begin().await?;
         self.execute(
@@ -86,61 +59,78 @@ impl Tables {
         let first =
             Change::Insert { node, object_key: object_key.to_owned(), state: ReplicaState::Present, lease: None };
         self.apply(name, &mut Placement::default(), &[first]).await?;
+        // Not to a node that has begun to leave since it was read.
+        let sql = "update nodes set state = state where id = ? and state <> 'leaving'";
+        self.execute_unless_overtaken(sql, vec![node.0.into()]).await?;
         self.commit().await?;
         Ok(true)
     }
 
-    pub(super) async fn register_agent(&mut self, registration: &Registration, name: &DataSetName) -> Result<()> {
+    pub(super) async fn register_agent(
+        &mut self,
+        registration: &Registration,
+        name: &DataSetName,
+        identity: &Identity,
+    ) -> Result<Registered> {
         let Registration { agent, node, goal, policy } = registration;
         self.begin().await?;
         self.lock_data_set(name).await?;
         let question = Question::new().and_data_set(name).and_placement(name);
-        let answer = self.ask(question.and(&NODES, "where id = ?", [node.0.into()])).await?;
+        let question = question.and(&NODES, "where id = ?", [node.0.into()]);
+        let answer = self.ask(question.and(&LIVES, "where id = ?", [agent.0.into()])).await?;
         if !answer.has(&DATA_SETS) {
             return Err(Rejection::UnknownDataSet(name.clone()).into());
         }
-        if !answer.has(&NODES) {
-            return Err(Rejection::UnknownNode(*node).into());
+        rules::check_stays(&answer.require_node(*node)?)?;
+        let lives = answer.read(&LIVES, |row| Ok((row.maybe_text("life")?.map(Life), row.maybe_time("heartbeat_at")?)));
+        let (life, heartbeat_at) = lives.into_iter().next().unwrap_or_default();
+        if let Some(wait) = rules::taken(life.as_ref(), heartbeat_at, identity, answer.now) {
+            return Ok(Registered::Taken { wait });
         }
-        let now = self.now.0;
-        let sql = "insert into agents (id, node, goal, policy, heartbeat_at, state, converged)
-            values (?, ?, ?, ?, ?, 'running', 0)
+        let now = answer.now.0;
+        let sql = "insert into agents (id, node, goal, policy, life, heartbeat_at, state, converged)
+            values (?, ?, ?, ?, ?, ?, 'running', 0)
             on duplicate key update node = values(node), goal = values(goal), policy = values(policy),
-                heartbeat_at = values(heartbeat_at), state = values(state), converged = values(converged)";
-        self.execute(sql, vec![agent.0.into(), node.0.into(), text(goal), text(policy), now.into()]).await?;
+                life = values(life), heartbeat_at = values(heartbeat_at), state = values(state),
+                converged = values(converged)";
+        let life = text(&identity.life.0);
+        self.execute(sql, vec![agent.0.into(), node.0.into(), text(goal), text(policy), life, now.into()]).await?;
         self.execute("update nodes set heartbeat_at = ? where id = ?", vec![now.into(), node.0.into()]).await?;
-        let mut placement = answer.placement();
+        let mut placement = answer.placement(name);
         if !rules::reads_present(&placement, *agent)
             && let Some(replica) = rules::first_reference(&placement, *node)
         {
             self.apply(name, &mut placement, &[Change::Point { agent: *agent, replica }]).await?;
         }
-        self.commit().await
+        self.commit().await?;
+        Ok(Registered::Done)
     }
 
-    pub(super) async fn heartbeat(&mut self, agent: AgentId, converged: bool) -> Result<()> {
-        self.ask(Question::new()).await?;
-        let now = self.now.0;
+    pub(super) async fn heartbeat(&mut self, agent: AgentId, life: &Life, converged: bool) -> Result<bool> {
+        let now = self.ask(Question::new()).await?.now.0;
         self.begin().await?;
-        let sql = "update agents set heartbeat_at = ?, state = 'running', converged = ? where id = ?";
-        if self.execute(sql, vec![now.into(), converged.into(), agent.0.into()]).await? == 0 {
-            return Err(Rejection::UnknownAgent(agent).into());
+        let sql = "update agents set heartbeat_at = ?, state = 'running', converged = ? where id = ? and life = ?";
+        if self.execute(sql, vec![now.into(), converged.into(), agent.0.into(), text(&life.0)]).await? == 0 {
+            return Ok(false);
         }
-        let sql =
-            "update nodes set heartbeat_at = ?, state = 'running' where id = (select node from agents where id = ?)";
+        let sql = "update nodes set heartbeat_at = ?, state = case state when 'leaving' then state else 'running' end
+            where id = (select node from agents where id = ?)";
         self.execute(sql, vec![now.into(), agent.0.into()]).await?;
-        self.commit().await
+        self.commit().await?;
+        Ok(true)
     }
 
-    pub(super) async fn sign_off(&mut self, agent: AgentId) -> Result<()> {
+    pub(super) async fn sign_off(&mut self, agent: AgentId, life: &Life) -> Result<bool> {
         self.begin().await?;
-        let sql = "update agents set heartbeat_at = null, state = 'stopped' where id = ?";
-        if self.execute(sql, vec![agent.0.into()]).await? == 0 {
-            return Err(Rejection::UnknownAgent(agent).into());
+        let sql = "update agents set heartbeat_at = null, state = 'stopped' where id = ? and life = ?";
+        if self.execute(sql, vec![agent.0.into(), text(&life.0)]).await? == 0 {
+            return Ok(false);
         }
-        let sql = "update nodes set state = 'stopped' where id = (select node from agents where id = ?)";
+        let sql = "update nodes set state = 'stopped'
+            where id = (select node from agents where id = ?) and state <> 'leaving'";
         self.execute(sql, vec![agent.0.into()]).await?;
-        self.commit().await
+        self.commit().await?;
+        Ok(true)
     }
 
     pub(super) async fn set_availability(&mut self, node: NodeId, availability: Percent) -> Result<()> {
@@ -281,7 +271,7 @@ impl Tables {
     }
 
     /// An update of exactly one row, else rejected.
-    async fn change_one(&mut self, sql: &str, values: Vec<Value>, otherwise: Rejection) -> Result<()> {
+    pub(super) async fn change_one(&mut self, sql: &str, values: Vec<Value>, otherwise: Rejection) -> Result<()> {
         match self.execute_alone(sql, values).await? {
             0 => Err(otherwise.into()),
             _ => Ok(()),
@@ -315,8 +305,8 @@ impl Tables {
             at: answer.now,
             data_set,
             links: answer.links(&nodes),
-            placement: answer.placement(),
-            agents: answer.read(&AGENTS, |row| records::peer(row, &nodes)).into_iter().collect(),
+            placement: answer.placement(name),
+            agents: answer.agents(&nodes),
             open_events: answer.events(),
             counters: answer.read(&COUNTERS, records::counter).into_iter().collect(),
             copies_made: copies.into_iter().collect(),
@@ -343,26 +333,10 @@ impl Tables {
     }
 
     /// A replica, whatever its node.
-    pub(super) async fn replica(&mut self, id: ReplicaId) -> Result<Option<crate::domain::placement::Replica>> {
+    pub(super) async fn replica(&mut self, id: ReplicaId) -> Result<Option<Replica>> {
         let answer = self.ask(Question::new().and(&REPLICAS, "where id = ?", [id.0.into()])).await?;
-        let found = answer.read(&REPLICAS, |row| {
-            let data_set = DataSetName(row.text("data_set")?);
-            row.replica("id", data_set)
-        });
-        Ok(found.into_iter().next())
+        Ok(answer.replicas_anywhere().pop())
     }
-}
-
-fn node_values(node: &Node) -> [Value; 7] {
-    [
-        node.id.0.into(),
-        text(&node.name),
-        node.store_url.as_deref().into(),
-        node.availability.value().into(),
-        node.capacity_bytes.map_or(Value::NULL, sql_integer),
-        node.heartbeat_at.map(|at| at.0).into(),
-        "declared".into(),
-    ]
 }
 
 /// Holder and end.
@@ -371,6 +345,6 @@ pub(super) fn lease_values(lease: Option<Lease>) -> [Value; 2] {
 }
 
 /// SQL integers are signed. `rules` refuses larger values before they get here.
-fn sql_integer(value: u64) -> Value {
+pub(super) fn sql_integer(value: u64) -> Value {
     i64::try_from(value).unwrap_or(i64::MAX).into()
 }

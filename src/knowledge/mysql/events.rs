@@ -97,7 +97,8 @@ impl Tables {
 
     pub(super) async fn close_due(&mut self, agent: AgentId, rule: ClosingRule) -> Result<Vec<ClosedEvent>> {
         let question = Question::new().and(&EVENTS, "where state = 'open'", []).and(&COUNTERS, "", []);
-        let answer = self.ask(question.and(&AGENTS, "", [])).await?;
+        let answered = "where event in (select id from events where state = 'open')";
+        let answer = self.ask(question.and(&AGENTS, "", []).and(&FEEDBACK, answered, [])).await?;
         let mut due = answer.events();
         due.retain(|event| rules::is_due(event, agent, rule, answer.now));
         if due.is_empty() {
@@ -112,9 +113,13 @@ impl Tables {
         due.sort_by_key(|event| (event.closes_at, event.id));
         let before: BTreeMap<Action, Counter> = answer.read(&COUNTERS, records::counter).into_iter().collect();
         let mut counters = before.clone();
-        let agents = answer.homes().len();
+        let heartbeats =
+            answer.read(&AGENTS, |row| Ok((AgentId(row.id("id")?), row.maybe_time("heartbeat_at")?)));
+        let feedback = answer.read(&FEEDBACK, records::feedback);
         let close = |event: &Event| {
-            let change = rules::closed(event, agents, counters.get(&event.action).copied(), rule);
+            let own = feedback.iter().filter(|feedback| feedback.event == event.id);
+            let others = rules::others(event, heartbeats.iter().copied(), own, rule, answer.now);
+            let change = rules::closed(event, others, counters.get(&event.action).copied(), rule);
             if change.counter_after != change.counter_before {
                 counters.insert(event.action, Counter { value: change.counter_after, changed_at: answer.now });
             }

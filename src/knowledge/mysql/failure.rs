@@ -3,6 +3,7 @@
 use crate::knowledge::KnowledgeError;
 use crate::knowledge::rules::Rejection;
 use mysql_async::{DriverError, Error, IoError};
+use std::io;
 use std::time::Duration;
 
 /// What was sent last; it decides what a silence afterwards can mean.
@@ -99,16 +100,24 @@ impl Failure {
 fn fate(error: &Error, sent: Sent) -> Fate {
     match error {
         Error::Driver(error) => of_driver(error, sent),
-        Error::Io(IoError::Io(_)) => lost(sent),
-        // Met while connecting alone: an established connection that breaks is an error of the other kind.
+        Error::Io(IoError::Io(error)) if is_about_certificate(error) => match sent {
+            Sent::Revocable => Fate::Unusable,
+            Sent::Commit => Fate::Uncertain,
+        },
+        Error::Io(IoError::Io(_)) | Error::Other(_) => lost(sent),
+        // Of the files and names that a connection is to be made with.
         Error::Io(IoError::Tls(_)) => match sent {
             Sent::Revocable => Fate::Unusable,
             Sent::Commit => Fate::Uncertain,
         },
-        Error::Other(_) => lost(sent),
         Error::Server(error) => of_server(error.code, sent),
         Error::Url(_) => Fate::Unusable,
     }
+}
+
+/// A handshake that failed: the TLS library says so in this kind.
+fn is_about_certificate(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidData
 }
 
 /// The connection broke.
@@ -178,12 +187,11 @@ fn of_server(code: u16, sent: Sent) -> Fate {
 fn describe(error: &Error) -> String {
     match error {
         Error::Server(error) => format!("{} (error {}){}", error.message, error.code, advice(error.code)),
-        Error::Io(IoError::Io(error)) => error.to_string(),
-        Error::Io(IoError::Tls(error)) => {
-            format!(
-                "TLS: {error}; the URL's host must be one that its certificate names, `ca=FILE` the authority that signed it"
-            )
+        Error::Io(IoError::Io(error)) if is_about_certificate(error) => {
+            format!("TLS: {error}; its certificate must name the URL's host, and be signed by an authority in `ca=FILE`")
         }
+        Error::Io(IoError::Io(error)) => error.to_string(),
+        Error::Io(IoError::Tls(error)) => format!("TLS: {error}; look at the file behind `ca=`"),
         Error::Driver(DriverError::NoClientSslFlagFromServer) => {
             "the server has no TLS; set it up there, or take `tls=true` from the URL".to_owned()
         }
@@ -211,7 +219,6 @@ fn advice(code: u16) -> &'static str {
 mod tests {
     use super::*;
     use mysql_async::ServerError;
-    use std::io;
 
     fn server(code: u16) -> Error {
         Error::Server(ServerError { code, message: "said".to_owned(), state: "HY000".to_owned() })

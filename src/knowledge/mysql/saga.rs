@@ -6,8 +6,8 @@ use super::tables::{AGENTS, CLAIMS, DATA_SETS, EVENTS, LINKS, NODES, REPLICAS, R
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome};
 use crate::domain::ids::{AgentId, DataSetName, EventId, ReplicaId};
-use crate::domain::placement::{Claim, Plan, Replica};
-use crate::domain::saga::{self, Refused};
+use crate::domain::placement::{Claim, NodeState, Placement, Plan, Replica};
+use crate::domain::saga::{self, Lost, Refused};
 use crate::knowledge::rules::{self, Rejection};
 use crate::knowledge::{Claimed, Committed, Unfinished, records};
 use mysql_async::Value;
@@ -69,10 +69,12 @@ impl Tables {
             }
         }
         let data_set = require_data_set(&answer, name)?;
-        if let Some(to) = plan.action.to_node().filter(|_| !answer.has(&NODES)) {
-            return Err(Rejection::UnknownNode(to).into());
+        if let Some(to) = plan.action.to_node()
+            && answer.require_node(to)?.state == NodeState::Leaving
+        {
+            return Ok(Claimed::Lost(Lost::Leaving(to)));
         }
-        let mut placement = answer.placement();
+        let mut placement = answer.placement(name);
         let changes = match saga::claim(&placement, plan, &data_set.object_key, answer.now, answer.now + lease) {
             Ok(changes) => changes,
             Err(lost) => return Ok(Claimed::Lost(lost)),
@@ -96,7 +98,7 @@ impl Tables {
         let Some(claim) = answer.granted(&event).filter(|_| event.outcome == Outcome::Running) else {
             return Ok(false);
         };
-        let mut placement = answer.placement();
+        let mut placement = answer.placement(&claim.data_set);
         let Some(changes) = rules::renewal(&placement, &claim, answer.now + lease) else {
             return Ok(false);
         };
@@ -126,7 +128,7 @@ impl Tables {
                 return Ok(Committed::Refused(Refused::LeaseLost(claim.source.id)));
             }
         }
-        let (mut placement, links) = (answer.placement(), answer.links(&answer.nodes()));
+        let (mut placement, links) = (answer.placement(&claim.data_set), answer.links(&answer.nodes()));
         let changes = match saga::commit(&placement, &links, &answer.homes(), &claim, answer.now + drain) {
             Ok(changes) => changes,
             Err(refused) => return Ok(Committed::Refused(refused)),
@@ -151,7 +153,7 @@ impl Tables {
         let Some(claim) = answer.granted(&event).filter(|_| event.outcome != Outcome::Done) else {
             return Ok(None);
         };
-        let mut placement = answer.placement();
+        let mut placement = answer.placement(&claim.data_set);
         if event.outcome == Outcome::Running {
             let changes = saga::abort(&placement, &claim);
             self.apply(&claim.data_set, &mut placement, &changes).await?;
@@ -176,19 +178,13 @@ impl Tables {
     }
 
     pub(super) async fn unfinished(&mut self, own: Option<AgentId>) -> Result<Unfinished> {
-        const RUNNING: &str = "where event in (select id from events where outcome = 'running')";
-        let question = Question::new().and(&EVENTS, "where outcome = 'running'", []).and(&CLAIMS, RUNNING, []);
-        let answer = self.ask(question.and(&REPLICAS, "", [])).await?;
+        let answer = self.ask(Question::new().and_running().and(&REPLICAS, "", [])).await?;
         // Of all data sets: ids are never the same.
-        let placement = answer.placement();
-        let claims = answer.events().into_iter().filter_map(|event| answer.granted(&event));
-        let claims = claims.filter(|claim| rules::is_unfinished(claim, &placement, own, answer.now)).collect();
-        let mut removing = answer.read(&REPLICAS, |row| {
-            let data_set = DataSetName(row.text("data_set")?);
-            row.replica("id", data_set)
-        });
+        let placement = Placement { replicas: answer.replicas(), ..Placement::default() };
+        let mut claims = answer.running_claims();
+        claims.retain(|claim| rules::is_unfinished(claim, &placement, own, answer.now));
+        let mut removing = answer.replicas_anywhere();
         removing.retain(|row| rules::is_to_remove(row, answer.now));
-        removing.sort_by_key(|row| row.id);
         Ok(Unfinished { claims, removing })
     }
 
@@ -224,7 +220,19 @@ impl Tables {
     }
 }
 
+impl Question {
+    /// All events that are running, and what they were granted.
+    pub(super) fn and_running(self) -> Self {
+        const RUNNING: &str = "where event in (select id from events where outcome = 'running')";
+        self.and(&EVENTS, "where outcome = 'running'", []).and(&CLAIMS, RUNNING, [])
+    }
+}
+
 impl Answer {
+    pub(super) fn running_claims(&self) -> Vec<Claim> {
+        self.events().iter().filter_map(|event| self.granted(event)).collect()
+    }
+
     /// The rows of `claims` that belong to an event.
     fn kept(&self, event: &Event) -> BTreeMap<Role, Replica> {
         let rows = self.read(&CLAIMS, |row| {

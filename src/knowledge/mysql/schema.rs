@@ -18,7 +18,7 @@ const MIGRATIONS: [&str; 1] = [include_str!("001_tables.sql")];
 const MARK: &str = "agent";
 
 /// Everything that a run needs a right to: rows of all tables.
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 14] = [
     "nodes",
     "links",
     "data_sets",
@@ -31,6 +31,7 @@ const TABLES: [&str; 13] = [
     "counters",
     "measurements",
     "impacts",
+    "removed_nodes",
     "schema_version",
 ];
 

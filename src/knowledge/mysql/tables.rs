@@ -5,7 +5,7 @@ use super::failure::{Failure, Sent};
 use super::select::{Answer, Part, Question};
 use crate::domain::event::Event;
 use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
-use crate::domain::placement::{Link, Node, Placement};
+use crate::domain::placement::{Link, Node, Peer, Placement, Replica};
 use crate::domain::time::Timestamp;
 use crate::knowledge::records;
 use crate::knowledge::rows::Keyed;
@@ -25,7 +25,7 @@ macro_rules! replica_columns {
 
 pub(super) const NODES: Part = Part {
     table: Keyed("nodes", 1),
-    columns: &["id", "name", "store_url", "availability_percent", "capacity_bytes", "heartbeat_at"],
+    columns: &["id", "name", "store_url", "availability_percent", "capacity_bytes", "state", "heartbeat_at"],
     from: "from nodes",
 };
 pub(super) const LINKS: Part = Part {
@@ -52,8 +52,11 @@ pub(super) const REPLICAS: Part = Part {
     ),
     from: "from replicas",
 };
-pub(super) const REFERENCES: Part =
-    Part { table: Keyed("reference_replicas", 1), columns: &["agent", "replica"], from: "from reference_replicas" };
+pub(super) const REFERENCES: Part = Part {
+    table: Keyed("reference_replicas", 2),
+    columns: &["agent", "data_set", "replica"],
+    from: "from reference_replicas",
+};
 pub(super) const EVENTS: Part = Part {
     table: Keyed("events", 1),
     columns: &[
@@ -152,7 +155,7 @@ impl Tables {
     }
 
     /// Gives the connection back to the pool, or closes it where nobody knows in what state it is.
-    pub(super) async fn leave(mut self, is_sound: bool) {
+    pub(super) async fn give_back(mut self, is_sound: bool) {
         let is_sound = match is_sound && self.in_transaction {
             true => self.connection.query_drop("rollback").await.is_ok(),
             false => is_sound,
@@ -201,11 +204,34 @@ impl Answer {
         self.read(&AGENTS, |row| Ok((AgentId(row.id("id")?), NodeId(row.id("node")?)))).into_iter().collect()
     }
 
-    pub(super) fn placement(&self) -> Placement {
-        let replicas = self.read(&REPLICAS, records::replica);
-        let replicas: BTreeMap<ReplicaId, _> = replicas.into_iter().map(|replica| (replica.id, replica)).collect();
-        let references = self.read(&REFERENCES, |row| records::reference(row, &replicas));
-        Placement { references: references.into_iter().collect(), replicas }
+    /// Of one data set, whatever others there are in the answer.
+    pub(super) fn placement(&self, name: &DataSetName) -> Placement {
+        let mut replicas = self.replicas();
+        replicas.retain(|_, replica| replica.data_set == *name);
+        let references = self.read(&REFERENCES, |row| match row.text("data_set")? == name.0 {
+            true => records::reference(row, &replicas).map(Some),
+            false => Ok(None),
+        });
+        Placement { references: references.into_iter().flatten().collect(), replicas }
+    }
+
+    /// Of all data sets, on nodes that there are.
+    pub(super) fn replicas(&self) -> BTreeMap<ReplicaId, Replica> {
+        self.read(&REPLICAS, records::replica).into_iter().map(|replica| (replica.id, replica)).collect()
+    }
+
+    /// The same on any node, in order.
+    pub(super) fn replicas_anywhere(&self) -> Vec<Replica> {
+        let mut replicas = self.read(&REPLICAS, |row| {
+            let data_set = DataSetName(row.text("data_set")?);
+            row.replica("id", data_set)
+        });
+        replicas.sort_by_key(|replica| replica.id);
+        replicas
+    }
+
+    pub(super) fn agents(&self, nodes: &BTreeMap<NodeId, Node>) -> BTreeMap<AgentId, Peer> {
+        self.read(&AGENTS, |row| records::peer(row, nodes)).into_iter().collect()
     }
 
     /// Oldest first.

@@ -4,13 +4,13 @@ use super::Tables;
 use super::connect::Failure;
 use super::rows::{self, Keyed};
 use crate::domain::action::Action;
-use crate::domain::ids::{AgentId, DataSetName, NodeId, ReplicaId};
-use crate::domain::placement::{DataSet, Link, Node, Peer, Placement, Registration, ReplicaState};
+use crate::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
+use crate::domain::placement::{DataSet, Identity, Link, Node, NodeState, Peer, Placement, Registration, ReplicaState};
 use crate::domain::saga::{self, Change};
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
 use crate::knowledge::rules::{self, Rejection};
-use crate::knowledge::{Counter, Snapshot};
+use crate::knowledge::{Counter, Registered, Snapshot};
 use rusqlite::params;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -26,46 +26,13 @@ const COUNTERS: Keyed = Keyed("counters", 1);
 
 // Registration, and what people set.
 impl Tables<'_> {
-    pub(super) fn register_network(&mut self, nodes: &[Node], links: &[Link]) -> Result<()> {
-        let registered = self.nodes()?.into_keys().collect();
-        rules::check_network(&registered, nodes, links)?;
-        for node in nodes {
-            let capacity = node.capacity_bytes.map(sql_integer);
-            let values = params![
-                node.id.0,
-                node.name,
-                node.store_url,
-                node.availability.value(),
-                capacity,
-                node.heartbeat_at.map(|at| at.0)
-            ];
-            let sql = "insert or ignore into nodes
-                (id, name, store_url, availability_percent, capacity_bytes, heartbeat_at, state)
-                values (?, ?, ?, ?, ?, ?, 'declared')";
-            self.execute(sql, values)?;
-        }
-        for link in links {
-            let values = params![link.from.0, link.to.0, link.latency_ms, link.jitter_ms];
-            self.execute(
-                "insert or ignore into links (from_node, to_node, latency_ms, jitter_ms) values (?, ?, ?, ?)",
-                values,
-            )?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn register_store(&mut self, node: NodeId, store_url: &str) -> Result<()> {
-        let sql = "update nodes set store_url = ?, state = 'running' where id = ?";
-        self.change_one(sql, params![store_url, node.0], Rejection::UnknownNode(node))
-    }
-
     pub(super) fn register_data_set(&mut self, data_set: &DataSet, node: NodeId, object_key: &str) -> Result<bool> {
         if let Some(known) = self.data_set(&data_set.name)? {
             rules::check_same_content(&known, data_set)?;
             return Ok(false);
         }
         rules::check_sizes(data_set)?;
-        self.require_node(node)?;
+        rules::check_stays(&self.require_node(node)?)?;
         let DataSet { name, object_key: own_key, bytes, records, sha256 } = data_set;
         self.execute(
             "insert into data_sets (name, object_key, bytes, records, sha256) values (?, ?, ?, ?, ?)",
@@ -77,18 +44,28 @@ impl Tables<'_> {
         Ok(true)
     }
 
-    pub(super) fn register_agent(&mut self, registration: &Registration, data_set: &DataSetName) -> Result<()> {
-        self.require_data_set(data_set)?;
-        self.require_node(registration.node)?;
+    pub(super) fn register_agent(
+        &mut self,
+        registration: &Registration,
+        data_set: &DataSetName,
+        identity: &Identity,
+    ) -> Result<Registered> {
         let Registration { agent, node, goal, policy } = registration;
+        self.require_data_set(data_set)?;
+        rules::check_stays(&self.require_node(*node)?)?;
+        let (life, heartbeat_at) = self.life(*agent)?;
+        if let Some(wait) = rules::taken(life.as_ref(), heartbeat_at, identity, self.now) {
+            return Ok(Registered::Taken { wait });
+        }
         let now = self.now.0;
         self.execute("update nodes set heartbeat_at = ? where id = ?", params![now, node.0])?;
         self.execute(
-            "insert into agents (id, node, goal, policy, heartbeat_at, state, converged)
-             values (?, ?, ?, ?, ?, 'running', 0)
+            "insert into agents (id, node, goal, policy, life, heartbeat_at, state, converged)
+             values (?, ?, ?, ?, ?, ?, 'running', 0)
              on conflict (id) do update set node = excluded.node, goal = excluded.goal, policy = excluded.policy,
-                 heartbeat_at = excluded.heartbeat_at, state = excluded.state, converged = excluded.converged",
-            params![agent.0, node.0, goal, policy, now],
+                 life = excluded.life, heartbeat_at = excluded.heartbeat_at, state = excluded.state,
+                 converged = excluded.converged",
+            params![agent.0, node.0, goal, policy, identity.life.0, now],
         )?;
         let mut placement = self.placement(data_set)?;
         if !rules::reads_present(&placement, *agent)
@@ -96,26 +73,38 @@ impl Tables<'_> {
         {
             self.apply(data_set, &mut placement, &[Change::Point { agent: *agent, replica }])?;
         }
-        Ok(())
+        Ok(Registered::Done)
     }
 
-    pub(super) fn heartbeat(&mut self, agent: AgentId, converged: bool) -> Result<()> {
-        let sql = "update agents set heartbeat_at = ?, state = 'running', converged = ? where id = ?";
-        self.change_one(sql, params![self.now.0, converged, agent.0], Rejection::UnknownAgent(agent))?;
-        let sql =
-            "update nodes set heartbeat_at = ?, state = 'running' where id = (select node from agents where id = ?)";
+    /// Whose an agent is, and when it was last heard of.
+    fn life(&mut self, agent: AgentId) -> Result<(Option<Life>, Option<Timestamp>)> {
+        let sql = "select id, life, heartbeat_at from agents where id = ?";
+        let found = rows::read(self.transaction, self.warned, AGENTS, sql, [agent.0], |row| {
+            Ok((row.maybe_text("life")?.map(Life), row.maybe_time("heartbeat_at")?))
+        })?;
+        Ok(found.into_iter().next().unwrap_or_default())
+    }
+
+    pub(super) fn heartbeat(&mut self, agent: AgentId, life: &Life, converged: bool) -> Result<bool> {
+        let sql = "update agents set heartbeat_at = ?, state = 'running', converged = ? where id = ? and life = ?";
+        if self.execute(sql, params![self.now.0, converged, agent.0, life.0])? == 0 {
+            return Ok(false);
+        }
+        let sql = "update nodes set heartbeat_at = ?, state = iif(state = 'leaving', state, 'running')
+            where id = (select node from agents where id = ?)";
         self.execute(sql, params![self.now.0, agent.0])?;
-        Ok(())
+        Ok(true)
     }
 
-    pub(super) fn sign_off(&mut self, agent: AgentId) -> Result<()> {
-        let sql = "update agents set heartbeat_at = null, state = 'stopped' where id = ?";
-        self.change_one(sql, params![agent.0], Rejection::UnknownAgent(agent))?;
-        self.execute(
-            "update nodes set state = 'stopped' where id = (select node from agents where id = ?)",
-            [agent.0],
-        )?;
-        Ok(())
+    pub(super) fn sign_off(&mut self, agent: AgentId, life: &Life) -> Result<bool> {
+        let sql = "update agents set heartbeat_at = null, state = 'stopped' where id = ? and life = ?";
+        if self.execute(sql, params![agent.0, life.0])? == 0 {
+            return Ok(false);
+        }
+        let sql = "update nodes set state = 'stopped'
+            where id = (select node from agents where id = ?) and state <> 'leaving'";
+        self.execute(sql, [agent.0])?;
+        Ok(true)
     }
 
     pub(super) fn set_availability(&mut self, node: NodeId, availability: Percent) -> Result<()> {
@@ -226,9 +215,8 @@ impl Tables<'_> {
         Ok(None)
     }
 
-    pub(super) fn require_node(&self, node: NodeId) -> Result<()> {
-        let mut statement = self.transaction.prepare_cached("select 1 from nodes where id = ?")?;
-        if statement.exists([node.0])? { Ok(()) } else { Err(Rejection::UnknownNode(node).into()) }
+    pub(super) fn require_node(&mut self, node: NodeId) -> Result<Node> {
+        self.nodes()?.remove(&node).ok_or_else(|| Rejection::UnknownNode(node).into())
     }
 
     pub(super) fn require_data_set(&mut self, name: &DataSetName) -> Result<DataSet> {
@@ -236,7 +224,7 @@ impl Tables<'_> {
     }
 
     /// An update of exactly one row, else rejected.
-    fn change_one(&self, sql: &str, values: impl rusqlite::Params, otherwise: Rejection) -> Result<()> {
+    pub(super) fn change_one(&self, sql: &str, values: impl rusqlite::Params, otherwise: Rejection) -> Result<()> {
         match self.execute(sql, values)? {
             0 => Err(otherwise.into()),
             _ => Ok(()),
@@ -290,7 +278,8 @@ impl Tables<'_> {
     }
 
     pub(super) fn nodes(&mut self) -> Result<BTreeMap<NodeId, Node>> {
-        let sql = "select id, name, store_url, availability_percent, capacity_bytes, heartbeat_at from nodes";
+        let sql = "select id, name, store_url, availability_percent, capacity_bytes, state, heartbeat_at
+            from nodes";
         let nodes = rows::read(self.transaction, self.warned, NODES, sql, [], |row| {
             let availability = row.real_within("availability_percent", 0.0..=100.0)?;
             let node = Node {
@@ -302,6 +291,7 @@ impl Tables<'_> {
                     None => return row.leave_out("availability_percent", "it is no number"),
                 },
                 capacity_bytes: row.maybe_amount("capacity_bytes")?,
+                state: row.one_of_or(NodeState::default(), "state", NodeState::ALL, NodeState::name)?,
                 heartbeat_at: row.maybe_time("heartbeat_at")?,
             };
             Ok((node.id, node))
@@ -314,7 +304,7 @@ impl Tables<'_> {
         self.links(&nodes)
     }
 
-    fn links(&mut self, nodes: &BTreeMap<NodeId, Node>) -> Result<BTreeMap<(NodeId, NodeId), Link>> {
+    pub(super) fn links(&mut self, nodes: &BTreeMap<NodeId, Node>) -> Result<BTreeMap<(NodeId, NodeId), Link>> {
         let sql = "select from_node, to_node, latency_ms, jitter_ms from links";
         let links = rows::read(self.transaction, self.warned, LINKS, sql, [], |row| {
             let link = Link {
@@ -334,7 +324,7 @@ impl Tables<'_> {
         Ok(links.into_iter().collect())
     }
 
-    fn agents(&mut self, nodes: &BTreeMap<NodeId, Node>) -> Result<BTreeMap<AgentId, Peer>> {
+    pub(super) fn agents(&mut self, nodes: &BTreeMap<NodeId, Node>) -> Result<BTreeMap<AgentId, Peer>> {
         let sql = "select id, node, goal, policy, heartbeat_at, converged from agents";
         let agents = rows::read(self.transaction, self.warned, AGENTS, sql, [], |row| {
             let registration = Registration {
@@ -423,14 +413,17 @@ impl Tables<'_> {
         Ok(stored)
     }
 
-    pub(super) fn agents_registered(&self) -> Result<usize> {
-        let mut statement = self.transaction.prepare_cached("select count(*) from agents")?;
-        let count: i64 = statement.query_row([], |row| row.get(0))?;
-        Ok(usize::try_from(count).unwrap_or(0))
+    /// When each registered agent was last heard of.
+    pub(super) fn heartbeats(&mut self) -> Result<BTreeMap<AgentId, Option<Timestamp>>> {
+        let sql = "select id, heartbeat_at from agents";
+        let heartbeats = rows::read(self.transaction, self.warned, AGENTS, sql, [], |row| {
+            Ok((AgentId(row.id("id")?), row.maybe_time("heartbeat_at")?))
+        })?;
+        Ok(heartbeats.into_iter().collect())
     }
 }
 
 /// SQL integers are signed. `rules` refuses larger values before they get here.
-fn sql_integer(value: u64) -> i64 {
+pub(super) fn sql_integer(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -70,12 +70,14 @@ impl Tables<'_> {
         if due.is_empty() {
             return Ok(Vec::new());
         }
-        let agents = self.agents_registered()?;
+        let heartbeats = self.heartbeats()?;
         let mut counters = self.counters()?;
         let mut closed = Vec::with_capacity(due.len());
         for event in due {
             self.execute("update events set state = 'closed' where id = ?", [event.id.0])?;
-            let change = rules::closed(&event, agents, counters.get(&event.action).copied(), rule);
+            let feedback = self.feedback(event.id)?;
+            let others = rules::others(&event, heartbeats.clone().into_iter(), feedback.iter(), rule, self.now);
+            let change = rules::closed(&event, others, counters.get(&event.action).copied(), rule);
             if change.counter_after != change.counter_before {
                 let counter = Counter { value: change.counter_after, changed_at: self.now };
                 self.set_counter(event.action, counter)?;

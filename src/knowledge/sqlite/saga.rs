@@ -6,8 +6,8 @@ use super::rows::{self, Keyed};
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome};
 use crate::domain::ids::{AgentId, DataSetName, EventId, ReplicaId};
-use crate::domain::placement::{Claim, Plan, Replica};
-use crate::domain::saga::{self, Refused};
+use crate::domain::placement::{Claim, NodeState, Plan, Replica};
+use crate::domain::saga::{self, Lost, Refused};
 use crate::knowledge::rules::{self, Rejection};
 use crate::knowledge::{Claimed, Committed, Unfinished};
 use rusqlite::params;
@@ -57,8 +57,10 @@ impl Tables<'_> {
             }
         }
         let data_set = self.require_data_set(&plan.data_set)?;
-        if let Some(to) = plan.action.to_node() {
-            self.require_node(to)?;
+        if let Some(to) = plan.action.to_node()
+            && self.require_node(to)?.state == NodeState::Leaving
+        {
+            return Ok(Claimed::Lost(Lost::Leaving(to)));
         }
         let mut placement = self.placement(&plan.data_set)?;
         let changes = match saga::claim(&placement, plan, &data_set.object_key, self.now, self.now + lease) {
@@ -196,7 +198,7 @@ impl Tables<'_> {
     }
 
     /// What an event's claim was granted; `None` for a decision to do nothing.
-    fn granted(&mut self, event: &Event) -> Result<Option<Claim>> {
+    pub(super) fn granted(&mut self, event: &Event) -> Result<Option<Claim>> {
         let Some(source) = self.kept(event.id, Role::Source, &event.data_set)? else {
             return Ok(None);
         };

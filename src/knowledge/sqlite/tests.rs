@@ -1,6 +1,9 @@
 use super::*;
 use crate::clock::VirtualClock;
-use crate::knowledge::contract::{LEASE, START, Table, WINDOW, clock, contract, data_set};
+use crate::domain::placement::NodeState;
+use crate::knowledge::contract::{
+    LEASE, START, Table, WINDOW, clock, contract, data_set, identity, lives, registration,
+};
 use rusqlite::{OpenFlags, params};
 use std::os::unix::fs::PermissionsExt;
 
@@ -100,7 +103,7 @@ fn six_create_the_file() {
         .unwrap()
         .query_row("select count(*) from schema_version", [], |row| row.get(0))
         .unwrap();
-    assert_eq!(versions, 1);
+    assert_eq!(versions, 2);
 }
 
 #[tokio::test]
@@ -114,7 +117,49 @@ async fn an_empty_file_is_filled_and_what_is_in_it_stays() {
     let mut statement = connection.prepare("select version, applied_at_ms from schema_version").unwrap();
     let applied: Vec<(i64, i64)> =
         statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(|row| row.unwrap()).collect();
-    assert_eq!(applied, [(1, START.0)]);
+    assert_eq!(applied, [(1, START.0), (2, START.0)]);
+}
+
+/// A file as the first version of the schema left it, with an agent that was heard of at the start.
+fn of_version_1(path: &Path) {
+    let connection = Connection::open(path).unwrap();
+    connection.execute_batch(include_str!("001_tables.sql")).unwrap();
+    let rows = "create table schema_version (version integer primary key, applied_at_ms integer not null) strict;
+        insert into schema_version values (1, 5);
+        pragma application_id = 0x61676e74;
+        insert into nodes values (1, 'cloud', 'http://127.0.0.1:4001', 97, null, 'running', 1000000);
+        insert into data_sets values ('blood', 'blood.json', 100, 10, '14ba3e');
+        insert into replicas (data_set, node, object_key, state, generation) values ('blood', 1, 'k', 'present', 1);
+        insert into agents values (1, 1, 'availability >= 95 %', 'fixed', 'running', 1000000, 1);
+        insert into reference_replicas values (1, 'blood', 1, 1);";
+    connection.execute_batch(rows).unwrap();
+}
+
+#[tokio::test]
+async fn a_file_of_version_1_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("knowledge.db");
+    of_version_1(&path);
+    let table = open(&path);
+    let snapshot = table.snapshot().await;
+    assert_eq!(snapshot.nodes[&NodeId(1)].state, NodeState::Running);
+    assert_eq!(
+        snapshot.agents[&AgentId(1)].registration,
+        Registration { policy: "fixed".to_owned(), ..registration(1) }
+    );
+    assert_eq!(table.reads(1).await, Some(NodeId(1)));
+    let connection = Connection::open(&path).unwrap();
+    let versions = "select group_concat(version || ' ' || applied_at_ms, ', ') from schema_version";
+    let applied: String = connection.query_row(versions, [], |row| row.get(0)).unwrap();
+    assert_eq!(applied, format!("1 5, 2 {}", START.0));
+
+    // Nobody can say which life the agent belongs to: whoever comes waits until it must have been heard of again.
+    let silence = Duration::from_secs(30);
+    let new = Identity { silence, ..lives("new") };
+    let register = async || table.knowledge.register_agent(&registration(1), &data_set(), &new).await.unwrap();
+    assert_eq!(register().await, Registered::Taken { wait: silence + Duration::from_millis(1) });
+    table.advance(31);
+    assert_eq!(register().await, Registered::Done);
 }
 
 #[tokio::test]
@@ -123,7 +168,7 @@ async fn a_newer_file_is_left_alone() {
     bench.edit("insert into schema_version values (7, 0)");
     assert_eq!(
         refused(&bench.path()),
-        "knowledge.db: schema version 7 is newer than 1, the newest this binary knows; use the newer `agent`"
+        "knowledge.db: schema version 7 is newer than 2, the newest this binary knows; use the newer `agent`"
     );
 }
 
@@ -222,8 +267,9 @@ async fn a_writer_waits_without_blocking_its_thread_and_readers_do_not_wait() {
     assert_eq!(bench.table.snapshot().await.agents.len(), 3);
     // On this one thread: the lock can only be given back while the heartbeat waits for it elsewhere.
     let release = async { other.execute_batch("commit").unwrap() };
-    let (beaten, ()) = tokio::join!(bench.table.knowledge.heartbeat(AgentId(1), true), release);
-    beaten.unwrap();
+    let life = identity().life;
+    let (beaten, ()) = tokio::join!(bench.table.knowledge.heartbeat(AgentId(1), &life, true), release);
+    assert!(beaten.unwrap());
 }
 
 #[tokio::test]
@@ -233,7 +279,8 @@ async fn a_table_that_stays_locked_is_said_to_be() {
     impatient.file.session.lock().unwrap().connection.busy_timeout(Duration::ZERO).unwrap();
     let other = Connection::open(bench.path()).unwrap();
     other.execute_batch("begin immediate").unwrap();
-    let error = impatient.heartbeat(AgentId(1), true).await.unwrap_err();
+    let life = identity().life;
+    let error = impatient.heartbeat(AgentId(1), &life, true).await.unwrap_err();
     let path = bench.path();
     assert_eq!(
         error.to_string(),
@@ -243,7 +290,7 @@ async fn a_table_that_stays_locked_is_said_to_be() {
         )
     );
     other.execute_batch("commit").unwrap();
-    impatient.heartbeat(AgentId(1), true).await.unwrap();
+    assert!(impatient.heartbeat(AgentId(1), &life, true).await.unwrap());
 }
 
 #[tokio::test]
@@ -285,7 +332,8 @@ async fn rows_that_make_no_sense_are_left_out() {
     bench.edit(
         "insert into links values (1, 77, 5, 0), (-1, 2, 5, 0);
          insert into nodes values (-4, 'negative', null, 50, null, 'declared', null);
-         insert into agents values (4, 88, '', '', 'running', null, 0);
+         insert into agents (id, node, goal, policy, state, converged) values (4, 88, '', '', 'running', 0);
+         update nodes set state = 'asleep' where id = 3;
          insert into replicas (data_set, node, object_key, state, generation) values
              ('blood', 2, 'k', 'sleeping', 1), ('blood', 99, 'k', 'present', 1);
          update reference_replicas set replica = 555 where agent = 2;
@@ -298,6 +346,7 @@ async fn rows_that_make_no_sense_are_left_out() {
     );
     let snapshot = bench.table.snapshot().await;
     assert_eq!(snapshot.nodes.len(), 3);
+    assert_eq!(snapshot.nodes[&NodeId(3)].state, NodeState::Declared);
     assert_eq!(snapshot.links.len(), 6);
     assert_eq!(snapshot.agents.len(), 3);
     assert_eq!(snapshot.placement.replicas.keys().map(|id| id.0).collect::<Vec<_>>(), [1, 2]);
@@ -310,7 +359,7 @@ async fn rows_that_make_no_sense_are_left_out() {
         [(crate::domain::metric::Metric::ResponseTime, 1.0)]
     );
     // A new registration mends the reference.
-    bench.table.knowledge.register_agent(&crate::knowledge::contract::registration(2), &data_set()).await.unwrap();
+    bench.table.register(&registration(2)).await;
     assert_eq!(bench.table.reads(2).await, Some(NodeId(3)));
 }
 
@@ -350,7 +399,7 @@ async fn one_warning_is_given_for_each_column_and_row() {
 async fn people_find_what_they_look_for() {
     let bench = Bench::three_agents().await;
     let event = bench.table.act(1, "C3_1").await;
-    bench.table.knowledge.sign_off(AgentId(2)).await.unwrap();
+    assert!(bench.table.knowledge.sign_off(AgentId(2), &identity().life).await.unwrap());
     let connection = Connection::open(bench.path()).unwrap();
     let line = |sql: &str, id: i64| connection.query_row(sql, params![id], |row| row.get::<_, String>(0)).unwrap();
     let sql = "select concat_ws(' ', action, action_type, from_node, to_node, state, outcome) from events where id = ?";

@@ -86,6 +86,16 @@ impl Decision {
         }
     }
 
+    /// The reason in one line, for people.
+    pub fn because(&self) -> String {
+        let candidates = self.scored.len();
+        match self.chosen.reason {
+            Reason::HighestScore { global } => format!("scores highest ({global:+.2}) of {candidates} candidates"),
+            Reason::Explored => format!("explored: taken at random of {candidates} candidates"),
+            Reason::NothingFeasible => format!("none of {candidates} candidates is feasible"),
+        }
+    }
+
     /// As stored in `events.detail`.
     pub fn to_json(&self) -> String {
         // Every map in it has text keys and every number is finite or null, so there is nothing that could fail.

@@ -6,7 +6,7 @@
 //! | 2 no recovery | a counter falls only when its action is executed | what a counter weighs falls by one for each window in which nobody moved it |
 //! | 3 blind blame | every open event on the replica is blamed | only a committed action that changed what this agent reads (or its consistency) after its last job had begun, if that job met the goal |
 //! | 5 forgetful | what a change of reference did is never read | kept for each pair of nodes, and read before the move's vector |
-//! | 7 occupied targets | moves and copies onto a node with a replica are candidates | they are not; neither are nodes without a store or without room |
+//! | 7 occupied targets | moves and copies onto a node with a replica are candidates | they are not; neither are nodes that leave, without a store or without room |
 //! | 9 lock-out | every useful action may become negative, and nothing happens for ever | follows from 1 and 2: a useful action stays above doing nothing |
 //! | evict | nothing removes a copy | a replica that nobody reads can be dropped, which raises consistency |
 
@@ -57,7 +57,7 @@ impl Policy for Fixed {
         let snapshot = situation.snapshot;
         let from = situation.reference.node;
         let free = || {
-            let with_store = snapshot.nodes.values().filter(|node| node.store_url.is_some()).map(|node| node.id);
+            let with_store = snapshot.destinations().filter(|node| node.store_url.is_some()).map(|node| node.id);
             let empty = with_store.filter(|node| snapshot.placement.on(*node).is_none());
             empty.filter(|node| snapshot.has_room(*node))
         };
@@ -133,6 +133,7 @@ fn evict(situation: &Situation) -> Impacts {
 mod tests {
     use super::super::{Choice, Reason, Verdict, best, decide};
     use super::*;
+    use crate::domain::placement::NodeState;
     use crate::domain::snapshot::Counter;
     use crate::mape::planner::Experience;
     use crate::mape::scene::{self, NOW};
@@ -166,13 +167,16 @@ mod tests {
     }
 
     #[test]
-    fn nodes_that_hold_a_replica_or_have_no_room_or_no_store_are_no_targets() {
+    fn nodes_that_hold_a_replica_or_have_no_room_or_no_store_or_leave_are_no_targets() {
         let mut snapshot = scene::snapshot(&[3, 2], &[(1, 1), (2, 2)]);
         assert_eq!(candidates(&snapshot), set(["NA", "M3_1", "C3_1", "CR2"]));
         snapshot.nodes.get_mut(&NodeId(1)).unwrap().capacity_bytes = Some(9);
         assert_eq!(candidates(&snapshot), set(["NA", "CR2"]));
         let node = snapshot.nodes.get_mut(&NodeId(1)).unwrap();
         (node.capacity_bytes, node.store_url) = (None, None);
+        assert_eq!(candidates(&snapshot), set(["NA", "CR2"]));
+        let node = snapshot.nodes.get_mut(&NodeId(1)).unwrap();
+        (node.store_url, node.state) = (Some("http://node-1".to_owned()), NodeState::Leaving);
         assert_eq!(candidates(&snapshot), set(["NA", "CR2"]));
     }
 

@@ -3,11 +3,13 @@
 mod decision;
 mod experience;
 mod fixed;
+mod machine;
 pub mod reference;
 
 pub use decision::{Choice, Decision, Reason, Scored, Verdict};
 pub use experience::Experience;
 pub use fixed::Fixed;
+pub use machine::{Judged, Planner};
 pub use reference::Reference;
 
 use crate::domain::action::{Action, ActionType};

@@ -45,7 +45,7 @@ impl Policy for Reference {
     /// replica on another node.
     fn candidates(&self, situation: &Situation) -> Vec<Action> {
         let from = situation.reference.node;
-        let elsewhere = || situation.snapshot.nodes.keys().copied().filter(move |node| *node != from);
+        let elsewhere = || situation.snapshot.destinations().map(|node| node.id).filter(move |node| *node != from);
         let moves = elsewhere().map(|to| Action::Move { from, to });
         let copies = elsewhere().map(|to| Action::Copy { from, to });
         let replicas = situation.snapshot.placement.nodes().into_iter().filter(|node| *node != from);

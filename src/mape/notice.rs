@@ -1,10 +1,10 @@
 //! What people are told while it happens: one line for each job, decision and action.
 
 use crate::domain::action::Action;
+use crate::domain::feedback::{ClosedEvent, Feedback};
 use crate::domain::ids::{AgentId, EventId, NodeId};
 use crate::domain::measurement::Measurement;
-use crate::domain::metric::Metrics;
-use crate::knowledge::{ClosedEvent, Feedback};
+use crate::domain::metric::{Metric, Metrics};
 use serde::Serialize;
 use std::fmt;
 
@@ -74,7 +74,6 @@ impl fmt::Display for Notice {
 
 /// The metrics in one line: `36.9 s, 15234 records/s, 1003 ms, 97 %, consistency 1`.
 pub fn show_metrics(metrics: &Metrics) -> String {
-    use crate::domain::metric::Metric;
     let show = |(metric, value): (Metric, f64)| match metric {
         Metric::ResponseTime => Some(format!("response {value:.1} s")),
         Metric::ExecutionTime => None,

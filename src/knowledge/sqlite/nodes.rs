@@ -1,0 +1,124 @@
+//! Nodes and links that come and go, within one transaction. Who may is `rules` to say.
+
+use super::Tables;
+use super::catalogue::sql_integer;
+use super::connect::Failure;
+use super::rows::{self, Keyed};
+use crate::domain::ids::{DataSetName, NodeId};
+use crate::domain::placement::{Claim, Link, Node, NodeState, Replica};
+use crate::knowledge::rules::{self, Rejection};
+use rusqlite::params;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+type Result<T> = std::result::Result<T, Failure>;
+
+const REPLICAS: Keyed = Keyed("replicas", 1);
+const REMOVED: Keyed = Keyed("removed_nodes", 1);
+
+impl Tables<'_> {
+    pub(super) fn register_network(&mut self, nodes: &[Node], links: &[Link]) -> Result<()> {
+        let (nodes, links) = rules::still_wanted(nodes, links, &self.removed_nodes()?);
+        let registered = self.nodes()?.into_keys().collect();
+        rules::check_network(&registered, &nodes, &links)?;
+        self.insert(&nodes, &links)
+    }
+
+    pub(super) fn add_nodes(&mut self, nodes: &[Node], links: &[Link]) -> Result<()> {
+        let (registered, linked) = (self.nodes()?, self.all_links()?.into_keys().collect());
+        rules::check_addition(&registered, &linked, nodes, links)?;
+        for node in nodes {
+            // Also what somebody left by hand of an earlier node with this number.
+            self.execute("delete from links where ?1 in (from_node, to_node)", [node.id.0])?;
+            self.execute("delete from removed_nodes where id = ?", [node.id.0])?;
+        }
+        self.insert(nodes, links)
+    }
+
+    /// What is missing.
+    fn insert(&self, nodes: &[Node], links: &[Link]) -> Result<()> {
+        for node in nodes {
+            let values = params![
+                node.id.0,
+                node.name,
+                node.store_url,
+                node.availability.value(),
+                node.capacity_bytes.map(sql_integer),
+                node.state.name(),
+                node.heartbeat_at.map(|at| at.0)
+            ];
+            let sql = "insert or ignore into nodes
+                (id, name, store_url, availability_percent, capacity_bytes, state, heartbeat_at)
+                values (?, ?, ?, ?, ?, ?, ?)";
+            self.execute(sql, values)?;
+        }
+        for link in links {
+            let values = params![link.from.0, link.to.0, link.latency_ms, link.jitter_ms];
+            let sql = "insert or ignore into links (from_node, to_node, latency_ms, jitter_ms) values (?, ?, ?, ?)";
+            self.execute(sql, values)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn leave_node(&mut self, node: NodeId, silence: Duration, drain: Duration) -> Result<Vec<Replica>> {
+        if self.require_node(node)?.state == NodeState::Leaving {
+            return self.held(node);
+        }
+        let (nodes, running) = (self.nodes()?, self.running_claims()?);
+        rules::check_leave(node, &self.agents(&nodes)?, &running, silence, self.now)?;
+        let (links, homes) = (self.links(&nodes)?, self.homes()?);
+        for data_set in self.data_sets()? {
+            let mut placement = self.placement(&data_set)?;
+            let changes = rules::leave(&data_set, &placement, &links, &homes, node, self.now + drain)?;
+            self.apply(&data_set, &mut placement, &changes)?;
+        }
+        self.execute("update nodes set state = 'leaving' where id = ?", [node.0])?;
+        self.held(node)
+    }
+
+    pub(super) fn remove_node(&mut self, node: NodeId) -> Result<Vec<Replica>> {
+        let Some(row) = self.nodes()?.remove(&node) else { return Ok(Vec::new()) };
+        if row.state != NodeState::Leaving {
+            return Err(Rejection::NotLeaving(node).into());
+        }
+        let held = self.held(node)?;
+        if held.is_empty() {
+            let agents = "delete from reference_replicas where agent in (select id from agents where node = ?)";
+            self.execute(agents, [node.0])?;
+            self.execute("delete from agents where node = ?", [node.0])?;
+            self.execute("delete from links where ?1 in (from_node, to_node)", [node.0])?;
+            self.execute("delete from nodes where id = ?", [node.0])?;
+            self.execute("insert or replace into removed_nodes values (?, ?)", params![node.0, self.now.0])?;
+        }
+        Ok(held)
+    }
+
+    pub(super) fn register_store(&mut self, node: NodeId, store_url: &str) -> Result<()> {
+        let sql = "update nodes set store_url = ?, state = iif(state = 'leaving', state, 'running') where id = ?";
+        self.change_one(sql, params![store_url, node.0], Rejection::UnknownNode(node))
+    }
+
+    fn running_claims(&mut self) -> Result<Vec<Claim>> {
+        let mut claims = Vec::new();
+        for event in self.running_events()? {
+            claims.extend(self.granted(&event)?);
+        }
+        Ok(claims)
+    }
+
+    fn removed_nodes(&mut self) -> Result<BTreeSet<NodeId>> {
+        let sql = "select id from removed_nodes";
+        let removed = rows::read(self.transaction, self.warned, REMOVED, sql, [], |row| row.id("id").map(NodeId))?;
+        Ok(removed.into_iter().collect())
+    }
+
+    /// The rows on a node, whatever their state.
+    fn held(&mut self, node: NodeId) -> Result<Vec<Replica>> {
+        let sql = "select id, data_set, node, object_key, state, generation, lease_holder, lease_until
+            from replicas where node = ? order by id";
+        Ok(rows::read(self.transaction, self.warned, REPLICAS, sql, [node.0], |row| {
+            let data_set = row.text("data_set").map(DataSetName)?;
+            row.replica("id", data_set)
+        })?)
+    }
+}
