@@ -171,9 +171,7 @@ impl Counted {
 
 impl Table {
     fn prepare(&self, place: &Place, address: &str) {
-        let config = place.path().join("config");
-        let arguments = ["db", "init", "--config", text(&config)];
-        let mut init = Running::start_with(&[("AGENT_KNOWLEDGE", address)], place.path(), "init", &arguments);
+        let mut init = Running::start_with(&[("AGENT_KNOWLEDGE", address)], place.path(), "init", &["db", "init"]);
         assert_eq!(init.ends_within(network::PATIENCE), Some(0), "{}", init.errors());
     }
 

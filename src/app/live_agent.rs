@@ -41,19 +41,27 @@ impl LiveAgent {
             surroundings.settings.agents.get(&id).with_context(|| format!("there is no agents/{id}.toml"))?;
         let lock = surroundings.data.lock_agent(id)?;
         surroundings.register_network().await?;
-        let store = surroundings.start_store(settings.node).await?;
-        surroundings.establish_data_set(settings.node).await?;
         let identity = new_life(surroundings, id, &lock);
         let world = Arc::new(surroundings.world(settings, identity)?);
         let policy = known_policy(policy.unwrap_or(&settings.policy))?;
-        wait_for_data_set(&world).await?;
         let registration = Registration {
             agent: id,
             node: settings.node,
             goal: settings.goal.to_string(),
             policy: policy.name().to_owned(),
         };
-        take(surroundings, &world, &registration).await?;
+        // Whoever is refused must have changed nothing, such as where the node's store is; so that comes later, except where
+        // there is no data set yet that an agent could be registered with.
+        let joins = world.knowledge.snapshot(&world.data_set).await?.is_some();
+        if joins {
+            take(surroundings, &world, &registration).await?;
+        }
+        let store = surroundings.start_store(settings.node).await?;
+        surroundings.establish_data_set(settings.node).await?;
+        if !joins {
+            wait_for_data_set(&world).await?;
+            take(surroundings, &world, &registration).await?;
+        }
         recover(&world, true).await?;
         if store.is_some() {
             sweep_orphans(surroundings, &world).await;

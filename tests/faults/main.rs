@@ -18,6 +18,7 @@ mod server;
 mod small_disk;
 mod stage;
 mod table;
+mod vanished;
 
 use checkers::Witness;
 use network::{PATIENCE, Place, comes_true};
@@ -32,7 +33,7 @@ const SECONDS: u64 = 100;
 const CONVERGES_WITHIN: Duration = Duration::from_secs(4 * 3600 / 50);
 
 /// Links so slow that most of the time is transfers, on a small data set that jobs read in one request.
-const SLOW_LINKS: [(&str, &str, &str); 13] = [
+const SLOW_LINKS: [(&str, &str, &str); 14] = [
     ("network.toml", "generate_records = 553_729", "generate_records = 100_000"),
     ("network.toml", "latency = \"1000 ms\"", "latency = \"6 s\""),
     ("network.toml", "latency = \"1500 ms\"", "latency = \"8 s\""),
@@ -42,6 +43,8 @@ const SLOW_LINKS: [(&str, &str, &str); 13] = [
     ("network.toml", "job_gap = \"15 s\"", "job_gap = \"5 s\""),
     ("network.toml", "lease = \"300 s\"", "lease = \"60 s\""),
     ("network.toml", "drain = \"60 s\"", "drain = \"20 s\""),
+    // On a busy machine a process may be silent for a while.
+    ("network.toml", "heartbeat = \"10 s\"", "heartbeat = \"30 s\""),
     ("network.toml", "probes = 5", "probes = 1"),
     ("1.toml", "request_size = \"9 MB\"", "request_size = \"400 MB\""),
     ("2.toml", "request_size = \"9 MB\"", "request_size = \"400 MB\""),

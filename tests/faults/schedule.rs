@@ -32,6 +32,8 @@ pub enum Fault {
     Skew { agent: u32, ahead: bool },
     /// Another process with the id of an agent that runs.
     Twin { agent: u32 },
+    /// An agent does nothing for longer than its lease, and goes on as if nothing had happened.
+    Freeze { agent: u32 },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,13 +81,14 @@ pub enum Turn {
 }
 
 /// Each kind with how long it lasts, in the order in which rounds take turns with them.
-const KINDS: [fn(&mut ChaCha8Rng) -> (Fault, Duration); 12] = [
+const KINDS: [fn(&mut ChaCha8Rng) -> (Fault, Duration); 13] = [
     |rng| (Fault::TableGone, seconds(rng, 200, 2_000)),
     |rng| (store(rng, Mood::Truncating), seconds(rng, 1_500, 4_000)),
     |rng| (cut(rng, Cut::Silence), seconds(rng, 1_000, 8_000)),
     |rng| (store(rng, Mood::CorruptingReads), seconds(rng, 1_500, 4_000)),
     |rng| (reset(rng), seconds(rng, 1_000, 4_000)),
     |_| (Fault::DiskFull, Duration::from_secs(5)),
+    |rng| (Fault::Freeze { agent: pick(rng, &AGENTS) }, seconds(rng, 1_500, 5_000)),
     |rng| (Fault::Skew { agent: pick(rng, &AGENTS), ahead: rng.random() }, seconds(rng, 3_000, 6_000)),
     |rng| (store(rng, Mood::Failing), seconds(rng, 1_500, 4_000)),
     |rng| (Fault::Twin { agent: pick(rng, &AGENTS) }, Duration::from_secs(2)),
@@ -169,6 +172,7 @@ impl Fault {
             Fault::DiskFull => "disk full",
             Fault::Skew { .. } => "clock an hour off",
             Fault::Twin { .. } => "second process with one id",
+            Fault::Freeze { .. } => "agent frozen",
         }
     }
 }
@@ -187,7 +191,7 @@ impl fmt::Display for Fault {
         write!(f, "{}", self.kind())?;
         match self {
             Fault::Kill { aimed: true, .. } => write!(f, ": whoever transfers"),
-            Fault::Kill { agent, .. } | Fault::Twin { agent } => write!(f, ": agent {agent}"),
+            Fault::Kill { agent, .. } | Fault::Twin { agent } | Fault::Freeze { agent } => write!(f, ": agent {agent}"),
             Fault::Skew { agent, ahead } => write!(f, ": agent {agent}, {}", if *ahead { "ahead" } else { "behind" }),
             Fault::Cut { agent, way, how } => write!(f, ": agent {agent}, {way:?}, {how:?}"),
             Fault::Store { node, .. } => write!(f, ": node {node}"),
@@ -208,7 +212,7 @@ fn a_seed_repeats_its_schedule() {
 fn the_first_rounds_show_every_kind() {
     let kinds: std::collections::BTreeSet<&str> =
         (0..ROUNDS_FOR_EVERY_KIND).flat_map(|number| round(1, number)).map(|planned| planned.fault.kind()).collect();
-    assert_eq!(kinds.len(), 12, "{kinds:?}");
+    assert_eq!(kinds.len(), 13, "{kinds:?}");
 }
 
 #[test]

@@ -43,15 +43,17 @@ const TABLES: [&str; 14] = [
 /// The same as `audit::TRIGGERS`. Variables, because `insert ... select` would lock the agents' rows.
 const TRIGGERS: [&str; 6] = [
     "create table audit_closings (seq bigint auto_increment primary key, event bigint, action varchar(64),
-        outcome varchar(64), feedback_sum double, agents bigint)",
+        outcome varchar(64), feedback_sum double, answered bigint, others bigint)",
     "create table audit_counters (seq bigint auto_increment primary key, action varchar(64), value bigint)",
     "create table audit_reopenings (event bigint)",
     "create trigger audit_closing after update on events for each row begin
-        declare registered bigint;
+        declare answered bigint;
+        declare others bigint;
         if old.state = 'open' and new.state = 'closed' then
-            select count(*) into registered from agents;
-            insert into audit_closings (event, action, outcome, feedback_sum, agents)
-                values (new.id, new.action, new.outcome, new.feedback_sum, registered);
+            select count(*) into answered from feedback where event = new.id;
+            select count(*) into others from agents where id <> new.agent;
+            insert into audit_closings (event, action, outcome, feedback_sum, answered, others)
+                values (new.id, new.action, new.outcome, new.feedback_sum, answered, others);
         elseif old.state = 'closed' and new.state <> 'closed' then
             insert into audit_reopenings values (new.id);
         end if;
@@ -74,6 +76,9 @@ impl Server {
     pub fn start(place: &Path, data: &Path, runtime: &Handle) -> Result<Self, String> {
         let server = MariaDb::start(&DURABLE)?;
         let schema = server.schema();
+        let address = server.url(&schema);
+        let mut init = Running::start_with(&[("AGENT_KNOWLEDGE", &address)], place, "init", &["db", "init"]);
+        assert_eq!(init.ends_within(PATIENCE), Some(0), "{}", init.errors());
         let proxies = Proxies::start(place, server.port());
         Ok(Self { server, schema, proxies, data: data.to_owned(), runtime: runtime.clone() })
     }

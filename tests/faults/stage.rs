@@ -139,6 +139,11 @@ impl Stage {
                 self.kill(agent);
             }
             Fault::Twin { agent } => self.start_twin(index, agent),
+            Fault::Freeze { agent } => {
+                if let Some(running) = &self.player(agent).running {
+                    running.signal(Signal::STOP);
+                }
+            }
         }
     }
 
@@ -160,6 +165,12 @@ impl Stage {
                 self.kill(agent);
             }
             Fault::Twin { agent } => self.end_twin(index, agent),
+            // Or the one that was started since, which does not mind.
+            Fault::Freeze { agent } => {
+                if let Some(running) = &self.player(agent).running {
+                    running.signal(Signal::CONT);
+                }
+            }
         }
     }
 

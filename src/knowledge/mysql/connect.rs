@@ -18,6 +18,10 @@ const SETUP: [&str; 2] = [
     "set session transaction isolation level read committed",
 ];
 
+/// After so many patiences in silence the server ends a session: its machine may have vanished in the middle of a transaction,
+/// whose locks nobody else would ever get. One that was idle is opened again.
+const SILENCE: u32 = 2;
+
 /// A schema on a server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MysqlSettings {
@@ -65,8 +69,13 @@ impl MysqlSettings {
             // An update that finds a row and changes nothing has found it.
             .client_found_rows(true)
             .stmt_cache_size(CACHED_STATEMENTS)
-            .setup(SETUP.to_vec())
+            .setup(self.setup())
             .pool_opts(pool)
+    }
+
+    fn setup(&self) -> Vec<String> {
+        let silence = format!("set session wait_timeout = {}", (self.patience * SILENCE).as_secs().max(1));
+        SETUP.map(str::to_owned).into_iter().chain([silence]).collect()
     }
 }
 
