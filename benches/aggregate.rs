@@ -79,7 +79,7 @@ impl Node {
         let links = Toxiproxy::new(&emulator.url()).expect("the client starts");
         let mut clients = Vec::new();
         for (node, store) in (1..).map(NodeId).zip(&stores) {
-            let link = links.open(AgentId(1), node, store.address()).await.expect("the link opens");
+            let link = links.open(AgentId(1), node, &store.address().to_string()).await.expect("the link opens");
             links.set_latency(AgentId(1), node, Duration::ZERO).await.expect("the link is set");
             let settings = S3Settings::new(format!("http://{link}"), "agent", store.credentials().clone());
             clients.push(S3Store::new(settings));
@@ -94,6 +94,7 @@ impl Node {
             bucket: "agent".to_owned(),
             access_key_id: String::new(),
             secret_access_key: String::new(),
+            ..Default::default()
         };
         let source = DataSource {
             store: Arc::new(store),

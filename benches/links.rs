@@ -136,10 +136,13 @@ impl Peer {
     fn emulated(name: &'static str, url: &str, servers: &Servers, process: Option<Process>) -> Self {
         let links = Toxiproxy::new(url).expect("a URL");
         let (echo, source, delayed) = current_thread().block_on(async {
-            let open = |node, upstream| links.open(AgentId(1), NodeId(node), upstream);
-            let echo = open(1, servers.echo).await.expect("open a link");
-            let source = open(2, servers.source).await.expect("open a link");
-            let delayed = open(3, servers.echo).await.expect("open a link");
+            let open = async |node, upstream: SocketAddr| -> SocketAddr {
+                let link = links.open(AgentId(1), NodeId(node), &upstream.to_string()).await.expect("open a link");
+                link.parse().expect("an emulator on this machine listens at an IP address")
+            };
+            let echo = open(1, servers.echo).await;
+            let source = open(2, servers.source).await;
+            let delayed = open(3, servers.echo).await;
             links.set_latency(AgentId(1), NodeId(3), LATENCY).await.expect("set the latency");
             (echo, source, delayed)
         });

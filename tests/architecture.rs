@@ -14,20 +14,25 @@ const NEEDS: [&str; 5] = ["knowledge", "storage", "links", "jobs", "data"];
 const NO_TECHNOLOGY: [&str; 1] = ["storage::transfer"];
 
 /// A crate, and the only modules that may name it.
-const HOMES: [(&str, &[&str]); 16] = [
+const HOMES: [(&str, &[&str]); 21] = [
     ("actix", &["actors", "app", "cli"]),
     ("actix_rt", &["actors", "app", "cli"]),
+    ("aws_runtime", &["storage::credentials"]),
     ("aws_sdk_s3", &["storage::s3"]),
     ("aws_smithy_http_client", &["storage::s3"]),
     ("aws_smithy_runtime_api", &["storage::s3"]),
     ("aws_smithy_types", &["storage::s3", "storage::embedded"]),
+    ("aws_types", &["storage::credentials"]),
     ("axum", &["links::emulator"]),
     ("clap", &["cli"]),
     ("hyper", &["storage::embedded"]),
     ("hyper_util", &["storage::embedded"]),
     ("indicatif", &["cli"]),
+    ("mysql_async", &["knowledge::mysql"]),
     ("reqwest", &["links::toxiproxy"]),
     ("rusqlite", &["knowledge::sqlite"]),
+    ("rustls", &["storage::s3"]),
+    ("rustls_native_certs", &["storage::s3"]),
     ("s3s", &["storage::embedded"]),
     ("s3s_fs", &["storage::embedded"]),
     ("toml", &["config"]),

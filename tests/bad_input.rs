@@ -326,7 +326,8 @@ fn a_store_without_credentials_says_which_variables_to_set() {
     let store = FakeStore::start(blood_tests());
     let place = beside(&store);
     let refused = run(place.path(), &RUN);
-    let message = "error: node 1: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for its store\n";
+    let message = "error: node 1: there are no credentials for its store: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
+                   or AWS_PROFILE\n";
     assert_eq!((refused.code, refused.err.as_str()), (Some(1), message));
 }
 
@@ -337,8 +338,8 @@ fn a_store_that_is_away_at_the_start_is_named() {
     let place = beside(&store);
     let mut agent = start(&place, 1);
     assert_eq!(agent.ends_within(PATIENCE), Some(1));
-    let start = format!("error: {}/theirs: looking at `blood_tests.json`: ", store.endpoint());
-    assert!(agent.errors().starts_with(&start), "{}", agent.errors());
+    let named = format!("\nerror: {}/theirs: looking at `blood_tests.json`: ", store.endpoint());
+    assert!(agent.errors().contains(&named), "{}", agent.errors());
 }
 
 /// The example configurations of this table are the shipped ones, changed in one place.

@@ -65,6 +65,7 @@ async fn serve() -> Server {
         bucket: "data".to_owned(),
         access_key_id: USER.0.to_owned(),
         secret_access_key: USER.1.to_owned(),
+        ..Default::default()
     };
     let source = DataSource {
         store: OneObject::new(Object::Generated(data), 65_536),

@@ -8,8 +8,8 @@ use agent::links::probe::{ProbeError, probe};
 use agent::links::toxiproxy::Toxiproxy;
 use agent::links::{LinkError, Links};
 use links_support::{Api, connect, echo, exchange, read_to_end};
-use serde_json::json;
-use std::net::SocketAddr;
+use serde_json::{Value, json};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -21,16 +21,21 @@ fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
+/// A server that echoes, at a name that the emulator has to resolve.
+async fn named_echo() -> String {
+    format!("localhost:{}", echo().await.port())
+}
+
 /// What every emulator must do for its agents.
 async fn contract(links: &dyn Links) {
-    let (first, second) = (echo().await, echo().await);
+    let (first, second) = (named_echo().await, echo().await.to_string());
     links.close(AGENT, NODE).await.unwrap();
-    let listen = links.open(AGENT, NODE, first).await.unwrap();
-    assert_eq!(links.open(AGENT, NODE, first).await.unwrap(), listen, "opening again changes nothing");
+    let listen = links.open(AGENT, NODE, &first).await.unwrap();
+    assert_eq!(links.open(AGENT, NODE, &first).await.unwrap(), listen, "opening again changes nothing");
     assert_eq!(links.latency(AGENT, NODE).await.unwrap(), Duration::ZERO);
-    assert_eq!(exchange(&mut connect(listen).await, "hello").await, "hello");
+    assert_eq!(exchange(&mut connect(&listen).await, "hello").await, "hello");
 
-    let mut socket = connect(listen).await;
+    let mut socket = connect(&listen).await;
     for latency in [ms(30), ms(12), Duration::ZERO] {
         links.set_latency(AGENT, NODE, latency).await.unwrap();
         assert_eq!(links.latency(AGENT, NODE).await.unwrap(), latency);
@@ -38,7 +43,7 @@ async fn contract(links: &dyn Links) {
         exchange(&mut socket, "hello").await;
         assert!(start.elapsed() >= latency);
     }
-    let moved = links.open(AGENT, NODE, second).await.unwrap();
+    let moved = links.open(AGENT, NODE, &second).await.unwrap();
     assert_eq!(exchange(&mut connect(moved).await, "hello").await, "hello");
     links.close(AGENT, NODE).await.unwrap();
     links.close(AGENT, NODE).await.unwrap();
@@ -63,23 +68,106 @@ async fn a_real_toxiproxy_keeps_the_contract() {
 }
 
 #[tokio::test]
-async fn opening_repairs_a_link_that_was_changed_by_others() {
+async fn opening_brings_back_what_a_restarted_emulator_forgot() {
+    let api = Api::start().await;
+    let (address, upstream) = (api.emulator.address(), named_echo().await);
+    let links = Toxiproxy::new(&api.emulator.url()).unwrap();
+    links.open(AGENT, NODE, &upstream).await.unwrap();
+    api.emulator.shutdown().await;
+    let error = links.open(AGENT, NODE, &upstream).await.unwrap_err();
+    assert!(matches!(error, LinkError::Unavailable { .. }), "{error}");
+
+    let _restarted = Api::listening_on(&address.to_string()).await;
+    let listen = links.open(AGENT, NODE, &upstream).await.unwrap();
+    links.set_latency(AGENT, NODE, ms(2)).await.unwrap();
+    assert_eq!(exchange(&mut connect(&listen).await, "hello").await, "hello");
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_has_yet_is_resolved_when_somebody_connects() {
     let api = Api::start().await;
     let links = Toxiproxy::new(&api.emulator.url()).unwrap();
-    let upstream = echo().await;
-    let listen = links.open(AGENT, NODE, upstream).await.unwrap();
+    let listen = links.open(AGENT, NODE, "nobody.invalid:80").await.unwrap();
+    assert_eq!(read_to_end(&mut connect(&listen).await).await.0, "");
+}
+
+#[tokio::test]
+async fn a_link_that_was_switched_off_stays_off() {
+    let api = Api::start().await;
+    let links = Toxiproxy::new(&api.emulator.url()).unwrap();
+    let upstream = echo().await.to_string();
+    let listen = links.open(AGENT, NODE, &upstream).await.unwrap();
     api.send("POST", "/proxies/agent3-node2", json!({"enabled": false})).await;
-    assert_eq!(links.open(AGENT, NODE, upstream).await.unwrap(), listen);
-    assert_eq!(exchange(&mut connect(listen).await, "hello").await, "hello");
+    let error = links.open(AGENT, NODE, &upstream).await.unwrap_err();
+    assert!(matches!(&error, LinkError::SwitchedOff { link, .. } if link == "agent3-node2"), "{error}");
+    assert_eq!(api.get("/proxies/agent3-node2").await.1["enabled"], false);
+
+    api.send("POST", "/proxies/agent3-node2", json!({"enabled": true})).await;
+    assert_eq!(links.open(AGENT, NODE, &upstream).await.unwrap(), listen);
+    assert_eq!(exchange(&mut connect(&listen).await, "hello").await, "hello");
+}
+
+#[tokio::test]
+async fn what_others_set_stays_but_for_where_a_link_leads() {
+    let api = Api::start().await;
+    let upstream = echo().await.to_string();
+    let by_hand = json!({"name": "agent3-node2", "listen": "127.0.0.1:0", "upstream": "127.0.0.1:9"});
+    let listen = api.send("POST", "/proxies", by_hand).await.1["listen"].clone();
+    let stranger = json!({"name": "agent3", "listen": "127.0.0.1:0", "upstream": "127.0.0.1:9"});
+    let stranger = api.send("POST", "/proxies", stranger).await.1;
+    let toxic = json!({"type": "slicer", "name": "mine", "attributes": {"average_size": 3}});
+    api.send("POST", "/proxies/agent3-node2/toxics", toxic).await;
+
+    let links = Toxiproxy::new(&api.emulator.url()).unwrap();
+    assert_eq!(links.open(AGENT, NODE, &upstream).await.unwrap(), listen);
+    links.set_latency(AGENT, NODE, ms(3)).await.unwrap();
+    let proxy = api.get("/proxies/agent3-node2").await.1;
+    assert_eq!((&proxy["upstream"], &proxy["listen"]), (&json!(upstream), &listen));
+    let names: Vec<&Value> = proxy["toxics"].as_array().unwrap().iter().map(|toxic| &toxic["name"]).collect();
+    assert_eq!(names, ["mine", "latency_downstream"]);
+    assert_eq!(api.get("/proxies/agent3").await.1, stranger);
+}
+
+/// An address of this machine that is not loopback's; nothing is sent to find it.
+fn own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    let own = socket.local_addr().ok()?.ip();
+    (!own.is_loopback() && !own.is_unspecified()).then_some(own)
+}
+
+#[tokio::test]
+async fn links_of_an_emulator_elsewhere_are_reached_there() {
+    let Some(own) = own_address() else {
+        println!("SKIPPED: this machine has no address but loopback's");
+        return;
+    };
+    let api = Api::listening_on("0.0.0.0:0").await;
+    let links = Toxiproxy::new(&format!("http://{own}:{}", api.emulator.address().port())).unwrap();
+    let upstream = named_echo().await;
+    // By hand, where only the emulator's own machine gets to.
+    let unreachable = json!({"name": "agent3-node2", "listen": "127.0.0.1:0", "upstream": upstream});
+    api.send("POST", "/proxies", unreachable).await;
+    for node in [NODE, NodeId(1)] {
+        let address: SocketAddr = links.open(AGENT, node, &upstream).await.unwrap().parse().unwrap();
+        assert_eq!(address.ip(), own);
+        let listen = api.get(&format!("/proxies/agent3-node{node}")).await.1["listen"].clone();
+        assert_eq!(listen, format!("0.0.0.0:{}", address.port()));
+        assert_eq!(exchange(&mut connect(address).await, "hello").await, "hello");
+    }
+    let stated = Toxiproxy::new(&api.emulator.url()).unwrap().listening_on(own);
+    let address: SocketAddr = stated.open(AGENT, NodeId(4), &upstream).await.unwrap().parse().unwrap();
+    assert_eq!(address.ip(), own, "what the agent states is where it listens");
+    assert_eq!(api.get("/proxies/agent3-node4").await.1["listen"], address.to_string());
 }
 
 #[tokio::test]
 async fn two_agents_may_open_a_link_at_once() {
     let api = Api::start().await;
     let (one, other) = (Toxiproxy::new(&api.emulator.url()).unwrap(), Toxiproxy::new(&api.emulator.url()).unwrap());
-    let upstream = echo().await;
+    let upstream = echo().await.to_string();
     for node in (1..20).map(NodeId) {
-        let (first, second) = tokio::join!(one.open(AGENT, node, upstream), other.open(AGENT, node, upstream));
+        let (first, second) = tokio::join!(one.open(AGENT, node, &upstream), other.open(AGENT, node, &upstream));
         assert_eq!(first.unwrap(), second.unwrap());
     }
 }
@@ -88,7 +176,7 @@ async fn two_agents_may_open_a_link_at_once() {
 async fn fractions_of_a_millisecond_are_kept() {
     let api = Api::start().await;
     let links = Toxiproxy::new(&api.emulator.url()).unwrap();
-    links.open(AGENT, NODE, echo().await).await.unwrap();
+    links.open(AGENT, NODE, &echo().await.to_string()).await.unwrap();
     links.set_latency(AGENT, NODE, Duration::from_micros(20_140)).await.unwrap();
     assert_eq!(links.latency(AGENT, NODE).await.unwrap(), Duration::from_micros(20_140));
     let toxic = api.get("/proxies/agent3-node2/toxics/latency_downstream").await.1;
@@ -147,7 +235,7 @@ async fn answers_that_make_no_sense_are_errors_with_the_address() {
     ] {
         let url = always(answer).await;
         let links = Toxiproxy::new(&url).unwrap();
-        let error = links.open(AGENT, NODE, "127.0.0.1:9".parse().unwrap()).await.unwrap_err().to_string();
+        let error = links.open(AGENT, NODE, "127.0.0.1:9").await.unwrap_err().to_string();
         assert!(error.starts_with(&url) && error.contains("agent3-node2") && error.ends_with(expected), "{error}");
     }
     let url = always("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{\"listen\":\"127.0.0.1:1\",\"upstream\":\"127.0.0.1:9\",\"enabled\":true,\"toxics\":[{\"name\":\"latency_downstream\",\"attributes\":{\"latency\":-3}}]}").await;
@@ -165,9 +253,9 @@ async fn an_emulator_that_is_away_is_unavailable() {
 }
 
 /// An HTTP server that answers each request on a connection, the first `requests` of them.
-async fn http(answer: &'static str, requests: usize) -> SocketAddr {
+async fn http(answer: &'static str, requests: usize) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {
         loop {
             let (mut socket, _) = listener.accept().await.unwrap();
@@ -191,10 +279,10 @@ const FORBIDDEN: &str = "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n";
 async fn a_probe_measures_the_links_latency() {
     let api = Api::start().await;
     let links = Toxiproxy::new(&api.emulator.url()).unwrap();
-    let listen = links.open(AGENT, NODE, http(FORBIDDEN, usize::MAX).await).await.unwrap();
+    let listen = links.open(AGENT, NODE, &http(FORBIDDEN, usize::MAX).await).await.unwrap();
     for latency in [Duration::from_micros(12_500), ms(4)] {
         links.set_latency(AGENT, NODE, latency).await.unwrap();
-        let measured = probe(listen, 5, links_support::PATIENCE).await.unwrap();
+        let measured = probe(&listen, 5, links_support::PATIENCE).await.unwrap();
         assert!(measured >= latency, "{measured:?} for {latency:?}");
         assert!(measured < ms(5000), "{measured:?} for {latency:?}");
     }
@@ -209,19 +297,20 @@ async fn a_probe_gets_along_with_servers_that_close() {
         ("HTTP/1.1 405 No\r\ncontent-length: 3\r\n\r\nno!", usize::MAX),
     ] {
         let address = http(answer, requests).await;
-        probe(address, 3, links_support::PATIENCE).await.unwrap();
+        probe(&address, 3, links_support::PATIENCE).await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn a_probe_that_cannot_be_says_why() {
-    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    assert!(matches!(probe(gone, 3, links_support::PATIENCE).await, Err(ProbeError::Connect { .. })));
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    assert!(matches!(probe(&gone, 3, links_support::PATIENCE).await, Err(ProbeError::Connect { .. })));
+    assert!(matches!(probe("nobody.invalid:80", 3, links_support::PATIENCE).await, Err(ProbeError::Connect { .. })));
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = silent.local_addr().unwrap();
-    assert!(matches!(probe(address, 3, ms(50)).await, Err(ProbeError::Timeout { .. })));
-    assert!(matches!(probe(address, 0, ms(50)).await, Err(ProbeError::NoSamples { .. })));
+    let address = silent.local_addr().unwrap().to_string();
+    assert!(matches!(probe(&address, 3, ms(50)).await, Err(ProbeError::Timeout { .. })));
+    assert!(matches!(probe(&address, 0, ms(50)).await, Err(ProbeError::NoSamples { .. })));
     let ssh = http("SSH-2.0-nobody\r\n", usize::MAX).await;
-    assert!(matches!(probe(ssh, 3, links_support::PATIENCE).await, Err(ProbeError::Exchange { .. })));
+    assert!(matches!(probe(&ssh, 3, links_support::PATIENCE).await, Err(ProbeError::Exchange { .. })));
     assert_eq!(read_to_end(&mut connect(http("", 0).await).await).await.0, "");
 }

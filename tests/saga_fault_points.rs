@@ -133,6 +133,7 @@ impl Reach for Stores {
             bucket: nowhere(),
             access_key_id: nowhere(),
             secret_access_key: nowhere(),
+            ..Default::default()
         };
         Ok(Reached { store, access, emulated: None })
     }

@@ -4,7 +4,8 @@ use super::world::{World, chain};
 use super::{Makeup, Notice, deliver, planner};
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::Registration;
-use crate::knowledge::Registered;
+use crate::domain::snapshot::Snapshot;
+use crate::knowledge::{KnowledgeError, Registered};
 use crate::mape::monitor::{Effect, Input, Monitor, Repair};
 use crate::mape::planner::Rng;
 use actix::prelude::*;
@@ -44,6 +45,8 @@ pub struct MonitorActor {
     waiting: VecDeque<(Measurement, bool)>,
     recording: bool,
     was_converged: bool,
+    /// What keeps the agent from reading its data; told when it changes, not with each job that waits.
+    obstacle: Option<String>,
     stopped: bool,
 }
 
@@ -78,6 +81,7 @@ impl MonitorActor {
             waiting: VecDeque::new(),
             recording: false,
             was_converged: false,
+            obstacle: None,
             stopped: false,
         }
     }
@@ -98,7 +102,7 @@ impl MonitorActor {
             Effect::Wake { after } => {
                 ctx.run_later(world.clock.apply(after), |actor, ctx| actor.step(Input::Woken, ctx));
             }
-            Effect::Load => self.input_from(ctx, async move { load(&world).await }),
+            Effect::Load => self.load(ctx),
             Effect::Run { run, snapshot } => {
                 let latency = world.draw_latency(&snapshot, run.replica.node, &mut self.link_rng);
                 self.input_from(ctx, async move {
@@ -122,6 +126,11 @@ impl MonitorActor {
             }
             Effect::Plan(violation) => deliver(&self.planner, planner::Judge::Violated(violation)),
             Effect::Register => {
+                let what = format!(
+                    "this agent reads no replica of data set {} that is present; it asks for one",
+                    world.data_set
+                );
+                self.told(Some(what));
                 let registration = self.registration.clone();
                 self.aside(ctx, async move {
                     match world.register(&registration).await? {
@@ -131,6 +140,38 @@ impl MonitorActor {
                     Ok(())
                 });
             }
+        }
+    }
+
+    fn load(&mut self, ctx: &mut Context<Self>) {
+        let world = self.world.clone();
+        let load = async move { world.knowledge.snapshot(&world.data_set).await };
+        self.work = Some(ctx.spawn(load.into_actor(self).map(|loaded, actor, ctx| {
+            actor.work = None;
+            let input = actor.loaded(loaded);
+            actor.step(input, ctx);
+        })));
+    }
+
+    fn loaded(&mut self, loaded: crate::knowledge::Result<Option<Snapshot>>) -> Input {
+        let obstacle = match loaded {
+            Ok(Some(snapshot)) => {
+                if snapshot.placement.reference(self.world.agent).is_some() {
+                    self.told(None);
+                }
+                return Input::Loaded(Arc::new(snapshot));
+            }
+            Ok(None) => format!("data set {} is not in the catalogue, or its row makes no sense", self.world.data_set),
+            Err(error) => chain(&error),
+        };
+        self.told(Some(obstacle));
+        Input::LoadFailed
+    }
+
+    fn told(&mut self, obstacle: Option<String>) {
+        if self.obstacle != obstacle {
+            self.obstacle.clone_from(&obstacle);
+            obstacle.into_iter().for_each(|what| self.world.trouble(what));
         }
     }
 
@@ -187,6 +228,11 @@ impl MonitorActor {
                     actor.waiting.pop_front();
                     actor.write_waiting(ctx);
                 }
+                // Nobody will ever take it: the others must not wait behind it.
+                Err(error @ KnowledgeError::Rejected { .. }) => {
+                    actor.waiting.pop_front();
+                    actor.world.trouble(chain(&error));
+                }
                 Err(error) => actor.world.trouble(chain(&error)),
             }
         }));
@@ -199,20 +245,6 @@ impl MonitorActor {
             self.was_converged = converged;
             let world = self.world.clone();
             self.aside(ctx, async move { world.beat(converged).await });
-        }
-    }
-}
-
-async fn load(world: &World) -> Input {
-    match world.knowledge.snapshot(&world.data_set).await {
-        Ok(Some(snapshot)) => Input::Loaded(Arc::new(snapshot)),
-        Ok(None) => {
-            world.trouble(format!("data set {} is not in the catalogue any more", world.data_set));
-            Input::LoadFailed
-        }
-        Err(error) => {
-            world.trouble(chain(&error));
-            Input::LoadFailed
         }
     }
 }

@@ -69,7 +69,7 @@ pub struct World {
 
 impl World {
     pub fn notify(&self, notice: Notice) {
-        (self.notify)(notice);
+        (self.notify)(notice.shortened());
     }
 
     /// Registers the agent for this life.

@@ -35,11 +35,7 @@ impl Report {
 }
 
 /// Opens the tables that `init` made. `services` carries the connections.
-pub async fn open(
-    url: &DatabaseUrl,
-    clock: &Arc<dyn Clock>,
-    services: &Handle,
-) -> anyhow::Result<Arc<dyn Knowledge>> {
+pub async fn open(url: &DatabaseUrl, clock: &Arc<dyn Clock>, services: &Handle) -> anyhow::Result<Arc<dyn Knowledge>> {
     let knowledge = MysqlKnowledge::open(&settings(url), server_time(clock.clone()), services.clone()).await?;
     Ok(Arc::new(knowledge))
 }
@@ -55,11 +51,7 @@ pub async fn migrate(knowledge: &KnowledgeSettings) -> anyhow::Result<Prepared> 
 }
 
 /// `agent db check`.
-pub async fn check(
-    knowledge: &KnowledgeSettings,
-    clock: &Arc<dyn Clock>,
-    services: &Handle,
-) -> anyhow::Result<Report> {
+pub async fn check(knowledge: &KnowledgeSettings, clock: &Arc<dyn Clock>, services: &Handle) -> anyhow::Result<Report> {
     let url = url(knowledge)?;
     let findings = mysql::check(&settings(url)).await?;
     let broken = broken(open(url, clock, services).await?.as_ref()).await?;

@@ -1,6 +1,7 @@
 //! `agent demo`: the whole network in one process, until it has converged.
 
 use super::data_directory::DataDirectory;
+use super::hosting::Hosting;
 use super::live_agent::LiveAgent;
 use super::status::{self, JobCounter, Status};
 use super::summary::{self, RunFacts, Summary};
@@ -27,6 +28,8 @@ pub struct DemoOptions {
     /// Scenario time after which a run that has not converged ends.
     pub limit: Duration,
     pub training: BTreeMap<AgentId, TrainingFile>,
+    /// Whether buckets that are not there are made.
+    pub create_bucket: bool,
 }
 
 /// How often the display is renewed and convergence looked for, on the wall.
@@ -43,7 +46,8 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Option<Summary>> {
     let (address, emulator) = start_emulator(&settings.network.emulator, &services).await?;
-    let surroundings = super::run::surroundings(settings, data, address, services, Durability::Kill, notify).await?;
+    let hosting = Hosting { durability: Durability::Kill, create_bucket: options.create_bucket, advertise: None };
+    let surroundings = super::run::surroundings(settings, data, address, services, hosting, notify).await?;
     require_empty(&surroundings).await?;
     let (began, began_scenario) = (Instant::now(), surroundings.clock.now());
     let mut running = Running::default();
@@ -87,7 +91,9 @@ async fn require_empty(surroundings: &Surroundings) -> anyhow::Result<()> {
         return Ok(());
     }
     let address = &surroundings.network().knowledge;
-    bail!("{address}: this table holds a network already; for a demo name a schema of its own, and make its tables with `agent db init`")
+    bail!(
+        "{address}: this table holds a network already; for a demo name a schema of its own, and make its tables with `agent db init`"
+    )
 }
 
 /// What has been started so far, to be ended in order whatever happens.

@@ -63,8 +63,9 @@ impl LiveAgent {
             take(surroundings, &world, &registration).await?;
         }
         recover(&world, true).await?;
-        if store.is_some() {
-            sweep_orphans(surroundings, &world).await;
+        match store {
+            Some(_) => sweep_orphans(surroundings, &world).await,
+            None => give_up_uploads(surroundings, &world).await,
         }
         let learned = world.knowledge.impacts(id).await?;
         let network = surroundings.network();
@@ -197,6 +198,23 @@ async fn sweep_orphans(surroundings: &Surroundings, world: &World) {
     match swept.await {
         Ok(keys) => keys.into_iter().for_each(|key| {
             let what = format!("the orphan object `{key}` is removed");
+            world.notify(Notice::Recovered { agent: world.agent, what });
+        }),
+        Err(error) => world.trouble(format!("{error:#}")),
+    }
+}
+
+/// What is left in a store of somebody else's: uploads that were never finished. Its objects are not all ours to judge.
+async fn give_up_uploads(surroundings: &Surroundings, world: &World) {
+    let given_up = async {
+        let Some(snapshot) = world.knowledge.snapshot(&world.data_set).await? else { return anyhow::Ok(Vec::new()) };
+        let store = surroundings.direct_store(world.home).await?;
+        let age = surroundings.clock.apply(surroundings.network().rhythm.lease);
+        Ok(orphans::give_up_uploads(&store, world.knowledge.as_ref(), &snapshot.data_set, age).await?)
+    };
+    match given_up.await {
+        Ok(keys) => keys.into_iter().for_each(|key| {
+            let what = format!("the unfinished upload of `{key}` is given up");
             world.notify(Notice::Recovered { agent: world.agent, what });
         }),
         Err(error) => world.trouble(format!("{error:#}")),

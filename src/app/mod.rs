@@ -1,10 +1,12 @@
 //! Wiring: settings to technologies to actors, and what each command does. The only layer that names concrete technologies.
 
+pub mod access;
 pub mod change;
 pub mod data_directory;
 pub mod data_set;
 pub mod database;
 pub mod demo;
+pub mod hosting;
 pub mod live_agent;
 pub mod orphans;
 pub mod reach;

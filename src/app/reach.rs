@@ -1,25 +1,24 @@
 //! The ways from one agent to the nodes' stores: through the emulator's links, or over the real network.
 
-use super::data_directory::DataDirectory;
-use crate::actors::{Reach, ReachError, Reached};
+use super::access::{Access, for_programs};
+use crate::actors::{Reach, ReachError, Reached, chain};
 use crate::clock::Clock;
-use crate::config::settings::{NetworkSettings, StoreSettings};
+use crate::config::settings::NetworkSettings;
 use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::placement::Node;
+use crate::domain::store_url::{StoreUrl, StoreUrlError};
 use crate::jobs::S3Access;
-use crate::links::{Links, probe};
-use crate::storage::credentials::Credentials;
-use crate::storage::embedded::EmbeddedStore;
+use crate::links::Links;
+use crate::links::probe::probe;
 use crate::storage::s3::{S3Settings, S3Store};
+use crate::storage::{ObjectStore, StorageError};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// The bucket that embedded stores keep objects in.
-pub const BUCKET: &str = "agent";
-const REGION: &str = "us-east-1";
+/// Asked for where a request is to be timed; no store has it.
+const PROBED_KEY: &str = "agent-probe";
 /// A probe that takes longer than this has failed.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -29,15 +28,8 @@ pub struct StoreReach {
     links: Option<Arc<dyn Links>>,
     clock: Arc<dyn Clock>,
     probes: u32,
-    data: DataDirectory,
-    stores: BTreeMap<NodeId, StoreSettings>,
-    clients: Mutex<BTreeMap<NodeId, Client>>,
-}
-
-#[derive(Clone)]
-struct Client {
-    store: Arc<S3Store>,
-    access: S3Access,
+    access: Access,
+    clients: Mutex<BTreeMap<NodeId, (S3Settings, Arc<S3Store>)>>,
 }
 
 impl StoreReach {
@@ -47,62 +39,43 @@ impl StoreReach {
         links: Option<Arc<dyn Links>>,
         clock: Arc<dyn Clock>,
         network: &NetworkSettings,
-        data: DataDirectory,
+        access: Access,
     ) -> Self {
-        let stores = network.nodes.values().map(|node| (node.id, node.store.clone())).collect();
-        let clients = Mutex::new(BTreeMap::new());
-        Self { agent, links, clock, probes: network.rhythm.probes, data, stores, clients }
+        Self { agent, links, clock, probes: network.rhythm.probes, access, clients: Mutex::default() }
     }
 
-    /// The client of a node's store; kept until the store is reached at another address.
-    fn client(&self, node: NodeId, endpoint: &str) -> Result<Client, ReachError> {
+    /// The client of a node's store, through a link if there is one; kept until the store is used in another way.
+    async fn client(
+        &self,
+        node: NodeId,
+        url: &str,
+        link: Option<String>,
+    ) -> Result<(Arc<S3Store>, S3Access), ReachError> {
+        let settings = S3Settings { link, ..self.access.settings(node, url).await? };
+        let access = for_programs(&settings);
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&node).filter(|client| client.access.endpoint == endpoint) {
-            return Ok(client.clone());
+        if let Some((_, store)) = clients.get(&node).filter(|(known, _)| *known == settings) {
+            return Ok((store.clone(), access));
         }
-        let embedded = StoreSettings::default();
-        let access = access(self.stores.get(&node).unwrap_or(&embedded), &self.data, node, endpoint)?;
-        let client = Client { store: Arc::new(S3Store::new(s3_settings(&access))), access };
-        clients.insert(node, client.clone());
-        Ok(client)
+        let store = Arc::new(S3Store::new(settings.clone()));
+        clients.insert(node, (settings, store.clone()));
+        Ok((store, access))
     }
-}
 
-/// How a node's store is accessed at an endpoint: with credentials from the environment, or with the embedded store's own.
-pub fn access(
-    settings: &StoreSettings,
-    data: &DataDirectory,
-    node: NodeId,
-    endpoint: &str,
-) -> Result<S3Access, ReachError> {
-    let unusable = |reason: String| ReachError::Unusable { node, reason };
-    let (region, bucket, credentials) = match settings {
-        StoreSettings::S3 { region, bucket, .. } => {
-            let credentials = Credentials::from_env().map_err(|error| unusable(error.to_string()))?;
-            let missing = || unusable("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for its store".to_owned());
-            (region.clone(), bucket.clone(), credentials.ok_or_else(missing)?)
+    /// The shortest of several requests behind TLS, on a connection that stands: a plain one would not be answered.
+    async fn shortest_request(&self, store: &dyn ObjectStore) -> Result<Duration, String> {
+        let mut shortest = Duration::MAX;
+        // The first one may have to connect.
+        for _ in 0..=self.probes {
+            let began = Instant::now();
+            match store.read_range(PROBED_KEY, 0..1).await {
+                Ok(_) | Err(StorageError::NotFound { .. } | StorageError::Denied { .. }) => {}
+                Err(error) => return Err(error.to_string()),
+            }
+            shortest = shortest.min(began.elapsed());
         }
-        StoreSettings::Embedded { .. } => {
-            let credentials = EmbeddedStore::credentials_of(&data.store(node));
-            let credentials = credentials.map_err(|error| unusable(error.to_string()))?;
-            (REGION.to_owned(), BUCKET.to_owned(), credentials)
-        }
-    };
-    Ok(S3Access {
-        endpoint: endpoint.to_owned(),
-        region,
-        bucket,
-        access_key_id: credentials.access_key_id,
-        secret_access_key: credentials.secret_access_key,
-    })
-}
-
-/// How the adapter is set up for an access.
-pub fn s3_settings(access: &S3Access) -> S3Settings {
-    let credentials = Credentials::new(access.access_key_id.clone(), access.secret_access_key.clone());
-    let mut settings = S3Settings::new(access.endpoint.clone(), access.bucket.clone(), credentials);
-    settings.region.clone_from(&access.region);
-    settings
+        Ok(shortest)
+    }
 }
 
 #[async_trait]
@@ -110,35 +83,28 @@ impl Reach for StoreReach {
     async fn reach(&self, node: &Node, latency: Duration) -> Result<Reached, ReachError> {
         let url = node.store_url.as_deref().ok_or(ReachError::NoStore(node.id))?;
         let Some(links) = &self.links else {
-            let client = self.client(node.id, url)?;
-            return Ok(Reached { store: client.store, access: client.access, emulated: None });
+            let (store, access) = self.client(node.id, url, None).await?;
+            return Ok(Reached { store, access, emulated: None });
         };
-        let upstream = resolve(url).await.map_err(|reason| ReachError::Unusable { node: node.id, reason })?;
+        let unusable = |error: StoreUrlError| ReachError::Unusable { node: node.id, reason: error.to_string() };
+        let upstream = url.parse::<StoreUrl>().map_err(unusable)?.address();
         let failed = |source| ReachError::Link { node: node.id, source };
-        let listens = links.open(self.agent, node.id, upstream).await.map_err(failed)?;
+        let link = links.open(self.agent, node.id, &upstream).await.map_err(failed)?;
         links.set_latency(self.agent, node.id, self.clock.apply(latency)).await.map_err(failed)?;
         let emulated = links.latency(self.agent, node.id).await.map_err(failed)?;
-        let client = self.client(node.id, &format!("http://{listens}"))?;
-        Ok(Reached { store: client.store, access: client.access, emulated: Some(self.clock.record(emulated)) })
+        let (store, access) = self.client(node.id, url, Some(link)).await?;
+        Ok(Reached { store, access, emulated: Some(self.clock.record(emulated)) })
     }
 
     async fn probe(&self, reached: &Reached) -> Result<Duration, String> {
-        let address = resolve(&reached.access.endpoint).await?;
-        let latency = probe::probe(address, self.probes, PROBE_TIMEOUT).await.map_err(|error| error.to_string())?;
+        let endpoint: StoreUrl = reached.access.endpoint.parse().map_err(|error: StoreUrlError| error.to_string())?;
+        let latency = match endpoint.is_https() {
+            true => self.shortest_request(reached.store.as_ref()).await?,
+            false => {
+                let answered = probe(&endpoint.address(), self.probes, PROBE_TIMEOUT).await;
+                answered.map_err(|error| chain(&error))?
+            }
+        };
         Ok(self.clock.record(latency))
     }
-}
-
-/// The socket address behind a store's URL.
-async fn resolve(url: &str) -> Result<SocketAddr, String> {
-    let (scheme, rest) = url.split_once("://").ok_or_else(|| format!("`{url}` is not a URL like http://host:port"))?;
-    let host = rest.split('/').next().unwrap_or(rest);
-    let port = if scheme == "https" { 443 } else { 80 };
-    let with_port = if host.rsplit(']').next().is_some_and(|end| end.contains(':')) {
-        host.to_owned()
-    } else {
-        format!("{host}:{port}")
-    };
-    let mut found = tokio::net::lookup_host(&with_port).await.map_err(|error| format!("`{url}`: {error}"))?;
-    found.next().ok_or_else(|| format!("`{url}`: the name has no address"))
 }

@@ -1,6 +1,7 @@
 //! `agent run`: one agent in this process, until it is told to stop.
 
 use super::data_directory::DataDirectory;
+use super::hosting::Hosting;
 use super::live_agent::LiveAgent;
 use super::surroundings::{Surroundings, start_emulator};
 use super::training_file::TrainingFile;
@@ -8,7 +9,6 @@ use super::{clock, knowledge};
 use crate::actors::Notice;
 use crate::config::settings::Settings;
 use crate::domain::ids::AgentId;
-use crate::storage::embedded::Durability;
 use anyhow::bail;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -18,6 +18,7 @@ pub struct RunOptions {
     pub policy: Option<String>,
     pub seed: u64,
     pub training: TrainingFile,
+    pub hosting: Hosting,
 }
 
 /// Runs the agent until `stop` completes; then ends it in order.
@@ -31,7 +32,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let id = options.id;
     let (address, emulator) = start_emulator(&settings.network.emulator, &services).await?;
-    let surroundings = surroundings(settings, data, address, services, Durability::PowerLoss, notify).await?;
+    let surroundings = surroundings(settings, data, address, services, options.hosting, notify).await?;
     tokio::pin!(stop);
     let started = tokio::select! {
         started = LiveAgent::start(&surroundings, options.id, options.policy.as_deref(), &options.training, options.seed) => {
@@ -62,10 +63,10 @@ pub async fn surroundings(
     data: DataDirectory,
     emulator: Option<String>,
     services: Handle,
-    durability: Durability,
+    hosting: Hosting,
     notify: Arc<dyn Fn(Notice) + Send + Sync>,
 ) -> anyhow::Result<Surroundings> {
     let clock = clock(&settings.network);
     let knowledge = knowledge(&settings.network, &data, &clock, &services).await?;
-    Ok(Surroundings { settings, data, clock, knowledge, emulator, services, durability, notify })
+    Ok(Surroundings { settings, data, clock, knowledge, emulator, services, hosting, notify })
 }

@@ -72,7 +72,7 @@ impl JobCount {
         self.jobs += 1;
         self.violated += u64::from(!satisfied);
         let took = measurement.metrics.get(Metric::ResponseTime).unwrap_or(0.0);
-        let began = Timestamp(measurement.at.0 - (took * 1e3) as i64);
+        let began = Timestamp(measurement.at.0.saturating_sub((took * 1e3) as i64));
         if self.recent.len() == CONVERGED_JOBS {
             self.recent.pop_front();
         }

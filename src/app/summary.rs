@@ -96,7 +96,7 @@ pub async fn load(knowledge: &dyn Knowledge, data_set: &DataSetName, facts: RunF
         replicas: snapshot.placement.nodes().into_iter().collect(),
         references: snapshot.agents.keys().filter_map(reads).collect(),
         agents: snapshot.agents.keys().map(agent_summary).collect(),
-        bytes_moved: actions.iter().map(|action| action.bytes).sum(),
+        bytes_moved: actions.iter().fold(0, |sum, action| action.bytes.saturating_add(sum)),
         counters: snapshot.counters.iter().filter(|(_, c)| c.value > 0).map(|(a, c)| (*a, c.value)).collect(),
         actions,
     })

@@ -1,15 +1,19 @@
 //! What the agents of one process share: settings, table, emulator, threads; and what is made from it for one of them.
 
+use super::access::Access;
 use super::data_directory::DataDirectory;
 use super::data_set;
-use super::reach::{BUCKET, StoreReach, access, s3_settings};
+use super::hosting::{self, Hosting};
+use super::reach::StoreReach;
 use crate::actors::{Notice, World};
 use crate::clock::{Clock, SystemClock};
 use crate::config::settings::{
-    AgentSettings, EmulatorSettings, JobSettings, NetworkSettings, NodeSettings, Settings, StoreSettings,
+    AgentSettings, EmulatorSettings, JobSettings, NetworkSettings, NodeSettings, S3StoreSettings, Settings,
+    StoreSettings,
 };
 use crate::domain::ids::NodeId;
 use crate::domain::placement::{Identity, Node, NodeState};
+use crate::domain::store_url::BUCKET;
 use crate::jobs::Job;
 use crate::jobs::aggregate::AggregateJob;
 use crate::jobs::command::CommandJob;
@@ -17,7 +21,7 @@ use crate::knowledge::Knowledge;
 use crate::links::Links;
 use crate::links::emulator::Emulator;
 use crate::links::toxiproxy::Toxiproxy;
-use crate::storage::embedded::{Durability, EmbeddedError, EmbeddedSettings, EmbeddedStore};
+use crate::storage::embedded::{EmbeddedError, EmbeddedSettings, EmbeddedStore};
 use crate::storage::s3::S3Store;
 use anyhow::Context as _;
 use std::collections::BTreeMap;
@@ -37,8 +41,7 @@ pub struct Surroundings {
     /// Address of an emulator's API; absent when the links are the real network.
     pub emulator: Option<String>,
     pub services: Handle,
-    /// What the embedded stores promise of an object that they have accepted.
-    pub durability: Durability,
+    pub hosting: Hosting,
     pub notify: Arc<dyn Fn(Notice) + Send + Sync>,
 }
 
@@ -58,23 +61,37 @@ impl Surroundings {
     /// runs it already.
     pub async fn start_store(&self, node: NodeId) -> anyhow::Result<Option<EmbeddedStore>> {
         let settings = self.network().nodes.get(&node).with_context(|| format!("there is no node {node}"))?;
-        let (store, endpoint) = match &settings.store {
-            StoreSettings::S3 { endpoint, .. } => (None, endpoint.clone()),
-            StoreSettings::Embedded { listen } => {
-                let mut embedded = EmbeddedSettings::new(self.data.store(node), BUCKET);
-                embedded.listen = *listen;
-                embedded.durability = self.durability;
+        let (store, url) = match &settings.store {
+            StoreSettings::S3(S3StoreSettings { url, .. }) => {
+                let client = S3Store::new(self.access().settings(node, &url.to_string()).await?);
+                let provided = hosting::provide_bucket(&client, url.bucket(), self.hosting.create_bucket).await;
+                provided.with_context(|| format!("the store of node {node}"))?;
+                (None, url.clone())
+            }
+            StoreSettings::Embedded { listen, advertise } => {
+                let embedded = EmbeddedSettings {
+                    listen: *listen,
+                    durability: self.hosting.durability,
+                    credentials: self.access().given()?,
+                    ..EmbeddedSettings::new(self.data.store(node), BUCKET)
+                };
                 let store = match EmbeddedStore::start(embedded, &self.services) {
                     Ok(store) => store,
                     Err(EmbeddedError::InUse { .. }) => return Ok(None),
                     Err(error) => return Err(error).with_context(|| format!("the store of node {node}")),
                 };
-                let endpoint = store.endpoint();
-                (Some(store), endpoint)
+                let advertise = advertise.as_ref().or(self.hosting.advertise.as_ref());
+                let url = hosting::url_of(&store, advertise.map(String::as_str));
+                (Some(store), url.with_context(|| format!("the store of node {node}"))?)
             }
         };
-        self.knowledge.register_store(node, &endpoint).await?;
+        self.knowledge.register_store(node, &url.to_string()).await?;
         Ok(store)
+    }
+
+    /// What is needed to use the stores.
+    fn access(&self) -> Access {
+        Access::new(self.network(), self.data.clone())
     }
 
     /// The links of one agent, if latency is injected.
@@ -86,7 +103,7 @@ impl Surroundings {
     /// One agent's ways to the stores.
     fn reach(&self, agent: &AgentSettings) -> anyhow::Result<StoreReach> {
         let (links, clock, network) = (self.links(agent)?, self.clock.clone(), self.network());
-        Ok(StoreReach::new(agent.id, links, clock, network, self.data.clone()))
+        Ok(StoreReach::new(agent.id, links, clock, network, self.access()))
     }
 
     /// The world of one agent.
@@ -124,16 +141,10 @@ impl Surroundings {
 
     /// A node's own store, not through any link.
     pub async fn direct_store(&self, node: NodeId) -> anyhow::Result<S3Store> {
-        let settings = self.network().nodes.get(&node).with_context(|| format!("there is no node {node}"))?;
-        let endpoint = match &settings.store {
-            StoreSettings::S3 { endpoint, .. } => endpoint.clone(),
-            StoreSettings::Embedded { .. } => {
-                let nodes = self.knowledge.nodes().await?;
-                let url = nodes.get(&node).and_then(|row| row.store_url.clone());
-                url.with_context(|| format!("node {node} has no store yet; start its agent"))?
-            }
-        };
-        Ok(S3Store::new(s3_settings(&access(&settings.store, &self.data, node, &endpoint)?)))
+        let nodes = self.knowledge.nodes().await?;
+        let url = nodes.get(&node).and_then(|row| row.store_url.clone());
+        let url = url.with_context(|| format!("node {node} has no store yet; start its agent"))?;
+        Ok(S3Store::new(self.access().settings(node, &url).await?))
     }
 }
 
@@ -178,7 +189,11 @@ fn node_row(settings: &NodeSettings) -> Node {
     Node {
         id: settings.id,
         name: settings.name.clone(),
-        store_url: None,
+        // Somebody else's server is there without an agent; an embedded one tells its address when it is started.
+        store_url: match &settings.store {
+            StoreSettings::S3(store) => Some(store.url.to_string()),
+            StoreSettings::Embedded { .. } => None,
+        },
         availability: settings.availability,
         capacity_bytes: settings.capacity_bytes,
         state: NodeState::Declared,

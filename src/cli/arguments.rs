@@ -101,6 +101,9 @@ pub struct Demo {
     /// Where the training files lie
     #[arg(long, value_name = "DIR")]
     pub training: Option<PathBuf>,
+    /// Make the bucket of a store of kind "s3" when it is not there
+    #[arg(long)]
+    pub create_bucket: bool,
     /// Print one JSON document and nothing else
     #[arg(long)]
     pub json: bool,
@@ -128,6 +131,9 @@ pub struct Run {
     /// Where the training files lie
     #[arg(long, value_name = "DIR")]
     pub training: Option<PathBuf>,
+    /// Make the bucket of a store of kind "s3" when it is not there
+    #[arg(long)]
+    pub create_bucket: bool,
 }
 
 #[derive(Args, Debug)]
@@ -148,6 +154,9 @@ pub struct Train {
     /// Where to write the training files
     #[arg(long, default_value = "training", value_name = "DIR")]
     pub training: PathBuf,
+    /// Make the bucket of a store of kind "s3" when it is not there
+    #[arg(long)]
+    pub create_bucket: bool,
 }
 
 #[derive(Args, Debug)]

@@ -5,15 +5,15 @@ use super::{display, print, signals};
 use crate::actors::Notice;
 use crate::app::data_directory::{DEFAULT_DEMO, DEFAULT_RUN, DataDirectory};
 use crate::app::demo::DemoOptions;
+use crate::app::hosting::Hosting;
 use crate::app::run::RunOptions;
 use crate::app::surroundings::start_emulator;
 use crate::app::training::{Progress, Trainer};
 use crate::app::training_file::TrainingFile;
 use crate::app::{self, Failure, change, database, status, summary};
 use crate::clock::TimeScale;
-use crate::config::environment::AGENT_KNOWLEDGE;
 use crate::config::settings::{KnowledgeSettings, Settings};
-use crate::config::{self, Invalid, Vocabulary};
+use crate::config::{self, Invalid, Vocabulary, environment};
 use crate::data::blood_tests::BloodTests;
 use crate::domain::event::Event;
 use crate::domain::ids::{AgentId, EventId};
@@ -73,8 +73,8 @@ impl Place {
         let here = Path::new("agents");
         let directory = self.config.as_deref().or_else(|| here.join("network.toml").is_file().then_some(here));
         let mut settings = config::load(directory, &VOCABULARY)?;
-        if let Ok(written) = std::env::var(AGENT_KNOWLEDGE) {
-            settings.network.knowledge = knowledge(AGENT_KNOWLEDGE, &written)?;
+        if let Ok(written) = std::env::var(environment::AGENT_KNOWLEDGE) {
+            settings.network.knowledge = knowledge(environment::AGENT_KNOWLEDGE, &written)?;
         }
         Ok(settings)
     }
@@ -119,7 +119,7 @@ impl Place {
         if demo.train {
             let options = TrainOptions {
                 seed: demo.seed,
-                durability: Durability::Kill,
+                hosting: hosting(Durability::Kill, demo.create_bucket),
                 show: !demo.json,
                 ..TrainOptions::default()
             };
@@ -128,7 +128,13 @@ impl Place {
             };
             training = files.into_iter().map(|file| (file.agent, file)).collect();
         }
-        let options = DemoOptions { seed: demo.seed, policy: demo.policy.clone(), limit: demo.limit, training };
+        let options = DemoOptions {
+            seed: demo.seed,
+            policy: demo.policy.clone(),
+            limit: demo.limit,
+            training,
+            create_bucket: demo.create_bucket,
+        };
         let screen = Arc::new(display::Screen::new(&settings, self.log, demo.json));
         let (notices, status) = (screen.clone(), screen.clone());
         let summary = actix::System::new().block_on(app::demo::run(
@@ -161,12 +167,12 @@ impl Place {
         }
         let data = DataDirectory::create(self.data.as_deref().unwrap_or(Path::new(DEFAULT_RUN)))?;
         let services = services()?;
+        let own = hosting(Durability::PowerLoss, run.create_bucket);
         let training = match self.training(&settings, run.training.as_deref(), run.id)? {
             Some(file) => file,
             None if run.train => {
-                let Some(mut files) =
-                    train(&services, settings.clone(), data.clone(), &[run.id], TrainOptions::default())?
-                else {
+                let options = TrainOptions { hosting: own.clone(), ..TrainOptions::default() };
+                let Some(mut files) = train(&services, settings.clone(), data.clone(), &[run.id], options)? else {
                     return Ok(ExitCode::SUCCESS);
                 };
                 let file = files.swap_remove(0);
@@ -176,7 +182,14 @@ impl Place {
             None => bail!(untrained_message(&[run.id])),
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
-        let options = RunOptions { id: run.id, policy: run.policy, seed: run.seed.unwrap_or(u64::from(now)), training };
+        let advertise = std::env::var(environment::AGENT_STORE_ADVERTISE).ok().filter(|text| !text.is_empty());
+        let options = RunOptions {
+            id: run.id,
+            policy: run.policy,
+            seed: run.seed.unwrap_or(u64::from(now)),
+            training,
+            hosting: Hosting { advertise, ..own },
+        };
         let log = self.log;
         let notify = Arc::new(move |notice: Notice| display::line(log, &notice));
         let outcome = actix::System::new().block_on(app::run::run(
@@ -202,8 +215,12 @@ impl Place {
         };
         let data = DataDirectory::create(self.data.as_deref().unwrap_or(Path::new(DEFAULT_RUN)))?;
         let services = services()?;
-        let options =
-            TrainOptions { iterations: arguments.iterations, seed: arguments.seed, ..TrainOptions::default() };
+        let options = TrainOptions {
+            iterations: arguments.iterations,
+            seed: arguments.seed,
+            hosting: hosting(Durability::PowerLoss, arguments.create_bucket),
+            ..TrainOptions::default()
+        };
         let files = train(&services, settings, data, &ids, options)?;
         services.shutdown_timeout(Duration::from_secs(1));
         for file in files.unwrap_or_default() {
@@ -271,7 +288,7 @@ impl Place {
         if json {
             print::json(&description)?
         } else {
-            print!("{description}")
+            print::text(&description.to_string())?
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -289,11 +306,19 @@ impl Place {
             Db::Migrate(_) => runtime.block_on(database::migrate(&table))?,
             Db::Check(_) => {
                 let report = runtime.block_on(database::check(&table, &app::clock(&network), runtime.handle()))?;
-                if arguments.json { print::json(&report)? } else { print::database(&report)? }
+                if arguments.json {
+                    print::json(&report)?
+                } else {
+                    print::database(&report)?
+                }
                 return Ok(if report.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
             }
         };
-        if arguments.json { print::json(&prepared)? } else { print::prepared(&table, &prepared)? }
+        if arguments.json {
+            print::json(&prepared)?
+        } else {
+            print::prepared(&table, &prepared)?
+        }
         Ok(ExitCode::SUCCESS)
     }
 
@@ -337,6 +362,11 @@ fn untrained_message(ids: &[AgentId]) -> String {
     )
 }
 
+/// The stores of a process in which several may run: none is the one that an address could be advertised for.
+fn hosting(durability: Durability, create_bucket: bool) -> Hosting {
+    Hosting { durability, create_bucket, advertise: None }
+}
+
 /// Threads for servers, transfers and jobs.
 fn services() -> anyhow::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the threads cannot be started")
@@ -346,13 +376,13 @@ struct TrainOptions {
     /// Runs of the job at each node.
     iterations: u32,
     seed: u64,
-    durability: Durability,
+    hosting: Hosting,
     show: bool,
 }
 
 impl Default for TrainOptions {
     fn default() -> Self {
-        Self { iterations: 5, seed: 1, durability: Durability::PowerLoss, show: true }
+        Self { iterations: 5, seed: 1, hosting: hosting(Durability::PowerLoss, false), show: true }
     }
 }
 
@@ -368,7 +398,7 @@ fn train(
     services.block_on(async move {
         let (address, emulator) = start_emulator(&settings.network.emulator, &handle).await?;
         let quiet = Arc::new(|notice: Notice| tracing::debug!(%notice, "while training"));
-        let surroundings = app::run::surroundings(settings, data, address, handle, options.durability, quiet).await?;
+        let surroundings = app::run::surroundings(settings, data, address, handle, options.hosting, quiet).await?;
         let total = ids.len() as u64 * surroundings.network().nodes.len() as u64 * u64::from(options.iterations);
         let bar = display::training_bar(total, options.show);
         let trainer = Trainer::prepare(&surroundings, options.seed, options.iterations).await?;
@@ -413,9 +443,9 @@ async fn follow(knowledge: &dyn Knowledge, first: Vec<Event>, json: bool, pause:
             // Also when it changes: an outcome, feedback, the end of its window.
             if shown.get(&event.id) != Some(&event) {
                 if json {
-                    println!("{}", serde_json::to_string(&event)?)
+                    print::json_line(&event)?
                 } else {
-                    println!("{}", print::event_line(&event))
+                    print::lines([print::event_line(&event)])?
                 }
                 std::io::stdout().flush()?;
                 shown.insert(event.id, event);

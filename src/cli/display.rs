@@ -6,6 +6,7 @@ use crate::actors::Notice;
 use crate::app::status::Status;
 use crate::config::settings::Settings;
 use crate::domain::ids::AgentId;
+use crate::domain::text::{LINE_MAX, MESSAGE_MAX, legible, legible_json, legible_lines};
 use crate::domain::units::show_duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
@@ -15,10 +16,18 @@ use std::time::Duration;
 /// One line to standard output. A reader that went away (`| head`) is no reason to stop an agent.
 pub fn line(log: Log, notice: &Notice) {
     let text = match log {
-        Log::Text => notice.to_string(),
-        Log::Json => serde_json::to_string(notice).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}")),
+        Log::Text => for_people(notice),
+        Log::Json => {
+            let text = serde_json::to_string(notice).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
+            legible_json(&text).into_owned()
+        }
     };
     let _reader_is_gone = writeln!(std::io::stdout(), "{text}");
+}
+
+/// What others wrote may bring lines of its own; they are indented, so that none looks like a notice.
+fn for_people(notice: &Notice) -> String {
+    legible_lines(&notice.to_string(), MESSAGE_MAX).replace('\n', "\n    ")
 }
 
 /// What a demo shows.
@@ -50,7 +59,7 @@ impl Screen {
             Screen::Silent => {}
             Screen::Lines(log) => line(*log, notice),
             Screen::Live(live) if notice.is_event() => {
-                if let Err(error) = live.bars.println(notice.to_string()) {
+                if let Err(error) = live.bars.println(for_people(notice)) {
                     tracing::debug!(%error, "the terminal is gone");
                 }
             }
@@ -62,7 +71,7 @@ impl Screen {
         let Screen::Live(live) = self else { return };
         for agent in &status.agents {
             if let Some(bar) = live.agents.get(&agent.peer.registration.agent) {
-                bar.set_message(print::agent_line(agent));
+                bar.set_message(legible(&print::agent_line(agent), LINE_MAX).into_owned());
             }
         }
         let replicas = print::replicas_line(&status.replicas);

@@ -9,8 +9,12 @@ mod signals;
 mod telemetry;
 
 use crate::config::ConfigError;
+use crate::domain::text::legible_lines;
 use clap::Parser as _;
 use std::process::ExitCode;
+
+/// The longest error: a configuration may have many mistakes \[characters\].
+const ERROR_MAX: usize = 100_000;
 
 /// Runs the command line; the whole program.
 pub fn main() -> ExitCode {
@@ -20,7 +24,7 @@ pub fn main() -> ExitCode {
     match commands::dispatch(arguments) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {}", explain(&error));
+            eprintln!("error: {}", legible_lines(&explain(&error), ERROR_MAX));
             ExitCode::from(exit_code(&error))
         }
     }

@@ -9,6 +9,7 @@ use crate::config::settings::KnowledgeSettings;
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome, Window};
 use crate::domain::placement::ReplicaState;
+use crate::domain::text::{LINE_MAX, legible, legible_json, shortened};
 use crate::domain::units::{show_bytes, show_duration};
 use crate::knowledge::Feedback;
 use crate::knowledge::mysql::{Finding, Prepared};
@@ -20,16 +21,25 @@ use std::time::Duration;
 
 /// One document on standard output.
 pub fn json(document: &impl Serialize) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, document)?;
-    writeln!(out)?;
-    Ok(())
+    let text = serde_json::to_string_pretty(document)?;
+    Ok(writeln!(std::io::stdout().lock(), "{}", legible_json(&text))?)
 }
 
-/// Lines on standard output; fails when it is closed, instead of panicking.
-fn lines(all: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
+/// One document on one line.
+pub fn json_line(document: &impl Serialize) -> anyhow::Result<()> {
+    let text = serde_json::to_string(document)?;
+    Ok(writeln!(std::io::stdout().lock(), "{}", legible_json(&text))?)
+}
+
+/// A text of several lines.
+pub fn text(text: &str) -> anyhow::Result<()> {
+    lines(text.lines().map(str::to_owned))
+}
+
+/// Lines on standard output, with nothing hidden in what others wrote; fails when it is closed, instead of panicking.
+pub fn lines(all: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    let written: IoResult<()> = all.into_iter().try_for_each(|line| writeln!(out, "{line}"));
+    let written: IoResult<()> = all.into_iter().try_for_each(|line| writeln!(out, "{}", legible(&line, LINE_MAX)));
     Ok(written?)
 }
 
@@ -93,6 +103,9 @@ pub fn replicas_line(replicas: &[ReplicaStatus]) -> String {
     list(replicas.iter().map(one), "   ")
 }
 
+/// Longer goals are shown by their beginning \[characters\].
+const GOAL_SHOWN: usize = 200;
+
 pub fn agent_line(agent: &AgentStatus) -> String {
     let registration = &agent.peer.registration;
     let goal_met = match agent.goal_met {
@@ -106,7 +119,10 @@ pub fn agent_line(agent: &AgentStatus) -> String {
     let converged = if agent.peer.converged { ", converged" } else { "" };
     format!(
         "agent {}{alive}  {goal_met}{converged}, reads {reads}, {} of {} jobs violated{last}  [{}]",
-        registration.agent, agent.violated, agent.jobs, registration.goal
+        registration.agent,
+        agent.violated,
+        agent.jobs,
+        shortened(&registration.goal, GOAL_SHOWN)
     )
 }
 

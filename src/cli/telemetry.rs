@@ -2,19 +2,39 @@
 
 use super::arguments::Log;
 use std::io::IsTerminal as _;
-use tracing_subscriber::EnvFilter;
+use tracing::Metadata;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
+
+/// Crates that show whole requests, with the credentials in them, and the most that each may tell whatever is asked for.
+const DISCREET: [(&str, LevelFilter); 6] = [
+    ("aws_", LevelFilter::DEBUG),
+    ("s3s", LevelFilter::INFO),
+    ("hyper", LevelFilter::DEBUG),
+    ("reqwest", LevelFilter::DEBUG),
+    ("rustls", LevelFilter::DEBUG),
+    ("mysql_", LevelFilter::DEBUG),
+];
 
 pub fn start(log: Log) {
     let filter = EnvFilter::try_from_env(crate::config::environment::AGENT_LOG)
         .unwrap_or_else(|_| EnvFilter::new("warn,s3s=off"));
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match log {
-        Log::Text => subscriber.with_target(false).init(),
-        Log::Json => subscriber.json().init(),
-    }
+    let discreet = filter_fn(is_discreet).with_max_level_hint(LevelFilter::TRACE);
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let lines = match log {
+        Log::Text => lines.with_target(false).boxed(),
+        Log::Json => lines.json().boxed(),
+    };
+    tracing_subscriber::registry().with(lines.with_filter(filter.and(discreet))).init();
+}
+
+fn is_discreet(event: &Metadata<'_>) -> bool {
+    let of_crate = DISCREET.iter().find(|(name, _)| event.target().starts_with(name));
+    of_crate.is_none_or(|(_, most)| *event.level() <= *most)
 }
 
 /// actix restarts no actor that panicked and leaves a zombie: an agent that is killed at once recovers at its next start.

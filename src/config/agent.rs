@@ -106,6 +106,12 @@ fn job(written: &fragment::Job, context: &Context<'_>, problems: &mut Problems) 
         }
         "command" => {
             refuse(&of_aggregate, "aggregate", "job", problems);
+            if let Some(node) = beyond_programs(context) {
+                let problem =
+                    format!("a program cannot read the store of node {node}, behind HTTPS, through an emulated link");
+                let help = "give the store an `http://` endpoint, set `emulator = \"none\"`, or use kind \"aggregate\"";
+                problems.add("job.kind", Invalid::new(problem, help));
+            }
             let program = problems.require("job.program", program.as_ref(), |text| quantity::filled(text));
             let time_limit = problems.require("job.time_limit", time_limit.as_ref(), quantity::positive_duration);
             Some(JobSettings::Command {
@@ -121,6 +127,13 @@ fn job(written: &fragment::Job, context: &Context<'_>, problems: &mut Problems) 
             None
         }
     }
+}
+
+/// A node whose store programs cannot reach: its certificate is not for the link that they are told.
+fn beyond_programs(context: &Context<'_>) -> Option<i64> {
+    let network = context.network.filter(|network| network.emulator != "none")?;
+    let is_https = |node: &&fragment::Node| node.store.endpoint.as_ref().is_some_and(|at| at.starts_with("https://"));
+    network.node.iter().find(is_https).map(|node| node.id)
 }
 
 /// At least a byte, at the time scale too.

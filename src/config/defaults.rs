@@ -9,6 +9,8 @@ pub const STORE_KIND: &str = "embedded";
 pub const STORE_LISTEN: &str = "127.0.0.1:0";
 /// The region that requests to an S3 store are signed for (`[node.store] region`).
 pub const REGION: &str = "us-east-1";
+/// Whether the bucket stands in the path of a request (`[node.store] path_style`).
+pub const PATH_STYLE: bool = true;
 /// How an agent chooses its actions (`policy`).
 pub const POLICY: &str = "fixed";
 /// Where an agent's own servers listen (`listen`): loopback.

@@ -1,8 +1,8 @@
 //! What a configuration would run, for `agent check`: a table for people, or JSON.
 
 use super::settings::{
-    AgentSettings, DatabaseTls, DatabaseUrl, EmulatorSettings, JobSettings, KnowledgeSettings, NetworkSettings,
-    NodeSettings, Settings, StoreSettings,
+    AgentSettings, CredentialsSettings, DatabaseTls, DatabaseUrl, EmulatorSettings, JobSettings, KnowledgeSettings,
+    NetworkSettings, NodeSettings, S3StoreSettings, Settings, StoreSettings,
 };
 use crate::clock::{Clock, SystemClock, TimeScale};
 use crate::domain::goal::Goal;
@@ -173,11 +173,27 @@ impl fmt::Display for EmulatorSettings {
 impl fmt::Display for StoreSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StoreSettings::Embedded { listen } if listen.port() == 0 => {
-                write!(f, "embedded on {}, a free port", listen.ip())
+            StoreSettings::Embedded { listen, advertise } => {
+                match listen.port() {
+                    0 => write!(f, "embedded on {}, a free port", listen.ip())?,
+                    _ => write!(f, "embedded on {listen}")?,
+                }
+                advertise.as_ref().map_or(Ok(()), |advertise| write!(f, ", as {advertise}"))
             }
-            StoreSettings::Embedded { listen } => write!(f, "embedded on {listen}"),
-            StoreSettings::S3 { endpoint, region, bucket } => write!(f, "{endpoint}/{bucket} ({region})"),
+            StoreSettings::S3(S3StoreSettings { url, credentials, ca }) => {
+                write!(f, "{}/{} ({}), credentials from {credentials}", url.endpoint(), url.bucket(), url.region())?;
+                ca.as_ref().map_or(Ok(()), |ca| write!(f, ", authorities in {}", ca.display()))
+            }
+        }
+    }
+}
+
+impl fmt::Display for CredentialsSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CredentialsSettings::Environment => f.write_str("the environment"),
+            CredentialsSettings::Profile(profile) => write!(f, "profile {profile}"),
+            CredentialsSettings::Keys { .. } => f.write_str("the configuration"),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::problem::Invalid;
 use crate::domain::goal::nearest;
+use crate::domain::secret::Secret;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -58,9 +59,24 @@ pub struct Node {
 pub struct Store {
     pub kind: Option<String>,
     pub listen: Option<String>,
+    pub advertise: Option<String>,
     pub endpoint: Option<String>,
     pub region: Option<String>,
     pub bucket: Option<String>,
+    pub path_style: Option<bool>,
+    #[serde(default, deserialize_with = "optional_table")]
+    pub credentials: Option<Credentials>,
+    pub ca: Option<String>,
+}
+
+/// `[node.store.credentials]`: either `profile`, or the others.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Credentials {
+    pub profile: Option<String>,
+    pub access_key_id: Option<String>,
+    pub secret_access_key: Option<Secret>,
+    pub session_token: Option<Secret>,
 }
 
 /// `[[link]]`: either `between`, or `from` and `to`.
@@ -172,6 +188,11 @@ fn table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Res
     deserializer.deserialize_map(Table(PhantomData))
 }
 
+/// The same for one that may be left out.
+fn optional_table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    table(deserializer).map(Some)
+}
+
 /// A number and its unit, in quotes. A bare number is refused with a message that says so.
 #[derive(Debug)]
 pub struct Quantity(pub String);
@@ -213,6 +234,15 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("store", r#"store = { kind = "embedded" }"#),
     ("endpoint", r#"endpoint = "http://10.0.0.4:9000""#),
     ("bucket", r#"bucket = "placement""#),
+    ("listen", r#"listen = "127.0.0.1:9001""#),
+    ("advertise", r#"advertise = "http://agent1:9000""#),
+    ("path_style", "path_style = false"),
+    ("credentials", r#"credentials = { profile = "plant" }"#),
+    ("profile", r#"profile = "plant""#),
+    ("access_key_id", r#"access_key_id = "AKIA...""#),
+    ("secret_access_key", r#"secret_access_key = "...""#),
+    ("session_token", r#"session_token = "...""#),
+    ("ca", r#"ca = "/etc/agent/ca.pem""#),
     ("between", "between = [1, 2]"),
     ("from", "from = 1"),
     ("to", "to = 2"),
@@ -315,6 +345,8 @@ fn mistyped(found: &str, expected: &str, source: &str) -> Invalid {
     let found = match found {
         "map" => "a table",
         "sequence" => "a list",
+        // Where tables are, secrets may be, so it is not repeated.
+        text if text.starts_with("string ") && expected == "a table" => "text",
         other => other.trim_end_matches(" as i128"),
     };
     let expected = match expected {
@@ -346,6 +378,7 @@ mod tests {
             ("[data_set]", keys::<DataSet>()),
             ("[[node]]", keys::<Node>()),
             ("[node.store]", keys::<Store>()),
+            ("[node.store.credentials]", keys::<Credentials>()),
             ("[[link]]", keys::<Link>()),
             ("[feedback]", keys::<Feedback>()),
             ("[learning]", keys::<Learning>()),

@@ -2,6 +2,7 @@
 
 use super::problem::Invalid;
 use super::settings::{DatabaseTls, DatabaseUrl, KnowledgeSettings};
+use crate::domain::text::without_userinfo;
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
@@ -22,7 +23,7 @@ pub fn knowledge(text: &str) -> Result<KnowledgeSettings, Invalid> {
         Some(("sqlite", _)) => Err(Invalid::new("`sqlite:` names no file", HELP)),
         Some(("mysql" | "mariadb", rest)) => database(rest).map(KnowledgeSettings::Mysql),
         Some((scheme, _)) => Err(Invalid::new(format!("`{scheme}` is not a supported database"), HELP)),
-        None => Err(Invalid::new(format!("`{text}` is not a supported database"), HELP)),
+        None => Err(Invalid::new(format!("`{}` is not a supported database", without_userinfo(text)), HELP)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::problem::{ConfigError, Invalid, Problems};
 use super::settings::Settings;
-use super::{agent, fragment, network};
+use super::{agent, fragment, network, secrecy};
 use crate::domain::ids::AgentId;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,6 +105,7 @@ impl Source {
         let file = path.display().to_string();
         problems.enter(&file);
         let text = problems.check("", std::fs::read_to_string(&path).map_err(|error| unreadable(&error)))?;
+        secrecy::warn_of_readers(&path, &text);
         Some(Self { file, text })
     }
 
@@ -142,7 +143,9 @@ fn unreadable(error: &io::Error) -> Invalid {
 
 #[cfg(test)]
 mod tests {
-    use super::super::settings::{EmulatorSettings, JobSettings, KnowledgeSettings, StoreSettings};
+    use super::super::settings::{
+        CredentialsSettings, EmulatorSettings, JobSettings, KnowledgeSettings, NodeSettings, StoreSettings,
+    };
     use super::*;
     use crate::domain::action::ActionType;
     use crate::domain::ids::NodeId;
@@ -161,7 +164,7 @@ mod tests {
         assert_eq!(network.data_set.first_node, NodeId(3));
         let availabilities: Vec<_> = network.nodes.values().map(|node| node.availability.value()).collect();
         assert_eq!(availabilities, [97.0, 80.0, 85.0]);
-        let any_port = StoreSettings::Embedded { listen: "127.0.0.1:0".parse().unwrap() };
+        let any_port = StoreSettings::default();
         assert!(network.nodes.values().all(|node| node.store == any_port && node.capacity_bytes.is_none()));
         let latencies: Vec<_> = network.links.iter().map(|link| (link.from.0, link.to.0, link.latency_ms)).collect();
         let expected = [(1, 2, 1000.0), (1, 3, 1500.0), (2, 1, 1000.0), (2, 3, 1200.0), (3, 1, 1500.0), (3, 2, 1200.0)];
@@ -212,16 +215,19 @@ mod tests {
     #[test]
     fn every_optional_key_and_unit_is_read() {
         let Settings { network, agents } = fixture("real_stores");
-        assert_eq!(network.emulator, EmulatorSettings::Toxiproxy("http://toxiproxy.example.org:8474".to_owned()));
+        assert_eq!(network.emulator, EmulatorSettings::None);
         assert_eq!(network.data_set.generate_records, None);
-        let s3 = |endpoint: &str, region: &str, bucket: &str| StoreSettings::S3 {
-            endpoint: endpoint.to_owned(),
-            region: region.to_owned(),
-            bucket: bucket.to_owned(),
-        };
         let (plant, office) = (&network.nodes[&NodeId(10)], &network.nodes[&NodeId(20)]);
-        assert_eq!(plant.store, s3("http://[fd00::10]:9000", "us-east-1", "plant"));
-        assert_eq!(office.store, s3("https://s3.example.org", "eu-central-1", "office"));
+        let s3 = |node: &NodeSettings| match &node.store {
+            StoreSettings::S3(store) => store.clone(),
+            StoreSettings::Embedded { .. } => panic!("{} has an embedded store", node.name),
+        };
+        let (plant_store, office_store) = (s3(plant), s3(office));
+        assert_eq!(plant_store.url.to_string(), "http://[fd00::10]:9000/plant");
+        assert_eq!((plant_store.credentials, plant_store.ca), (CredentialsSettings::Environment, None));
+        assert_eq!(office_store.url.to_string(), "https://s3.example.org/office?region=eu-central-1&path_style=false");
+        assert_eq!(office_store.credentials, CredentialsSettings::Profile("office".to_owned()));
+        assert_eq!(office_store.ca, Some("/etc/agent/ca.pem".into()));
         assert_eq!(plant.capacity_bytes, Some(500 * 1024 * 1024 * 1024));
         let links: Vec<_> = network.links.iter().map(|link| (link.from.0, link.latency_ms, link.jitter_ms)).collect();
         assert_eq!(links, [(10, 20.0, 0.0), (20, 35.0, 0.5)]);
@@ -237,6 +243,43 @@ mod tests {
             request_bytes: 64 * 1024 * 1024,
         };
         assert_eq!(agent.job, job);
+    }
+
+    /// The built-in configuration with one text of the network's file replaced.
+    fn changed(from: &str, to: &str, agent_from: &str, agent_to: &str) -> Result<Settings, ConfigError> {
+        let mut sources = Sources::built_in();
+        let replace = |source: &mut Source, from: &str, to: &str| {
+            assert!(source.text.contains(from), "there is no `{from}`");
+            source.text = source.text.replace(from, to);
+        };
+        sources.network.iter_mut().for_each(|network| replace(network, from, to));
+        sources.agents.values_mut().for_each(|agent| replace(agent, agent_from, agent_to));
+        let mut problems = Problems::default();
+        let settings = sources.settings(&VOCABULARY, &mut problems);
+        problems.settle(settings)
+    }
+
+    #[test]
+    fn an_emulator_elsewhere_is_named_by_its_address() {
+        let address = "emulator = \"http://toxiproxy.example.org:8474/\"";
+        let settings = changed("emulator = \"embedded\"", address, "goal", "goal").unwrap();
+        let expected = EmulatorSettings::Toxiproxy("http://toxiproxy.example.org:8474".to_owned());
+        assert_eq!(settings.network.emulator, expected);
+    }
+
+    #[test]
+    fn a_program_is_not_sent_to_a_store_that_it_cannot_reach() {
+        let cloud =
+            "name = \"cloud\"\nstore = { kind = \"s3\", endpoint = \"https://s3.example.org\", bucket = \"b\" }";
+        let (aggregate, command) = (
+            "kind = \"aggregate\"\nexpression = \"avg(cholesterol)\"",
+            "kind = \"command\"\nprogram = \"job\"\ntime_limit = \"1 min\"",
+        );
+        assert!(changed("name = \"cloud\"", cloud, aggregate, aggregate).is_ok());
+        let refused = changed("name = \"cloud\"", cloud, aggregate, command).unwrap_err();
+        let first = &refused.problems()[0];
+        assert_eq!((first.file.as_str(), first.place.as_str()), ("built-in 1.toml", "job.kind"));
+        assert!(first.problem.contains("the store of node 1, behind HTTPS"), "{first}");
     }
 
     #[test]

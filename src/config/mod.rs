@@ -13,6 +13,7 @@ mod load;
 mod network;
 mod problem;
 mod quantity;
+mod secrecy;
 pub mod settings;
 
 pub use description::{Description, describe};

@@ -2,15 +2,18 @@
 
 use super::problem::{Invalid, Problems};
 use super::settings::{
-    DataSetSettings, EmulatorSettings, FeedbackSettings, LearningSettings, NetworkSettings, NodeSettings, RhythmSettings,
-    StoreSettings,
+    CredentialsSettings, DataSetSettings, EmulatorSettings, FeedbackSettings, LearningSettings, NetworkSettings,
+    NodeSettings, RhythmSettings, S3StoreSettings, StoreSettings,
 };
 use super::{defaults, fragment, quantity};
 use crate::clock::TimeScale;
 use crate::domain::ids::{DataSetName, NodeId};
 use crate::domain::placement::Link;
+use crate::domain::store_url::StoreUrl;
+use crate::domain::text::without_userinfo;
 use crate::domain::units::show_duration;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 /// More missing links than these are counted, not listed.
 const LISTED_LINKS: usize = 10;
@@ -86,7 +89,7 @@ fn emulator(text: &str) -> Result<EmulatorSettings, Invalid> {
             quantity::url(address, "http://127.0.0.1:8474").map(EmulatorSettings::Toxiproxy)
         }
         other => Err(Invalid::new(
-            format!("`{other}` is not an emulator"),
+            format!("`{}` is not an emulator", without_userinfo(other)),
             r#"use "embedded", "none" or the address of a server with toxiproxy's API, "http://HOST:8474""#,
         )),
     }
@@ -146,8 +149,9 @@ fn nodes(written: &[fragment::Node], problems: &mut Problems) -> BTreeMap<NodeId
 
 fn same_store(one: &NodeSettings, other: &NodeSettings) -> bool {
     match (&one.store, &other.store) {
-        (StoreSettings::S3 { endpoint, bucket, .. }, StoreSettings::S3 { endpoint: at, bucket: named, .. }) => {
-            one.id != other.id && endpoint == at && bucket == named
+        (StoreSettings::S3(store), StoreSettings::S3(like)) => {
+            let place = |url: &StoreUrl| (url.endpoint().to_owned(), url.bucket().to_owned());
+            one.id != other.id && place(&store.url) == place(&like.url)
         }
         (StoreSettings::Embedded { .. }, _) | (_, StoreSettings::Embedded { .. }) => false,
     }
@@ -171,33 +175,100 @@ fn node(written: &fragment::Node, problems: &mut Problems) -> Option<NodeSetting
 }
 
 fn store(written: &fragment::Store, place: &str, problems: &mut Problems) -> Option<StoreSettings> {
-    let fragment::Store { kind, listen, endpoint, region, bucket } = written;
-    let kind = kind.as_deref().unwrap_or(defaults::STORE_KIND);
-    let of_embedded = [("listen", listen.is_some())];
-    let of_s3 = [("endpoint", endpoint.is_some()), ("region", region.is_some()), ("bucket", bucket.is_some())];
+    let kind = written.kind.as_deref().unwrap_or(defaults::STORE_KIND);
     match kind {
-        "embedded" => {
-            refuse(&of_s3, "s3", place, problems);
-            let listen = listen.as_deref().unwrap_or(defaults::STORE_LISTEN);
-            let listen = listen.parse().map_err(|_| {
-                let help = format!("write it like `{}` (port 0: a free one)", defaults::STORE_LISTEN);
-                Invalid::new(format!("`{listen}` is not an IP address and port"), help)
-            });
-            let listen = problems.check(format!("{place}.listen"), listen);
-            Some(StoreSettings::Embedded { listen: listen? })
-        }
-        "s3" => {
-            refuse(&of_embedded, "embedded", place, problems);
-            let read = |text: &String| quantity::url(text, "http://10.0.0.4:9000");
-            let endpoint = problems.require(&format!("{place}.endpoint"), endpoint.as_ref(), read);
-            let bucket = problems.require(&format!("{place}.bucket"), bucket.as_ref(), |text| quantity::name(text));
-            let region = quantity::name(region.as_deref().unwrap_or(defaults::REGION));
-            let region = problems.check(format!("{place}.region"), region);
-            Some(StoreSettings::S3 { endpoint: endpoint?, region: region?, bucket: bucket? })
-        }
+        "embedded" => embedded_store(written, place, problems),
+        "s3" => s3_store(written, place, problems).map(StoreSettings::S3),
         other => {
             let problem = format!("`{other}` is not a kind of store");
             problems.add(format!("{place}.kind"), Invalid::new(problem, r#"use "embedded" or "s3""#));
+            None
+        }
+    }
+}
+
+fn embedded_store(written: &fragment::Store, place: &str, problems: &mut Problems) -> Option<StoreSettings> {
+    let fragment::Store { endpoint, region, bucket, path_style, credentials, ca, .. } = written;
+    let of_s3 = [
+        ("endpoint", endpoint.is_some()),
+        ("region", region.is_some()),
+        ("bucket", bucket.is_some()),
+        ("path_style", path_style.is_some()),
+        ("credentials", credentials.is_some()),
+        ("ca", ca.is_some()),
+    ];
+    refuse(&of_s3, "s3", place, problems);
+    let listen = written.listen.as_deref().unwrap_or(defaults::STORE_LISTEN);
+    let listen = listen.parse().map_err(|_| {
+        let help = format!("write it like `{}` (port 0: a free one)", defaults::STORE_LISTEN);
+        Invalid::new(format!("`{listen}` is not an IP address and port"), help)
+    });
+    let listen = problems.check(format!("{place}.listen"), listen);
+    let advertise = written.advertise.as_deref().map(advertised).transpose();
+    let advertise = problems.check(format!("{place}.advertise"), advertise);
+    Some(StoreSettings::Embedded { listen: listen?, advertise: advertise? })
+}
+
+/// The address of an embedded store, which speaks no TLS.
+fn advertised(text: &str) -> Result<String, Invalid> {
+    const EXAMPLE: &str = "http://agent1:9000";
+    let address = quantity::url(text, EXAMPLE)?;
+    match address.starts_with("http://") {
+        true => Ok(address),
+        false => Err(Invalid::new("an embedded store speaks no TLS", format!("write it like `{EXAMPLE}`"))),
+    }
+}
+
+fn s3_store(written: &fragment::Store, place: &str, problems: &mut Problems) -> Option<S3StoreSettings> {
+    let fragment::Store { listen, advertise, endpoint, region, bucket, path_style, credentials, ca, .. } = written;
+    let of_embedded = [("listen", listen.is_some()), ("advertise", advertise.is_some())];
+    refuse(&of_embedded, "embedded", place, problems);
+    let read = |text: &String| quantity::url(text, "http://10.0.0.4:9000");
+    let endpoint = problems.require(&format!("{place}.endpoint"), endpoint.as_ref(), read);
+    let bucket = problems.require(&format!("{place}.bucket"), bucket.as_ref(), |text| quantity::name(text));
+    let region = quantity::name(region.as_deref().unwrap_or(defaults::REGION));
+    let region = problems.check(format!("{place}.region"), region);
+    let ca = problems.check(format!("{place}.ca"), ca.as_deref().map(quantity::filled).transpose());
+    let credentials = match credentials {
+        Some(written) => self::credentials(written, &format!("{place}.credentials"), problems),
+        None => Some(CredentialsSettings::Environment),
+    };
+    let (endpoint, bucket, region) = (endpoint?, bucket?, region?);
+    let url = StoreUrl::new(&endpoint, &bucket, &region);
+    let url = problems.check(place, url.map_err(|error| Invalid::new(error.to_string(), "correct what it names")));
+    let ca = ca?.map(PathBuf::from);
+    if ca.is_some() && endpoint.starts_with("http://") {
+        let help = "remove it, or write the endpoint with `https://`";
+        problems.add(format!("{place}.ca"), Invalid::new("is only for an endpoint with `https://`", help));
+    }
+    Some(S3StoreSettings {
+        url: url?.with_path_style(path_style.unwrap_or(defaults::PATH_STYLE)),
+        credentials: credentials?,
+        ca,
+    })
+}
+
+fn credentials(written: &fragment::Credentials, place: &str, problems: &mut Problems) -> Option<CredentialsSettings> {
+    const HELP: &str = "write either `profile`, or `access_key_id` and `secret_access_key`; without this table they come \
+                        from the environment";
+    let fragment::Credentials { profile, access_key_id, secret_access_key, session_token } = written;
+    let has_keys = access_key_id.is_some() || secret_access_key.is_some() || session_token.is_some();
+    match (profile, access_key_id, secret_access_key) {
+        (Some(profile), ..) if !has_keys => {
+            let profile = problems.check(format!("{place}.profile"), quantity::filled(profile));
+            profile.map(CredentialsSettings::Profile)
+        }
+        (None, Some(id), Some(secret)) => Some(CredentialsSettings::Keys {
+            access_key_id: problems.check(format!("{place}.access_key_id"), quantity::filled(id))?,
+            secret_access_key: secret.clone(),
+            session_token: session_token.clone(),
+        }),
+        (Some(_), ..) => {
+            problems.add(place, Invalid::new("names a profile and keys as well", HELP));
+            None
+        }
+        (None, ..) => {
+            problems.add(place, Invalid::new("is not complete", HELP));
             None
         }
     }

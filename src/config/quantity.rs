@@ -3,8 +3,9 @@
 use super::fragment::Quantity;
 use super::problem::Invalid;
 use crate::domain::metric::Metric;
+use crate::domain::store_url::is_endpoint;
+use crate::domain::text::without_userinfo;
 use crate::domain::units::{Percent, QuantityError, parse_bytes, parse_duration, parse_percent, split_quantity};
-use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -126,31 +127,13 @@ fn rate(written: &Quantity) -> Result<f64, Invalid> {
 /// `http://host:port` or `https://host`, without a path; a slash at the end is dropped. `example` is shown in the help.
 pub fn url(text: &str, example: &str) -> Result<String, Invalid> {
     let trimmed = text.trim_end_matches('/');
-    let rest = trimmed.strip_prefix("http://").or_else(|| trimmed.strip_prefix("https://"));
-    match rest.is_some_and(is_authority) {
+    match is_endpoint(trimmed) {
         true => Ok(trimmed.to_owned()),
         false => Err(Invalid::new(
-            format!("`{text}` is not an address"),
+            format!("`{}` is not an address", without_userinfo(text)),
             format!("write it like `{example}`: a scheme, a host and a port, no path"),
         )),
     }
-}
-
-/// `host`, `host:port`, `[::1]:port`.
-fn is_authority(text: &str) -> bool {
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-        _ => (text, None),
-    };
-    let is_name = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
-    let is_ipv6 = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .is_some_and(|host| host.parse::<Ipv6Addr>().is_ok());
-    let is_port = port.is_none_or(|port| {
-        port.bytes().all(|digit| digit.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
-    });
-    (is_name || is_ipv6) && is_port
 }
 
 /// Text with something in it.

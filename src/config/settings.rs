@@ -6,6 +6,8 @@ use crate::domain::goal::Goal;
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::impact::Rho;
 use crate::domain::placement::Link;
+use crate::domain::secret::Secret;
+use crate::domain::store_url::StoreUrl;
 use crate::domain::units::Percent;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -103,17 +105,43 @@ pub struct NodeSettings {
 /// The S3 store of a node.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum StoreSettings {
-    /// Started by the node's agent; listens on this address (default: loopback, a free port).
-    Embedded { listen: SocketAddr },
-    /// Somebody else's server. Credentials come from the environment (`AWS_ACCESS_KEY_ID`, ...).
-    S3 { endpoint: String, region: String, bucket: String },
+    /// Started by the node's agent.
+    Embedded {
+        /// Default: loopback, a free port.
+        listen: SocketAddr,
+        /// `http://HOST:PORT` under which others reach it; absent: where it listens.
+        advertise: Option<String>,
+    },
+    /// Somebody else's server.
+    S3(S3StoreSettings),
 }
 
 impl Default for StoreSettings {
     /// Embedded, on loopback, at a free port.
     fn default() -> Self {
-        StoreSettings::Embedded { listen: SocketAddr::from(([127, 0, 0, 1], 0)) }
+        StoreSettings::Embedded { listen: SocketAddr::from(([127, 0, 0, 1], 0)), advertise: None }
     }
+}
+
+/// A server that speaks S3, and how this node's configuration says to reach it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct S3StoreSettings {
+    pub url: StoreUrl,
+    pub credentials: CredentialsSettings,
+    /// A PEM file with the authorities to trust instead of the machine's.
+    pub ca: Option<PathBuf>,
+}
+
+/// Where the credentials of a store come from.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub enum CredentialsSettings {
+    /// `AWS_ACCESS_KEY_ID` and its relatives, or the profile that the environment names.
+    #[default]
+    Environment,
+    /// This profile of the shared credentials and configuration files.
+    Profile(String),
+    /// These.
+    Keys { access_key_id: String, secret_access_key: Secret, session_token: Option<Secret> },
 }
 
 /// How others' answers are gathered.
@@ -168,7 +196,7 @@ pub struct AgentSettings {
     pub rho: Rho,
     /// Complete: every kind has a cost above 0; `nothing` costs 1.
     pub costs: BTreeMap<ActionType, f64>,
-    /// Where the agent's servers listen: loopback unless told otherwise.
+    /// Where the agent's links listen: loopback unless told otherwise.
     pub listen: IpAddr,
 }
 

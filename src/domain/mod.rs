@@ -10,7 +10,10 @@ pub mod metric;
 pub mod placement;
 pub mod saga;
 pub mod score;
+pub mod secret;
 pub mod snapshot;
+pub mod store_url;
+pub mod text;
 pub mod time;
 pub mod units;
 

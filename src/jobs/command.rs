@@ -4,7 +4,7 @@
 //! they have no name for. On success it exits with 0, and the last line of its standard output is
 //! `{"records": 11075, "execution_time_s": 1.5, "result": "172.78"}` (and `"skipped_records"`, if it counts them).
 
-use super::{DataSource, Job, JobError, JobReport};
+use super::{DataSource, Job, JobError, JobReport, S3Access};
 use async_trait::async_trait;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
@@ -22,6 +22,18 @@ const SHOWN_LINES: usize = 20;
 const SHOWN_BYTES: usize = 8 * 1024;
 
 const EXPECTED: &str = r#"{"records": 11075, "execution_time_s": 1.5, "result": "172.78"}"#;
+
+/// Variables of the agent that a program must not see.
+const NOT_INHERITED: [&str; 8] = [
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AGENT_KNOWLEDGE",
+    "AGENT_DATABASE_PASSWORD",
+    "AGENT_STORE_ACCESS_KEY_ID",
+    "AGENT_STORE_SECRET_ACCESS_KEY",
+];
 
 /// Runs a program in a process group of its own, which ends with the program, at the time limit, or when the job is
 /// dropped.
@@ -48,6 +60,13 @@ impl Job for CommandJob {
         let started = Instant::now();
         let output = Mutex::new(Output::default());
         let fail = |reason: String| self.failure(reason, &lock(&output), source);
+        if source.access.link.is_some() {
+            return Err(fail(format!(
+                "cannot read {}: through an emulated link programs reach plain http alone; give the store an http endpoint, \
+                 or set `emulator = \"none\"`",
+                source.access.endpoint
+            )));
+        }
         let child = self.command(source).spawn();
         let child = child.map_err(|error| fail(format!("cannot be started: {error}; is it installed?")))?;
         let status = match tokio::time::timeout(self.time_limit, follow(child, &output)).await {
@@ -74,11 +93,14 @@ impl CommandJob {
     fn command(&self, source: &DataSource) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.args).envs(&self.env);
-        // What the agent's own environment says about other stores must not mix with these credentials.
-        for inherited in ["AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE"] {
+        // What the agent's own environment says about other stores must not mix with these credentials, and the shared
+        // table is not the job's.
+        for inherited in NOT_INHERITED {
             command.env_remove(inherited);
         }
         let access = &source.access;
+        command.envs(access.session_token.iter().map(|token| ("AWS_SESSION_TOKEN", token)));
+        command.envs(access.ca.iter().map(|ca| ("AWS_CA_BUNDLE", ca)));
         command
             .env("AWS_ENDPOINT_URL", &access.endpoint)
             .env("AWS_ENDPOINT_URL_S3", &access.endpoint)
@@ -101,8 +123,9 @@ impl CommandJob {
     }
 
     fn failure(&self, reason: String, output: &Output, source: &DataSource) -> JobError {
-        let secret = &source.access.secret_access_key;
-        let show = |text: String| if secret.is_empty() { text } else { text.replace(secret, "***") };
+        let S3Access { secret_access_key, session_token, .. } = &source.access;
+        let secrets = [secret_access_key].into_iter().chain(session_token).filter(|secret| !secret.is_empty());
+        let show = |text: String| secrets.clone().fold(text, |text, secret| text.replace(secret.as_str(), "***"));
         JobError::Command { program: self.program.clone(), reason: show(reason), output: show(output.to_string()) }
     }
 }

@@ -10,6 +10,7 @@ pub mod expression;
 
 use crate::storage::ObjectStore;
 use async_trait::async_trait;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ pub struct DataSource {
 }
 
 /// How any S3 client reaches a store. Its `Debug` hides the secret.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct S3Access {
     /// `http://host:port`
     pub endpoint: String,
@@ -34,6 +35,12 @@ pub struct S3Access {
     pub bucket: String,
     pub access_key_id: String,
     pub secret_access_key: String,
+    pub session_token: Option<String>,
+    /// A PEM file with the authorities to trust instead of the machine's.
+    pub ca: Option<PathBuf>,
+    /// `host:port` of the link to a store behind HTTPS: its certificate is for the endpoint, so only who can connect to one
+    /// place and ask for another gets through. Programs cannot.
+    pub link: Option<String>,
 }
 
 impl std::fmt::Debug for S3Access {

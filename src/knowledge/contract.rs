@@ -168,7 +168,7 @@ pub(crate) fn blood() -> DataSet {
         object_key: "blood.json".to_owned(),
         bytes: 100,
         records: 10,
-        sha256: "14ba3e".to_owned(),
+        sha256: "14ba3e00".repeat(8),
     }
 }
 

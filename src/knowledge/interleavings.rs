@@ -158,7 +158,7 @@ impl World {
             object_key: "object".to_owned(),
             bytes: 100,
             records: 1,
-            sha256: String::new(),
+            sha256: "0".repeat(64),
         };
         self.ask(self.table.register_data_set(&described, NodeId(3), "object"));
         for id in 1..=3 {

@@ -9,8 +9,7 @@ pub(crate) mod contract;
 mod interleavings;
 pub mod memory;
 pub mod mysql;
-mod records;
-mod rows;
+mod quarantine;
 mod rules;
 pub mod sqlite;
 

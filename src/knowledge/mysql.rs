@@ -14,7 +14,7 @@ mod schema;
 mod select;
 mod tables;
 
-use super::rows::Warned;
+use super::quarantine::Quarantine;
 use super::{
     Claimed, ClosedEvent, ClosingRule, Committed, Counter, Feedback, Knowledge, Learned, Recorded, Registered, Result,
     Snapshot, Unfinished,
@@ -72,7 +72,7 @@ struct Server {
     time: Time,
     /// How long an operation may take with all its tries.
     patience: Duration,
-    warned: Arc<Mutex<Warned>>,
+    quarantine: Arc<Mutex<Quarantine>>,
 }
 
 type Work<A, T> = for<'t> fn(&'t mut Tables, &'t A) -> BoxFuture<'t, std::result::Result<T, Failure>>;
@@ -86,7 +86,7 @@ impl MysqlKnowledge {
             address,
             time,
             patience: settings.patience,
-            warned: Arc::default(),
+            quarantine: Arc::default(),
         };
         let opened = Self { server: Arc::new(server), runtime };
         let found = opened.run("open", (), |tables, ()| Box::pin(tables.inspect())).await?;

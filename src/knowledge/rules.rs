@@ -1,5 +1,6 @@
 //! What every technology decides alike, on rows that it has loaded: pure, like `domain::saga`, so that none can disagree.
 
+use super::quarantine::DETAIL_MAX;
 use super::{ClosedEvent, ClosingRule, Counter, Feedback, KnowledgeError};
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome, Window};
@@ -12,6 +13,7 @@ use crate::domain::placement::{
     Claim, DataSet, Identity, Lease, Link, Node, NodeState, Peer, Placement, Plan, Replica, ReplicaState,
 };
 use crate::domain::saga::{self, Change};
+use crate::domain::text::{LINE_MAX, NAME_MAX, shortened};
 use crate::domain::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -47,6 +49,10 @@ pub(super) enum Rejection {
     TooLarge { what: &'static str, value: u64 },
     #[error("`{0}` comes without impacts; nothing was learned")]
     NothingLearned(String),
+    #[error("data set `{0}` comes without a SHA-256: 64 digits of lower-case hexadecimal")]
+    NotASha256(DataSetName),
+    #[error("{what} has {length} characters; a table holds {most}")]
+    TooLong { what: &'static str, length: usize, most: usize },
     #[error("there is a node {0} already, `{1}`")]
     NodeExists(NodeId, String),
     #[error("node {0} is called `{1}` already")]
@@ -77,6 +83,7 @@ impl Rejection {
 pub(super) fn check_network(registered: &BTreeSet<NodeId>, nodes: &[Node], links: &[Link]) -> Result<(), Rejection> {
     let known = |id: NodeId| registered.contains(&id) || nodes.iter().any(|node| node.id == id);
     for node in nodes {
+        check_length("a node's name", &node.name, NAME_MAX)?;
         check_size("a capacity in bytes", node.capacity_bytes.unwrap_or(0))?;
     }
     for link in links {
@@ -193,8 +200,12 @@ pub(super) fn check_latency(latency_ms: f64) -> Result<(), Rejection> {
     if latency_ms < 0.0 { Err(Rejection::NegativeLatency(latency_ms)) } else { Ok(()) }
 }
 
-/// Whether a data set's sizes fit into a table.
+/// Whether a data set's sizes fit into a table, and its content can be verified.
 pub(super) fn check_sizes(data_set: &DataSet) -> Result<(), Rejection> {
+    if !is_sha256(&data_set.sha256) {
+        return Err(Rejection::NotASha256(data_set.name.clone()));
+    }
+    check_length("the data set's name", &data_set.name.0, NAME_MAX)?;
     check_size("the size in bytes", data_set.bytes)?;
     check_size("the number of records", data_set.records)
 }
@@ -202,6 +213,18 @@ pub(super) fn check_sizes(data_set: &DataSet) -> Result<(), Rejection> {
 /// SQL integers are signed.
 fn check_size(what: &'static str, value: u64) -> Result<(), Rejection> {
     i64::try_from(value).map(|_| ()).map_err(|_| Rejection::TooLarge { what, value })
+}
+
+fn check_length(what: &'static str, text: &str, most: usize) -> Result<(), Rejection> {
+    match text.chars().count() {
+        length if length > most => Err(Rejection::TooLong { what, length, most }),
+        _ => Ok(()),
+    }
+}
+
+/// 64 digits of lower-case hexadecimal.
+pub(super) fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// No SQL table holds infinity or NaN in a way that all clients agree about.
@@ -286,7 +309,17 @@ pub(super) fn posted(id: EventId, plan: &Plan, now: Timestamp, window: Option<Du
         outcome: if window.is_some() { Outcome::Running } else { Outcome::Done },
         ended_at: None,
         feedback_sum: 0.0,
-        detail: plan.detail.clone(),
+        detail: detail(&plan.detail),
+    }
+}
+
+/// A report as a table keeps it: one that is too long is not cut, for half of it could not be read, but named.
+fn detail(report: &str) -> String {
+    match report.len() {
+        length if length > DETAIL_MAX => {
+            with_failure("", &format!("the report has {length} bytes; a table keeps {DETAIL_MAX}"))
+        }
+        _ => report.to_owned(),
     }
 }
 
@@ -373,6 +406,16 @@ pub(super) fn others<'a>(
     all.iter().filter(|agent| **agent != event.agent).count()
 }
 
+/// Whether an event is of an agent that is registered, or was until its node was removed. Any other was put there by hand.
+pub(super) fn is_somebodys(event: &Event, is_registered: bool, removed: &BTreeSet<NodeId>) -> bool {
+    is_registered || removed.contains(&event.agent.home())
+}
+
+/// The closing of an event of nobody: it ends as well, and moves nothing.
+pub(super) fn closed_of_nobody(closed: ClosedEvent) -> ClosedEvent {
+    ClosedEvent { counter_after: closed.counter_before, ..closed }
+}
+
 /// What an event's closing does to its action's counter. What did not happen hurt nobody: a failed or aborted action leaves
 /// the counter.
 pub(super) fn closed(event: &Event, others: usize, counter: Option<Counter>, rule: ClosingRule) -> ClosedEvent {
@@ -400,7 +443,7 @@ pub(super) fn with_failure(detail: &str, why: &str) -> String {
         _ if detail.is_empty() => serde_json::Map::new(),
         _ => serde_json::Map::from_iter([("decision".to_owned(), detail.into())]),
     };
-    report.insert("failure".to_owned(), why.into());
+    report.insert("failure".to_owned(), shortened(why, LINE_MAX).into());
     serde_json::Value::Object(report).to_string()
 }
 

@@ -10,6 +10,7 @@ mod nodes;
 mod rows;
 mod saga;
 
+use super::quarantine::Quarantine;
 use super::{
     Claimed, ClosedEvent, ClosingRule, Committed, Counter, Feedback, Knowledge, KnowledgeError, Learned, Recorded,
     Registered, Result, Snapshot, Unfinished,
@@ -25,7 +26,6 @@ use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
 use async_trait::async_trait;
 use connect::Failure;
-use rows::Warned;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -45,14 +45,14 @@ struct File {
 
 struct Session {
     connection: Connection,
-    warned: Warned,
+    quarantine: Quarantine,
 }
 
 /// All tables within one transaction; the files in `sqlite/` say what it can do.
 struct Tables<'a> {
     transaction: &'a Transaction<'a>,
     now: Timestamp,
-    warned: &'a mut Warned,
+    quarantine: &'a mut Quarantine,
 }
 
 impl SqliteKnowledge {
@@ -60,7 +60,7 @@ impl SqliteKnowledge {
     /// creating it at the same moment.
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
         let connection = connect::open(path, clock.now())?;
-        let session = Mutex::new(Session { connection, warned: Warned::default() });
+        let session = Mutex::new(Session { connection, quarantine: Quarantine::default() });
         Ok(Self { file: Arc::new(File { path: path.to_owned(), clock, session }) })
     }
 
@@ -131,11 +131,12 @@ impl File {
     ) -> std::result::Result<T, Failure> {
         // A panic rolled its transaction back, so what it left is sound.
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        let Session { connection, warned } = &mut *session;
+        let Session { connection, quarantine } = &mut *session;
         let transaction = Transaction::new(connection, behavior)?;
         // Read under the write lock: the order of times is the order of transactions.
         let now = self.clock.now();
-        let result = work(&mut Tables { transaction: &transaction, now, warned })?;
+        quarantine.at(now);
+        let result = work(&mut Tables { transaction: &transaction, now, quarantine })?;
         transaction.commit().map_err(Failure::Committing)?;
         Ok(result)
     }

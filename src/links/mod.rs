@@ -10,7 +10,6 @@ pub mod toxiproxy;
 
 use crate::domain::ids::{AgentId, NodeId};
 use async_trait::async_trait;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Why a link is not as it should be; names the emulator's address and the link.
@@ -22,6 +21,9 @@ pub enum LinkError {
     /// It answered with an error.
     #[error("{address}: {operation}: {status}: {reason}")]
     Refused { address: String, operation: String, status: u16, reason: String },
+    /// Somebody has switched the link off: agents never do, so it is meant, and stays until it is switched on again.
+    #[error("{address}: {link} is switched off; enable it there to join the two again")]
+    SwitchedOff { address: String, link: String },
 }
 
 pub type Result<T> = std::result::Result<T, LinkError>;
@@ -30,9 +32,10 @@ pub type Result<T> = std::result::Result<T, LinkError>;
 /// [`crate::clock::Clock::apply`] and [`crate::clock::Clock::record`].
 #[async_trait]
 pub trait Links: Send + Sync {
-    /// Makes sure that the link (named `agent<N>-node<M>`) exists and leads to `upstream`; returns where it listens. Idempotent;
+    /// Makes sure that the link (named `agent<N>-node<M>`) exists and leads to `upstream`, a `host:port` as the *emulator* sees
+    /// it: it resolves the name, at each connection. Returns the link's own `host:port`, as the *agent* sees it. Idempotent;
     /// repairs what a restarted emulator forgot.
-    async fn open(&self, agent: AgentId, node: NodeId, upstream: SocketAddr) -> Result<SocketAddr>;
+    async fn open(&self, agent: AgentId, node: NodeId, upstream: &str) -> Result<String>;
 
     /// Sets the link's latency in the direction of the answers. Changes nothing else about the link.
     async fn set_latency(&self, agent: AgentId, node: NodeId, latency: Duration) -> Result<()>;

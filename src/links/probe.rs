@@ -5,7 +5,7 @@
 //! answers something, without work. All trips use one connection, so that no handshake is counted.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 /// A store answers `HEAD` with a few hundred bytes; whatever sends more than this is none.
@@ -15,44 +15,47 @@ const ANSWER_BYTES: usize = 64 << 10;
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     #[error("{address}: cannot connect to measure the latency; is the link open and its store running?")]
-    Connect { address: SocketAddr, source: io::Error },
+    Connect { address: String, source: io::Error },
     #[error("{address}: no answer to a probe of the latency; does the store behind the link answer HTTP?")]
-    Exchange { address: SocketAddr, source: io::Error },
+    Exchange { address: String, source: io::Error },
     #[error("{address}: not one probe of the latency came back within {timeout:?}")]
-    Timeout { address: SocketAddr, timeout: Duration },
+    Timeout { address: String, timeout: Duration },
     #[error("{address}: a probe needs at least one sample")]
-    NoSamples { address: SocketAddr },
+    NoSamples { address: String },
     #[error("{address}: the probe was cancelled because the runtime shuts down")]
-    Cancelled { address: SocketAddr },
+    Cancelled { address: String },
 }
 
-/// The shortest of `samples` round trips to `address`, which must all have ended within `timeout`; if only some have, the
-/// shortest of these.
+/// The shortest of `samples` round trips to `address` (`host:port`), which must all have ended within `timeout`; if only
+/// some have, the shortest of these.
 ///
 /// It blocks in a thread of its own: the kernel wakes it directly when the answer comes, and the runtime's other work does
 /// not delay it.
-pub async fn probe(address: SocketAddr, samples: u32, timeout: Duration) -> Result<Duration, ProbeError> {
-    tokio::task::spawn_blocking(move || measure(address, samples, timeout))
+pub async fn probe(address: &str, samples: u32, timeout: Duration) -> Result<Duration, ProbeError> {
+    let probed = address.to_owned();
+    tokio::task::spawn_blocking(move || measure(&probed, samples, timeout))
         .await
-        .unwrap_or(Err(ProbeError::Cancelled { address }))
+        .unwrap_or_else(|_| Err(ProbeError::Cancelled { address: address.to_owned() }))
 }
 
-fn measure(address: SocketAddr, samples: u32, timeout: Duration) -> Result<Duration, ProbeError> {
+fn measure(address: &str, samples: u32, timeout: Duration) -> Result<Duration, ProbeError> {
+    let address = || address.to_owned();
     if samples == 0 {
-        return Err(ProbeError::NoSamples { address });
+        return Err(ProbeError::NoSamples { address: address() });
     }
-    let deadline = Instant::now() + timeout;
+    let unreachable = |source| ProbeError::Connect { address: address(), source };
+    let end = End::find(address(), Instant::now() + timeout).map_err(unreachable)?;
     let mut connection: Option<Connection> = None;
     let mut shortest: Option<Duration> = None;
     let mut failures = 0;
     let mut done = 0;
     while done < samples {
         let outcome = match &mut connection {
-            Some(open) => open.round_trip(deadline),
-            none => match Connection::open(address, deadline) {
-                Ok(new) => none.insert(new).round_trip(deadline),
+            Some(open) => open.round_trip(end.deadline),
+            none => match Connection::open(&end) {
+                Ok(new) => none.insert(new).round_trip(end.deadline),
                 Err(source) if is_timeout(&source) => break,
-                Err(source) => return Err(ProbeError::Connect { address, source }),
+                Err(source) => return Err(unreachable(source)),
             },
         };
         match outcome {
@@ -69,12 +72,40 @@ fn measure(address: SocketAddr, samples: u32, timeout: Duration) -> Result<Durat
                 failures += 1;
                 connection = None;
                 if failures > samples {
-                    return Err(ProbeError::Exchange { address, source });
+                    return Err(ProbeError::Exchange { address: address(), source });
                 }
             }
         }
     }
-    shortest.ok_or(ProbeError::Timeout { address, timeout })
+    shortest.ok_or_else(|| ProbeError::Timeout { address: address(), timeout })
+}
+
+/// The other end of a link, and until when it is of interest.
+struct End {
+    address: String,
+    /// What its name stands for.
+    candidates: Vec<SocketAddr>,
+    deadline: Instant,
+}
+
+impl End {
+    fn find(address: String, deadline: Instant) -> io::Result<Self> {
+        let candidates = address.to_socket_addrs()?.collect();
+        Ok(Self { address, candidates, deadline })
+    }
+
+    /// To the first address that accepts. Those left share the time left: a name may stand for an address that does not
+    /// answer.
+    fn connect(&self) -> io::Result<TcpStream> {
+        let mut failed: io::Error = io::ErrorKind::AddrNotAvailable.into();
+        for (shares, candidate) in (1..=self.candidates.len() as u32).rev().zip(&self.candidates) {
+            match TcpStream::connect_timeout(candidate, left(self.deadline)? / shares) {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
 }
 
 struct Connection {
@@ -83,10 +114,11 @@ struct Connection {
 }
 
 impl Connection {
-    fn open(address: SocketAddr, deadline: Instant) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, left(deadline)?)?;
+    fn open(end: &End) -> io::Result<Self> {
+        let stream = end.connect()?;
         stream.set_nodelay(true)?;
-        let request = format!("HEAD / HTTP/1.1\r\nHost: {address}\r\nUser-Agent: agent-probe\r\n\r\n").into_bytes();
+        let request =
+            format!("HEAD / HTTP/1.1\r\nHost: {}\r\nUser-Agent: agent-probe\r\n\r\n", end.address).into_bytes();
         Ok(Self { stream, request })
     }
 

@@ -6,6 +6,9 @@
 //!
 //! An emulator that was restarted has forgotten its links: `set_latency` and `latency` then say `Refused` with status 404,
 //! and the caller calls `open`, which makes the link again and returns where it listens now.
+//!
+//! Whoever steers the emulator besides the agents keeps what they set: a link's port, its other toxics, and that it is
+//! switched off. Only what a link cannot do without is corrected: where it leads to, and that its agent can get to it.
 
 use super::{LinkError, Links, Result};
 use crate::domain::ids::{AgentId, NodeId};
@@ -13,7 +16,7 @@ use async_trait::async_trait;
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -28,7 +31,9 @@ const LATENCY_TOXIC: &str = "latency_downstream";
 /// A client of one emulator.
 pub struct Toxiproxy {
     base_url: String,
-    /// Where the links listen; each gets a free port.
+    /// The emulator's host, as a URL has it: an IPv6 address in brackets.
+    host: String,
+    /// Where the links listen if that is where their agent can get to; each gets a free port.
     listen: IpAddr,
     http: reqwest::Client,
     takes_fractions: AtomicBool,
@@ -61,9 +66,13 @@ struct Answer {
 }
 
 impl Toxiproxy {
-    /// A client of the API at `base_url` (`http://127.0.0.1:8474`); the links will listen on loopback. Nothing is sent yet.
+    /// A client of the API at `base_url` (`http://127.0.0.1:8474`). Nothing is sent yet.
+    ///
+    /// If that is on loopback, so are the links; links of an emulator on another machine listen on all of its addresses.
     pub fn new(base_url: &str) -> Result<Self> {
         let base_url = base_url.trim_end_matches('/').to_owned();
+        let url = reqwest::Url::parse(&base_url).map_err(|error| unavailable(&base_url, "read its address", &error))?;
+        let host = url.host_str().unwrap_or_default().to_owned();
         // An emulator is reached directly: a proxy from the environment is meant for the world outside.
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -72,10 +81,12 @@ impl Toxiproxy {
             .timeout(REQUEST_TIMEOUT)
             .build();
         let http = http.map_err(|error| unavailable(&base_url, "start the HTTP client", &error))?;
-        Ok(Self { base_url, listen: Ipv4Addr::LOCALHOST.into(), http, takes_fractions: AtomicBool::new(true) })
+        let listen = Ipv4Addr::LOCALHOST.into();
+        Ok(Self { base_url, host, listen, http, takes_fractions: AtomicBool::new(true) })
     }
 
-    /// Lets the links listen on another address of the emulator's machine.
+    /// Lets the links listen on another address of the emulator's machine. On loopback they do so only if that is the
+    /// agent's machine, too.
     pub fn listening_on(mut self, listen: IpAddr) -> Self {
         self.listen = listen;
         self
@@ -124,9 +135,8 @@ impl Toxiproxy {
     }
 
     /// `None` if somebody else created it meanwhile.
-    async fn create(&self, link: &str, upstream: SocketAddr) -> Result<Option<Proxy>> {
-        let listen = SocketAddr::new(self.listen, 0).to_string();
-        let body = json!({ "name": link, "listen": listen, "upstream": upstream.to_string(), "enabled": true });
+    async fn create(&self, link: &str, upstream: &str) -> Result<Option<Proxy>> {
+        let body = json!({ "name": link, "listen": self.any_port(), "upstream": upstream, "enabled": true });
         let answer = self.send(Method::POST, "/proxies", Some(&body)).await?;
         if answer.status == StatusCode::CONFLICT {
             return Ok(None);
@@ -134,25 +144,63 @@ impl Toxiproxy {
         self.proxy(&format!("create {link}"), &answer).map(Some)
     }
 
-    /// Where a proxy can be reached: on the emulator's own host if it listens on every address of it.
-    async fn reachable(&self, link: &str, proxy: &Proxy) -> Result<SocketAddr> {
-        let odd = |what: String| LinkError::Refused {
+    /// The link, made if it is not there.
+    async fn find_or_create(&self, link: &str, upstream: &str) -> Result<Proxy> {
+        if let Some(proxy) = self.find(link).await? {
+            return Ok(proxy);
+        }
+        if let Some(proxy) = self.create(link, upstream).await? {
+            return Ok(proxy);
+        }
+        let answer = self.send(Method::GET, &format!("/proxies/{link}"), None).await?;
+        self.proxy(&format!("show {link}"), &answer)
+    }
+
+    /// Makes the link lead to `upstream` and listen where its agent can get to, and says where that is. What is right stays
+    /// as it is.
+    async fn correct(&self, link: &str, proxy: &Proxy, upstream: &str) -> Result<String> {
+        let mut change = json!({ "upstream": upstream });
+        match self.reached(link, proxy)? {
+            Some(address) if proxy.upstream == upstream => return Ok(address),
+            Some(_) => {}
+            None => change["listen"] = self.any_port().into(),
+        }
+        let operation = format!("update {link}");
+        let answer = self.send(Method::POST, &format!("/proxies/{link}"), Some(&change)).await?;
+        let proxy = self.proxy(&operation, &answer)?;
+        self.reached(link, &proxy)?.ok_or_else(|| self.refused(&operation, &answer))
+    }
+
+    /// Where the agent gets to a proxy: at the emulator's host if it listens on every address there. `None`: it listens on
+    /// the loopback of another machine.
+    fn reached(&self, link: &str, proxy: &Proxy) -> Result<Option<String>> {
+        let listen: SocketAddr = proxy.listen.parse().map_err(|_| LinkError::Refused {
             address: self.base_url.clone(),
             operation: format!("open {link}"),
             status: StatusCode::OK.as_u16(),
-            reason: what,
+            reason: format!("it says to listen on {:?}, not an address", excerpt(&proxy.listen)),
+        })?;
+        Ok(match listen.ip() {
+            ip if ip.is_unspecified() => Some(format!("{}:{}", self.host, listen.port())),
+            ip if ip.is_loopback() && !self.is_here() => None,
+            _ => Some(listen.to_string()),
+        })
+    }
+
+    /// Where a new link listens.
+    fn any_port(&self) -> String {
+        let ip = match self.listen.is_loopback() && !self.is_here() {
+            false => self.listen,
+            true if self.host.starts_with('[') => Ipv6Addr::UNSPECIFIED.into(),
+            true => Ipv4Addr::UNSPECIFIED.into(),
         };
-        let listen: SocketAddr = match proxy.listen.parse() {
-            Ok(listen) => listen,
-            Err(_) => return Err(odd(format!("it says to listen on {:?}, not an address", excerpt(&proxy.listen)))),
-        };
-        if !listen.ip().is_unspecified() {
-            return Ok(listen);
-        }
-        let url = reqwest::Url::parse(&self.base_url).map_err(|error| odd(error.to_string()))?;
-        let api = url.socket_addrs(|| None).map_err(|error| odd(error.to_string()))?;
-        let host = api.first().ok_or_else(|| odd("its host has no address".to_owned()))?;
-        Ok(SocketAddr::new(host.ip(), listen.port()))
+        SocketAddr::new(ip, 0).to_string()
+    }
+
+    /// Whether the emulator's host can only be the agent's own machine.
+    fn is_here(&self) -> bool {
+        let ip: Option<IpAddr> = self.host.trim_matches(['[', ']']).parse().ok();
+        ip.map_or(self.host == "localhost", |ip| ip.is_loopback())
     }
 
     /// Updates the toxic; creates it if it is not there yet.
@@ -178,25 +226,13 @@ impl Toxiproxy {
 
 #[async_trait]
 impl Links for Toxiproxy {
-    async fn open(&self, agent: AgentId, node: NodeId, upstream: SocketAddr) -> Result<SocketAddr> {
+    async fn open(&self, agent: AgentId, node: NodeId, upstream: &str) -> Result<String> {
         let link = name(agent, node);
-        let proxy = match self.find(&link).await? {
-            Some(proxy) => proxy,
-            None => match self.create(&link, upstream).await? {
-                Some(proxy) => proxy,
-                None => self.proxy(
-                    &format!("show {link}"),
-                    &self.send(Method::GET, &format!("/proxies/{link}"), None).await?,
-                )?,
-            },
-        };
-        if proxy.enabled && proxy.upstream == upstream.to_string() {
-            return self.reachable(&link, &proxy).await;
+        let proxy = self.find_or_create(&link, upstream).await?;
+        if !proxy.enabled {
+            return Err(LinkError::SwitchedOff { address: self.base_url.clone(), link });
         }
-        let change = json!({ "upstream": upstream.to_string(), "enabled": true });
-        let answer = self.send(Method::POST, &format!("/proxies/{link}"), Some(&change)).await?;
-        let proxy = self.proxy(&format!("update {link}"), &answer)?;
-        self.reachable(&link, &proxy).await
+        self.correct(&link, &proxy, upstream).await
     }
 
     async fn set_latency(&self, agent: AgentId, node: NodeId, latency: Duration) -> Result<()> {

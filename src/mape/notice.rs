@@ -5,7 +5,9 @@ use crate::domain::feedback::{ClosedEvent, Feedback};
 use crate::domain::ids::{AgentId, EventId, NodeId};
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::{Metric, Metrics};
+use crate::domain::text::{MESSAGE_MAX, shortened};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fmt;
 
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -34,6 +36,23 @@ impl Notice {
             | Notice::Recovered { agent, .. }
             | Notice::Trouble { agent, .. } => *agent,
         }
+    }
+
+    /// With the texts of programs and servers no longer than people read.
+    #[must_use]
+    pub fn shortened(mut self) -> Self {
+        let text = match &mut self {
+            Notice::JobFailed { why: text, .. }
+            | Notice::Decided { because: text, .. }
+            | Notice::Acted { how: text, .. }
+            | Notice::Recovered { what: text, .. }
+            | Notice::Trouble { what: text, .. } => text,
+            Notice::Job { .. } | Notice::FeedbackLeft { .. } | Notice::Closed { .. } => return self,
+        };
+        if let Cow::Owned(short) = shortened(text, MESSAGE_MAX) {
+            *text = short;
+        }
+        self
     }
 
     /// Everything but the jobs that went as they should: what a live display lists.

@@ -1,12 +1,26 @@
 //! What a client shows to a store. The secret parts never reach a log: `Debug` hides them.
 
+pub mod profile;
+
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The standard names, as every S3 client knows them.
-const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
-const SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
-const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
+/// The environment variables that hold credentials.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Variables {
+    pub access_key_id: &'static str,
+    pub secret_access_key: &'static str,
+    pub session_token: Option<&'static str>,
+}
+
+impl Variables {
+    /// The standard names, as every S3 client knows them.
+    pub const AWS: Self = Self {
+        access_key_id: "AWS_ACCESS_KEY_ID",
+        secret_access_key: "AWS_SECRET_ACCESS_KEY",
+        session_token: Some("AWS_SESSION_TOKEN"),
+    };
+}
 
 /// An access key and its secret, with a session token where the store hands those out.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,22 +45,22 @@ impl Credentials {
         Self { access_key_id: access_key_id.into(), secret_access_key: secret_access_key.into(), session_token: None }
     }
 
-    /// From `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`; `None` when neither key nor secret is
-    /// set. An empty variable counts as not set.
-    pub fn from_env() -> Result<Option<Self>, IncompleteCredentials> {
-        Self::from_variables(|name| std::env::var(name).ok())
-    }
-
-    fn from_variables(read: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, IncompleteCredentials> {
+    /// From these variables, as `read` tells them; `None` when neither key nor secret is set. An empty variable counts as not
+    /// set.
+    pub fn from_variables(
+        names: Variables,
+        read: impl Fn(&str) -> Option<String>,
+    ) -> Result<Option<Self>, IncompleteCredentials> {
         let variable = |name| read(name).filter(|value| !value.is_empty());
-        match (variable(ACCESS_KEY_ID), variable(SECRET_ACCESS_KEY)) {
+        let Variables { access_key_id: key, secret_access_key: secret, session_token } = names;
+        match (variable(key), variable(secret)) {
             (None, None) => Ok(None),
             (Some(access_key_id), Some(secret_access_key)) => {
-                let session_token = variable(SESSION_TOKEN);
+                let session_token = session_token.and_then(variable);
                 Ok(Some(Self { access_key_id, secret_access_key, session_token }))
             }
-            (Some(_), None) => Err(IncompleteCredentials { present: ACCESS_KEY_ID, missing: SECRET_ACCESS_KEY }),
-            (None, Some(_)) => Err(IncompleteCredentials { present: SECRET_ACCESS_KEY, missing: ACCESS_KEY_ID }),
+            (Some(_), None) => Err(IncompleteCredentials { present: key, missing: secret }),
+            (None, Some(_)) => Err(IncompleteCredentials { present: secret, missing: key }),
         }
     }
 }
@@ -63,8 +77,11 @@ mod tests {
 
     fn check(variables: &[(&str, &str)], expected: Result<Option<Credentials>, IncompleteCredentials>) {
         let read = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string());
-        assert_eq!(Credentials::from_variables(read), expected);
+        assert_eq!(Credentials::from_variables(Variables::AWS, read), expected);
     }
+
+    const ACCESS_KEY_ID: &str = Variables::AWS.access_key_id;
+    const SECRET_ACCESS_KEY: &str = Variables::AWS.secret_access_key;
 
     #[test]
     fn the_standard_variables_are_read() {
@@ -74,7 +91,7 @@ mod tests {
         check(&[], Ok(None));
         check(&[key, secret], Ok(Some(plain.clone())));
         let token = Credentials { session_token: Some("token".into()), ..plain };
-        check(&[key, secret, (SESSION_TOKEN, "token")], Ok(Some(token)));
+        check(&[key, secret, ("AWS_SESSION_TOKEN", "token")], Ok(Some(token)));
         check(
             &[key, (SECRET_ACCESS_KEY, "")],
             Err(IncompleteCredentials { present: ACCESS_KEY_ID, missing: SECRET_ACCESS_KEY }),

@@ -1,6 +1,6 @@
 //! A node's own S3 store: a server inside this process that keeps its objects in a directory.
 //!
-//! It has one user, whose credentials it generates, and no anonymous access. Objects appear and are replaced as a whole
+//! It has one user, whose credentials are given to it or generated, and no anonymous access. Objects appear and are replaced as a whole
 //! or not at all, whenever the process is killed.
 
 mod checksums;
@@ -44,6 +44,8 @@ pub struct EmbeddedSettings {
     /// Created if it is not there.
     pub bucket: String,
     pub durability: Durability,
+    /// Those of its one user, kept for later starts; absent: those that were kept, or new ones.
+    pub credentials: Option<Credentials>,
 }
 
 /// What an object that was written survives. Either way it is whole or not there.
@@ -59,7 +61,8 @@ impl EmbeddedSettings {
     /// Listens on loopback, on any free port; objects survive a power loss.
     pub fn new(directory: impl Into<PathBuf>, bucket: impl Into<String>) -> Self {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { directory: directory.into(), listen, bucket: bucket.into(), durability: Durability::PowerLoss }
+        let (directory, bucket) = (directory.into(), bucket.into());
+        Self { directory, listen, bucket, durability: Durability::PowerLoss, credentials: None }
     }
 }
 
@@ -93,12 +96,15 @@ impl EmbeddedStore {
     /// Takes the directory and listens; requests are served on `runtime`. Leftovers of a life that was cut short are
     /// removed. Blocks for as long as that takes.
     pub fn start(settings: EmbeddedSettings, runtime: &Handle) -> Result<Self, EmbeddedError> {
-        let EmbeddedSettings { directory, listen, bucket, durability } = settings;
+        let EmbeddedSettings { directory, listen, bucket, durability, credentials } = settings;
         if !s3s::path::check_bucket_name(&bucket) {
             return Err(EmbeddedError::Bucket { bucket });
         }
         let directory = Directory::open(&directory, &bucket, durability)?;
-        let credentials = keys::load_or_generate(directory.root())?;
+        let credentials = match credentials {
+            Some(given) => keys::keep(directory.root(), given)?,
+            None => keys::load_or_generate(directory.root())?,
+        };
         let failed = |error| EmbeddedError::Listen { listen, error };
         let listener = std::net::TcpListener::bind(listen).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
@@ -112,8 +118,8 @@ impl EmbeddedStore {
         Ok(Self { address, credentials, stop, accepting })
     }
 
-    /// The credentials of the store in a directory, for others on this machine: they exist once it was started.
-    pub fn credentials_of(directory: &Path) -> Result<Credentials, EmbeddedError> {
+    /// The credentials of the store in a directory, for others on this machine; `None` before it was started there.
+    pub fn credentials_of(directory: &Path) -> Result<Option<Credentials>, EmbeddedError> {
         keys::read(directory)
     }
 

@@ -1,106 +1,40 @@
-//! Any store that speaks S3, through `aws-sdk-s3`: path style, any endpoint, one connection pool for each store.
+//! Any store that speaks S3, through `aws-sdk-s3`: any endpoint, plain or behind TLS, directly or through a link; one
+//! connection pool for each store.
 
 mod body;
+mod connection;
 mod failure;
+mod multipart;
+mod settings;
+mod trust;
+
+pub use self::multipart::UnfinishedUpload;
+pub use self::settings::{Attempts, S3Settings, Timeouts};
+pub use self::trust::{Trust, TrustError};
 
 use self::body::{Parts, checked};
-use super::credentials::Credentials;
 use super::{ByteStream, ObjectInfo, ObjectStore, Result, StorageError};
+use crate::domain::store_url::REGION;
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::retry::RetryConfig;
-use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{
-    BehaviorVersion, Builder, Credentials as SdkCredentials, Region, RequestChecksumCalculation,
-    ResponseChecksumValidation, SharedHttpClient, StalledStreamProtectionConfig,
-};
+use aws_sdk_s3::config::RequestChecksumCalculation;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
-use aws_sdk_s3::types::{
-    BucketLocationConstraint, ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, CreateBucketConfiguration,
-};
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_sdk_s3::types::{BucketLocationConstraint, ChecksumAlgorithm, CreateBucketConfiguration};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use std::future::Future;
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Objects up to this size are written in one request, larger ones in parts of at least this size.
 const PART_BYTES: u64 = 8 * 1024 * 1024;
 /// What S3 allows.
 const PARTS_AT_MOST: u64 = 10_000;
-/// Shorter than what servers grant an idle connection, so that none is closed in the moment it is used again.
-const IDLE_CONNECTION: Duration = Duration::from_secs(20);
-/// Before the second attempt, at most; it doubles with each further one, and is drawn at random below that.
-const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// More pages than this, of a thousand objects each, are a server that never ends its listing.
 const PAGES_AT_MOST: usize = 10_000;
-
-/// How long to wait, on the wall.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Timeouts {
-    /// Until a connection stands.
-    pub connect: Duration,
-    /// Until a request was answered, retries included; a request that carries an object has its upload time on top.
-    pub response: Duration,
-    /// Between two pieces of a body.
-    pub stall: Duration,
-    /// An upload slower than this has failed.
-    pub slowest_upload_bytes_per_second: u32,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            response: Duration::from_secs(20),
-            stall: Duration::from_secs(20),
-            slowest_upload_bytes_per_second: 256 * 1024,
-        }
-    }
-}
-
-/// How often a request is sent before its failure counts: at least 1.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Attempts {
-    /// Reads of ranges. One by default: whoever counts requests, or measures them, wants no hidden ones.
-    pub read: u32,
-    /// Everything else.
-    pub control: u32,
-}
-
-impl Default for Attempts {
-    fn default() -> Self {
-        Self { read: 1, control: 2 }
-    }
-}
-
-/// A store as one agent reaches it.
-#[derive(Clone, Debug)]
-pub struct S3Settings {
-    /// `http://HOST:PORT` or `https://HOST[:PORT]`: the store itself or the link to it.
-    pub endpoint: String,
-    pub region: String,
-    pub bucket: String,
-    pub credentials: Credentials,
-    pub timeouts: Timeouts,
-    pub attempts: Attempts,
-}
-
-impl S3Settings {
-    /// Region `us-east-1`, which stores without regions expect, and default time-outs and attempts.
-    pub fn new(endpoint: impl Into<String>, bucket: impl Into<String>, credentials: Credentials) -> Self {
-        Self {
-            endpoint: endpoint.into(),
-            region: "us-east-1".into(),
-            bucket: bucket.into(),
-            credentials,
-            timeouts: Timeouts::default(),
-            attempts: Attempts::default(),
-        }
-    }
-}
 
 /// A bucket of a store that speaks S3. Clones share the connections.
 #[derive(Clone, Debug)]
@@ -110,23 +44,30 @@ pub struct S3Store {
     region: String,
     bucket: String,
     timeouts: Timeouts,
-    /// The two differ in how often they try; the connections are the same.
+    /// The three differ in how often they try and in whether they send checksums; the connections are the same.
     reader: Client,
     control: Client,
+    plain: Client,
+    /// Until the store has refused a checksum and taken the same without.
+    takes_checksums: Arc<AtomicBool>,
 }
 
 impl S3Store {
     /// Connects to nothing yet.
     pub fn new(settings: S3Settings) -> Self {
-        let connections = connections(&settings.endpoint);
-        let client = |attempts: u32| {
-            let retries = RetryConfig::standard().with_max_attempts(attempts.max(1)).with_initial_backoff(RETRY_PAUSE);
-            Client::from_conf(sdk_settings(&settings, connections.clone()).retry_config(retries).build())
+        use RequestChecksumCalculation::{WhenRequired, WhenSupported};
+        let connections = connection::pool(&settings);
+        let client = |attempts, checksums| {
+            Client::from_conf(settings::sdk(&settings, connections.clone(), attempts, checksums).build())
         };
+        let Attempts { read, control } = settings.attempts;
         Self {
             address: format!("{}/{}", settings.endpoint.trim_end_matches('/'), settings.bucket),
-            reader: client(settings.attempts.read),
-            control: client(settings.attempts.control),
+            reader: client(read, WhenSupported),
+            // `WhenRequired` would leave out even the checksums that are asked for.
+            control: client(control, WhenSupported),
+            plain: client(control, WhenRequired),
+            takes_checksums: Arc::new(AtomicBool::new(true)),
             region: settings.region,
             bucket: settings.bucket,
             timeouts: settings.timeouts,
@@ -139,7 +80,7 @@ impl S3Store {
             return Ok(());
         }
         // us-east-1 is the one region that must not be named.
-        let location = (self.region != "us-east-1").then(|| {
+        let location = (self.region != REGION).then(|| {
             let region = BucketLocationConstraint::from(self.region.as_str());
             CreateBucketConfiguration::builder().location_constraint(region).build()
         });
@@ -153,7 +94,7 @@ impl S3Store {
         }
     }
 
-    async fn bucket_exists(&self) -> Result<bool> {
+    pub async fn bucket_exists(&self) -> Result<bool> {
         let request = self.control.head_bucket().bucket(&self.bucket).send();
         match self.answered("looking for the bucket", &self.bucket, self.timeouts.response, request).await? {
             Ok(_) => Ok(true),
@@ -181,98 +122,38 @@ impl S3Store {
 
     async fn put(&self, key: &str, content: Bytes) -> Result<()> {
         let limit = self.upload_limit(content.len() as u64);
-        let request = self.control.put_object().bucket(&self.bucket).key(key);
-        // The server checks the checksum, and a transfer reads everything back; signing the payload as well would
-        // only hash it once more.
-        let request = request.checksum_algorithm(ChecksumAlgorithm::Crc32).body(content.into());
-        let request = request.customize().disable_payload_signing().send();
-        let answer = self.answered("writing", key, limit, request).await?;
+        let put = |client: Client, checksum| {
+            let request = client.put_object().bucket(&self.bucket).key(key).set_checksum_algorithm(checksum);
+            // The server checks the checksum, and a transfer reads everything back; signing the payload as well would
+            // only hash it once more.
+            let request = request.body(content.clone().into()).customize().disable_payload_signing();
+            self.answered("writing", key, limit, request.send())
+        };
+        let answer = self.with_checksum(put).await?;
         answer.map(drop).map_err(|error| self.failure("writing", key, error))
     }
 
-    async fn put_parts(&self, key: &str, bytes: u64, mut parts: Parts<'_>) -> Result<()> {
-        let request = self.control.create_multipart_upload().bucket(&self.bucket).key(key);
-        let request = request.checksum_algorithm(ChecksumAlgorithm::Crc32).send();
-        let created = self.answered("starting to write", key, self.timeouts.response, request).await?;
-        let created = created.map_err(|error| self.failure("starting to write", key, error))?;
-        let id = created.upload_id.ok_or_else(|| self.damaged(key, "the store named no upload".into()))?;
-        let upload = Upload { store: self, key, id, open: true };
-        match self.fill(&upload, bytes, &mut parts).await {
-            Ok(()) => {
-                upload.completed();
-                Ok(())
+    /// Sends a request with a checksum, and once more without it if the store does not know what that is. When that helped,
+    /// the store is not asked again.
+    async fn with_checksum<T, E, F>(
+        &self,
+        send: impl Fn(Client, Option<ChecksumAlgorithm>) -> F,
+    ) -> Result<std::result::Result<T, SdkError<E>>>
+    where
+        E: ProvideErrorMetadata,
+        F: Future<Output = Result<std::result::Result<T, SdkError<E>>>>,
+    {
+        if self.takes_checksums.load(Ordering::Relaxed) {
+            match send(self.control.clone(), Some(ChecksumAlgorithm::Crc32)).await? {
+                Err(error) if failure::may_refuse_checksums(&error) => {}
+                answer => return Ok(answer),
             }
-            Err(error) => {
-                upload.abort().await;
-                Err(error)
-            }
         }
-    }
-
-    /// Sends a part while the next one is read: two parts are in memory at most.
-    async fn fill(&self, upload: &Upload<'_>, bytes: u64, parts: &mut Parts<'_>) -> Result<()> {
-        let mut sent = Vec::new();
-        let mut part = parts.next().await?;
-        while let Some(content) = part.take() {
-            let number = sent.len() + 1;
-            let (completed, next) = futures::try_join!(self.put_part(upload, number, content), parts.next())?;
-            sent.push(completed);
-            part = next;
+        let answer = send(self.plain.clone(), None).await?;
+        if answer.is_ok() && self.takes_checksums.swap(false, Ordering::Relaxed) {
+            tracing::info!(store = self.address, "the store takes no checksums; what is written is only read back");
         }
-        let sent = CompletedMultipartUpload::builder().set_parts(Some(sent)).build();
-        let request = self.control.complete_multipart_upload().bucket(&self.bucket).key(upload.key);
-        let request = request.upload_id(&upload.id).multipart_upload(sent).send();
-        // The store may copy all parts together before it answers.
-        match self.answered("finishing to write", upload.key, self.upload_limit(bytes), request).await? {
-            Ok(_) => Ok(()),
-            // Moto 5.2 names the answer's root element wrongly. The object itself is the better witness.
-            Err(error) if failure::makes_no_sense(&error) && self.has(upload.key, bytes).await? => Ok(()),
-            Err(error) => Err(self.failure("finishing to write", upload.key, error)),
-        }
-    }
-
-    async fn has(&self, key: &str, bytes: u64) -> Result<bool> {
-        Ok(self.info(key).await?.is_some_and(|found| found.bytes == bytes))
-    }
-
-    async fn put_part(&self, upload: &Upload<'_>, number: usize, content: Bytes) -> Result<CompletedPart> {
-        let key = upload.key;
-        let number = i32::try_from(number).map_err(|_| self.damaged(key, format!("it has {number} parts")))?;
-        let limit = self.upload_limit(content.len() as u64);
-        let request = self.control.upload_part().bucket(&self.bucket).key(key).upload_id(&upload.id);
-        let request = request.part_number(number).checksum_algorithm(ChecksumAlgorithm::Crc32).body(content.into());
-        let request = request.customize().disable_payload_signing().send();
-        let answer = self.answered("writing a part of", key, limit, request).await?;
-        let part = answer.map_err(|error| self.failure("writing a part of", key, error))?;
-        Ok(CompletedPart::builder()
-            .part_number(number)
-            .set_e_tag(part.e_tag)
-            .set_checksum_crc32(part.checksum_crc32)
-            .build())
-    }
-
-    async fn abort(&self, key: &str, upload_id: &str) -> Result<()> {
-        let request = self.control.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload_id).send();
-        match self.answered("giving up writing", key, self.timeouts.response, request).await? {
-            Ok(_) => Ok(()),
-            Err(error) if status(&error) == Some(404) => Ok(()),
-            Err(error) => Err(self.failure("giving up writing", key, error)),
-        }
-    }
-
-    /// Parts of an upload whose writer was killed lie in the store unseen, until somebody deletes the key.
-    async fn abort_left_uploads(&self, key: &str) -> Result<()> {
-        let request = self.control.list_multipart_uploads().bucket(&self.bucket).prefix(key).send();
-        let uploads = match self.answered("looking for parts of", key, self.timeouts.response, request).await? {
-            Ok(answer) => answer.uploads.unwrap_or_default(),
-            // A store that cannot list them is no reason to keep the object.
-            Err(error) if status(&error) == Some(501) => return Ok(()),
-            Err(error) => return Err(self.failure("looking for parts of", key, error)),
-        };
-        for upload in uploads.iter().filter(|upload| upload.key() == Some(key)) {
-            self.abort(key, upload.upload_id().unwrap_or_default()).await?;
-        }
-        Ok(())
+        Ok(answer)
     }
 
     fn unavailable(&self, operation: &'static str, key: &str, reason: String) -> StorageError {
@@ -372,72 +253,6 @@ impl ObjectStore for S3Store {
         }
         Err(self.damaged(prefix, format!("the listing did not end within {PAGES_AT_MOST} pages")))
     }
-}
-
-/// A multipart upload that leaves no parts behind when its writer fails or is dropped.
-struct Upload<'a> {
-    store: &'a S3Store,
-    key: &'a str,
-    id: String,
-    open: bool,
-}
-
-impl Upload<'_> {
-    fn completed(mut self) {
-        self.open = false;
-    }
-
-    async fn abort(mut self) {
-        let aborted = self.store.abort(self.key, &self.id).await;
-        self.open = false;
-        if let Err(error) = aborted {
-            // The write's own failure is what the caller hears of; deleting the key tries this again.
-            tracing::warn!(%error, "parts of an upload were left behind");
-        }
-    }
-}
-
-impl Drop for Upload<'_> {
-    fn drop(&mut self) {
-        if !self.open {
-            return;
-        }
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (store, key, id) = (self.store.clone(), self.key.to_owned(), self.id.clone());
-        runtime.spawn(async move {
-            if let Err(error) = store.abort(&key, &id).await {
-                tracing::warn!(%error, "parts of an upload were left behind");
-            }
-        });
-    }
-}
-
-fn connections(endpoint: &str) -> SharedHttpClient {
-    let builder = aws_smithy_http_client::Builder::new().pool_idle_timeout(IDLE_CONNECTION);
-    if endpoint.starts_with("https://") {
-        builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
-    } else {
-        // Without TLS there is no need to read the machine's certificates.
-        builder.build_http()
-    }
-}
-
-fn sdk_settings(settings: &S3Settings, connections: SharedHttpClient) -> Builder {
-    let Credentials { access_key_id, secret_access_key, session_token } = settings.credentials.clone();
-    let credentials = SdkCredentials::new(access_key_id, secret_access_key, session_token, None, "settings");
-    aws_sdk_s3::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(&settings.endpoint)
-        .force_path_style(true)
-        .region(Region::new(settings.region.clone()))
-        .credentials_provider(credentials)
-        .http_client(connections)
-        .timeout_config(TimeoutConfig::builder().connect_timeout(settings.timeouts.connect).build())
-        // Time-outs of answers and bodies are kept here, where they can follow the size of what is sent.
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        // `WhenRequired` would leave out even the checksums that are asked for.
-        .request_checksum_calculation(RequestChecksumCalculation::WhenSupported)
-        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
 }
 
 fn status<E>(error: &SdkError<E>) -> Option<u16> {

@@ -59,6 +59,7 @@ impl OneObject {
             bucket: "data".to_owned(),
             access_key_id: "id".to_owned(),
             secret_access_key: "secret".to_owned(),
+            ..Default::default()
         };
         DataSource {
             store: self.clone(),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 
 /// Longer than anything takes on a loaded machine; only a hang reaches it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -19,7 +19,11 @@ pub struct Api {
 
 impl Api {
     pub async fn start() -> Self {
-        let emulator = Emulator::start("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        Self::listening_on("127.0.0.1:0").await
+    }
+
+    pub async fn listening_on(address: &str) -> Self {
+        let emulator = Emulator::start(address.parse().unwrap()).await.unwrap();
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
         Self { emulator, http }
     }
@@ -89,7 +93,7 @@ pub async fn echo() -> SocketAddr {
     address
 }
 
-pub async fn connect(address: SocketAddr) -> TcpStream {
+pub async fn connect(address: impl ToSocketAddrs) -> TcpStream {
     let socket = patiently(TcpStream::connect(address)).await.unwrap();
     socket.set_nodelay(true).unwrap();
     socket

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod fake_store;
 pub mod mariadb;
 pub mod process;
+pub mod secrets;
 
 use std::fs;
 use std::path::{Path, PathBuf};

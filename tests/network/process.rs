@@ -1,5 +1,6 @@
 //! Processes that never outlive their test.
 
+use super::secrets::Secrets;
 use super::{PATIENCE, comes_true};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
@@ -42,8 +43,10 @@ impl Running {
             .args(arguments)
             .current_dir(directory)
             .env_remove("AGENT_LOG")
+            .env_remove("AWS_PROFILE")
             .env_remove("AWS_ACCESS_KEY_ID")
             .env_remove("AWS_SECRET_ACCESS_KEY")
+            .env_remove("AWS_SESSION_TOKEN")
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(file(&out))
@@ -63,6 +66,16 @@ impl Running {
 
     pub fn errors(&self) -> String {
         fs::read_to_string(&self.err).expect("its errors")
+    }
+
+    /// Whatever is found of these secrets in what it printed, and in the arguments that everybody on the machine can see.
+    pub fn seen(&self, secrets: &Secrets) -> Vec<String> {
+        let arguments = fs::read(format!("/proc/{}/cmdline", self.id())).unwrap_or_default();
+        let name = &self.name;
+        let mut seen = secrets.seen_in(&format!("{name}: arguments"), &arguments);
+        seen.extend(secrets.seen_in(&format!("{name}: standard output"), self.output().as_bytes()));
+        seen.extend(secrets.seen_in(&format!("{name}: standard error"), self.errors().as_bytes()));
+        seen
     }
 
     /// `None` while it runs.
@@ -107,7 +120,12 @@ pub fn run(directory: &Path, arguments: &[&str]) -> Finished {
 }
 
 pub fn run_within(limit: Duration, directory: &Path, arguments: &[&str]) -> Finished {
-    let mut running = Running::start(directory, "command", arguments);
+    run_with(&[], limit, directory, arguments)
+}
+
+/// The same with these environment variables.
+pub fn run_with(environment: &[(&str, &str)], limit: Duration, directory: &Path, arguments: &[&str]) -> Finished {
+    let mut running = Running::start_with(environment, directory, "command", arguments);
     let code = running.ends_within(limit);
     Finished { code, out: running.output(), err: running.errors() }
 }

@@ -61,12 +61,20 @@ pub(crate) async fn a_data_set_is_registered_once(table: Table) {
     assert_eq!((first.node, first.object_key.as_str(), first.generation), (NodeId(3), "blood.json", 1));
     assert_eq!(first.lease, None);
 
-    let known = "data set `blood` is in the catalogue with other content (100 bytes, SHA-256 14ba3e); give this one another name";
-    for other in [DataSet { bytes: 101, ..blood() }, DataSet { sha256: "ffff".to_owned(), ..blood() }] {
+    let known = format!(
+        "data set `blood` is in the catalogue with other content (100 bytes, SHA-256 {}); give this one another name",
+        blood().sha256
+    );
+    for other in [DataSet { bytes: 101, ..blood() }, DataSet { sha256: "ff".repeat(32), ..blood() }] {
         assert_eq!(rejected(table.knowledge.register_data_set(&other, NodeId(3), "k").await), known);
     }
     let nowhere = DataSet { name: "b".into(), ..blood() };
     assert_eq!(rejected(table.knowledge.register_data_set(&nowhere, NodeId(9), "k").await), "node 9 is not registered");
+    let unverifiable = DataSet { name: "b".into(), sha256: "14BA3E".to_owned(), ..blood() };
+    assert_eq!(
+        rejected(table.knowledge.register_data_set(&unverifiable, NodeId(3), "k").await),
+        "data set `b` comes without a SHA-256: 64 digits of lower-case hexadecimal"
+    );
     let huge = DataSet { name: "b".into(), bytes: u64::MAX, ..blood() };
     assert_eq!(
         rejected(table.knowledge.register_data_set(&huge, NodeId(3), "k").await),

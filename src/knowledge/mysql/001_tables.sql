@@ -82,7 +82,7 @@ create table if not exists events (
     unique key events_by_key (idempotency_key),
     key events_open (state, data_set),
     key events_running (outcome),
-    key events_changes (data_set, outcome, action_type, ended_at_ms),
+    key events_changes (data_set, outcome, ended_at_ms),
     key events_copies (data_set, action_type, outcome, replica)
 ) engine = InnoDB, character set utf8mb4, collate utf8mb4_bin, comment 'agent';
 

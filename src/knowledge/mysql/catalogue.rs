@@ -1,37 +1,43 @@
 //! Nodes, links, agents, data sets and their replicas.
 
 use super::select::{Part, Question};
-use super::tables::{AGENTS, COUNTERS, DATA_SETS, EVENTS, LINKS, NODES, REPLICAS, Result, Tables, places, text};
+use super::tables::{
+    AGENTS, COUNTERS, DATA_SETS, EVENTS, LINKS, NODES, REMOVED, REPLICAS, Result, Tables, in_order, places, text,
+};
 use crate::domain::action::Action;
 use crate::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
-use crate::domain::placement::{
-    DataSet, Identity, Lease, Node, Placement, Registration, Replica, ReplicaState,
-};
+use crate::domain::placement::{DataSet, Identity, Lease, Node, Placement, Registration, Replica, ReplicaState};
 use crate::domain::saga::{self, Change};
+use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
-use crate::knowledge::rows::Keyed;
 use crate::knowledge::rules::{self, Rejection};
-use crate::knowledge::{Counter, Registered, Snapshot, records};
+use crate::knowledge::{Counter, Registered, Snapshot, quarantine};
 use mysql_async::Value;
 use std::collections::{BTreeMap, VecDeque};
 
 const LIVES: Part =
-    Part { table: Keyed("agents", 1), columns: &["id", "life", "heartbeat_at"], from: "from agents" };
+    Part { name: "lives", table: quarantine::AGENTS, columns: &["id", "life", "heartbeat_at"], from: "from agents" };
 const COPIES: Part = Part {
-    table: Keyed("copies", 1),
+    name: "copies",
+    table: quarantine::COPIES,
     columns: &["replica", "count(*) as copies"],
     from: "from events where action_type = 'copy' and outcome in ('running', 'done')",
 };
 const CHANGES: Part = Part {
-    table: Keyed("changes", 1),
-    columns: &["max(ended_at_ms) as ended_at_ms"],
+    name: "changes",
+    table: quarantine::EVENTS,
+    columns: &["ended_at_ms"],
     from: "from events where outcome = 'done' and action_type <> 'nothing'",
 };
 const STORED: Part = Part {
-    table: Keyed("stored", 1),
-    columns: &["node", "bytes"],
+    name: "stored",
+    table: quarantine::REPLICAS,
+    columns: &["id", "node", "bytes"],
     from: "from replicas join data_sets on data_sets.name = replicas.data_set",
 };
+
+/// So many changes may be said to have ended in the future before the last real one is overlooked.
+const LATEST_CHANGES: &str = "and data_set = ? order by ended_at_ms desc limit 100";
 
 // Registration, and what people set.
 impl Tables {
@@ -43,7 +49,7 @@ impl Tables {
     ) -> Result<bool> {
         let question = Question::new().and_data_set(&data_set.name).and(&NODES, "where id = ?", [node.0.into()]);
         let answer = self.ask(question).await?;
-        if let Some(known) = answer.read(&DATA_SETS, records::data_set).pop() {
+        if let Some(known) = answer.read(&DATA_SETS, quarantine::data_set).pop() {
             rules::check_same_content(&known, data_set)?;
             return Ok(false);
         }
@@ -82,7 +88,7 @@ impl Tables {
             return Err(Rejection::UnknownDataSet(name.clone()).into());
         }
         rules::check_stays(&answer.require_node(*node)?)?;
-        let lives = answer.read(&LIVES, |row| Ok((row.maybe_text("life")?.map(Life), row.maybe_time("heartbeat_at")?)));
+        let lives = answer.read(&LIVES, quarantine::life);
         let (life, heartbeat_at) = lives.into_iter().next().unwrap_or_default();
         if let Some(wait) = rules::taken(life.as_ref(), heartbeat_at, identity, answer.now) {
             return Ok(Registered::Taken { wait });
@@ -287,30 +293,31 @@ impl Tables {
         let question = question.and(&NODES, "", []).and(&LINKS, "", []).and(&AGENTS, "", []).and(&COUNTERS, "", []);
         let question = question.and(&EVENTS, "where state = 'open' and data_set = ?", this());
         let question = question.and(&COPIES, "and data_set = ? group by replica", this());
-        let question = question.and(&CHANGES, "and data_set = ?", this()).and(&STORED, "", []);
+        let question = question.and(&CHANGES, LATEST_CHANGES, this()).and(&STORED, "", []).and(&REMOVED, "", []);
         let answer = self.ask(question).await?;
-        let Some(data_set) = answer.read(&DATA_SETS, records::data_set).pop() else {
+        let Some(data_set) = answer.read(&DATA_SETS, quarantine::data_set).pop() else {
             return Ok(None);
         };
         let nodes = answer.nodes();
-        let copies = answer.read(&COPIES, |row| {
-            Ok((ReplicaId(row.integer("replica")?), u32::try_from(row.amount("copies")?).unwrap_or(u32::MAX)))
-        });
         let mut stored_bytes: BTreeMap<NodeId, u64> = BTreeMap::new();
-        for (node, bytes) in answer.read(&STORED, |row| Ok((NodeId(row.id("node")?), row.amount("bytes")?))) {
+        for (node, bytes) in answer.read(&STORED, quarantine::stored) {
             let sum = stored_bytes.entry(node).or_default();
             *sum = sum.saturating_add(bytes);
         }
+        let (agents, removed) = (answer.agents(&nodes), answer.removed_nodes());
+        let open = answer.read(&EVENTS, |row| quarantine::open_event(row, &nodes, &agents, &removed));
+        // What is said to have ended in the future has not changed anything yet.
+        let changes = answer.numbers(&CHANGES, "ended_at_ms").map(Timestamp);
         Ok(Some(Snapshot {
             at: answer.now,
             data_set,
             links: answer.links(&nodes),
             placement: answer.placement(name),
-            agents: answer.agents(&nodes),
-            open_events: answer.events(),
-            counters: answer.read(&COUNTERS, records::counter).into_iter().collect(),
-            copies_made: copies.into_iter().collect(),
-            changed_at: answer.read(&CHANGES, |row| row.maybe_time("ended_at_ms")).pop().flatten(),
+            agents,
+            open_events: in_order(open),
+            counters: answer.counters(),
+            copies_made: answer.read(&COPIES, quarantine::copies).into_iter().collect(),
+            changed_at: changes.filter(|at| *at <= answer.now).max(),
             stored_bytes,
             nodes,
         }))
@@ -322,14 +329,13 @@ impl Tables {
 
     pub(super) async fn data_sets(&mut self) -> Result<Vec<DataSetName>> {
         let answer = self.ask(Question::new().and(&DATA_SETS, "", [])).await?;
-        let mut names = answer.read(&DATA_SETS, |row| row.text("name").map(DataSetName));
+        let mut names = answer.read(&DATA_SETS, |row| quarantine::data_set_name(row, "name"));
         names.sort();
         Ok(names)
     }
 
     pub(super) async fn counters(&mut self) -> Result<BTreeMap<Action, Counter>> {
-        let answer = self.ask(Question::new().and(&COUNTERS, "", [])).await?;
-        Ok(answer.read(&COUNTERS, records::counter).into_iter().collect())
+        Ok(self.ask(Question::new().and(&COUNTERS, "", [])).await?.counters())
     }
 
     /// A replica, whatever its node.

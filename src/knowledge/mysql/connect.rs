@@ -11,13 +11,6 @@ const CONNECTIONS: PoolConstraints = PoolConstraints::new(8, 8).expect("not more
 /// Distinct statements of this technology are fewer, except for lists of different lengths.
 const CACHED_STATEMENTS: usize = 100;
 
-/// Every session's own, whatever the server's defaults: strict about values, waiting for a lock shorter than an operation may
-/// take, and seeing what others have committed when a statement begins.
-const SETUP: [&str; 2] = [
-    "set session sql_mode = 'STRICT_ALL_TABLES', session innodb_lock_wait_timeout = 3",
-    "set session transaction isolation level read committed",
-];
-
 /// After so many patiences in silence the server ends a session: its machine may have vanished in the middle of a transaction,
 /// whose locks nobody else would ever get. One that was idle is opened again.
 const SILENCE: u32 = 2;
@@ -55,6 +48,18 @@ impl MysqlSettings {
         self.builder().into()
     }
 
+    /// Every session's own, whatever the server's defaults: strict about values, waiting for a lock much shorter than an
+    /// operation may take, and seeing what others have committed when a statement begins.
+    fn setup(&self) -> Vec<String> {
+        let lock_wait_s = (self.patience.as_secs() / 3).max(1);
+        let silence_s = (self.patience * SILENCE).as_secs().max(1);
+        vec![
+            format!("set session sql_mode = 'STRICT_ALL_TABLES', session innodb_lock_wait_timeout = {lock_wait_s}"),
+            format!("set session wait_timeout = {silence_s}"),
+            "set session transaction isolation level read committed".to_owned(),
+        ]
+    }
+
     fn builder(&self) -> OptsBuilder {
         // A connection is given back clean: transactions are ended, and nothing else is left in a session.
         let pool = PoolOpts::default().with_constraints(CONNECTIONS).with_reset_connection(false);
@@ -71,11 +76,6 @@ impl MysqlSettings {
             .stmt_cache_size(CACHED_STATEMENTS)
             .setup(self.setup())
             .pool_opts(pool)
-    }
-
-    fn setup(&self) -> Vec<String> {
-        let silence = format!("set session wait_timeout = {}", (self.patience * SILENCE).as_secs().max(1));
-        SETUP.map(str::to_owned).into_iter().chain([silence]).collect()
     }
 }
 

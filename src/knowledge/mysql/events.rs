@@ -1,28 +1,34 @@
 //! Events with their feedback, measurements, and what is learned from them.
 
-use super::select::{Part, Question};
-use super::tables::{AGENTS, COUNTERS, EVENTS, Result, Tables, places, text};
+use super::select::{Answer, Part, Question};
+use super::tables::{AGENTS, COUNTERS, EVENTS, REMOVED, Result, Tables, places, text};
 use crate::domain::action::Action;
 use crate::domain::event::Event;
 use crate::domain::ids::{AgentId, EventId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::Metric;
-use crate::knowledge::rows::Keyed;
-use crate::knowledge::{ClosedEvent, ClosingRule, Counter, Feedback, Learned, Recorded, records, rules};
+use crate::knowledge::quarantine::{Field, Fields, ROWS_MAX};
+use crate::knowledge::{ClosedEvent, ClosingRule, Counter, Feedback, Learned, Recorded, quarantine, rules};
 use mysql_async::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-const FEEDBACK: Part =
-    Part { table: Keyed("feedback", 2), columns: &["event", "agent", "id", "p", "left_at_ms"], from: "from feedback" };
+const FEEDBACK: Part = Part {
+    name: "feedback",
+    table: quarantine::FEEDBACK,
+    columns: &["event", "agent", "id", "p", "left_at_ms"],
+    from: "from feedback",
+};
 const IMPACTS: Part = Part {
-    table: Keyed("impacts", 3),
+    name: "impacts",
+    table: quarantine::IMPACTS,
     columns: &["agent", "action", "metric", "value", "samples"],
     from: "from impacts",
 };
 const MEASUREMENTS: Part = Part {
-    table: Keyed("measurements", 1),
+    name: "measurements",
+    table: quarantine::MEASUREMENTS,
     columns: &[
         "id",
         "agent",
@@ -60,8 +66,7 @@ impl Tables {
         let own = format!("where agent = ? and event in {each}");
         let question = question.and_each(&FEEDBACK, &own, std::iter::once(agent.0.into()).chain(ids()));
         let answer = self.ask(question).await?;
-        let answered: BTreeSet<EventId> =
-            answer.read(&FEEDBACK, |row| row.integer("event").map(EventId)).into_iter().collect();
+        let answered: BTreeSet<EventId> = answer.numbers(&FEEDBACK, "event").map(EventId).collect();
         // In the order of their ids, whoever answers: nobody waits for somebody who waits for him.
         let left: Vec<Feedback> = answer
             .events()
@@ -96,41 +101,27 @@ impl Tables {
     }
 
     pub(super) async fn close_due(&mut self, agent: AgentId, rule: ClosingRule) -> Result<Vec<ClosedEvent>> {
-        let question = Question::new().and(&EVENTS, "where state = 'open'", []).and(&COUNTERS, "", []);
-        let answered = "where event in (select id from events where state = 'open')";
-        let answer = self.ask(question.and(&AGENTS, "", []).and(&FEEDBACK, answered, [])).await?;
-        let mut due = answer.events();
-        due.retain(|event| rules::is_due(event, agent, rule, answer.now));
+        let answer = self.ask(Question::new().and(&EVENTS, "where state = 'open'", [])).await?;
+        let is_due = |event: &Event| rules::is_due(event, agent, rule, answer.now);
+        let due: Vec<Value> =
+            answer.events().iter().filter(|event| is_due(event)).map(|event| event.id.0.into()).collect();
         if due.is_empty() {
             return Ok(Vec::new());
         }
         self.begin().await?;
         for event in &due {
-            // Whoever answers or closes it at this moment is not overlooked.
-            let sql = "update events set state = 'closed' where id = ? and state = 'open' and feedback_sum = ?";
-            self.execute_unless_overtaken(sql, vec![event.id.0.into(), event.feedback_sum.into()]).await?;
+            let sql = "update events set state = 'closed' where id = ? and state = 'open'";
+            self.execute_unless_overtaken(sql, vec![event.clone()]).await?;
         }
-        due.sort_by_key(|event| (event.closes_at, event.id));
-        let before: BTreeMap<Action, Counter> = answer.read(&COUNTERS, records::counter).into_iter().collect();
-        let mut counters = before.clone();
-        let heartbeats =
-            answer.read(&AGENTS, |row| Ok((AgentId(row.id("id")?), row.maybe_time("heartbeat_at")?)));
-        let feedback = answer.read(&FEEDBACK, records::feedback);
-        let close = |event: &Event| {
-            let own = feedback.iter().filter(|feedback| feedback.event == event.id);
-            let others = rules::others(event, heartbeats.iter().copied(), own, rule, answer.now);
-            let change = rules::closed(event, others, counters.get(&event.action).copied(), rule);
-            if change.counter_after != change.counter_before {
-                counters.insert(event.action, Counter { value: change.counter_after, changed_at: answer.now });
-            }
-            change
-        };
-        let closed: Vec<ClosedEvent> = due.iter().map(close).collect();
-        for (action, counter) in counters {
-            match before.get(&action) {
-                Some(known) if *known == counter => {}
-                known => self.set_counter(action, known, counter).await?,
-            }
+        // Nobody answers them any more: only now is their feedback all that there will be.
+        let each = places(1, due.len());
+        let question = Question::new().and_each(&EVENTS, &format!("where id in {each}"), due.clone());
+        let question = question.and_each(&FEEDBACK, &format!("where event in {each}"), due);
+        let answer = self.ask(question.and(&AGENTS, "", []).and(&COUNTERS, "", []).and(&REMOVED, "", [])).await?;
+        let before = answer.counters();
+        let (closed, after) = judge(&answer, before.clone(), rule);
+        for (action, counter) in after.into_iter().filter(|(action, counter)| before.get(action) != Some(counter)) {
+            self.set_counter(action, before.get(&action), counter).await?;
         }
         self.commit().await?;
         Ok(closed)
@@ -141,9 +132,11 @@ impl Tables {
         let (label, to) = (text(&action.to_string()), [counter.value.into(), counter.changed_at.0.into()]);
         let (sql, values) = match known {
             None => ("insert into counters (value, changed_at_ms, action) values (?, ?, ?)", vec![label]),
+            // What somebody wrote there by hand, and was read as the nearest count, is replaced.
             Some(known) => (
-                "update counters set value = ?, changed_at_ms = ? where action = ? and value = ?",
-                vec![label, known.value.into()],
+                "update counters set value = ?, changed_at_ms = ? where action = ? and changed_at_ms = ?
+                and (value = ? or value not between 0 and 4294967295)",
+                vec![label, known.changed_at.0.into(), known.value.into()],
             ),
         };
         self.execute_unless_overtaken(sql, to.into_iter().chain(values).collect()).await
@@ -199,7 +192,7 @@ impl Tables {
     pub(super) async fn impacts(&mut self, agent: AgentId) -> Result<BTreeMap<String, Learned>> {
         let answer = self.ask(Question::new().and(&IMPACTS, "where agent = ?", [agent.0.into()])).await?;
         let mut learned: BTreeMap<String, Learned> = BTreeMap::new();
-        for (label, metric, value, samples) in answer.read(&IMPACTS, records::impact) {
+        for (label, metric, value, samples) in answer.read(&IMPACTS, quarantine::impact) {
             let known = learned.entry(label).or_insert(Learned { impacts: Impacts::default(), samples });
             known.impacts.set(metric, value);
             known.samples = known.samples.max(samples);
@@ -208,9 +201,7 @@ impl Tables {
     }
 
     pub(super) async fn events(&mut self, after: EventId, limit: usize) -> Result<Vec<Event>> {
-        let values = [after.0.into(), sql_limit(limit)];
-        let question = Question::new().and(&EVENTS, "where id > ? order by id limit ?", values);
-        Ok(self.ask(question).await?.events())
+        self.page(&EVENTS, after.0, limit, quarantine::event).await
     }
 
     pub(super) async fn event(&mut self, id: EventId) -> Result<Option<Event>> {
@@ -223,18 +214,67 @@ impl Tables {
 
     pub(super) async fn feedback(&mut self, event: EventId) -> Result<Vec<Feedback>> {
         let answer = self.ask(Question::new().and(&FEEDBACK, "where event = ?", [event.0.into()])).await?;
-        let mut left = answer.read(&FEEDBACK, |row| Ok((row.integer("id")?, records::feedback(row)?)));
+        let mut left = answer.read(&FEEDBACK, |row| Ok((row.integer("id")?, quarantine::feedback(row)?)));
         left.sort_by_key(|(id, feedback)| (feedback.left_at, *id));
         Ok(left.into_iter().map(|(_, feedback)| feedback).collect())
     }
 
     pub(super) async fn measurements(&mut self, after: i64, limit: usize) -> Result<Vec<Recorded>> {
-        let values = [after.into(), sql_limit(limit)];
-        let question = Question::new().and(&MEASUREMENTS, "where id > ? order by id limit ?", values);
-        let mut recorded = self.ask(question).await?.read(&MEASUREMENTS, records::recorded);
-        recorded.sort_by_key(|row| row.id);
-        Ok(recorded)
+        self.page(&MEASUREMENTS, after, limit, quarantine::recorded).await
     }
+
+    /// The first rows that make sense, in the order of their ids. Those that do not are no part of the limit: a page that is not
+    /// full is the last one.
+    async fn page<T: Send>(
+        &mut self,
+        part: &'static Part,
+        after: i64,
+        limit: usize,
+        read: fn(&mut Fields<'_>) -> Field<T>,
+    ) -> Result<Vec<T>> {
+        let (mut page, mut after, limit) = (Vec::new(), after, limit.min(ROWS_MAX));
+        while page.len() < limit {
+            let missing = limit - page.len();
+            let values = [after.into(), sql_limit(missing)];
+            let answer = self.ask(Question::new().and(part, "where id > ? order by id limit ?", values)).await?;
+            let mut rows = answer.read(part, |row| Ok((row.integer("id")?, read(row)?)));
+            rows.sort_by_key(|(id, _)| *id);
+            page.extend(rows.into_iter().map(|(_, row)| row));
+            let asked = answer.numbers(part, "id");
+            match asked.max() {
+                Some(last) if answer.numbers(part, "id").count() == missing => after = last,
+                _ => break,
+            }
+        }
+        Ok(page)
+    }
+}
+
+/// What becomes of the events in an answer, oldest first, and of the counters.
+fn judge(
+    answer: &Answer,
+    mut counters: BTreeMap<Action, Counter>,
+    rule: ClosingRule,
+) -> (Vec<ClosedEvent>, BTreeMap<Action, Counter>) {
+    let heartbeats: BTreeMap<AgentId, _> = answer.read(&AGENTS, quarantine::heartbeat).into_iter().collect();
+    let removed = answer.removed_nodes();
+    let feedback = answer.read(&FEEDBACK, quarantine::feedback);
+    let mut events = answer.events();
+    events.sort_by_key(|event| (event.closes_at, event.id));
+    let mut close = |event: &Event| {
+        let own = feedback.iter().filter(|feedback| feedback.event == event.id);
+        let others = rules::others(event, heartbeats.clone().into_iter(), own, rule, answer.now);
+        let mut change = rules::closed(event, others, counters.get(&event.action).copied(), rule);
+        if !rules::is_somebodys(event, heartbeats.contains_key(&event.agent), &removed) {
+            change = rules::closed_of_nobody(change);
+        }
+        if change.counter_after != change.counter_before {
+            counters.insert(event.action, Counter { value: change.counter_after, changed_at: answer.now });
+        }
+        change
+    };
+    let closed = events.iter().map(&mut close).collect();
+    (closed, counters)
 }
 
 impl Question {

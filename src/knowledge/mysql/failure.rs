@@ -188,7 +188,9 @@ fn describe(error: &Error) -> String {
     match error {
         Error::Server(error) => format!("{} (error {}){}", error.message, error.code, advice(error.code)),
         Error::Io(IoError::Io(error)) if is_about_certificate(error) => {
-            format!("TLS: {error}; its certificate must name the URL's host, and be signed by an authority in `ca=FILE`")
+            format!(
+                "TLS: {error}; its certificate must name the URL's host, and be signed by an authority in `ca=FILE`"
+            )
         }
         Error::Io(IoError::Io(error)) => error.to_string(),
         Error::Io(IoError::Tls(error)) => format!("TLS: {error}; look at the file behind `ca=`"),

@@ -1,23 +1,19 @@
 //! Nodes and links that come and go. Who may is `rules` to say.
 
 use super::catalogue::sql_integer;
-use super::select::{Answer, Part, Question};
-use super::tables::{AGENTS, DATA_SETS, LINKS, NODES, REFERENCES, REPLICAS, Result, Tables, places, text};
-use crate::domain::ids::{DataSetName, NodeId};
+use super::select::{Answer, Question};
+use super::tables::{AGENTS, DATA_SETS, LINKS, NODES, REFERENCES, REMOVED, REPLICAS, Result, Tables, places, text};
+use crate::domain::ids::NodeId;
 use crate::domain::placement::{Link, Node, NodeState, Replica};
-use crate::knowledge::rows::Keyed;
+use crate::knowledge::quarantine;
 use crate::knowledge::rules::{self, Rejection};
 use mysql_async::Value;
-use std::collections::BTreeSet;
 use std::time::Duration;
-
-const REMOVED: Part = Part { table: Keyed("removed_nodes", 1), columns: &["id"], from: "from removed_nodes" };
 
 impl Tables {
     pub(super) async fn register_network(&mut self, nodes: &[Node], links: &[Link]) -> Result<()> {
         let answer = self.ask(Question::new().and(&NODES, "", []).and(&REMOVED, "", [])).await?;
-        let removed: BTreeSet<NodeId> = answer.read(&REMOVED, |row| row.id("id").map(NodeId)).into_iter().collect();
-        let (nodes, links) = rules::still_wanted(nodes, links, &removed);
+        let (nodes, links) = rules::still_wanted(nodes, links, &answer.removed_nodes());
         rules::check_network(&answer.nodes().into_keys().collect(), &nodes, &links)?;
         self.begin().await?;
         self.insert(&nodes, &links).await?;
@@ -63,7 +59,7 @@ impl Tables {
         let (nodes, now) = (answer.nodes(), answer.now);
         rules::check_leave(node, &answer.agents(&nodes), &answer.running_claims(), silence, now)?;
         let (links, homes) = (answer.links(&nodes), answer.homes());
-        for data_set in answer.read(&DATA_SETS, |row| row.text("name").map(DataSetName)) {
+        for data_set in answer.read(&DATA_SETS, |row| quarantine::data_set_name(row, "name")) {
             let mut placement = answer.placement(&data_set);
             let changes = rules::leave(&data_set, &placement, &links, &homes, node, now + drain)?;
             self.apply(&data_set, &mut placement, &changes).await?;

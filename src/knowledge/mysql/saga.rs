@@ -1,7 +1,7 @@
 //! Claims, commits and what they leave behind. What a step changes is `domain::saga`'s to say.
 
 use super::catalogue::lease_values;
-use super::select::{Answer, Question};
+use super::select::{Answer, Part, Question};
 use super::tables::{AGENTS, CLAIMS, DATA_SETS, EVENTS, LINKS, NODES, REPLICAS, Result, Tables, places, text};
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome};
@@ -9,10 +9,29 @@ use crate::domain::ids::{AgentId, DataSetName, EventId, ReplicaId};
 use crate::domain::placement::{Claim, NodeState, Placement, Plan, Replica};
 use crate::domain::saga::{self, Lost, Refused};
 use crate::knowledge::rules::{self, Rejection};
-use crate::knowledge::{Claimed, Committed, Unfinished, records};
+use crate::knowledge::{Claimed, Committed, Unfinished, quarantine};
 use mysql_async::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// Rows whose object is to be deleted, and whether another row names the same.
+const REMOVING: Part = Part {
+    name: "removing",
+    table: quarantine::REPLICAS,
+    columns: &[
+        "id",
+        "data_set",
+        "node",
+        "object_key",
+        "state",
+        "generation",
+        "lease_holder",
+        "lease_until",
+        "exists (select 1 from replicas other where other.node = replicas.node
+            and other.object_key = replicas.object_key and other.state <> 'removing') as object_used",
+    ],
+    from: "from replicas where state = 'removing'",
+};
 
 /// What a row of `claims` is to its event.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -178,13 +197,15 @@ impl Tables {
     }
 
     pub(super) async fn unfinished(&mut self, own: Option<AgentId>) -> Result<Unfinished> {
-        let answer = self.ask(Question::new().and_running().and(&REPLICAS, "", [])).await?;
+        let question = Question::new().and_running().and(&REPLICAS, "", []).and(&REMOVING, "", []);
+        let answer = self.ask(question).await?;
         // Of all data sets: ids are never the same.
         let placement = Placement { replicas: answer.replicas(), ..Placement::default() };
         let mut claims = answer.running_claims();
         claims.retain(|claim| rules::is_unfinished(claim, &placement, own, answer.now));
-        let mut removing = answer.replicas_anywhere();
+        let mut removing = answer.read(&REMOVING, quarantine::replica_to_remove);
         removing.retain(|row| rules::is_to_remove(row, answer.now));
+        removing.sort_by_key(|row| row.id);
         Ok(Unfinished { claims, removing })
     }
 
@@ -237,7 +258,7 @@ impl Answer {
     fn kept(&self, event: &Event) -> BTreeMap<Role, Replica> {
         let rows = self.read(&CLAIMS, |row| {
             let role = row.one_of("role", Role::ALL, Role::name)?;
-            Ok((row.integer("event")?, role, row.replica("replica", event.data_set.clone())?))
+            Ok((row.integer("event")?, role, quarantine::claimed(row, &event.data_set)?))
         });
         rows.into_iter().filter(|(of, _, _)| *of == event.id.0).map(|(_, role, row)| (role, row)).collect()
     }
@@ -252,7 +273,7 @@ impl Answer {
 }
 
 fn require_data_set(answer: &Answer, name: &DataSetName) -> Result<crate::domain::placement::DataSet> {
-    let found = answer.read(&DATA_SETS, records::data_set).pop();
+    let found = answer.read(&DATA_SETS, quarantine::data_set).pop();
     found.ok_or_else(|| Rejection::UnknownDataSet(name.clone()).into())
 }
 

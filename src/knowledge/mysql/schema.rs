@@ -5,7 +5,7 @@ use super::failure::{Failure, Sent};
 use super::tables::{Result, Tables};
 use crate::knowledge::KnowledgeError;
 use mysql_async::prelude::Queryable as _;
-use mysql_async::{Conn, Opts};
+use mysql_async::{Conn, Error, Opts};
 use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::timeout;
@@ -38,6 +38,8 @@ const TABLES: [&str; 14] = [
 /// Clocks of machines that differ more than this make reports misleading; decisions follow the server's clock alone.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(1);
 
+const UNKNOWN_SCHEMA: u16 = 1049;
+
 /// Whose tables a schema holds.
 #[derive(Debug)]
 pub(super) struct Inspection {
@@ -69,11 +71,13 @@ fn newest() -> i64 {
 /// Makes the schema, where the user may, and the tables. Nothing is changed in a schema that holds tables of others.
 pub async fn init(settings: &MysqlSettings) -> std::result::Result<Prepared, KnowledgeError> {
     with_patience(settings, "db init", async {
-        // Whoever may not make schemas has one that was made for him.
-        if let Err(error) = create_schema(settings).await {
-            tracing::debug!(%error, "the schema is not made");
-        }
-        let mut connection = connect(settings.options()).await?;
+        let made = create_schema(settings).await;
+        let mut connection = match (Conn::new(settings.options()).await, made) {
+            // There is none, and why it was not made is what has to be told.
+            (Err(Error::Server(missing)), Err(error)) if missing.code == UNKNOWN_SCHEMA => return Err(database(error)),
+            // Whoever may not make schemas has one that was made for him.
+            (connection, _) => connection.map_err(database)?,
+        };
         let found = inspect(&mut connection).await?;
         if let (None, [first, ..]) = (found.version, found.foreign.as_slice()) {
             let named = if found.foreign.len() > 1 { found.foreign.join(", ") } else { first.clone() };
@@ -131,7 +135,7 @@ async fn connect(options: Opts) -> Result<Conn> {
     Conn::new(options).await.map_err(database)
 }
 
-async fn create_schema(settings: &MysqlSettings) -> std::result::Result<(), mysql_async::Error> {
+async fn create_schema(settings: &MysqlSettings) -> std::result::Result<(), Error> {
     let mut connection = Conn::new(settings.options_without_schema()).await?;
     let name = settings.schema.replace('`', "``");
     connection.query_drop(format!("create database if not exists `{name}` character set utf8mb4")).await?;
@@ -208,7 +212,7 @@ fn foreign(settings: &MysqlSettings, tables: &str) -> KnowledgeError {
     KnowledgeError::Unusable { address: settings.to_string(), reason }
 }
 
-fn database(error: mysql_async::Error) -> Failure {
+fn database(error: Error) -> Failure {
     Failure::Database(error, Sent::Revocable)
 }
 
@@ -240,7 +244,7 @@ async fn rights(connection: &mut Conn) -> Result<Finding> {
         for (right, sql) in changes.iter().filter(|_| table != "schema_version") {
             match connection.query_drop(sql).await {
                 Ok(()) => {}
-                Err(mysql_async::Error::Server(_)) => missing.push(format!("{right} on {table}")),
+                Err(Error::Server(_)) => missing.push(format!("{right} on {table}")),
                 Err(error) => return Err(database(error)),
             }
         }

@@ -3,16 +3,16 @@
 use super::Server;
 use super::failure::{Failure, Sent};
 use super::select::{Answer, Part, Question};
+use crate::domain::action::Action;
 use crate::domain::event::Event;
 use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
 use crate::domain::placement::{Link, Node, Peer, Placement, Replica};
 use crate::domain::time::Timestamp;
-use crate::knowledge::records;
-use crate::knowledge::rows::Keyed;
+use crate::knowledge::{Counter, quarantine};
 use futures::FutureExt as _;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Row, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub(super) type Result<T> = std::result::Result<T, Failure>;
@@ -24,27 +24,34 @@ macro_rules! replica_columns {
 }
 
 pub(super) const NODES: Part = Part {
-    table: Keyed("nodes", 1),
+    name: "nodes",
+    table: quarantine::NODES,
     columns: &["id", "name", "store_url", "availability_percent", "capacity_bytes", "state", "heartbeat_at"],
     from: "from nodes",
 };
+pub(super) const REMOVED: Part =
+    Part { name: "removed_nodes", table: quarantine::REMOVED, columns: &["id"], from: "from removed_nodes" };
 pub(super) const LINKS: Part = Part {
-    table: Keyed("links", 2),
+    name: "links",
+    table: quarantine::LINKS,
     columns: &["from_node", "to_node", "latency_ms", "jitter_ms"],
     from: "from links",
 };
 pub(super) const AGENTS: Part = Part {
-    table: Keyed("agents", 1),
+    name: "agents",
+    table: quarantine::AGENTS,
     columns: &["id", "node", "goal", "policy", "heartbeat_at", "converged"],
     from: "from agents",
 };
 pub(super) const DATA_SETS: Part = Part {
-    table: Keyed("data_sets", 1),
+    name: "data_sets",
+    table: quarantine::DATA_SETS,
     columns: &["name", "object_key", "bytes", "records", "sha256"],
     from: "from data_sets",
 };
 pub(super) const REPLICAS: Part = Part {
-    table: Keyed("replicas", 1),
+    name: "replicas",
+    table: quarantine::REPLICAS,
     columns: replica_columns!(
         "id",
         "data_set",
@@ -53,12 +60,14 @@ pub(super) const REPLICAS: Part = Part {
     from: "from replicas",
 };
 pub(super) const REFERENCES: Part = Part {
-    table: Keyed("reference_replicas", 2),
+    name: "reference_replicas",
+    table: quarantine::REFERENCES,
     columns: &["agent", "data_set", "replica"],
     from: "from reference_replicas",
 };
 pub(super) const EVENTS: Part = Part {
-    table: Keyed("events", 1),
+    name: "events",
+    table: quarantine::EVENTS,
     columns: &[
         "id",
         "agent",
@@ -73,16 +82,22 @@ pub(super) const EVENTS: Part = Part {
         "ended_at_ms",
         "feedback_sum",
         "detail",
+        "exists (select 1 from claims where claims.event = events.id) as claimed",
     ],
     from: "from events",
 };
 pub(super) const CLAIMS: Part = Part {
-    table: Keyed("claims", 2),
+    name: "claims",
+    table: quarantine::CLAIMS,
     columns: &["event", "role", "replica", "node", "object_key", "state", "generation", "lease_holder", "lease_until"],
     from: "from claims",
 };
-pub(super) const COUNTERS: Part =
-    Part { table: Keyed("counters", 1), columns: &["action", "value", "changed_at_ms"], from: "from counters" };
+pub(super) const COUNTERS: Part = Part {
+    name: "counters",
+    table: quarantine::COUNTERS,
+    columns: &["action", "value", "changed_at_ms"],
+    from: "from counters",
+};
 
 /// A connection, and what is known about what it was asked.
 pub(super) struct Tables {
@@ -103,7 +118,7 @@ impl Tables {
     pub(super) async fn ask(&mut self, question: Question) -> Result<Answer> {
         let (sql, values) = question.into_sql();
         let rows: Vec<Row> = self.connection.exec(sql, values).await.map_err(|error| self.failed(error))?;
-        let answer = Answer::new(rows, self.server.warned.clone(), |since_epoch| (self.server.time)(since_epoch))?;
+        let answer = Answer::new(rows, self.server.quarantine.clone(), |since_epoch| (self.server.time)(since_epoch));
         self.now = answer.now;
         Ok(answer)
     }
@@ -192,24 +207,28 @@ impl Question {
 /// What several operations read.
 impl Answer {
     pub(super) fn nodes(&self) -> BTreeMap<NodeId, Node> {
-        self.read(&NODES, records::node).into_iter().collect()
+        self.read(&NODES, quarantine::node).into_iter().collect()
+    }
+
+    pub(super) fn removed_nodes(&self) -> BTreeSet<NodeId> {
+        self.read(&REMOVED, quarantine::removed).into_iter().collect()
     }
 
     pub(super) fn links(&self, nodes: &BTreeMap<NodeId, Node>) -> BTreeMap<(NodeId, NodeId), Link> {
-        self.read(&LINKS, |row| records::link(row, nodes)).into_iter().collect()
+        self.read(&LINKS, |row| quarantine::link(row, nodes)).into_iter().collect()
     }
 
     /// Where each registered agent lives.
     pub(super) fn homes(&self) -> BTreeMap<AgentId, NodeId> {
-        self.read(&AGENTS, |row| Ok((AgentId(row.id("id")?), NodeId(row.id("node")?)))).into_iter().collect()
+        self.read(&AGENTS, quarantine::home).into_iter().collect()
     }
 
     /// Of one data set, whatever others there are in the answer.
     pub(super) fn placement(&self, name: &DataSetName) -> Placement {
         let mut replicas = self.replicas();
         replicas.retain(|_, replica| replica.data_set == *name);
-        let references = self.read(&REFERENCES, |row| match row.text("data_set")? == name.0 {
-            true => records::reference(row, &replicas).map(Some),
+        let references = self.read(&REFERENCES, |row| match quarantine::data_set_name(row, "data_set")? == *name {
+            true => quarantine::reference(row, &replicas).map(Some),
             false => Ok(None),
         });
         Placement { references: references.into_iter().flatten().collect(), replicas }
@@ -217,33 +236,38 @@ impl Answer {
 
     /// Of all data sets, on nodes that there are.
     pub(super) fn replicas(&self) -> BTreeMap<ReplicaId, Replica> {
-        self.read(&REPLICAS, records::replica).into_iter().map(|replica| (replica.id, replica)).collect()
+        self.read(&REPLICAS, quarantine::replica).into_iter().map(|replica| (replica.id, replica)).collect()
     }
 
     /// The same on any node, in order.
     pub(super) fn replicas_anywhere(&self) -> Vec<Replica> {
-        let mut replicas = self.read(&REPLICAS, |row| {
-            let data_set = DataSetName(row.text("data_set")?);
-            row.replica("id", data_set)
-        });
+        let mut replicas = self.read(&REPLICAS, quarantine::any_replica);
         replicas.sort_by_key(|replica| replica.id);
         replicas
     }
 
     pub(super) fn agents(&self, nodes: &BTreeMap<NodeId, Node>) -> BTreeMap<AgentId, Peer> {
-        self.read(&AGENTS, |row| records::peer(row, nodes)).into_iter().collect()
+        self.read(&AGENTS, |row| quarantine::peer(row, nodes)).into_iter().collect()
+    }
+
+    pub(super) fn counters(&self) -> BTreeMap<Action, Counter> {
+        self.read(&COUNTERS, quarantine::counter).into_iter().collect()
     }
 
     /// Oldest first.
     pub(super) fn events(&self) -> Vec<Event> {
-        let mut events = self.read(&EVENTS, records::event);
-        events.sort_by_key(|event| event.id);
-        events
+        in_order(self.read(&EVENTS, quarantine::event))
     }
 
     pub(super) fn event(&self) -> Option<Event> {
         self.events().pop()
     }
+}
+
+/// The order of a `union all` is nobody's promise.
+pub(super) fn in_order(mut events: Vec<Event>) -> Vec<Event> {
+    events.sort_by_key(|event| event.id);
+    events
 }
 
 pub(super) fn text(text: &str) -> Value {

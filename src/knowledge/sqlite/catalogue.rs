@@ -2,27 +2,22 @@
 
 use super::Tables;
 use super::connect::Failure;
-use super::rows::{self, Keyed};
+use super::rows;
 use crate::domain::action::Action;
 use crate::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
-use crate::domain::placement::{DataSet, Identity, Link, Node, NodeState, Peer, Placement, Registration, ReplicaState};
+use crate::domain::placement::{DataSet, Identity, Link, Node, Peer, Placement, Registration, ReplicaState};
 use crate::domain::saga::{self, Change};
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
+use crate::knowledge::quarantine::{
+    self, AGENTS, COPIES, COUNTERS, DATA_SETS, Fields, LINKS, NODES, REFERENCES, REPLICAS,
+};
 use crate::knowledge::rules::{self, Rejection};
 use crate::knowledge::{Counter, Registered, Snapshot};
 use rusqlite::params;
 use std::collections::{BTreeMap, VecDeque};
 
 type Result<T> = std::result::Result<T, Failure>;
-
-const NODES: Keyed = Keyed("nodes", 1);
-const LINKS: Keyed = Keyed("links", 2);
-const AGENTS: Keyed = Keyed("agents", 1);
-const DATA_SETS: Keyed = Keyed("data_sets", 1);
-const REPLICAS: Keyed = Keyed("replicas", 1);
-const REFERENCES: Keyed = Keyed("reference_replicas", 1);
-const COUNTERS: Keyed = Keyed("counters", 1);
 
 // Registration, and what people set.
 impl Tables<'_> {
@@ -79,9 +74,7 @@ impl Tables<'_> {
     /// Whose an agent is, and when it was last heard of.
     fn life(&mut self, agent: AgentId) -> Result<(Option<Life>, Option<Timestamp>)> {
         let sql = "select id, life, heartbeat_at from agents where id = ?";
-        let found = rows::read(self.transaction, self.warned, AGENTS, sql, [agent.0], |row| {
-            Ok((row.maybe_text("life")?.map(Life), row.maybe_time("heartbeat_at")?))
-        })?;
+        let found = rows::read(self.transaction, self.quarantine, AGENTS, sql, [agent.0], quarantine::life)?;
         Ok(found.into_iter().next().unwrap_or_default())
     }
 
@@ -243,13 +236,14 @@ impl Tables<'_> {
             return Ok(None);
         };
         let nodes = self.nodes()?;
+        let agents = self.agents(&nodes)?;
         Ok(Some(Snapshot {
             at: self.now,
             data_set,
             links: self.links(&nodes)?,
             placement: self.placement(name)?,
-            agents: self.agents(&nodes)?,
-            open_events: self.open_events(name)?,
+            open_events: self.open_events(name, &nodes, &agents)?,
+            agents,
             counters: self.counters()?,
             copies_made: self.copies_made(name)?,
             changed_at: self.changed_at(name)?,
@@ -260,42 +254,20 @@ impl Tables<'_> {
 
     pub(super) fn data_sets(&mut self) -> Result<Vec<DataSetName>> {
         let sql = "select name from data_sets order by name";
-        Ok(rows::read(self.transaction, self.warned, DATA_SETS, sql, [], |row| row.text("name").map(DataSetName))?)
+        let name = |row: &mut Fields<'_>| quarantine::data_set_name(row, "name");
+        Ok(rows::read(self.transaction, self.quarantine, DATA_SETS, sql, [], name)?)
     }
 
     fn data_set(&mut self, name: &DataSetName) -> Result<Option<DataSet>> {
         let sql = "select name, object_key, bytes, records, sha256 from data_sets where name = ?";
-        let found = rows::read(self.transaction, self.warned, DATA_SETS, sql, [&name.0], |row| {
-            Ok(DataSet {
-                name: name.clone(),
-                object_key: row.text("object_key")?,
-                bytes: row.amount("bytes")?,
-                records: row.amount("records")?,
-                sha256: row.text("sha256")?,
-            })
-        })?;
+        let found = rows::read(self.transaction, self.quarantine, DATA_SETS, sql, [&name.0], quarantine::data_set)?;
         Ok(found.into_iter().next())
     }
 
     pub(super) fn nodes(&mut self) -> Result<BTreeMap<NodeId, Node>> {
         let sql = "select id, name, store_url, availability_percent, capacity_bytes, state, heartbeat_at
             from nodes";
-        let nodes = rows::read(self.transaction, self.warned, NODES, sql, [], |row| {
-            let availability = row.real_within("availability_percent", 0.0..=100.0)?;
-            let node = Node {
-                id: NodeId(row.id("id")?),
-                name: row.text("name")?,
-                store_url: row.maybe_text("store_url")?,
-                availability: match Percent::new(availability) {
-                    Some(percent) => percent,
-                    None => return row.leave_out("availability_percent", "it is no number"),
-                },
-                capacity_bytes: row.maybe_amount("capacity_bytes")?,
-                state: row.one_of_or(NodeState::default(), "state", NodeState::ALL, NodeState::name)?,
-                heartbeat_at: row.maybe_time("heartbeat_at")?,
-            };
-            Ok((node.id, node))
-        })?;
+        let nodes = rows::read(self.transaction, self.quarantine, NODES, sql, [], quarantine::node)?;
         Ok(nodes.into_iter().collect())
     }
 
@@ -306,105 +278,62 @@ impl Tables<'_> {
 
     pub(super) fn links(&mut self, nodes: &BTreeMap<NodeId, Node>) -> Result<BTreeMap<(NodeId, NodeId), Link>> {
         let sql = "select from_node, to_node, latency_ms, jitter_ms from links";
-        let links = rows::read(self.transaction, self.warned, LINKS, sql, [], |row| {
-            let link = Link {
-                from: NodeId(row.id("from_node")?),
-                to: NodeId(row.id("to_node")?),
-                latency_ms: row.real_within("latency_ms", 0.0..=f64::MAX)?,
-                jitter_ms: row.real_within("jitter_ms", 0.0..=f64::MAX)?,
-            };
-            if !nodes.contains_key(&link.from) {
-                return row.leave_out("from_node", Rejection::UnknownNode(link.from));
-            }
-            if !nodes.contains_key(&link.to) {
-                return row.leave_out("to_node", Rejection::UnknownNode(link.to));
-            }
-            Ok(((link.from, link.to), link))
-        })?;
+        let link = |row: &mut Fields<'_>| quarantine::link(row, nodes);
+        let links = rows::read(self.transaction, self.quarantine, LINKS, sql, [], link)?;
         Ok(links.into_iter().collect())
     }
 
     pub(super) fn agents(&mut self, nodes: &BTreeMap<NodeId, Node>) -> Result<BTreeMap<AgentId, Peer>> {
         let sql = "select id, node, goal, policy, heartbeat_at, converged from agents";
-        let agents = rows::read(self.transaction, self.warned, AGENTS, sql, [], |row| {
-            let registration = Registration {
-                agent: AgentId(row.id("id")?),
-                node: NodeId(row.id("node")?),
-                goal: row.text("goal")?,
-                policy: row.text("policy")?,
-            };
-            if !nodes.contains_key(&registration.node) {
-                return row.leave_out("node", Rejection::UnknownNode(registration.node));
-            }
-            let agent = registration.agent;
-            let heartbeat_at = row.maybe_time("heartbeat_at")?;
-            Ok((agent, Peer { registration, heartbeat_at, converged: row.flag("converged")? }))
-        })?;
+        let peer = |row: &mut Fields<'_>| quarantine::peer(row, nodes);
+        let agents = rows::read(self.transaction, self.quarantine, AGENTS, sql, [], peer)?;
         Ok(agents.into_iter().collect())
     }
 
     /// Where each registered agent lives.
     pub(super) fn homes(&mut self) -> Result<BTreeMap<AgentId, NodeId>> {
         let sql = "select id, node from agents";
-        let homes = rows::read(self.transaction, self.warned, AGENTS, sql, [], |row| {
-            Ok((AgentId(row.id("id")?), NodeId(row.id("node")?)))
-        })?;
-        Ok(homes.into_iter().collect())
+        Ok(rows::read(self.transaction, self.quarantine, AGENTS, sql, [], quarantine::home)?.into_iter().collect())
     }
 
     pub(super) fn placement(&mut self, data_set: &DataSetName) -> Result<Placement> {
-        let sql = "select id, node, object_key, state, generation, lease_holder, lease_until,
+        let sql = "select id, data_set, node, object_key, state, generation, lease_holder, lease_until,
             exists (select 1 from nodes where nodes.id = replicas.node) as node_known from replicas where data_set = ?";
-        let replicas = rows::read(self.transaction, self.warned, REPLICAS, sql, [&data_set.0], |row| {
-            let replica = row.replica("id", data_set.clone())?;
-            if !row.flag("node_known")? {
-                return row.leave_out("node", Rejection::UnknownNode(replica.node));
-            }
-            Ok((replica.id, replica))
-        })?;
-        let replicas: BTreeMap<_, _> = replicas.into_iter().collect();
+        let replicas =
+            rows::read(self.transaction, self.quarantine, REPLICAS, sql, [&data_set.0], quarantine::replica)?;
+        let replicas: BTreeMap<_, _> = replicas.into_iter().map(|replica| (replica.id, replica)).collect();
         let sql = "select agent, replica from reference_replicas where data_set = ?";
-        let references = rows::read(self.transaction, self.warned, REFERENCES, sql, [&data_set.0], |row| {
-            let replica = ReplicaId(row.integer("replica")?);
-            if !replicas.contains_key(&replica) {
-                return row.leave_out("replica", format_args!("there is no replica {replica} of {data_set}"));
-            }
-            Ok((AgentId(row.id("agent")?), replica))
-        })?;
+        let reference = |row: &mut Fields<'_>| quarantine::reference(row, &replicas);
+        let references = rows::read(self.transaction, self.quarantine, REFERENCES, sql, [&data_set.0], reference)?;
         Ok(Placement { references: references.into_iter().collect(), replicas })
     }
 
     pub(super) fn counters(&mut self) -> Result<BTreeMap<Action, Counter>> {
         let sql = "select action, value, changed_at_ms from counters";
-        let counters = rows::read(self.transaction, self.warned, COUNTERS, sql, [], |row| {
-            let value = u32::try_from(row.amount("value")?).unwrap_or(u32::MAX);
-            Ok((row.parsed("action")?, Counter { value, changed_at: row.time("changed_at_ms")? }))
-        })?;
+        let counters = rows::read(self.transaction, self.quarantine, COUNTERS, sql, [], quarantine::counter)?;
         Ok(counters.into_iter().collect())
     }
 
     fn copies_made(&mut self, data_set: &DataSetName) -> Result<BTreeMap<ReplicaId, u32>> {
         let sql = "select replica, count(*) as copies from events
             where data_set = ? and action_type = 'copy' and outcome in ('running', 'done') group by replica";
-        let copies = rows::read(self.transaction, self.warned, Keyed("events", 1), sql, [&data_set.0], |row| {
-            let copies = u32::try_from(row.amount("copies")?).unwrap_or(u32::MAX);
-            Ok((ReplicaId(row.integer("replica")?), copies))
-        })?;
+        let copies = rows::read(self.transaction, self.quarantine, COPIES, sql, [&data_set.0], quarantine::copies)?;
         Ok(copies.into_iter().collect())
     }
 
     fn changed_at(&self, data_set: &DataSetName) -> Result<Option<Timestamp>> {
+        // What is said to have ended in the future has not changed anything yet.
         let sql = "select max(ended_at_ms) from events
-            where data_set = ? and outcome = 'done' and action_type <> 'nothing'";
-        let latest: Option<i64> = self.transaction.prepare_cached(sql)?.query_row([&data_set.0], |row| row.get(0))?;
+            where data_set = ? and outcome = 'done' and action_type <> 'nothing'
+            and typeof(ended_at_ms) = 'integer' and ended_at_ms <= ?";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let latest: Option<i64> = statement.query_row(params![data_set.0, self.now.0], |row| row.get(0))?;
         Ok(latest.map(Timestamp))
     }
 
     fn stored_bytes(&mut self) -> Result<BTreeMap<NodeId, u64>> {
-        let sql = "select node, bytes from replicas join data_sets on data_sets.name = replicas.data_set";
-        let sizes = rows::read(self.transaction, self.warned, REPLICAS, sql, [], |row| {
-            Ok((NodeId(row.id("node")?), row.amount("bytes")?))
-        })?;
+        let sql = "select id, node, bytes from replicas join data_sets on data_sets.name = replicas.data_set";
+        let sizes = rows::read(self.transaction, self.quarantine, REPLICAS, sql, [], quarantine::stored)?;
         let mut stored: BTreeMap<NodeId, u64> = BTreeMap::new();
         for (node, bytes) in sizes {
             let sum = stored.entry(node).or_default();
@@ -416,9 +345,7 @@ impl Tables<'_> {
     /// When each registered agent was last heard of.
     pub(super) fn heartbeats(&mut self) -> Result<BTreeMap<AgentId, Option<Timestamp>>> {
         let sql = "select id, heartbeat_at from agents";
-        let heartbeats = rows::read(self.transaction, self.warned, AGENTS, sql, [], |row| {
-            Ok((AgentId(row.id("id")?), row.maybe_time("heartbeat_at")?))
-        })?;
+        let heartbeats = rows::read(self.transaction, self.quarantine, AGENTS, sql, [], quarantine::heartbeat)?;
         Ok(heartbeats.into_iter().collect())
     }
 }

@@ -2,12 +2,14 @@
 
 use super::Tables;
 use super::connect::Failure;
-use super::rows::{self, Fields, Keyed, LeftOut};
-use crate::domain::event::{Event, Outcome, Window};
-use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
+use super::rows;
+use crate::domain::event::Event;
+use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
-use crate::domain::metric::{Metric, Metrics};
+use crate::domain::metric::Metric;
+use crate::domain::placement::{Node, Peer};
+use crate::knowledge::quarantine::{self, EVENTS, FEEDBACK, Fields, IMPACTS, MEASUREMENTS};
 use crate::knowledge::rules::{self, Rejection};
 use crate::knowledge::{ClosedEvent, ClosingRule, Counter, Feedback, Learned, Recorded};
 use rusqlite::{Params, params};
@@ -16,31 +18,15 @@ use std::time::Duration;
 
 type Result<T> = std::result::Result<T, Failure>;
 
-const EVENTS: Keyed = Keyed("events", 1);
-const FEEDBACK: Keyed = Keyed("feedback", 2);
-const MEASUREMENTS: Keyed = Keyed("measurements", 1);
-const IMPACTS: Keyed = Keyed("impacts", 3);
-
 macro_rules! select_event {
     ($rest:literal) => {
         concat!(
             "select id, agent, data_set, replica, action, explored, posted_at_ms, closes_at_ms, state, outcome, ",
-            "ended_at_ms, feedback_sum, detail from events ",
+            "ended_at_ms, feedback_sum, detail, exists (select 1 from claims where claims.event = events.id) as claimed ",
+            "from events ",
             $rest
         )
     };
-}
-
-/// The column of each metric: its name with its unit.
-fn column(metric: Metric) -> &'static str {
-    match metric {
-        Metric::ResponseTime => "response_time_s",
-        Metric::ExecutionTime => "execution_time_s",
-        Metric::Throughput => "throughput_records_per_s",
-        Metric::NetworkLatency => "network_latency_ms",
-        Metric::Availability => "availability_percent",
-        Metric::DataConsistency => "data_consistency",
-    }
 }
 
 impl Tables<'_> {
@@ -70,14 +56,17 @@ impl Tables<'_> {
         if due.is_empty() {
             return Ok(Vec::new());
         }
-        let heartbeats = self.heartbeats()?;
+        let (heartbeats, removed) = (self.heartbeats()?, self.removed_nodes()?);
         let mut counters = self.counters()?;
         let mut closed = Vec::with_capacity(due.len());
         for event in due {
             self.execute("update events set state = 'closed' where id = ?", [event.id.0])?;
             let feedback = self.feedback(event.id)?;
             let others = rules::others(&event, heartbeats.clone().into_iter(), feedback.iter(), rule, self.now);
-            let change = rules::closed(&event, others, counters.get(&event.action).copied(), rule);
+            let mut change = rules::closed(&event, others, counters.get(&event.action).copied(), rule);
+            if !rules::is_somebodys(&event, heartbeats.contains_key(&event.agent), &removed) {
+                change = rules::closed_of_nobody(change);
+            }
             if change.counter_after != change.counter_before {
                 let counter = Counter { value: change.counter_after, changed_at: self.now };
                 self.set_counter(event.action, counter)?;
@@ -129,11 +118,7 @@ impl Tables<'_> {
 
     pub(super) fn impacts(&mut self, agent: AgentId) -> Result<BTreeMap<String, Learned>> {
         let sql = "select agent, action, metric, value, samples from impacts where agent = ?";
-        let values = rows::read(self.transaction, self.warned, IMPACTS, sql, [agent.0], |row| {
-            let samples = u32::try_from(row.amount("samples")?).unwrap_or(u32::MAX);
-            let value = row.real_within("value", -1.0..=1.0)?;
-            Ok((row.text("action")?, row.parsed::<Metric>("metric")?, value, samples))
-        })?;
+        let values = rows::read(self.transaction, self.quarantine, IMPACTS, sql, [agent.0], quarantine::impact)?;
         let mut learned: BTreeMap<String, Learned> = BTreeMap::new();
         for (label, metric, value, samples) in values {
             let known = learned.entry(label).or_insert(Learned { impacts: Impacts::default(), samples });
@@ -143,8 +128,16 @@ impl Tables<'_> {
         Ok(learned)
     }
 
-    pub(super) fn open_events(&mut self, data_set: &DataSetName) -> Result<Vec<Event>> {
-        self.select_events(select_event!("where data_set = ? and state = 'open' order by id"), [&data_set.0])
+    pub(super) fn open_events(
+        &mut self,
+        data_set: &DataSetName,
+        nodes: &BTreeMap<NodeId, Node>,
+        agents: &BTreeMap<AgentId, Peer>,
+    ) -> Result<Vec<Event>> {
+        let sql = select_event!("where data_set = ? and state = 'open' order by id");
+        let removed = self.removed_nodes()?;
+        let event = |row: &mut Fields<'_>| quarantine::open_event(row, nodes, agents, &removed);
+        Ok(rows::read(self.transaction, self.quarantine, EVENTS, sql, [&data_set.0], event)?)
     }
 
     pub(super) fn running_events(&mut self) -> Result<Vec<Event>> {
@@ -152,7 +145,9 @@ impl Tables<'_> {
     }
 
     pub(super) fn events(&mut self, after: EventId, limit: usize) -> Result<Vec<Event>> {
-        self.select_events(select_event!("where id > ? order by id limit ?"), params![after.0, sql_limit(limit)])
+        let sql = select_event!("where id > ? order by id");
+        let quarantine = &mut *self.quarantine;
+        Ok(rows::read_at_most(limit, self.transaction, quarantine, EVENTS, sql, [after.0], quarantine::event)?)
     }
 
     pub(super) fn event(&mut self, id: EventId) -> Result<Option<Event>> {
@@ -169,64 +164,18 @@ impl Tables<'_> {
 
     pub(super) fn feedback(&mut self, event: EventId) -> Result<Vec<Feedback>> {
         let sql = "select event, agent, p, left_at_ms from feedback where event = ? order by rowid";
-        Ok(rows::read(self.transaction, self.warned, FEEDBACK, sql, [event.0], |row| {
-            let agent = AgentId(row.id("agent")?);
-            Ok(Feedback { event, agent, p: row.real_within("p", 0.0..=1.0)?, left_at: row.time("left_at_ms")? })
-        })?)
+        Ok(rows::read(self.transaction, self.quarantine, FEEDBACK, sql, [event.0], quarantine::feedback)?)
     }
 
     pub(super) fn measurements(&mut self, after: i64, limit: usize) -> Result<Vec<Recorded>> {
         let sql = "select id, agent, data_set, replica, node, at_ms, response_time_s, execution_time_s,
             throughput_records_per_s, network_latency_ms, availability_percent, data_consistency, emulated_latency_ms,
-            satisfied, job from measurements where id > ? order by id limit ?";
-        let values = params![after, sql_limit(limit)];
-        Ok(rows::read(self.transaction, self.warned, MEASUREMENTS, sql, values, recorded)?)
+            satisfied, job from measurements where id > ? order by id";
+        let (quarantine, read) = (&mut *self.quarantine, quarantine::recorded);
+        Ok(rows::read_at_most(limit, self.transaction, quarantine, MEASUREMENTS, sql, [after], read)?)
     }
 
     fn select_events(&mut self, sql: &str, values: impl Params) -> Result<Vec<Event>> {
-        Ok(rows::read(self.transaction, self.warned, EVENTS, sql, values, event)?)
+        Ok(rows::read(self.transaction, self.quarantine, EVENTS, sql, values, quarantine::event)?)
     }
-}
-
-fn event(row: &mut Fields<'_>) -> std::result::Result<Event, LeftOut> {
-    let outcomes = [Outcome::Running, Outcome::Done, Outcome::Failed, Outcome::Aborted];
-    Ok(Event {
-        id: EventId(row.integer("id")?),
-        agent: AgentId(row.id("agent")?),
-        data_set: DataSetName(row.text("data_set")?),
-        replica: ReplicaId(row.integer("replica")?),
-        action: row.parsed("action")?,
-        explored: row.flag("explored")?,
-        posted_at: row.time("posted_at_ms")?,
-        closes_at: row.time("closes_at_ms")?,
-        window: row.one_of("state", [Window::Open, Window::Closed], Window::name)?,
-        outcome: row.one_of("outcome", outcomes, Outcome::name)?,
-        ended_at: row.maybe_time("ended_at_ms")?,
-        feedback_sum: row.real_within("feedback_sum", 0.0..=f64::MAX)?,
-        detail: row.text("detail")?,
-    })
-}
-
-fn recorded(row: &mut Fields<'_>) -> std::result::Result<Recorded, LeftOut> {
-    let mut metrics = Metrics::default();
-    for metric in Metric::ALL {
-        if let Some(value) = row.maybe_real(column(metric))? {
-            metrics.set(metric, value);
-        }
-    }
-    let measurement = Measurement {
-        agent: AgentId(row.id("agent")?),
-        data_set: DataSetName(row.text("data_set")?),
-        replica: ReplicaId(row.integer("replica")?),
-        node: NodeId(row.id("node")?),
-        at: row.time("at_ms")?,
-        metrics,
-        emulated_latency_ms: row.maybe_real("emulated_latency_ms")?,
-        job: row.text("job")?,
-    };
-    Ok(Recorded { id: row.integer("id")?, measurement, satisfied: row.flag("satisfied")? })
-}
-
-fn sql_limit(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
 }

@@ -3,18 +3,16 @@
 use super::Tables;
 use super::catalogue::sql_integer;
 use super::connect::Failure;
-use super::rows::{self, Keyed};
-use crate::domain::ids::{DataSetName, NodeId};
+use super::rows;
+use crate::domain::ids::NodeId;
 use crate::domain::placement::{Claim, Link, Node, NodeState, Replica};
+use crate::knowledge::quarantine::{self, REMOVED, REPLICAS};
 use crate::knowledge::rules::{self, Rejection};
 use rusqlite::params;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 type Result<T> = std::result::Result<T, Failure>;
-
-const REPLICAS: Keyed = Keyed("replicas", 1);
-const REMOVED: Keyed = Keyed("removed_nodes", 1);
 
 impl Tables<'_> {
     pub(super) fn register_network(&mut self, nodes: &[Node], links: &[Link]) -> Result<()> {
@@ -106,9 +104,9 @@ impl Tables<'_> {
         Ok(claims)
     }
 
-    fn removed_nodes(&mut self) -> Result<BTreeSet<NodeId>> {
+    pub(super) fn removed_nodes(&mut self) -> Result<BTreeSet<NodeId>> {
         let sql = "select id from removed_nodes";
-        let removed = rows::read(self.transaction, self.warned, REMOVED, sql, [], |row| row.id("id").map(NodeId))?;
+        let removed = rows::read(self.transaction, self.quarantine, REMOVED, sql, [], quarantine::removed)?;
         Ok(removed.into_iter().collect())
     }
 
@@ -116,9 +114,6 @@ impl Tables<'_> {
     fn held(&mut self, node: NodeId) -> Result<Vec<Replica>> {
         let sql = "select id, data_set, node, object_key, state, generation, lease_holder, lease_until
             from replicas where node = ? order by id";
-        Ok(rows::read(self.transaction, self.warned, REPLICAS, sql, [node.0], |row| {
-            let data_set = row.text("data_set").map(DataSetName)?;
-            row.replica("id", data_set)
-        })?)
+        Ok(rows::read(self.transaction, self.quarantine, REPLICAS, sql, [node.0], quarantine::any_replica)?)
     }
 }

@@ -1,17 +1,41 @@
-//! The rows of a query, for `knowledge::rows` to read.
+//! SQLite's rows as `quarantine` reads them.
 
-use crate::knowledge::rows::{Cell, Cells, read_row};
-pub(super) use crate::knowledge::rows::{Fields, Keyed, LeftOut, Warned};
+use crate::knowledge::quarantine::{Cell, Cells, Field, Fields, Quarantine, ROWS_MAX, Table};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Params, Row};
 
-type Field<T> = Result<T, LeftOut>;
+struct SqliteRow<'a>(&'a Row<'a>);
+
+impl Cells for SqliteRow<'_> {
+    fn cell(&self, column: &str) -> Result<Cell<'_>, String> {
+        Ok(match self.0.get_ref(column).map_err(|error| error.to_string())? {
+            ValueRef::Null => Cell::Null,
+            ValueRef::Integer(value) => Cell::Integer(value),
+            ValueRef::Real(value) => Cell::Real(value),
+            ValueRef::Text(bytes) => Cell::Text(bytes),
+            ValueRef::Blob(_) => Cell::Other("bytes"),
+        })
+    }
+}
 
 /// Reads all rows that make sense.
 pub(super) fn read<T>(
     connection: &Connection,
-    warned: &mut Warned,
-    table: Keyed,
+    quarantine: &mut Quarantine,
+    table: Table,
+    sql: &str,
+    params: impl Params,
+    read: impl FnMut(&mut Fields<'_>) -> Field<T>,
+) -> rusqlite::Result<Vec<T>> {
+    read_at_most(ROWS_MAX, connection, quarantine, table, sql, params, read)
+}
+
+/// Reads the first rows that make sense. Those that do not are no part of the limit: a page that is not full is the last one.
+pub(super) fn read_at_most<T>(
+    limit: usize,
+    connection: &Connection,
+    quarantine: &mut Quarantine,
+    table: Table,
     sql: &str,
     params: impl Params,
     mut read: impl FnMut(&mut Fields<'_>) -> Field<T>,
@@ -20,27 +44,13 @@ pub(super) fn read<T>(
     let mut rows = statement.query(params)?;
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {
-        all.extend(read_row(row, table, warned, &mut read));
+        if all.len() == limit {
+            if limit == ROWS_MAX {
+                quarantine.too_many(table);
+            }
+            break;
+        }
+        all.extend(quarantine.read(table, &SqliteRow(row), &mut read));
     }
     Ok(all)
-}
-
-impl Cells for Row<'_> {
-    fn cell(&self, column: &str) -> Result<Cell<'_>, String> {
-        self.get_ref(column).map(cell).map_err(|error| error.to_string())
-    }
-
-    fn key(&self, index: usize) -> Cell<'_> {
-        self.get_ref(index).map_or(Cell::Null, cell)
-    }
-}
-
-fn cell(value: ValueRef<'_>) -> Cell<'_> {
-    match value {
-        ValueRef::Null => Cell::Null,
-        ValueRef::Integer(value) => Cell::Integer(value),
-        ValueRef::Real(value) => Cell::Real(value),
-        ValueRef::Text(bytes) => Cell::Text(bytes),
-        ValueRef::Blob(_) => Cell::Other("bytes"),
-    }
 }

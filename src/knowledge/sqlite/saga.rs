@@ -2,21 +2,19 @@
 
 use super::Tables;
 use super::connect::Failure;
-use super::rows::{self, Keyed};
+use super::rows;
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome};
 use crate::domain::ids::{AgentId, DataSetName, EventId, ReplicaId};
 use crate::domain::placement::{Claim, NodeState, Plan, Replica};
 use crate::domain::saga::{self, Lost, Refused};
+use crate::knowledge::quarantine::{self, CLAIMS, Fields, REPLICAS};
 use crate::knowledge::rules::{self, Rejection};
 use crate::knowledge::{Claimed, Committed, Unfinished};
 use rusqlite::params;
 use std::time::Duration;
 
 type Result<T> = std::result::Result<T, Failure>;
-
-const CLAIMS: Keyed = Keyed("claims", 2);
-const REPLICAS: Keyed = Keyed("replicas", 1);
 
 /// What a row of `claims` is to its event.
 #[derive(Clone, Copy)]
@@ -142,10 +140,7 @@ impl Tables<'_> {
     pub(super) fn removed(&mut self, replica: ReplicaId) -> Result<()> {
         let sql = "select id, data_set, node, object_key, state, generation, lease_holder, lease_until
             from replicas where id = ?";
-        let found = rows::read(self.transaction, self.warned, REPLICAS, sql, [replica.0], |row| {
-            let data_set = row.text("data_set").map(DataSetName)?;
-            row.replica("id", data_set)
-        })?;
+        let found = rows::read(self.transaction, self.quarantine, REPLICAS, sql, [replica.0], quarantine::any_replica)?;
         let Some(row) = found.into_iter().next() else {
             return Ok(());
         };
@@ -161,12 +156,12 @@ impl Tables<'_> {
             let claim = self.granted(&event)?;
             unfinished.claims.extend(claim.filter(|claim| rules::is_unfinished(claim, &placement, own, self.now)));
         }
-        let sql = "select id, data_set, node, object_key, state, generation, lease_holder, lease_until
+        let sql = "select id, data_set, node, object_key, state, generation, lease_holder, lease_until,
+            exists (select 1 from replicas other where other.node = replicas.node
+                and other.object_key = replicas.object_key and other.state <> 'removing') as object_used
             from replicas where state = 'removing' order by id";
-        let removing = rows::read(self.transaction, self.warned, REPLICAS, sql, [], |row| {
-            let data_set = row.text("data_set").map(DataSetName)?;
-            row.replica("id", data_set)
-        })?;
+        let found = quarantine::replica_to_remove;
+        let removing = rows::read(self.transaction, self.quarantine, REPLICAS, sql, [], found)?;
         unfinished.removing = removing.into_iter().filter(|row| rules::is_to_remove(row, self.now)).collect();
         Ok(unfinished)
     }
@@ -211,9 +206,8 @@ impl Tables<'_> {
         let sql = "select event, role, replica, node, object_key, state, generation, lease_holder, lease_until
             from claims where event = ? and role = ?";
         let values = params![event.0, role.name()];
-        let found = rows::read(self.transaction, self.warned, CLAIMS, sql, values, |row| {
-            row.replica("replica", data_set.clone())
-        })?;
+        let claimed = |row: &mut Fields<'_>| quarantine::claimed(row, data_set);
+        let found = rows::read(self.transaction, self.quarantine, CLAIMS, sql, values, claimed)?;
         Ok(found.into_iter().next())
     }
 

@@ -2,7 +2,7 @@ use super::*;
 use crate::clock::VirtualClock;
 use crate::domain::placement::NodeState;
 use crate::knowledge::contract::{
-    LEASE, START, Table, WINDOW, clock, contract, data_set, identity, lives, registration,
+    LEASE, RULE, START, Table, WINDOW, clock, contract, data_set, identity, lives, registration,
 };
 use rusqlite::{OpenFlags, params};
 use std::os::unix::fs::PermissionsExt;
@@ -128,7 +128,7 @@ fn of_version_1(path: &Path) {
         insert into schema_version values (1, 5);
         pragma application_id = 0x61676e74;
         insert into nodes values (1, 'cloud', 'http://127.0.0.1:4001', 97, null, 'running', 1000000);
-        insert into data_sets values ('blood', 'blood.json', 100, 10, '14ba3e');
+        insert into data_sets values ('blood', 'blood.json', 100, 10, hex(zeroblob(32)));
         insert into replicas (data_set, node, object_key, state, generation) values ('blood', 1, 'k', 'present', 1);
         insert into agents values (1, 1, 'availability >= 95 %', 'fixed', 'running', 1000000, 1);
         insert into reference_replicas values (1, 'blood', 1, 1);";
@@ -311,7 +311,6 @@ async fn numbers_out_of_range_are_clamped() {
         "update nodes set availability_percent = 400, capacity_bytes = -5 where id = 1;
          update nodes set availability_percent = -1e300 where id = 2;
          update links set latency_ms = -10, jitter_ms = 9e999 where from_node = 1 and to_node = 2;
-         update data_sets set bytes = -1;
          insert into counters values ('M1_2', 99999999999, 0), ('C1_2', -4, 0)",
     );
     let snapshot = bench.table.snapshot().await;
@@ -319,8 +318,7 @@ async fn numbers_out_of_range_are_clamped() {
     assert_eq!(snapshot.nodes[&NodeId(1)].capacity_bytes, Some(0));
     assert_eq!(snapshot.nodes[&NodeId(2)].availability.value(), 0.0);
     let link = snapshot.links[&(NodeId(1), NodeId(2))];
-    assert_eq!((link.latency_ms, link.jitter_ms), (0.0, f64::MAX));
-    assert_eq!(snapshot.data_set.bytes, 0);
+    assert_eq!((link.latency_ms, link.jitter_ms), (0.0, 365.0 * 86_400_000.0));
     let counters = bench.table.counters().await;
     assert_eq!(counters, BTreeMap::from([("M1_2".to_owned(), u32::MAX), ("C1_2".to_owned(), 0)]));
 }
@@ -369,9 +367,11 @@ async fn huge_and_broken_texts_are_cut() {
     let event = bench.table.act(1, "C3_1").await;
     bench.edit(
         "update events set detail = replace(hex(zeroblob(1500000)), '0', 'x');
-         update nodes set name = cast(x'61ff62' as text) where id = 1",
+         update nodes set name = cast(x'61ff62' as text) where id = 1;
+         update nodes set name = replace(hex(zeroblob(5000000)), '0', 'x') where id = 2",
     );
     assert_eq!(bench.table.event(event).await.detail, "x".repeat(1 << 20));
+    assert_eq!(bench.table.snapshot().await.nodes[&NodeId(2)].name, "x".repeat(64));
     assert_eq!(bench.table.snapshot().await.nodes[&NodeId(1)].name, "a\u{fffd}b");
 }
 
@@ -384,7 +384,8 @@ async fn one_warning_is_given_for_each_column_and_row() {
         knowledge.snapshot(&data_set()).await.unwrap();
     }
     let session = knowledge.file.session.lock().unwrap();
-    let warned: Vec<_> = session.warned.iter().collect();
+    let reported = session.quarantine.reported();
+    let reported: Vec<_> = reported.map(|report| (report.table, report.row.as_str(), report.column)).collect();
     let expected = [
         ("links", "1 2", "latency_ms"),
         ("links", "1 3", "latency_ms"),
@@ -392,7 +393,101 @@ async fn one_warning_is_given_for_each_column_and_row() {
         ("nodes", "2", "availability_percent"),
         ("nodes", "3", "availability_percent"),
     ];
-    assert_eq!(warned, expected);
+    assert_eq!(reported, expected);
+}
+
+#[tokio::test]
+async fn a_row_that_changes_is_reported_again() {
+    let bench = Bench::three_agents().await;
+    let knowledge = SqliteKnowledge::open(&bench.path(), clock()).unwrap();
+    for percent in [400, 500, 500] {
+        bench.edit(&format!("update nodes set availability_percent = {percent} where id = 1"));
+        knowledge.snapshot(&data_set()).await.unwrap();
+    }
+    assert_eq!(knowledge.file.session.lock().unwrap().quarantine.reported().count(), 2);
+}
+
+#[tokio::test]
+async fn rows_that_make_no_sense_are_no_part_of_a_page() {
+    let bench = Bench::three_agents().await;
+    let mut sensible = Vec::new();
+    for label in ["C3_1", "C3_2"] {
+        sensible.push(bench.table.act(1, label).await);
+        bench.edit(
+            "insert into events (idempotency_key, agent, data_set, replica, action, action_type, explored, posted_at_ms,
+                closes_at_ms, state, outcome, feedback_sum, detail)
+                values (hex(randomblob(8)), 1, 'blood', 1, 'X1_2', 'move', 0, 0, 0, 'closed', 'done', 0, '')",
+        );
+    }
+    let page = bench.table.knowledge.events(EventId(0), 2).await.unwrap();
+    assert_eq!(page.iter().map(|event| event.id).collect::<Vec<_>>(), sensible);
+}
+
+#[tokio::test]
+async fn a_row_of_nobody_moves_nothing() {
+    let bench = Bench::three_agents().await;
+    bench.edit(&format!(
+        "insert into events (idempotency_key, agent, data_set, replica, action, action_type, explored, posted_at_ms,
+            closes_at_ms, state, outcome, feedback_sum, detail)
+            values ('by hand', 77, 'blood', 1, 'M1_2', 'move', 0, {0}, {0}, 'open', 'done', 9, '')",
+        START.0
+    ));
+    assert_eq!(bench.table.snapshot().await.open_events, []);
+    bench.table.clock.advance(RULE.grace);
+    let closed = bench.table.knowledge.close_due(AgentId(1), RULE).await.unwrap();
+    assert_eq!(closed.iter().map(|one| (one.counter_before, one.counter_after)).collect::<Vec<_>>(), [(0, 0)]);
+}
+
+#[tokio::test]
+async fn what_ended_in_the_future_has_not_changed_anything() {
+    let bench = Bench::three_agents().await;
+    bench.table.act(1, "C3_1").await;
+    let before = bench.table.snapshot().await.changed_at;
+    bench.edit("update events set ended_at_ms = 253402300799000");
+    assert_eq!((before, bench.table.snapshot().await.changed_at), (Some(START), None));
+}
+
+#[tokio::test]
+async fn the_largest_number_stops_new_rows_until_it_is_gone() {
+    let bench = Bench::three_agents().await;
+    let record = async |job: &str| {
+        let measurement = Measurement { job: job.to_owned(), ..measurement() };
+        bench.table.knowledge.record(&measurement, true).await
+    };
+    record("before").await.unwrap();
+    bench.edit(
+        "update measurements set id = 9223372036854775807; insert into sqlite_sequence values ('measurements', 0)",
+    );
+    assert!(matches!(record("meanwhile").await, Err(KnowledgeError::NotExecuted { .. })));
+    assert_eq!(bench.table.knowledge.measurements(0, 10).await.unwrap(), []);
+    // As docs/security.md says.
+    bench.edit("delete from measurements; update sqlite_sequence set seq = 0 where name = 'measurements'");
+    record("after").await.unwrap();
+    assert_eq!(bench.table.knowledge.measurements(0, 10).await.unwrap().len(), 1);
+}
+
+fn measurement() -> Measurement {
+    Measurement {
+        agent: AgentId(1),
+        data_set: data_set(),
+        replica: ReplicaId(1),
+        node: NodeId(3),
+        at: START,
+        metrics: crate::domain::metric::Metrics::default(),
+        emulated_latency_ms: None,
+        job: String::new(),
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_another_row_names_is_not_deleted() {
+    let bench = Bench::three_agents().await;
+    bench.edit(
+        "insert into replicas (data_set, node, object_key, state, generation)
+            select 'other', node, object_key, 'removing', 1 from replicas",
+    );
+    let unfinished = bench.table.knowledge.unfinished(AgentId(3), true).await.unwrap();
+    assert_eq!(unfinished.removing, []);
 }
 
 #[tokio::test]

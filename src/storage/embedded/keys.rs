@@ -1,4 +1,4 @@
-//! The store's credentials: made once, kept in a file that only this user can read.
+//! The store's credentials: given or made once, kept in a file that only this user can read.
 
 use super::EmbeddedError;
 use crate::storage::credentials::Credentials;
@@ -22,12 +22,24 @@ pub(super) fn load_or_generate(directory: &Path) -> Result<Credentials, Embedded
 }
 
 /// The credentials of a store that was started before.
-pub(super) fn read(directory: &Path) -> Result<Credentials, EmbeddedError> {
+pub(super) fn read(directory: &Path) -> Result<Option<Credentials>, EmbeddedError> {
     let path = directory.join(FILE);
     match File::open(&path) {
-        Ok(file) => load(&path, file),
+        Ok(file) => load(&path, file).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(EmbeddedError::Directory { path, doing: "reading the store's credentials", error }),
     }
+}
+
+/// Takes given credentials in the place of those that are there, for the others on this machine to find.
+pub(super) fn keep(directory: &Path, given: Credentials) -> Result<Credentials, EmbeddedError> {
+    let path = directory.join(FILE);
+    write(directory, &path, &given).map_err(|error| unwritable(&path, error))?;
+    Ok(given)
+}
+
+fn unwritable(path: &Path, error: io::Error) -> EmbeddedError {
+    EmbeddedError::Directory { path: path.into(), doing: "writing the store's credentials", error }
 }
 
 fn load(path: &Path, file: File) -> Result<Credentials, EmbeddedError> {
@@ -38,8 +50,10 @@ fn load(path: &Path, file: File) -> Result<Credentials, EmbeddedError> {
         return Err(EmbeddedError::OpenCredentials { path: path.into(), mode });
     }
     let text = io::read_to_string(file).map_err(failed)?;
+    // Only where: what is wrong there may be the secret.
+    let place = |error: serde_json::Error| format!("line {}, column {}", error.line(), error.column());
     serde_json::from_str(&text)
-        .map_err(|error| EmbeddedError::UnreadableCredentials { path: path.into(), reason: error.to_string() })
+        .map_err(|error| EmbeddedError::UnreadableCredentials { path: path.into(), reason: place(error) })
 }
 
 fn generate(directory: &Path, path: &Path) -> Result<Credentials, EmbeddedError> {
@@ -47,12 +61,7 @@ fn generate(directory: &Path, path: &Path) -> Result<Credentials, EmbeddedError>
         format!("AGENT{}", hex::encode_upper(rand::random::<[u8; 8]>())),
         hex::encode(rand::random::<[u8; 32]>()),
     );
-    let written = write(directory, path, &credentials);
-    written.map_err(|error| EmbeddedError::Directory {
-        path: path.into(),
-        doing: "writing the store's credentials",
-        error,
-    })?;
+    write(directory, path, &credentials).map_err(|error| unwritable(path, error))?;
     Ok(credentials)
 }
 

@@ -54,10 +54,27 @@ async fn credentials_are_for_this_user_alone() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     fs::write(&path, "{").unwrap();
     assert!(
-        said(start(&directory)).contains("these are no credentials: EOF while parsing"),
+        said(start(&directory)).contains("these are no credentials: line 1, column 1;"),
         "{}",
         said(start(&directory))
     );
+}
+
+#[tokio::test]
+async fn credentials_that_are_given_are_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(EmbeddedStore::credentials_of(directory.path()).unwrap(), None);
+    start(&directory).unwrap().shutdown().await;
+    let given = Credentials::new("AGENT", "given");
+    let with_given = EmbeddedSettings { credentials: Some(given.clone()), ..settings(&directory) };
+    let server = EmbeddedStore::start(with_given, &Handle::current()).unwrap();
+    let store = S3Store::new(S3Settings::new(server.endpoint(), "data", given.clone()));
+    contract::put(&store, "a", b"content").await;
+    assert_eq!(EmbeddedStore::credentials_of(directory.path()).unwrap(), Some(given.clone()));
+    server.shutdown().await;
+    let again = start(&directory).unwrap();
+    assert_eq!(again.credentials(), &given);
+    again.shutdown().await;
 }
 
 /// The status line of the answer to a request as it stands.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 /// Beyond this, a client begins uploads and never ends them.
 const UPLOADS_AT_MOST: usize = 1000;
@@ -19,10 +20,10 @@ pub(super) struct Uploads {
     open: Mutex<BTreeMap<String, Target>>,
 }
 
-#[derive(Clone, PartialEq, Eq)]
 struct Target {
     bucket: String,
     key: String,
+    begun: SystemTime,
 }
 
 impl Uploads {
@@ -38,7 +39,7 @@ impl Uploads {
         let id = hex::encode(rand::random::<[u8; 16]>());
         let folder = self.directory.upload(&id);
         fs::create_dir(&folder).map_err(|error| failed("beginning an upload", &folder, error))?;
-        open.insert(id.clone(), Target { bucket: bucket.into(), key: key.into() });
+        open.insert(id.clone(), Target { bucket: bucket.into(), key: key.into(), begun: SystemTime::now() });
         Ok(id)
     }
 
@@ -76,8 +77,8 @@ impl Uploads {
     }
 
     pub fn check(&self, id: &str, bucket: &str, key: &str) -> S3Result<()> {
-        let target = Target { bucket: bucket.into(), key: key.into() };
-        (self.open().get(id) == Some(&target)).then_some(()).ok_or_else(|| s3_error!(NoSuchUpload))
+        let is_it = |target: &Target| target.bucket == bucket && target.key == key;
+        self.open().get(id).is_some_and(is_it).then_some(()).ok_or_else(|| s3_error!(NoSuchUpload))
     }
 
     /// Forgets an upload and its parts.
@@ -95,6 +96,7 @@ impl Uploads {
         let listed = matching.map(|(id, target)| MultipartUpload {
             key: Some(target.key.clone()),
             upload_id: Some(id.clone()),
+            initiated: Some(target.begun.into()),
             ..Default::default()
         });
         listed.collect()

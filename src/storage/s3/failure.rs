@@ -46,6 +46,7 @@ impl Failed<'_> {
                 self.unavailable(reason)
             }
             (404, _) => StorageError::NotFound { address, key },
+            (301, _) => self.unavailable(format!("{reason}; the bucket lies in another region: correct `region`")),
             (416, _)
             | (_, "BadDigest" | "IncompleteBody" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch") => {
                 self.damaged(reason)
@@ -67,6 +68,17 @@ impl Failed<'_> {
 /// Whether the store says that all is well, in words that are not understood.
 pub(super) fn makes_no_sense<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     error.raw_response().is_some_and(|response| response.status().is_success()) && error.code().is_none()
+}
+
+/// Whether it may have been the checksum that an old store did not understand. It may have been something else, too.
+pub(super) fn may_refuse_checksums<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    const BLAMED: [&str; 5] =
+        ["InvalidArgument", "InvalidRequest", "MalformedXML", "NotImplemented", "XNotImplemented"];
+    match error.raw_response().map(|response| response.status().as_u16()) {
+        Some(501) => true,
+        Some(400) => error.code().is_none_or(|code| BLAMED.contains(&code)),
+        _ => false,
+    }
 }
 
 pub(super) fn no_bucket(bucket: &str) -> String {

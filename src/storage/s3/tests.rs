@@ -1,8 +1,10 @@
+mod independent;
+mod slow_down;
+
 use super::*;
 use crate::storage::contract;
+use crate::storage::credentials::Credentials;
 use crate::storage::embedded::{Durability, EmbeddedSettings, EmbeddedStore};
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -27,45 +29,6 @@ async fn the_embedded_store_keeps_the_contract() {
     server.shutdown().await;
 }
 
-/// Moto's server, ended with the test.
-struct Moto {
-    process: Child,
-    endpoint: String,
-}
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-impl Moto {
-    /// `None` when it is not installed. It says on its standard error where it listens.
-    fn start() -> Option<Self> {
-        let mut command = Command::new("moto_server");
-        command.args(["--host", "127.0.0.1", "--port", "0"]).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut process = command.spawn().ok()?;
-        let mut said = BufReader::new(process.stderr.take().unwrap()).lines().map_while(|line| line.ok());
-        let endpoint = said.find_map(|line| Some(line.split_once("Running on ")?.1.trim().to_owned()));
-        // Read on, or it would wait for somebody to do so.
-        std::thread::spawn(move || said.for_each(drop));
-        Some(Self { process, endpoint: endpoint.expect("moto_server ended before it listened") })
-    }
-}
-
-#[tokio::test]
-async fn another_implementation_keeps_the_contract() {
-    let Some(moto) = Moto::start() else {
-        println!("SKIPPED: moto_server is not installed");
-        return;
-    };
-    let client = S3Store::new(S3Settings::new(&moto.endpoint, "data", Credentials::new("any", "thing")));
-    client.ensure_bucket().await.unwrap();
-    client.ensure_bucket().await.unwrap();
-    contract::check(&client).await;
-}
-
 /// What a store says to every request, and what it does then.
 #[derive(Clone)]
 struct Reply {
@@ -77,6 +40,8 @@ struct Reply {
 enum Then {
     Close,
     Hang,
+    /// Closes in a way that the client hears of as an error.
+    Reset,
 }
 
 fn reply(status: &str, head: &str, body: &str) -> Reply {
@@ -95,6 +60,9 @@ struct LyingStore {
     requests: Arc<Mutex<Vec<String>>>,
 }
 
+/// For messages: no attempt but the first, or few.
+const IMPATIENT: Attempts = Attempts { read: 1, control: 2 };
+
 impl LyingStore {
     async fn start(reply: Reply) -> Self {
         Self::with_limit(reply, Timeouts::default().response).await
@@ -102,6 +70,15 @@ impl LyingStore {
 
     /// Whose client waits so long and no longer.
     async fn with_limit(reply: Reply, limit: Duration) -> Self {
+        Self::answering(limit, IMPATIENT, move |_, _| reply.clone()).await
+    }
+
+    /// Replies to each request by its head and its number, from 1.
+    async fn answering(
+        limit: Duration,
+        attempts: Attempts,
+        reply: impl Fn(&str, usize) -> Reply + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -111,17 +88,23 @@ impl LyingStore {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let request = head(&mut stream).await;
-                seen.lock().unwrap().push(request);
-                stream.write_all(reply.text.as_bytes()).await.unwrap();
-                match reply.then {
+                let Reply { text, then } = {
+                    let mut seen = seen.lock().unwrap();
+                    seen.push(request);
+                    reply(seen.last().unwrap(), seen.len())
+                };
+                stream.write_all(text.as_bytes()).await.unwrap();
+                match then {
                     Then::Close => drop(stream),
                     Then::Hang => hanging.push(stream),
+                    Then::Reset => stream.set_zero_linger().unwrap(),
                 }
             }
         });
         let mut settings = S3Settings::new(endpoint, "data", Credentials::new("key", "secret"));
         settings.timeouts.response = limit;
         settings.timeouts.stall = limit;
+        settings.attempts = attempts;
         Self { client: S3Store::new(settings), requests }
     }
 
@@ -248,14 +231,6 @@ async fn a_store_that_is_away_is_unavailable() {
     assert!(matches!(error, StorageError::Unavailable { .. }));
     assert!(text.starts_with(&format!("{endpoint}/data: reading `a`: ")), "{text}");
     assert!(text.ends_with("tcp connect error: Connection refused (os error 111)"), "{text}");
-}
-
-#[tokio::test]
-async fn control_requests_are_tried_as_often_as_set() {
-    let store = LyingStore::start(error("500 Internal Server Error", "InternalError", "oh")).await;
-    let failure = store.client.list("").await.unwrap_err();
-    assert_eq!(failure.to_string(), format!("{}: listing ``: 500 InternalError oh", store.client.address));
-    assert_eq!(store.requests(), 2);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Making and checking the schema, rights, and tables that people edit.
 
 use super::*;
-use crate::knowledge::contract::{START, clock, data_set};
+use crate::knowledge::contract::{RULE, START, clock, data_set};
 use mariadb::{PASSWORD, USER};
 use std::collections::BTreeMap;
 
@@ -34,7 +34,9 @@ async fn many_may_init_at_once() {
     let bench = bench!(Bench::without_tables());
     let settings = bench.settings();
     let (a, b, c) = tokio::join!(init(&settings), init(&settings), init(&settings));
-    [a, b, c].map(|prepared| assert_eq!(prepared.unwrap().to_version, 1));
+    for prepared in [a, b, c] {
+        assert_eq!(prepared.unwrap().to_version, 1);
+    }
     assert_eq!(bench.edit("select count(*) from schema_version"), ["1"]);
 }
 
@@ -100,6 +102,19 @@ fn documented_grants(schema: &str) -> String {
     own.replace("'CHOOSE ONE'", &format!("'{PASSWORD}'"))
 }
 
+#[tokio::test]
+async fn who_may_not_make_a_schema_is_told_so() {
+    let bench = bench!(Bench::without_tables());
+    bench.server.execute(&documented_grants(&bench.schema));
+    let user = format!("user_{}", bench.schema);
+    let without = MysqlSettings { schema: "nowhere".to_owned(), user: user.clone(), ..bench.settings() };
+    let refused = message(init(&without).await);
+    assert!(refused.contains(&format!("Access denied for user '{user}'@'%' to database 'nowhere'")), "{refused}");
+    let empty = MysqlSettings { user: user.clone(), ..bench.settings() };
+    let refused = message(init(&empty).await);
+    assert!(refused.contains("CREATE command denied"), "{refused}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn data_rights_are_all_that_agents_need() {
     let bench = bench!(Bench::new().await);
@@ -125,8 +140,14 @@ async fn a_check_looks_at_all_that_matters() {
     let findings = check(&bench.settings()).await.unwrap();
     let verdicts: Vec<_> = findings.iter().map(|finding| (finding.what, finding.is_well)).collect();
     // The tests' server trades durability for speed.
-    let expected =
-        [("server", true), ("tls", true), ("rights", true), ("isolation", true), ("durability", false), ("clock", true)];
+    let expected = [
+        ("server", true),
+        ("tls", true),
+        ("rights", true),
+        ("isolation", true),
+        ("durability", false),
+        ("clock", true),
+    ];
     assert_eq!(verdicts, expected, "{findings:#?}");
     assert_eq!(findings[3].detail, "read-committed");
 }
@@ -181,6 +202,18 @@ async fn rows_that_make_no_sense_are_left_out() {
     assert_eq!(snapshot.placement.references.keys().map(|id| id.0).collect::<Vec<_>>(), [1, 3]);
     assert_eq!(snapshot.open_events.iter().map(|event| event.id).collect::<Vec<_>>(), [event]);
     assert_eq!(table.counters().await, BTreeMap::from([("M1_2".to_owned(), u32::MAX)]));
+}
+
+#[tokio::test]
+async fn numbers_that_make_no_sense_stop_no_closing() {
+    let bench = bench!(Bench::new().await);
+    let table = bench.table().await.three_agents().await;
+    let event = table.act(1, "M3_1").await;
+    bench.edit("update events set feedback_sum = 1e300; insert into counters values ('M3_1', -4, 0)");
+    table.advance(300);
+    let closed = table.knowledge.close_due(AgentId(1), RULE).await.unwrap();
+    assert_eq!(closed.iter().map(|closed| (closed.event, closed.counter_after)).collect::<Vec<_>>(), [(event, 1)]);
+    assert_eq!(table.counters().await, BTreeMap::from([("M3_1".to_owned(), 1)]));
 }
 
 #[tokio::test]

@@ -1,0 +1,331 @@
+//! What the columns of each table may hold.
+
+use super::{DETAIL_MAX, Field, Fields, LONGEST, TOLERANCE, Table};
+use crate::domain::action::Action;
+use crate::domain::event::{Event, Outcome, Window};
+use crate::domain::ids::{AgentId, DataSetName, EventId, Life, NodeId, ReplicaId};
+use crate::domain::measurement::Measurement;
+use crate::domain::metric::{Metric, Metrics};
+use crate::domain::placement::{DataSet, Lease, Link, Node, NodeState, Peer, Registration, Replica, ReplicaState};
+use crate::domain::store_url::StoreUrl;
+use crate::domain::text::NAME_MAX;
+use crate::domain::time::Timestamp;
+use crate::domain::units::Percent;
+use crate::knowledge::rules::{Rejection, is_sha256, is_somebodys};
+use crate::knowledge::{Counter, Feedback, Recorded};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+
+pub(in crate::knowledge) const NODES: Table = Table { name: "nodes", key: &["id"] };
+pub(in crate::knowledge) const LINKS: Table = Table { name: "links", key: &["from_node", "to_node"] };
+pub(in crate::knowledge) const AGENTS: Table = Table { name: "agents", key: &["id"] };
+pub(in crate::knowledge) const DATA_SETS: Table = Table { name: "data_sets", key: &["name"] };
+pub(in crate::knowledge) const REPLICAS: Table = Table { name: "replicas", key: &["id"] };
+pub(in crate::knowledge) const REFERENCES: Table = Table { name: "reference_replicas", key: &["agent"] };
+pub(in crate::knowledge) const REMOVED: Table = Table { name: "removed_nodes", key: &["id"] };
+pub(in crate::knowledge) const EVENTS: Table = Table { name: "events", key: &["id"] };
+pub(in crate::knowledge) const COPIES: Table = Table { name: "events", key: &["replica"] };
+pub(in crate::knowledge) const CLAIMS: Table = Table { name: "claims", key: &["event", "role"] };
+pub(in crate::knowledge) const FEEDBACK: Table = Table { name: "feedback", key: &["event", "agent"] };
+pub(in crate::knowledge) const COUNTERS: Table = Table { name: "counters", key: &["action"] };
+pub(in crate::knowledge) const MEASUREMENTS: Table = Table { name: "measurements", key: &["id"] };
+pub(in crate::knowledge) const IMPACTS: Table = Table { name: "impacts", key: &["agent", "action", "metric"] };
+
+/// The longest goal that can be written \[bytes\].
+const GOAL_MAX: usize = 4096;
+/// What S3 allows, and a little more than configurations do \[bytes\].
+const KEY_MAX: usize = 1024;
+/// The key of a run or request \[bytes\].
+const JOB_MAX: usize = 200;
+/// No data set is larger; sums of them stay numbers.
+const BYTES_MAX: u64 = 9_000_000_000_000_000;
+/// More than all agents there can be: such a sum says no more than that everybody was hurt.
+const FEEDBACK_MAX: f64 = u32::MAX as f64;
+
+type Nodes = BTreeMap<NodeId, Node>;
+
+/// The column of each metric, and what can be measured.
+pub(in crate::knowledge) fn metric_column(metric: Metric) -> &'static str {
+    match metric {
+        Metric::ResponseTime => "response_time_s",
+        Metric::ExecutionTime => "execution_time_s",
+        Metric::Throughput => "throughput_records_per_s",
+        Metric::NetworkLatency => "network_latency_ms",
+        Metric::Availability => "availability_percent",
+        Metric::DataConsistency => "data_consistency",
+    }
+}
+
+fn measurable(metric: Metric) -> RangeInclusive<f64> {
+    match metric {
+        Metric::ResponseTime | Metric::ExecutionTime => 0.0..=LONGEST.as_secs_f64(),
+        Metric::Throughput => 0.0..=f64::MAX,
+        Metric::NetworkLatency => longest_ms(),
+        Metric::Availability => 0.0..=100.0,
+        Metric::DataConsistency => 0.0..=1.0,
+    }
+}
+
+fn longest_ms() -> RangeInclusive<f64> {
+    0.0..=LONGEST.as_secs_f64() * 1e3
+}
+
+pub(in crate::knowledge) fn node(row: &mut Fields<'_>) -> Field<(NodeId, Node)> {
+    let id = NodeId(row.id("id")?);
+    let availability = row.real_within("availability_percent", 0.0..=100.0)?;
+    let Some(availability) = Percent::new(availability) else {
+        return row.leave_out("availability_percent", "there is no number");
+    };
+    let node = Node {
+        id,
+        name: row.name("name")?,
+        store_url: store_url(row)?,
+        availability,
+        capacity_bytes: row.maybe_amount("capacity_bytes")?,
+        state: row.one_of_or(NodeState::default(), "state", NodeState::ALL, NodeState::name)?,
+        heartbeat_at: row.maybe_past("heartbeat_at")?,
+    };
+    Ok((id, node))
+}
+
+/// A node whose store cannot be addressed is a node whose store was not started. The address itself is not repeated: it may hold
+/// a password.
+fn store_url(row: &mut Fields<'_>) -> Field<Option<String>> {
+    if row.is_null("store_url")? {
+        return Ok(None);
+    }
+    let url = row.text("store_url", 2 * KEY_MAX)?;
+    if url.parse::<StoreUrl>().is_ok() {
+        return Ok(Some(url));
+    }
+    row.report("store_url", "it is no address like http://HOST:PORT/BUCKET and is taken as absent".to_owned());
+    Ok(None)
+}
+
+pub(in crate::knowledge) fn link(row: &mut Fields<'_>, nodes: &Nodes) -> Field<((NodeId, NodeId), Link)> {
+    let (from, to) = (NodeId(row.id("from_node")?), NodeId(row.id("to_node")?));
+    for (column, node) in [("from_node", from), ("to_node", to)] {
+        if !nodes.contains_key(&node) {
+            return row.leave_out(column, Rejection::UnknownNode(node));
+        }
+    }
+    let latency_ms = row.real_within("latency_ms", longest_ms())?;
+    let jitter_ms = row.real_within("jitter_ms", longest_ms())?;
+    Ok(((from, to), Link { from, to, latency_ms, jitter_ms }))
+}
+
+pub(in crate::knowledge) fn peer(row: &mut Fields<'_>, nodes: &Nodes) -> Field<(AgentId, Peer)> {
+    let (agent, node) = home(row)?;
+    if !nodes.contains_key(&node) {
+        return row.leave_out("node", Rejection::UnknownNode(node));
+    }
+    let registration = Registration { agent, node, goal: row.text("goal", GOAL_MAX)?, policy: row.name("policy")? };
+    let heartbeat_at = row.maybe_past("heartbeat_at")?;
+    Ok((agent, Peer { registration, heartbeat_at, converged: row.flag("converged")? }))
+}
+
+/// Where an agent lives.
+pub(in crate::knowledge) fn home(row: &mut Fields<'_>) -> Field<(AgentId, NodeId)> {
+    Ok((AgentId(row.id("id")?), NodeId(row.id("node")?)))
+}
+
+/// Whose an agent is, and when it was last heard of.
+pub(in crate::knowledge) fn life(row: &mut Fields<'_>) -> Field<(Option<Life>, Option<Timestamp>)> {
+    let life = if row.is_null("life")? { None } else { Some(Life(row.exact("life", JOB_MAX)?)) };
+    Ok((life, row.maybe_past("heartbeat_at")?))
+}
+
+/// When an agent was last heard of.
+pub(in crate::knowledge) fn heartbeat(row: &mut Fields<'_>) -> Field<(AgentId, Option<Timestamp>)> {
+    Ok((AgentId(row.id("id")?), row.maybe_past("heartbeat_at")?))
+}
+
+pub(in crate::knowledge) fn removed(row: &mut Fields<'_>) -> Field<NodeId> {
+    row.id("id").map(NodeId)
+}
+
+pub(in crate::knowledge) fn data_set_name(row: &mut Fields<'_>, column: &'static str) -> Field<DataSetName> {
+    row.exact(column, NAME_MAX).map(DataSetName)
+}
+
+/// One that could not be verified is left out: agents go on against what they knew of it, and change nothing.
+pub(in crate::knowledge) fn data_set(row: &mut Fields<'_>) -> Field<DataSet> {
+    let (name, object_key, sha256) =
+        (data_set_name(row, "name")?, row.exact("object_key", KEY_MAX)?, row.exact("sha256", KEY_MAX)?);
+    if !is_sha256(&sha256) {
+        return row.leave_out("sha256", "it is no SHA-256: 64 digits of lower-case hexadecimal");
+    }
+    let bytes = row.integer("bytes")?;
+    match u64::try_from(bytes) {
+        Ok(bytes @ 0..=BYTES_MAX) => Ok(DataSet { name, object_key, bytes, records: row.amount("records")?, sha256 }),
+        _ => row.leave_out("bytes", format_args!("{bytes} is no size of a data set")),
+    }
+}
+
+/// A row of `replicas`. One whose generation cannot rise any more could never be claimed.
+pub(in crate::knowledge) fn any_replica(row: &mut Fields<'_>) -> Field<Replica> {
+    let data_set = data_set_name(row, "data_set")?;
+    placed(row, "id", data_set)
+}
+
+/// The same, on a node that is registered.
+pub(in crate::knowledge) fn replica(row: &mut Fields<'_>) -> Field<Replica> {
+    let replica = any_replica(row)?;
+    match row.flag("node_known")? {
+        true => Ok(replica),
+        false => row.leave_out("node", Rejection::UnknownNode(replica.node)),
+    }
+}
+
+/// The same, unless its object is another replica's too: deleting it would lose data.
+pub(in crate::knowledge) fn replica_to_remove(row: &mut Fields<'_>) -> Field<Replica> {
+    let replica = any_replica(row)?;
+    match row.flag("object_used")? {
+        false => Ok(replica),
+        true => row.leave_out("object_key", "another replica's row names the same object"),
+    }
+}
+
+/// A row of `claims`.
+pub(in crate::knowledge) fn claimed(row: &mut Fields<'_>, data_set: &DataSetName) -> Field<Replica> {
+    placed(row, "replica", data_set.clone())
+}
+
+fn placed(row: &mut Fields<'_>, id: &'static str, data_set: DataSetName) -> Field<Replica> {
+    let states = [ReplicaState::Copying, ReplicaState::Present, ReplicaState::Removing];
+    Ok(Replica {
+        id: ReplicaId(row.countable(id)?),
+        data_set,
+        node: NodeId(row.id("node")?),
+        object_key: row.exact("object_key", KEY_MAX)?,
+        state: row.one_of("state", states, ReplicaState::name)?,
+        generation: row.countable("generation")?,
+        lease: lease(row)?,
+    })
+}
+
+/// A lease without holder or end is none; nor is one that would hold for longer than any can.
+fn lease(row: &mut Fields<'_>) -> Field<Option<Lease>> {
+    let (Some(holder), Some(until)) = (row.maybe_integer("lease_holder")?, row.maybe_time("lease_until")?) else {
+        return Ok(None);
+    };
+    let Ok(holder) = u32::try_from(holder).map(AgentId) else {
+        row.report("lease_holder", format!("{holder} is no id; nobody holds the lease"));
+        return Ok(None);
+    };
+    if until > row.now() + LONGEST {
+        row.report("lease_until", "no lease holds for so long; nobody holds it".to_owned());
+        return Ok(None);
+    }
+    Ok(Some(Lease { holder, until }))
+}
+
+/// Who reads which of these replicas.
+pub(in crate::knowledge) fn reference(
+    row: &mut Fields<'_>,
+    replicas: &BTreeMap<ReplicaId, Replica>,
+) -> Field<(AgentId, ReplicaId)> {
+    let (agent, replica) = (AgentId(row.id("agent")?), ReplicaId(row.integer("replica")?));
+    match replicas.contains_key(&replica) {
+        true => Ok((agent, replica)),
+        false => row.leave_out("replica", format_args!("there is no replica {replica} of this data set")),
+    }
+}
+
+pub(in crate::knowledge) fn counter(row: &mut Fields<'_>) -> Field<(Action, Counter)> {
+    let value = u32::try_from(row.amount("value")?).unwrap_or(u32::MAX);
+    Ok((row.parsed("action")?, Counter { value, changed_at: row.time("changed_at_ms")? }))
+}
+
+/// How often a replica was copied.
+pub(in crate::knowledge) fn copies(row: &mut Fields<'_>) -> Field<(ReplicaId, u32)> {
+    let copies = u32::try_from(row.amount("copies")?).unwrap_or(u32::MAX);
+    Ok((ReplicaId(row.integer("replica")?), copies))
+}
+
+/// The size of a replica of any data set, and its node.
+pub(in crate::knowledge) fn stored(row: &mut Fields<'_>) -> Field<(NodeId, u64)> {
+    Ok((NodeId(row.id("node")?), row.amount("bytes")?.min(BYTES_MAX)))
+}
+
+pub(in crate::knowledge) fn event(row: &mut Fields<'_>) -> Field<Event> {
+    let outcomes = [Outcome::Running, Outcome::Done, Outcome::Failed, Outcome::Aborted];
+    Ok(Event {
+        id: EventId(row.countable("id")?),
+        agent: AgentId(row.id("agent")?),
+        data_set: data_set_name(row, "data_set")?,
+        replica: ReplicaId(row.integer("replica")?),
+        action: row.parsed("action")?,
+        explored: row.flag("explored")?,
+        posted_at: row.time("posted_at_ms")?,
+        closes_at: row.time("closes_at_ms")?,
+        window: row.one_of("state", [Window::Open, Window::Closed], Window::name)?,
+        outcome: row.one_of("outcome", outcomes, Outcome::name)?,
+        ended_at: row.maybe_time("ended_at_ms")?,
+        feedback_sum: row.real_within("feedback_sum", 0.0..=FEEDBACK_MAX)?,
+        detail: row.text("detail", DETAIL_MAX)?,
+    })
+}
+
+/// An open event that can have happened: of an agent and of nodes that are registered or were, in the past, and claimed if it
+/// runs. Any other is nobody's doing: it is blamed for nothing and nobody waits for it.
+pub(in crate::knowledge) fn open_event(
+    row: &mut Fields<'_>,
+    nodes: &Nodes,
+    agents: &BTreeMap<AgentId, Peer>,
+    removed: &BTreeSet<NodeId>,
+) -> Field<Event> {
+    let event = event(row)?;
+    if !is_somebodys(&event, agents.contains_key(&event.agent), removed) {
+        return row.leave_out("agent", format_args!("agent {} is not registered", event.agent));
+    }
+    if let Some(node) = action_nodes(event.action).find(|node| !nodes.contains_key(node) && !removed.contains(node)) {
+        return row.leave_out("action", Rejection::UnknownNode(node));
+    }
+    if event.posted_at > row.now() + TOLERANCE {
+        return row.leave_out("posted_at_ms", "it lies in the future; was the time scale changed?");
+    }
+    if event.closes_at > event.posted_at + LONGEST {
+        return row.leave_out("closes_at_ms", "no window is open for so long");
+    }
+    if event.outcome == Outcome::Running && !row.flag("claimed")? {
+        return row.leave_out("outcome", "it is running and nothing was claimed for it");
+    }
+    Ok(event)
+}
+
+fn action_nodes(action: Action) -> impl Iterator<Item = NodeId> {
+    [action.from_node(), action.to_node()].into_iter().flatten()
+}
+
+pub(in crate::knowledge) fn feedback(row: &mut Fields<'_>) -> Field<Feedback> {
+    let (event, agent) = (EventId(row.integer("event")?), AgentId(row.id("agent")?));
+    Ok(Feedback { event, agent, p: row.real_within("p", 0.0..=1.0)?, left_at: row.time("left_at_ms")? })
+}
+
+pub(in crate::knowledge) fn recorded(row: &mut Fields<'_>) -> Field<Recorded> {
+    let mut metrics = Metrics::default();
+    for metric in Metric::ALL {
+        if let Some(value) = row.measured(metric_column(metric), measurable(metric))? {
+            metrics.set(metric, value);
+        }
+    }
+    let measurement = Measurement {
+        agent: AgentId(row.id("agent")?),
+        data_set: data_set_name(row, "data_set")?,
+        replica: ReplicaId(row.integer("replica")?),
+        node: NodeId(row.id("node")?),
+        at: row.time("at_ms")?,
+        metrics,
+        emulated_latency_ms: row.measured("emulated_latency_ms", longest_ms())?,
+        job: row.text("job", JOB_MAX)?,
+    };
+    Ok(Recorded { id: row.countable("id")?, measurement, satisfied: row.flag("satisfied")? })
+}
+
+/// What was learned under a label about a metric, and how often.
+pub(in crate::knowledge) fn impact(row: &mut Fields<'_>) -> Field<(String, Metric, f64, u32)> {
+    let samples = u32::try_from(row.amount("samples")?).unwrap_or(u32::MAX);
+    let value = row.real_within("value", -1.0..=1.0)?;
+    Ok((row.exact("action", NAME_MAX)?, row.parsed("metric")?, value, samples))
+}
