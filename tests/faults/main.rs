@@ -21,9 +21,12 @@ mod table;
 mod vanished;
 
 use checkers::Witness;
+use network::mariadb::PASSWORD;
+use network::secrets::Secrets;
 use network::{PATIENCE, Place, comes_true};
 use schedule::{AGENTS, ROUNDS_FOR_EVERY_KIND, STORES};
-use stage::Stage;
+use stage::{SECRET_ACCESS_KEY, Stage};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use table::Table;
 
@@ -108,7 +111,9 @@ fn faults_are_survived() {
     assert_eq!(checkers::broken(&stage.table, &mut witness), Vec::<String>::new(), "after the end");
     assert_eq!(stage.table.look().expect("the table is there").unfinished(), Vec::<String>::new());
     assert_eq!(witness.gaps(&mut stage.past), Vec::<String>::new());
-    assert_eq!(checkers::alarming(&stage.past), std::collections::BTreeSet::new());
+    assert_eq!(checkers::alarming(&stage.past), BTreeSet::new());
+    let secrets = Secrets::new([SECRET_ACCESS_KEY, PASSWORD]).and_of_stores(&stage.place.data());
+    assert_eq!(secrets.seen_under(stage.place.path()), Vec::<String>::new());
     report(&stage, &witness, rounds, healed_within, converged_after);
 }
 
