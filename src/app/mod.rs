@@ -21,7 +21,7 @@ pub mod surroundings;
 pub mod training;
 pub mod training_file;
 
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, FollowingClock};
 use crate::config::settings::{KnowledgeSettings, NetworkSettings};
 use crate::knowledge::Knowledge;
 use crate::knowledge::sqlite::SqliteKnowledge;
@@ -39,9 +39,9 @@ pub enum Failure {
     Configuration(String),
 }
 
-/// The clock of a network.
+/// The clock of a network: the shared table's, where that has one.
 pub fn clock(network: &NetworkSettings) -> Arc<dyn Clock> {
-    Arc::new(SystemClock::new(network.time_scale))
+    Arc::new(FollowingClock::new(network.time_scale))
 }
 
 /// Opens the shared table of a network. `services` carries the connections to a server.

@@ -56,9 +56,13 @@ pub struct MysqlKnowledge {
 /// From the server's time since the Unix epoch to the scenario's.
 pub type Time = Arc<dyn Fn(Duration) -> Timestamp + Send + Sync>;
 
-/// The server's clock, at the scale of `clock`.
+/// The server's clock, at the scale of `clock`, which follows it.
 pub fn server_time(clock: Arc<dyn Clock>) -> Time {
-    Arc::new(move |since_epoch| Timestamp(i64::try_from(clock.record(since_epoch).as_millis()).unwrap_or(i64::MAX)))
+    Arc::new(move |since_epoch| {
+        let now = Timestamp(i64::try_from(clock.record(since_epoch).as_millis()).unwrap_or(i64::MAX));
+        clock.follow(now);
+        now
+    })
 }
 
 struct Server {

@@ -11,6 +11,10 @@ const CONNECTIONS: PoolConstraints = PoolConstraints::new(8, 8).expect("not more
 /// Distinct statements of this technology are fewer, except for lists of different lengths.
 const CACHED_STATEMENTS: usize = 100;
 
+/// After so many patiences in silence the server ends a session: its machine may have vanished in the middle of a transaction,
+/// whose locks nobody else would ever get. One that was idle is opened again.
+const SILENCE: u32 = 2;
+
 /// A schema on a server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MysqlSettings {
@@ -48,8 +52,10 @@ impl MysqlSettings {
     /// operation may take, and seeing what others have committed when a statement begins.
     fn setup(&self) -> Vec<String> {
         let lock_wait_s = (self.patience.as_secs() / 3).max(1);
+        let silence_s = (self.patience * SILENCE).as_secs().max(1);
         vec![
             format!("set session sql_mode = 'STRICT_ALL_TABLES', session innodb_lock_wait_timeout = {lock_wait_s}"),
+            format!("set session wait_timeout = {silence_s}"),
             "set session transaction isolation level read committed".to_owned(),
         ]
     }
