@@ -7,8 +7,8 @@ use agent::domain::action::{Action, ActionType};
 use agent::domain::ids::{AgentId, NodeId, ReplicaId};
 use agent::domain::measurement::Measurement;
 use agent::domain::metric::{Metric, Metrics};
-use agent::domain::placement::{DataSet, Link, Node, Placement, Replica, ReplicaState};
-use agent::domain::snapshot::Snapshot;
+use agent::domain::placement::{DataSet, Link, Node, NodeState, Placement, Replica, ReplicaState};
+use agent::domain::snapshot::{Content, Snapshot};
 use agent::domain::time::Timestamp;
 use agent::domain::units::Percent;
 use agent::mape::planner::{Experience, Fixed, Parameters, Rng, Situation, decide, plan};
@@ -65,7 +65,7 @@ fn snapshot(nodes: u32, rng: &mut Rng) -> Snapshot {
         store_url: Some(format!("http://node-{id}")),
         availability: Percent::new(percent).unwrap(),
         capacity_bytes: Some(1 << 40),
-        state: agent::domain::placement::NodeState::Running,
+        state: NodeState::Running,
         heartbeat_at: None,
     };
     let link = |to: u32, latency_ms: f64| Link { from: NodeId(1), to: NodeId(to), latency_ms, jitter_ms: 7.0 };
@@ -78,8 +78,7 @@ fn snapshot(nodes: u32, rng: &mut Rng) -> Snapshot {
         generation: 1,
         lease: None,
     };
-    Snapshot {
-        at: Timestamp(0),
+    let content = Content {
         data_set: DataSet {
             name: "blood".into(),
             object_key: "blood".to_owned(),
@@ -87,19 +86,26 @@ fn snapshot(nodes: u32, rng: &mut Rng) -> Snapshot {
             records: 1,
             sha256: String::new(),
         },
-        nodes: (1..=nodes).map(|id| (NodeId(id), node(id, rng.random_range(70.0..100.0)))).collect(),
-        links: (2..=nodes).map(|to| ((NodeId(1), NodeId(to)), link(to, rng.random_range(1.0..2000.0)))).collect(),
+        nodes: (1..=nodes)
+            .map(|id| (NodeId(id), node(id, rng.random_range(70.0..100.0))))
+            .collect::<BTreeMap<_, _>>()
+            .into(),
+        links: (2..=nodes)
+            .map(|to| ((NodeId(1), NodeId(to)), link(to, rng.random_range(1.0..2000.0))))
+            .collect::<BTreeMap<_, _>>()
+            .into(),
         placement: Placement {
             replicas: [(replica.id, replica)].into(),
             references: [(AgentId(1), ReplicaId(1))].into(),
         },
-        agents: BTreeMap::new(),
+        agents: BTreeMap::new().into(),
         open_events: Vec::new(),
         counters: BTreeMap::new(),
         copies_made: BTreeMap::new(),
         changed_at: None,
         stored_bytes: BTreeMap::new(),
-    }
+    };
+    Snapshot::new(Timestamp(0), content)
 }
 
 fn parameters() -> Parameters {

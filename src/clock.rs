@@ -16,6 +16,8 @@ pub trait Clock: Send + Sync {
     fn apply(&self, scenario: Duration) -> Duration;
     /// How much of the scenario passed in this much time on the wall.
     fn record(&self, real: Duration) -> Duration;
+    /// It is this time now where all agents look. Clocks that follow nobody take no notice.
+    fn follow(&self, _now: Timestamp) {}
 }
 
 /// How many seconds of the scenario pass in a second on the wall: 1 to 1000.
@@ -70,6 +72,39 @@ impl Clock for SystemClock {
     }
 }
 
+/// The wall's clock, scaled, as far ahead or behind as it takes to agree with another one: agents whose machines' clocks differ
+/// agree about the time all the same.
+#[derive(Debug)]
+pub struct FollowingClock {
+    own: SystemClock,
+    ahead_ms: AtomicI64,
+}
+
+impl FollowingClock {
+    /// Agrees with the wall until it hears of another time.
+    pub fn new(scale: TimeScale) -> Self {
+        Self { own: SystemClock::new(scale), ahead_ms: AtomicI64::new(0) }
+    }
+}
+
+impl Clock for FollowingClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.own.now().0.saturating_add(self.ahead_ms.load(Ordering::Relaxed)))
+    }
+
+    fn apply(&self, scenario: Duration) -> Duration {
+        self.own.apply(scenario)
+    }
+
+    fn record(&self, real: Duration) -> Duration {
+        self.own.record(real)
+    }
+
+    fn follow(&self, now: Timestamp) {
+        self.ahead_ms.store(now.0.saturating_sub(self.own.now().0), Ordering::Relaxed);
+    }
+}
+
 /// A clock that moves only when told to: for tests and the simulator. Its scale is one to one.
 #[derive(Debug, Default)]
 pub struct VirtualClock {
@@ -119,6 +154,15 @@ mod tests {
     #[test]
     fn a_scale_shrinks_the_published_data_set_as_documented() {
         assert_eq!(TimeScale::new(50).unwrap().shrink(553_729), 11_075);
+    }
+
+    #[test]
+    fn a_clock_an_hour_off_agrees_with_the_one_that_it_follows() {
+        let clock = FollowingClock::new(TimeScale::new(50).unwrap());
+        let elsewhere = clock.now() + Duration::from_secs(3600);
+        clock.follow(elsewhere);
+        let off = clock.now().since(elsewhere);
+        assert!(clock.now() >= elsewhere && off < Duration::from_secs(60), "{off:?}");
     }
 
     #[test]

@@ -7,8 +7,8 @@ use agent::domain::action::Action;
 use agent::domain::ids::{AgentId, NodeId, ReplicaId};
 use agent::domain::impact::Impacts;
 use agent::domain::metric::{Metric, Metrics};
-use agent::domain::placement::{DataSet, Node, Placement, Replica, ReplicaState};
-use agent::domain::snapshot::Snapshot;
+use agent::domain::placement::{DataSet, Node, NodeState, Placement, Replica, ReplicaState};
+use agent::domain::snapshot::{Content, Snapshot};
 use agent::domain::time::Timestamp;
 use agent::mape::planner::{Basis, Experience, POLICIES, Parameters, Situation};
 use agent::mape::prediction::{Latency, Predictor};
@@ -38,6 +38,7 @@ fn snapshot(settings: &Settings, reads: NodeId) -> Snapshot {
             store_url: None,
             availability: node.availability,
             capacity_bytes: None,
+            state: NodeState::Running,
             heartbeat_at: None,
         };
         (*id, row)
@@ -51,8 +52,7 @@ fn snapshot(settings: &Settings, reads: NodeId) -> Snapshot {
         generation: 1,
         lease: None,
     };
-    Snapshot {
-        at: Timestamp(0),
+    let content = Content {
         data_set: DataSet {
             name: "blood_tests".into(),
             object_key: String::new(),
@@ -60,16 +60,23 @@ fn snapshot(settings: &Settings, reads: NodeId) -> Snapshot {
             records: 1,
             sha256: String::new(),
         },
-        nodes: NODES.iter().map(node).collect(),
-        links: settings.network.links.iter().map(|link| ((link.from, link.to), *link)).collect(),
+        nodes: NODES.iter().map(node).collect::<BTreeMap<_, _>>().into(),
+        links: settings
+            .network
+            .links
+            .iter()
+            .map(|link| ((link.from, link.to), *link))
+            .collect::<BTreeMap<_, _>>()
+            .into(),
         placement: Placement { replicas: [(replica.id, replica)].into(), references: BTreeMap::new() },
-        agents: BTreeMap::new(),
+        agents: BTreeMap::new().into(),
         open_events: Vec::new(),
         counters: BTreeMap::new(),
         copies_made: BTreeMap::new(),
         changed_at: None,
         stored_bytes: BTreeMap::new(),
-    }
+    };
+    Snapshot::new(Timestamp(0), content)
 }
 
 fn parameters(settings: &Settings, agent: AgentId) -> Parameters {

@@ -12,8 +12,8 @@ use crate::domain::placement::{Identity, Registration};
 use crate::knowledge::{ClosingRule, Registered};
 use crate::mape::chance::seed_of;
 use crate::mape::monitor::Rhythm;
-use crate::mape::planner::{self, Experience, Parameters, Policy};
-use crate::mape::prediction::{Latency, Predictor};
+use crate::mape::planner::{self, Experience, Parameters, Policy, REMEMBERED_JOBS};
+use crate::mape::prediction::Latency;
 use crate::storage::embedded::EmbeddedStore;
 use anyhow::{Context as _, bail};
 use std::sync::Arc;
@@ -21,8 +21,6 @@ use std::time::Duration;
 
 /// How long a stopping agent may take before it is left as it is: recovery undoes the rest.
 const STOP_WITHIN: Duration = Duration::from_secs(4);
-/// A starting agent looks at so many of its latest jobs, to predict the next ones (I-7).
-const REMEMBERED_JOBS: usize = 200;
 
 /// An agent that runs in this process.
 pub struct LiveAgent {
@@ -114,14 +112,14 @@ impl LiveAgent {
 /// What was trained, what was learned in former lives, and predictions from every job that was measured.
 async fn experience(surroundings: &Surroundings, world: &World, training: &TrainingFile) -> anyhow::Result<Experience> {
     let latency = if surroundings.emulator.is_some() { Latency::Injected } else { Latency::Real };
-    let mut predictor = Predictor::new(latency, &training.runs);
-    for recorded in world.knowledge.latest_measurements(world.agent, &world.data_set, REMEMBERED_JOBS).await? {
-        predictor.measured(&recorded.measurement);
-    }
+    let mut experience = Experience::new(training.impacts.clone(), latency, &training.runs);
     let learned = world.knowledge.impacts(world.agent).await?;
-    // A label that is none was written by hand, and nobody would ever ask for it.
-    let learned = learned.into_iter().filter_map(|(label, learned)| Some((label.parse().ok()?, learned.impacts)));
-    Ok(Experience { trained: training.impacts.clone(), learned: learned.collect(), predictor })
+    let jobs = world.knowledge.latest_measurements(world.agent, &world.data_set, REMEMBERED_JOBS).await?;
+    experience.recall(
+        learned.into_iter().map(|(label, learned)| (label, learned.impacts)),
+        jobs.into_iter().map(|recorded| recorded.measurement),
+    );
+    Ok(experience)
 }
 
 /// The parameters of deciding that an agent's settings state.

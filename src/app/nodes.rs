@@ -61,7 +61,9 @@ pub struct Described {
 impl Present {
     pub async fn load(knowledge: &dyn Knowledge, data_set: &DataSetName) -> crate::knowledge::Result<Self> {
         match knowledge.snapshot(data_set).await? {
-            Some(snapshot) => Ok(Self { nodes: snapshot.nodes, links: snapshot.links }),
+            Some(snapshot) => {
+                Ok(Self { nodes: BTreeMap::clone(&snapshot.nodes), links: BTreeMap::clone(&snapshot.links) })
+            }
             None => Ok(Self { nodes: knowledge.nodes().await?, links: BTreeMap::new() }),
         }
     }

@@ -27,6 +27,9 @@ pub struct Progress {
     pub total: u64,
 }
 
+/// How often the data set is looked for while agents move it about.
+const COPY_ATTEMPTS: u32 = 3;
+
 /// Trains agents one after the other, with the stores of all nodes running. Dropping the future leaves temporary objects
 /// behind: use [`Trainer::clean_up`], also after Ctrl-C.
 pub struct Trainer<'a> {
@@ -134,15 +137,24 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Puts the data set under a key, from its first node or wherever a replica is.
+    /// Puts the data set under a key, from wherever a replica is. Beside running agents it may be moved away meanwhile: then
+    /// it is looked for again.
     async fn put(&self, store: &dyn ObjectStore, key: &str) -> anyhow::Result<()> {
-        let DataSet { bytes, sha256, .. } = &self.snapshot.data_set;
-        let expected = Expected { bytes: *bytes, sha256: sha256.clone() };
-        let Some(replica) = self.snapshot.placement.present().next() else {
-            bail!("data set {} has no replica", self.snapshot.data_set.name);
-        };
+        for _ in 1..COPY_ATTEMPTS {
+            match self.put_from_where_it_is(store, key).await {
+                Err(error) => tracing::debug!(%error, "the data set is looked for again"),
+                Ok(()) => return Ok(()),
+            }
+        }
+        self.put_from_where_it_is(store, key).await
+    }
+
+    async fn put_from_where_it_is(&self, store: &dyn ObjectStore, key: &str) -> anyhow::Result<()> {
+        let Snapshot { data_set: DataSet { name, bytes, sha256, .. }, placement, .. } =
+            snapshot(self.surroundings).await?;
+        let Some(replica) = placement.present().next() else { bail!("data set {name} has no replica") };
         let source = self.surroundings.direct_store(replica.node).await?;
-        let _verified = transfer(&source, &replica.object_key, store, key, &expected, |_| {}).await?;
+        let _verified = transfer(&source, &replica.object_key, store, key, &Expected { bytes, sha256 }, |_| {}).await?;
         Ok(())
     }
 

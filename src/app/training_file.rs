@@ -1,9 +1,10 @@
 //! What `agent train` learned: a file for each agent, with its provenance.
 
-use crate::domain::action::{Action, ActionType};
+use crate::domain::action::Action;
 use crate::domain::ids::{AgentId, NodeId};
-use crate::domain::impact::{self, Impacts, Rho};
-use crate::domain::metric::{Metric, Metrics};
+pub use crate::domain::impact::derive_impacts;
+use crate::domain::impact::{Impacts, Rho};
+use crate::domain::metric::Metrics;
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -33,23 +34,6 @@ pub struct TrainingFile {
     pub runs: BTreeMap<NodeId, Vec<Metrics>>,
     /// What follows from it, for every ordered pair of nodes.
     pub impacts: BTreeMap<Action, Impacts>,
-}
-
-/// The vectors of all pairs: the i-th run at the source is compared with the i-th run at the destination. A copy differs from
-/// the move only in what it does to data consistency.
-pub fn derive_impacts(runs: &BTreeMap<NodeId, Vec<Metrics>>, rho: &Rho, max_copies: u32) -> BTreeMap<Action, Impacts> {
-    let consistency =
-        |kind| rho.get(Metric::DataConsistency).map_or(0.0, |rho| impact::consistency_impact(kind, max_copies, rho));
-    let mut all = BTreeMap::new();
-    for (&from, at_source) in runs {
-        for (&to, at_destination) in runs.iter().filter(|(to, _)| **to != from) {
-            let trained = impact::train(at_source, at_destination, rho);
-            let with = |kind| trained.with(Metric::DataConsistency, consistency(kind));
-            all.insert(Action::Move { from, to }, with(ActionType::Move));
-            all.insert(Action::Copy { from, to }, with(ActionType::Copy));
-        }
-    }
-    all
 }
 
 impl TrainingFile {
@@ -134,6 +118,7 @@ impl TrainingFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::metric::Metric;
 
     fn trained(nodes: &[(u32, f64)]) -> TrainingFile {
         let run = |seconds: f64| Metrics::default().with(Metric::ResponseTime, seconds);

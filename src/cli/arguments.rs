@@ -51,6 +51,8 @@ pub enum Log {
 pub enum Command {
     /// Run the whole network in one process until every goal is met
     Demo(Demo),
+    /// Run a scenario in virtual time: a day in a moment, the same for the same seed
+    Simulate(Simulate),
     /// Run one agent until it is stopped (Ctrl-C)
     Run(Run),
     /// Measure the job at every node and derive what each action does
@@ -74,6 +76,9 @@ pub enum Command {
     Store(Store),
     /// Validate the configuration and print what would run
     Check(Json),
+    /// Prepare and check a MySQL or MariaDB schema for the shared table
+    #[command(subcommand)]
+    Db(Db),
     /// Make data sets
     #[command(subcommand)]
     Data(Data),
@@ -114,6 +119,34 @@ pub struct Demo {
     /// Print one JSON document and nothing else
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent simulate --scenario fixtures/scenarios/published.toml
+  agent simulate --scenario fixtures/scenarios/drift.toml --policy reference --seed 7 --hours 4 --json
+  agent simulate --scenario fixtures/scenarios/crash.toml --hours 4 --trace run.log
+  agent explain 3 --trace run.log")]
+pub struct Simulate {
+    /// The network, its physics, and what happens to it
+    #[arg(long, value_name = "FILE")]
+    pub scenario: PathBuf,
+    /// Instead of each agent's own policy
+    #[arg(long, value_parser = PossibleValuesParser::new(POLICIES))]
+    pub policy: Option<String>,
+    /// The source of all chance
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Hours of virtual time
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=8784))]
+    pub hours: u32,
+    /// Print one JSON document and nothing else
+    #[arg(long)]
+    pub json: bool,
+    /// Write what happened, line by line
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -195,6 +228,9 @@ Examples:
 pub struct Explain {
     /// The event's number
     pub event: EventId,
+    /// From the trace of a simulation, instead of the table
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
     #[arg(long)]
     pub json: bool,
 }
@@ -221,6 +257,30 @@ pub enum Set {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Db {
+    /// Make the schema, if the user may, and the tables; nothing is changed in one that holds tables of others
+    #[command(after_help = "\
+Examples:
+  agent db init mysql://root@127.0.0.1:3306/agent
+  AGENT_DATABASE_PASSWORD=... agent db init 'mysql://admin@db.example.org/agent?tls=true'")]
+    Init(Database),
+    /// Bring the tables of an older version up to date
+    Migrate(Database),
+    /// Look at version, rights, isolation, durability, clocks, and every promise of the catalogue; changes nothing
+    #[command(after_help = "Exit code 0: all is well; 1: something is not.")]
+    Check(Database),
+}
+
+#[derive(Args, Debug)]
+pub struct Database {
+    /// The schema, like mysql://USER@HOST:3306/SCHEMA [default: AGENT_KNOWLEDGE, else network.toml's `knowledge`]
+    pub url: Option<String>,
+    /// Print one JSON document and nothing else
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Subcommand, Debug)]

@@ -8,6 +8,7 @@ mod node_arguments;
 mod nodes;
 mod print;
 mod signals;
+mod simulate;
 mod telemetry;
 
 use crate::config::ConfigError;

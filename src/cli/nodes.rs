@@ -37,7 +37,7 @@ impl Place {
         let objects = if arguments.lost { Objects::Lost } else { Objects::Delete };
         let services = services()?;
         let surroundings = self.existing_surroundings(&services)?;
-        let tell = |held: &[Replica]| println!("{}", print::draining(node, held));
+        let tell = |held: &[Replica]| print::draining(node, held);
         let removed = services.block_on(async {
             tokio::select! {
                 removed = app::nodes::remove(&surroundings, node, objects, tell) => removed.map(|()| true),
@@ -45,7 +45,7 @@ impl Place {
             }
         })?;
         match removed {
-            true => println!("node {node} is removed"),
+            true => print::lines([format!("node {node} is removed")])?,
             false => eprintln!("stopped; node {node} is leaving: `agent remove-node {node}` goes on"),
         }
         Ok(ExitCode::SUCCESS)
@@ -69,9 +69,10 @@ impl Place {
                 std::fs::remove_file(&drafted.path).with_context(|| drafted.path.display().to_string())?;
             }
             registered?;
-            println!("{}: agent {id} on node {}", drafted.path.display(), drafted.settings.node);
-            println!("next: `agent train --id {id}`, then `agent run --id {id}`");
-            Ok(())
+            print::lines([
+                format!("{}: agent {id} on node {}", drafted.path.display(), drafted.settings.node),
+                format!("next: `agent train --id {id}`, then `agent run --id {id}`"),
+            ])
         })
     }
 
@@ -85,9 +86,9 @@ impl Place {
         let own = super::commands::advertising(hosting(Durability::PowerLoss, false));
         let handle = services.handle().clone();
         services.block_on(async {
-            let surroundings = app::run::surroundings(settings, data, None, handle, own, notify)?;
+            let surroundings = app::run::surroundings(settings, data, None, handle, own, notify).await?;
             let store = app::serve::start(&surroundings, node, arguments.listen).await?;
-            println!("the store of node {node} on {}; Ctrl-C ends it", store.endpoint());
+            print::lines([format!("the store of node {node} on {}; Ctrl-C ends it", store.endpoint())])?;
             signals::stop().await;
             store.shutdown().await;
             Ok(ExitCode::SUCCESS)
@@ -97,12 +98,13 @@ impl Place {
     /// What a command needs that touches the stores of a network that runs or ran.
     fn existing_surroundings(&self, services: &Runtime) -> anyhow::Result<Surroundings> {
         let settings = Arc::new(self.settings()?);
-        let data = DataDirectory::existing(self.data.as_deref())?;
+        let data = app::existing_directory(&settings.network, self.data.as_deref())?;
         if self.data.is_none() {
             eprintln!("# {}", data.path().display());
         }
         let clock = app::clock(&settings.network);
-        let knowledge = app::existing_knowledge(&settings.network, &data, &clock)?;
+        let opened = app::existing_knowledge(&settings.network, Some(data.path()), &clock, services.handle());
+        let (knowledge, _) = services.block_on(opened)?;
         let quiet = Arc::new(|notice: Notice| tracing::debug!(%notice, "while removing"));
         let (services, hosting) = (services.handle().clone(), hosting(Durability::PowerLoss, false));
         Ok(Surroundings { settings, data, clock, knowledge, emulator: None, services, hosting, notify: quiet })

@@ -2,9 +2,11 @@
 
 use crate::actors::show_metrics;
 use crate::app::change::Changed;
+use crate::app::database::Report;
 use crate::app::nodes::Newcomers;
 use crate::app::status::{AgentStatus, ReplicaStatus, Status};
 use crate::app::summary::Summary;
+use crate::config::settings::KnowledgeSettings;
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome, Window};
 use crate::domain::ids::NodeId;
@@ -13,6 +15,7 @@ use crate::domain::placement::{Link, Node, Replica, ReplicaState};
 use crate::domain::text::{LINE_MAX, legible, legible_json, shortened};
 use crate::domain::units::{show_bytes, show_duration};
 use crate::knowledge::Feedback;
+use crate::knowledge::mysql::{Finding, Prepared};
 use crate::mape::planner::{Basis, Decision, Reason, Scored, Verdict};
 use crate::mape::prediction::{Estimate, Forecast};
 use serde::Serialize;
@@ -64,6 +67,27 @@ pub fn status(status: &Status) -> anyhow::Result<()> {
     text.push(String::new());
     text.push(if status.converged { "converged".to_owned() } else { "not converged".to_owned() });
     text.extend(status.broken.iter().map(|broken| format!("BROKEN: {broken}")));
+    lines(text)
+}
+
+pub fn prepared(table: &KnowledgeSettings, prepared: &Prepared) -> anyhow::Result<()> {
+    let Prepared { from_version, to_version } = prepared;
+    let what = match from_version {
+        None => format!("the tables are made, version {to_version}"),
+        Some(from) if from == to_version => format!("nothing to do, the tables are of version {to_version}"),
+        Some(from) => format!("the tables are brought from version {from} to {to_version}"),
+    };
+    lines([format!("{table}: {what}")])
+}
+
+pub fn database(report: &Report) -> anyhow::Result<()> {
+    let finding = |finding: &Finding| {
+        let verdict = if finding.is_well { "ok" } else { "PROBLEM" };
+        format!("{verdict:<8} {:<11} {}", finding.what, finding.detail)
+    };
+    let mut text = vec![report.address.clone()];
+    text.extend(report.findings.iter().map(finding));
+    text.extend(report.broken.iter().map(|broken| format!("BROKEN: {broken}")));
     lines(text)
 }
 
@@ -245,8 +269,12 @@ fn newcomer_line(newcomers: &Newcomers, node: &Node) -> String {
     format!("node {} ({}): available {}; {}", node.id, node.name, node.availability, list(links, ", "))
 }
 
-/// What a leaving node still holds.
-pub fn draining(node: NodeId, held: &[Replica]) -> String {
+/// What a leaving node still holds. It goes on leaving when nobody reads this any more.
+pub fn draining(node: NodeId, held: &[Replica]) {
+    let _reader_is_gone = lines([draining_line(node, held)]);
+}
+
+fn draining_line(node: NodeId, held: &[Replica]) -> String {
     let one = |row: &Replica| format!("replica {} of {} ({})", row.id, row.data_set, row.state.name());
     match held {
         [] => format!("node {node} holds nothing"),
@@ -270,12 +298,13 @@ pub fn changed(changed: &Changed) -> anyhow::Result<()> {
 pub fn summary(summary: &Summary) -> anyhow::Result<()> {
     let converged = if summary.converged { "converged" } else { "NOT CONVERGED" };
     let scenario = show_duration(Duration::try_from_secs_f64(summary.scenario_seconds).unwrap_or_default());
+    let real = match summary.real_seconds {
+        0.0 => String::new(),
+        seconds => format!(" ({seconds:.1} s real)"),
+    };
     let mut text = vec![
         String::new(),
-        format!(
-            "{converged} after {scenario} of the scenario ({:.1} s real), policy {}, seed {}",
-            summary.real_seconds, summary.policy, summary.seed
-        ),
+        format!("{converged} after {scenario} of the scenario{real}, policy {}, seed {}", summary.policy, summary.seed),
         String::new(),
         format!("placement   replicas on {}", list(summary.replicas.iter().map(|node| format!("node {node}")), ", ")),
     ];

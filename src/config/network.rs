@@ -2,8 +2,8 @@
 
 use super::problem::{Invalid, Problems};
 use super::settings::{
-    CredentialsSettings, DataSetSettings, EmulatorSettings, FeedbackSettings, KnowledgeSettings, LearningSettings,
-    NetworkSettings, NodeSettings, RhythmSettings, S3StoreSettings, StoreSettings,
+    CredentialsSettings, DataSetSettings, EmulatorSettings, FeedbackSettings, LearningSettings, NetworkSettings,
+    NodeSettings, RhythmSettings, S3StoreSettings, StoreSettings,
 };
 use super::{defaults, fragment, quantity};
 use crate::clock::TimeScale;
@@ -21,7 +21,7 @@ const LISTED_LINKS: usize = 10;
 /// What can be made of the file; worth something only when no problem was noted.
 pub fn validate(network: &fragment::Network, problems: &mut Problems) -> Option<NetworkSettings> {
     let ids = node_ids(network);
-    let knowledge = problems.check("knowledge", knowledge(&network.knowledge));
+    let knowledge = problems.check("knowledge", super::knowledge(&network.knowledge));
     let time_scale = problems.check("time_scale", time_scale(network));
     let emulator = problems.check("emulator", emulator(&network.emulator));
     let data_set = data_set(network, &ids, problems);
@@ -44,7 +44,7 @@ pub fn validate(network: &fragment::Network, problems: &mut Problems) -> Option<
 }
 
 /// The nodes that there are, also when something else is wrong with them.
-fn node_ids(network: &fragment::Network) -> BTreeSet<NodeId> {
+pub fn node_ids(network: &fragment::Network) -> BTreeSet<NodeId> {
     network.node.iter().filter_map(|node| node_id(node.id).ok()).collect()
 }
 
@@ -54,7 +54,7 @@ pub fn node_id(written: i64) -> Result<NodeId, Invalid> {
 }
 
 /// A node that exists.
-fn existing_node(written: i64, ids: &BTreeSet<NodeId>) -> Result<NodeId, Invalid> {
+pub fn existing_node(written: i64, ids: &BTreeSet<NodeId>) -> Result<NodeId, Invalid> {
     match node_id(written).ok().filter(|id| ids.contains(id)) {
         Some(id) => Ok(id),
         None => Err(Invalid::new(
@@ -68,17 +68,6 @@ fn join(ids: &BTreeSet<NodeId>) -> String {
     match ids.is_empty() {
         true => "not there yet".to_owned(),
         false => ids.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", "),
-    }
-}
-
-fn knowledge(text: &str) -> Result<KnowledgeSettings, Invalid> {
-    const HELP: &str = r#"supported is "sqlite:FILE", a file relative to the data directory or absolute"#;
-    match text.split_once(':') {
-        Some(("sqlite", file)) if !file.trim().is_empty() => Ok(KnowledgeSettings::Sqlite(PathBuf::from(file))),
-        Some(("sqlite", _)) => Err(Invalid::new("`sqlite:` names no file", HELP)),
-        // The rest may hold a password: only the scheme is repeated.
-        Some((scheme, _)) => Err(Invalid::new(format!("`{scheme}` is not a supported database"), HELP)),
-        None => Err(Invalid::new(format!("`{}` is not a supported database", without_userinfo(text)), HELP)),
     }
 }
 
@@ -342,7 +331,7 @@ fn link_place(index: usize, written: &fragment::Link) -> String {
 }
 
 /// In milliseconds.
-fn latency_and_jitter(written: &fragment::Link, place: &str, problems: &mut Problems) -> Option<(f64, f64)> {
+pub fn latency_and_jitter(written: &fragment::Link, place: &str, problems: &mut Problems) -> Option<(f64, f64)> {
     let milliseconds = |written| quantity::duration(written).map(|duration| duration.as_secs_f64() * 1e3);
     let no_jitter = fragment::Quantity(defaults::JITTER.to_owned());
     let latency = problems.check(format!("{place}: latency"), milliseconds(&written.latency));
@@ -351,7 +340,8 @@ fn latency_and_jitter(written: &fragment::Link, place: &str, problems: &mut Prob
     latency.zip(jitter)
 }
 
-fn ends(written: &fragment::Link, ids: &BTreeSet<NodeId>) -> Result<Vec<(NodeId, NodeId)>, Invalid> {
+/// From and to, for each direction.
+pub fn ends(written: &fragment::Link, ids: &BTreeSet<NodeId>) -> Result<Vec<(NodeId, NodeId)>, Invalid> {
     const HELP: &str = "write `between = [1, 2]` for both directions, or `from = 1` and `to = 2` for one";
     let (from, to, both) = match (written.between.as_deref(), written.from, written.to) {
         (Some([a, b]), None, None) => (*a, *b, true),

@@ -5,6 +5,7 @@ use super::problem::{ConfigError, Invalid, Problems};
 use super::settings::AgentSettings;
 use super::{agent, fragment};
 use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::text::is_deceptive;
 use std::path::{Path, PathBuf};
 
 /// Longer goals are no goals.
@@ -52,7 +53,7 @@ fn make(
         problems.add("", Invalid::new("is there already", "edit it, or choose another --id"));
         return None;
     }
-    if new.goal.len() > GOAL_MAX_BYTES || new.goal.contains(char::is_control) {
+    if new.goal.len() > GOAL_MAX_BYTES || new.goal.contains(is_deceptive) {
         let help = format!("a goal is one line of at most {GOAL_MAX_BYTES} bytes");
         problems.add("goal", Invalid::new("is too long or has control characters", help));
         return None;

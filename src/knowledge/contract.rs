@@ -243,7 +243,7 @@ impl Table {
 
     /// A plan made on the table as it is, with a key of its own.
     pub(crate) async fn plan(&self, agent: u32, label: &str) -> Plan {
-        let placement = self.snapshot().await.placement;
+        let placement = self.snapshot().await.placement.clone();
         let action: Action = label.parse().unwrap();
         let reference = placement.references[&AgentId(agent)];
         let subject = crate::domain::saga::subject(&placement, action);

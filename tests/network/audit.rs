@@ -59,6 +59,11 @@ pub struct Content {
 const THRESHOLD: f64 = 0.3;
 
 impl Audit {
+    /// A copy of the table, from a technology that is not read here.
+    pub fn of(table: Connection, data: &Path) -> Self {
+        Self { data: data.to_owned(), table }
+    }
+
     /// Opens a table that is there; `None` while it is not complete.
     pub fn open(data: &Path) -> Option<Self> {
         let file = data.join("network.db");
@@ -304,28 +309,44 @@ impl Closing {
     }
 }
 
-/// Replays closings in order beside the counters' moves, each of which must follow from one; the counters above 0 after them.
-/// What was not done moves nothing.
+/// Replays each action's closings in order beside its counter's moves, which must follow from them: one for each, or one for
+/// several that closed at once. The counters above 0 after them. What was not done moves nothing.
 fn implied_by(closings: &[Closing], moves: &[(String, u32)]) -> Result<BTreeMap<String, u32>, String> {
-    let (mut moves, mut counters) = (moves.iter().peekable(), BTreeMap::<String, u32>::new());
+    let mut actions = BTreeMap::<&str, (Vec<&Closing>, Vec<u32>)>::new();
     for closing in closings.iter().filter(|closing| closing.done && closing.action != "NA") {
-        let before = counters.get(&closing.action).copied().unwrap_or(0);
-        let possible = closing.after(before);
-        let moved =
-            moves.next_if(|(action, value)| *action == closing.action && *value != before && possible.contains(value));
-        match moved {
-            Some((action, value)) => _ = counters.insert(action.clone(), *value),
-            None if possible.contains(&before) => {}
-            None => {
-                return Err(format!("{closing:?} must move a counter that is {before}; next moves {:?}", moves.peek()));
-            }
-        }
+        actions.entry(&closing.action).or_default().0.push(closing);
     }
-    if let Some(rest) = moves.next() {
-        return Err(format!("the counter of {rest:?} was moved by no closing"));
+    for (action, value) in moves {
+        actions.entry(action).or_default().1.push(*value);
+    }
+    let mut counters = BTreeMap::new();
+    for (action, (closings, moves)) in actions {
+        let last = moves.last().copied().unwrap_or(0);
+        if !follows(&closings, &moves, last) {
+            return Err(format!("the counter of {action} moved {moves:?}, which does not follow from {closings:?}"));
+        }
+        counters.insert(action.to_owned(), last);
     }
     counters.retain(|_, value| *value > 0);
     Ok(counters)
+}
+
+/// Whether closings can move a counter like this, and leave it at `last`.
+fn follows(closings: &[&Closing], moves: &[u32], last: u32) -> bool {
+    // What the counter may be, and how many of its moves that explains.
+    let mut states = BTreeSet::from([(0, 0)]);
+    for closing in closings {
+        let next = |(value, explained): &(u32, usize)| {
+            let explained = *explained;
+            let moved = closing.after(*value).into_iter();
+            moved.flat_map(move |after| {
+                let told = moves.get(explained) == Some(&after);
+                [Some((after, explained)), told.then_some((after, explained + 1))].into_iter().flatten()
+            })
+        };
+        states = states.iter().flat_map(next).collect();
+    }
+    states.contains(&(last, moves.len()))
 }
 
 /// All files below a directory; none when there is no such directory.

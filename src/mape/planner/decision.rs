@@ -182,12 +182,13 @@ mod tests {
     /// with a link of 100 ms.
     fn decided(more: u32) -> Decision {
         let mut snapshot = scene::snapshot(&[3], &[(1, 1)]);
-        snapshot.links = [(2, 1000.0), (3, 1500.0)].map(link).into();
+        let (mut nodes, mut links) =
+            (BTreeMap::clone(&snapshot.nodes), BTreeMap::from([(2, 1000.0), (3, 1500.0)].map(link)));
         for id in 4..4 + more {
-            let node = Node { id: NodeId(id), ..snapshot.nodes[&NodeId(1)].clone() };
-            snapshot.nodes.insert(node.id, node);
-            snapshot.links.extend([link((id, 100.0))]);
+            nodes.insert(NodeId(id), Node { id: NodeId(id), ..nodes[&NodeId(1)].clone() });
+            links.extend([link((id, 100.0))]);
         }
+        (snapshot.nodes, snapshot.links) = (nodes.into(), links.into());
         decide_on(&snapshot)
     }
 

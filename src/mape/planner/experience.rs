@@ -3,7 +3,9 @@
 use crate::domain::action::{Action, UnknownAction};
 use crate::domain::ids::NodeId;
 use crate::domain::impact::Impacts;
-use crate::mape::prediction::Predictor;
+use crate::domain::measurement::Measurement;
+use crate::domain::metric::Metrics;
+use crate::mape::prediction::{Latency, Predictor};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::{fmt, str::FromStr};
@@ -15,6 +17,9 @@ pub struct Experience {
     pub learned: BTreeMap<Change, Impacts>,
     pub predictor: Predictor,
 }
+
+/// A starting agent looks at so many of its latest jobs, to predict the next ones (I-7).
+pub const REMEMBERED_JOBS: usize = 200;
 
 /// A change whose effect is learned.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -37,6 +42,23 @@ pub enum Basis {
 }
 
 impl Experience {
+    /// What an agent was trained to expect; `runs`: what was measured at each node.
+    pub fn new(trained: BTreeMap<Action, Impacts>, latency: Latency, runs: &BTreeMap<NodeId, Vec<Metrics>>) -> Self {
+        Self { trained, learned: BTreeMap::new(), predictor: Predictor::new(latency, runs) }
+    }
+
+    /// Takes up what the table kept of former lives: what was learned, by label, and jobs, the latest last.
+    pub fn recall(
+        &mut self,
+        learned: impl IntoIterator<Item = (String, Impacts)>,
+        jobs: impl IntoIterator<Item = Measurement>,
+    ) {
+        jobs.into_iter().for_each(|job| self.predictor.measured(&job));
+        // A label that is none was written by hand, and nobody would ever ask for it.
+        let learned = learned.into_iter().filter_map(|(label, impacts)| Some((label.parse().ok()?, impacts)));
+        self.learned.extend(learned);
+    }
+
     /// Under the action's own label.
     pub fn of(&self, action: Action) -> Option<Impacts> {
         self.learned.get(&Change::Action(action)).or_else(|| self.trained.get(&action)).copied()

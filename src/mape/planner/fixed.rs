@@ -135,6 +135,7 @@ mod tests {
     use crate::mape::planner::Experience;
     use crate::mape::scene::{self, NOW};
     use std::collections::BTreeSet;
+    use std::sync::Arc;
     use std::time::Duration;
 
     const GOAL: &str = "response_time <= 35 s";
@@ -164,12 +165,12 @@ mod tests {
     fn nodes_that_hold_a_replica_or_have_no_room_or_no_store_or_leave_are_no_targets() {
         let mut snapshot = scene::snapshot(&[3, 2], &[(1, 1), (2, 2)]);
         assert_eq!(candidates(&snapshot), set(["NA", "M3_1", "C3_1", "CR2"]));
-        snapshot.nodes.get_mut(&NodeId(1)).unwrap().capacity_bytes = Some(9);
+        Arc::make_mut(&mut snapshot.nodes).get_mut(&NodeId(1)).unwrap().capacity_bytes = Some(9);
         assert_eq!(candidates(&snapshot), set(["NA", "CR2"]));
-        let node = snapshot.nodes.get_mut(&NodeId(1)).unwrap();
+        let node = Arc::make_mut(&mut snapshot.nodes).get_mut(&NodeId(1)).unwrap();
         (node.capacity_bytes, node.store_url) = (None, None);
         assert_eq!(candidates(&snapshot), set(["NA", "CR2"]));
-        let node = snapshot.nodes.get_mut(&NodeId(1)).unwrap();
+        let node = Arc::make_mut(&mut snapshot.nodes).get_mut(&NodeId(1)).unwrap();
         (node.store_url, node.state) = (Some("http://node-1".to_owned()), NodeState::Leaving);
         assert_eq!(candidates(&snapshot), set(["NA", "CR2"]));
     }

@@ -7,7 +7,7 @@ mod machine;
 pub mod reference;
 
 pub use decision::{Choice, Decision, LISTED, Reason, Scored, Verdict};
-pub use experience::{Basis, Change, Experience};
+pub use experience::{Basis, Change, Experience, REMEMBERED_JOBS};
 pub use fixed::Fixed;
 pub use machine::{Judged, Planner};
 pub use reference::Reference;

@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn links_are_probed_in_turn() {
-        let mut nodes = scene::snapshot(&[], &[]).nodes;
+        let mut nodes = BTreeMap::clone(&scene::snapshot(&[], &[]).nodes);
         let check = |nodes: &BTreeMap<NodeId, Node>, after: u32, count: usize, expected: &[u32]| {
             let found = next_to_probe(nodes, NodeId(2), NodeId(after), count);
             assert_eq!(found, expected.iter().copied().map(NodeId).collect::<Vec<_>>());

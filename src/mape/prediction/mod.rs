@@ -90,7 +90,7 @@ impl Predictor {
             link_deviation_ms: pooled_deviation(runs),
             response: DurationModel::new(points(Metric::ResponseTime)),
             execution: DurationModel::new(points(Metric::ExecutionTime)),
-            records: all().filter_map(|(_, run)| records(run)).last().unwrap_or(0.0),
+            records: all().filter_map(|(_, run)| records(run)).next_back().unwrap_or(0.0),
         };
         for (node, run) in all() {
             predictor.link_measured(node, run);
