@@ -14,7 +14,7 @@ const NEEDS: [&str; 5] = ["knowledge", "storage", "links", "jobs", "data"];
 const NO_TECHNOLOGY: [&str; 1] = ["storage::transfer"];
 
 /// A crate, and the only modules that may name it.
-const HOMES: [(&str, &[&str]); 20] = [
+const HOMES: [(&str, &[&str]); 21] = [
     ("actix", &["actors", "app", "cli"]),
     ("actix_rt", &["actors", "app", "cli"]),
     ("aws_runtime", &["storage::credentials"]),
@@ -28,6 +28,7 @@ const HOMES: [(&str, &[&str]); 20] = [
     ("hyper", &["storage::embedded"]),
     ("hyper_util", &["storage::embedded"]),
     ("indicatif", &["cli"]),
+    ("mysql_async", &["knowledge::mysql"]),
     ("reqwest", &["links::toxiproxy"]),
     ("rusqlite", &["knowledge::sqlite"]),
     ("rustls", &["storage::s3"]),

@@ -4,6 +4,9 @@
 //! action goes through its whole saga; before each, the placement is put into a state in which that action can be claimed.
 //! The recorded data sets 1, 2, ... are replicas: one for each, and one that only makes changes of reference possible.
 
+#[path = "network/mariadb.rs"]
+mod mariadb;
+
 use agent::clock::{Clock, VirtualClock};
 use agent::domain::action::Action;
 use agent::domain::event::Window;
@@ -14,6 +17,7 @@ use agent::domain::placement::{
 use agent::domain::time::Timestamp;
 use agent::domain::units::Percent;
 use agent::knowledge::memory::MemoryKnowledge;
+use agent::knowledge::mysql::{self, MysqlKnowledge, MysqlSettings, Tls};
 use agent::knowledge::sqlite::SqliteKnowledge;
 use agent::knowledge::{Claimed, ClosingRule, Committed, Counter, Knowledge};
 use async_trait::async_trait;
@@ -85,6 +89,17 @@ impl Seeded for MemoryKnowledge {
 
 #[async_trait]
 impl Seeded for SqliteKnowledge {
+    async fn counters_are(&self, counters: BTreeMap<Action, Counter>) {
+        self.seed_counters(&counters).await.unwrap();
+    }
+
+    async fn placement_is(&self, placement: Placement) {
+        self.seed_placement(&data_set(), &placement).await.unwrap();
+    }
+}
+
+#[async_trait]
+impl Seeded for MysqlKnowledge {
     async fn counters_are(&self, counters: BTreeMap<Action, Counter>) {
         self.seed_counters(&counters).await.unwrap();
     }
@@ -276,6 +291,32 @@ async fn recorded_timelines_come_out_in_sqlite() {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(VirtualClock::default());
         let table = SqliteKnowledge::open(&folder.path().join("knowledge.db"), clock.clone()).unwrap();
+        replay(&table, &clock, &recorded, scenario).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn recorded_timelines_come_out_in_mariadb() {
+    let server = match mariadb::shared() {
+        Ok(server) => server,
+        Err(why) => return println!("SKIPPED: {why}"),
+    };
+    let recorded = recorded();
+    for scenario in &recorded.scenarios {
+        let clock = Arc::new(VirtualClock::default());
+        let settings = MysqlSettings {
+            host: "127.0.0.1".to_owned(),
+            port: server.port(),
+            user: mariadb::USER.to_owned(),
+            password: Some(mariadb::PASSWORD.to_owned()),
+            schema: server.schema(),
+            tls: Tls::Off,
+            patience: Duration::from_secs(10),
+        };
+        mysql::init(&settings).await.unwrap();
+        let time = clock.clone();
+        let runtime = tokio::runtime::Handle::current();
+        let table = MysqlKnowledge::open(&settings, Arc::new(move |_| time.now()), runtime).await.unwrap();
         replay(&table, &clock, &recorded, scenario).await;
     }
 }

@@ -14,6 +14,7 @@ use crate::domain::placement::ReplicaState;
 use crate::domain::time::Timestamp;
 use crate::storage::ObjectStore as _;
 use crate::storage::embedded::{Durability, EmbeddedStore};
+use anyhow::bail;
 use futures::future::join_all;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,7 +47,8 @@ pub async fn run(
 ) -> anyhow::Result<Option<Summary>> {
     let (address, emulator) = start_emulator(&settings.network.emulator, &services).await?;
     let hosting = Hosting { durability: Durability::Kill, create_bucket: options.create_bucket, advertise: None };
-    let surroundings = super::run::surroundings(settings, data, address, services, hosting, notify)?;
+    let surroundings = super::run::surroundings(settings, data, address, services, hosting, notify).await?;
+    require_empty(&surroundings).await?;
     let (began, began_scenario) = (Instant::now(), surroundings.clock.now());
     let mut running = Running::default();
     let ended = tokio::select! {
@@ -81,6 +83,17 @@ pub async fn run(
     };
     let data_set = &surroundings.network().data_set.name;
     summary::load(surroundings.knowledge.as_ref(), data_set, facts).await.map(Some)
+}
+
+/// A directory was emptied; a table in a server may be somebody's.
+async fn require_empty(surroundings: &Surroundings) -> anyhow::Result<()> {
+    if surroundings.knowledge.nodes().await?.is_empty() {
+        return Ok(());
+    }
+    let address = &surroundings.network().knowledge;
+    bail!(
+        "{address}: this table holds a network already; for a demo name a schema of its own, and make its tables with `agent db init`"
+    )
 }
 
 /// What has been started so far, to be ended in order whatever happens.

@@ -5,6 +5,7 @@ pub mod applications;
 pub mod change;
 pub mod data_directory;
 pub mod data_set;
+pub mod database;
 pub mod demo;
 pub mod hosting;
 pub mod live_agent;
@@ -25,7 +26,9 @@ use crate::knowledge::Knowledge;
 use crate::knowledge::sqlite::SqliteKnowledge;
 use anyhow::bail;
 use data_directory::DataDirectory;
+use std::path::Path;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 
 /// A failure whose exit code is not 1.
 #[derive(Debug, thiserror::Error)]
@@ -40,30 +43,38 @@ pub fn clock(network: &NetworkSettings) -> Arc<dyn Clock> {
     Arc::new(SystemClock::new(network.time_scale))
 }
 
-/// Opens the shared table of a network.
-pub fn knowledge(
+/// Opens the shared table of a network. `services` carries the connections to a server.
+pub async fn knowledge(
     network: &NetworkSettings,
     data: &DataDirectory,
     clock: &Arc<dyn Clock>,
+    services: &Handle,
 ) -> anyhow::Result<Arc<dyn Knowledge>> {
     match &network.knowledge {
         KnowledgeSettings::Sqlite(file) => Ok(Arc::new(SqliteKnowledge::open(&data.path().join(file), clock.clone())?)),
+        KnowledgeSettings::Mysql(url) => database::open(url, clock, services).await,
     }
 }
 
-/// Opens the shared table of a network that runs or ran; it is not made when it is missing.
-pub fn existing_knowledge(
+/// Opens the shared table of a network that runs or ran; it is not made when it is missing. Its address comes with it.
+pub async fn existing_knowledge(
     network: &NetworkSettings,
-    data: &DataDirectory,
+    data: Option<&Path>,
     clock: &Arc<dyn Clock>,
-) -> anyhow::Result<Arc<dyn Knowledge>> {
-    let KnowledgeSettings::Sqlite(file) = &network.knowledge;
-    let path = data.path().join(file);
-    if !path.is_file() {
-        bail!(
-            "{}: there is no such database; start `agent demo` or `agent run` first, or name its directory with --data",
-            path.display()
-        );
+    services: &Handle,
+) -> anyhow::Result<(Arc<dyn Knowledge>, String)> {
+    match &network.knowledge {
+        KnowledgeSettings::Mysql(url) => Ok((database::open(url, clock, services).await?, url.to_string())),
+        KnowledgeSettings::Sqlite(file) => {
+            let data = DataDirectory::existing(data)?;
+            let path = data.path().join(file);
+            if !path.is_file() {
+                bail!(
+                    "{}: there is no such database; start `agent demo` or `agent run` first, or name its directory with --data",
+                    path.display()
+                );
+            }
+            Ok((knowledge(network, &data, clock, services).await?, data.path().display().to_string()))
+        }
     }
-    knowledge(network, data, clock)
 }

@@ -32,7 +32,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let id = options.id;
     let (address, emulator) = start_emulator(&settings.network.emulator, &services).await?;
-    let surroundings = surroundings(settings, data, address, services, options.hosting, notify)?;
+    let surroundings = surroundings(settings, data, address, services, options.hosting, notify).await?;
     tokio::pin!(stop);
     let started = tokio::select! {
         started = LiveAgent::start(&surroundings, options.id, options.policy.as_deref(), &options.training, options.seed) => {
@@ -58,7 +58,7 @@ pub async fn run(
 }
 
 /// What agents of one process share.
-pub fn surroundings(
+pub async fn surroundings(
     settings: Arc<Settings>,
     data: DataDirectory,
     emulator: Option<String>,
@@ -67,6 +67,6 @@ pub fn surroundings(
     notify: Arc<dyn Fn(Notice) + Send + Sync>,
 ) -> anyhow::Result<Surroundings> {
     let clock = clock(&settings.network);
-    let knowledge = knowledge(&settings.network, &data, &clock)?;
+    let knowledge = knowledge(&settings.network, &data, &clock, &services).await?;
     Ok(Surroundings { settings, data, clock, knowledge, emulator, services, hosting, notify })
 }

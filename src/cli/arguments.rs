@@ -74,6 +74,9 @@ pub enum Command {
     Store(Store),
     /// Validate the configuration and print what would run
     Check(Json),
+    /// Prepare and check a MySQL or MariaDB schema for the shared table
+    #[command(subcommand)]
+    Db(Db),
     /// Make data sets
     #[command(subcommand)]
     Data(Data),
@@ -221,6 +224,30 @@ pub enum Set {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Db {
+    /// Make the schema, if the user may, and the tables; nothing is changed in one that holds tables of others
+    #[command(after_help = "\
+Examples:
+  agent db init mysql://root@127.0.0.1:3306/agent
+  AGENT_DATABASE_PASSWORD=... agent db init 'mysql://admin@db.example.org/agent?tls=true'")]
+    Init(Database),
+    /// Bring the tables of an older version up to date
+    Migrate(Database),
+    /// Look at version, rights, isolation, durability, clocks, and every promise of the catalogue; changes nothing
+    #[command(after_help = "Exit code 0: all is well; 1: something is not.")]
+    Check(Database),
+}
+
+#[derive(Args, Debug)]
+pub struct Database {
+    /// The schema, like mysql://USER@HOST:3306/SCHEMA [default: AGENT_KNOWLEDGE, else network.toml's `knowledge`]
+    pub url: Option<String>,
+    /// Print one JSON document and nothing else
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Subcommand, Debug)]

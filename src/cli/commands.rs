@@ -1,6 +1,6 @@
 //! From arguments to what `app` does, and its result to the screen.
 
-use super::arguments::{Arguments, Command, Data, Demo, Events, Explain, Json, Log, Proxy, Run, Set, Train};
+use super::arguments::{Arguments, Command, Data, Db, Demo, Events, Explain, Json, Log, Proxy, Run, Set, Train};
 use super::{display, print, signals};
 use crate::actors::Notice;
 use crate::app::data_directory::{DEFAULT_DEMO, DEFAULT_RUN, DataDirectory};
@@ -10,9 +10,9 @@ use crate::app::run::RunOptions;
 use crate::app::surroundings::start_emulator;
 use crate::app::training::{Progress, Trainer};
 use crate::app::training_file::TrainingFile;
-use crate::app::{self, Failure, change, status, summary};
+use crate::app::{self, Failure, change, database, status, summary};
 use crate::clock::TimeScale;
-use crate::config::settings::Settings;
+use crate::config::settings::{KnowledgeSettings, Settings};
 use crate::config::{self, Invalid, Vocabulary, environment};
 use crate::data::blood_tests::BloodTests;
 use crate::domain::event::Event;
@@ -60,6 +60,7 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Store(arguments) => place.store(&arguments),
         Command::Check(Json { json }) => place.check(json),
         Command::Data(Data::Generate { records, output }) => generate(records, &output),
+        Command::Db(db) => place.db(&db),
         Command::Proxy(proxy) => serve_proxy(&proxy),
     }
 }
@@ -73,7 +74,11 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn settings(&self) -> anyhow::Result<Settings> {
-        Ok(config::load(self.configuration(), &VOCABULARY)?)
+        let mut settings = config::load(self.configuration(), &VOCABULARY)?;
+        if let Ok(written) = std::env::var(environment::AGENT_KNOWLEDGE) {
+            settings.network.knowledge = knowledge(environment::AGENT_KNOWLEDGE, &written)?;
+        }
+        Ok(settings)
     }
 
     /// The folder of the configuration; `None`: the built-in one.
@@ -320,22 +325,57 @@ impl Place {
         Ok(ExitCode::SUCCESS)
     }
 
+    fn db(&self, db: &Db) -> anyhow::Result<ExitCode> {
+        let network = self.settings()?.network;
+        let (Db::Init(arguments) | Db::Migrate(arguments) | Db::Check(arguments)) = db;
+        let table = match &arguments.url {
+            Some(url) => knowledge("URL", url)?,
+            None => network.knowledge.clone(),
+        };
+        let runtime = services()?;
+        let prepared = match db {
+            Db::Init(_) => runtime.block_on(database::init(&table))?,
+            Db::Migrate(_) => runtime.block_on(database::migrate(&table))?,
+            Db::Check(_) => {
+                let report = runtime.block_on(database::check(&table, &app::clock(&network), runtime.handle()))?;
+                if arguments.json {
+                    print::json(&report)?
+                } else {
+                    print::database(&report)?
+                }
+                return Ok(if report.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            }
+        };
+        if arguments.json {
+            print::json(&prepared)?
+        } else {
+            print::prepared(&table, &prepared)?
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
     /// Opens the table of a network that runs or ran, and says which on standard error.
     pub(super) fn with_knowledge(
         &self,
         work: impl AsyncFnOnce(&Settings, &dyn Knowledge) -> anyhow::Result<()>,
     ) -> anyhow::Result<ExitCode> {
         let settings = self.settings()?;
-        let data = DataDirectory::existing(self.data.as_deref())?;
-        if self.data.is_none() {
-            eprintln!("# {}", data.path().display());
-        }
         let runtime = services()?;
         let clock = app::clock(&settings.network);
-        let knowledge = app::existing_knowledge(&settings.network, &data, &clock)?;
+        let opened = app::existing_knowledge(&settings.network, self.data.as_deref(), &clock, runtime.handle());
+        let (knowledge, place) = runtime.block_on(opened)?;
+        if self.data.is_none() {
+            eprintln!("# {place}");
+        }
         runtime.block_on(work(&settings, knowledge.as_ref()))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// A table's address that did not come from a file.
+fn knowledge(place: &str, written: &str) -> Result<KnowledgeSettings, Failure> {
+    config::knowledge(written)
+        .map_err(|Invalid { problem, help }| Failure::Configuration(format!("{place}: {problem}\n  help: {help}")))
 }
 
 fn no_such_agent(id: AgentId, settings: &Settings) -> Failure {
@@ -404,7 +444,7 @@ fn train(
     services.block_on(async move {
         let (address, emulator) = start_emulator(&settings.network.emulator, &handle).await?;
         let quiet = Arc::new(|notice: Notice| tracing::debug!(%notice, "while training"));
-        let surroundings = app::run::surroundings(settings, data, address, handle, options.hosting, quiet)?;
+        let surroundings = app::run::surroundings(settings, data, address, handle, options.hosting, quiet).await?;
         let trainer = Trainer::prepare(&surroundings, options.node, options.seed, options.iterations).await?;
         let total = ids.len() as u64 * trainer.runs();
         let bar = display::training_bar(total, options.show);

@@ -85,7 +85,7 @@ impl Place {
         let own = super::commands::advertising(hosting(Durability::PowerLoss, false));
         let handle = services.handle().clone();
         services.block_on(async {
-            let surroundings = app::run::surroundings(settings, data, None, handle, own, notify)?;
+            let surroundings = app::run::surroundings(settings, data, None, handle, own, notify).await?;
             let store = app::serve::start(&surroundings, node, arguments.listen).await?;
             println!("the store of node {node} on {}; Ctrl-C ends it", store.endpoint());
             signals::stop().await;
@@ -102,7 +102,7 @@ impl Place {
             eprintln!("# {}", data.path().display());
         }
         let clock = app::clock(&settings.network);
-        let knowledge = app::existing_knowledge(&settings.network, &data, &clock)?;
+        let (knowledge, _) = services.block_on(app::existing_knowledge(&settings.network, self.data.as_deref(), &clock, services.handle()))?;
         let quiet = Arc::new(|notice: Notice| tracing::debug!(%notice, "while removing"));
         let (services, hosting) = (services.handle().clone(), hosting(Durability::PowerLoss, false));
         Ok(Surroundings { settings, data, clock, knowledge, emulator: None, services, hosting, notify: quiet })

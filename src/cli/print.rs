@@ -3,8 +3,10 @@
 use crate::actors::show_metrics;
 use crate::app::change::Changed;
 use crate::app::nodes::Newcomers;
+use crate::app::database::Report;
 use crate::app::status::{AgentStatus, ReplicaStatus, Status};
 use crate::app::summary::Summary;
+use crate::config::settings::KnowledgeSettings;
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome, Window};
 use crate::domain::ids::NodeId;
@@ -12,6 +14,7 @@ use crate::domain::placement::{Link, Node, Replica, ReplicaState};
 use crate::domain::text::{LINE_MAX, legible, legible_json, shortened};
 use crate::domain::units::{show_bytes, show_duration};
 use crate::knowledge::Feedback;
+use crate::knowledge::mysql::{Finding, Prepared};
 use crate::mape::planner::{Decision, Reason, Scored, Verdict};
 use serde::Serialize;
 use std::fmt::Display;
@@ -62,6 +65,27 @@ pub fn status(status: &Status) -> anyhow::Result<()> {
     text.push(String::new());
     text.push(if status.converged { "converged".to_owned() } else { "not converged".to_owned() });
     text.extend(status.broken.iter().map(|broken| format!("BROKEN: {broken}")));
+    lines(text)
+}
+
+pub fn prepared(table: &KnowledgeSettings, prepared: &Prepared) -> anyhow::Result<()> {
+    let Prepared { from_version, to_version } = prepared;
+    let what = match from_version {
+        None => format!("the tables are made, version {to_version}"),
+        Some(from) if from == to_version => format!("nothing to do, the tables are of version {to_version}"),
+        Some(from) => format!("the tables are brought from version {from} to {to_version}"),
+    };
+    lines([format!("{table}: {what}")])
+}
+
+pub fn database(report: &Report) -> anyhow::Result<()> {
+    let finding = |finding: &Finding| {
+        let verdict = if finding.is_well { "ok" } else { "PROBLEM" };
+        format!("{verdict:<8} {:<11} {}", finding.what, finding.detail)
+    };
+    let mut text = vec![report.address.clone()];
+    text.extend(report.findings.iter().map(finding));
+    text.extend(report.broken.iter().map(|broken| format!("BROKEN: {broken}")));
     lines(text)
 }
 

@@ -1,8 +1,8 @@
 //! What a configuration would run, for `agent check`: a table for people, or JSON.
 
 use super::settings::{
-    AgentSettings, CredentialsSettings, EmulatorSettings, JobSettings, KnowledgeSettings, NetworkSettings,
-    NodeSettings, S3StoreSettings, Settings, StoreSettings,
+    AgentSettings, CredentialsSettings, DatabaseTls, DatabaseUrl, EmulatorSettings, JobSettings, KnowledgeSettings,
+    NetworkSettings, NodeSettings, S3StoreSettings, Settings, StoreSettings,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::domain::goal::Goal;
@@ -140,7 +140,26 @@ impl fmt::Display for KnowledgeSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             KnowledgeSettings::Sqlite(file) => write!(f, "sqlite:{}", file.display()),
+            KnowledgeSettings::Mysql(url) => url.fmt(f),
         }
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        write!(f, "mysql://{}@{host}:{}/{}", self.user, self.port, self.schema)?;
+        match &self.tls {
+            DatabaseTls::Off => Ok(()),
+            DatabaseTls::On { authority: None } => f.write_str("?tls=true"),
+            DatabaseTls::On { authority: Some(file) } => write!(f, "?tls=true&ca={}", file.display()),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DatabaseUrl({self})")
     }
 }
 

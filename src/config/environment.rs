@@ -11,6 +11,8 @@ macro_rules! variables {
 
 variables! {
     AGENT_LOG: "What is logged, a filter such as `info` or `agent::mape=debug,warn`; without it `warn,s3s=off`.";
+    AGENT_KNOWLEDGE: "Where the shared table is, instead of `knowledge` in network.toml, in the same form.";
+    AGENT_DATABASE_PASSWORD: "The password of the shared table's user, where the URL has none.";
     NO_COLOR: "Set to anything: output has no colours (see no-color.org).";
     AWS_ACCESS_KEY_ID: "Read: the user of the stores of kind \"s3\". Set for command jobs: the user of the store they read.";
     AWS_SECRET_ACCESS_KEY: "Read: the secret that belongs to the access key. Set for command jobs alike.";

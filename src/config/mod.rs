@@ -9,6 +9,7 @@ mod defaults;
 mod description;
 pub mod environment;
 mod fragment;
+mod knowledge;
 mod load;
 mod network;
 mod new_agent;
@@ -19,6 +20,7 @@ pub mod settings;
 
 pub use addition::{Addition, read_addition};
 pub use description::{Description, describe};
+pub use knowledge::knowledge;
 pub use load::{Vocabulary, load};
 pub use new_agent::{Draft, NewAgent, draft};
 pub use problem::{ConfigError, Invalid, Problem};

@@ -2,8 +2,8 @@
 
 use super::problem::{Invalid, Problems};
 use super::settings::{
-    CredentialsSettings, DataSetSettings, EmulatorSettings, FeedbackSettings, KnowledgeSettings, LearningSettings,
-    NetworkSettings, NodeSettings, RhythmSettings, S3StoreSettings, StoreSettings,
+    CredentialsSettings, DataSetSettings, EmulatorSettings, FeedbackSettings, LearningSettings, NetworkSettings,
+    NodeSettings, RhythmSettings, S3StoreSettings, StoreSettings,
 };
 use super::{defaults, fragment, quantity};
 use crate::clock::TimeScale;
@@ -21,7 +21,7 @@ const LISTED_LINKS: usize = 10;
 /// What can be made of the file; worth something only when no problem was noted.
 pub fn validate(network: &fragment::Network, problems: &mut Problems) -> Option<NetworkSettings> {
     let ids = node_ids(network);
-    let knowledge = problems.check("knowledge", knowledge(&network.knowledge));
+    let knowledge = problems.check("knowledge", super::knowledge(&network.knowledge));
     let time_scale = problems.check("time_scale", time_scale(network));
     let emulator = problems.check("emulator", emulator(&network.emulator));
     let data_set = data_set(network, &ids, problems);
@@ -68,17 +68,6 @@ fn join(ids: &BTreeSet<NodeId>) -> String {
     match ids.is_empty() {
         true => "not there yet".to_owned(),
         false => ids.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", "),
-    }
-}
-
-fn knowledge(text: &str) -> Result<KnowledgeSettings, Invalid> {
-    const HELP: &str = r#"supported is "sqlite:FILE", a file relative to the data directory or absolute"#;
-    match text.split_once(':') {
-        Some(("sqlite", file)) if !file.trim().is_empty() => Ok(KnowledgeSettings::Sqlite(PathBuf::from(file))),
-        Some(("sqlite", _)) => Err(Invalid::new("`sqlite:` names no file", HELP)),
-        // The rest may hold a password: only the scheme is repeated.
-        Some((scheme, _)) => Err(Invalid::new(format!("`{scheme}` is not a supported database"), HELP)),
-        None => Err(Invalid::new(format!("`{}` is not a supported database", without_userinfo(text)), HELP)),
     }
 }
 

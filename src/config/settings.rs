@@ -48,6 +48,29 @@ impl NetworkSettings {
 pub enum KnowledgeSettings {
     /// Relative to the data directory unless absolute.
     Sqlite(PathBuf),
+    /// Of MySQL or MariaDB.
+    Mysql(DatabaseUrl),
+}
+
+/// A schema on a server. Printed without the password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl {
+    pub host: String,
+    pub port: u16,
+    pub user: String,
+    /// Absent: the environment has it, or none is needed.
+    pub password: Option<String>,
+    pub schema: String,
+    pub tls: DatabaseTls,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum DatabaseTls {
+    Off,
+    /// With the server's certificate checked: against the authorities in a PEM file, or the ones that browsers know.
+    On {
+        authority: Option<PathBuf>,
+    },
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

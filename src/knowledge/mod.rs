@@ -8,6 +8,7 @@ pub(crate) mod contract;
 #[cfg(test)]
 mod interleavings;
 pub mod memory;
+pub mod mysql;
 mod quarantine;
 mod rules;
 pub mod sqlite;

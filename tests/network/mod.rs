@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod fake_store;
+pub mod mariadb;
 pub mod process;
 pub mod secrets;
 

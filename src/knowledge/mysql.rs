@@ -1,0 +1,345 @@
+//! The shared table in a MySQL or MariaDB server, for agents on any number of machines.
+//!
+//! Nothing is used that Galera, Vitess or TiDB lack. Every question is one statement (`select.rs`); whoever changes the replicas
+//! of a data set raises its revision first, so that writers queue there and never wait for each other in a circle. All work
+//! happens on the runtime that was handed in: connections belong to the runtime that opened them, and actors have their own.
+
+mod catalogue;
+mod connect;
+mod events;
+mod failure;
+mod nodes;
+mod saga;
+mod schema;
+mod select;
+mod tables;
+
+use super::quarantine::Quarantine;
+use super::{
+    Claimed, ClosedEvent, ClosingRule, Committed, Counter, Feedback, Knowledge, Learned, Recorded, Registered, Result,
+    Snapshot, Unfinished,
+};
+use crate::clock::Clock;
+use crate::domain::action::Action;
+use crate::domain::event::{Event, Outcome};
+use crate::domain::ids::{AgentId, DataSetName, EventId, Life, NodeId, ReplicaId};
+use crate::domain::impact::Impacts;
+use crate::domain::measurement::Measurement;
+use crate::domain::placement::{DataSet, Identity, Link, Node, Placement, Plan, Registration, Replica};
+use crate::domain::time::Timestamp;
+use crate::domain::units::Percent;
+use async_trait::async_trait;
+pub use connect::{MysqlSettings, Tls};
+use failure::{Failure, Fate, Sent};
+use futures::future::BoxFuture;
+use mysql_async::Pool;
+pub use schema::{Finding, Prepared, check, init, migrate};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tables::Tables;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout_at};
+
+/// How often an operation is tried that certainly was not carried out: deadlocks, lock timeouts, broken connections.
+const TRIES: u32 = 10;
+/// Pauses double from the first to the longest, each drawn from half to one and a half of that.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(300);
+
+/// The shared table of agents on any number of machines.
+pub struct MysqlKnowledge {
+    server: Arc<Server>,
+    runtime: Handle,
+}
+
+/// From the server's time since the Unix epoch to the scenario's.
+pub type Time = Arc<dyn Fn(Duration) -> Timestamp + Send + Sync>;
+
+/// The server's clock, at the scale of `clock`.
+pub fn server_time(clock: Arc<dyn Clock>) -> Time {
+    Arc::new(move |since_epoch| Timestamp(i64::try_from(clock.record(since_epoch).as_millis()).unwrap_or(i64::MAX)))
+}
+
+struct Server {
+    /// Without the password.
+    address: String,
+    pool: Pool,
+    time: Time,
+    /// How long an operation may take with all its tries.
+    patience: Duration,
+    quarantine: Arc<Mutex<Quarantine>>,
+}
+
+type Work<A, T> = for<'t> fn(&'t mut Tables, &'t A) -> BoxFuture<'t, std::result::Result<T, Failure>>;
+
+impl MysqlKnowledge {
+    /// Connects to a schema that `init` prepared. `runtime` carries the connections as long as it lives.
+    pub async fn open(settings: &MysqlSettings, time: Time, runtime: Handle) -> Result<Self> {
+        let address = settings.to_string();
+        let server = Server {
+            pool: Pool::new(settings.options()),
+            address,
+            time,
+            patience: settings.patience,
+            quarantine: Arc::default(),
+        };
+        let opened = Self { server: Arc::new(server), runtime };
+        let found = opened.run("open", (), |tables, ()| Box::pin(tables.inspect())).await?;
+        found.require_current(&opened.server.address)?;
+        Ok(opened)
+    }
+
+    /// Sets counters, as if events had moved them. For experiments that start in the middle.
+    pub async fn seed_counters(&self, counters: &BTreeMap<Action, Counter>) -> Result<()> {
+        self.run("seed counters", counters.clone(), |tables, counters| Box::pin(tables.seed_counters(counters))).await
+    }
+
+    /// Replaces the replicas and references of a registered data set. For experiments that start in the middle.
+    pub async fn seed_placement(&self, data_set: &DataSetName, placement: &Placement) -> Result<()> {
+        self.run("seed placement", (data_set.clone(), placement.clone()), |tables, (data_set, placement)| {
+            Box::pin(tables.seed_placement(data_set, placement))
+        })
+        .await
+    }
+
+    /// Carries an operation to its end, also when the caller stops waiting for it.
+    async fn run<A, T>(&self, operation: &'static str, arguments: A, work: Work<A, T>) -> Result<T>
+    where
+        A: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        let server = Arc::clone(&self.server);
+        let done = self.runtime.spawn(async move { server.persist(&arguments, work).await });
+        let result = match done.await {
+            Ok(result) => result,
+            Err(stopped) if stopped.is_panic() => std::panic::resume_unwind(stopped.into_panic()),
+            Err(_) => Err(Failure::ShuttingDown),
+        };
+        result.map_err(|failure| failure.during(operation, &self.server.address))
+    }
+}
+
+impl Server {
+    /// Again and again, as long as it certainly was not carried out and is likely to succeed soon.
+    async fn persist<A, T>(self: &Arc<Self>, arguments: &A, work: Work<A, T>) -> std::result::Result<T, Failure> {
+        let deadline = Instant::now() + self.patience;
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..TRIES {
+            match self.attempt(deadline, arguments, work).await {
+                Err(failure) if failure.fate() == Fate::TryAgain && Instant::now() + pause < deadline => {
+                    tracing::debug!(reason = failure.reason(), "another try");
+                    tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                other => return other,
+            }
+        }
+        self.attempt(deadline, arguments, work).await
+    }
+
+    async fn attempt<A, T>(
+        self: &Arc<Self>,
+        deadline: Instant,
+        arguments: &A,
+        work: Work<A, T>,
+    ) -> std::result::Result<T, Failure> {
+        let connection = match timeout_at(deadline, self.pool.get_conn()).await {
+            Ok(connection) => connection.map_err(|error| Failure::Database(error, Sent::Revocable))?,
+            Err(_) => return Err(Failure::Silent(self.patience, Sent::Revocable)),
+        };
+        let mut tables = Tables::new(connection, Arc::clone(self));
+        let result = match timeout_at(deadline, work(&mut tables, arguments)).await {
+            Ok(result) => result,
+            Err(_) => Err(Failure::Silent(self.patience, tables.sent)),
+        };
+        tables.give_back(result.as_ref().err().is_none_or(Failure::leaves_connection)).await;
+        result
+    }
+}
+
+#[async_trait]
+impl Knowledge for MysqlKnowledge {
+    async fn register_network(&self, nodes: &[Node], links: &[Link]) -> Result<()> {
+        self.run("register network", (nodes.to_vec(), links.to_vec()), |tables, (nodes, links)| {
+            Box::pin(tables.register_network(nodes, links))
+        })
+        .await
+    }
+
+    async fn add_nodes(&self, nodes: &[Node], links: &[Link]) -> Result<()> {
+        self.run("add nodes", (nodes.to_vec(), links.to_vec()), |tables, (nodes, links)| {
+            Box::pin(tables.add_nodes(nodes, links))
+        })
+        .await
+    }
+
+    async fn leave_node(&self, node: NodeId, silence: Duration, drain: Duration) -> Result<Vec<Replica>> {
+        self.run("leave node", (node, silence, drain), |tables, (node, silence, drain)| {
+            Box::pin(tables.leave_node(*node, *silence, *drain))
+        })
+        .await
+    }
+
+    async fn remove_node(&self, node: NodeId) -> Result<Vec<Replica>> {
+        self.run("remove node", node, |tables, node| Box::pin(tables.remove_node(*node))).await
+    }
+
+    async fn register_store(&self, node: NodeId, store_url: &str) -> Result<()> {
+        self.run("register store", (node, store_url.to_owned()), |tables, (node, store_url)| {
+            Box::pin(tables.register_store(*node, store_url))
+        })
+        .await
+    }
+
+    async fn register_data_set(&self, data_set: &DataSet, node: NodeId, object_key: &str) -> Result<bool> {
+        let arguments = (data_set.clone(), node, object_key.to_owned());
+        self.run("register data set", arguments, |tables, (data_set, node, object_key)| {
+            Box::pin(tables.register_data_set(data_set, *node, object_key))
+        })
+        .await
+    }
+
+    async fn register_agent(
+        &self,
+        registration: &Registration,
+        data_set: &DataSetName,
+        identity: &Identity,
+    ) -> Result<Registered> {
+        let arguments = (registration.clone(), data_set.clone(), identity.clone());
+        self.run("register agent", arguments, |tables, (registration, data_set, identity)| {
+            Box::pin(tables.register_agent(registration, data_set, identity))
+        })
+        .await
+    }
+
+    async fn heartbeat(&self, agent: AgentId, life: &Life, converged: bool) -> Result<bool> {
+        self.run("heartbeat", (agent, life.clone(), converged), |tables, (agent, life, converged)| {
+            Box::pin(tables.heartbeat(*agent, life, *converged))
+        })
+        .await
+    }
+
+    async fn sign_off(&self, agent: AgentId, life: &Life) -> Result<bool> {
+        self.run("sign off", (agent, life.clone()), |tables, (agent, life)| Box::pin(tables.sign_off(*agent, life)))
+            .await
+    }
+
+    async fn snapshot(&self, data_set: &DataSetName) -> Result<Option<Snapshot>> {
+        self.run("snapshot", data_set.clone(), |tables, data_set| Box::pin(tables.snapshot(data_set))).await
+    }
+
+    async fn nodes(&self) -> Result<BTreeMap<NodeId, Node>> {
+        self.run("nodes", (), |tables, ()| Box::pin(tables.nodes())).await
+    }
+
+    async fn data_sets(&self) -> Result<Vec<DataSetName>> {
+        self.run("data sets", (), |tables, ()| Box::pin(tables.data_sets())).await
+    }
+
+    async fn record(&self, measurement: &Measurement, satisfied: bool) -> Result<()> {
+        self.run("record", (measurement.clone(), satisfied), |tables, (measurement, satisfied)| {
+            Box::pin(tables.record(measurement, *satisfied))
+        })
+        .await
+    }
+
+    async fn leave_feedback(&self, agent: AgentId, events: &[EventId], window: Duration) -> Result<Vec<Feedback>> {
+        self.run("leave feedback", (agent, events.to_vec(), window), |tables, (agent, events, window)| {
+            Box::pin(tables.leave_feedback(*agent, events, *window))
+        })
+        .await
+    }
+
+    async fn record_nothing(&self, plan: &Plan) -> Result<EventId> {
+        self.run("record nothing", plan.clone(), |tables, plan| Box::pin(tables.record_nothing(plan))).await
+    }
+
+    async fn claim(&self, plan: &Plan, lease: Duration, window: Duration) -> Result<Claimed> {
+        self.run("claim", (plan.clone(), lease, window), |tables, (plan, lease, window)| {
+            Box::pin(tables.claim(plan, *lease, *window))
+        })
+        .await
+    }
+
+    async fn renew(&self, event: EventId, lease: Duration) -> Result<bool> {
+        self.run("renew", (event, lease), |tables, (event, lease)| Box::pin(tables.renew(*event, *lease))).await
+    }
+
+    async fn commit(&self, event: EventId, drain: Duration) -> Result<Committed> {
+        self.run("commit", (event, drain), |tables, (event, drain)| Box::pin(tables.commit_claim(*event, *drain))).await
+    }
+
+    async fn abort(&self, event: EventId, outcome: Outcome, why: &str) -> Result<Option<Replica>> {
+        self.run("abort", (event, outcome, why.to_owned()), |tables, (event, outcome, why)| {
+            Box::pin(tables.abort(*event, *outcome, why))
+        })
+        .await
+    }
+
+    async fn removed(&self, replica: ReplicaId) -> Result<()> {
+        self.run("removed", replica, |tables, replica| Box::pin(tables.removed(*replica))).await
+    }
+
+    async fn unfinished(&self, agent: AgentId, own_too: bool) -> Result<Unfinished> {
+        let own = own_too.then_some(agent);
+        self.run("unfinished", own, |tables, own| Box::pin(tables.unfinished(*own))).await
+    }
+
+    async fn close_due(&self, agent: AgentId, rule: ClosingRule) -> Result<Vec<ClosedEvent>> {
+        self.run("close due", (agent, rule), |tables, (agent, rule)| Box::pin(tables.close_due(*agent, *rule))).await
+    }
+
+    async fn impacts(&self, agent: AgentId) -> Result<BTreeMap<String, Learned>> {
+        self.run("impacts", agent, |tables, agent| Box::pin(tables.impacts(*agent))).await
+    }
+
+    async fn learn(&self, agent: AgentId, label: &str, impacts: &Impacts) -> Result<()> {
+        self.run("learn", (agent, label.to_owned(), *impacts), |tables, (agent, label, impacts)| {
+            Box::pin(tables.learn(*agent, label, impacts))
+        })
+        .await
+    }
+
+    async fn events(&self, after: EventId, limit: usize) -> Result<Vec<Event>> {
+        self.run("events", (after, limit), |tables, (after, limit)| Box::pin(tables.events(*after, *limit))).await
+    }
+
+    async fn event(&self, id: EventId) -> Result<Option<Event>> {
+        self.run("event", id, |tables, id| Box::pin(tables.event(*id))).await
+    }
+
+    async fn event_by_key(&self, key: &str) -> Result<Option<Event>> {
+        self.run("event by key", key.to_owned(), |tables, key| Box::pin(tables.event_by_key(key))).await
+    }
+
+    async fn feedback(&self, event: EventId) -> Result<Vec<Feedback>> {
+        self.run("feedback", event, |tables, event| Box::pin(tables.feedback(*event))).await
+    }
+
+    async fn counters(&self) -> Result<BTreeMap<Action, Counter>> {
+        self.run("counters", (), |tables, ()| Box::pin(tables.counters())).await
+    }
+
+    async fn measurements(&self, after: i64, limit: usize) -> Result<Vec<Recorded>> {
+        self.run("measurements", (after, limit), |tables, (after, limit)| Box::pin(tables.measurements(*after, *limit)))
+            .await
+    }
+
+    async fn set_availability(&self, node: NodeId, availability: Percent) -> Result<()> {
+        self.run("set availability", (node, availability), |tables, (node, availability)| {
+            Box::pin(tables.set_availability(*node, *availability))
+        })
+        .await
+    }
+
+    async fn set_latency(&self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()> {
+        self.run("set latency", (from, to, latency_ms), |tables, (from, to, latency_ms)| {
+            Box::pin(tables.set_latency(*from, *to, *latency_ms))
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,356 @@
+//! Nodes, links, agents, data sets and their replicas.
+
+use super::select::{Part, Question};
+use super::tables::{
+    AGENTS, COUNTERS, DATA_SETS, EVENTS, LINKS, NODES, REMOVED, REPLICAS, Result, Tables, in_order, places, text,
+};
+use crate::domain::action::Action;
+use crate::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
+use crate::domain::placement::{DataSet, Identity, Lease, Node, Placement, Registration, Replica, ReplicaState};
+use crate::domain::saga::{self, Change};
+use crate::domain::time::Timestamp;
+use crate::domain::units::Percent;
+use crate::knowledge::rules::{self, Rejection};
+use crate::knowledge::{Counter, Registered, Snapshot, quarantine};
+use mysql_async::Value;
+use std::collections::{BTreeMap, VecDeque};
+
+const LIVES: Part =
+    Part { name: "lives", table: quarantine::AGENTS, columns: &["id", "life", "heartbeat_at"], from: "from agents" };
+const COPIES: Part = Part {
+    name: "copies",
+    table: quarantine::COPIES,
+    columns: &["replica", "count(*) as copies"],
+    from: "from events where action_type = 'copy' and outcome in ('running', 'done')",
+};
+const CHANGES: Part = Part {
+    name: "changes",
+    table: quarantine::EVENTS,
+    columns: &["ended_at_ms"],
+    from: "from events where outcome = 'done' and action_type <> 'nothing'",
+};
+const STORED: Part = Part {
+    name: "stored",
+    table: quarantine::REPLICAS,
+    columns: &["id", "node", "bytes"],
+    from: "from replicas join data_sets on data_sets.name = replicas.data_set",
+};
+
+/// So many changes may be said to have ended in the future before the last real one is overlooked.
+const LATEST_CHANGES: &str = "and data_set = ? order by ended_at_ms desc limit 100";
+
+// Registration, and what people set.
+impl Tables {
+    pub(super) async fn register_data_set(
+        &mut self,
+        data_set: &DataSet,
+        node: NodeId,
+        object_key: &str,
+    ) -> Result<bool> {
+        let question = Question::new().and_data_set(&data_set.name).and(&NODES, "where id = ?", [node.0.into()]);
+        let answer = self.ask(question).await?;
+        if let Some(known) = answer.read(&DATA_SETS, quarantine::data_set).pop() {
+            rules::check_same_content(&known, data_set)?;
+            return Ok(false);
+        }
+        rules::check_sizes(data_set)?;
+        rules::check_stays(&answer.require_node(node)?)?;
+        let DataSet { name, object_key: own_key, bytes, records, sha256 } = data_set;
+        self.begin().await?;
+        self.execute(
+            "insert into data_sets (name, object_key, bytes, records, sha256, revision) values (?, ?, ?, ?, ?, 1)",
+            vec![text(&name.0), text(own_key), sql_integer(*bytes), sql_integer(*records), text(sha256)],
+        )
+        .await?;
+        let first =
+            Change::Insert { node, object_key: object_key.to_owned(), state: ReplicaState::Present, lease: None };
+        self.apply(name, &mut Placement::default(), &[first]).await?;
+        // Not to a node that has begun to leave since it was read.
+        let sql = "update nodes set state = state where id = ? and state <> 'leaving'";
+        self.execute_unless_overtaken(sql, vec![node.0.into()]).await?;
+        self.commit().await?;
+        Ok(true)
+    }
+
+    pub(super) async fn register_agent(
+        &mut self,
+        registration: &Registration,
+        name: &DataSetName,
+        identity: &Identity,
+    ) -> Result<Registered> {
+        let Registration { agent, node, goal, policy } = registration;
+        self.begin().await?;
+        self.lock_data_set(name).await?;
+        let question = Question::new().and_data_set(name).and_placement(name);
+        let question = question.and(&NODES, "where id = ?", [node.0.into()]);
+        let answer = self.ask(question.and(&LIVES, "where id = ?", [agent.0.into()])).await?;
+        if !answer.has(&DATA_SETS) {
+            return Err(Rejection::UnknownDataSet(name.clone()).into());
+        }
+        rules::check_stays(&answer.require_node(*node)?)?;
+        let lives = answer.read(&LIVES, quarantine::life);
+        let (life, heartbeat_at) = lives.into_iter().next().unwrap_or_default();
+        if let Some(wait) = rules::taken(life.as_ref(), heartbeat_at, identity, answer.now) {
+            return Ok(Registered::Taken { wait });
+        }
+        let now = answer.now.0;
+        let sql = "insert into agents (id, node, goal, policy, life, heartbeat_at, state, converged)
+            values (?, ?, ?, ?, ?, ?, 'running', 0)
+            on duplicate key update node = values(node), goal = values(goal), policy = values(policy),
+                life = values(life), heartbeat_at = values(heartbeat_at), state = values(state),
+                converged = values(converged)";
+        let life = text(&identity.life.0);
+        self.execute(sql, vec![agent.0.into(), node.0.into(), text(goal), text(policy), life, now.into()]).await?;
+        self.execute("update nodes set heartbeat_at = ? where id = ?", vec![now.into(), node.0.into()]).await?;
+        let mut placement = answer.placement(name);
+        if !rules::reads_present(&placement, *agent)
+            && let Some(replica) = rules::first_reference(&placement, *node)
+        {
+            self.apply(name, &mut placement, &[Change::Point { agent: *agent, replica }]).await?;
+        }
+        self.commit().await?;
+        Ok(Registered::Done)
+    }
+
+    pub(super) async fn heartbeat(&mut self, agent: AgentId, life: &Life, converged: bool) -> Result<bool> {
+        let now = self.ask(Question::new()).await?.now.0;
+        self.begin().await?;
+        let sql = "update agents set heartbeat_at = ?, state = 'running', converged = ? where id = ? and life = ?";
+        if self.execute(sql, vec![now.into(), converged.into(), agent.0.into(), text(&life.0)]).await? == 0 {
+            return Ok(false);
+        }
+        let sql = "update nodes set heartbeat_at = ?, state = case state when 'leaving' then state else 'running' end
+            where id = (select node from agents where id = ?)";
+        self.execute(sql, vec![now.into(), agent.0.into()]).await?;
+        self.commit().await?;
+        Ok(true)
+    }
+
+    pub(super) async fn sign_off(&mut self, agent: AgentId, life: &Life) -> Result<bool> {
+        self.begin().await?;
+        let sql = "update agents set heartbeat_at = null, state = 'stopped' where id = ? and life = ?";
+        if self.execute(sql, vec![agent.0.into(), text(&life.0)]).await? == 0 {
+            return Ok(false);
+        }
+        let sql = "update nodes set state = 'stopped'
+            where id = (select node from agents where id = ?) and state <> 'leaving'";
+        self.execute(sql, vec![agent.0.into()]).await?;
+        self.commit().await?;
+        Ok(true)
+    }
+
+    pub(super) async fn set_availability(&mut self, node: NodeId, availability: Percent) -> Result<()> {
+        let sql = "update nodes set availability_percent = ? where id = ?";
+        self.change_one(sql, vec![availability.value().into(), node.0.into()], Rejection::UnknownNode(node)).await
+    }
+
+    pub(super) async fn set_latency(&mut self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()> {
+        rules::check_latency(latency_ms)?;
+        let sql = "update links set latency_ms = ? where from_node = ? and to_node = ?";
+        let values = vec![latency_ms.into(), from.0.into(), to.0.into()];
+        self.change_one(sql, values, Rejection::UnknownLink(from, to)).await
+    }
+
+    pub(super) async fn seed_counters(&mut self, counters: &BTreeMap<Action, Counter>) -> Result<()> {
+        self.begin().await?;
+        for (action, counter) in counters {
+            let sql = "replace into counters (action, value, changed_at_ms) values (?, ?, ?)";
+            let values = vec![text(&action.to_string()), counter.value.into(), counter.changed_at.0.into()];
+            self.execute(sql, values).await?;
+        }
+        self.commit().await
+    }
+
+    pub(super) async fn seed_placement(&mut self, name: &DataSetName, placement: &Placement) -> Result<()> {
+        self.begin().await?;
+        if !self.lock_data_set(name).await? {
+            return Err(Rejection::UnknownDataSet(name.clone()).into());
+        }
+        self.execute("delete from replicas where data_set = ?", vec![text(&name.0)]).await?;
+        self.execute("delete from reference_replicas where data_set = ?", vec![text(&name.0)]).await?;
+        for replica in placement.replicas.values() {
+            let [holder, until] = lease_values(replica.lease);
+            let values = vec![
+                replica.id.0.into(),
+                text(&name.0),
+                replica.node.0.into(),
+                text(&replica.object_key),
+                replica.state.name().into(),
+                replica.generation.into(),
+                holder,
+                until,
+            ];
+            let sql = "insert into replicas
+                (id, data_set, node, object_key, state, generation, lease_holder, lease_until)
+                values (?, ?, ?, ?, ?, ?, ?, ?)";
+            self.execute(sql, values).await?;
+        }
+        let references = placement.references.iter().map(|(agent, replica)| (*agent, *replica));
+        let points: Vec<_> = references.map(|(agent, replica)| Change::Point { agent, replica }).collect();
+        self.apply(name, &mut placement.clone(), &points).await?;
+        self.commit().await
+    }
+
+    /// Writers of one data set's replicas queue here, so that they never wait for each other in a circle. Writing, because
+    /// members of a Galera cluster compare what was written alone. `false`: there is no such data set.
+    pub(super) async fn lock_data_set(&mut self, name: &DataSetName) -> Result<bool> {
+        let sql = "update data_sets set revision = revision + 1 where name = ?";
+        Ok(self.execute(sql, vec![text(&name.0)]).await? > 0)
+    }
+
+    /// Writes changes to the tables and to `placement`, which is what they were decided on.
+    pub(super) async fn apply(
+        &mut self,
+        data_set: &DataSetName,
+        placement: &mut Placement,
+        changes: &[Change],
+    ) -> Result<()> {
+        let mut inserted = VecDeque::new();
+        for change in changes {
+            if let Some(id) = self.write(data_set, change).await? {
+                inserted.push_back(id);
+            }
+        }
+        self.point(data_set, changes).await?;
+        // Cannot fail: `write` gave one id for each insert, in the same order.
+        saga::apply(placement, data_set, changes, || inserted.pop_front().expect("an id for each insert"));
+        Ok(())
+    }
+
+    async fn write(&mut self, data_set: &DataSetName, change: &Change) -> Result<Option<ReplicaId>> {
+        match change {
+            Change::Insert { node, object_key, state, lease } => {
+                let [holder, until] = lease_values(*lease);
+                let values =
+                    vec![text(&data_set.0), node.0.into(), text(object_key), state.name().into(), holder, until];
+                let sql = "insert into replicas
+                    (data_set, node, object_key, state, lease_holder, lease_until, generation)
+                    values (?, ?, ?, ?, ?, ?, 1)";
+                self.execute(sql, values).await?;
+                return Ok(Some(ReplicaId(self.last_id())));
+            }
+            Change::Lease { replica, lease } => {
+                let [holder, until] = lease_values(*lease);
+                let sql = "update replicas set lease_holder = ?, lease_until = ? where id = ?";
+                self.execute(sql, vec![holder, until, replica.0.into()]).await?;
+            }
+            Change::Relocate { replica, node, object_key } => {
+                let sql = "update replicas set node = ?, object_key = ?, generation = generation + 1,
+                    lease_holder = null, lease_until = null where id = ?";
+                self.execute(sql, vec![node.0.into(), text(object_key), replica.0.into()]).await?;
+            }
+            Change::Become { replica, state, lease } => {
+                let [holder, until] = lease_values(*lease);
+                let sql = "update replicas set state = ?, generation = generation + 1,
+                    lease_holder = ?, lease_until = ? where id = ?";
+                self.execute(sql, vec![state.name().into(), holder, until, replica.0.into()]).await?;
+            }
+            Change::Delete { replica } => {
+                self.execute("delete from replicas where id = ?", vec![replica.0.into()]).await?;
+            }
+            // All at once, below: there may be as many as agents.
+            Change::Point { .. } => {}
+        }
+        Ok(None)
+    }
+
+    async fn point(&mut self, data_set: &DataSetName, changes: &[Change]) -> Result<()> {
+        let points: Vec<[Value; 4]> = changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::Point { agent, replica } => {
+                    Some([agent.0.into(), text(&data_set.0), replica.0.into(), 1.into()])
+                }
+                _ => None,
+            })
+            .collect();
+        if points.is_empty() {
+            return Ok(());
+        }
+        let rows = places(points.len(), 4);
+        let sql = format!(
+            "insert into reference_replicas (agent, data_set, replica, generation) values {rows}
+            on duplicate key update replica = values(replica), generation = generation + 1"
+        );
+        self.execute(&sql, points.into_iter().flatten().collect()).await?;
+        Ok(())
+    }
+
+    /// An update of exactly one row, else rejected.
+    pub(super) async fn change_one(&mut self, sql: &str, values: Vec<Value>, otherwise: Rejection) -> Result<()> {
+        match self.execute_alone(sql, values).await? {
+            0 => Err(otherwise.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+// Reading.
+impl Tables {
+    pub(super) async fn snapshot(&mut self, name: &DataSetName) -> Result<Option<Snapshot>> {
+        let this = || [text(&name.0)];
+        let question = Question::new().and_data_set(name).and_placement(name);
+        let question = question.and(&NODES, "", []).and(&LINKS, "", []).and(&AGENTS, "", []).and(&COUNTERS, "", []);
+        let question = question.and(&EVENTS, "where state = 'open' and data_set = ?", this());
+        let question = question.and(&COPIES, "and data_set = ? group by replica", this());
+        let question = question.and(&CHANGES, LATEST_CHANGES, this()).and(&STORED, "", []).and(&REMOVED, "", []);
+        let answer = self.ask(question).await?;
+        let Some(data_set) = answer.read(&DATA_SETS, quarantine::data_set).pop() else {
+            return Ok(None);
+        };
+        let nodes = answer.nodes();
+        let mut stored_bytes: BTreeMap<NodeId, u64> = BTreeMap::new();
+        for (node, bytes) in answer.read(&STORED, quarantine::stored) {
+            let sum = stored_bytes.entry(node).or_default();
+            *sum = sum.saturating_add(bytes);
+        }
+        let (agents, removed) = (answer.agents(&nodes), answer.removed_nodes());
+        let open = answer.read(&EVENTS, |row| quarantine::open_event(row, &nodes, &agents, &removed));
+        // What is said to have ended in the future has not changed anything yet.
+        let changes = answer.numbers(&CHANGES, "ended_at_ms").map(Timestamp);
+        Ok(Some(Snapshot {
+            at: answer.now,
+            data_set,
+            links: answer.links(&nodes),
+            placement: answer.placement(name),
+            agents,
+            open_events: in_order(open),
+            counters: answer.counters(),
+            copies_made: answer.read(&COPIES, quarantine::copies).into_iter().collect(),
+            changed_at: changes.filter(|at| *at <= answer.now).max(),
+            stored_bytes,
+            nodes,
+        }))
+    }
+
+    pub(super) async fn nodes(&mut self) -> Result<BTreeMap<NodeId, Node>> {
+        Ok(self.ask(Question::new().and(&NODES, "", [])).await?.nodes())
+    }
+
+    pub(super) async fn data_sets(&mut self) -> Result<Vec<DataSetName>> {
+        let answer = self.ask(Question::new().and(&DATA_SETS, "", [])).await?;
+        let mut names = answer.read(&DATA_SETS, |row| quarantine::data_set_name(row, "name"));
+        names.sort();
+        Ok(names)
+    }
+
+    pub(super) async fn counters(&mut self) -> Result<BTreeMap<Action, Counter>> {
+        Ok(self.ask(Question::new().and(&COUNTERS, "", [])).await?.counters())
+    }
+
+    /// A replica, whatever its node.
+    pub(super) async fn replica(&mut self, id: ReplicaId) -> Result<Option<Replica>> {
+        let answer = self.ask(Question::new().and(&REPLICAS, "where id = ?", [id.0.into()])).await?;
+        Ok(answer.replicas_anywhere().pop())
+    }
+}
+
+/// Holder and end.
+pub(super) fn lease_values(lease: Option<Lease>) -> [Value; 2] {
+    [lease.map(|lease| lease.holder.0).into(), lease.map(|lease| lease.until.0).into()]
+}
+
+/// SQL integers are signed. `rules` refuses larger values before they get here.
+pub(super) fn sql_integer(value: u64) -> Value {
+    i64::try_from(value).unwrap_or(i64::MAX).into()
+}

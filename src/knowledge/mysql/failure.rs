@@ -1,0 +1,279 @@
+//! What an error of the server or the connection says about what became of a write.
+
+use crate::knowledge::KnowledgeError;
+use crate::knowledge::rules::Rejection;
+use mysql_async::{DriverError, Error, IoError};
+use std::io;
+use std::time::Duration;
+
+/// What was sent last; it decides what a silence afterwards can mean.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Sent {
+    /// Questions, or parts of a transaction: the server rolls back what is not committed.
+    Revocable,
+    /// A commit, or a statement that commits itself.
+    Commit,
+}
+
+/// Why an attempt did not end well, before it is said with the operation's name and the server's address.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Rejected(Rejection),
+    /// What the decision was based on had changed when it was to be written; rolled back.
+    Overtaken,
+    Database(Error, Sent),
+    /// No answer within this time.
+    Silent(Duration, Sent),
+    /// The runtime of this process ended before the operation did.
+    ShuttingDown,
+}
+
+/// What may be done next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fate {
+    /// Certainly not executed, and likely to succeed soon.
+    TryAgain,
+    /// Certainly not executed.
+    NotExecuted,
+    /// Perhaps executed: to be read back, never to be repeated blindly.
+    Uncertain,
+    /// Certainly not executed, and of no use until a person acts.
+    Unusable,
+}
+
+impl From<Rejection> for Failure {
+    fn from(rejection: Rejection) -> Self {
+        Failure::Rejected(rejection)
+    }
+}
+
+impl Failure {
+    pub(super) fn fate(&self) -> Fate {
+        match self {
+            Failure::Rejected(_) => Fate::NotExecuted,
+            Failure::Overtaken => Fate::TryAgain,
+            Failure::Database(error, sent) => fate(error, *sent),
+            // It waited long enough.
+            Failure::Silent(_, Sent::Revocable) => Fate::NotExecuted,
+            Failure::Silent(_, Sent::Commit) | Failure::ShuttingDown => Fate::Uncertain,
+        }
+    }
+
+    /// Whether the connection can be used for something else, after a rollback.
+    pub(super) fn leaves_connection(&self) -> bool {
+        match self {
+            Failure::Rejected(_) | Failure::Overtaken => true,
+            Failure::Database(error, _) => !error.is_fatal(),
+            Failure::Silent(..) | Failure::ShuttingDown => false,
+        }
+    }
+
+    pub(super) fn during(self, operation: &'static str, address: &str) -> KnowledgeError {
+        let fate = self.fate();
+        let reason = match self {
+            Failure::Rejected(rejection) => return rejection.during(operation),
+            other => other.reason(),
+        };
+        match fate {
+            Fate::TryAgain | Fate::NotExecuted => {
+                KnowledgeError::NotExecuted { operation, reason: format!("{address}: {reason}") }
+            }
+            Fate::Uncertain => KnowledgeError::Uncertain { operation, reason: format!("{address}: {reason}") },
+            Fate::Unusable => KnowledgeError::Unusable { address: address.to_owned(), reason },
+        }
+    }
+
+    /// What went wrong, and what to do about it.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Failure::Rejected(rejection) => rejection.to_string(),
+            Failure::Overtaken => "others changed the same rows again and again; it will be tried later".to_owned(),
+            Failure::Database(error, _) => describe(error),
+            Failure::Silent(limit, _) => {
+                format!("no answer within {} s; is the server up, and the network between?", limit.as_secs())
+            }
+            Failure::ShuttingDown => "this process is shutting down".to_owned(),
+        }
+    }
+}
+
+fn fate(error: &Error, sent: Sent) -> Fate {
+    match error {
+        Error::Driver(error) => of_driver(error, sent),
+        Error::Io(IoError::Io(error)) if is_about_certificate(error) => match sent {
+            Sent::Revocable => Fate::Unusable,
+            Sent::Commit => Fate::Uncertain,
+        },
+        Error::Io(IoError::Io(_)) | Error::Other(_) => lost(sent),
+        // Of the files and names that a connection is to be made with.
+        Error::Io(IoError::Tls(_)) => match sent {
+            Sent::Revocable => Fate::Unusable,
+            Sent::Commit => Fate::Uncertain,
+        },
+        Error::Server(error) => of_server(error.code, sent),
+        Error::Url(_) => Fate::Unusable,
+    }
+}
+
+/// A handshake that failed: the TLS library says so in this kind.
+fn is_about_certificate(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidData
+}
+
+/// The connection broke.
+fn lost(sent: Sent) -> Fate {
+    match sent {
+        Sent::Revocable => Fate::TryAgain,
+        Sent::Commit => Fate::Uncertain,
+    }
+}
+
+fn of_driver(error: &DriverError, sent: Sent) -> Fate {
+    match error {
+        DriverError::ConnectionClosed
+        | DriverError::PoolDisconnected
+        | DriverError::PacketOutOfOrder
+        | DriverError::UnexpectedPacket { .. }
+        | DriverError::PacketTooLarge
+        | DriverError::BadCompressedPacketHeader => lost(sent),
+        // Met while connecting.
+        DriverError::CantParseServerVersion { .. }
+        | DriverError::UnknownAuthPlugin { .. }
+        | DriverError::NamedPipesDisabled
+        | DriverError::MysqlOldPasswordDisabled
+        | DriverError::NoKeyFound
+        | DriverError::NoClientSslFlagFromServer
+        | DriverError::CleartextPluginDisabled
+        | DriverError::InvalidParsecSalt => Fate::Unusable,
+        // Met before anything is sent.
+        DriverError::Params(_)
+        | DriverError::MixedParams
+        | DriverError::NestedTransaction
+        | DriverError::ReadOnlyTransNotSupported
+        | DriverError::StmtParamsMismatch { .. }
+        | DriverError::StmtParamsNumberExceedsLimit { .. }
+        | DriverError::BulkExecute(_) => Fate::NotExecuted,
+        // Met in an answer, which a write that commits itself was the cause of.
+        DriverError::FromValue { .. } | DriverError::FromRow { .. } | DriverError::LocalInfile(_) => match sent {
+            Sent::Revocable => Fate::NotExecuted,
+            Sent::Commit => Fate::Uncertain,
+        },
+    }
+}
+
+/// By the codes of MySQL, MariaDB, Galera, group replication, Vitess and TiDB.
+fn of_server(code: u16, sent: Sent) -> Fate {
+    match code {
+        // Deadlock, lock timeout, a row or key that somebody else was faster with: rolled back, says the server.
+        1020 | 1062 | 1205 | 1213 | 3101 | 8002 | 8022 | 8028 | 9007 => Fate::TryAgain,
+        // Too many connections; a member of a cluster that is not ready.
+        1040 | 1047 | 1203 | 1226 => Fate::TryAgain,
+        // The host, user or password is refused; a right, the schema or a table is missing.
+        1044 | 1045 | 1049 | 1129 | 1130 | 1142 | 1143 | 1146 | 1227 | 1251 | 1524 | 1665 | 1698 => Fate::Unusable,
+        // Statements and values that are refused before anything is written; read-only servers; full disks.
+        1021 | 1048 | 1054 | 1064 | 1114 | 1153 | 1264 | 1265 | 1290 | 1364 | 1366 | 1406 | 1792 | 1836 => {
+            Fate::NotExecuted
+        }
+        // The server goes, or somebody ended the connection.
+        1053 | 1077 | 1079 | 1317 | 1927 => lost(sent),
+        // Of all others nothing is known: they count as harmless only where nothing was committed.
+        _ => match sent {
+            Sent::Revocable => Fate::NotExecuted,
+            Sent::Commit => Fate::Uncertain,
+        },
+    }
+}
+
+fn describe(error: &Error) -> String {
+    match error {
+        Error::Server(error) => format!("{} (error {}){}", error.message, error.code, advice(error.code)),
+        Error::Io(IoError::Io(error)) if is_about_certificate(error) => {
+            format!(
+                "TLS: {error}; its certificate must name the URL's host, and be signed by an authority in `ca=FILE`"
+            )
+        }
+        Error::Io(IoError::Io(error)) => error.to_string(),
+        Error::Io(IoError::Tls(error)) => format!("TLS: {error}; look at the file behind `ca=`"),
+        Error::Driver(DriverError::NoClientSslFlagFromServer) => {
+            "the server has no TLS; set it up there, or take `tls=true` from the URL".to_owned()
+        }
+        Error::Driver(error) => error.to_string(),
+        Error::Other(error) => error.to_string(),
+        Error::Url(error) => error.to_string(),
+    }
+}
+
+fn advice(code: u16) -> &'static str {
+    match code {
+        1044 | 1045 | 1698 => "; check the user and AGENT_DATABASE_PASSWORD, and what docs/database.md grants",
+        1142 | 1143 | 1227 => "; grant what docs/database.md shows",
+        1049 => "; `agent db init URL` makes the schema",
+        1146 => "; `agent db init URL` makes the tables",
+        1205 => "; another program holds the row: end its transaction, or wait",
+        1021 | 1114 => "; make room on its disk",
+        1290 | 1792 | 1836 => "; name the server that takes writes",
+        1665 => "; set binlog_format = ROW",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mysql_async::ServerError;
+
+    fn server(code: u16) -> Error {
+        Error::Server(ServerError { code, message: "said".to_owned(), state: "HY000".to_owned() })
+    }
+
+    fn broken() -> Error {
+        Error::Io(IoError::Io(io::Error::from(io::ErrorKind::ConnectionReset)))
+    }
+
+    #[test]
+    fn a_broken_connection_is_uncertain_only_after_a_commit_was_sent() {
+        let closed = || Error::Driver(DriverError::ConnectionClosed);
+        for error in [broken, closed, || server(1053), || server(1927)] {
+            assert_eq!(fate(&error(), Sent::Revocable), Fate::TryAgain, "{}", error());
+            assert_eq!(fate(&error(), Sent::Commit), Fate::Uncertain, "{}", error());
+        }
+    }
+
+    #[test]
+    fn what_the_server_rolled_back_is_certain_also_after_a_commit_was_sent() {
+        let check = |codes: &[u16], expected| {
+            for (code, sent) in codes.iter().flat_map(|code| [(*code, Sent::Revocable), (*code, Sent::Commit)]) {
+                assert_eq!(fate(&server(code), sent), expected, "error {code}, {sent:?}");
+            }
+        };
+        check(&[1205, 1213, 1062, 1020, 9007, 3101, 1040], Fate::TryAgain);
+        check(&[1045, 1049, 1142, 1146], Fate::Unusable);
+        check(&[1114, 1290, 1406], Fate::NotExecuted);
+    }
+
+    #[test]
+    fn of_an_unknown_error_the_worst_is_assumed() {
+        for code in [1180, 8501, 65_000] {
+            assert_eq!(fate(&server(code), Sent::Revocable), Fate::NotExecuted);
+            assert_eq!(fate(&server(code), Sent::Commit), Fate::Uncertain);
+        }
+    }
+
+    #[test]
+    fn silence_is_uncertain_only_after_a_commit_was_sent() {
+        let silent = |sent| Failure::Silent(Duration::from_secs(10), sent).during("claim", "mysql://u@h/s");
+        let expected = "claim: not carried out: mysql://u@h/s: no answer within 10 s; is the server up, and the network \
+                        between?";
+        assert_eq!(silent(Sent::Revocable).to_string(), expected);
+        assert!(matches!(silent(Sent::Commit), KnowledgeError::Uncertain { operation: "claim", .. }));
+    }
+
+    #[test]
+    fn what_a_person_must_do_is_said() {
+        let said = |error| Failure::Database(error, Sent::Revocable).during("snapshot", "mysql://u@h/s").to_string();
+        assert_eq!(said(server(1146)), "mysql://u@h/s: said (error 1146); `agent db init URL` makes the tables");
+        let no_tls = said(Error::Driver(DriverError::NoClientSslFlagFromServer));
+        assert_eq!(no_tls, "mysql://u@h/s: the server has no TLS; set it up there, or take `tls=true` from the URL");
+        assert_eq!(said(broken()), "snapshot: not carried out: mysql://u@h/s: connection reset");
+    }
+}

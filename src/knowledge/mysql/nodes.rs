@@ -1,0 +1,152 @@
+//! Nodes and links that come and go. Who may is `rules` to say.
+
+use super::catalogue::sql_integer;
+use super::select::{Answer, Question};
+use super::tables::{AGENTS, DATA_SETS, LINKS, NODES, REFERENCES, REMOVED, REPLICAS, Result, Tables, places, text};
+use crate::domain::ids::NodeId;
+use crate::domain::placement::{Link, Node, NodeState, Replica};
+use crate::knowledge::quarantine;
+use crate::knowledge::rules::{self, Rejection};
+use mysql_async::Value;
+use std::time::Duration;
+
+impl Tables {
+    pub(super) async fn register_network(&mut self, nodes: &[Node], links: &[Link]) -> Result<()> {
+        let answer = self.ask(Question::new().and(&NODES, "", []).and(&REMOVED, "", [])).await?;
+        let (nodes, links) = rules::still_wanted(nodes, links, &answer.removed_nodes());
+        rules::check_network(&answer.nodes().into_keys().collect(), &nodes, &links)?;
+        self.begin().await?;
+        self.insert(&nodes, &links).await?;
+        self.commit().await
+    }
+
+    pub(super) async fn add_nodes(&mut self, nodes: &[Node], links: &[Link]) -> Result<()> {
+        self.begin().await?;
+        self.lock_all_data_sets().await?;
+        let answer = self.ask(Question::new().and(&NODES, "", []).and(&LINKS, "", [])).await?;
+        let registered = answer.nodes();
+        let linked = answer.links(&registered).into_keys().collect();
+        rules::check_addition(&registered, &linked, nodes, links)?;
+        for node in nodes {
+            // Also what somebody left by hand of an earlier node with this number.
+            self.unlink(node.id).await?;
+            self.execute("delete from removed_nodes where id = ?", vec![node.id.0.into()]).await?;
+        }
+        self.insert(nodes, links).await?;
+        self.commit().await
+    }
+
+    pub(super) async fn leave_node(
+        &mut self,
+        node: NodeId,
+        silence: Duration,
+        drain: Duration,
+    ) -> Result<Vec<Replica>> {
+        self.begin().await?;
+        self.lock_all_data_sets().await?;
+        let question = Question::new().and(&NODES, "", []).and(&LINKS, "", []).and(&AGENTS, "", []);
+        let question = question.and(&DATA_SETS, "", []).and(&REPLICAS, "", []).and(&REFERENCES, "", []);
+        let answer = self.ask(question.and_running()).await?;
+        if answer.require_node(node)?.state != NodeState::Leaving {
+            self.leave(&answer, node, silence, drain).await?;
+        }
+        let held = self.ask(Question::new().and(&REPLICAS, "where node = ?", [node.0.into()])).await?;
+        self.commit().await?;
+        Ok(held.replicas_anywhere())
+    }
+
+    async fn leave(&mut self, answer: &Answer, node: NodeId, silence: Duration, drain: Duration) -> Result<()> {
+        let (nodes, now) = (answer.nodes(), answer.now);
+        rules::check_leave(node, &answer.agents(&nodes), &answer.running_claims(), silence, now)?;
+        let (links, homes) = (answer.links(&nodes), answer.homes());
+        for data_set in answer.read(&DATA_SETS, |row| quarantine::data_set_name(row, "name")) {
+            let mut placement = answer.placement(&data_set);
+            let changes = rules::leave(&data_set, &placement, &links, &homes, node, now + drain)?;
+            self.apply(&data_set, &mut placement, &changes).await?;
+        }
+        self.execute("update nodes set state = 'leaving' where id = ?", vec![node.0.into()]).await?;
+        Ok(())
+    }
+
+    pub(super) async fn remove_node(&mut self, node: NodeId) -> Result<Vec<Replica>> {
+        self.begin().await?;
+        self.lock_all_data_sets().await?;
+        let this = || [node.0.into()];
+        let question = Question::new().and(&NODES, "where id = ?", this()).and(&REPLICAS, "where node = ?", this());
+        let answer = self.ask(question).await?;
+        let Some(row) = answer.nodes().remove(&node) else { return Ok(Vec::new()) };
+        if row.state != NodeState::Leaving {
+            return Err(Rejection::NotLeaving(node).into());
+        }
+        let held = answer.replicas_anywhere();
+        if held.is_empty() {
+            let agents = "delete from reference_replicas where agent in (select id from agents where node = ?)";
+            self.execute(agents, this().to_vec()).await?;
+            self.execute("delete from agents where node = ?", this().to_vec()).await?;
+            self.unlink(node).await?;
+            self.execute("delete from nodes where id = ?", this().to_vec()).await?;
+            let sql = "replace into removed_nodes (id, removed_at_ms) values (?, ?)";
+            self.execute(sql, vec![node.0.into(), answer.now.0.into()]).await?;
+            self.commit().await?;
+        }
+        Ok(held)
+    }
+
+    pub(super) async fn register_store(&mut self, node: NodeId, store_url: &str) -> Result<()> {
+        let sql = "update nodes set store_url = ?, state = case state when 'leaving' then state else 'running' end
+            where id = ?";
+        self.change_one(sql, vec![text(store_url), node.0.into()], Rejection::UnknownNode(node)).await
+    }
+
+    /// Whoever changes the replicas of any data set waits, and finds what became of the nodes.
+    async fn lock_all_data_sets(&mut self) -> Result<()> {
+        self.execute("update data_sets set revision = revision + 1", Vec::new()).await?;
+        Ok(())
+    }
+
+    async fn unlink(&mut self, node: NodeId) -> Result<()> {
+        let sql = "delete from links where from_node = ? or to_node = ?";
+        self.execute(sql, vec![node.0.into(), node.0.into()]).await?;
+        Ok(())
+    }
+
+    /// What is missing.
+    async fn insert(&mut self, nodes: &[Node], links: &[Link]) -> Result<()> {
+        if !nodes.is_empty() {
+            let rows = places(nodes.len(), 7);
+            let sql = format!(
+                "insert ignore into nodes
+                (id, name, store_url, availability_percent, capacity_bytes, state, heartbeat_at) values {rows}"
+            );
+            self.execute(&sql, nodes.iter().flat_map(node_values).collect()).await?;
+        }
+        if !links.is_empty() {
+            let rows = places(links.len(), 4);
+            let sql = format!("insert ignore into links (from_node, to_node, latency_ms, jitter_ms) values {rows}");
+            self.execute(&sql, links.iter().flat_map(link_values).collect()).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Answer {
+    pub(super) fn require_node(&self, node: NodeId) -> std::result::Result<Node, Rejection> {
+        self.nodes().remove(&node).ok_or(Rejection::UnknownNode(node))
+    }
+}
+
+fn node_values(node: &Node) -> [Value; 7] {
+    [
+        node.id.0.into(),
+        text(&node.name),
+        node.store_url.as_deref().into(),
+        node.availability.value().into(),
+        node.capacity_bytes.map_or(Value::NULL, sql_integer),
+        node.state.name().into(),
+        node.heartbeat_at.map(|at| at.0).into(),
+    ]
+}
+
+fn link_values(link: &Link) -> [Value; 4] {
+    [link.from.0.into(), link.to.0.into(), link.latency_ms.into(), link.jitter_ms.into()]
+}

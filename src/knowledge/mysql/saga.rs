@@ -1,0 +1,306 @@
+//! Claims, commits and what they leave behind. What a step changes is `domain::saga`'s to say.
+
+use super::catalogue::lease_values;
+use super::select::{Answer, Part, Question};
+use super::tables::{AGENTS, CLAIMS, DATA_SETS, EVENTS, LINKS, NODES, REPLICAS, Result, Tables, places, text};
+use crate::domain::action::Action;
+use crate::domain::event::{Event, Outcome};
+use crate::domain::ids::{AgentId, DataSetName, EventId, ReplicaId};
+use crate::domain::placement::{Claim, NodeState, Placement, Plan, Replica};
+use crate::domain::saga::{self, Lost, Refused};
+use crate::knowledge::rules::{self, Rejection};
+use crate::knowledge::{Claimed, Committed, Unfinished, quarantine};
+use mysql_async::Value;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Rows whose object is to be deleted, and whether another row names the same.
+const REMOVING: Part = Part {
+    name: "removing",
+    table: quarantine::REPLICAS,
+    columns: &[
+        "id",
+        "data_set",
+        "node",
+        "object_key",
+        "state",
+        "generation",
+        "lease_holder",
+        "lease_until",
+        "exists (select 1 from replicas other where other.node = replicas.node
+            and other.object_key = replicas.object_key and other.state <> 'removing') as object_used",
+    ],
+    from: "from replicas where state = 'removing'",
+};
+
+/// What a row of `claims` is to its event.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Role {
+    Source,
+    Destination,
+    Leftover,
+}
+
+impl Role {
+    const ALL: [Role; 3] = [Role::Source, Role::Destination, Role::Leftover];
+
+    fn name(self) -> &'static str {
+        match self {
+            Role::Source => "source",
+            Role::Destination => "destination",
+            Role::Leftover => "leftover",
+        }
+    }
+}
+
+impl Tables {
+    pub(super) async fn record_nothing(&mut self, plan: &Plan) -> Result<EventId> {
+        if plan.action != Action::Nothing {
+            return Err(Rejection::NotNothing(plan.action).into());
+        }
+        let answer = self.ask(Question::new().and_key(&plan.key).and_data_set(&plan.data_set)).await?;
+        if let Some(known) = answer.event() {
+            rules::check_same_request(&known, plan)?;
+            return Ok(known.id);
+        }
+        require_data_set(&answer, &plan.data_set)?;
+        let (sql, values) = insert_event(&plan.key, &rules::posted(EventId(0), plan, answer.now, None));
+        self.execute_alone(sql, values).await?;
+        Ok(EventId(self.last_id()))
+    }
+
+    pub(super) async fn claim(&mut self, plan: &Plan, lease: Duration, window: Duration) -> Result<Claimed> {
+        let (key, name) = (&plan.key, &plan.data_set);
+        self.begin().await?;
+        self.lock_data_set(name).await?;
+        let question = Question::new().and_key(key).and_data_set(name).and_placement(name);
+        let of_key = "where event = (select id from events where idempotency_key = ?)";
+        let question = question.and(&CLAIMS, of_key, [text(key)]);
+        let answer = self.ask(match plan.action.to_node() {
+            Some(to) => question.and(&NODES, "where id = ?", [to.0.into()]),
+            None => question,
+        });
+        let answer = answer.await?;
+        if let Some(known) = answer.event() {
+            rules::check_same_request(&known, plan)?;
+            if let Some(claim) = answer.granted(&known) {
+                return Ok(Claimed::Granted(claim));
+            }
+        }
+        let data_set = require_data_set(&answer, name)?;
+        if let Some(to) = plan.action.to_node()
+            && answer.require_node(to)?.state == NodeState::Leaving
+        {
+            return Ok(Claimed::Lost(Lost::Leaving(to)));
+        }
+        let mut placement = answer.placement(name);
+        let changes = match saga::claim(&placement, plan, &data_set.object_key, answer.now, answer.now + lease) {
+            Ok(changes) => changes,
+            Err(lost) => return Ok(Claimed::Lost(lost)),
+        };
+        self.apply(name, &mut placement, &changes).await?;
+        let (sql, values) = insert_event(key, &rules::posted(EventId(0), plan, answer.now, Some(window)));
+        self.execute(sql, values).await?;
+        let claim = rules::granted(EventId(self.last_id()), plan, &placement);
+        let source = std::iter::once((Role::Source, &claim.source));
+        let rows: Vec<_> = source.chain(claim.destination.iter().map(|row| (Role::Destination, row))).collect();
+        self.keep(claim.event, &rows).await?;
+        self.commit().await?;
+        Ok(Claimed::Granted(claim))
+    }
+
+    pub(super) async fn renew(&mut self, id: EventId, lease: Duration) -> Result<bool> {
+        self.begin().await?;
+        self.lock_data_set_of(id).await?;
+        let answer = self.ask(Question::new().and_event(id)).await?;
+        let event = require_event(&answer, id)?;
+        let Some(claim) = answer.granted(&event).filter(|_| event.outcome == Outcome::Running) else {
+            return Ok(false);
+        };
+        let mut placement = answer.placement(&claim.data_set);
+        let Some(changes) = rules::renewal(&placement, &claim, answer.now + lease) else {
+            return Ok(false);
+        };
+        self.apply(&claim.data_set, &mut placement, &changes).await?;
+        self.commit().await?;
+        Ok(true)
+    }
+
+    /// Named by what it does, for `commit` ends a transaction.
+    pub(super) async fn commit_claim(&mut self, id: EventId, drain: Duration) -> Result<Committed> {
+        self.begin().await?;
+        self.lock_data_set_of(id).await?;
+        let question = Question::new().and_event(id).and(&LINKS, "", []).and(&AGENTS, "", []).and(&NODES, "", []);
+        let answer = self.ask(question).await?;
+        let event = require_event(&answer, id)?;
+        let Some(claim) = answer.granted(&event) else {
+            return Ok(match event.action {
+                Action::Nothing => Committed::Done { leftover: None },
+                // Somebody took its rows out of `claims`.
+                _ => Committed::Refused(Refused::Gone(event.replica)),
+            });
+        };
+        match event.outcome {
+            Outcome::Running => {}
+            Outcome::Done => return Ok(Committed::Done { leftover: answer.kept(&event).remove(&Role::Leftover) }),
+            Outcome::Failed | Outcome::Aborted => {
+                return Ok(Committed::Refused(Refused::LeaseLost(claim.source.id)));
+            }
+        }
+        let (mut placement, links) = (answer.placement(&claim.data_set), answer.links(&answer.nodes()));
+        let changes = match saga::commit(&placement, &links, &answer.homes(), &claim, answer.now + drain) {
+            Ok(changes) => changes,
+            Err(refused) => return Ok(Committed::Refused(refused)),
+        };
+        self.apply(&claim.data_set, &mut placement, &changes).await?;
+        let leftover = rules::left_behind(&changes, &placement);
+        if let Some(leftover) = &leftover {
+            self.keep(id, &[(Role::Leftover, leftover)]).await?;
+        }
+        let sql = "update events set outcome = 'done', ended_at_ms = ? where id = ?";
+        self.execute(sql, vec![answer.now.0.into(), id.0.into()]).await?;
+        self.commit().await?;
+        Ok(Committed::Done { leftover })
+    }
+
+    pub(super) async fn abort(&mut self, id: EventId, outcome: Outcome, why: &str) -> Result<Option<Replica>> {
+        rules::check_end(outcome)?;
+        self.begin().await?;
+        self.lock_data_set_of(id).await?;
+        let answer = self.ask(Question::new().and_event(id)).await?;
+        let event = require_event(&answer, id)?;
+        let Some(claim) = answer.granted(&event).filter(|_| event.outcome != Outcome::Done) else {
+            return Ok(None);
+        };
+        let mut placement = answer.placement(&claim.data_set);
+        if event.outcome == Outcome::Running {
+            let changes = saga::abort(&placement, &claim);
+            self.apply(&claim.data_set, &mut placement, &changes).await?;
+            let detail = rules::with_failure(&event.detail, why);
+            let sql = "update events set outcome = ?, ended_at_ms = ?, detail = ? where id = ?";
+            let values = vec![outcome.name().into(), answer.now.0.into(), text(&detail), id.0.into()];
+            self.execute(sql, values).await?;
+            self.commit().await?;
+        }
+        Ok(rules::undone(&placement, &claim))
+    }
+
+    pub(super) async fn removed(&mut self, id: ReplicaId) -> Result<()> {
+        let sql = "delete from replicas where id = ? and state = 'removing'";
+        if self.execute_alone(sql, vec![id.0.into()]).await? > 0 {
+            return Ok(());
+        }
+        match self.replica(id).await? {
+            Some(row) => Ok(rules::check_removing(&row)?),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn unfinished(&mut self, own: Option<AgentId>) -> Result<Unfinished> {
+        let question = Question::new().and_running().and(&REPLICAS, "", []).and(&REMOVING, "", []);
+        let answer = self.ask(question).await?;
+        // Of all data sets: ids are never the same.
+        let placement = Placement { replicas: answer.replicas(), ..Placement::default() };
+        let mut claims = answer.running_claims();
+        claims.retain(|claim| rules::is_unfinished(claim, &placement, own, answer.now));
+        let mut removing = answer.read(&REMOVING, quarantine::replica_to_remove);
+        removing.retain(|row| rules::is_to_remove(row, answer.now));
+        removing.sort_by_key(|row| row.id);
+        Ok(Unfinished { claims, removing })
+    }
+
+    async fn lock_data_set_of(&mut self, event: EventId) -> Result<()> {
+        let sql = "update data_sets set revision = revision + 1
+            where name = (select data_set from events where id = ?)";
+        self.execute(sql, vec![event.0.into()]).await?;
+        Ok(())
+    }
+
+    async fn keep(&mut self, event: EventId, rows: &[(Role, &Replica)]) -> Result<()> {
+        let values = |(role, row): &(Role, &Replica)| -> [Value; 9] {
+            let [holder, until] = lease_values(row.lease);
+            [
+                event.0.into(),
+                role.name().into(),
+                row.id.0.into(),
+                row.node.0.into(),
+                text(&row.object_key),
+                row.state.name().into(),
+                row.generation.into(),
+                holder,
+                until,
+            ]
+        };
+        let sql = format!(
+            "insert into claims
+            (event, role, replica, node, object_key, state, generation, lease_holder, lease_until) values {}",
+            places(rows.len(), 9)
+        );
+        self.execute(&sql, rows.iter().flat_map(values).collect()).await?;
+        Ok(())
+    }
+}
+
+impl Question {
+    /// All events that are running, and what they were granted.
+    pub(super) fn and_running(self) -> Self {
+        const RUNNING: &str = "where event in (select id from events where outcome = 'running')";
+        self.and(&EVENTS, "where outcome = 'running'", []).and(&CLAIMS, RUNNING, [])
+    }
+}
+
+impl Answer {
+    pub(super) fn running_claims(&self) -> Vec<Claim> {
+        self.events().iter().filter_map(|event| self.granted(event)).collect()
+    }
+
+    /// The rows of `claims` that belong to an event.
+    fn kept(&self, event: &Event) -> BTreeMap<Role, Replica> {
+        let rows = self.read(&CLAIMS, |row| {
+            let role = row.one_of("role", Role::ALL, Role::name)?;
+            Ok((row.integer("event")?, role, quarantine::claimed(row, &event.data_set)?))
+        });
+        rows.into_iter().filter(|(of, _, _)| *of == event.id.0).map(|(_, role, row)| (role, row)).collect()
+    }
+
+    /// What an event's claim was granted; `None` for a decision to do nothing.
+    fn granted(&self, event: &Event) -> Option<Claim> {
+        let mut kept = self.kept(event);
+        let (source, destination) = (kept.remove(&Role::Source)?, kept.remove(&Role::Destination));
+        let Event { id, agent, action, .. } = *event;
+        Some(Claim { event: id, agent, data_set: event.data_set.clone(), action, source, destination })
+    }
+}
+
+fn require_data_set(answer: &Answer, name: &DataSetName) -> Result<crate::domain::placement::DataSet> {
+    let found = answer.read(&DATA_SETS, quarantine::data_set).pop();
+    found.ok_or_else(|| Rejection::UnknownDataSet(name.clone()).into())
+}
+
+fn require_event(answer: &Answer, id: EventId) -> Result<Event> {
+    answer.event().ok_or_else(|| Rejection::UnknownEvent(id).into())
+}
+
+fn insert_event(key: &str, event: &Event) -> (&'static str, Vec<Value>) {
+    let sql = "insert into events (idempotency_key, agent, data_set, replica, action, action_type, from_node, to_node,
+        explored, posted_at_ms, closes_at_ms, state, outcome, feedback_sum, detail)
+        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let values = vec![
+        text(key),
+        event.agent.0.into(),
+        text(&event.data_set.0),
+        event.replica.0.into(),
+        text(&event.action.to_string()),
+        event.action.kind().name().into(),
+        event.action.from_node().map(|node| node.0).into(),
+        event.action.to_node().map(|node| node.0).into(),
+        event.explored.into(),
+        event.posted_at.0.into(),
+        event.closes_at.0.into(),
+        event.window.name().into(),
+        event.outcome.name().into(),
+        event.feedback_sum.into(),
+        text(&event.detail),
+    ];
+    (sql, values)
+}

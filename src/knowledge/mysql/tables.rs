@@ -1,0 +1,281 @@
+//! All tables over one connection, and what is asked of each. The files beside this one say what can be done with them.
+
+use super::Server;
+use super::failure::{Failure, Sent};
+use super::select::{Answer, Part, Question};
+use crate::domain::action::Action;
+use crate::domain::event::Event;
+use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
+use crate::domain::placement::{Link, Node, Peer, Placement, Replica};
+use crate::domain::time::Timestamp;
+use crate::knowledge::{Counter, quarantine};
+use futures::FutureExt as _;
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, Row, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+pub(super) type Result<T> = std::result::Result<T, Failure>;
+
+macro_rules! replica_columns {
+    ($id:literal $(, $more:literal)*) => {
+        &[$id, "node", "object_key", "state", "generation", "lease_holder", "lease_until" $(, $more)*]
+    };
+}
+
+pub(super) const NODES: Part = Part {
+    name: "nodes",
+    table: quarantine::NODES,
+    columns: &["id", "name", "store_url", "availability_percent", "capacity_bytes", "state", "heartbeat_at"],
+    from: "from nodes",
+};
+pub(super) const REMOVED: Part =
+    Part { name: "removed_nodes", table: quarantine::REMOVED, columns: &["id"], from: "from removed_nodes" };
+pub(super) const LINKS: Part = Part {
+    name: "links",
+    table: quarantine::LINKS,
+    columns: &["from_node", "to_node", "latency_ms", "jitter_ms"],
+    from: "from links",
+};
+pub(super) const AGENTS: Part = Part {
+    name: "agents",
+    table: quarantine::AGENTS,
+    columns: &["id", "node", "goal", "policy", "heartbeat_at", "converged"],
+    from: "from agents",
+};
+pub(super) const DATA_SETS: Part = Part {
+    name: "data_sets",
+    table: quarantine::DATA_SETS,
+    columns: &["name", "object_key", "bytes", "records", "sha256"],
+    from: "from data_sets",
+};
+pub(super) const REPLICAS: Part = Part {
+    name: "replicas",
+    table: quarantine::REPLICAS,
+    columns: replica_columns!(
+        "id",
+        "data_set",
+        "exists (select 1 from nodes where nodes.id = replicas.node) as node_known"
+    ),
+    from: "from replicas",
+};
+pub(super) const REFERENCES: Part = Part {
+    name: "reference_replicas",
+    table: quarantine::REFERENCES,
+    columns: &["agent", "data_set", "replica"],
+    from: "from reference_replicas",
+};
+pub(super) const EVENTS: Part = Part {
+    name: "events",
+    table: quarantine::EVENTS,
+    columns: &[
+        "id",
+        "agent",
+        "data_set",
+        "replica",
+        "action",
+        "explored",
+        "posted_at_ms",
+        "closes_at_ms",
+        "state",
+        "outcome",
+        "ended_at_ms",
+        "feedback_sum",
+        "detail",
+        "exists (select 1 from claims where claims.event = events.id) as claimed",
+    ],
+    from: "from events",
+};
+pub(super) const CLAIMS: Part = Part {
+    name: "claims",
+    table: quarantine::CLAIMS,
+    columns: &["event", "role", "replica", "node", "object_key", "state", "generation", "lease_holder", "lease_until"],
+    from: "from claims",
+};
+pub(super) const COUNTERS: Part = Part {
+    name: "counters",
+    table: quarantine::COUNTERS,
+    columns: &["action", "value", "changed_at_ms"],
+    from: "from counters",
+};
+
+/// A connection, and what is known about what it was asked.
+pub(super) struct Tables {
+    pub(super) connection: Conn,
+    server: Arc<Server>,
+    /// By the server's clock, at the last answer.
+    pub(super) now: Timestamp,
+    pub(super) sent: Sent,
+    in_transaction: bool,
+}
+
+// One statement each.
+impl Tables {
+    pub(super) fn new(connection: Conn, server: Arc<Server>) -> Self {
+        Self { connection, server, now: Timestamp(0), sent: Sent::Revocable, in_transaction: false }
+    }
+
+    pub(super) async fn ask(&mut self, question: Question) -> Result<Answer> {
+        let (sql, values) = question.into_sql();
+        let rows: Vec<Row> = self.connection.exec(sql, values).await.map_err(|error| self.failed(error))?;
+        let answer = Answer::new(rows, self.server.quarantine.clone(), |since_epoch| (self.server.time)(since_epoch));
+        self.now = answer.now;
+        Ok(answer)
+    }
+
+    pub(super) async fn begin(&mut self) -> Result<()> {
+        self.connection.query_drop("begin").await.map_err(|error| self.failed(error))?;
+        self.in_transaction = true;
+        Ok(())
+    }
+
+    pub(super) async fn commit(&mut self) -> Result<()> {
+        self.sent = Sent::Commit;
+        self.connection.query_drop("commit").await.map_err(|error| self.failed(error))?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    /// A statement within a transaction; how many rows it found.
+    pub(super) async fn execute(&mut self, sql: &str, values: Vec<Value>) -> Result<u64> {
+        assert!(self.in_transaction, "`{sql}` would commit itself");
+        self.connection.exec_drop(sql, values).await.map_err(|error| self.failed(error))?;
+        Ok(self.connection.affected_rows())
+    }
+
+    /// A statement that is a transaction of its own; how many rows it found.
+    pub(super) async fn execute_alone(&mut self, sql: &str, values: Vec<Value>) -> Result<u64> {
+        assert!(!self.in_transaction, "`{sql}` would not commit itself");
+        self.sent = Sent::Commit;
+        self.connection.exec_drop(sql, values).await.map_err(|error| self.failed(error))?;
+        // What follows asks something else.
+        self.sent = Sent::Revocable;
+        Ok(self.connection.affected_rows())
+    }
+
+    /// Of one row that must be as it was when it was read.
+    pub(super) async fn execute_unless_overtaken(&mut self, sql: &str, values: Vec<Value>) -> Result<()> {
+        match self.execute(sql, values).await? {
+            0 => Err(Failure::Overtaken),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn last_id(&self) -> i64 {
+        self.connection.last_insert_id().and_then(|id| i64::try_from(id).ok()).unwrap_or_default()
+    }
+
+    fn failed(&self, error: mysql_async::Error) -> Failure {
+        Failure::Database(error, self.sent)
+    }
+
+    /// Gives the connection back to the pool, or closes it where nobody knows in what state it is.
+    pub(super) async fn give_back(mut self, is_sound: bool) {
+        let is_sound = match is_sound && self.in_transaction {
+            true => self.connection.query_drop("rollback").await.is_ok(),
+            false => is_sound,
+        };
+        if !is_sound {
+            // One step and no waiting: it says goodbye if it can, and the pool forgets it.
+            let _ = self.connection.disconnect().now_or_never();
+        }
+    }
+}
+
+/// What several operations ask.
+impl Question {
+    pub(super) fn and_data_set(self, name: &DataSetName) -> Self {
+        self.and(&DATA_SETS, "where name = ?", [text(&name.0)])
+    }
+
+    /// Replicas and references of a data set.
+    pub(super) fn and_placement(self, name: &DataSetName) -> Self {
+        let (replicas, references) = ([text(&name.0)], [text(&name.0)]);
+        self.and(&REPLICAS, "where data_set = ?", replicas).and(&REFERENCES, "where data_set = ?", references)
+    }
+
+    /// An event, what it was granted, and the placement of its data set.
+    pub(super) fn and_event(self, id: EventId) -> Self {
+        const OF_EVENT: &str = "where data_set = (select data_set from events where id = ?)";
+        self.and(&EVENTS, "where id = ?", [id.0.into()])
+            .and(&CLAIMS, "where event = ?", [id.0.into()])
+            .and(&REPLICAS, OF_EVENT, [id.0.into()])
+            .and(&REFERENCES, OF_EVENT, [id.0.into()])
+    }
+}
+
+/// What several operations read.
+impl Answer {
+    pub(super) fn nodes(&self) -> BTreeMap<NodeId, Node> {
+        self.read(&NODES, quarantine::node).into_iter().collect()
+    }
+
+    pub(super) fn removed_nodes(&self) -> BTreeSet<NodeId> {
+        self.read(&REMOVED, quarantine::removed).into_iter().collect()
+    }
+
+    pub(super) fn links(&self, nodes: &BTreeMap<NodeId, Node>) -> BTreeMap<(NodeId, NodeId), Link> {
+        self.read(&LINKS, |row| quarantine::link(row, nodes)).into_iter().collect()
+    }
+
+    /// Where each registered agent lives.
+    pub(super) fn homes(&self) -> BTreeMap<AgentId, NodeId> {
+        self.read(&AGENTS, quarantine::home).into_iter().collect()
+    }
+
+    /// Of one data set, whatever others there are in the answer.
+    pub(super) fn placement(&self, name: &DataSetName) -> Placement {
+        let mut replicas = self.replicas();
+        replicas.retain(|_, replica| replica.data_set == *name);
+        let references = self.read(&REFERENCES, |row| match quarantine::data_set_name(row, "data_set")? == *name {
+            true => quarantine::reference(row, &replicas).map(Some),
+            false => Ok(None),
+        });
+        Placement { references: references.into_iter().flatten().collect(), replicas }
+    }
+
+    /// Of all data sets, on nodes that there are.
+    pub(super) fn replicas(&self) -> BTreeMap<ReplicaId, Replica> {
+        self.read(&REPLICAS, quarantine::replica).into_iter().map(|replica| (replica.id, replica)).collect()
+    }
+
+    /// The same on any node, in order.
+    pub(super) fn replicas_anywhere(&self) -> Vec<Replica> {
+        let mut replicas = self.read(&REPLICAS, quarantine::any_replica);
+        replicas.sort_by_key(|replica| replica.id);
+        replicas
+    }
+
+    pub(super) fn agents(&self, nodes: &BTreeMap<NodeId, Node>) -> BTreeMap<AgentId, Peer> {
+        self.read(&AGENTS, |row| quarantine::peer(row, nodes)).into_iter().collect()
+    }
+
+    pub(super) fn counters(&self) -> BTreeMap<Action, Counter> {
+        self.read(&COUNTERS, quarantine::counter).into_iter().collect()
+    }
+
+    /// Oldest first.
+    pub(super) fn events(&self) -> Vec<Event> {
+        in_order(self.read(&EVENTS, quarantine::event))
+    }
+
+    pub(super) fn event(&self) -> Option<Event> {
+        self.events().pop()
+    }
+}
+
+/// The order of a `union all` is nobody's promise.
+pub(super) fn in_order(mut events: Vec<Event>) -> Vec<Event> {
+    events.sort_by_key(|event| event.id);
+    events
+}
+
+pub(super) fn text(text: &str) -> Value {
+    Value::Bytes(text.as_bytes().to_vec())
+}
+
+/// `(?, ?), (?, ?)`: this many rows of so many values.
+pub(super) fn places(rows: usize, columns: usize) -> String {
+    let row = format!("({})", vec!["?"; columns].join(", "));
+    vec![row; rows].join(", ")
+}

@@ -1,0 +1,87 @@
+//! On a real server; what a broken connection means is in `tests/faults.rs` beside this file.
+
+mod administration;
+mod faults;
+mod load;
+
+use super::*;
+use crate::clock::VirtualClock;
+use crate::knowledge::contract::{Table, contract};
+
+#[path = "../../../tests/network/mariadb.rs"]
+mod mariadb;
+
+use mariadb::MariaDb;
+
+/// A server, and an empty schema that agents can use.
+struct Bench {
+    server: &'static MariaDb,
+    schema: String,
+}
+
+impl Bench {
+    async fn new() -> std::result::Result<Self, String> {
+        let bench = Self::without_tables()?;
+        init(&bench.settings()).await.unwrap();
+        Ok(bench)
+    }
+
+    fn without_tables() -> std::result::Result<Self, String> {
+        let server = mariadb::shared()?;
+        Ok(Self { server, schema: server.schema() })
+    }
+
+    fn settings(&self) -> MysqlSettings {
+        settings(self.server, &self.schema)
+    }
+
+    async fn open(&self, clock: &Arc<VirtualClock>) -> MysqlKnowledge {
+        open(&self.settings(), clock).await.unwrap()
+    }
+
+    /// A process of its own, as far as the server can see.
+    async fn table(&self) -> Table {
+        let clock = crate::knowledge::contract::clock();
+        Table::new(self.open(&clock).await, clock, ())
+    }
+
+    /// As a person with an SQL client.
+    fn edit(&self, sql: &str) -> Vec<String> {
+        self.server.execute(&format!("use {}; {sql}", self.schema))
+    }
+}
+
+fn settings(server: &MariaDb, schema: &str) -> MysqlSettings {
+    MysqlSettings {
+        host: "127.0.0.1".to_owned(),
+        port: server.port(),
+        user: mariadb::USER.to_owned(),
+        password: Some(mariadb::PASSWORD.to_owned()),
+        schema: schema.to_owned(),
+        tls: Tls::Off,
+        patience: Duration::from_secs(10),
+    }
+}
+
+async fn open(settings: &MysqlSettings, clock: &Arc<VirtualClock>) -> Result<MysqlKnowledge> {
+    let clock = clock.clone();
+    MysqlKnowledge::open(settings, Arc::new(move |_| clock.now()), Handle::current()).await
+}
+
+async fn mysql(clock: Arc<VirtualClock>) -> std::result::Result<Table, String> {
+    let bench = Bench::new().await?;
+    Ok(Table::new(bench.open(&clock).await, clock, ()))
+}
+
+contract!(mysql);
+
+/// The bench, or an early end of the test.
+macro_rules! bench {
+    ($bench:expr) => {
+        match $bench {
+            Ok(bench) => bench,
+            Err(why) => return println!("SKIPPED: {why}"),
+        }
+    };
+}
+use bench;
