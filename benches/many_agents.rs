@@ -62,7 +62,9 @@ fn main() {
 /// The configuration and training files of as many agents, each on a node of its own as far as there are enough.
 fn configure(place: &Path, agents: u32, nodes: u32) {
     let (config, training) = (place.join("config"), place.join("training"));
-    [&config, &training].map(|directory| fs::create_dir(directory).expect("a directory"));
+    for directory in [&config, &training] {
+        fs::create_dir(directory).expect("a directory");
+    }
     fs::write(config.join("network.toml"), network_file(nodes)).expect("the network's file");
     for agent in 1..=agents {
         let node = (agent - 1) % nodes + 1;

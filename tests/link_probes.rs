@@ -2,8 +2,8 @@
 
 use agent::actors::{Reach, ReachError, Reached, World, probe_links};
 use agent::clock::VirtualClock;
-use agent::domain::ids::{AgentId, NodeId};
-use agent::domain::placement::Node;
+use agent::domain::ids::{AgentId, Life, NodeId};
+use agent::domain::placement::{Identity, Node, NodeState};
 use agent::domain::time::Timestamp;
 use agent::domain::units::Percent;
 use agent::jobs::{DataSource, Job, JobError, JobReport, S3Access};
@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 /// The link to node N takes N ms; node 5 cannot be reached, node 6 does not answer.
 struct Links;
@@ -24,13 +25,7 @@ impl Reach for Links {
         if node.id == NodeId(5) {
             return Err(ReachError::Unusable { node: node.id, reason: "no credentials".to_owned() });
         }
-        let access = S3Access {
-            endpoint: node.id.to_string(),
-            region: String::new(),
-            bucket: String::new(),
-            access_key_id: String::new(),
-            secret_access_key: String::new(),
-        };
+        let access = S3Access { endpoint: node.id.to_string(), ..S3Access::default() };
         Ok(Reached { store: Arc::new(MemoryStore::new("nowhere")), access, emulated: None })
     }
 
@@ -65,6 +60,7 @@ async fn links_are_measured_in_turn_and_what_does_not_answer_is_passed_over() {
         store_url: None,
         availability: Percent::new(90.0).unwrap(),
         capacity_bytes: None,
+        state: NodeState::Running,
         heartbeat_at: None,
     };
     knowledge.register_network(&[1, 2, 3, 4, 5, 6, 7].map(node), &[]).await.unwrap();
@@ -73,6 +69,8 @@ async fn links_are_measured_in_turn_and_what_does_not_answer_is_passed_over() {
     }
     let world = World {
         agent: AgentId(1),
+        identity: Identity { life: Life("life".to_owned()), ended: Vec::new(), silence: Duration::ZERO },
+        displaced: Notify::new(),
         home: NodeId(1),
         data_set: "blood".into(),
         clock,

@@ -150,11 +150,12 @@ impl<'a> Trainer<'a> {
     }
 
     async fn put_from_where_it_is(&self, store: &dyn ObjectStore, key: &str) -> anyhow::Result<()> {
-        let Snapshot { data_set: DataSet { name, bytes, sha256, .. }, placement, .. } =
-            snapshot(self.surroundings).await?;
-        let Some(replica) = placement.present().next() else { bail!("data set {name} has no replica") };
+        let snapshot = snapshot(self.surroundings).await?;
+        let DataSet { name, bytes, sha256, .. } = &snapshot.data_set;
+        let Some(replica) = snapshot.placement.present().next() else { bail!("data set {name} has no replica") };
+        let expected = Expected { bytes: *bytes, sha256: sha256.clone() };
         let source = self.surroundings.direct_store(replica.node).await?;
-        let _verified = transfer(&source, &replica.object_key, store, key, &Expected { bytes, sha256 }, |_| {}).await?;
+        let _verified = transfer(&source, &replica.object_key, store, key, &expected, |_| {}).await?;
         Ok(())
     }
 

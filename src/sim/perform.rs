@@ -268,7 +268,7 @@ impl World<'_> {
         let Some(Work::Transfer { claim, .. }) = &self.agents[agent].work else { return };
         let (event, lease) = (claim.event, self.scenario.network.rhythm.lease);
         match self.table.ask(|table| table.renew(event, lease)) {
-            Ok(true) => return self.arrange_renewal(agent),
+            Ok(true) => self.arrange_renewal(agent),
             Ok(false) => {
                 self.agents[agent].drop_work();
                 let failed = executor::Input::TransferFailed("the lease was lost".to_owned());

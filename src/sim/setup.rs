@@ -6,7 +6,7 @@ use super::generate::trained_at;
 use super::physics;
 use super::stores::Stores;
 use super::table::{Table, ready};
-use super::world::{Told, World};
+use super::world::{Tell, World};
 use crate::clock::VirtualClock;
 use crate::config::scenario::Scenario;
 use crate::config::settings::AgentSettings;
@@ -60,7 +60,7 @@ pub enum SimulationError {
 pub fn run<'a>(
     scenario: &'a Scenario,
     options: &Options,
-    tell: Option<&'a mut dyn FnMut(Timestamp, &Told)>,
+    tell: Option<Tell<'a>>,
     watch: impl FnMut(Timestamp),
 ) -> Result<Outcome, SimulationError> {
     let clock = Arc::new(VirtualClock::default());

@@ -317,7 +317,12 @@ impl Stage {
 fn open_store(data: &Path, node: u32, runtime: &Runtime) -> (EmbeddedStore, Middleman) {
     let directory = data.join("nodes").join(node.to_string());
     fs::create_dir_all(&directory).expect("a directory for the store");
-    let file = fs::File::options().create(true).write(true).mode(0o600).open(directory.join("credentials.json"));
+    let file = fs::File::options()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(directory.join("credentials.json"));
     let credentials =
         serde_json::json!({"access_key_id": ACCESS_KEY_ID, "secret_access_key": SECRET_ACCESS_KEY}).to_string();
     file.and_then(|mut file| file.write_all(credentials.as_bytes())).expect("credentials for the store");
