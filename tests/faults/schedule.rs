@@ -80,8 +80,11 @@ pub enum Turn {
     Ends,
 }
 
+/// Draws a fault of one kind, and how long it lasts.
+type Kind = fn(&mut ChaCha8Rng) -> (Fault, Duration);
+
 /// Each kind with how long it lasts, in the order in which rounds take turns with them.
-const KINDS: [fn(&mut ChaCha8Rng) -> (Fault, Duration); 13] = [
+const KINDS: [Kind; 13] = [
     |rng| (Fault::TableGone, seconds(rng, 200, 2_000)),
     |rng| (store(rng, Mood::Truncating), seconds(rng, 1_500, 4_000)),
     |rng| (cut(rng, Cut::Silence), seconds(rng, 1_000, 8_000)),
