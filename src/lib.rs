@@ -24,5 +24,7 @@ pub mod knowledge;
 pub mod links;
 // Verbs: monitor, planner with its policies, executor, learner. Sans-IO state machines that return effects.
 pub mod mape;
+// The discrete-event simulator: the machines of `mape` in virtual time.
+pub mod sim;
 // The nodes' object stores, and moving bytes between them.
 pub mod storage;

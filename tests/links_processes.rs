@@ -36,7 +36,7 @@ impl Network {
         let (config, data, training) = (place.configuration("agents", edits), place.data(), place.training());
         let run = |agent: &u32| {
             let id = agent.to_string();
-            let arguments = ["run", "--id", &id, "--config", text(&config)];
+            let arguments = ["run", "--id", &id, "--create-bucket", "--config", text(&config)];
             let arguments = [&arguments[..], &["--data", text(&data), "--training", text(&training)]].concat();
             Running::start_with(environment, place.path(), &format!("agent-{agent}"), &arguments)
         };
@@ -176,7 +176,7 @@ impl Moto {
 }
 
 #[test]
-fn a_store_that_speaks_tls_is_reached_and_measured_without_an_emulator() {
+fn a_store_behind_tls_is_reached_and_measured_with_and_without_an_emulator() {
     let elsewhere = Place::new();
     let (certificate, key) = (elsewhere.path().join("certificate.pem"), elsewhere.path().join("key.pem"));
     let pair = KeyPair::generate().expect("a key");
@@ -187,18 +187,21 @@ fn a_store_that_speaks_tls_is_reached_and_measured_without_an_emulator() {
         println!("SKIPPED: moto_server is not installed");
         return;
     };
-    let mut made = Command::new("curl");
-    made.args(["-sf", "--cacert", text(&certificate), "-X", "PUT", &format!("{url}/theirs")]);
-    if !made.stdout(Stdio::null()).status().is_ok_and(|status| status.success()) {
-        println!("SKIPPED: curl is not installed, which makes the bucket");
-        return;
-    }
-    let store = format!("name = \"edge\"\nstore = {{ kind = \"s3\", endpoint = \"{url}\", bucket = \"theirs\" }}");
-    let edits = [("network.toml", "name = \"edge\"", &*store), ("network.toml", "\"embedded\"", "\"none\"")];
-    let keys =
-        [("AWS_ACCESS_KEY_ID", "someone"), ("AWS_SECRET_ACCESS_KEY", "secret"), ("SSL_CERT_FILE", text(&certificate))];
-    let mut network = Network::start(&[1, 3], &keys, &[&CALM[..], &edits].concat());
-    let (node, measured, emulated) = network.next_job(1);
+    let environment =
+        [("AWS_ACCESS_KEY_ID", "someone"), ("AWS_SECRET_ACCESS_KEY", "secret"), ("AWS_CA_BUNDLE", text(&certificate))];
+    let job = |emulator: &str| {
+        let store =
+            format!("name = \"edge\"\nstore = {{ kind = \"s3\", endpoint = \"{url}\", bucket = \"{emulator}\" }}");
+        let emulator = format!("emulator = \"{emulator}\"");
+        let edits =
+            [("network.toml", "emulator = \"embedded\"", &*emulator), ("network.toml", "name = \"edge\"", &store)];
+        Network::start(&[1, 3], &environment, &[&CALM[..], &edits].concat()).next_job(1)
+    };
+    let (node, measured, emulated) = job("none");
     assert_eq!((node, emulated), (3, None));
     assert!(measured > 0.0, "{measured} ms");
+    let (node, measured, emulated) = job("embedded");
+    let emulated = emulated.expect("an emulator states its latency");
+    assert_eq!(node, 3);
+    assert!(measured >= emulated && emulated > STATED_MS - JITTER_MS, "{measured} ms, {emulated} ms are injected");
 }

@@ -9,13 +9,14 @@ use agent::domain::ids::{AgentId, NodeId, ReplicaId};
 use agent::domain::impact::{self, Impacts};
 use agent::domain::metric::{Metric, Metrics};
 use agent::domain::placement::{DataSet, Node, NodeState, Placement, Replica, ReplicaState};
-use agent::domain::snapshot::{Counter, Snapshot};
+use agent::domain::snapshot::{Content, Counter, Snapshot};
 use agent::domain::time::Timestamp;
 use agent::domain::units::Percent;
 use agent::mape::planner::{Experience, Parameters, Policy, Reference, Situation, Verdict, best};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 const TOLERANCE: f64 = 1e-9;
@@ -164,22 +165,22 @@ fn snapshot(case: &Value) -> Snapshot {
         .unwrap()
         .iter()
         .map(|(label, value)| (action(label), Counter { value: id(value), changed_at: Timestamp(0) }));
-    Snapshot {
-        at: Timestamp(0),
-        nodes: [1, 2, 3].map(node).into(),
-        links: BTreeMap::new(),
+    let content = Content {
+        nodes: Arc::new([1, 2, 3].map(node).into()),
+        links: Arc::default(),
         placement: Placement {
             replicas: list(&case["copies"]).iter().enumerate().map(replica).collect(),
             references: BTreeMap::new(),
         },
-        agents: BTreeMap::new(),
+        agents: Arc::default(),
         open_events: Vec::new(),
         counters: counters.collect(),
         copies_made: BTreeMap::new(),
         changed_at: None,
         stored_bytes: BTreeMap::new(),
         data_set,
-    }
+    };
+    Snapshot::new(Timestamp(0), content)
 }
 
 fn parameters(agent: u32, recorded: &Value) -> Parameters {
@@ -224,9 +225,8 @@ fn check_selection(name: &str, parameters: &Parameters, case: &Value) {
     let reference = snapshot.placement.present().find(|replica| replica.node == reference_node).unwrap();
     let vectors = case["impacts"].as_object().unwrap().iter();
     let trained = vectors.map(|(label, values)| (action(label), vector(values))).collect();
-    let experience = Experience { trained, learned: BTreeMap::new() };
-    let situation =
-        Situation { parameters, experience: &experience, measured: &measured, reference, snapshot: &snapshot };
+    let experience = Experience { trained, ..Experience::default() };
+    let situation = Situation::new(parameters, &experience, &measured, reference, &snapshot);
 
     let recorded = list(&case["scores"]);
     let order: Vec<Action> = recorded.iter().map(|score| action(text(&score["action"]))).collect();
@@ -239,5 +239,6 @@ fn check_selection(name: &str, parameters: &Parameters, case: &Value) {
         assert!(close(internal, number(&recorded["internal"])), "{name}: {found:?}, recorded {recorded}");
         assert!(close(global, number(&recorded["global_"])), "{name}: {found:?}, recorded {recorded}");
     }
-    assert_eq!(best(&scored).action, action(text(&case["selected"])), "{name}: selected");
+    let globals: Vec<_> = scored.iter().map(|one| (one.action, one.global())).collect();
+    assert_eq!(best(&globals).action, action(text(&case["selected"])), "{name}: selected");
 }

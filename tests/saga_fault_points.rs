@@ -258,7 +258,7 @@ impl Network {
 
     async fn plan(&mut self, agent: AgentId, label: &str) -> Plan {
         self.plans += 1;
-        let placement = self.snapshot().await.placement;
+        let placement = self.snapshot().await.placement.clone();
         let action: Action = label.parse().unwrap();
         let subject = saga::subject(&placement, action).unwrap();
         Plan {
@@ -373,7 +373,7 @@ impl Network {
 
     /// Every object has a row of a present replica, and every row an object.
     async fn check_nothing_is_left_behind(&self, context: &str) {
-        let placement = self.snapshot().await.placement;
+        let placement = self.snapshot().await.placement.clone();
         let states: BTreeSet<&str> = placement.replicas.values().map(|replica| replica.state.name()).collect();
         assert_eq!(states, [ReplicaState::Present.name()].into(), "{context}: {:?}", placement.replicas);
         assert!(placement.replicas.values().all(|replica| replica.lease.is_none()), "{context}: {placement:?}");
@@ -391,7 +391,7 @@ impl Network {
 
     /// The nodes with a replica, and those that the agents read.
     async fn placement(&self) -> (Vec<u32>, Vec<u32>) {
-        let placement = self.snapshot().await.placement;
+        let placement = self.snapshot().await.placement.clone();
         let nodes = placement.nodes().into_iter().map(|node| node.0).collect();
         (nodes, AGENTS.map(|agent| placement.reference(agent).unwrap().node.0).into())
     }

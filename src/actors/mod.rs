@@ -17,7 +17,7 @@ mod watchdog;
 mod world;
 
 pub use crate::mape::notice::{Notice, show_metrics};
-pub use watchdog::{Watch, beat, recover};
+pub use watchdog::{Watch, beat, probe_links, recover};
 pub use world::{Reach, ReachError, Reached, World, chain, run_job};
 
 use crate::mape::chance::Streams;
@@ -64,9 +64,11 @@ impl Agent {
             to_executor.recipient(),
             streams.planner,
         ));
+        let probes = makeup.experience.predictor.needs_probes().then(|| to_planner.clone().recipient());
         let executor = executor.run(executor::ExecutorActor::new(world.clone(), makeup.watch, to_planner.recipient()));
+        let (watch, convergence) = (makeup.watch, to_monitor.recipient());
         let watchdog =
-            watchdog::WatchdogActor::new(makeup.watch, world.clone(), to_monitor.recipient(), streams.watchdog).start();
+            watchdog::WatchdogActor::new(watch, world.clone(), convergence, probes, streams.watchdog).start();
         Self { monitor, executor, watchdog }
     }
 

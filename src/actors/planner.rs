@@ -2,18 +2,25 @@
 
 use super::world::{World, chain};
 use super::{Makeup, Notice, deliver, executor, monitor};
+use crate::domain::ids::NodeId;
 use crate::domain::measurement::Measurement;
 use crate::mape::monitor::{Repair, Violation};
 use crate::mape::planner::{Judged, Planner, Rng};
 use actix::prelude::*;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// From the monitor.
+/// From the monitor; probes from the watchdog.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub enum Judge {
     Violated(Violation),
     Measured(Measurement),
+    /// A link, measured without a job; scenario time.
+    Probed {
+        node: NodeId,
+        latency: Duration,
+    },
 }
 
 /// From the executor.
@@ -58,7 +65,7 @@ impl PlannerActor {
         let Some(lesson) = self.machine.measured(measurement) else { return };
         let world = self.world.clone();
         ctx.spawn(actix::fut::wrap_future(async move {
-            if let Err(error) = world.knowledge.learn(world.agent, &lesson.label, &lesson.impacts).await {
+            if let Err(error) = world.knowledge.learn(world.agent, &lesson.change.to_string(), &lesson.impacts).await {
                 world.trouble(chain(&error));
             }
         }));
@@ -76,6 +83,7 @@ impl Handler<Judge> for PlannerActor {
         match message {
             Judge::Violated(violation) => self.judge(&violation),
             Judge::Measured(measurement) => self.learn(&measurement, ctx),
+            Judge::Probed { node, latency } => self.machine.probed(node, latency.as_secs_f64() * 1e3),
         }
     }
 }

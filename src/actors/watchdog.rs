@@ -1,12 +1,15 @@
-//! Periodic duties: say that the agent is alive, close windows that are due, finish what somebody left unfinished. Each is
-//! idempotent; the next period is the retry.
+//! Periodic duties: say that the agent is alive, close windows that are due, finish what somebody left unfinished, and on a real
+//! network measure the links. Each is idempotent; the next period is the retry.
 
 use super::executor::remove;
 use super::world::{World, chain};
-use super::{Notice, monitor};
+use super::{Notice, deliver, monitor, planner};
 use crate::domain::event::Outcome;
+use crate::domain::ids::NodeId;
+use crate::domain::placement::Node;
 use crate::knowledge::ClosingRule;
 use crate::mape::planner::Rng;
+use crate::mape::prediction::next_to_probe;
 use actix::prelude::*;
 use rand::RngExt as _;
 use std::sync::Arc;
@@ -23,6 +26,9 @@ pub struct Watch {
     pub closing: ClosingRule,
 }
 
+/// Links that are measured in one round, at the same time (I-7).
+const PROBED_LINKS: usize = 4;
+
 /// No further duty.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -32,12 +38,22 @@ pub struct WatchdogActor {
     watch: Watch,
     world: Arc<World>,
     monitor: Recipient<monitor::IsConverged>,
+    /// Whom probes of links are told, where nobody knows the latencies otherwise.
+    probes: Option<Recipient<planner::Judge>>,
+    /// The node whose link was probed last.
+    probed: NodeId,
     rng: Rng,
 }
 
 impl WatchdogActor {
-    pub fn new(watch: Watch, world: Arc<World>, monitor: Recipient<monitor::IsConverged>, rng: Rng) -> Self {
-        Self { watch, world, monitor, rng }
+    pub fn new(
+        watch: Watch,
+        world: Arc<World>,
+        monitor: Recipient<monitor::IsConverged>,
+        probes: Option<Recipient<planner::Judge>>,
+        rng: Rng,
+    ) -> Self {
+        Self { watch, world, monitor, probes, probed: NodeId(0), rng }
     }
 
     /// One round; the next is armed when it is done, with jitter, so that agents do not beat in step.
@@ -51,11 +67,55 @@ impl WatchdogActor {
             }
         };
         ctx.spawn(duties.into_actor(self).map(|(), actor, ctx| {
-            let jitter = actor.rng.random_range(0.9..1.1);
-            let pause = actor.world.clock.apply(actor.watch.heartbeat).mul_f64(jitter);
+            let pause = actor.pause();
             ctx.run_later(pause, Self::round);
         }));
     }
+
+    /// Measures a few links; apart from the other duties, for a node that does not answer keeps nobody waiting.
+    fn probe(&mut self, ctx: &mut Context<Self>) {
+        let Some(planner) = self.probes.clone() else { return };
+        let (world, after) = (self.world.clone(), self.probed);
+        let work = async move { probe_links(&world, after).await };
+        ctx.spawn(work.into_actor(self).map(move |probed, actor, ctx| {
+            for (node, latency) in probed {
+                actor.probed = node;
+                if let Some(latency) = latency {
+                    deliver(&planner, planner::Judge::Probed { node, latency });
+                }
+            }
+            let pause = actor.pause();
+            ctx.run_later(pause, Self::probe);
+        }));
+    }
+
+    fn pause(&mut self) -> Duration {
+        self.world.clock.apply(self.watch.heartbeat).mul_f64(self.rng.random_range(0.9..1.1))
+    }
+}
+
+/// Measures the links to the nodes whose turn it is; nothing where there was no answer.
+pub async fn probe_links(world: &World, after: NodeId) -> Vec<(NodeId, Option<Duration>)> {
+    let nodes = match world.knowledge.nodes().await {
+        Ok(nodes) => nodes,
+        Err(error) => {
+            tracing::debug!(agent = %world.agent, error = chain(&error), "no links are probed");
+            return Vec::new();
+        }
+    };
+    let turn = next_to_probe(&nodes, world.home, after, PROBED_LINKS);
+    let probes = turn.iter().map(|id| async { (*id, probe_link(world, &nodes[id]).await) });
+    futures::future::join_all(probes).await
+}
+
+async fn probe_link(world: &World, node: &Node) -> Option<Duration> {
+    let measured = match world.reach.reach(node, Duration::ZERO).await {
+        Ok(reached) => world.reach.probe(&reached).await,
+        Err(error) => Err(chain(&error)),
+    };
+    measured
+        .inspect_err(|why| tracing::debug!(agent = %world.agent, node = %node.id, why, "its link was not measured"))
+        .ok()
 }
 
 /// One round of the duties.
@@ -100,6 +160,7 @@ impl Actor for WatchdogActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.round(ctx);
+        self.probe(ctx);
     }
 }
 

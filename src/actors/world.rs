@@ -140,6 +140,7 @@ pub async fn run_job(
         throughput: report.records as f64 / report.execution_time.as_secs_f64().max(1e-9),
         network_latency: network_latency?,
         emulated_latency: reached.emulated,
+        data_consistency: None,
     })
 }
 

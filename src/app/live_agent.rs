@@ -1,5 +1,6 @@
 //! One agent, started: its node's store, its links, its registration, what it left unfinished, its actors.
 
+use super::applications::check_home;
 use super::data_directory::Lock;
 use super::orphans;
 use super::surroundings::Surroundings;
@@ -11,7 +12,8 @@ use crate::domain::placement::{Identity, Registration};
 use crate::knowledge::{ClosingRule, Registered};
 use crate::mape::chance::seed_of;
 use crate::mape::monitor::Rhythm;
-use crate::mape::planner::{self, Experience, Parameters, Policy};
+use crate::mape::planner::{self, Experience, Parameters, Policy, REMEMBERED_JOBS};
+use crate::mape::prediction::Latency;
 use crate::storage::embedded::EmbeddedStore;
 use anyhow::{Context as _, bail};
 use std::sync::Arc;
@@ -41,6 +43,7 @@ impl LiveAgent {
             surroundings.settings.agents.get(&id).with_context(|| format!("there is no agents/{id}.toml"))?;
         let lock = surroundings.data.lock_agent(id)?;
         surroundings.register_network().await?;
+        check_home(&surroundings.knowledge.nodes().await?, id, settings.node)?;
         let identity = new_life(surroundings, id, &lock);
         let world = Arc::new(surroundings.world(settings, identity)?);
         let policy = known_policy(policy.unwrap_or(&settings.policy))?;
@@ -50,16 +53,16 @@ impl LiveAgent {
             goal: settings.goal.to_string(),
             policy: policy.name().to_owned(),
         };
-        // Whoever is refused must have changed nothing, such as where the node's store is; so that comes later, except where
-        // there is no data set yet that an agent could be registered with.
-        let joins = world.knowledge.snapshot(&world.data_set).await?.is_some();
-        if joins {
+        // Before the store is started: a process that is refused must not have told others where its own store is. As long as
+        // there is no data set, nobody can be registered.
+        let may_be_taken = is_in_catalogue(&world).await?;
+        if may_be_taken {
             take(surroundings, &world, &registration).await?;
         }
         let store = surroundings.start_store(settings.node).await?;
         surroundings.establish_data_set(settings.node).await?;
-        if !joins {
-            wait_for_data_set(&world).await?;
+        wait_for_data_set(&world).await?;
+        if !may_be_taken {
             take(surroundings, &world, &registration).await?;
         }
         recover(&world, true).await?;
@@ -67,15 +70,11 @@ impl LiveAgent {
             Some(_) => sweep_orphans(surroundings, &world).await,
             None => give_up_uploads(surroundings, &world).await,
         }
-        let learned = world.knowledge.impacts(id).await?;
         let network = surroundings.network();
         let makeup = Makeup {
             parameters: Arc::new(parameters(network, settings)),
             policy,
-            experience: Experience {
-                trained: training.impacts.clone(),
-                learned: learned.into_iter().map(|(label, learned)| (label, learned.impacts)).collect(),
-            },
+            experience: experience(surroundings, &world, training).await?,
             rhythm: Rhythm { gap: network.rhythm.job_gap, gap_deviation: network.rhythm.job_gap_deviation },
             watch: watch(network),
             seed: seed_of(seed, id),
@@ -108,6 +107,19 @@ impl LiveAgent {
     pub async fn displaced(&self) {
         self.world.displaced.notified().await;
     }
+}
+
+/// What was trained, what was learned in former lives, and predictions from every job that was measured.
+async fn experience(surroundings: &Surroundings, world: &World, training: &TrainingFile) -> anyhow::Result<Experience> {
+    let latency = if surroundings.emulator.is_some() { Latency::Injected } else { Latency::Real };
+    let mut experience = Experience::new(training.impacts.clone(), latency, &training.runs);
+    let learned = world.knowledge.impacts(world.agent).await?;
+    let jobs = world.knowledge.latest_measurements(world.agent, &world.data_set, REMEMBERED_JOBS).await?;
+    experience.recall(
+        learned.into_iter().map(|(label, learned)| (label, learned.impacts)),
+        jobs.into_iter().map(|recorded| recorded.measurement),
+    );
+    Ok(experience)
 }
 
 /// The parameters of deciding that an agent's settings state.
@@ -156,7 +168,7 @@ async fn take(surroundings: &Surroundings, world: &World, registration: &Registr
     if let Registered::Taken { wait } = world.register(registration).await? {
         let wait = world.clock.apply(wait);
         world.trouble(format!(
-            "another process was this agent until a moment ago; waiting {:.1} s for it to give a sign of life",
+            "another process was this agent until a moment ago; waiting {:.1} s to see whether it still is",
             wait.as_secs_f64()
         ));
         tokio::time::sleep(wait).await;
@@ -174,11 +186,15 @@ fn known_policy(name: &str) -> anyhow::Result<Arc<dyn Policy>> {
     }
 }
 
+async fn is_in_catalogue(world: &World) -> anyhow::Result<bool> {
+    Ok(world.knowledge.snapshot(&world.data_set).await?.is_some())
+}
+
 /// The data set comes from its first node's agent, which may still have to start.
 async fn wait_for_data_set(world: &World) -> anyhow::Result<()> {
     const LOOK_EVERY: Duration = Duration::from_millis(200);
     let mut told = false;
-    while world.knowledge.snapshot(&world.data_set).await?.is_none() {
+    while !is_in_catalogue(world).await? {
         if !told {
             world.trouble(format!("waiting for data set {}: its first node's agent has to bring it", world.data_set));
             told = true;

@@ -1,6 +1,7 @@
 //! Wiring: settings to technologies to actors, and what each command does. The only layer that names concrete technologies.
 
 pub mod access;
+pub mod applications;
 pub mod change;
 pub mod data_directory;
 pub mod data_set;
@@ -8,9 +9,12 @@ pub mod database;
 pub mod demo;
 pub mod hosting;
 pub mod live_agent;
+pub mod nodes;
 pub mod orphans;
 pub mod reach;
 pub mod run;
+pub mod serve;
+pub mod simulate;
 pub mod status;
 pub mod summary;
 pub mod surroundings;
@@ -50,6 +54,15 @@ pub async fn knowledge(
     match &network.knowledge {
         KnowledgeSettings::Sqlite(file) => Ok(Arc::new(SqliteKnowledge::open(&data.path().join(file), clock.clone())?)),
         KnowledgeSettings::Mysql(url) => database::open(url, clock, services).await,
+    }
+}
+
+/// Where the stores of a network that runs or ran keep their data on this machine. With the table in a server nothing there
+/// tells which network ran last.
+pub fn existing_directory(network: &NetworkSettings, named: Option<&Path>) -> anyhow::Result<DataDirectory> {
+    match (&network.knowledge, named) {
+        (KnowledgeSettings::Mysql(_), None) => DataDirectory::create(Path::new(data_directory::DEFAULT_RUN)),
+        (KnowledgeSettings::Mysql(_) | KnowledgeSettings::Sqlite(_), named) => DataDirectory::existing(named),
     }
 }
 

@@ -4,6 +4,7 @@ use super::status::JobCounter;
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome};
 use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId};
+use crate::domain::snapshot::Snapshot;
 use crate::knowledge::Knowledge;
 use crate::mape::planner::{Decision, Verdict};
 use anyhow::Context as _;
@@ -17,6 +18,7 @@ pub struct Summary {
     pub seed: u64,
     pub policy: String,
     pub scenario_seconds: f64,
+    /// 0 in virtual time.
     pub real_seconds: f64,
     /// Nodes with a present replica.
     pub replicas: Vec<NodeId>,
@@ -73,6 +75,19 @@ pub async fn load(knowledge: &dyn Knowledge, data_set: &DataSetName, facts: RunF
     let events = all_events(knowledge).await?;
     let mut jobs = JobCounter::default();
     jobs.update(knowledge).await?;
+    let counts = jobs.counts.iter().map(|(agent, count)| (*agent, Jobs { run: count.jobs, violated: count.violated }));
+    Ok(compose(&snapshot, &events, &counts.collect(), facts))
+}
+
+/// How an agent's jobs went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Jobs {
+    pub run: u64,
+    pub violated: u64,
+}
+
+/// The document of a run, wherever it was.
+pub fn compose(snapshot: &Snapshot, events: &[Event], jobs: &BTreeMap<AgentId, Jobs>, facts: RunFacts<'_>) -> Summary {
     let first = events.first().map(|event| event.posted_at);
     let bytes = snapshot.data_set.bytes;
     let chosen = events.iter().filter(|event| event.action != Action::Nothing);
@@ -84,10 +99,10 @@ pub async fn load(knowledge: &dyn Knowledge, data_set: &DataSetName, facts: RunF
     let reads = |agent: &AgentId| snapshot.placement.reference(*agent).map(|replica| (*agent, replica.node));
     let done = |agent: AgentId| actions.iter().filter(|one| one.agent == agent && one.outcome == Outcome::Done).count();
     let agent_summary = |id: &AgentId| {
-        let count = jobs.counts.get(id).cloned().unwrap_or_default();
-        AgentSummary { id: *id, jobs: count.jobs, violated: count.violated, actions: done(*id) as u64 }
+        let count = jobs.get(id).copied().unwrap_or_default();
+        AgentSummary { id: *id, jobs: count.run, violated: count.violated, actions: done(*id) as u64 }
     };
-    Ok(Summary {
+    Summary {
         converged: facts.converged,
         seed: facts.seed,
         policy: facts.policy.to_owned(),
@@ -99,7 +114,7 @@ pub async fn load(knowledge: &dyn Knowledge, data_set: &DataSetName, facts: RunF
         bytes_moved: actions.iter().fold(0, |sum, action| action.bytes.saturating_add(sum)),
         counters: snapshot.counters.iter().filter(|(_, c)| c.value > 0).map(|(a, c)| (*a, c.value)).collect(),
         actions,
-    })
+    }
 }
 
 /// Every event, oldest first.

@@ -4,15 +4,15 @@ use super::access::Access;
 use super::data_directory::DataDirectory;
 use super::data_set;
 use super::hosting::{self, Hosting};
+use super::nodes;
 use super::reach::StoreReach;
 use crate::actors::{Notice, World};
 use crate::clock::{Clock, SystemClock};
 use crate::config::settings::{
-    AgentSettings, EmulatorSettings, JobSettings, NetworkSettings, NodeSettings, S3StoreSettings, Settings,
-    StoreSettings,
+    AgentSettings, EmulatorSettings, JobSettings, NetworkSettings, S3StoreSettings, Settings, StoreSettings,
 };
 use crate::domain::ids::NodeId;
-use crate::domain::placement::{Identity, Node, NodeState};
+use crate::domain::placement::{Identity, Node};
 use crate::domain::store_url::BUCKET;
 use crate::jobs::Job;
 use crate::jobs::aggregate::AggregateJob;
@@ -52,7 +52,7 @@ impl Surroundings {
 
     /// Writes what the settings say of nodes and links into the table, where it is missing.
     pub async fn register_network(&self) -> anyhow::Result<()> {
-        let nodes: Vec<Node> = self.network().nodes.values().map(node_row).collect();
+        let nodes: Vec<Node> = self.network().nodes.values().map(nodes::row).collect();
         self.knowledge.register_network(&nodes, &self.network().links).await?;
         Ok(())
     }
@@ -60,8 +60,27 @@ impl Surroundings {
     /// Starts the store of a node and states where it listens. `None`: it is somebody else's server, or another process
     /// runs it already.
     pub async fn start_store(&self, node: NodeId) -> anyhow::Result<Option<EmbeddedStore>> {
-        let settings = self.network().nodes.get(&node).with_context(|| format!("there is no node {node}"))?;
-        let (store, url) = match &settings.store {
+        match self.network().nodes.get(&node) {
+            Some(settings) => self.start_store_with(node, &settings.store).await,
+            None if self.is_served_elsewhere(node).await? => Ok(None),
+            None => self.start_store_with(node, &StoreSettings::default()).await,
+        }
+    }
+
+    /// Whether a node that only the table knows has a store which this data directory does not hold.
+    async fn is_served_elsewhere(&self, node: NodeId) -> anyhow::Result<bool> {
+        let nodes = self.knowledge.nodes().await?;
+        let row = nodes.get(&node).with_context(|| format!("there is no node {node}"))?;
+        Ok(row.store_url.is_some() && !self.data.store(node).is_dir())
+    }
+
+    /// The same as these settings say.
+    pub async fn start_store_with(
+        &self,
+        node: NodeId,
+        settings: &StoreSettings,
+    ) -> anyhow::Result<Option<EmbeddedStore>> {
+        let (store, url) = match settings {
             StoreSettings::S3(S3StoreSettings { url, .. }) => {
                 let client = S3Store::new(self.access().settings(node, &url.to_string()).await?);
                 let provided = hosting::provide_bucket(&client, url.bucket(), self.hosting.create_bucket).await;
@@ -183,20 +202,4 @@ fn job(network: &NetworkSettings, settings: &JobSettings) -> anyhow::Result<Arc<
             })
         }
     })
-}
-
-fn node_row(settings: &NodeSettings) -> Node {
-    Node {
-        id: settings.id,
-        name: settings.name.clone(),
-        // Somebody else's server is there without an agent; an embedded one tells its address when it is started.
-        store_url: match &settings.store {
-            StoreSettings::S3(store) => Some(store.url.to_string()),
-            StoreSettings::Embedded { .. } => None,
-        },
-        availability: settings.availability,
-        capacity_bytes: settings.capacity_bytes,
-        state: NodeState::Declared,
-        heartbeat_at: None,
-    }
 }

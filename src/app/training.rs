@@ -5,7 +5,7 @@ use super::training_file::{TrainingFile, derive_impacts};
 use crate::actors::{World, run_job};
 use crate::domain::ids::{AgentId, Life, NodeId, ReplicaId};
 use crate::domain::metric::{Metric, Metrics};
-use crate::domain::placement::{DataSet, Identity, Replica, ReplicaState};
+use crate::domain::placement::{DataSet, Identity, Node, NodeState, Replica, ReplicaState};
 use crate::domain::snapshot::Snapshot;
 use crate::mape::planner::Rng;
 use crate::storage::ObjectStore;
@@ -27,27 +27,56 @@ pub struct Progress {
     pub total: u64,
 }
 
+/// How often the data set is looked for while agents move it about.
+const COPY_ATTEMPTS: u32 = 3;
+
 /// Trains agents one after the other, with the stores of all nodes running. Dropping the future leaves temporary objects
 /// behind: use [`Trainer::clean_up`], also after Ctrl-C.
 pub struct Trainer<'a> {
     surroundings: &'a Surroundings,
     snapshot: Snapshot,
+    nodes: Vec<NodeId>,
     stores: Vec<EmbeddedStore>,
     seed: u64,
     iterations: u32,
 }
 
 impl<'a> Trainer<'a> {
-    /// Starts the embedded stores that no other process runs, and knows the data set.
-    pub async fn prepare(surroundings: &'a Surroundings, seed: u64, iterations: u32) -> anyhow::Result<Self> {
+    /// Starts the embedded stores that no other process runs, and knows the data set. Without `only` the job is measured at
+    /// every node that stays, but for those that were added and have neither a store nor an application yet: one that is
+    /// started for this would look as if it stayed.
+    pub async fn prepare(
+        surroundings: &'a Surroundings,
+        only: Option<NodeId>,
+        seed: u64,
+        iterations: u32,
+    ) -> anyhow::Result<Self> {
         surroundings.register_network().await?;
+        let known = surroundings.knowledge.nodes().await?;
+        let homes: Vec<NodeId> = surroundings.settings.agents.values().map(|agent| agent.node).collect();
+        let is_served = |node: &Node| {
+            let listed = surroundings.network().nodes.contains_key(&node.id) || homes.contains(&node.id);
+            node.store_url.is_some() || listed
+        };
+        let wanted = |node: &Node| only.map_or_else(|| is_served(node), |only| only == node.id);
+        let staying = known.values().filter(|node| node.state != NodeState::Leaving);
+        let nodes: Vec<NodeId> = staying.filter(|node| wanted(node)).map(|node| node.id).collect();
+        if nodes.is_empty() {
+            bail!("the network has no node {}", only.map_or(String::new(), |only| only.to_string()));
+        }
         let mut stores = Vec::new();
-        for node in surroundings.network().nodes.keys() {
-            stores.extend(surroundings.start_store(*node).await?);
+        // Wherever the data may come from, and where it is measured.
+        for node in known.values().filter(|node| is_served(node) || nodes.contains(&node.id)) {
+            stores.extend(surroundings.start_store(node.id).await?);
         }
         surroundings.establish_data_set(surroundings.network().data_set.first_node).await?;
         let snapshot = snapshot(surroundings).await?;
-        Ok(Self { surroundings, snapshot, stores, seed, iterations })
+        Ok(Self { surroundings, snapshot, nodes, stores, seed, iterations })
+    }
+
+    /// Runs of the job for each agent.
+    pub fn runs(&self) -> u64 {
+        self.nodes.len() as u64 * u64::from(self.iterations)
     }
 
     /// Trains one agent. `progress` is called before each run.
@@ -64,7 +93,7 @@ impl<'a> Trainer<'a> {
         let mut rng = Rng::seed_from_u64(self.seed.wrapping_add(u64::from(agent.0)));
         let mut runs: BTreeMap<NodeId, Vec<Metrics>> = BTreeMap::new();
         let mut at = done;
-        for &node in self.snapshot.nodes.keys() {
+        for &node in &self.nodes {
             let replica = self.temporary(agent, node);
             let store = self.surroundings.direct_store(node).await?;
             self.put(&store, &replica.object_key).await?;
@@ -96,7 +125,7 @@ impl<'a> Trainer<'a> {
 
     /// Removes the temporary objects of these agents and closes the stores.
     pub async fn clean_up(self, agents: &[AgentId]) -> anyhow::Result<()> {
-        for &node in self.snapshot.nodes.keys() {
+        for &node in &self.nodes {
             let store = self.surroundings.direct_store(node).await?;
             for &agent in agents {
                 store.delete(&self.temporary(agent, node).object_key).await?;
@@ -108,13 +137,23 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Puts the data set under a key, from its first node or wherever a replica is.
+    /// Puts the data set under a key, from wherever a replica is. Beside running agents it may be moved away meanwhile: then
+    /// it is looked for again.
     async fn put(&self, store: &dyn ObjectStore, key: &str) -> anyhow::Result<()> {
-        let DataSet { bytes, sha256, .. } = &self.snapshot.data_set;
+        for _ in 1..COPY_ATTEMPTS {
+            match self.put_from_where_it_is(store, key).await {
+                Err(error) => tracing::debug!(%error, "the data set is looked for again"),
+                Ok(()) => return Ok(()),
+            }
+        }
+        self.put_from_where_it_is(store, key).await
+    }
+
+    async fn put_from_where_it_is(&self, store: &dyn ObjectStore, key: &str) -> anyhow::Result<()> {
+        let snapshot = snapshot(self.surroundings).await?;
+        let DataSet { name, bytes, sha256, .. } = &snapshot.data_set;
+        let Some(replica) = snapshot.placement.present().next() else { bail!("data set {name} has no replica") };
         let expected = Expected { bytes: *bytes, sha256: sha256.clone() };
-        let Some(replica) = self.snapshot.placement.present().next() else {
-            bail!("data set {} has no replica", self.snapshot.data_set.name);
-        };
         let source = self.surroundings.direct_store(replica.node).await?;
         let _verified = transfer(&source, &replica.object_key, store, key, &expected, |_| {}).await?;
         Ok(())

@@ -1,9 +1,10 @@
 //! What `agent train` learned: a file for each agent, with its provenance.
 
-use crate::domain::action::{Action, ActionType};
+use crate::domain::action::Action;
 use crate::domain::ids::{AgentId, NodeId};
-use crate::domain::impact::{self, Impacts, Rho};
-use crate::domain::metric::{Metric, Metrics};
+pub use crate::domain::impact::derive_impacts;
+use crate::domain::impact::{Impacts, Rho};
+use crate::domain::metric::Metrics;
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -35,25 +36,30 @@ pub struct TrainingFile {
     pub impacts: BTreeMap<Action, Impacts>,
 }
 
-/// The vectors of all pairs: the i-th run at the source is compared with the i-th run at the destination. A copy differs from
-/// the move only in what it does to data consistency.
-pub fn derive_impacts(runs: &BTreeMap<NodeId, Vec<Metrics>>, rho: &Rho, max_copies: u32) -> BTreeMap<Action, Impacts> {
-    let consistency =
-        |kind| rho.get(Metric::DataConsistency).map_or(0.0, |rho| impact::consistency_impact(kind, max_copies, rho));
-    let mut all = BTreeMap::new();
-    for (&from, at_source) in runs {
-        for (&to, at_destination) in runs.iter().filter(|(to, _)| **to != from) {
-            let trained = impact::train(at_source, at_destination, rho);
-            let with = |kind| trained.with(Metric::DataConsistency, consistency(kind));
-            all.insert(Action::Move { from, to }, with(ActionType::Move));
-            all.insert(Action::Copy { from, to }, with(ActionType::Copy));
-        }
-    }
-    all
-}
-
 impl TrainingFile {
     pub const FORMAT: u32 = FORMAT;
+
+    /// This training with the runs of a later one at nodes that were added since: what was measured and derived stays, and
+    /// the pairs with the new nodes join it.
+    pub fn extended(mut self, later: Self, rho: &Rho, max_copies: u32) -> anyhow::Result<Self> {
+        let same = |of: &Self| (of.sha256.clone(), of.time_scale, of.job.clone());
+        if same(&self) != same(&later) {
+            let agent = self.agent;
+            bail!(
+                "agent {agent} was trained with another data set, time scale or job; train it anew with `agent train --id \
+                 {agent}`"
+            );
+        }
+        let added: Vec<NodeId> = later.runs.keys().copied().collect();
+        self.runs.extend(later.runs);
+        let is_new = |action: &Action| {
+            [action.from_node(), action.to_node()].into_iter().flatten().any(|node| added.contains(&node))
+        };
+        let derived = derive_impacts(&self.runs, rho, max_copies);
+        self.impacts.extend(derived.into_iter().filter(|(action, _)| is_new(action)));
+        (self.trained_at, self.version) = (later.trained_at, later.version);
+        Ok(self)
+    }
 
     pub fn path(directory: &Path, agent: AgentId) -> PathBuf {
         directory.join(format!("agent-{agent}.json"))
@@ -106,5 +112,61 @@ impl TrainingFile {
         std::fs::write(&new, text).with_context(failed)?;
         std::fs::rename(&new, &path).with_context(failed)?;
         Ok(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::metric::Metric;
+
+    fn trained(nodes: &[(u32, f64)]) -> TrainingFile {
+        let run = |seconds: f64| Metrics::default().with(Metric::ResponseTime, seconds);
+        let runs =
+            nodes.iter().map(|(node, seconds)| (NodeId(*node), vec![run(*seconds), run(seconds + 1.0)])).collect();
+        TrainingFile {
+            format: FORMAT,
+            agent: AgentId(1),
+            version: "1".to_owned(),
+            trained_at: 1,
+            time_scale: 50,
+            seed: 1,
+            iterations: 2,
+            data_set: "blood".to_owned(),
+            records: 10,
+            sha256: "14ba3e".to_owned(),
+            job: "avg(x)".to_owned(),
+            impacts: derive_impacts(&runs, &rho(), 2),
+            runs,
+        }
+    }
+
+    fn rho() -> Rho {
+        Rho::default().with(Metric::ResponseTime, 40.0).with(Metric::DataConsistency, 0.5)
+    }
+
+    #[test]
+    fn an_added_node_joins_what_was_trained() {
+        let mut old = trained(&[(1, 10.0), (2, 20.0)]);
+        let kept = Impacts::default().with(Metric::ResponseTime, 0.123);
+        old.impacts.insert("M1_2".parse().unwrap(), kept);
+        let later = TrainingFile { trained_at: 2, ..trained(&[(4, 30.0)]) };
+        let both = old.clone().extended(later, &rho(), 2).unwrap();
+        assert_eq!(both.runs.keys().map(|node| node.0).collect::<Vec<_>>(), [1, 2, 4]);
+        assert_eq!(both.impacts.len(), 12);
+        assert_eq!(both.impacts[&"M1_2".parse().unwrap()], kept);
+        assert_eq!(both.impacts[&"C2_1".parse().unwrap()], old.impacts[&"C2_1".parse().unwrap()]);
+        let expected = trained(&[(1, 10.0), (2, 20.0), (4, 30.0)]).impacts;
+        for label in ["M1_4", "C4_2"] {
+            assert_eq!(both.impacts[&label.parse().unwrap()], expected[&label.parse().unwrap()]);
+        }
+        assert_eq!(both.trained_at, 2);
+    }
+
+    #[test]
+    fn a_training_of_something_else_is_not_joined() {
+        let later = TrainingFile { sha256: "ffff".to_owned(), ..trained(&[(4, 30.0)]) };
+        let refused = trained(&[(1, 10.0)]).extended(later, &rho(), 2).unwrap_err().to_string();
+        assert!(refused.contains("train it anew with `agent train --id 1`"), "{refused}");
     }
 }

@@ -1,5 +1,6 @@
 //! What can be written on the command line.
 
+use super::node_arguments::{AddAgent, AddNode, RemoveNode, Store};
 use crate::domain::ids::{AgentId, EventId, NodeId};
 use crate::domain::units::{Percent, parse_duration};
 use crate::mape::planner::POLICIES;
@@ -20,7 +21,8 @@ Examples:
   agent demo                        the three-node network in one process, until it has converged
   agent run --id 1                  one agent of it, as a process of its own (likewise 2 and 3, in other terminals)
   agent status                      what the network looks like now
-  agent set latency 1 2 '200 ms'    change it while it runs"
+  agent set latency 1 2 '200 ms'    change it while it runs
+  agent add-node --random           a node more"
 )]
 pub struct Arguments {
     /// Where the configuration lies (network.toml, 1.toml, ...) [default: agents/ if it is there, else built in]
@@ -49,6 +51,8 @@ pub enum Log {
 pub enum Command {
     /// Run the whole network in one process until every goal is met
     Demo(Demo),
+    /// Run a scenario in virtual time: a day in a moment, the same for the same seed
+    Simulate(Simulate),
     /// Run one agent until it is stopped (Ctrl-C)
     Run(Run),
     /// Measure the job at every node and derive what each action does
@@ -62,6 +66,14 @@ pub enum Command {
     /// Change the network while it runs
     #[command(subcommand)]
     Set(Set),
+    /// Add nodes to a running network
+    AddNode(AddNode),
+    /// Remove a node from a running network, when what it holds has drained
+    RemoveNode(RemoveNode),
+    /// Add an application: its configuration and its registration
+    AddAgent(AddAgent),
+    /// Serve a node's store without an application (Ctrl-C)
+    Store(Store),
     /// Validate the configuration and print what would run
     Check(Json),
     /// Prepare and check a MySQL or MariaDB schema for the shared table
@@ -112,6 +124,34 @@ pub struct Demo {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
+  agent simulate --scenario fixtures/scenarios/published.toml
+  agent simulate --scenario fixtures/scenarios/drift.toml --policy reference --seed 7 --hours 4 --json
+  agent simulate --scenario fixtures/scenarios/crash.toml --hours 4 --trace run.log
+  agent explain 3 --trace run.log")]
+pub struct Simulate {
+    /// The network, its physics, and what happens to it
+    #[arg(long, value_name = "FILE")]
+    pub scenario: PathBuf,
+    /// Instead of each agent's own policy
+    #[arg(long, value_parser = PossibleValuesParser::new(POLICIES))]
+    pub policy: Option<String>,
+    /// The source of all chance
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Hours of virtual time
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=8784))]
+    pub hours: u32,
+    /// Print one JSON document and nothing else
+    #[arg(long)]
+    pub json: bool,
+    /// Write what happened, line by line
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
   agent run --id 1
   agent run --id 4 --config my-network --data /var/lib/agent --train
   agent run --id 1 --log json")]
@@ -140,11 +180,15 @@ pub struct Run {
 #[command(after_help = "\
 Examples:
   agent train
-  agent train --id 3 --iterations 10")]
+  agent train --id 3 --iterations 10
+  agent train --node 4              a node that was added: its runs join the training files")]
 pub struct Train {
     /// Only this agent
     #[arg(long)]
     pub id: Option<AgentId>,
+    /// Only this node; what is known of the others stays
+    #[arg(long)]
+    pub node: Option<NodeId>,
     /// Runs of the job at each node
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub iterations: u32,
@@ -184,6 +228,9 @@ Examples:
 pub struct Explain {
     /// The event's number
     pub event: EventId,
+    /// From the trace of a simulation, instead of the table
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
     #[arg(long)]
     pub json: bool,
 }

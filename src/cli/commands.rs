@@ -1,7 +1,7 @@
 //! From arguments to what `app` does, and its result to the screen.
 
 use super::arguments::{Arguments, Command, Data, Db, Demo, Events, Explain, Json, Log, Proxy, Run, Set, Train};
-use super::{display, print, signals};
+use super::{display, print, signals, simulate};
 use crate::actors::Notice;
 use crate::app::data_directory::{DEFAULT_DEMO, DEFAULT_RUN, DataDirectory};
 use crate::app::demo::DemoOptions;
@@ -16,7 +16,8 @@ use crate::config::settings::{KnowledgeSettings, Settings};
 use crate::config::{self, Invalid, Vocabulary, environment};
 use crate::data::blood_tests::BloodTests;
 use crate::domain::event::Event;
-use crate::domain::ids::{AgentId, EventId};
+use crate::domain::feedback::Feedback;
+use crate::domain::ids::{AgentId, EventId, NodeId};
 use crate::jobs::expression::Expression;
 use crate::knowledge::Knowledge;
 use crate::links::emulator::Emulator;
@@ -32,7 +33,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Runtime;
 
 /// What a configuration may name.
-const VOCABULARY: Vocabulary = Vocabulary {
+pub(super) const VOCABULARY: Vocabulary = Vocabulary {
     policies: &POLICIES,
     expression: |text| match text.parse::<Expression>() {
         Ok(_) => Ok(()),
@@ -48,12 +49,18 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let place = Place { config, data, log };
     match command {
         Command::Demo(demo) => place.demo(&demo),
+        Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::Run(run) => place.run(run),
         Command::Train(train) => place.train(&train),
         Command::Status(Json { json }) => place.status(json),
         Command::Events(events) => place.events(&events),
+        Command::Explain(Explain { event, trace: Some(trace), json }) => simulate::explain(&trace, event, json),
         Command::Explain(explain) => place.explain(&explain),
         Command::Set(set) => place.set(set),
+        Command::AddNode(arguments) => place.add_node(&arguments),
+        Command::RemoveNode(arguments) => place.remove_node(&arguments),
+        Command::AddAgent(arguments) => place.add_agent(arguments),
+        Command::Store(arguments) => place.store(&arguments),
         Command::Check(Json { json }) => place.check(json),
         Command::Data(Data::Generate { records, output }) => generate(records, &output),
         Command::Db(db) => place.db(&db),
@@ -62,21 +69,25 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Which network a command is about.
-struct Place {
+pub(super) struct Place {
     config: Option<PathBuf>,
-    data: Option<PathBuf>,
-    log: Log,
+    pub(super) data: Option<PathBuf>,
+    pub(super) log: Log,
 }
 
 impl Place {
-    fn settings(&self) -> anyhow::Result<Settings> {
-        let here = Path::new("agents");
-        let directory = self.config.as_deref().or_else(|| here.join("network.toml").is_file().then_some(here));
-        let mut settings = config::load(directory, &VOCABULARY)?;
+    pub(super) fn settings(&self) -> anyhow::Result<Settings> {
+        let mut settings = config::load(self.configuration(), &VOCABULARY)?;
         if let Ok(written) = std::env::var(environment::AGENT_KNOWLEDGE) {
             settings.network.knowledge = knowledge(environment::AGENT_KNOWLEDGE, &written)?;
         }
         Ok(settings)
+    }
+
+    /// The folder of the configuration; `None`: the built-in one.
+    pub(super) fn configuration(&self) -> Option<&Path> {
+        let here = Path::new("agents");
+        self.config.as_deref().or_else(|| here.join("network.toml").is_file().then_some(here))
     }
 
     /// The training of an agent: its file, else the built-in one when the configuration is the built-in one.
@@ -94,6 +105,21 @@ impl Place {
         let is_default =
             settings.agents.get(&id) == defaults.agents.get(&id) && settings.network.links == defaults.network.links;
         if is_default { TrainingFile::embedded(id) } else { Ok(None) }
+    }
+
+    /// The training of each of these agents; an error when one has none.
+    fn trainings(
+        &self,
+        settings: &Settings,
+        directory: &Path,
+        ids: &[AgentId],
+    ) -> anyhow::Result<BTreeMap<AgentId, TrainingFile>> {
+        let mut all = BTreeMap::new();
+        for &id in ids {
+            let known = self.training(settings, Some(directory), id)?;
+            all.insert(id, known.with_context(|| untrained_message(&[id]))?);
+        }
+        Ok(all)
     }
 
     fn demo(&self, demo: &Demo) -> anyhow::Result<ExitCode> {
@@ -182,13 +208,12 @@ impl Place {
             None => bail!(untrained_message(&[run.id])),
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
-        let advertise = std::env::var(environment::AGENT_STORE_ADVERTISE).ok().filter(|text| !text.is_empty());
         let options = RunOptions {
             id: run.id,
             policy: run.policy,
             seed: run.seed.unwrap_or(u64::from(now)),
             training,
-            hosting: Hosting { advertise, ..own },
+            hosting: advertising(own),
         };
         let log = self.log;
         let notify = Arc::new(move |notice: Notice| display::line(log, &notice));
@@ -218,12 +243,22 @@ impl Place {
         let options = TrainOptions {
             iterations: arguments.iterations,
             seed: arguments.seed,
+            node: arguments.node,
             hosting: hosting(Durability::PowerLoss, arguments.create_bucket),
             ..TrainOptions::default()
         };
-        let files = train(&services, settings, data, &ids, options)?;
+        // What a node's runs are to join, before anything is measured.
+        let known = match arguments.node {
+            Some(_) => self.trainings(&settings, &arguments.training, &ids)?,
+            None => BTreeMap::new(),
+        };
+        let files = train(&services, settings.clone(), data, &ids, options)?;
         services.shutdown_timeout(Duration::from_secs(1));
         for file in files.unwrap_or_default() {
+            let file = match known.get(&file.agent) {
+                Some(known) => extend(known, file, &settings)?,
+                None => file,
+            };
             println!("{}", file.write(&arguments.training)?.display());
         }
         Ok(ExitCode::SUCCESS)
@@ -258,13 +293,7 @@ impl Place {
             let event = knowledge.event(id).await?;
             let event = event.with_context(|| format!("there is no event {id}; `agent events` lists them"))?;
             let feedback = knowledge.feedback(id).await?;
-            let decision: Decision = serde_json::from_str(&event.detail)
-                .with_context(|| format!("event {id} holds no decision that this version can read"))?;
-            if arguments.json {
-                print::json(&(&event, &decision, &feedback))
-            } else {
-                print::explain(&event, &decision, &feedback)
-            }
+            explained(&event, &feedback, arguments.json)
         })
     }
 
@@ -323,7 +352,7 @@ impl Place {
     }
 
     /// Opens the table of a network that runs or ran, and says which on standard error.
-    fn with_knowledge(
+    pub(super) fn with_knowledge(
         &self,
         work: impl AsyncFnOnce(&Settings, &dyn Knowledge) -> anyhow::Result<()>,
     ) -> anyhow::Result<ExitCode> {
@@ -340,6 +369,13 @@ impl Place {
     }
 }
 
+/// An event with the decision that it came from.
+pub(super) fn explained(event: &Event, feedback: &[Feedback], json: bool) -> anyhow::Result<()> {
+    let decision: Decision = serde_json::from_str(&event.detail)
+        .with_context(|| format!("event {} holds no decision that this version can read", event.id))?;
+    if json { print::json(&(event, &decision, feedback)) } else { print::explain(event, &decision, feedback) }
+}
+
 /// A table's address that did not come from a file.
 fn knowledge(place: &str, written: &str) -> Result<KnowledgeSettings, Failure> {
     config::knowledge(written)
@@ -349,6 +385,12 @@ fn knowledge(place: &str, written: &str) -> Result<KnowledgeSettings, Failure> {
 fn no_such_agent(id: AgentId, settings: &Settings) -> Failure {
     let known: Vec<String> = settings.agents.keys().map(ToString::to_string).collect();
     Failure::Configuration(format!("--id {id}: there is no {id}.toml; agents are {}", known.join(", ")))
+}
+
+/// A training with the runs at a node that was added.
+fn extend(known: &TrainingFile, later: TrainingFile, settings: &Settings) -> anyhow::Result<TrainingFile> {
+    let agent = settings.agents.get(&later.agent).with_context(|| format!("there is no {}.toml", later.agent))?;
+    known.clone().extended(later, &agent.rho, settings.network.learning.max_copies)
 }
 
 fn untrained_message(ids: &[AgentId]) -> String {
@@ -363,12 +405,18 @@ fn untrained_message(ids: &[AgentId]) -> String {
 }
 
 /// The stores of a process in which several may run: none is the one that an address could be advertised for.
-fn hosting(durability: Durability, create_bucket: bool) -> Hosting {
+pub(super) fn hosting(durability: Durability, create_bucket: bool) -> Hosting {
     Hosting { durability, create_bucket, advertise: None }
 }
 
+/// The same where it is the store of one node that others are to reach.
+pub(super) fn advertising(hosting: Hosting) -> Hosting {
+    let advertise = std::env::var(environment::AGENT_STORE_ADVERTISE).ok().filter(|text| !text.is_empty());
+    Hosting { advertise, ..hosting }
+}
+
 /// Threads for servers, transfers and jobs.
-fn services() -> anyhow::Result<Runtime> {
+pub(super) fn services() -> anyhow::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the threads cannot be started")
 }
 
@@ -376,13 +424,15 @@ struct TrainOptions {
     /// Runs of the job at each node.
     iterations: u32,
     seed: u64,
+    /// Only this one.
+    node: Option<NodeId>,
     hosting: Hosting,
     show: bool,
 }
 
 impl Default for TrainOptions {
     fn default() -> Self {
-        Self { iterations: 5, seed: 1, hosting: hosting(Durability::PowerLoss, false), show: true }
+        Self { iterations: 5, seed: 1, node: None, hosting: hosting(Durability::PowerLoss, false), show: true }
     }
 }
 
@@ -399,9 +449,9 @@ fn train(
         let (address, emulator) = start_emulator(&settings.network.emulator, &handle).await?;
         let quiet = Arc::new(|notice: Notice| tracing::debug!(%notice, "while training"));
         let surroundings = app::run::surroundings(settings, data, address, handle, options.hosting, quiet).await?;
-        let total = ids.len() as u64 * surroundings.network().nodes.len() as u64 * u64::from(options.iterations);
+        let trainer = Trainer::prepare(&surroundings, options.node, options.seed, options.iterations).await?;
+        let total = ids.len() as u64 * trainer.runs();
         let bar = display::training_bar(total, options.show);
-        let trainer = Trainer::prepare(&surroundings, options.seed, options.iterations).await?;
         let mut done = 0;
         let work = async {
             let mut files = Vec::new();
@@ -411,7 +461,7 @@ fn train(
                     bar.set_message(format!("agent {} at node {}", progress.agent, progress.node));
                 };
                 files.push(trainer.train(id, done, total, tell).await?);
-                done = files.len() as u64 * (total / ids.len() as u64);
+                done = files.len() as u64 * trainer.runs();
             }
             anyhow::Ok(files)
         };

@@ -4,8 +4,11 @@
 mod arguments;
 mod commands;
 mod display;
+mod node_arguments;
+mod nodes;
 mod print;
 mod signals;
+mod simulate;
 mod telemetry;
 
 use crate::config::ConfigError;

@@ -3,17 +3,21 @@
 use crate::actors::show_metrics;
 use crate::app::change::Changed;
 use crate::app::database::Report;
+use crate::app::nodes::Newcomers;
 use crate::app::status::{AgentStatus, ReplicaStatus, Status};
 use crate::app::summary::Summary;
 use crate::config::settings::KnowledgeSettings;
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome, Window};
-use crate::domain::placement::ReplicaState;
+use crate::domain::ids::NodeId;
+use crate::domain::metric::Metric;
+use crate::domain::placement::{Link, Node, Replica, ReplicaState};
 use crate::domain::text::{LINE_MAX, legible, legible_json, shortened};
 use crate::domain::units::{show_bytes, show_duration};
 use crate::knowledge::Feedback;
 use crate::knowledge::mysql::{Finding, Prepared};
-use crate::mape::planner::{Decision, Reason, Scored, Verdict};
+use crate::mape::planner::{Basis, Decision, Reason, Scored, Verdict};
+use crate::mape::prediction::{Estimate, Forecast};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{Result as IoResult, Write as _};
@@ -49,11 +53,12 @@ fn list<T: Display>(items: impl IntoIterator<Item = T>, join: &str) -> String {
 
 pub fn status(status: &Status) -> anyhow::Result<()> {
     let mut text = vec![format!("data set {}", status.data_set), String::new()];
-    text.push("node  name        availability  stored     latency to others".to_owned());
+    text.push("node  name        state     availability  stored     latency to others".to_owned());
     text.extend(status.nodes.iter().map(|node| {
         let latency = list(node.latency_ms.iter().map(|(to, ms)| format!("{to}: {ms} ms")), ", ");
         let (row, stored) = (&node.node, show_bytes(node.stored_bytes));
-        format!("{:<5} {:<11} {:<13} {stored:<10} {latency}", row.id, row.name, row.availability.to_string())
+        let (state, availability) = (row.state.name(), row.availability.to_string());
+        format!("{:<5} {:<11} {state:<9} {availability:<13} {stored:<10} {latency}", row.id, row.name)
     }));
     text.push(String::new());
     text.push(format!("replicas  {}", replicas_line(&status.replicas)));
@@ -168,8 +173,12 @@ pub fn explain(event: &Event, decision: &Decision, feedback: &[Feedback]) -> any
         "  candidate    score  = internal, weakened by its counter   internal = (pursued, protected) / cost".to_owned(),
     ]);
     let mut scored: Vec<&Scored> = decision.scored.iter().collect();
-    scored.sort_by(|a, b| global(b).total_cmp(&global(a)));
+    scored.sort_by(|a, b| b.global().total_cmp(&a.global()));
     text.extend(scored.into_iter().map(|one| candidate_line(one, event.action)));
+    if decision.left_out > 0 {
+        text.push(format!("  and {} more, which scored less", decision.left_out));
+    }
+    text.extend(forecast_lines(decision));
     lines(text)
 }
 
@@ -188,20 +197,39 @@ fn window_text(event: &Event, feedback: &[Feedback]) -> String {
     }
 }
 
-fn global(scored: &Scored) -> f64 {
-    match scored.verdict {
-        Verdict::Feasible { global, .. } => global,
-        Verdict::Infeasible { .. } => f64::NEG_INFINITY,
+/// What predicted candidates rest on, node by node.
+fn forecast_lines(decision: &Decision) -> Vec<String> {
+    if decision.forecasts.is_empty() {
+        return Vec::new();
     }
+    let title =
+        ["".to_owned(), "  predicted    mean and standard deviation, at nodes that were never tried".to_owned()];
+    let line = |(node, forecast): (&NodeId, &Forecast)| format!("  node {node:<7} {}", show_forecast(forecast));
+    title.into_iter().chain(decision.forecasts.iter().map(line)).collect()
+}
+
+/// `response_time 12.3 +- 0.4 s, availability 92.0 +- 0.0 %`.
+fn show_forecast(forecast: &Forecast) -> String {
+    let show = |metric: Metric| {
+        let Estimate { mean, deviation } = forecast.get(metric)?;
+        Some(format!("{metric} {mean:.1} +- {deviation:.1} {}", metric.unit()).trim_end().to_owned())
+    };
+    list(Metric::ALL.into_iter().filter_map(show), ", ")
 }
 
 fn candidate_line(scored: &Scored, chosen: Action) -> String {
     let mark = if scored.action == chosen { '>' } else { ' ' };
     match &scored.verdict {
         Verdict::Infeasible { why } => format!("{mark} {:<10} not feasible: {why}", scored.action),
-        Verdict::Feasible { appraisal, cost, internal, counter, global, .. } => format!(
-            "{mark} {:<10} {global:+8.4}  = {internal:+.2}, counter {counter:<3}   ({:+.3}, {:+.3}) / {cost}",
-            scored.action, appraisal.pursued, appraisal.protected
+        Verdict::Feasible { appraisal, basis, cost, internal, counter, global, .. } => format!(
+            "{mark} {:<10} {global:+8.4}  = {internal:+.2}, counter {counter:<3}   ({:+.3}, {:+.3}) / {cost}{}",
+            scored.action,
+            appraisal.pursued,
+            appraisal.protected,
+            match basis {
+                Basis::Known => "",
+                Basis::Predicted => "  predicted",
+            }
         ),
     }
 }
@@ -213,6 +241,44 @@ fn meaning(action: Action) -> String {
         Action::Copy { from, to } => format!("copy the data from node {from} to node {to}"),
         Action::ChangeReference { to } => format!("read the replica on node {to}"),
         Action::Evict { node } => format!("drop the replica on node {node}"),
+    }
+}
+
+pub fn newcomers(newcomers: &Newcomers, seed: Option<u64>) -> anyhow::Result<()> {
+    let mut text: Vec<String> = newcomers.nodes.iter().map(|node| newcomer_line(newcomers, node)).collect();
+    text.extend(seed.map(|seed| format!("drawn with --seed {seed}")));
+    text.extend(newcomers.nodes.iter().filter(|node| node.store_url.is_none()).map(|node| {
+        let id = node.id;
+        format!(
+            "node {id} has no store yet: `agent store --node {id}`, or `agent run` of an application there, starts it"
+        )
+    }));
+    lines(text)
+}
+
+/// `node 4 (plant): available 80 %; 2000 ms to and from 1, 500 ms to and from 3`
+fn newcomer_line(newcomers: &Newcomers, node: &Node) -> String {
+    let way_back = |link: &Link| newcomers.links.iter().find(|back| (back.from, back.to) == (link.to, link.from));
+    let latency = |link: &Link| match way_back(link) {
+        Some(back) if back.latency_ms != link.latency_ms => {
+            format!("{} ms to and {} ms from {}", link.latency_ms, back.latency_ms, link.to)
+        }
+        _ => format!("{} ms to and from {}", link.latency_ms, link.to),
+    };
+    let links = newcomers.links.iter().filter(|link| link.from == node.id).map(latency);
+    format!("node {} ({}): available {}; {}", node.id, node.name, node.availability, list(links, ", "))
+}
+
+/// What a leaving node still holds. It goes on leaving when nobody reads this any more.
+pub fn draining(node: NodeId, held: &[Replica]) {
+    let _reader_is_gone = lines([draining_line(node, held)]);
+}
+
+fn draining_line(node: NodeId, held: &[Replica]) -> String {
+    let one = |row: &Replica| format!("replica {} of {} ({})", row.id, row.data_set, row.state.name());
+    match held {
+        [] => format!("node {node} holds nothing"),
+        rows => format!("node {node} drains: {}", list(rows.iter().map(one), ", ")),
     }
 }
 
@@ -232,12 +298,13 @@ pub fn changed(changed: &Changed) -> anyhow::Result<()> {
 pub fn summary(summary: &Summary) -> anyhow::Result<()> {
     let converged = if summary.converged { "converged" } else { "NOT CONVERGED" };
     let scenario = show_duration(Duration::try_from_secs_f64(summary.scenario_seconds).unwrap_or_default());
+    let real = match summary.real_seconds {
+        0.0 => String::new(),
+        seconds => format!(" ({seconds:.1} s real)"),
+    };
     let mut text = vec![
         String::new(),
-        format!(
-            "{converged} after {scenario} of the scenario ({:.1} s real), policy {}, seed {}",
-            summary.real_seconds, summary.policy, summary.seed
-        ),
+        format!("{converged} after {scenario} of the scenario{real}, policy {}, seed {}", summary.policy, summary.seed),
         String::new(),
         format!("placement   replicas on {}", list(summary.replicas.iter().map(|node| format!("node {node}")), ", ")),
     ];

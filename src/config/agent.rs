@@ -2,7 +2,7 @@
 
 use super::fragment::Quantity;
 use super::load::Vocabulary;
-use super::network::{existing_node, node_ids, refuse, time_scale};
+use super::network::{node_id, refuse, time_scale};
 use super::problem::{Invalid, Problems};
 use super::settings::{AgentSettings, JobSettings};
 use super::{defaults, fragment, quantity};
@@ -31,7 +31,7 @@ pub fn validate(
     let goal = problems.check("goal", goal(&agent.goal));
     let policy = agent.policy.as_deref().unwrap_or(defaults::POLICY);
     let policy = problems.check("policy", known_policy(policy, context.vocabulary.policies));
-    let node = node(id, agent.node, context, problems);
+    let node = node(id, agent.node, problems);
     let data_set = problems.check("data_set", data_set(agent.data_set.as_deref(), context));
     let listen = agent.listen.as_deref().unwrap_or(defaults::LISTEN);
     let listen = listen.parse().map_err(|_| {
@@ -71,14 +71,10 @@ fn known_policy(policy: &str, known: &[&str]) -> Result<String, Invalid> {
     Err(Invalid::new(format!("unknown policy `{policy}`"), help))
 }
 
-/// Agent N lives on node N unless its file says otherwise.
-fn node(id: AgentId, written: Option<i64>, context: &Context<'_>, problems: &mut Problems) -> Option<NodeId> {
-    let number = written.unwrap_or(i64::from(id.home().0));
-    match context.network {
-        Some(network) => problems.check("node", existing_node(number, &node_ids(network))),
-        // The network has problems of its own, so these settings will not be used.
-        None => u32::try_from(number).ok().map(NodeId),
-    }
+/// Agent N lives on node N unless its file says otherwise. Nodes are added while agents run: whether there is one with this
+/// number is the table's to say, when the agent starts.
+fn node(id: AgentId, written: Option<i64>, problems: &mut Problems) -> Option<NodeId> {
+    problems.check("node", node_id(written.unwrap_or(i64::from(id.home().0))))
 }
 
 fn data_set(written: Option<&str>, context: &Context<'_>) -> Result<(), Invalid> {

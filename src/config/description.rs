@@ -4,7 +4,7 @@ use super::settings::{
     AgentSettings, CredentialsSettings, DatabaseTls, DatabaseUrl, EmulatorSettings, JobSettings, KnowledgeSettings,
     NetworkSettings, NodeSettings, S3StoreSettings, Settings, StoreSettings,
 };
-use crate::clock::{Clock, SystemClock, TimeScale};
+use crate::clock::{Clock, SystemClock};
 use crate::domain::goal::Goal;
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::placement::Link;
@@ -59,6 +59,8 @@ pub struct DurationDescription {
 pub struct AgentDescription {
     pub id: AgentId,
     pub node: NodeId,
+    /// Whether network.toml lists its node.
+    pub node_is_listed: bool,
     pub goal: Goal,
     pub policy: String,
     pub job: String,
@@ -87,7 +89,7 @@ pub fn describe(settings: &Settings, generated_bytes: impl Fn(u64) -> u64) -> De
         nodes: network.nodes.values().map(describe_node).collect(),
         links: network.links.clone(),
         durations: durations(network),
-        agents: settings.agents.values().map(|agent| describe_agent(agent, network.time_scale, bytes)).collect(),
+        agents: settings.agents.values().map(|agent| describe_agent(agent, network, bytes)).collect(),
     }
 }
 
@@ -119,12 +121,13 @@ fn durations(network: &NetworkSettings) -> Vec<DurationDescription> {
     all.map(of).to_vec()
 }
 
-fn describe_agent(agent: &AgentSettings, scale: TimeScale, data_set_bytes: Option<u64>) -> AgentDescription {
+fn describe_agent(agent: &AgentSettings, network: &NetworkSettings, data_set_bytes: Option<u64>) -> AgentDescription {
     let (JobSettings::Aggregate { request_bytes, .. } | JobSettings::Command { request_bytes, .. }) = &agent.job;
-    let request_bytes = scale.shrink(*request_bytes);
+    let request_bytes = network.time_scale.shrink(*request_bytes);
     AgentDescription {
         id: agent.id,
         node: agent.node,
+        node_is_listed: network.nodes.contains_key(&agent.node),
         goal: agent.goal.clone(),
         policy: agent.policy.clone(),
         job: agent.job.to_string(),
@@ -264,7 +267,8 @@ impl fmt::Display for DataSetDescription {
 
 impl fmt::Display for AgentDescription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\nagent {} on node {}", self.id, self.node)?;
+        let only_there = if self.node_is_listed { "" } else { " (not in network.toml: the table must have it)" };
+        writeln!(f, "\nagent {} on node {}{only_there}", self.id, self.node)?;
         writeln!(f, "  goal    {}", self.goal)?;
         writeln!(f, "  policy  {}", self.policy)?;
         let size = show_bytes(self.request_bytes);

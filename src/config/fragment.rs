@@ -31,6 +31,16 @@ pub struct Network {
     pub rhythm: Rhythm,
 }
 
+/// A file of `agent add-node --from`.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Addition {
+    #[serde(default)]
+    pub node: Vec<Node>,
+    #[serde(default)]
+    pub link: Vec<Link>,
+}
+
 /// `[data_set]`
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
@@ -151,7 +161,7 @@ pub struct Job {
 }
 
 /// `[rho]`: one for each metric.
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, Clone, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Rho {
     pub response_time: Quantity,
@@ -163,7 +173,7 @@ pub struct Rho {
 }
 
 /// `[cost]`: one for each kind of action but doing nothing.
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, Clone, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Cost {
     #[serde(rename = "move")]
@@ -174,7 +184,7 @@ pub struct Cost {
 }
 
 /// A table, and nothing else: left to itself, serde also takes a list of the values in the order of the keys.
-fn table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(super) fn table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
     struct Table<T>(PhantomData<T>);
     impl<'de, T: Deserialize<'de>> Visitor<'de> for Table<T> {
         type Value = T;
@@ -194,7 +204,7 @@ fn optional_table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: 
 }
 
 /// A number and its unit, in quotes. A bare number is refused with a message that says so.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Quantity(pub String);
 
 const A_QUANTITY: &str = "a quantity with its unit in quotes";

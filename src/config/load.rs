@@ -18,7 +18,7 @@ pub struct Vocabulary {
     pub expression: fn(&str) -> Result<(), Invalid>,
 }
 
-const NETWORK: &str = "network.toml";
+pub(super) const NETWORK: &str = "network.toml";
 
 const LAYOUT: &str =
     "a configuration is a folder with network.toml and one N.toml for each agent; see docs/configuration.md";
@@ -133,7 +133,7 @@ fn agent_of(name: &str) -> Option<AgentId> {
     number.parse().ok().filter(|id: &AgentId| id.0 > 0 && id.to_string() == number)
 }
 
-fn unreadable(error: &io::Error) -> Invalid {
+pub(super) fn unreadable(error: &io::Error) -> Invalid {
     match error.kind() {
         io::ErrorKind::NotFound => Invalid::new("does not exist", LAYOUT),
         io::ErrorKind::InvalidData => Invalid::new("is not UTF-8 text", "save the file as UTF-8"),

@@ -3,6 +3,7 @@
 //! [`load`] is the only way to get [`Settings`](settings::Settings); it reports every problem it finds, not only the first.
 //! What each field means is in `docs/configuration.md`.
 
+mod addition;
 mod agent;
 mod defaults;
 mod description;
@@ -11,12 +12,17 @@ mod fragment;
 mod knowledge;
 mod load;
 mod network;
+mod new_agent;
 mod problem;
 mod quantity;
+pub mod scenario;
 mod secrecy;
 pub mod settings;
 
+pub use addition::{Addition, read_addition};
 pub use description::{Description, describe};
 pub use knowledge::knowledge;
 pub use load::{Vocabulary, load};
+pub use new_agent::{Draft, NewAgent, draft};
 pub use problem::{ConfigError, Invalid, Problem};
+pub use quantity::name as checked_name;

@@ -48,7 +48,8 @@ pub fn node_ids(network: &fragment::Network) -> BTreeSet<NodeId> {
     network.node.iter().filter_map(|node| node_id(node.id).ok()).collect()
 }
 
-fn node_id(written: i64) -> Result<NodeId, Invalid> {
+/// A node's number: from 1.
+pub fn node_id(written: i64) -> Result<NodeId, Invalid> {
     quantity::whole(written, 1..=i64::from(u32::MAX)).map(NodeId)
 }
 
@@ -124,7 +125,7 @@ fn generate_records(written: i64, scale: TimeScale) -> Result<u64, Invalid> {
 }
 
 /// Those that can be read.
-fn nodes(written: &[fragment::Node], problems: &mut Problems) -> BTreeMap<NodeId, NodeSettings> {
+pub fn nodes(written: &[fragment::Node], problems: &mut Problems) -> BTreeMap<NodeId, NodeSettings> {
     let mut nodes: BTreeMap<NodeId, NodeSettings> = BTreeMap::new();
     for written in written {
         let Some(node) = node(written, problems) else { continue };
@@ -282,8 +283,22 @@ pub fn refuse(keys: &[(&str, bool)], kind: &str, place: &str, problems: &mut Pro
     }
 }
 
-/// Those that can be read, each direction, in order.
+/// Those that can be read, each direction, in order; every two nodes need both.
 fn links(written: &[fragment::Link], ids: &BTreeSet<NodeId>, problems: &mut Problems) -> Vec<Link> {
+    let (directions, all_ends_known) = directions(written, ids, problems);
+    // A link with a mistyped node is not missing: one mistake, one message.
+    if all_ends_known {
+        report_missing_links(&directions, ids, problems);
+    }
+    directions.into_values().flatten().collect()
+}
+
+/// Each direction that is written, and whether all its ends are nodes.
+pub fn directions(
+    written: &[fragment::Link],
+    ids: &BTreeSet<NodeId>,
+    problems: &mut Problems,
+) -> (BTreeMap<(NodeId, NodeId), Option<Link>>, bool) {
     let mut directions: BTreeMap<(NodeId, NodeId), Option<Link>> = BTreeMap::new();
     let mut all_ends_known = true;
     for (index, written) in written.iter().enumerate() {
@@ -303,11 +318,7 @@ fn links(written: &[fragment::Link], ids: &BTreeSet<NodeId>, problems: &mut Prob
             ((from, to), link)
         }));
     }
-    // A link with a mistyped node is not missing: one mistake, one message.
-    if all_ends_known {
-        report_missing_links(&directions, ids, problems);
-    }
-    directions.into_values().flatten().collect()
+    (directions, all_ends_known)
 }
 
 /// `link 1-2`, `link 1 to 2`, or its number in the file.
@@ -320,7 +331,7 @@ fn link_place(index: usize, written: &fragment::Link) -> String {
 }
 
 /// In milliseconds.
-fn latency_and_jitter(written: &fragment::Link, place: &str, problems: &mut Problems) -> Option<(f64, f64)> {
+pub fn latency_and_jitter(written: &fragment::Link, place: &str, problems: &mut Problems) -> Option<(f64, f64)> {
     let milliseconds = |written| quantity::duration(written).map(|duration| duration.as_secs_f64() * 1e3);
     let no_jitter = fragment::Quantity(defaults::JITTER.to_owned());
     let latency = problems.check(format!("{place}: latency"), milliseconds(&written.latency));
@@ -329,7 +340,8 @@ fn latency_and_jitter(written: &fragment::Link, place: &str, problems: &mut Prob
     latency.zip(jitter)
 }
 
-fn ends(written: &fragment::Link, ids: &BTreeSet<NodeId>) -> Result<Vec<(NodeId, NodeId)>, Invalid> {
+/// From and to, for each direction.
+pub fn ends(written: &fragment::Link, ids: &BTreeSet<NodeId>) -> Result<Vec<(NodeId, NodeId)>, Invalid> {
     const HELP: &str = "write `between = [1, 2]` for both directions, or `from = 1` and `to = 2` for one";
     let (from, to, both) = match (written.between.as_deref(), written.from, written.to) {
         (Some([a, b]), None, None) => (*a, *b, true),

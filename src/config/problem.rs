@@ -67,6 +67,8 @@ impl Invalid {
 #[derive(Default, Debug)]
 pub(super) struct Problems {
     file: String,
+    /// Put in front of every place; empty for a file as a whole.
+    item: String,
     found: Vec<Problem>,
 }
 
@@ -78,7 +80,20 @@ impl Problems {
 
     pub fn add(&mut self, place: impl Into<String>, invalid: Invalid) {
         let Invalid { problem, help } = invalid;
-        self.found.push(Problem { file: self.file.clone(), place: place.into(), problem, help });
+        let place = match (self.item.as_str(), place.into()) {
+            ("", place) => place,
+            (item, place) => format!("{item}: {place}"),
+        };
+        self.found.push(Problem { file: self.file.clone(), place, problem, help });
+    }
+
+    /// Gathers problems of an item of the same file; hand them to [`Self::absorb`].
+    pub fn within(&self, item: String) -> Self {
+        Self { file: self.file.clone(), item, found: Vec::new() }
+    }
+
+    pub fn absorb(&mut self, own: Self) {
+        self.found.extend(own.found);
     }
 
     /// The value, or `None` after noting why there is none.

@@ -48,7 +48,7 @@ impl Outcome {
 }
 
 /// One row of `events`.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Event {
     pub id: EventId,
     pub agent: AgentId,

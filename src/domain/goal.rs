@@ -80,13 +80,21 @@ impl Goal {
         }
     }
 
+    /// The first bound, in the order written, that is such.
+    pub fn find(&self, is_such: &impl Fn(&Threshold) -> bool) -> Option<Threshold> {
+        match self {
+            Goal::Threshold(threshold) => is_such(threshold).then_some(*threshold),
+            Goal::All(parts) | Goal::Any(parts) => parts.iter().find_map(|part| part.find(is_such)),
+        }
+    }
+
     /// The bounds that do not hold.
     pub fn violated(&self, metrics: &Metrics) -> Vec<Threshold> {
         self.thresholds().into_iter().filter(|threshold| !threshold.holds(metrics)).collect()
     }
 
     pub fn mentions(&self, metric: Metric) -> bool {
-        self.thresholds().iter().any(|threshold| threshold.metric == metric)
+        self.find(&|threshold| threshold.metric == metric).is_some()
     }
 
     /// The parts joined by `word`; those that would read otherwise without parentheses have them.

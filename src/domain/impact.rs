@@ -1,9 +1,11 @@
 //! Impacts: what a change does to each metric, in \[-1, 1\], positive = better (algorithm: docs/algorithm.md, section 1-3;
 //! vectors in `fixtures/reference/`).
 
-use super::action::ActionType;
+use super::action::{Action, ActionType};
+use super::ids::NodeId;
 use super::metric::{Better, Metric, Metrics};
 use super::truncate;
+use std::collections::BTreeMap;
 use std::f64::consts::FRAC_PI_2;
 
 /// An impact for some of the metrics.
@@ -14,7 +16,12 @@ pub type Rho = Metrics;
 
 /// The impact of a difference, before the metric's direction: `clamp(atan(delta * pi/2 / rho))`, cut to three decimals.
 pub fn impact_of_difference(delta: f64, rho: f64) -> f64 {
-    let angle = (delta * FRAC_PI_2 / rho).atan();
+    let slope = delta * FRAC_PI_2 / rho;
+    // Most differences are far beyond: tan(1) = 1.5574..., and an arctangent takes its time.
+    if slope.abs() > 1.5575 {
+        return 1.0_f64.copysign(slope);
+    }
+    let angle = slope.atan();
     if angle >= 1.0 {
         1.0
     } else if angle <= -1.0 {
@@ -50,6 +57,23 @@ pub fn train(at_source: &[Metrics], at_destination: &[Metrics], rho: &Rho) -> Im
         }
     }
     sums.iter().map(|(metric, sum)| (metric, sum / runs as f64)).collect()
+}
+
+/// The vectors of all pairs: the i-th run at the source is compared with the i-th run at the destination. A copy differs from
+/// the move only in what it does to data consistency.
+pub fn derive_impacts(runs: &BTreeMap<NodeId, Vec<Metrics>>, rho: &Rho, max_copies: u32) -> BTreeMap<Action, Impacts> {
+    let consistency =
+        |kind| rho.get(Metric::DataConsistency).map_or(0.0, |rho| consistency_impact(kind, max_copies, rho));
+    let mut all = BTreeMap::new();
+    for (&from, at_source) in runs {
+        for (&to, at_destination) in runs.iter().filter(|(to, _)| **to != from) {
+            let trained = train(at_source, at_destination, rho);
+            let with = |kind| trained.with(Metric::DataConsistency, consistency(kind));
+            all.insert(Action::Move { from, to }, with(ActionType::Move));
+            all.insert(Action::Copy { from, to }, with(ActionType::Copy));
+        }
+    }
+    all
 }
 
 /// What an action does to data consistency: a copy takes 1/k away, an evict gives it back, nothing else touches it.

@@ -43,14 +43,64 @@ pub struct Appraisal {
     pub value: f64,
 }
 
-/// Appraises an action for a violated goal. `Err` names a metric of the goal for which no impact is known.
-pub fn appraise(goal: &Goal, measured: &Metrics, impacts: &Impacts, pursue: Pursue) -> Result<Appraisal, Metric> {
-    if let Some(unknown) = goal.thresholds().into_iter().find(|bound| impacts.get(bound.metric).is_none()) {
-        return Err(unknown.metric);
+/// What the bounds of a violated goal are to any action: found once, for a decision may have thousands of candidates.
+#[derive(Clone, Debug)]
+pub struct Roles<'g> {
+    goal: &'g Goal,
+    /// Every metric of the goal, with no meaning in its value.
+    mentioned: Metrics,
+    roles: Vec<Role<'g>>,
+}
+
+#[derive(Clone, Debug)]
+enum Role<'g> {
+    Pursued {
+        metric: Metric,
+        inside_all: bool,
+    },
+    Protected(&'g Goal),
+    /// A violated `any`: which branch is pursued depends on the action. All of them are violated.
+    Choice(Vec<Branch<'g>>),
+}
+
+#[derive(Clone, Debug)]
+struct Branch<'g> {
+    goal: &'g Goal,
+    /// If this branch is the one that is pursued.
+    roles: Vec<Role<'g>>,
+}
+
+impl<'g> Roles<'g> {
+    pub fn new(goal: &'g Goal, measured: &Metrics) -> Self {
+        let mentioned = goal.thresholds().into_iter().map(|bound| (bound.metric, 0.0)).collect();
+        Self { goal, mentioned, roles: roles(goal, measured, false) }
     }
-    let mut roles = Roles { measured, impacts, pursue, pursued: vec![], protected: vec![], harmed: false };
-    roles.assign(goal, false);
-    Ok(roles.appraisal())
+
+    /// Appraises an action. `Err` names a metric of the goal for which no impact is known.
+    pub fn appraise(&self, impacts: &Impacts, pursue: Pursue) -> Result<Appraisal, Metric> {
+        if !impacts.know_all_of(&self.mentioned)
+            && let Some(unknown) = self.goal.find(&|bound| impacts.get(bound.metric).is_none())
+        {
+            return Err(unknown.metric);
+        }
+        let mut tally = Tally { impacts, pursue, pursued: (0, 0.0), protected: (0, 0.0), harmed: false };
+        tally.take(&self.roles);
+        Ok(tally.appraisal())
+    }
+}
+
+fn roles<'g>(goal: &'g Goal, measured: &Metrics, inside_all: bool) -> Vec<Role<'g>> {
+    if goal.holds(measured) {
+        return vec![Role::Protected(goal)];
+    }
+    match goal {
+        Goal::Threshold(bound) => vec![Role::Pursued { metric: bound.metric, inside_all }],
+        Goal::All(parts) => parts.iter().flat_map(|part| roles(part, measured, true)).collect(),
+        Goal::Any(parts) => {
+            let branch = |part: &'g Goal| Branch { goal: part, roles: roles(part, measured, false) };
+            vec![Role::Choice(parts.iter().map(branch).collect())]
+        }
+    }
 }
 
 /// `f / cost`, cut to two decimals.
@@ -70,58 +120,53 @@ pub fn global_damped(internal: f64, counter: u32, penalty: f64) -> f64 {
     if internal > 0.0 { internal / damping } else { internal * damping }
 }
 
-struct Roles<'a> {
-    measured: &'a Metrics,
+/// One action's impacts, added up by role; without a list, which would have to be allocated for each action.
+struct Tally<'a> {
     impacts: &'a Impacts,
     pursue: Pursue,
-    pursued: Vec<f64>,
-    protected: Vec<f64>,
+    /// How many, and their sum.
+    pursued: (u32, f64),
+    /// How many, and the most negative, 0 when none is.
+    protected: (u32, f64),
     harmed: bool,
 }
 
-impl Roles<'_> {
-    fn assign(&mut self, goal: &Goal, inside_all: bool) {
-        if goal.holds(self.measured) {
-            let value = self.protected_value(goal);
-            self.protect(value);
-            return;
-        }
-        match goal {
-            Goal::Threshold(bound) => {
-                let value = self.impact(bound.metric);
-                self.harmed |= inside_all && value < 0.0;
-                self.pursued.push(value);
-            }
-            Goal::All(parts) => parts.iter().for_each(|part| self.assign(part, true)),
-            Goal::Any(branches) => {
-                let chosen = self.branch(branches);
-                for (i, branch) in branches.iter().enumerate() {
-                    if i == chosen {
-                        self.assign(branch, false);
-                    } else {
-                        let value = self.protected_value(branch);
-                        self.protect(value);
+impl Tally<'_> {
+    fn take(&mut self, roles: &[Role]) {
+        for role in roles {
+            match role {
+                Role::Pursued { metric, inside_all } => {
+                    let value = self.impact(*metric);
+                    self.harmed |= *inside_all && value < 0.0;
+                    self.pursued = (self.pursued.0 + 1, self.pursued.1 + value);
+                }
+                Role::Protected(goal) => self.protect(goal),
+                Role::Choice(branches) => {
+                    let chosen = self.branch(branches);
+                    for (i, branch) in branches.iter().enumerate() {
+                        if i == chosen { self.take(&branch.roles) } else { self.protect(branch.goal) }
                     }
                 }
             }
         }
     }
 
-    fn branch(&self, branches: &[Goal]) -> usize {
+    fn branch(&self, branches: &[Branch]) -> usize {
         let last = branches.len() - 1;
         match self.pursue {
             Pursue::LastBranch => last,
             Pursue::MostImproved => {
-                let gains = branches.iter().map(|branch| self.protected_value(branch)).enumerate();
+                let gains = branches.iter().map(|branch| self.protected_value(branch.goal)).enumerate();
                 let best = gains.filter(|(_, gain)| *gain > 0.0).max_by(|a, b| a.1.total_cmp(&b.1));
                 best.map_or(last, |(branch, _)| branch)
             }
         }
     }
 
-    fn protect(&mut self, value: f64) {
+    fn protect(&mut self, goal: &Goal) {
+        let value = self.protected_value(goal);
         self.harmed |= value < 0.0;
-        self.protected.push(value);
+        self.protected = (self.protected.0 + 1, self.protected.1.min(value));
     }
 
     fn protected_value(&self, goal: &Goal) -> f64 {
@@ -132,18 +177,18 @@ impl Roles<'_> {
         }
     }
 
-    /// Known for every metric of the goal: [`appraise`] has checked it.
+    /// Known for every metric of the goal: [`Roles::appraise`] has checked it.
     fn impact(&self, metric: Metric) -> f64 {
         self.impacts.get(metric).unwrap_or(0.0)
     }
 
     fn appraisal(&self) -> Appraisal {
-        let pursued = match self.pursued.len() {
-            0 => 0.0,
-            n => self.pursued.iter().sum::<f64>() / n as f64,
+        let pursued = match self.pursued {
+            (0, _) => 0.0,
+            (n, sum) => sum / f64::from(n),
         };
-        let protected = self.protected.iter().copied().fold(0.0, f64::min);
-        let value = match (self.protected.is_empty(), self.harmed) {
+        let (count, protected) = self.protected;
+        let value = match (count == 0, self.harmed) {
             (true, _) => pursued,
             (false, false) => pursued + protected,
             (false, true) => WEIGHT_PURSUED * pursued + WEIGHT_PROTECTED * protected,
@@ -158,12 +203,8 @@ mod tests {
 
     fn check(goal: &str, measured: &[(Metric, f64)], impacts: &[(Metric, f64)], value: f64) {
         let goal: Goal = goal.parse().unwrap();
-        let appraisal = appraise(
-            &goal,
-            &measured.iter().copied().collect(),
-            &impacts.iter().copied().collect(),
-            Pursue::LastBranch,
-        );
+        let (measured, impacts) = (measured.iter().copied().collect(), impacts.iter().copied().collect());
+        let appraisal = Roles::new(&goal, &measured).appraise(&impacts, Pursue::LastBranch);
         let found = appraisal.unwrap().value;
         assert!((found - value).abs() < 1e-12, "{goal}: {found} instead of {value}");
     }
@@ -188,15 +229,16 @@ mod tests {
         let goal: Goal = "data_consistency >= 0.7 or network_latency <= 1300 ms".parse().unwrap();
         let measured = Metrics::default().with(Metric::DataConsistency, 0.5).with(Metric::NetworkLatency, 1500.0);
         let evict = Impacts::default().with(Metric::DataConsistency, 0.6).with(Metric::NetworkLatency, 0.0);
-        assert_eq!(appraise(&goal, &measured, &evict, Pursue::MostImproved).unwrap().value, 0.6);
-        assert_eq!(appraise(&goal, &measured, &evict, Pursue::LastBranch).unwrap().value, 0.0);
+        let roles = Roles::new(&goal, &measured);
+        assert_eq!(roles.appraise(&evict, Pursue::MostImproved).unwrap().value, 0.6);
+        assert_eq!(roles.appraise(&evict, Pursue::LastBranch).unwrap().value, 0.0);
     }
 
     #[test]
     fn an_impact_that_nobody_knows_is_named() {
         let goal: Goal = "availability >= 95 %".parse().unwrap();
         assert_eq!(
-            appraise(&goal, &Metrics::default(), &Impacts::default(), Pursue::LastBranch),
+            Roles::new(&goal, &Metrics::default()).appraise(&Impacts::default(), Pursue::LastBranch),
             Err(Metric::Availability)
         );
     }

@@ -6,6 +6,8 @@ use super::ids::{AgentId, NodeId, ReplicaId};
 use super::placement::{DataSet, Link, Node, NodeState, Peer, Placement};
 use super::time::Timestamp;
 use std::collections::BTreeMap;
+use std::ops;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How others' answers to an action add up.
@@ -16,15 +18,22 @@ pub struct Counter {
     pub changed_at: Timestamp,
 }
 
-/// Read in one transaction.
+/// Read in one transaction. Reads like its [`Content`], which snapshots of one moment and the next share as long as nothing has
+/// changed: a copy costs nothing.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Snapshot {
     pub at: Timestamp,
+    content: Arc<Content>,
+}
+
+/// What a snapshot holds. The large parts, which seldom change, are shared by themselves.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Content {
     pub data_set: DataSet,
-    pub nodes: BTreeMap<NodeId, Node>,
-    pub links: BTreeMap<(NodeId, NodeId), Link>,
+    pub nodes: Arc<BTreeMap<NodeId, Node>>,
+    pub links: Arc<BTreeMap<(NodeId, NodeId), Link>>,
     pub placement: Placement,
-    pub agents: BTreeMap<AgentId, Peer>,
+    pub agents: Arc<BTreeMap<AgentId, Peer>>,
     /// Events about this data set whose window is open, oldest first.
     pub open_events: Vec<Event>,
     pub counters: BTreeMap<Action, Counter>,
@@ -36,7 +45,26 @@ pub struct Snapshot {
     pub stored_bytes: BTreeMap<NodeId, u64>,
 }
 
+impl ops::Deref for Snapshot {
+    type Target = Content;
+
+    fn deref(&self) -> &Content {
+        &self.content
+    }
+}
+
+impl ops::DerefMut for Snapshot {
+    /// Changes this snapshot alone.
+    fn deref_mut(&mut self) -> &mut Content {
+        Arc::make_mut(&mut self.content)
+    }
+}
+
 impl Snapshot {
+    pub fn new(at: Timestamp, content: impl Into<Arc<Content>>) -> Self {
+        Self { at, content: content.into() }
+    }
+
     /// An action's counter, 0 when nobody ever answered.
     pub fn counter(&self, action: Action) -> u32 {
         self.counters.get(&action).map_or(0, |counter| counter.value)
@@ -55,9 +83,13 @@ impl Snapshot {
 
     /// Whether a node has room for one more replica of the data set.
     pub fn has_room(&self, node: NodeId) -> bool {
-        let stored = self.stored_bytes.get(&node).copied().unwrap_or(0);
-        let capacity = self.nodes.get(&node).and_then(|node| node.capacity_bytes);
-        capacity.is_none_or(|capacity| stored.saturating_add(self.data_set.bytes) <= capacity)
+        self.nodes.get(&node).is_none_or(|node| self.has_room_on(node))
+    }
+
+    /// The same, of a node in hand.
+    pub fn has_room_on(&self, node: &Node) -> bool {
+        let stored = || self.stored_bytes.get(&node.id).copied().unwrap_or(0);
+        node.capacity_bytes.is_none_or(|capacity| stored().saturating_add(self.data_set.bytes) <= capacity)
     }
 
     /// Whether an agent was heard of within `silence`.

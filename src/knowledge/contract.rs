@@ -118,6 +118,7 @@ macro_rules! contract {
             records: [
                 a_job_is_recorded_once,
                 measurements_are_read_page_by_page,
+                an_agents_latest_measurements_are_found,
                 values_that_are_no_numbers_are_rejected,
                 what_was_learned_replaces_what_was_known,
                 events_are_read_page_by_page_and_by_key,
@@ -242,7 +243,7 @@ impl Table {
 
     /// A plan made on the table as it is, with a key of its own.
     pub(crate) async fn plan(&self, agent: u32, label: &str) -> Plan {
-        let placement = self.snapshot().await.placement;
+        let placement = self.snapshot().await.placement.clone();
         let action: Action = label.parse().unwrap();
         let reference = placement.references[&AgentId(agent)];
         let subject = crate::domain::saga::subject(&placement, action);

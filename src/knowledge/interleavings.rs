@@ -223,7 +223,7 @@ impl World {
     }
 
     fn plan(&mut self, agent: AgentId, action: Action) {
-        let placement = self.snapshot().placement;
+        let placement = self.snapshot().placement.clone();
         self.plans += 1;
         self.memory(agent).plan = Some(Plan {
             key: format!("plan-{}", self.plans),
@@ -281,7 +281,7 @@ impl World {
     }
 
     fn check(&self) {
-        let placement = self.snapshot().placement;
+        let placement = self.snapshot().placement.clone();
         assert_eq!(invariants::check(&data_set(), &placement), []);
         assert_eq!(placement.references.len(), 3);
         let leaving = self.snapshot().nodes[&COMES_AND_GOES].state == NodeState::Leaving;

@@ -37,12 +37,43 @@ impl MemoryKnowledge {
 
     /// Sets counters, as if events had moved them. For experiments that start in the middle.
     pub fn seed_counters(&self, counters: &BTreeMap<Action, Counter>) {
-        self.table().seed_counters(counters);
+        self.changing().seed_counters(counters);
     }
 
     /// Replaces the replicas and references of a registered data set. For experiments that start in the middle.
     pub fn seed_placement(&self, data_set: &DataSetName, placement: &Placement) -> Result<()> {
-        self.table().seed_placement(data_set, placement).map_err(|why| why.during("seed placement"))
+        self.changing().seed_placement(data_set, placement).map_err(|why| why.during("seed placement"))
+    }
+
+    /// All about a data set; others' last signs of life may be missing in it, none older than `unheard`. As long as nothing
+    /// else changes, that costs next to nothing: for simulations of many agents.
+    pub fn recent_snapshot(&self, data_set: &DataSetName, unheard: Duration) -> Option<Snapshot> {
+        let (mut table, now) = (self.table(), self.clock.now());
+        if table.unsettled(now).is_some_and(|waits| waits > unheard) {
+            table.settle();
+        }
+        table.snapshot(data_set, now)
+    }
+
+    /// For what also looks at signs of life.
+    fn changing_settled(&self) -> MutexGuard<'_, Table> {
+        let mut table = self.settled();
+        table.changes();
+        table
+    }
+
+    /// For what reads signs of life.
+    fn settled(&self) -> MutexGuard<'_, Table> {
+        let mut table = self.table();
+        table.settle();
+        table
+    }
+
+    /// For what changes something that snapshots show.
+    fn changing(&self) -> MutexGuard<'_, Table> {
+        let mut table = self.table();
+        table.changes();
+        table
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -54,27 +85,29 @@ impl MemoryKnowledge {
 #[async_trait]
 impl Knowledge for MemoryKnowledge {
     async fn register_network(&self, nodes: &[Node], links: &[Link]) -> Result<()> {
-        self.table().register_network(nodes, links).map_err(|why| why.during("register network"))
+        self.changing().register_network(nodes, links).map_err(|why| why.during("register network"))
     }
 
     async fn add_nodes(&self, nodes: &[Node], links: &[Link]) -> Result<()> {
-        self.table().add_nodes(nodes, links).map_err(|why| why.during("add nodes"))
+        self.changing().add_nodes(nodes, links).map_err(|why| why.during("add nodes"))
     }
 
     async fn leave_node(&self, node: NodeId, silence: Duration, drain: Duration) -> Result<Vec<Replica>> {
-        self.table().leave_node(node, silence, drain, self.clock.now()).map_err(|why| why.during("leave node"))
+        self.changing_settled()
+            .leave_node(node, silence, drain, self.clock.now())
+            .map_err(|why| why.during("leave node"))
     }
 
     async fn remove_node(&self, node: NodeId) -> Result<Vec<Replica>> {
-        self.table().remove_node(node).map_err(|why| why.during("remove node"))
+        self.changing_settled().remove_node(node).map_err(|why| why.during("remove node"))
     }
 
     async fn register_store(&self, node: NodeId, store_url: &str) -> Result<()> {
-        self.table().register_store(node, store_url).map_err(|why| why.during("register store"))
+        self.changing().register_store(node, store_url).map_err(|why| why.during("register store"))
     }
 
     async fn register_data_set(&self, data_set: &DataSet, node: NodeId, object_key: &str) -> Result<bool> {
-        let registered = self.table().register_data_set(data_set, node, object_key);
+        let registered = self.changing().register_data_set(data_set, node, object_key);
         registered.map_err(|why| why.during("register data set"))
     }
 
@@ -84,7 +117,7 @@ impl Knowledge for MemoryKnowledge {
         data_set: &DataSetName,
         identity: &Identity,
     ) -> Result<Registered> {
-        let registered = self.table().register_agent(registration, data_set, identity, self.clock.now());
+        let registered = self.changing_settled().register_agent(registration, data_set, identity, self.clock.now());
         registered.map_err(|why| why.during("register agent"))
     }
 
@@ -93,15 +126,15 @@ impl Knowledge for MemoryKnowledge {
     }
 
     async fn sign_off(&self, agent: AgentId, life: &Life) -> Result<bool> {
-        Ok(self.table().sign_off(agent, life))
+        Ok(self.changing_settled().sign_off(agent, life))
     }
 
     async fn snapshot(&self, data_set: &DataSetName) -> Result<Option<Snapshot>> {
-        Ok(self.table().snapshot(data_set, self.clock.now()))
+        Ok(self.settled().snapshot(data_set, self.clock.now()))
     }
 
     async fn nodes(&self) -> Result<BTreeMap<NodeId, Node>> {
-        Ok(self.table().nodes())
+        Ok(self.settled().nodes())
     }
 
     async fn data_sets(&self) -> Result<Vec<DataSetName>> {
@@ -113,7 +146,7 @@ impl Knowledge for MemoryKnowledge {
     }
 
     async fn leave_feedback(&self, agent: AgentId, events: &[EventId], window: Duration) -> Result<Vec<Feedback>> {
-        Ok(self.table().leave_feedback(agent, events, window, self.clock.now()))
+        Ok(self.changing().leave_feedback(agent, events, window, self.clock.now()))
     }
 
     async fn record_nothing(&self, plan: &Plan) -> Result<EventId> {
@@ -121,25 +154,25 @@ impl Knowledge for MemoryKnowledge {
     }
 
     async fn claim(&self, plan: &Plan, lease: Duration, window: Duration) -> Result<Claimed> {
-        self.table().claim(plan, lease, window, self.clock.now()).map_err(|why| why.during("claim"))
+        self.changing().claim(plan, lease, window, self.clock.now()).map_err(|why| why.during("claim"))
     }
 
     async fn renew(&self, event: EventId, lease: Duration) -> Result<bool> {
-        self.table().renew(event, self.clock.now() + lease).map_err(|why| why.during("renew"))
+        self.changing().renew(event, self.clock.now() + lease).map_err(|why| why.during("renew"))
     }
 
     async fn commit(&self, event: EventId, drain: Duration) -> Result<Committed> {
-        self.table().commit(event, self.clock.now(), drain).map_err(|why| why.during("commit"))
+        self.changing().commit(event, self.clock.now(), drain).map_err(|why| why.during("commit"))
     }
 
     async fn abort(&self, event: EventId, outcome: Outcome, why: &str) -> Result<Option<Replica>> {
         let aborted =
-            rules::check_end(outcome).and_then(|()| self.table().abort(event, outcome, why, self.clock.now()));
+            rules::check_end(outcome).and_then(|()| self.changing().abort(event, outcome, why, self.clock.now()));
         aborted.map_err(|why| why.during("abort"))
     }
 
     async fn removed(&self, replica: ReplicaId) -> Result<()> {
-        self.table().removed(replica).map_err(|why| why.during("removed"))
+        self.changing().removed(replica).map_err(|why| why.during("removed"))
     }
 
     async fn unfinished(&self, agent: AgentId, own_too: bool) -> Result<Unfinished> {
@@ -147,7 +180,9 @@ impl Knowledge for MemoryKnowledge {
     }
 
     async fn close_due(&self, agent: AgentId, rule: ClosingRule) -> Result<Vec<ClosedEvent>> {
-        Ok(self.table().close_due(agent, rule, self.clock.now()))
+        let now = self.clock.now();
+        let is_any_due = self.table().is_any_due(now);
+        Ok(if is_any_due { self.changing_settled().close_due(agent, rule, now) } else { Vec::new() })
     }
 
     async fn impacts(&self, agent: AgentId) -> Result<BTreeMap<String, Learned>> {
@@ -182,12 +217,16 @@ impl Knowledge for MemoryKnowledge {
         Ok(self.table().measurements(after, limit))
     }
 
+    async fn latest_measurements(&self, agent: AgentId, data_set: &DataSetName, limit: usize) -> Result<Vec<Recorded>> {
+        Ok(self.table().latest_measurements(agent, data_set, limit))
+    }
+
     async fn set_availability(&self, node: NodeId, availability: Percent) -> Result<()> {
-        self.table().set_availability(node, availability).map_err(|why| why.during("set availability"))
+        self.changing().set_availability(node, availability).map_err(|why| why.during("set availability"))
     }
 
     async fn set_latency(&self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()> {
-        self.table().set_latency(from, to, latency_ms).map_err(|why| why.during("set latency"))
+        self.changing().set_latency(from, to, latency_ms).map_err(|why| why.during("set latency"))
     }
 }
 

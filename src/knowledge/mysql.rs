@@ -330,6 +330,14 @@ impl Knowledge for MysqlKnowledge {
             .await
     }
 
+    async fn latest_measurements(&self, agent: AgentId, data_set: &DataSetName, limit: usize) -> Result<Vec<Recorded>> {
+        let arguments = (agent, data_set.clone(), limit);
+        self.run("latest measurements", arguments, |tables, (agent, data_set, limit)| {
+            Box::pin(tables.latest_measurements(*agent, data_set, *limit))
+        })
+        .await
+    }
+
     async fn set_availability(&self, node: NodeId, availability: Percent) -> Result<()> {
         self.run("set availability", (node, availability), |tables, (node, availability)| {
             Box::pin(tables.set_availability(*node, *availability))

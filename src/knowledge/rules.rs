@@ -59,7 +59,7 @@ pub(super) enum Rejection {
     NameTaken(NodeId, String),
     #[error("there is a link from node {0} to node {1} already")]
     LinkExists(NodeId, NodeId),
-    #[error("a link from node {0} to node {1} is missing")]
+    #[error("a link from node {0} to node {1} is missing; state the latency to and from every other node")]
     LinkMissing(NodeId, NodeId),
     #[error("node {0} is leaving")]
     NodeLeaves(NodeId),

@@ -296,6 +296,11 @@ impl Knowledge for SqliteKnowledge {
         self.read("measurements", move |tables| tables.measurements(after, limit)).await
     }
 
+    async fn latest_measurements(&self, agent: AgentId, data_set: &DataSetName, limit: usize) -> Result<Vec<Recorded>> {
+        let data_set = data_set.clone();
+        self.read("latest_measurements", move |tables| tables.latest_measurements(agent, &data_set, limit)).await
+    }
+
     async fn set_availability(&self, node: NodeId, availability: Percent) -> Result<()> {
         self.write("set availability", move |tables| tables.set_availability(node, availability)).await
     }

@@ -1,11 +1,11 @@
-//! Learning: what an action really did, seen by the job that ran after it.
+//! Learning: what jobs show of the nodes that they read, and what an action really did, seen by the job that ran after it.
 
-use super::planner::{Experience, Parameters, Policy};
+use super::planner::{Change, Experience, Parameters, Policy};
 use crate::domain::action::Action;
 use crate::domain::ids::NodeId;
 use crate::domain::impact::{self, Impacts};
 use crate::domain::measurement::Measurement;
-use crate::domain::metric::{Metric, Metrics};
+use crate::domain::metric::Metrics;
 use std::sync::Arc;
 
 /// An action that this agent carried out, and how things stood before.
@@ -22,7 +22,7 @@ pub struct Acted {
 /// A vector to keep.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Lesson {
-    pub label: String,
+    pub change: Change,
     pub impacts: Impacts,
 }
 
@@ -43,28 +43,27 @@ impl Learner {
         self.acted = Some(acted);
     }
 
-    /// The next measurement. It teaches something only if the agent reads where the action took it: otherwise somebody else
-    /// has moved the data meanwhile, and the difference is not this action's.
+    /// The next measurement. Predictions use it in any case. It teaches something of an action only if the agent reads where
+    /// that took it: otherwise somebody else has moved the data meanwhile, and the difference is not this action's.
     pub fn measured(&mut self, measurement: &Measurement, experience: &mut Experience) -> Option<Lesson> {
+        experience.predictor.measured(measurement);
         let acted = self.acted.take()?;
         let reads_at = acted.action.to_node().unwrap_or(acted.reference_node);
         if measurement.node != reads_at {
             return None;
         }
         let lesson = self.lesson(&acted, &measurement.metrics);
-        experience.learned.insert(lesson.label.clone(), lesson.impacts);
+        experience.learned.insert(lesson.change, lesson.impacts);
         Some(lesson)
     }
 
     fn lesson(&self, acted: &Acted, after: &Metrics) -> Lesson {
-        let rho = &self.parameters.rho;
-        let consistency = rho
-            .get(Metric::DataConsistency)
-            .map_or(0.0, |rho| impact::consistency_impact(acted.action.kind(), self.parameters.max_copies, rho));
-        let rate = self.parameters.learning_rate;
+        let parameters = &self.parameters;
+        let consistency = parameters.consistency_impact(acted.action.kind());
+        let rate = parameters.learning_rate;
         Lesson {
-            label: self.policy.learned_label(acted.action, acted.reference_node),
-            impacts: impact::learn(&acted.expected, &acted.before, after, rho, rate, consistency),
+            change: self.policy.learned_as(acted.action, acted.reference_node),
+            impacts: impact::learn(&acted.expected, &acted.before, after, &parameters.rho, rate, consistency),
         }
     }
 }
@@ -75,6 +74,7 @@ mod tests {
     use super::super::scene;
     use super::*;
     use crate::domain::ids::{AgentId, ReplicaId};
+    use crate::domain::metric::Metric;
 
     fn measurement(node: u32, response_time: f64) -> Measurement {
         Measurement {
@@ -103,15 +103,15 @@ mod tests {
     #[test]
     fn the_first_job_after_an_action_teaches_what_it_did() {
         let lesson = learn(Arc::new(Fixed), "M3_1", &measurement(1, 20.0)).unwrap();
-        assert_eq!(lesson.label, "M3_1");
+        assert_eq!(lesson.change.to_string(), "M3_1");
         // atan(40 * pi/2 / 40) = 1.003 counts as 1; half way from 0.2.
         assert_eq!(lesson.impacts.get(Metric::ResponseTime), Some(0.6));
     }
 
     #[test]
     fn a_change_of_reference_is_learned_for_its_pair_of_nodes() {
-        assert_eq!(learn(Arc::new(Fixed), "CR1", &measurement(1, 20.0)).unwrap().label, "CR3_1");
-        assert_eq!(learn(Arc::new(Reference), "CR1", &measurement(1, 20.0)).unwrap().label, "CR1");
+        assert_eq!(learn(Arc::new(Fixed), "CR1", &measurement(1, 20.0)).unwrap().change.to_string(), "CR3_1");
+        assert_eq!(learn(Arc::new(Reference), "CR1", &measurement(1, 20.0)).unwrap().change.to_string(), "CR1");
     }
 
     #[test]

@@ -2,11 +2,13 @@
 //! `handle(input) -> effects`. Actors perform the effects on the real world, a simulator on a virtual one.
 
 pub mod chance;
+pub mod cooperative;
 pub mod executor;
 pub mod learner;
 pub mod monitor;
 pub mod notice;
 pub mod planner;
+pub mod prediction;
 
 #[cfg(test)]
 mod scene;

@@ -65,6 +65,8 @@ pub struct Observation {
     pub throughput: f64,
     pub network_latency: Duration,
     pub emulated_latency: Option<Duration>,
+    /// As counted when the job had ended; absent: as it was when the job began.
+    pub data_consistency: Option<f64>,
 }
 
 /// How the repair of a violation ended.
@@ -266,7 +268,7 @@ impl Monitor {
             .with(Metric::Throughput, observation.throughput)
             .with(Metric::NetworkLatency, observation.network_latency.as_secs_f64() * 1e3)
             .with(Metric::Availability, run.availability_percent)
-            .with(Metric::DataConsistency, run.data_consistency);
+            .with(Metric::DataConsistency, observation.data_consistency.unwrap_or(run.data_consistency));
         Measurement {
             agent: self.agent(),
             data_set: self.data_set.clone(),
@@ -359,6 +361,7 @@ mod tests {
                 throughput: 1.0,
                 network_latency: Duration::from_millis(20),
                 emulated_latency: None,
+                data_consistency: None,
             }))
         }
     }

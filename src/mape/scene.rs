@@ -7,11 +7,12 @@ use crate::domain::ids::{AgentId, EventId, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::metric::{Metric, Metrics};
 use crate::domain::placement::{DataSet, Node, NodeState, Placement, Replica, ReplicaState};
-use crate::domain::snapshot::Snapshot;
+use crate::domain::snapshot::{Content, Snapshot};
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
 use rand::SeedableRng as _;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub const NOW: Timestamp = Timestamp(10_000_000);
@@ -45,8 +46,7 @@ pub fn snapshot(nodes: &[u32], reads: &[(u32, i64)]) -> Snapshot {
     };
     let nodes_known = [(1, 97.0), (2, 80.0), (3, 85.0)].map(|one| (NodeId(one.0), node(one)));
     let replicas = (1..).zip(nodes).map(|(id, node)| (ReplicaId(id), replica(id, *node)));
-    Snapshot {
-        at: NOW,
+    let content = Content {
         data_set: DataSet {
             name: "blood".into(),
             object_key: "blood".into(),
@@ -54,19 +54,20 @@ pub fn snapshot(nodes: &[u32], reads: &[(u32, i64)]) -> Snapshot {
             records: 2,
             sha256: String::new(),
         },
-        nodes: nodes_known.into(),
-        links: BTreeMap::new(),
+        nodes: Arc::new(nodes_known.into()),
+        links: Arc::default(),
         placement: Placement {
             replicas: replicas.collect(),
             references: reads.iter().map(|(agent, replica)| (AgentId(*agent), ReplicaId(*replica))).collect(),
         },
-        agents: BTreeMap::new(),
+        agents: Arc::default(),
         open_events: Vec::new(),
         counters: BTreeMap::new(),
         copies_made: BTreeMap::new(),
         changed_at: None,
         stored_bytes: BTreeMap::new(),
-    }
+    };
+    Snapshot::new(NOW, content)
 }
 
 /// A committed action of agent 2 on replica 1 that ended at `ended_at`.
@@ -111,7 +112,7 @@ pub fn experience(vectors: &[(&str, f64)]) -> Experience {
         let vector = Impacts::default().with(Metric::ResponseTime, *impact).with(Metric::DataConsistency, 0.0);
         (label.parse::<Action>().unwrap(), vector)
     });
-    Experience { trained: trained.collect(), learned: BTreeMap::new() }
+    Experience { trained: trained.collect(), ..Experience::default() }
 }
 
 pub fn slow() -> Metrics {

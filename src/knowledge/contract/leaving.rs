@@ -35,7 +35,7 @@ pub(crate) async fn a_node_leaves_with_all_that_it_holds(table: Table) {
     let held = table.knowledge.leave_node(FOUR, SILENCE, drain).await.unwrap();
     let lease = Some(Lease { holder: AgentId::OPERATOR, until: table.now() + drain });
     let expected = Replica { state: ReplicaState::Removing, generation: before.generation + 1, lease, ..before };
-    assert_eq!(held, [expected.clone()]);
+    assert_eq!(held, std::slice::from_ref(&expected));
     assert_eq!(table.replica(3).await, Some(expected));
     assert_eq!(table.state().await, Some(NodeState::Leaving));
     // Again, also when it drains: the same.

@@ -48,6 +48,25 @@ pub(crate) async fn measurements_are_read_page_by_page(table: Table) {
     assert_eq!(table.knowledge.measurements(i64::MAX, 5).await.unwrap(), []);
 }
 
+pub(crate) async fn an_agents_latest_measurements_are_found(table: Table) {
+    let table = table.three_agents().await;
+    for (job, agent) in [("a", 1), ("b", 2), ("c", 1), ("d", 1), ("e", 3)] {
+        let measurement = Measurement { agent: AgentId(agent), ..measurement(job) };
+        table.knowledge.record(&measurement, true).await.unwrap();
+    }
+    let check = async |agent: u32, limit: usize, expected: &[&str]| {
+        let latest = table.knowledge.latest_measurements(AgentId(agent), &data_set(), limit).await.unwrap();
+        let jobs: Vec<_> = latest.iter().map(|row| row.measurement.job.as_str()).collect();
+        assert_eq!(jobs, expected);
+    };
+    check(1, 2, &["c", "d"]).await;
+    check(1, usize::MAX, &["a", "c", "d"]).await;
+    check(1, 0, &[]).await;
+    check(4, 5, &[]).await;
+    let other = table.knowledge.latest_measurements(AgentId(1), &"another".into(), 5).await.unwrap();
+    assert_eq!(other, []);
+}
+
 pub(crate) async fn values_that_are_no_numbers_are_rejected(table: Table) {
     let table = table.three_agents().await;
     let infinite = Metrics::default().with(Metric::Throughput, f64::INFINITY);

@@ -55,7 +55,7 @@ pub(crate) async fn a_store_is_where_it_says_it_is(table: Table) {
 pub(crate) async fn a_data_set_is_registered_once(table: Table) {
     let table = table.three_agents().await;
     assert!(!table.knowledge.register_data_set(&blood(), NodeId(1), "elsewhere").await.unwrap());
-    let placement = table.snapshot().await.placement;
+    let placement = table.snapshot().await.placement.clone();
     assert_eq!(placement.replicas.len(), 1);
     let first = &placement.replicas[&ReplicaId(1)];
     assert_eq!((first.node, first.object_key.as_str(), first.generation), (NodeId(3), "blood.json", 1));
@@ -235,8 +235,16 @@ pub(crate) async fn what_is_added_is_new_and_linked_with_all(table: Table) {
         (vec![node(4, 9.0)], with(link(1, 2, 5.0)), "there is a link from node 1 to node 2 already"),
         (vec![node(4, 9.0)], with(link(4, 1, 5.0)), "there is a link from node 4 to node 1 already"),
         (vec![node(4, 9.0)], with(link(4, 9, 5.0)), "node 9 is not registered"),
-        (vec![node(4, 9.0)], without_last(), "a link from node 3 to node 4 is missing"),
-        (vec![node(4, 9.0), node(5, 9.0)], complete(), "a link from node 4 to node 5 is missing"),
+        (
+            vec![node(4, 9.0)],
+            without_last(),
+            "a link from node 3 to node 4 is missing; state the latency to and from every other node",
+        ),
+        (
+            vec![node(4, 9.0), node(5, 9.0)],
+            complete(),
+            "a link from node 4 to node 5 is missing; state the latency to and from every other node",
+        ),
         (vec![node(4, 9.0)], with(link(4, 4, -5.0)), "a latency or jitter of -5 ms is negative"),
         (vec![node(4, 9.0)], with(link(4, 4, f64::NAN)), "latency is NaN, which is not a finite number"),
     ] {
@@ -285,7 +293,7 @@ pub(crate) async fn stored_bytes_count_every_replica_of_every_data_set(table: Ta
     let table = table.three_agents().await;
     let another = DataSet { name: "another".into(), bytes: 7, ..blood() };
     table.knowledge.register_data_set(&another, NodeId(3), "another.json").await.unwrap();
-    let stored = async || table.snapshot().await.stored_bytes;
+    let stored = async || table.snapshot().await.stored_bytes.clone();
     assert_eq!(stored().await, BTreeMap::from([(NodeId(3), 107)]));
     // The bytes to come count from the claim on, and those left behind until they are deleted.
     let claim = table.claim(1, "M3_1").await;

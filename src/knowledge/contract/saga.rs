@@ -103,7 +103,7 @@ pub(crate) async fn what_a_node_holds_already_is_joined_and_not_sent_again(table
     let joined = table.claim(3, "M3_2").await;
     assert_eq!(joined.destination, None);
     assert_eq!(table.commit(joined.event).await.map(|row| row.id), Some(ReplicaId(1)));
-    let placement = table.snapshot().await.placement;
+    let placement = table.snapshot().await.placement.clone();
     assert_eq!(placement.references[&AgentId(3)], ReplicaId(2));
     assert_eq!(placement.nodes(), [NodeId(2)].into());
 }
@@ -179,7 +179,7 @@ pub(crate) async fn a_move_takes_its_readers_along(table: Table) {
     let claim = table.claim(1, "M3_1").await;
     let leftover = table.commit(claim.event).await.unwrap();
     assert_eq!(leftover, row(3, 3, "blood.json", ReplicaState::Removing, 1, lease(1, 1_000_000)));
-    let placement = table.snapshot().await.placement;
+    let placement = table.snapshot().await.placement.clone();
     let moved = row(1, 1, "blood.json/key-0", ReplicaState::Present, 2, None);
     assert_eq!(placement.replicas, BTreeMap::from([(ReplicaId(1), moved), (ReplicaId(3), leftover)]));
     assert_eq!(placement.readers(ReplicaId(1)).map(|agent| agent.0).collect::<Vec<_>>(), [1, 2, 3]);
@@ -193,7 +193,7 @@ pub(crate) async fn a_copy_is_read_by_its_maker_alone(table: Table) {
     let table = table.three_agents().await;
     let claim = table.claim(2, "C3_2").await;
     assert_eq!(table.commit(claim.event).await, None);
-    let placement = table.snapshot().await.placement;
+    let placement = table.snapshot().await.placement.clone();
     let original = row(1, 3, "blood.json", ReplicaState::Present, 2, None);
     let copy = row(2, 2, "blood.json/key-0", ReplicaState::Present, 2, None);
     assert_eq!(placement.replicas, BTreeMap::from([(ReplicaId(1), original), (ReplicaId(2), copy)]));
@@ -208,7 +208,7 @@ pub(crate) async fn a_change_of_reference_concerns_its_agent_alone(table: Table)
     assert_eq!(table.replica(2).await.unwrap().lease, lease(3, 1_060_000));
     assert_eq!(table.event(claim.event).await.replica, ReplicaId(1));
     assert_eq!(table.commit(claim.event).await, None);
-    let placement = table.snapshot().await.placement;
+    let placement = table.snapshot().await.placement.clone();
     assert_eq!(placement.readers(ReplicaId(1)).collect::<Vec<_>>(), [AgentId(1)]);
     assert_eq!(placement.readers(ReplicaId(2)).collect::<Vec<_>>(), [AgentId(2), AgentId(3)]);
     assert_eq!(placement.replicas[&ReplicaId(2)].lease, None);
@@ -303,7 +303,7 @@ pub(crate) async fn nothing_is_recorded_as_an_event(table: Table) {
 
 pub(crate) async fn copies_made_counts_what_was_not_given_up(table: Table) {
     let table = table.three_agents().await;
-    let copies = async || table.snapshot().await.copies_made;
+    let copies = async || table.snapshot().await.copies_made.clone();
     let running = table.claim(1, "C3_1").await;
     assert_eq!(copies().await, BTreeMap::from([(ReplicaId(1), 1)]));
     table.knowledge.abort(running.event, Outcome::Aborted, "").await.unwrap();

@@ -30,7 +30,7 @@ pub(crate) async fn an_abort_without_a_transfer_leaves_nothing(table: Table) {
     let table = table.three_agents().await;
     table.act(2, "C3_2").await;
     for (agent, label) in [(1, "CR2"), (1, "E3")] {
-        let before = table.snapshot().await.placement;
+        let before = table.snapshot().await.placement.clone();
         let claim = table.claim(agent, label).await;
         assert_eq!(table.knowledge.abort(claim.event, Outcome::Aborted, "").await.unwrap(), None);
         assert_eq!(table.snapshot().await.placement, before);

@@ -9,6 +9,7 @@ use crate::domain::placement::{
     Claim, DataSet, Identity, Link, Node, NodeState, Peer, Placement, Plan, Registration, Replica, ReplicaState,
 };
 use crate::domain::saga::{self, Change, Lost, Refused};
+use crate::domain::snapshot::Content;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
 use crate::knowledge::rules::{self, Rejection};
@@ -17,17 +18,24 @@ use crate::knowledge::{
     Unfinished,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 type Result<T> = std::result::Result<T, Rejection>;
 
 #[derive(Default)]
 pub(super) struct Table {
-    nodes: BTreeMap<NodeId, Node>,
+    nodes: Arc<BTreeMap<NodeId, Node>>,
     /// Those that were, and must not come back with a configuration that still lists them.
     removed: BTreeSet<NodeId>,
-    links: BTreeMap<(NodeId, NodeId), Link>,
-    agents: BTreeMap<AgentId, Peer>,
+    links: Arc<BTreeMap<(NodeId, NodeId), Link>>,
+    agents: Arc<BTreeMap<AgentId, Peer>>,
+    /// Signs of life that are not in `agents` and `nodes` yet: see [`Table::settle`].
+    beats: BTreeMap<AgentId, Beat>,
+    /// Since when the oldest of them waits.
+    beats_since: Option<Timestamp>,
+    /// What snapshots share until something changes.
+    shown: BTreeMap<DataSetName, Arc<Content>>,
     /// Whose each agent is.
     lives: BTreeMap<AgentId, Life>,
     data_sets: BTreeMap<DataSetName, Shelf>,
@@ -45,12 +53,20 @@ pub(super) struct Table {
     impacts: BTreeMap<AgentId, BTreeMap<String, Learned>>,
 }
 
+/// A sign of life.
+#[derive(Clone, Copy)]
+struct Beat {
+    at: Timestamp,
+    converged: bool,
+}
+
 /// A data set with all that is about it alone.
 struct Shelf {
     data_set: DataSet,
     placement: Placement,
     open: BTreeSet<EventId>,
     copies_made: BTreeMap<ReplicaId, u32>,
+    changed_at: Option<Timestamp>,
 }
 
 /// An event with all that is about it alone.
@@ -62,6 +78,44 @@ struct Posted {
     claim: Option<Claim>,
     /// What its commit returned.
     leftover: Option<Replica>,
+}
+
+// What snapshots share.
+impl Table {
+    /// Writes the signs of life that wait into the rows. They come often and are looked at seldom, and each would unshare the
+    /// rows of all agents from the snapshots that there are.
+    pub(super) fn settle(&mut self) {
+        self.beats_since = None;
+        if self.beats.is_empty() {
+            return;
+        }
+        self.shown.clear();
+        let (agents, nodes) = (Arc::make_mut(&mut self.agents), Arc::make_mut(&mut self.nodes));
+        for (agent, Beat { at, converged }) in std::mem::take(&mut self.beats) {
+            let Some(peer) = agents.get_mut(&agent) else { continue };
+            peer.heartbeat_at = Some(at);
+            peer.converged = converged;
+            if let Some(node) = nodes.get_mut(&peer.registration.node) {
+                node.heartbeat_at = Some(at);
+                becomes(node, NodeState::Running);
+            }
+        }
+    }
+
+    /// How long the oldest sign of life waits.
+    pub(super) fn unsettled(&self, now: Timestamp) -> Option<Duration> {
+        self.beats_since.map(|since| now.since(since))
+    }
+
+    /// To be called before anything changes that a snapshot shows.
+    pub(super) fn changes(&mut self) {
+        self.shown.clear();
+    }
+
+    /// Whether a window may be due.
+    pub(super) fn is_any_due(&self, now: Timestamp) -> bool {
+        self.open.first().is_some_and(|(closes_at, _)| *closes_at <= now)
+    }
 }
 
 // Registration, and what people set.
@@ -78,7 +132,7 @@ impl Table {
     }
 
     pub(super) fn nodes(&self) -> BTreeMap<NodeId, Node> {
-        self.nodes.clone()
+        (*self.nodes).clone()
     }
 
     pub(super) fn register_network(&mut self, nodes: &[Node], links: &[Link]) -> Result<()> {
@@ -98,10 +152,11 @@ impl Table {
     /// What is missing.
     fn insert(&mut self, nodes: Vec<Node>, links: &[Link]) {
         for node in nodes {
-            self.nodes.entry(node.id).or_insert(node);
+            Arc::make_mut(&mut self.nodes).entry(node.id).or_insert(node);
         }
+        let all = Arc::make_mut(&mut self.links);
         for link in links {
-            self.links.entry((link.from, link.to)).or_insert(*link);
+            all.entry((link.from, link.to)).or_insert(*link);
         }
     }
 
@@ -137,9 +192,9 @@ impl Table {
         }
         let held = self.held(node);
         if held.is_empty() {
-            self.nodes.remove(&node);
+            Arc::make_mut(&mut self.nodes).remove(&node);
             self.removed.insert(node);
-            self.links.retain(|(from, to), _| ![*from, *to].contains(&node));
+            Arc::make_mut(&mut self.links).retain(|(from, to), _| ![*from, *to].contains(&node));
             self.forget_agents_on(node);
         }
         Ok(held)
@@ -154,7 +209,7 @@ impl Table {
             .map(|at| at.agent)
             .collect();
         for agent in gone {
-            self.agents.remove(&agent);
+            Arc::make_mut(&mut self.agents).remove(&agent);
             self.lives.remove(&agent);
             self.data_sets.values_mut().for_each(|shelf| _ = shelf.placement.references.remove(&agent));
         }
@@ -189,8 +244,13 @@ impl Table {
             Change::Insert { node, object_key: object_key.to_owned(), state: ReplicaState::Present, lease: None };
         let mut placement = Placement::default();
         saga::apply(&mut placement, &data_set.name, &[first], next_replica(&mut self.replicas_made));
-        let shelf =
-            Shelf { data_set: data_set.clone(), placement, open: BTreeSet::new(), copies_made: BTreeMap::new() };
+        let shelf = Shelf {
+            data_set: data_set.clone(),
+            placement,
+            open: BTreeSet::new(),
+            copies_made: BTreeMap::new(),
+            changed_at: None,
+        };
         self.data_sets.insert(data_set.name.clone(), shelf);
         Ok(true)
     }
@@ -204,7 +264,9 @@ impl Table {
     ) -> Result<Registered> {
         let agent = registration.agent;
         let shelf = shelf(&mut self.data_sets, data_set)?;
-        let node = self.nodes.get_mut(&registration.node).ok_or(Rejection::UnknownNode(registration.node))?;
+        let node = Arc::make_mut(&mut self.nodes)
+            .get_mut(&registration.node)
+            .ok_or(Rejection::UnknownNode(registration.node))?;
         rules::check_stays(node)?;
         let heartbeat_at = self.agents.get(&agent).and_then(|peer| peer.heartbeat_at);
         if let Some(wait) = rules::taken(self.lives.get(&agent), heartbeat_at, identity, now) {
@@ -217,30 +279,27 @@ impl Table {
             shelf.placement.references.insert(agent, replica);
         }
         let peer = Peer { registration: registration.clone(), heartbeat_at: Some(now), converged: false };
-        self.agents.insert(agent, peer);
+        Arc::make_mut(&mut self.agents).insert(agent, peer);
         self.lives.insert(agent, identity.life.clone());
         Ok(Registered::Done)
     }
 
     pub(super) fn heartbeat(&mut self, agent: AgentId, life: &Life, converged: bool, now: Timestamp) -> bool {
-        let Some(peer) = self.agents.get_mut(&agent).filter(|_| self.lives.get(&agent) == Some(life)) else {
-            return false;
-        };
-        peer.heartbeat_at = Some(now);
-        peer.converged = converged;
-        if let Some(node) = self.nodes.get_mut(&peer.registration.node) {
-            node.heartbeat_at = Some(now);
-            becomes(node, NodeState::Running);
+        let known = self.agents.contains_key(&agent) && self.lives.get(&agent) == Some(life);
+        if known {
+            self.beats.insert(agent, Beat { at: now, converged });
+            self.beats_since.get_or_insert(now);
         }
-        true
+        known
     }
 
     pub(super) fn sign_off(&mut self, agent: AgentId, life: &Life) -> bool {
-        let Some(peer) = self.agents.get_mut(&agent).filter(|_| self.lives.get(&agent) == Some(life)) else {
+        let agents = Arc::make_mut(&mut self.agents);
+        let Some(peer) = agents.get_mut(&agent).filter(|_| self.lives.get(&agent) == Some(life)) else {
             return false;
         };
         peer.heartbeat_at = None;
-        if let Some(node) = self.nodes.get_mut(&peer.registration.node) {
+        if let Some(node) = Arc::make_mut(&mut self.nodes).get_mut(&peer.registration.node) {
             becomes(node, NodeState::Stopped);
         }
         true
@@ -253,13 +312,13 @@ impl Table {
 
     pub(super) fn set_latency(&mut self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()> {
         rules::check_latency(latency_ms)?;
-        let link = self.links.get_mut(&(from, to)).ok_or(Rejection::UnknownLink(from, to))?;
+        let link = Arc::make_mut(&mut self.links).get_mut(&(from, to)).ok_or(Rejection::UnknownLink(from, to))?;
         link.latency_ms = latency_ms;
         Ok(())
     }
 
     fn node(&mut self, id: NodeId) -> Result<&mut Node> {
-        self.nodes.get_mut(&id).ok_or(Rejection::UnknownNode(id))
+        Arc::make_mut(&mut self.nodes).get_mut(&id).ok_or(Rejection::UnknownNode(id))
     }
 }
 
@@ -328,13 +387,16 @@ impl Table {
                 return Ok(Committed::Refused(Refused::LeaseLost(claim.source.id)));
             }
         }
-        let homes = self.homes();
+        // Only the readers of what is dropped need another replica, near to where they live.
+        let homes = if claim.action.kind() == ActionType::Evict { self.homes() } else { BTreeMap::new() };
         let placement = &shelf(&mut self.data_sets, &claim.data_set)?.placement;
         let changes = match saga::commit(placement, &self.links, &homes, &claim, now + drain) {
             Ok(changes) => changes,
             Err(refused) => return Ok(Committed::Refused(refused)),
         };
         let leftover = rules::left_behind(&changes, self.apply(&claim.data_set, &changes)?);
+        let changed_at = &mut shelf(&mut self.data_sets, &claim.data_set)?.changed_at;
+        *changed_at = (*changed_at).max(Some(now));
         let posted = self.posted_mut(event)?;
         posted.event.outcome = Outcome::Done;
         posted.event.ended_at = Some(now);
@@ -488,28 +550,28 @@ impl Table {
 
 // Reading.
 impl Table {
-    pub(super) fn snapshot(&self, data_set: &DataSetName, now: Timestamp) -> Option<Snapshot> {
-        let shelf = self.data_sets.get(data_set)?;
-        let open_events = shelf.open.iter().filter_map(|id| self.event(*id)).collect();
-        Some(Snapshot {
-            at: now,
+    pub(super) fn snapshot(&mut self, data_set: &DataSetName, now: Timestamp) -> Option<Snapshot> {
+        if let Some(shown) = self.shown.get(data_set) {
+            return Some(Snapshot::new(now, shown.clone()));
+        }
+        let content = Arc::new(self.content(self.data_sets.get(data_set)?));
+        self.shown.insert(data_set.clone(), content.clone());
+        Some(Snapshot::new(now, content))
+    }
+
+    fn content(&self, shelf: &Shelf) -> Content {
+        Content {
             data_set: shelf.data_set.clone(),
             nodes: self.nodes.clone(),
             links: self.links.clone(),
             placement: shelf.placement.clone(),
             agents: self.agents.clone(),
-            open_events,
+            open_events: shelf.open.iter().filter_map(|id| self.event(*id)).collect(),
             counters: self.counters.clone(),
             copies_made: shelf.copies_made.iter().filter(|(_, copies)| **copies > 0).map(|(k, v)| (*k, *v)).collect(),
-            changed_at: self.changed_at(data_set),
+            changed_at: shelf.changed_at,
             stored_bytes: self.stored_bytes(),
-        })
-    }
-
-    fn changed_at(&self, data_set: &DataSetName) -> Option<Timestamp> {
-        let changes = self.events.iter().map(|posted| &posted.event).filter(|event| event.data_set == *data_set);
-        let done = changes.filter(|event| event.outcome == Outcome::Done && event.action != Action::Nothing);
-        done.filter_map(|event| event.ended_at).max()
+        }
     }
 
     fn stored_bytes(&self) -> BTreeMap<NodeId, u64> {
@@ -553,6 +615,13 @@ impl Table {
 
     pub(super) fn measurements(&self, after: i64, limit: usize) -> Vec<Recorded> {
         rows_after(&self.measurements, after).iter().take(limit).cloned().collect()
+    }
+
+    pub(super) fn latest_measurements(&self, agent: AgentId, data_set: &DataSetName, limit: usize) -> Vec<Recorded> {
+        let is_asked = |row: &&Recorded| row.measurement.agent == agent && row.measurement.data_set == *data_set;
+        let mut latest: Vec<_> = self.measurements.iter().rev().filter(is_asked).take(limit).cloned().collect();
+        latest.reverse();
+        latest
     }
 
     fn next_event(&self) -> EventId {

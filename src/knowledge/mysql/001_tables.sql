@@ -132,7 +132,8 @@ create table if not exists measurements (
     emulated_latency_ms double,            -- the link's latency as the emulator states it
     satisfied tinyint not null,            -- 0, 1: whether the agent's goal held
     job varchar(255) not null,
-    unique key measurements_by_job (job)
+    unique key measurements_by_job (job),
+    key measurements_by_agent (agent, data_set)
 ) engine = InnoDB, character set utf8mb4, collate utf8mb4_bin, comment 'agent';
 
 create table if not exists impacts (

@@ -8,12 +8,14 @@ use crate::domain::action::Action;
 use crate::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
 use crate::domain::placement::{DataSet, Identity, Lease, Node, Placement, Registration, Replica, ReplicaState};
 use crate::domain::saga::{self, Change};
+use crate::domain::snapshot::Content;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
 use crate::knowledge::rules::{self, Rejection};
 use crate::knowledge::{Counter, Registered, Snapshot, quarantine};
 use mysql_async::Value;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 const LIVES: Part =
     Part { name: "lives", table: quarantine::AGENTS, columns: &["id", "life", "heartbeat_at"], from: "from agents" };
@@ -308,19 +310,19 @@ impl Tables {
         let open = answer.read(&EVENTS, |row| quarantine::open_event(row, &nodes, &agents, &removed));
         // What is said to have ended in the future has not changed anything yet.
         let changes = answer.numbers(&CHANGES, "ended_at_ms").map(Timestamp);
-        Ok(Some(Snapshot {
-            at: answer.now,
+        let content = Content {
             data_set,
-            links: answer.links(&nodes),
+            links: Arc::new(answer.links(&nodes)),
             placement: answer.placement(name),
-            agents,
+            agents: Arc::new(agents),
             open_events: in_order(open),
             counters: answer.counters(),
             copies_made: answer.read(&COPIES, quarantine::copies).into_iter().collect(),
             changed_at: changes.filter(|at| *at <= answer.now).max(),
             stored_bytes,
-            nodes,
-        }))
+            nodes: Arc::new(nodes),
+        };
+        Ok(Some(Snapshot::new(answer.now, content)))
     }
 
     pub(super) async fn nodes(&mut self) -> Result<BTreeMap<NodeId, Node>> {

@@ -4,7 +4,7 @@ use super::select::{Answer, Part, Question};
 use super::tables::{AGENTS, COUNTERS, EVENTS, REMOVED, Result, Tables, places, text};
 use crate::domain::action::Action;
 use crate::domain::event::Event;
-use crate::domain::ids::{AgentId, EventId};
+use crate::domain::ids::{AgentId, DataSetName, EventId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::Metric;
@@ -221,6 +221,23 @@ impl Tables {
 
     pub(super) async fn measurements(&mut self, after: i64, limit: usize) -> Result<Vec<Recorded>> {
         self.page(&MEASUREMENTS, after, limit, quarantine::recorded).await
+    }
+
+    /// Of the latest rows those that make sense.
+    pub(super) async fn latest_measurements(
+        &mut self,
+        agent: AgentId,
+        data_set: &DataSetName,
+        limit: usize,
+    ) -> Result<Vec<Recorded>> {
+        let values = [agent.0.into(), text(&data_set.0), sql_limit(limit.min(ROWS_MAX))];
+        let latest = "where agent = ? and data_set = ? order by id desc limit ?";
+        let mut latest = self
+            .ask(Question::new().and(&MEASUREMENTS, latest, values))
+            .await?
+            .read(&MEASUREMENTS, quarantine::recorded);
+        latest.sort_by_key(|row| row.id);
+        Ok(latest)
     }
 
     /// The first rows that make sense, in the order of their ids. Those that do not are no part of the limit: a page that is not

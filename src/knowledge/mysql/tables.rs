@@ -14,6 +14,8 @@ use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Row, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 
 pub(super) type Result<T> = std::result::Result<T, Failure>;
 
@@ -99,6 +101,9 @@ pub(super) const COUNTERS: Part = Part {
     from: "from counters",
 };
 
+/// A rollback is a matter of moments; a connection that takes longer is given up.
+const ROLLBACK_LIMIT: Duration = Duration::from_secs(1);
+
 /// A connection, and what is known about what it was asked.
 pub(super) struct Tables {
     pub(super) connection: Conn,
@@ -172,7 +177,7 @@ impl Tables {
     /// Gives the connection back to the pool, or closes it where nobody knows in what state it is.
     pub(super) async fn give_back(mut self, is_sound: bool) {
         let is_sound = match is_sound && self.in_transaction {
-            true => self.connection.query_drop("rollback").await.is_ok(),
+            true => matches!(timeout(ROLLBACK_LIMIT, self.connection.query_drop("rollback")).await, Ok(Ok(()))),
             false => is_sound,
         };
         if !is_sound {

@@ -7,6 +7,7 @@ use crate::domain::action::Action;
 use crate::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
 use crate::domain::placement::{DataSet, Identity, Link, Node, Peer, Placement, Registration, ReplicaState};
 use crate::domain::saga::{self, Change};
+use crate::domain::snapshot::Content;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
 use crate::knowledge::quarantine::{
@@ -16,6 +17,7 @@ use crate::knowledge::rules::{self, Rejection};
 use crate::knowledge::{Counter, Registered, Snapshot};
 use rusqlite::params;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 type Result<T> = std::result::Result<T, Failure>;
 
@@ -237,19 +239,19 @@ impl Tables<'_> {
         };
         let nodes = self.nodes()?;
         let agents = self.agents(&nodes)?;
-        Ok(Some(Snapshot {
-            at: self.now,
+        let content = Content {
             data_set,
-            links: self.links(&nodes)?,
+            links: Arc::new(self.links(&nodes)?),
             placement: self.placement(name)?,
             open_events: self.open_events(name, &nodes, &agents)?,
-            agents,
+            agents: Arc::new(agents),
             counters: self.counters()?,
             copies_made: self.copies_made(name)?,
             changed_at: self.changed_at(name)?,
             stored_bytes: self.stored_bytes()?,
-            nodes,
-        }))
+            nodes: Arc::new(nodes),
+        };
+        Ok(Some(Snapshot::new(self.now, content)))
     }
 
     pub(super) fn data_sets(&mut self) -> Result<Vec<DataSetName>> {

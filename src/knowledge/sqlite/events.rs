@@ -175,6 +175,22 @@ impl Tables<'_> {
         Ok(rows::read_at_most(limit, self.transaction, quarantine, MEASUREMENTS, sql, [after], read)?)
     }
 
+    /// Walks back from the end, which is quick while the agent lives and writes.
+    pub(super) fn latest_measurements(
+        &mut self,
+        agent: AgentId,
+        data_set: &DataSetName,
+        limit: usize,
+    ) -> Result<Vec<Recorded>> {
+        let sql = "select id, agent, data_set, replica, node, at_ms, response_time_s, execution_time_s,
+            throughput_records_per_s, network_latency_ms, availability_percent, data_consistency, emulated_latency_ms,
+            satisfied, job from measurements where agent = ? and data_set = ? order by id desc";
+        let (quarantine, read, values) = (&mut *self.quarantine, quarantine::recorded, params![agent.0, data_set.0]);
+        let mut latest = rows::read_at_most(limit, self.transaction, quarantine, MEASUREMENTS, sql, values, read)?;
+        latest.reverse();
+        Ok(latest)
+    }
+
     fn select_events(&mut self, sql: &str, values: impl Params) -> Result<Vec<Event>> {
         Ok(rows::read(self.transaction, self.quarantine, EVENTS, sql, values, quarantine::event)?)
     }

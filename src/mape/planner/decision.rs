@@ -1,13 +1,18 @@
 //! A decision that explains itself: every candidate with its parts, and why it won or was not feasible.
 
-use super::Situation;
+use super::{Basis, Situation};
 use crate::domain::action::Action;
 use crate::domain::goal::Goal;
 use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::impact::Impacts;
 use crate::domain::metric::Metrics;
 use crate::domain::score::Appraisal;
+use crate::mape::prediction::Forecast;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Of so many candidates a decision says how they scored: it is kept with its event, and read by people.
+pub const LISTED: usize = 32;
 
 /// What was chosen, on what, and what else there was. Stored with the event as JSON; shown by `agent explain`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -22,8 +27,14 @@ pub struct Decision {
     pub reference_node: NodeId,
     pub replica_nodes: Vec<NodeId>,
     pub chosen: Choice,
-    /// In the order scored (random, so that ties are not always decided the same way).
+    /// In the order scored (random, so that ties are not always decided the same way); of many the best.
     pub scored: Vec<Scored>,
+    /// Candidates that are not listed: they scored less than those which are.
+    #[serde(default)]
+    pub left_out: usize,
+    /// What is expected to be measured at nodes that were never tried, where a listed candidate rests on that.
+    #[serde(default)]
+    pub forecasts: BTreeMap<NodeId, Forecast>,
 }
 
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
@@ -59,6 +70,8 @@ pub enum Verdict {
     Feasible {
         /// Expected effect on each metric, \[-1, 1\].
         impacts: Impacts,
+        #[serde(default)]
+        basis: Basis,
         appraisal: Appraisal,
         cost: f64,
         /// For this agent's own goal.
@@ -71,7 +84,14 @@ pub enum Verdict {
 }
 
 impl Decision {
-    pub(super) fn new(policy: &str, situation: &Situation, scored: Vec<Scored>, chosen: Choice) -> Self {
+    /// `scored`: those to be listed, of so many candidates.
+    pub(super) fn new(
+        policy: &str,
+        situation: &Situation,
+        scored: Vec<Scored>,
+        candidates: usize,
+        chosen: Choice,
+    ) -> Self {
         let goal: &Goal = &situation.parameters.goal;
         Self {
             policy: policy.to_owned(),
@@ -82,13 +102,15 @@ impl Decision {
             reference_node: situation.reference.node,
             replica_nodes: situation.snapshot.placement.nodes().into_iter().collect(),
             chosen,
+            forecasts: forecasts(situation, &scored),
+            left_out: candidates - scored.len(),
             scored,
         }
     }
 
     /// The reason in one line, for people.
     pub fn because(&self) -> String {
-        let candidates = self.scored.len();
+        let candidates = self.candidates();
         match self.chosen.reason {
             Reason::HighestScore { global } => format!("scores highest ({global:+.2}) of {candidates} candidates"),
             Reason::Explored => format!("explored: taken at random of {candidates} candidates"),
@@ -96,9 +118,150 @@ impl Decision {
         }
     }
 
+    /// How many candidates there were.
+    pub fn candidates(&self) -> usize {
+        self.scored.len() + self.left_out
+    }
+
     /// As stored in `events.detail`.
     pub fn to_json(&self) -> String {
         // Every map in it has text keys and every number is finite or null, so there is nothing that could fail.
         serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl Scored {
+    /// The score of what is not feasible.
+    pub const INFEASIBLE: f64 = f64::NEG_INFINITY;
+
+    /// What decides.
+    pub fn global(&self) -> f64 {
+        match self.verdict {
+            Verdict::Feasible { global, .. } => global,
+            Verdict::Infeasible { .. } => Self::INFEASIBLE,
+        }
+    }
+
+    fn is_predicted(&self) -> bool {
+        matches!(self.verdict, Verdict::Feasible { basis: Basis::Predicted, .. })
+    }
+}
+
+/// The best candidates and the chosen one, in the order given.
+pub(super) fn listed(candidates: &[(Action, f64)], chosen: Action) -> Vec<Action> {
+    let mut best: Vec<(f64, usize)> = candidates.iter().map(|(_, global)| *global).zip(0..).collect();
+    if best.len() > LISTED {
+        best.select_nth_unstable_by(LISTED, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        best.truncate(LISTED);
+    }
+    let mut listed: Vec<usize> = best.into_iter().map(|(_, index)| index).collect();
+    listed.sort_unstable();
+    let mut listed: Vec<Action> = listed.into_iter().map(|index| candidates[index].0).collect();
+    if !listed.contains(&chosen) {
+        listed.push(chosen);
+    }
+    listed
+}
+
+fn forecasts(situation: &Situation, scored: &[Scored]) -> BTreeMap<NodeId, Forecast> {
+    let nodes = scored.iter().filter(|one| one.is_predicted()).filter_map(|one| one.action.to_node());
+    nodes.filter_map(|node| Some((node, situation.forecast(node)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Experience, Fixed, decide};
+    use super::*;
+    use crate::domain::metric::Metric;
+    use crate::domain::placement::{Link, Node};
+    use crate::domain::snapshot::Snapshot;
+    use crate::mape::prediction::{Latency, Predictor};
+    use crate::mape::scene;
+
+    /// What the three-node scene's agent 1 decides when it reads at node 3 and `more` nodes were added since it was trained, each
+    /// with a link of 100 ms.
+    fn decided(more: u32) -> Decision {
+        let mut snapshot = scene::snapshot(&[3], &[(1, 1)]);
+        let (mut nodes, mut links) =
+            (BTreeMap::clone(&snapshot.nodes), BTreeMap::from([(2, 1000.0), (3, 1500.0)].map(link)));
+        for id in 4..4 + more {
+            nodes.insert(NodeId(id), Node { id: NodeId(id), ..nodes[&NodeId(1)].clone() });
+            links.extend([link((id, 100.0))]);
+        }
+        (snapshot.nodes, snapshot.links) = (nodes.into(), links.into());
+        decide_on(&snapshot)
+    }
+
+    fn link((to, latency_ms): (u32, f64)) -> ((NodeId, NodeId), Link) {
+        let (from, to) = (NodeId(1), NodeId(to));
+        ((from, to), Link { from, to, latency_ms, jitter_ms: 0.0 })
+    }
+
+    fn decide_on(snapshot: &Snapshot) -> Decision {
+        let run = |latency_ms: f64| {
+            let seconds = 1.0 + 0.04 * latency_ms;
+            let times = [Metric::ResponseTime, Metric::ExecutionTime].map(|metric| (metric, seconds));
+            let others = [(Metric::Throughput, 1e5 / seconds), (Metric::NetworkLatency, latency_ms)];
+            times.into_iter().chain(others).collect::<Metrics>()
+        };
+        let runs = [(1, 3.0), (2, 1000.0), (3, 1500.0)].map(|(node, latency)| (NodeId(node), vec![run(latency); 2]));
+        let predictor = Predictor::new(Latency::Injected, &runs.into());
+        let trained = scene::experience(&[("M3_1", 0.3), ("C3_1", 0.3), ("M3_2", 0.1), ("C3_2", 0.1)]);
+        let experience = Experience { predictor, ..trained };
+        let (parameters, measured) = (scene::parameters("response_time <= 35 s"), scene::slow());
+        let reference = snapshot.placement.reference(parameters.agent).unwrap();
+        decide(&Fixed, &Situation::new(&parameters, &experience, &measured, reference, snapshot), &mut scene::rng())
+    }
+
+    fn basis(decision: &Decision, label: &str) -> Basis {
+        let scored = decision.scored.iter().find(|one| one.action == label.parse().unwrap()).unwrap();
+        let Verdict::Feasible { basis, .. } = scored.verdict else { panic!("{scored:?}") };
+        basis
+    }
+
+    #[test]
+    fn an_added_node_is_chosen_on_a_prediction_that_the_decision_shows() {
+        let decision = decided(1);
+        assert_eq!(decision.chosen.action, "M3_4".parse().unwrap());
+        assert_eq!(basis(&decision, "M3_4"), Basis::Predicted);
+        assert_eq!(
+            basis(&decision, "M3_1"),
+            Basis::Known,
+            "what was trained stays, though a prediction would be better"
+        );
+        let forecast = decision.forecasts[&NodeId(4)].get(Metric::ResponseTime).unwrap();
+        assert!((forecast.mean - 5.0).abs() < 1e-6 && forecast.deviation < 1e-6, "{forecast:?}");
+        assert_eq!(decision.forecasts.len(), 1);
+    }
+
+    #[test]
+    fn of_many_candidates_the_best_are_listed() {
+        let decision = decided(200);
+        assert_eq!((decision.candidates(), decision.scored.len()), (1 + 2 * 202, LISTED));
+        let lowest = decision.scored.iter().map(Scored::global).fold(f64::INFINITY, f64::min);
+        assert!(lowest > 0.3 / 1.5, "the trained ones score less: {lowest}");
+        assert!(decision.scored.iter().any(|one| one.action == decision.chosen.action));
+    }
+
+    #[test]
+    fn what_was_chosen_is_listed_however_low_it_scores() {
+        let candidates: Vec<(Action, f64)> =
+            (1..=100).map(|node| (Action::Evict { node: NodeId(node) }, f64::from(node))).collect();
+        let listed = listed(&candidates, candidates[0].0);
+        assert_eq!(listed.len(), LISTED + 1);
+        assert_eq!((listed[0], listed[LISTED]), (candidates[100 - LISTED].0, candidates[0].0));
+    }
+
+    #[test]
+    fn decisions_of_versions_without_predictions_are_read() {
+        let mut written: serde_json::Value = serde_json::from_str(&decided(0).to_json()).unwrap();
+        for key in ["left_out", "forecasts"] {
+            written.as_object_mut().unwrap().remove(key);
+        }
+        for scored in written["scored"].as_array_mut().unwrap() {
+            scored["verdict"]["feasible"].as_object_mut().unwrap().remove("basis");
+        }
+        let read: Decision = serde_json::from_value(written).unwrap();
+        assert_eq!(read, decided(0));
     }
 }

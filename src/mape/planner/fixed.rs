@@ -11,11 +11,11 @@
 //! | evict | nothing removes a copy | a replica that nobody reads can be dropped, which raises consistency |
 
 use super::reference::{nothing, scored};
-use super::{Parameters, Policy, PreviousJob, Scored, Situation};
+use super::{Change, Expected, Parameters, Policy, PreviousJob, Scored, Situation};
 use crate::domain::action::{Action, ActionType};
 use crate::domain::event::{Event, Outcome, Window};
 use crate::domain::ids::{EventId, NodeId, ReplicaId};
-use crate::domain::impact::{self, Impacts};
+use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::Metric;
 use crate::domain::score::{self, Pursue};
@@ -56,18 +56,21 @@ impl Policy for Fixed {
     fn candidates(&self, situation: &Situation) -> Vec<Action> {
         let snapshot = situation.snapshot;
         let from = situation.reference.node;
-        let free = || {
-            let with_store = snapshot.destinations().filter(|node| node.store_url.is_some()).map(|node| node.id);
-            let empty = with_store.filter(|node| snapshot.placement.on(*node).is_none());
-            empty.filter(|node| snapshot.has_room(*node))
-        };
-        let moves = free().map(|to| Action::Move { from, to });
-        let copies = free().map(|to| Action::Copy { from, to });
+        let with_store = snapshot.destinations().filter(|node| node.store_url.is_some());
+        let empty = with_store.filter(|node| snapshot.placement.on(node.id).is_none());
+        let free: Vec<NodeId> = empty.filter(|node| snapshot.has_room_on(node)).map(|node| node.id).collect();
+        let moves = free.iter().map(|to| Action::Move { from, to: *to });
+        let copies = free.iter().map(|to| Action::Copy { from, to: *to });
         let others = || snapshot.placement.present().filter(move |replica| replica.node != from);
         let changes = others().map(|replica| Action::ChangeReference { to: replica.node });
         let unread = others().filter(|replica| snapshot.placement.readers(replica.id).next().is_none());
         let evicts = unread.map(|replica| Action::Evict { node: replica.node });
-        std::iter::once(Action::Nothing).chain(moves).chain(copies).chain(changes).chain(evicts).collect()
+        let mut candidates = Vec::with_capacity(1 + 2 * (free.len() + snapshot.placement.replicas.len()));
+        candidates.push(Action::Nothing);
+        candidates.extend(moves);
+        candidates.extend(copies);
+        candidates.extend(changes.chain(evicts));
+        candidates
     }
 
     fn score(&self, situation: &Situation, action: Action) -> Scored {
@@ -75,10 +78,12 @@ impl Policy for Fixed {
         scored(situation, action, impacts(situation, action), Pursue::MostImproved, counter, score::global_damped)
     }
 
-    fn learned_label(&self, action: Action, reference_node: NodeId) -> String {
+    fn learned_as(&self, action: Action, reference_node: NodeId) -> Change {
         match action {
-            Action::ChangeReference { to } => going_label(reference_node, to),
-            Action::Nothing | Action::Move { .. } | Action::Copy { .. } | Action::Evict { .. } => action.to_string(),
+            Action::ChangeReference { to } => Change::Going { from: reference_node, to },
+            Action::Nothing | Action::Move { .. } | Action::Copy { .. } | Action::Evict { .. } => {
+                Change::Action(action)
+            }
         }
     }
 }
@@ -102,30 +107,22 @@ fn counter_now(situation: &Situation, action: Action) -> u32 {
     counter.value.saturating_sub(u32::try_from(silent).unwrap_or(u32::MAX))
 }
 
-fn going_label(from: NodeId, to: NodeId) -> String {
-    format!("CR{from}_{to}")
-}
-
-fn impacts(situation: &Situation, action: Action) -> Option<Impacts> {
-    let experience = situation.experience;
+fn impacts(situation: &Situation, action: Action) -> Option<Expected> {
     match action {
-        Action::Nothing => Some(nothing(situation)),
+        Action::Nothing => Some(Expected::known(nothing(situation))),
         Action::ChangeReference { to } => {
-            let from = situation.reference.node;
-            experience.learned.get(&going_label(from, to)).copied().or_else(|| experience.of_going(from, to))
+            let change = Change::Going { from: situation.reference.node, to };
+            let learned = situation.experience.learned.get(&change).copied().map(Expected::known);
+            learned.or_else(|| situation.expected_of_going(to))
         }
-        Action::Move { .. } | Action::Copy { .. } => experience.of(action),
-        Action::Evict { .. } => Some(evict(situation)),
+        Action::Move { .. } | Action::Copy { .. } => situation.expected(action),
+        Action::Evict { .. } => Some(Expected::known(evict(situation))),
     }
 }
 
 /// Dropping an unread replica changes consistency and nothing else.
 fn evict(situation: &Situation) -> Impacts {
-    let parameters = situation.parameters;
-    let consistency = match parameters.rho.get(Metric::DataConsistency) {
-        Some(rho) => impact::consistency_impact(ActionType::Evict, parameters.max_copies, rho),
-        None => 0.0,
-    };
+    let consistency = situation.parameters.consistency_impact(ActionType::Evict);
     nothing(situation).with(Metric::DataConsistency, consistency)
 }
 
@@ -138,6 +135,7 @@ mod tests {
     use crate::mape::planner::Experience;
     use crate::mape::scene::{self, NOW};
     use std::collections::BTreeSet;
+    use std::sync::Arc;
     use std::time::Duration;
 
     const GOAL: &str = "response_time <= 35 s";
@@ -146,8 +144,7 @@ mod tests {
         let (parameters, experience) = (scene::parameters(GOAL), Experience::default());
         let measured = scene::slow();
         let reference = snapshot.placement.reference(parameters.agent).unwrap();
-        let situation =
-            Situation { parameters: &parameters, experience: &experience, measured: &measured, reference, snapshot };
+        let situation = Situation::new(&parameters, &experience, &measured, reference, snapshot);
         Fixed.candidates(&situation).iter().map(ToString::to_string).collect()
     }
 
@@ -155,11 +152,9 @@ mod tests {
         let (parameters, experience) = (scene::parameters(goal), scene::experience(vectors));
         let measured = scene::slow();
         let reference = snapshot.placement.reference(parameters.agent).unwrap();
-        let situation =
-            Situation { parameters: &parameters, experience: &experience, measured: &measured, reference, snapshot };
-        let scored: Vec<_> =
-            Fixed.candidates(&situation).into_iter().map(|action| Fixed.score(&situation, action)).collect();
-        best(&scored)
+        let situation = Situation::new(&parameters, &experience, &measured, reference, snapshot);
+        let candidates = Fixed.candidates(&situation).into_iter();
+        best(&candidates.map(|action| (action, Fixed.score(&situation, action).global())).collect::<Vec<_>>())
     }
 
     fn set<const N: usize>(labels: [&str; N]) -> BTreeSet<String> {
@@ -170,12 +165,12 @@ mod tests {
     fn nodes_that_hold_a_replica_or_have_no_room_or_no_store_or_leave_are_no_targets() {
         let mut snapshot = scene::snapshot(&[3, 2], &[(1, 1), (2, 2)]);
         assert_eq!(candidates(&snapshot), set(["NA", "M3_1", "C3_1", "CR2"]));
-        snapshot.nodes.get_mut(&NodeId(1)).unwrap().capacity_bytes = Some(9);
+        Arc::make_mut(&mut snapshot.nodes).get_mut(&NodeId(1)).unwrap().capacity_bytes = Some(9);
         assert_eq!(candidates(&snapshot), set(["NA", "CR2"]));
-        let node = snapshot.nodes.get_mut(&NodeId(1)).unwrap();
+        let node = Arc::make_mut(&mut snapshot.nodes).get_mut(&NodeId(1)).unwrap();
         (node.capacity_bytes, node.store_url) = (None, None);
         assert_eq!(candidates(&snapshot), set(["NA", "CR2"]));
-        let node = snapshot.nodes.get_mut(&NodeId(1)).unwrap();
+        let node = Arc::make_mut(&mut snapshot.nodes).get_mut(&NodeId(1)).unwrap();
         (node.store_url, node.state) = (Some("http://node-1".to_owned()), NodeState::Leaving);
         assert_eq!(candidates(&snapshot), set(["NA", "CR2"]));
     }
@@ -228,13 +223,7 @@ mod tests {
         let (parameters, experience) = (scene::parameters(GOAL), Experience::default());
         let measured = scene::slow();
         let reference = snapshot.placement.reference(parameters.agent).unwrap();
-        let situation = Situation {
-            parameters: &parameters,
-            experience: &experience,
-            measured: &measured,
-            reference,
-            snapshot: &snapshot,
-        };
+        let situation = Situation::new(&parameters, &experience, &measured, reference, &snapshot);
         let decision = decide(&Fixed, &situation, &mut scene::rng());
         assert_eq!(decision.chosen.action, Action::Nothing);
         let infeasible = decision.scored.iter().filter(|one| matches!(one.verdict, Verdict::Infeasible { .. })).count();

@@ -2,6 +2,7 @@
 
 use super::{Decision, Experience, Parameters, Policy, Rng, Situation, Verdict, decide, plan};
 use crate::domain::action::Action;
+use crate::domain::ids::NodeId;
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::Plan;
@@ -40,13 +41,8 @@ impl Planner {
     pub fn violated(&mut self, violation: &Violation, rng: &mut Rng) -> Option<Judged> {
         let snapshot = &violation.snapshot;
         let reference = snapshot.placement.reference(self.parameters.agent)?;
-        let situation = Situation {
-            parameters: &self.parameters,
-            experience: &self.experience,
-            measured: &violation.measurement.metrics,
-            reference,
-            snapshot,
-        };
+        let measured = &violation.measurement.metrics;
+        let situation = Situation::new(&self.parameters, &self.experience, measured, reference, snapshot);
         let decision = decide(self.policy.as_ref(), &situation, rng);
         self.plans += 1;
         let plan = plan(&situation, &decision, format!("{}-p{}", self.life, self.plans));
@@ -62,6 +58,11 @@ impl Planner {
     /// Every measurement passes here: the one after an action teaches what the action did.
     pub fn measured(&mut self, measurement: &Measurement) -> Option<Lesson> {
         self.learner.measured(measurement, &mut self.experience)
+    }
+
+    /// A link was measured without a job \[ms\].
+    pub fn probed(&mut self, node: NodeId, latency_ms: f64) {
+        self.experience.predictor.probed(node, latency_ms);
     }
 
     /// The plan came to its end.
@@ -124,7 +125,7 @@ mod tests {
         let judged = planner.violated(&violation(3), &mut scene::rng()).unwrap();
         assert_eq!((judged.plan.key.as_str(), judged.plan.action.to_string().as_str()), ("life-p1", "M3_1"));
         planner.ended(Repair::Acted);
-        assert_eq!(planner.measured(&fast()).map(|lesson| lesson.label), Some("M3_1".to_owned()));
+        assert_eq!(planner.measured(&fast()).map(|lesson| lesson.change.to_string()), Some("M3_1".to_owned()));
         assert_eq!(planner.measured(&fast()), None);
     }
 

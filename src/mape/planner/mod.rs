@@ -6,8 +6,8 @@ mod fixed;
 mod machine;
 pub mod reference;
 
-pub use decision::{Choice, Decision, Reason, Scored, Verdict};
-pub use experience::Experience;
+pub use decision::{Choice, Decision, LISTED, Reason, Scored, Verdict};
+pub use experience::{Basis, Change, Experience, REMEMBERED_JOBS};
 pub use fixed::Fixed;
 pub use machine::{Judged, Planner};
 pub use reference::Reference;
@@ -15,16 +15,18 @@ pub use reference::Reference;
 use crate::domain::action::{Action, ActionType};
 use crate::domain::goal::Goal;
 use crate::domain::ids::{AgentId, EventId, NodeId, ReplicaId};
-use crate::domain::impact::Rho;
+use crate::domain::impact::{self, Impacts, Rho};
 use crate::domain::measurement::Measurement;
-use crate::domain::metric::Metrics;
+use crate::domain::metric::{Metric, Metrics};
 use crate::domain::placement::{Plan, Replica};
 use crate::domain::saga;
+use crate::domain::score::Roles;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
+use crate::mape::prediction::{self, Forecast, Outlook};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The one source of chance: seeded, and handed to whoever may use it (I-2).
@@ -54,10 +56,16 @@ impl Parameters {
     pub fn cost(&self, kind: ActionType) -> f64 {
         self.costs.get(&kind).copied().unwrap_or(1.0)
     }
+
+    /// What an action of this kind does to data consistency.
+    pub fn consistency_impact(&self, kind: ActionType) -> f64 {
+        let rho = self.rho.get(Metric::DataConsistency);
+        rho.map_or(0.0, |rho| impact::consistency_impact(kind, self.max_copies, rho))
+    }
 }
 
 /// What a decision is made on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Situation<'a> {
     pub parameters: &'a Parameters,
     pub experience: &'a Experience,
@@ -66,6 +74,68 @@ pub struct Situation<'a> {
     /// The replica that the agent reads.
     pub reference: &'a Replica,
     pub snapshot: &'a Snapshot,
+    /// Where a known change leads: most of a large network's nodes were never tried, and this is quick to ask.
+    tried: BTreeSet<NodeId>,
+    outlook: Outlook,
+    roles: Roles<'a>,
+}
+
+/// What an action is expected to do, and on what grounds.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Expected {
+    pub impacts: Impacts,
+    pub basis: Basis,
+}
+
+impl Expected {
+    fn known(impacts: Impacts) -> Self {
+        Self { impacts, basis: Basis::Known }
+    }
+}
+
+impl<'a> Situation<'a> {
+    /// Predicts once for all nodes, what the goal mentions.
+    pub fn new(
+        parameters: &'a Parameters,
+        experience: &'a Experience,
+        measured: &'a Metrics,
+        reference: &'a Replica,
+        snapshot: &'a Snapshot,
+    ) -> Self {
+        let rho = parameters.rho.iter().filter(|(metric, _)| parameters.goal.mentions(*metric)).collect();
+        let outlook = Outlook::new(&experience.predictor, snapshot, parameters.home, reference.node, &rho);
+        let roles = Roles::new(&parameters.goal, measured);
+        Self { parameters, experience, measured, reference, snapshot, tried: experience.tried(), outlook, roles }
+    }
+
+    /// Of an action that leads to a node: as it was learned or trained under its own label, else as predicted.
+    pub fn expected(&self, action: Action) -> Option<Expected> {
+        self.known_or_predicted(action.kind(), action.to_node()?, || self.experience.of(action))
+    }
+
+    /// Of reading another replica: as a move there, else as predicted.
+    pub fn expected_of_going(&self, to: NodeId) -> Option<Expected> {
+        let from = self.reference.node;
+        self.known_or_predicted(ActionType::ChangeReference, to, || self.experience.of_going(from, to))
+    }
+
+    /// What is expected to be measured at a node.
+    pub fn forecast(&self, node: NodeId) -> Option<Forecast> {
+        prediction::forecast(&self.experience.predictor, self.snapshot, self.parameters.home, node)
+    }
+
+    fn known_or_predicted(
+        &self,
+        kind: ActionType,
+        to: NodeId,
+        known: impl FnOnce() -> Option<Impacts>,
+    ) -> Option<Expected> {
+        let known = if self.tried.contains(&to) { known() } else { None };
+        known.map(Expected::known).or_else(|| {
+            let impacts = self.outlook.of(to)?.with(Metric::DataConsistency, self.parameters.consistency_impact(kind));
+            Some(Expected { impacts, basis: Basis::Predicted })
+        })
+    }
 }
 
 /// The job before the violating one, to tell whose fault the violation is.
@@ -99,8 +169,8 @@ pub trait Policy: Send + Sync {
     /// What a candidate promises, in its parts.
     fn score(&self, situation: &Situation, action: Action) -> Scored;
 
-    /// The label that an action's observed effect is learned under.
-    fn learned_label(&self, action: Action, reference_node: NodeId) -> String;
+    /// What an action's observed effect is learned about.
+    fn learned_as(&self, action: Action, reference_node: NodeId) -> Change;
 }
 
 /// The names of the policies, the default first.
@@ -118,38 +188,37 @@ pub fn policy(name: &str) -> Option<Box<dyn Policy>> {
 /// Chooses: the candidates in random order, one of them at random with probability `exploration`, else the first with the
 /// highest global score.
 pub fn decide(policy: &dyn Policy, situation: &Situation, rng: &mut Rng) -> Decision {
-    let mut candidates = policy.candidates(situation);
+    // Of thousands only the few that are listed are kept with all their parts.
+    let score = |action: Action| (action, policy.score(situation, action).global());
+    let mut candidates: Vec<(Action, f64)> = policy.candidates(situation).into_iter().map(score).collect();
     shuffle(&mut candidates, rng);
     let explored = rng.random::<f64>() > 1.0 - situation.parameters.exploration;
-    let scored: Vec<Scored> = candidates.into_iter().map(|action| policy.score(situation, action)).collect();
     let choice = match explored {
-        true => explore(&scored, rng),
-        false => best(&scored),
+        true => explore(&candidates, rng),
+        false => best(&candidates),
     };
-    Decision::new(policy.name(), situation, scored, choice)
+    let listed = decision::listed(&candidates, choice.action);
+    let scored: Vec<Scored> = listed.into_iter().map(|action| policy.score(situation, action)).collect();
+    Decision::new(policy.name(), situation, scored, candidates.len(), choice)
 }
 
-/// The first feasible candidate with the strictly highest global score. Scores below -2 never win, as published.
-pub fn best(scored: &[Scored]) -> Choice {
+/// The first of the candidates (with their global scores) whose score is strictly the highest. Scores below -2 never win, as
+/// published.
+pub fn best(candidates: &[(Action, f64)]) -> Choice {
     let mut best = Choice { action: Action::Nothing, reason: Reason::NothingFeasible };
     let mut highest = -2.0;
-    for candidate in scored {
-        if let Verdict::Feasible { global, .. } = candidate.verdict
-            && global > highest
-        {
+    for &(action, global) in candidates {
+        if global > highest {
             highest = global;
-            best = Choice { action: candidate.action, reason: Reason::HighestScore { global } };
+            best = Choice { action, reason: Reason::HighestScore { global } };
         }
     }
     best
 }
 
-fn explore(scored: &[Scored], rng: &mut Rng) -> Choice {
-    let feasible: Vec<Action> = scored
-        .iter()
-        .filter(|candidate| matches!(candidate.verdict, Verdict::Feasible { .. }))
-        .map(|candidate| candidate.action)
-        .collect();
+fn explore(candidates: &[(Action, f64)], rng: &mut Rng) -> Choice {
+    let feasible: Vec<Action> =
+        candidates.iter().filter(|(_, global)| *global > Scored::INFEASIBLE).map(|(action, _)| *action).collect();
     match feasible.len() {
         0 => Choice { action: Action::Nothing, reason: Reason::NothingFeasible },
         n => Choice { action: feasible[rng.random_range(0..n)], reason: Reason::Explored },
@@ -157,9 +226,9 @@ fn explore(scored: &[Scored], rng: &mut Rng) -> Choice {
 }
 
 /// Fisher-Yates, so that the order depends on the random source alone.
-fn shuffle(actions: &mut [Action], rng: &mut Rng) {
-    for i in (1..actions.len()).rev() {
-        actions.swap(i, rng.random_range(0..=i));
+fn shuffle<T>(items: &mut [T], rng: &mut Rng) {
+    for i in (1..items.len()).rev() {
+        items.swap(i, rng.random_range(0..=i));
     }
 }
 

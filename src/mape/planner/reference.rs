@@ -1,6 +1,6 @@
 //! The published algorithm, exactly, flaws included: a baseline that others can be compared with.
 
-use super::{Parameters, Policy, PreviousJob, Scored, Situation, Verdict};
+use super::{Change, Expected, Parameters, Policy, PreviousJob, Scored, Situation, Verdict};
 use crate::domain::action::Action;
 use crate::domain::event::Window;
 use crate::domain::ids::{EventId, NodeId, ReplicaId};
@@ -59,17 +59,18 @@ impl Policy for Reference {
     }
 
     /// What is learned about a change of reference is stored and never read again (flaw 5).
-    fn learned_label(&self, action: Action, _: NodeId) -> String {
-        action.to_string()
+    fn learned_as(&self, action: Action, _: NodeId) -> Change {
+        Change::Action(action)
     }
 }
 
-/// A change of reference is expected to do what the move there would.
-fn impacts(situation: &Situation, action: Action) -> Option<Impacts> {
+/// A change of reference is expected to do what the move there would. The published system trained every pair of nodes; where
+/// it has no vector, it says nothing, and the agent's prediction stands in: else a node added later were out of its reach.
+fn impacts(situation: &Situation, action: Action) -> Option<Expected> {
     match action {
-        Action::Nothing => Some(nothing(situation)),
-        Action::ChangeReference { to } => situation.experience.of_going(situation.reference.node, to),
-        Action::Move { .. } | Action::Copy { .. } | Action::Evict { .. } => situation.experience.of(action),
+        Action::Nothing => Some(Expected::known(nothing(situation))),
+        Action::ChangeReference { to } => situation.expected_of_going(to),
+        Action::Move { .. } | Action::Copy { .. } | Action::Evict { .. } => situation.expected(action),
     }
 }
 
@@ -82,22 +83,24 @@ pub(super) fn nothing(situation: &Situation) -> Impacts {
 pub(super) fn scored(
     situation: &Situation,
     action: Action,
-    impacts: Option<Impacts>,
+    expected: Option<Expected>,
     pursue: Pursue,
     counter: u32,
     global: fn(f64, u32, f64) -> f64,
 ) -> Scored {
     let parameters = situation.parameters;
     let infeasible = |why: String| Scored { action, verdict: Verdict::Infeasible { why } };
-    let Some(impacts) = impacts else {
-        return infeasible("no impacts are known: it was neither trained nor learned".to_owned());
+    let Some(Expected { impacts, basis }) = expected else {
+        return infeasible(
+            "no impacts are known: it was neither trained nor learned, and its node is unknown".to_owned(),
+        );
     };
-    let appraisal = match score::appraise(&parameters.goal, situation.measured, &impacts, pursue) {
+    let appraisal = match situation.roles.appraise(&impacts, pursue) {
         Ok(appraisal) => appraisal,
         Err(metric) => return infeasible(format!("its impact on {metric} is not known")),
     };
     let cost = parameters.cost(action.kind());
     let internal = score::internal(appraisal.value, cost);
     let global = global(internal, counter, parameters.penalty);
-    Scored { action, verdict: Verdict::Feasible { impacts, appraisal, cost, internal, counter, global } }
+    Scored { action, verdict: Verdict::Feasible { impacts, basis, appraisal, cost, internal, counter, global } }
 }

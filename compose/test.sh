@@ -1,0 +1,167 @@
+#!/usr/bin/env bash
+# The demo in containers, from nothing to convergence, a fourth node, faults, and convergence again; then nothing is left of
+# it but images. Says what it does and how long that took; when it fails, why, and what the containers said last.
+#
+#   bash test.sh             COMPOSE="docker compose" chooses between the two if both are installed
+set -euo pipefail
+cd "$(dirname "$0")"
+readonly PROJECT=agent-test
+WORK=$(mktemp -d)
+if [[ -z ${COMPOSE:-} ]]; then
+    if docker compose version >/dev/null 2>&1; then COMPOSE="docker compose"; else COMPOSE=docker-compose; fi
+fi
+# A port that nobody uses, chosen by the kernel.
+export ADMINER_PORT=0
+
+say() { printf '%4d s  %s\n' "$SECONDS" "$*"; }
+fail() { say "FAILED: $*"; return 1; }
+# Every command has an end, also one that waits for a container that hangs.
+compose() { timeout --foreground 300 $COMPOSE --project-name "$PROJECT" --env-file "$WORK/env" "$@" 2>>"$WORK/compose.log"; }
+# A container outlives its restarts, so it is asked for once: docker-compose takes a second to say anything.
+id() {
+    [[ -s $WORK/id-$1 ]] || compose ps -q "$1" >"$WORK/id-$1"
+    cat "$WORK/id-$1"
+}
+# inside SERVICE COMMAND...: in its running container.
+inside() {
+    local container
+    container=$(id "$1")
+    timeout --foreground 60 docker exec "$container" "${@:2}" 2>>"$WORK/compose.log"
+}
+sql() { inside database mariadb --batch --skip-column-names --execute "$1" agent; }
+agent() { inside agent1 agent "$@"; }
+
+tear_down() {
+    local status=$?
+    set +e
+    if ((status)); then
+        say "FAILED; what the containers are and said last:"
+        compose ps
+        compose logs --no-color --tail 20
+        tail -n 20 "$WORK/compose.log"
+    fi
+    compose --profile node4 down --volumes --remove-orphans --timeout 5 >/dev/null
+    rm -rf "$WORK"
+    say "torn down"
+    exit "$status"
+}
+
+# within SECONDS WHAT COMMAND...: until the command succeeds.
+within() {
+    local end=$((SECONDS + $1)) what=$2
+    shift 2
+    until "$@" >/dev/null 2>&1; do
+        ((SECONDS < end)) || { fail "not in time: $what"; return 1; }
+        sleep 0.5
+    done
+    say "$what"
+}
+
+converged() { agent status --json | grep -q '^  "converged": true'; }
+healthy() { [[ $(docker inspect --format '{{.State.Health.Status}}' "$(id "$1")") == healthy ]]; }
+jobs_since() { (($(sql "select count(*) from measurements where agent = $1 and id > $2") >= 3)); }
+last_job() { sql "select coalesce(max(id), 0) from measurements"; }
+reads() {
+    [[ $(sql "select r.node from reference_replicas f join replicas r on r.id = f.replica where f.agent = $1") == "$2" ]]
+}
+service_of() { if (($1 == 4)); then echo node4; else echo "agent$1"; fi; }
+# Every data set has a present replica, the bytes of each are what the catalogue says, and no reference leads nowhere. An
+# action that is under way meanwhile is no mistake: `within` asks again.
+intact() {
+    local name node key sha256 found rows
+    rows=$(sql "select d.name, r.node, r.object_key, d.sha256 from data_sets d left join replicas r
+                on r.data_set = d.name and r.state = 'present'")
+    [[ -n $rows ]] || return 1
+    rm -f "$WORK/intact"
+    while read -r name node key sha256; do
+        found=$(inside "$(service_of "$node")" sha256sum "agent-data/run/nodes/$node/objects/agent/$key" </dev/null)
+        [[ ${found%% *} == "$sha256" ]] || return 1
+        echo "$name on node $node" >>"$WORK/intact"
+    done <<<"$rows"
+    (($(sql "select count(*) from reference_replicas f left join replicas r on r.id = f.replica and r.state = 'present'
+             where r.id is null") == 0))
+}
+verified() {
+    within 60 "every replica holds what the catalogue says" intact
+    paste -sd , "$WORK/intact"
+}
+
+# Agents go on, all goals are met, and nothing was lost.
+well() {
+    local last agent
+    last=$(last_job)
+    for agent in 1 2 3; do within 90 "$1: agent $agent runs jobs" jobs_since "$agent" "$last"; done
+    within 150 "$1: converged" converged
+    verified
+}
+
+confined() {
+    local container
+    for container in $(compose ps -q); do
+        docker inspect --format '{{.Name}} {{.Config.User}} {{.HostConfig.ReadonlyRootfs}}' "$container"
+    done | awk '$2 == "" || $2 ~ /^(root|0)(:|$)/ || $3 != "true" { print "not confined: " $0; bad = 1 } END { exit bad }'
+    [[ $(docker ps --filter "label=com.docker.compose.project=$PROJECT" --format '{{.Ports}}' | grep -c -- '->') == 1 ]] ||
+        fail "more than one port is published"
+    compose port adminer 8080 | grep -q '^127\.0\.0\.1:' || fail "Adminer is published beyond loopback"
+    say "containers are confined, and Adminer's port on loopback is the only one"
+}
+
+# The way to another agent's store leads through the emulator and nowhere else.
+isolated() {
+    local address
+    address=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$(id agent2)")
+    inside agent1 timeout 5 bash -c "</dev/tcp/emulator/8474" || fail "agent 1 does not get to the emulator"
+    ! inside agent1 timeout 5 bash -c "</dev/tcp/$address/9000" || fail "agent 1 gets to node 2's store directly"
+    say "agents reach each other's stores only through the emulator"
+}
+
+# A node that nobody knew, whose store then holds what agent 1 wants: its own node becomes worse.
+joined() {
+    agent add-node --id 4 --name gateway --availability 99 --latency 1=200,2=1000,3=1000
+    compose --profile node4 up --detach node4
+    within 60 "node 4 has joined" healthy node4
+    agent set availability 1 60
+    within 150 "agent 1 reads node 4, the only one that is up often enough" reads 1 4
+}
+
+killed() {
+    local last
+    last=$(last_job)
+    docker kill --signal KILL "$(id agent2)" >/dev/null
+    within 60 "agent 2 is killed; agent 1 goes on" jobs_since 1 "$last"
+    compose start agent2 >/dev/null
+    within 60 "agent 2 is back" healthy agent2
+}
+
+partitioned() {
+    local last container
+    last=$(last_job) container=$(id agent3)
+    docker network disconnect "${PROJECT}_node3" "$container"
+    within 60 "node 3 is cut off; agent 1 goes on" jobs_since 1 "$last"
+    docker network connect --alias agent3 "${PROJECT}_node3" "$container"
+    say "node 3 is joined again"
+}
+
+trap tear_down EXIT
+trap 'exit 143' INT TERM
+bash prepare.sh "$WORK/env"
+compose --profile node4 down --volumes --remove-orphans --timeout 5 >/dev/null
+say "prepared"
+compose build --parallel >>"$WORK/compose.log"
+say "images built"
+compose up --detach
+within 60 "the database is healthy" healthy database
+within 150 "converged" converged
+compose run --rm -T agent1 status | tee "$WORK/status"
+grep -q converged "$WORK/status"
+(($(compose logs --no-color agent1 agent2 agent3 | grep -c ' job ') > 5)) || fail "the logs tell no story"
+verified
+confined
+isolated
+joined
+killed
+partitioned
+compose restart database
+within 60 "the database was restarted" healthy database
+well "healed"
+say "passed"

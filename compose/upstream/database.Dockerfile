@@ -1,0 +1,4 @@
+ARG IMAGE
+FROM ${IMAGE}
+COPY --chown=mysql accounts.sh /docker-entrypoint-initdb.d/
+USER mysql

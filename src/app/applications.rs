@@ -1,0 +1,60 @@
+//! Applications that join while others run: `agent add-agent`.
+
+use super::Failure;
+use crate::config::settings::{AgentSettings, NetworkSettings};
+use crate::domain::ids::{AgentId, Life, NodeId};
+use crate::domain::placement::{Identity, Node, NodeState, Registration};
+use crate::knowledge::{Knowledge, Registered};
+use anyhow::bail;
+use std::collections::BTreeMap;
+
+/// Whether an application can live on a node; the error says what to do.
+pub fn check_home(nodes: &BTreeMap<NodeId, Node>, agent: AgentId, node: NodeId) -> Result<(), Failure> {
+    match nodes.get(&node).map(|row| row.state) {
+        Some(NodeState::Leaving) => Err(Failure::Configuration(format!(
+            "agent {agent} is to live on node {node}, which is leaving; name another `node` in {agent}.toml"
+        ))),
+        Some(NodeState::Declared | NodeState::Running | NodeState::Stopped) => Ok(()),
+        None => Err(Failure::Configuration(format!(
+            "agent {agent} is to live on node {node}, which the network does not have; add it (`agent add-node --id {node}`) \
+             or name another `node` in {agent}.toml"
+        ))),
+    }
+}
+
+/// Registers an application that nobody runs yet.
+pub async fn register(
+    knowledge: &dyn Knowledge,
+    network: &NetworkSettings,
+    agent: &AgentSettings,
+) -> anyhow::Result<()> {
+    let name = &network.data_set.name;
+    let registration =
+        Registration { agent: agent.id, node: agent.node, goal: agent.goal.to_string(), policy: agent.policy.clone() };
+    let life = Life(format!("a{}-added-{:08x}", agent.id, rand::random::<u32>()));
+    let identity = Identity { life, ended: Vec::new(), silence: network.silence() };
+    if let Registered::Taken { .. } = knowledge.register_agent(&registration, name, &identity).await? {
+        bail!("agent {} runs already; choose another --id", agent.id);
+    }
+    knowledge.sign_off(agent.id, &identity.life).await?;
+    Ok(())
+}
+
+/// Whether an application of this number can be added.
+pub async fn check_addition(
+    knowledge: &dyn Knowledge,
+    network: &NetworkSettings,
+    agent: &AgentSettings,
+) -> anyhow::Result<()> {
+    let name = &network.data_set.name;
+    let Some(snapshot) = knowledge.snapshot(name).await? else {
+        bail!("data set {name} is not in the catalogue yet; start the agent of its first node");
+    };
+    check_home(&snapshot.nodes, agent.id, agent.node)?;
+    match snapshot.agents.get(&agent.id) {
+        Some(peer) => {
+            bail!("there is an agent {} already, on node {}; choose another --id", agent.id, peer.registration.node)
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,51 @@
+//! `agent simulate`, and explaining what it traced.
+
+use super::arguments::Simulate;
+use super::commands::{VOCABULARY, explained};
+use super::print;
+use crate::app;
+use crate::config::scenario;
+use crate::domain::ids::EventId;
+use crate::domain::time::Timestamp;
+use crate::sim::Options;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+pub fn simulate(arguments: &Simulate) -> anyhow::Result<ExitCode> {
+    let scenario = scenario::load(&arguments.scenario, &VOCABULARY)?;
+    let lasts = Duration::from_secs(u64::from(arguments.hours) * 3600);
+    let options = Options { policy: arguments.policy.clone(), seed: arguments.seed, lasts };
+    let summary = app::simulate::run(scenario, &options, arguments.trace.as_deref(), progress(lasts))?;
+    if arguments.json {
+        print::json(&summary)?
+    } else {
+        print::summary(&summary)?
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A line on standard error every two seconds.
+fn progress(lasts: Duration) -> impl FnMut(Timestamp) {
+    const EVERY: Duration = Duration::from_secs(2);
+    let (began, mut told) = (Instant::now(), Instant::now());
+    move |at| {
+        if told.elapsed() < EVERY {
+            return;
+        }
+        told = Instant::now();
+        let share = at.since(Timestamp::default()).as_secs_f64() / lasts.as_secs_f64().max(1e-9);
+        let left = began.elapsed().as_secs_f64() * (1.0 / share.max(1e-9) - 1.0);
+        eprintln!(
+            "# simulated {:.1} h of {:.0} h, {left:.0} s left",
+            at.0 as f64 / 3.6e6,
+            lasts.as_secs_f64() / 3600.0
+        );
+    }
+}
+
+pub fn explain(trace: &Path, event: EventId, json: bool) -> anyhow::Result<ExitCode> {
+    let traced = app::simulate::explained(trace, event)?;
+    explained(&traced.event, &traced.feedback, json)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,209 @@
+//! A scenario's file as written. What it shares with `network.toml` and `N.toml` is read by their types.
+
+use crate::config::fragment::{Agent as AgentFile, Job};
+use crate::config::fragment::{Cost, DataSet, Feedback, Learning, Link, Network, Node, Quantity, Rho, Rhythm, table};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    pub name: String,
+    pub about: String,
+    #[serde(deserialize_with = "table")]
+    pub data_set: DataSet,
+    #[serde(default)]
+    pub node: Vec<Node>,
+    #[serde(default)]
+    pub link: Vec<Link>,
+    #[serde(deserialize_with = "table")]
+    pub feedback: Feedback,
+    #[serde(deserialize_with = "table")]
+    pub learning: Learning,
+    #[serde(deserialize_with = "table")]
+    pub rhythm: Rhythm,
+    /// Of agents that state none of their own.
+    #[serde(deserialize_with = "table")]
+    pub rho: Rho,
+    #[serde(deserialize_with = "table")]
+    pub cost: Cost,
+    #[serde(default)]
+    pub agent: Vec<Agent>,
+    #[serde(deserialize_with = "table")]
+    pub physics: Physics,
+    #[serde(default)]
+    pub change: Vec<Change>,
+    #[serde(default)]
+    pub fault: Vec<Fault>,
+    pub generate: Option<Generate>,
+}
+
+/// `[[agent]]`: as `N.toml`, without a job: the physics is the job.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Agent {
+    pub id: i64,
+    pub goal: String,
+    pub policy: Option<String>,
+    pub node: Option<i64>,
+    pub rho: Option<Rho>,
+    pub cost: Option<Cost>,
+    /// What was trained, instead of simulated training: by action, in the order of the metrics.
+    pub impacts: Option<BTreeMap<String, Vec<f64>>>,
+}
+
+/// `[physics]`
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Physics {
+    #[serde(deserialize_with = "table")]
+    pub response_time: Line,
+    #[serde(deserialize_with = "table")]
+    pub execution_time: Line,
+    pub bytes: Quantity,
+    pub poll: Quantity,
+    pub rules: Option<String>,
+    pub job_failure: Option<Quantity>,
+    pub transfer: Option<Quantity>,
+    pub link_rate: Option<Quantity>,
+    pub store_rate: Option<Quantity>,
+    pub transfer_failures: Option<Quantity>,
+    #[serde(default)]
+    pub rate: Vec<Rate>,
+}
+
+/// A time that grows with latency.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Line {
+    pub base: Quantity,
+    pub per_second_of_latency: f64,
+    pub deviation: Quantity,
+}
+
+/// `[[physics.rate]]`: of one node's store, or of the link between two nodes.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    pub node: Option<i64>,
+    pub between: Option<Vec<i64>>,
+    pub rate: Quantity,
+}
+
+/// `[[change]]`
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    pub at: Quantity,
+    #[serde(default)]
+    pub link: Vec<Link>,
+    #[serde(default)]
+    pub node: Vec<NodeChange>,
+    /// Nodes that join now, with the agents on them.
+    #[serde(default)]
+    pub join: Vec<i64>,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct NodeChange {
+    pub id: i64,
+    pub availability: Quantity,
+}
+
+/// `[[fault]]`; which keys belong together depends on `kind`.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    pub kind: String,
+    pub at: Option<Quantity>,
+    pub every: Option<Quantity>,
+    pub lasts: Quantity,
+    pub node: Option<i64>,
+    pub agent: Option<i64>,
+    pub factor: Option<f64>,
+    pub sets: Option<Vec<Vec<i64>>>,
+}
+
+/// `[generate]`: a network made from a seed, instead of `[[node]]`, `[[link]]` and `[[agent]]`.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Generate {
+    pub nodes: i64,
+    pub seed: i64,
+    pub nearest: Quantity,
+    pub farthest: Quantity,
+    pub jitter: Quantity,
+    pub availability: Vec<Quantity>,
+    pub capacity: Option<Quantity>,
+    pub replicas: i64,
+    pub placed: i64,
+    pub satisfiable: Quantity,
+    pub thrifty: Quantity,
+    pub trained: i64,
+}
+
+impl Scenario {
+    /// The part that `network.toml` would hold. Where the table lies and how time is scaled means nothing in virtual time.
+    pub fn split(self) -> (Network, Rest) {
+        let network = Network {
+            knowledge: "sqlite:simulated.db".to_owned(),
+            time_scale: 1,
+            emulator: "none".to_owned(),
+            data_set: self.data_set,
+            node: self.node,
+            link: self.link,
+            feedback: self.feedback,
+            learning: self.learning,
+            rhythm: self.rhythm,
+        };
+        let rest = Rest {
+            name: self.name,
+            about: self.about,
+            rho: self.rho,
+            cost: self.cost,
+            agent: self.agent,
+            physics: self.physics,
+            change: self.change,
+            fault: self.fault,
+            generate: self.generate,
+        };
+        (network, rest)
+    }
+}
+
+/// What only scenarios have.
+pub struct Rest {
+    pub name: String,
+    pub about: String,
+    pub rho: Rho,
+    pub cost: Cost,
+    pub agent: Vec<Agent>,
+    pub physics: Physics,
+    pub change: Vec<Change>,
+    pub fault: Vec<Fault>,
+    pub generate: Option<Generate>,
+}
+
+impl Agent {
+    /// As its own file would say it, with a job that nobody runs.
+    pub fn file(&self, rho: &Rho, cost: &Cost) -> AgentFile {
+        AgentFile {
+            goal: self.goal.clone(),
+            policy: self.policy.clone(),
+            node: self.node,
+            data_set: None,
+            listen: None,
+            job: Job {
+                kind: "aggregate".to_owned(),
+                request_size: Quantity("9 MB".to_owned()),
+                expression: Some("avg(cholesterol)".to_owned()),
+                program: None,
+                arguments: None,
+                time_limit: None,
+            },
+            rho: self.rho.clone().unwrap_or_else(|| rho.clone()),
+            cost: self.cost.clone().unwrap_or_else(|| cost.clone()),
+        }
+    }
+}

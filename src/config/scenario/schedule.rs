@@ -1,0 +1,107 @@
+//! `[[change]]` and `[[fault]]`.
+
+use super::settings::{Change, Fault, FaultKind, When};
+use super::{existing, fragment};
+use crate::config::network;
+use crate::config::problem::{Invalid, Problems};
+use crate::config::quantity;
+use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::placement::Link;
+use std::collections::BTreeSet;
+
+/// In order of time.
+pub fn changes(written: &[fragment::Change], ids: &BTreeSet<NodeId>, problems: &mut Problems) -> Vec<Change> {
+    let all = written.iter().enumerate();
+    let mut changes: Vec<Change> =
+        all.filter_map(|(index, written)| change(&format!("change {}", index + 1), written, ids, problems)).collect();
+    changes.sort_by_key(|change| change.at);
+    changes
+}
+
+fn change(place: &str, written: &fragment::Change, ids: &BTreeSet<NodeId>, problems: &mut Problems) -> Option<Change> {
+    let at = problems.check(format!("{place}: at"), quantity::duration(&written.at));
+    let mut links = Vec::new();
+    for link in &written.link {
+        let values = network::latency_and_jitter(link, place, problems);
+        let ends = problems.check(place, network::ends(link, ids));
+        if let Some(((latency_ms, jitter_ms), ends)) = values.zip(ends) {
+            links.extend(ends.into_iter().map(|(from, to)| Link { from, to, latency_ms, jitter_ms }));
+        }
+    }
+    let nodes = written.node.iter().filter_map(|node| {
+        let id = problems.check(place, existing(node.id, ids));
+        id.zip(
+            problems.check(format!("{place}: node {}: availability", node.id), quantity::percent(&node.availability)),
+        )
+    });
+    let availability = nodes.collect();
+    let join = written.join.iter().filter_map(|node| problems.check(format!("{place}: join"), existing(*node, ids)));
+    let join = join.collect();
+    Some(Change { at: at?, links, availability, join })
+}
+
+pub fn faults(
+    written: &[fragment::Fault],
+    ids: &BTreeSet<NodeId>,
+    agents: &BTreeSet<AgentId>,
+    problems: &mut Problems,
+) -> Vec<Fault> {
+    let all = written.iter().enumerate();
+    all.filter_map(|(index, written)| fault(&format!("fault {}", index + 1), written, ids, agents, problems)).collect()
+}
+
+fn fault(
+    place: &str,
+    written: &fragment::Fault,
+    ids: &BTreeSet<NodeId>,
+    agents: &BTreeSet<AgentId>,
+    problems: &mut Problems,
+) -> Option<Fault> {
+    let when = match (&written.at, &written.every) {
+        (Some(at), None) => quantity::duration(at).map(When::At),
+        (None, Some(every)) => quantity::positive_duration(every).map(When::Every),
+        _ => Err(Invalid::new(
+            "does not say when",
+            "write `at = \"1 h\"` for once, or `every = \"6 h\"` for again and again",
+        )),
+    };
+    let when = problems.check(place, when);
+    let lasts = problems.check(format!("{place}: lasts"), quantity::positive_duration(&written.lasts));
+    // What is generated is not known here: its nodes are drawn.
+    let node = problems.check(place, written.node.map(|node| existing(node, ids)).transpose());
+    let agent = problems.check(place, written.agent.map(|agent| known_agent(agent, agents)).transpose());
+    let kind = match written.kind.as_str() {
+        "node_down" => FaultKind::NodeDown(node?),
+        "agent_down" => FaultKind::AgentDown(agent?),
+        "store_down" => FaultKind::StoreDown(node?),
+        "store_slow" => {
+            FaultKind::StoreSlow(node?, problems.check(format!("{place}: factor"), factor(written.factor))?)
+        }
+        "partition" => FaultKind::Partition(problems.check(format!("{place}: sets"), sets(written, ids))?),
+        "database_away" => FaultKind::DatabaseAway,
+        other => {
+            let help = "kinds are node_down, agent_down, store_down, store_slow, partition and database_away";
+            problems.add(format!("{place}: kind"), Invalid::new(format!("`{other}` is not a kind of fault"), help));
+            return None;
+        }
+    };
+    Some(Fault { kind, when: when?, lasts: lasts? })
+}
+
+fn known_agent(written: i64, agents: &BTreeSet<AgentId>) -> Result<AgentId, Invalid> {
+    let id = u32::try_from(written).ok().map(AgentId).filter(|id| agents.contains(id));
+    id.ok_or_else(|| Invalid::new(format!("there is no agent {written}"), "name the `id` of an `[[agent]]`"))
+}
+
+fn factor(written: Option<f64>) -> Result<f64, Invalid> {
+    let factor = written.filter(|factor| *factor >= 1.0 && factor.is_finite());
+    factor.ok_or_else(|| Invalid::new("is missing or below 1", "how many times as long it takes, like `factor = 5.0`"))
+}
+
+fn sets(written: &fragment::Fault, ids: &BTreeSet<NodeId>) -> Result<Vec<BTreeSet<NodeId>>, Invalid> {
+    let sets = written.sets.as_deref().unwrap_or_default();
+    if sets.len() < 2 {
+        return Err(Invalid::new("does not name two sets", "write it like `sets = [[1], [2, 3]]`"));
+    }
+    sets.iter().map(|set| set.iter().map(|node| existing(*node, ids)).collect()).collect()
+}

@@ -1,0 +1,150 @@
+//! A scenario as meant: typed and validated.
+
+use crate::config::settings::{AgentSettings, NetworkSettings};
+use crate::domain::action::Action;
+use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::impact::Impacts;
+use crate::domain::placement::Link;
+use crate::domain::units::Percent;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// A network in virtual time: its configuration, what jobs and transfers take in it, and what happens to it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Scenario {
+    pub name: String,
+    pub about: String,
+    pub network: NetworkSettings,
+    pub agents: BTreeMap<AgentId, AgentSettings>,
+    /// Trained impacts of the agents that bring theirs; the others are trained by the physics.
+    pub impacts: BTreeMap<AgentId, BTreeMap<Action, Impacts>>,
+    pub physics: Physics,
+    /// Where replicas lie at the start. Where there are several, every agent reads the nearest.
+    pub placed: BTreeSet<NodeId>,
+    /// In order of time.
+    pub changes: Vec<Change>,
+    pub faults: Vec<Fault>,
+    /// How nodes, links and agents are made, when the file lists none. `network` and `agents` are its templates then.
+    pub generate: Option<Generate>,
+}
+
+impl Scenario {
+    /// The nodes that join later, and when.
+    pub fn joining(&self) -> BTreeMap<NodeId, Duration> {
+        let joins = self.changes.iter().flat_map(|change| change.join.iter().map(|node| (*node, change.at)));
+        joins.collect()
+    }
+}
+
+/// What jobs and transfers take.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Physics {
+    pub response_time: Line,
+    pub execution_time: Line,
+    /// Size of the data set.
+    pub bytes: u64,
+    /// How long after a job's end its agent sees it.
+    pub poll: Duration,
+    pub rules: Rules,
+    /// How long a job tries to read what cannot be reached.
+    pub job_failure: Duration,
+    pub transfer: Transfer,
+    /// Share of the transfers that fail half way, 0..=1.
+    pub transfer_failures: f64,
+}
+
+/// Who is imitated in what machines leave open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rules {
+    /// Agents as this program runs them.
+    Agents,
+    /// The published system: data consistency is counted when a job has ended, not when it begins, and windows close to the
+    /// second, not at the next round of duties.
+    Published,
+}
+
+/// A time that grows with latency: `base + slope x latency`, normally distributed around it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Line {
+    pub base: Duration,
+    /// Seconds for each second of latency.
+    pub slope: f64,
+    pub deviation: Duration,
+}
+
+/// How long the bytes of a move or copy are on their way.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Transfer {
+    /// Always this long.
+    Takes(Duration),
+    /// The slowest of the two stores and the two links decides, in bytes/s.
+    Rates { link: u64, store: u64, of_links: BTreeMap<(NodeId, NodeId), u64>, of_stores: BTreeMap<NodeId, u64> },
+}
+
+/// What happens to the network by plan.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Change {
+    /// From the start.
+    pub at: Duration,
+    /// Each direction.
+    pub links: Vec<Link>,
+    pub availability: Vec<(NodeId, Percent)>,
+    pub join: Vec<NodeId>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Fault {
+    pub kind: FaultKind,
+    pub when: When,
+    pub lasts: Duration,
+}
+
+/// What breaks. Where no node or agent is named, one is drawn each time.
+#[derive(Clone, PartialEq, Debug)]
+pub enum FaultKind {
+    /// Its store and the agents on it.
+    NodeDown(Option<NodeId>),
+    AgentDown(Option<AgentId>),
+    StoreDown(Option<NodeId>),
+    /// Reading and writing take so many times as long.
+    StoreSlow(Option<NodeId>, f64),
+    /// Nothing passes between nodes of different sets. The shared table can be reached by all.
+    Partition(Vec<BTreeSet<NodeId>>),
+    DatabaseAway,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum When {
+    /// Once, from the start.
+    At(Duration),
+    /// Again and again, with this mean time between one's end and the next (exponential).
+    Every(Duration),
+}
+
+/// A random geometric network: nodes are points of a square, latency grows with distance.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Generate {
+    pub nodes: u32,
+    /// Of the network alone, so that runs of other seeds meet the same network.
+    pub seed: u64,
+    /// Latency between nodes at the same point.
+    pub nearest_ms: f64,
+    /// Latency across the square's diagonal.
+    pub farthest_ms: f64,
+    pub jitter_ms: f64,
+    /// Availabilities are drawn evenly between these.
+    pub availability: (Percent, Percent),
+    pub capacity_bytes: Option<u64>,
+    /// How many replicas serve every goal that can be met.
+    pub replicas: u32,
+    /// How many of these lie there at the start.
+    pub placed: u32,
+    /// Share of the agents whose goal can be met, 0..=1.
+    pub satisfiable: f64,
+    /// Share of the agents that ask for no more than that many replicas, 0..=1.
+    pub thrifty: f64,
+    /// At how many nodes, the nearest, each agent was trained; and where replicas lie at the start.
+    pub trained: u32,
+    /// What generated agents have in common.
+    pub template: AgentSettings,
+}

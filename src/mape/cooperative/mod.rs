@@ -1,0 +1,25 @@
+//! What agents that ask each other before they act have to compute: how content one would be at a node ([`level()`]), what a set of
+//! replicas is worth to all ([`Valuation`]), which set is worth most ([`plan()`]), and how much others' words count ([`Trust`]).
+//! Arithmetic alone: no policy in `planner` asks anybody yet.
+
+mod level;
+mod search;
+mod trust;
+mod valuation;
+
+pub use level::{Outcomes, chance, level};
+pub use search::{Accepted, own_step, plan};
+pub use trust::{Budget, Cause, Trust};
+pub use valuation::{Answer, Plan, Reader, ReplicaSet, Valuation};
+
+/// What a cost of 1 takes away from the sum of everybody's levels: a copy (1.8) must raise the satisfied share of jobs by
+/// nearly two points in all.
+pub const PER_COST: f64 = 0.01;
+/// What a further replica takes away: more than evicting it costs, less than two changes of reference.
+pub const PER_REPLICA: f64 = 0.012;
+/// By how much every accepted plan must raise the sum.
+pub const MARGIN: f64 = 0.005;
+/// A loss weighs so much more than a gain: an even trade is refused.
+pub const LOSS_FACTOR: f64 = 1.1;
+/// What returning to a set of replicas costs, times the square of how often it was left within the last hour.
+pub const PER_RETURN: f64 = 0.25;

@@ -1,0 +1,223 @@
+//! How long a job takes: a line over the latency that jobs saw, and for each node how far it lies off that line.
+//!
+//! A job makes its requests one after the other, so each takes the latency once: the line's slope is their number, and what is
+//! left at latency 0 is reading and computing. Both grow with the object, so everything is kept for one record of it.
+
+use super::{Estimate, Line};
+use crate::domain::ids::NodeId;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Jobs that are kept of a node, the latest (I-7).
+const KEPT_JOBS: usize = 30;
+/// Of these, how many say how far the node lies off the line.
+const RECENT_JOBS: usize = 10;
+/// This many jobs of a node without a difference to the line weigh as much as what was seen: few jobs say little of a node.
+const PRIOR_JOBS: f64 = 2.0;
+/// A job this many standard deviations off shows another node than before, if the next one does so too.
+const BREAK: f64 = 5.0;
+/// Jobs never lie closer to the line than this share of what is expected, however straight the line is.
+const LEAST_DEVIATION_SHARE: f64 = 0.02;
+
+/// A job as the line sees it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Point {
+    pub latency_ms: f64,
+    /// For one record \[s\].
+    pub seconds: f64,
+}
+
+/// One kind of duration (response time, execution time), at every node.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct DurationModel {
+    nodes: BTreeMap<NodeId, History>,
+    line: Option<Line>,
+}
+
+#[derive(Clone, PartialEq, Debug, Default)]
+struct History {
+    points: VecDeque<Point>,
+    /// The last job, if it was far off: it counts when the next one confirms it.
+    doubted: Option<Point>,
+    /// The node does not follow the line, and its jobs do not enter it: it is slower (or faster) than others.
+    is_apart: bool,
+    /// How far recent jobs lay off the line, on average \[s\].
+    mean_off: f64,
+    /// What of it the next job is expected to lie off \[s\].
+    offset: f64,
+}
+
+impl DurationModel {
+    /// A model of jobs that are all believed.
+    pub fn new(jobs: impl IntoIterator<Item = (NodeId, Point)>) -> Self {
+        let mut model = Self::default();
+        for (node, point) in jobs {
+            model.nodes.entry(node).or_default().push(point);
+        }
+        model.fit();
+        model
+    }
+
+    /// One more job.
+    pub fn measured(&mut self, node: NodeId, point: Point) {
+        let on_line = self.line.map(|line| line.at(Estimate::certain(point.latency_ms)));
+        let history = self.nodes.entry(node).or_default();
+        match on_line {
+            Some(on_line) if is_far(point.seconds, history.usual(on_line)) => history.doubt(point, on_line),
+            Some(_) | None => history.push(point),
+        }
+        self.fit();
+    }
+
+    /// What a job at a node is expected to take for one record \[s\]; `None` while no line is known. Never below what the
+    /// uncertainty hides: far from the latencies that were seen, the line itself may fall below zero.
+    pub fn at(&self, node: NodeId, latency_ms: Estimate) -> Option<Estimate> {
+        let on_line = self.line.as_ref()?.at(latency_ms);
+        let offset = self.nodes.get(&node).map_or(0.0, |history| history.offset);
+        Some(Estimate { mean: (on_line.mean + offset).max(on_line.deviation), ..on_line })
+    }
+
+    fn fit(&mut self) {
+        let on_line: Vec<&History> = self.nodes.values().filter(|history| !history.is_apart).collect();
+        // One node's latency varies by chance alone, and so would the slope.
+        let points = on_line.iter().flat_map(|history| &history.points).map(|point| (point.latency_ms, point.seconds));
+        self.line = if on_line.len() < 2 { None } else { Line::fit(&points.collect::<Vec<_>>()) };
+        for history in self.nodes.values_mut() {
+            history.compare_with(self.line.as_ref());
+        }
+    }
+}
+
+impl History {
+    fn push(&mut self, point: Point) {
+        self.doubted = None;
+        if self.points.len() == KEPT_JOBS {
+            self.points.pop_front();
+        }
+        self.points.push_back(point);
+    }
+
+    /// A job that is far off: nothing the first time, for every job has a bad day; the second time on the same side the node
+    /// has changed, and only these two say what it is now.
+    fn doubt(&mut self, point: Point, on_line: Estimate) {
+        let usual = self.usual(on_line).mean;
+        match self.doubted {
+            Some(before) if (before.seconds > usual) == (point.seconds > usual) => {
+                self.points = [before, point].into();
+                self.doubted = None;
+                self.is_apart = is_far(point.seconds, on_line);
+            }
+            Some(_) | None => self.doubted = Some(point),
+        }
+    }
+
+    /// What jobs here usually take, where the line says `on_line`.
+    fn usual(&self, on_line: Estimate) -> Estimate {
+        Estimate { mean: on_line.mean + self.mean_off, ..on_line }
+    }
+
+    fn compare_with(&mut self, line: Option<&Line>) {
+        let recent = self.points.iter().rev().take(RECENT_JOBS);
+        let n = recent.len() as f64;
+        let off = |line: &Line| {
+            recent.map(|point| point.seconds - line.at(Estimate::certain(point.latency_ms)).mean).sum::<f64>()
+        };
+        let sum = line.map_or(0.0, off);
+        self.mean_off = sum / n.max(1.0);
+        self.offset = sum / (n + PRIOR_JOBS);
+    }
+}
+
+fn is_far(seconds: f64, expected: Estimate) -> bool {
+    let deviation = expected.deviation.max(LEAST_DEVIATION_SHARE * expected.mean.abs());
+    (seconds - expected.mean).abs() > BREAK * deviation
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEAR: NodeId = NodeId(1);
+    const FAR: NodeId = NodeId(2);
+    const NEW: NodeId = NodeId(3);
+
+    fn point(latency_ms: f64, seconds: f64) -> Point {
+        Point { latency_ms, seconds }
+    }
+
+    /// Two nodes that are read in `2 + 0.04 * latency`, give or take 0.1.
+    fn model() -> DurationModel {
+        let at = |node, latency: f64, noise: f64| (node, point(latency, 2.0 + 0.04 * latency + noise));
+        DurationModel::new([at(NEAR, 0.0, 0.1), at(NEAR, 0.0, -0.1), at(FAR, 1000.0, 0.1), at(FAR, 1000.0, -0.1)])
+    }
+
+    fn expect(model: &DurationModel, node: NodeId, latency_ms: f64, seconds: f64) {
+        let found = model.at(node, Estimate::certain(latency_ms)).unwrap();
+        assert!((found.mean - seconds).abs() < 1e-9, "{found:?} instead of {seconds}");
+    }
+
+    #[test]
+    fn a_node_never_tried_lies_on_the_line() {
+        expect(&model(), NEW, 500.0, 22.0);
+    }
+
+    #[test]
+    fn jobs_at_one_node_say_nothing_of_others() {
+        let one = DurationModel::new([(NEAR, point(3.0, 2.0)), (NEAR, point(4.0, 2.1)), (NEAR, point(5.0, 1.9))]);
+        assert_eq!(one.at(NEW, Estimate::certain(1000.0)), None);
+    }
+
+    #[test]
+    fn a_duration_is_never_negative() {
+        let steep = [(NEAR, 1000.0, 2.0), (NEAR, 1000.0, 3.0), (FAR, 1500.0, 30.0), (FAR, 1500.0, 31.0)];
+        let model = DurationModel::new(steep.map(|(node, latency, seconds)| (node, point(latency, seconds))));
+        let found = model.at(NEW, Estimate::certain(0.0)).unwrap();
+        assert_eq!(found.mean, found.deviation, "{found:?}");
+    }
+
+    #[test]
+    fn one_job_far_off_changes_nothing() {
+        let mut model = model();
+        let before = model.at(NEW, Estimate::certain(500.0));
+        model.measured(NEAR, point(0.0, 20.0));
+        assert_eq!(model.at(NEW, Estimate::certain(500.0)), before);
+        expect(&model, NEAR, 0.0, 2.0);
+    }
+
+    #[test]
+    fn a_node_that_became_slow_is_known_by_two_jobs_and_leaves_the_line_alone() {
+        let mut model = model();
+        for latency_ms in [500.0, 500.0] {
+            model.measured(NEW, point(latency_ms, 22.0));
+        }
+        model.measured(NEW, point(500.0, 44.0));
+        model.measured(NEW, point(500.0, 44.0));
+        // Twice 22 s off the line, shrunk: 44 / (2 + 2).
+        expect(&model, NEW, 500.0, 22.0 + 11.0);
+        expect(&model, NodeId(4), 500.0, 22.0);
+        for _ in 0..8 {
+            model.measured(NEW, point(500.0, 44.0));
+        }
+        let found = model.at(NEW, Estimate::certain(500.0)).unwrap();
+        assert!((39.0..44.0).contains(&found.mean), "{found:?}");
+    }
+
+    #[test]
+    fn a_node_that_became_as_fast_as_others_again_is_back_on_the_line() {
+        let mut model = model();
+        let jobs = [44.0, 44.0, 44.0, 22.0, 22.0, 22.0];
+        for seconds in jobs {
+            model.measured(NEW, point(500.0, seconds));
+        }
+        assert!(!model.nodes[&NEW].is_apart);
+        expect(&model, NEW, 500.0, 22.0);
+    }
+
+    #[test]
+    fn a_nodes_history_is_bounded() {
+        let mut model = model();
+        for _ in 0..100 {
+            model.measured(NEAR, point(0.0, 2.0));
+        }
+        assert_eq!(model.nodes[&NEAR].points.len(), KEPT_JOBS);
+    }
+}

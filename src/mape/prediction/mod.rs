@@ -1,0 +1,300 @@
+//! What a job would measure at a node where it was never run: predicted from what is known of the node without trying.
+//!
+//! | metric | follows from |
+//! |---|---|
+//! | network latency | what the table states where that is injected; else what jobs and probes measured on the link |
+//! | response time, execution time | a line over the latency that jobs saw ([`DurationModel`]), times the object's size |
+//! | throughput | the object's size over the execution time |
+//! | availability | what the node declares |
+//!
+//! Data consistency belongs to actions, not to nodes. `docs/algorithm.md` has the formulas, `docs/adr/0010-*` what else was tried.
+
+mod duration;
+mod estimate;
+mod forecast;
+mod line;
+mod link;
+mod outlook;
+
+pub use duration::{DurationModel, Point};
+pub use estimate::Estimate;
+pub use forecast::Forecast;
+pub use line::Line;
+pub use link::{LinkEstimate, next_to_probe};
+pub use outlook::{Outlook, forecast};
+
+use crate::domain::ids::NodeId;
+use crate::domain::measurement::Measurement;
+use crate::domain::metric::{Metric, Metrics};
+use crate::domain::placement::Link;
+use crate::domain::units::Percent;
+use std::collections::BTreeMap;
+
+/// What makes a link's latency.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Latency {
+    /// An emulator: what the table states is what the next job sees, and nothing where it states nothing.
+    #[default]
+    Injected,
+    /// The network itself: what was measured counts for more than what anybody stated.
+    Real,
+}
+
+/// What is known of a node without running a job there.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Place {
+    pub node: NodeId,
+    pub availability: Percent,
+    /// The link to it as the table states it.
+    pub stated: Option<Link>,
+}
+
+/// Which lines are to be looked at; the rest costs nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Wanted {
+    pub response: bool,
+    /// Also for throughput.
+    pub execution: bool,
+}
+
+impl Wanted {
+    /// What these metrics need.
+    pub fn of(metrics: &Metrics) -> Self {
+        let is_wanted = |metric| metrics.get(metric).is_some();
+        let execution = is_wanted(Metric::ExecutionTime) || is_wanted(Metric::Throughput);
+        Self { response: is_wanted(Metric::ResponseTime), execution }
+    }
+}
+
+/// One agent's predictions: what it measured at some nodes, made use of at all of them.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Predictor {
+    latency: Latency,
+    links: BTreeMap<NodeId, LinkEstimate>,
+    /// Of one measurement on any link \[ms\].
+    link_deviation_ms: f64,
+    response: DurationModel,
+    execution: DurationModel,
+    /// How many records the latest job read: the size of the object.
+    records: f64,
+}
+
+impl Predictor {
+    /// Starts from the runs of the training, by node.
+    pub fn new(latency: Latency, runs: &BTreeMap<NodeId, Vec<Metrics>>) -> Self {
+        let all = || runs.iter().flat_map(|(node, runs)| runs.iter().map(|run| (*node, run)));
+        let points = |metric| all().filter_map(move |(node, run)| Some((node, point(run, metric)?)));
+        let mut predictor = Self {
+            latency,
+            links: BTreeMap::new(),
+            link_deviation_ms: pooled_deviation(runs),
+            response: DurationModel::new(points(Metric::ResponseTime)),
+            execution: DurationModel::new(points(Metric::ExecutionTime)),
+            records: all().filter_map(|(_, run)| records(run)).next_back().unwrap_or(0.0),
+        };
+        for (node, run) in all() {
+            predictor.link_measured(node, run);
+        }
+        predictor
+    }
+
+    /// A job has ended.
+    pub fn measured(&mut self, measurement: &Measurement) {
+        let (node, metrics) = (measurement.node, &measurement.metrics);
+        self.link_measured(node, metrics);
+        self.records = records(metrics).unwrap_or(self.records);
+        if let Some(point) = point(metrics, Metric::ResponseTime) {
+            self.response.measured(node, point);
+        }
+        if let Some(point) = point(metrics, Metric::ExecutionTime) {
+            self.execution.measured(node, point);
+        }
+    }
+
+    /// A link was measured without a job.
+    pub fn probed(&mut self, node: NodeId, latency_ms: f64) {
+        if let Some(link) = self.links.get_mut(&node) {
+            link.measured(latency_ms);
+        } else {
+            self.links.insert(node, LinkEstimate::new(latency_ms, self.link_deviation_ms));
+        }
+    }
+
+    /// Whether probes tell anything that the table does not.
+    pub fn needs_probes(&self) -> bool {
+        self.latency == Latency::Real
+    }
+
+    /// What a job at a node is expected to measure of these metrics; nothing is said of one that nothing is known of.
+    pub fn forecast(&self, place: &Place, wanted: &Wanted) -> Forecast {
+        let mut forecast = Forecast::default();
+        forecast.set(Metric::Availability, Estimate::certain(place.availability.value()));
+        let Some(latency) = self.latency(place) else { return forecast };
+        forecast.set(Metric::NetworkLatency, latency);
+        if wanted.response
+            && let Some(seconds) = self.response.at(place.node, latency)
+        {
+            forecast.set(Metric::ResponseTime, seconds.scaled(self.records));
+        }
+        if wanted.execution
+            && let Some(seconds) = self.execution.at(place.node, latency)
+        {
+            let execution = seconds.scaled(self.records);
+            forecast.set(Metric::ExecutionTime, execution);
+            forecast.set(Metric::Throughput, throughput(self.records, execution));
+        }
+        forecast
+    }
+
+    fn latency(&self, place: &Place) -> Option<Estimate> {
+        let stated = place.stated.map(|link| Estimate { mean: link.latency_ms, deviation: link.jitter_ms });
+        match self.latency {
+            Latency::Injected => Some(stated.unwrap_or(Estimate::certain(0.0))),
+            Latency::Real => self.links.get(&place.node).map(LinkEstimate::latency).or(stated),
+        }
+    }
+
+    fn link_measured(&mut self, node: NodeId, metrics: &Metrics) {
+        if let Some(latency_ms) = metrics.get(Metric::NetworkLatency).filter(|latency| latency.is_finite()) {
+            self.probed(node, latency_ms);
+        }
+    }
+}
+
+/// How many records a run read, from what it measured: its data set may have been another one than today's.
+fn records(metrics: &Metrics) -> Option<f64> {
+    let records = metrics.get(Metric::Throughput)? * metrics.get(Metric::ExecutionTime)?;
+    (records.is_finite() && records > 0.0).then_some(records)
+}
+
+/// A run as the line of `metric` sees it; `None` for one that makes no sense (anybody may edit the table).
+fn point(metrics: &Metrics, metric: Metric) -> Option<Point> {
+    let (seconds, latency_ms) = (metrics.get(metric)?, metrics.get(Metric::NetworkLatency)?);
+    let makes_sense = |value: f64| value.is_finite() && value >= 0.0;
+    let point = Point { latency_ms, seconds: seconds / records(metrics)? };
+    (makes_sense(latency_ms) && makes_sense(point.seconds)).then_some(point)
+}
+
+/// Its deviation is the one towards less: upwards there is no limit where the execution time may be next to nothing.
+fn throughput(records: f64, execution: Estimate) -> Estimate {
+    let mean = records / execution.mean;
+    Estimate { mean, deviation: mean - records / (execution.mean + execution.deviation) }
+}
+
+/// How much the latency of one link varies from job to job \[ms\], over all links; 0 when nothing is known.
+fn pooled_deviation(runs: &BTreeMap<NodeId, Vec<Metrics>>) -> f64 {
+    let (mut squares, mut degrees) = (0.0, 0usize);
+    for runs in runs.values() {
+        let latencies: Vec<f64> = runs.iter().filter_map(|run| run.get(Metric::NetworkLatency)).collect();
+        let mean = latencies.iter().sum::<f64>() / latencies.len().max(1) as f64;
+        squares += latencies.iter().map(|latency| (latency - mean).powi(2)).sum::<f64>();
+        degrees += latencies.len().saturating_sub(1);
+    }
+    (squares / degrees.max(1) as f64).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{AgentId, ReplicaId};
+    use crate::domain::time::Timestamp;
+
+    const NEAR: NodeId = NodeId(1);
+    const FAR: NodeId = NodeId(2);
+    const NEW: NodeId = NodeId(3);
+    const ALL: Wanted = Wanted { response: true, execution: true };
+
+    /// A job over so many records: 10 us for each, and 36 times the latency for every 360,000 of them.
+    fn run(latency_ms: f64, records: f64) -> Metrics {
+        let seconds = records * (1e-5 + 1e-4 * latency_ms * 1e-3);
+        Metrics::default()
+            .with(Metric::ResponseTime, seconds + records * 1e-6)
+            .with(Metric::ExecutionTime, seconds)
+            .with(Metric::Throughput, records / seconds)
+            .with(Metric::NetworkLatency, latency_ms)
+    }
+
+    fn trained(latency: Latency, records: f64) -> Predictor {
+        let runs = |latency_ms| vec![run(latency_ms, records), run(latency_ms, records)];
+        Predictor::new(latency, &[(NEAR, runs(10.0)), (FAR, runs(1000.0))].into())
+    }
+
+    fn place(node: NodeId, stated_ms: Option<f64>) -> Place {
+        let link = |latency_ms| Link { from: NEAR, to: node, latency_ms, jitter_ms: 0.0 };
+        Place { node, availability: Percent::new(92.0).unwrap(), stated: stated_ms.map(link) }
+    }
+
+    fn measurement(node: NodeId, metrics: Metrics) -> Measurement {
+        Measurement {
+            agent: AgentId(1),
+            data_set: "blood".into(),
+            replica: ReplicaId(1),
+            node,
+            at: Timestamp(0),
+            metrics,
+            emulated_latency_ms: None,
+            job: "job".to_owned(),
+        }
+    }
+
+    fn expect(predictor: &Predictor, place: Place, metric: Metric, expected: f64) {
+        let found = predictor.forecast(&place, &ALL).get(metric).unwrap().mean;
+        assert!((found - expected).abs() < 1e-6 * expected.max(1.0), "{metric}: {found} instead of {expected}");
+    }
+
+    #[test]
+    fn every_metric_of_a_node_never_tried_follows_from_its_link_and_declaration() {
+        let predictor = trained(Latency::Injected, 360_000.0);
+        for (metric, value) in run(500.0, 360_000.0).with(Metric::Availability, 92.0).iter() {
+            expect(&predictor, place(NEW, Some(500.0)), metric, value);
+        }
+    }
+
+    #[test]
+    fn what_was_trained_on_a_small_object_is_used_for_a_large_one() {
+        let mut predictor = trained(Latency::Injected, 1_000.0);
+        predictor.measured(&measurement(NEAR, run(10.0, 360_000.0)));
+        let large = run(500.0, 360_000.0);
+        for metric in [Metric::ResponseTime, Metric::ExecutionTime, Metric::Throughput] {
+            expect(&predictor, place(NEW, Some(500.0)), metric, large.get(metric).unwrap());
+        }
+    }
+
+    #[test]
+    fn without_jobs_only_link_and_availability_are_known() {
+        let forecast = Predictor::default().forecast(&place(NEW, Some(500.0)), &ALL);
+        let known: Vec<Metric> = forecast.means.iter().map(|(metric, _)| metric).collect();
+        assert_eq!(known, [Metric::NetworkLatency, Metric::Availability]);
+    }
+
+    #[test]
+    fn an_emulator_makes_what_the_table_states_and_a_real_network_what_is_measured() {
+        let check = |latency, stated_ms, before: Option<f64>, after: Option<f64>| {
+            let mut predictor = trained(latency, 1_000.0);
+            let found = |predictor: &Predictor| predictor.latency(&place(NEW, stated_ms)).map(|latency| latency.mean);
+            assert_eq!(found(&predictor), before);
+            predictor.probed(NEW, 300.0);
+            assert_eq!(found(&predictor), after);
+        };
+        check(Latency::Injected, Some(500.0), Some(500.0), Some(500.0));
+        check(Latency::Injected, None, Some(0.0), Some(0.0));
+        check(Latency::Real, Some(500.0), Some(500.0), Some(300.0));
+        check(Latency::Real, None, None, Some(300.0));
+    }
+
+    #[test]
+    fn rows_that_make_no_sense_change_nothing() {
+        let mut predictor = trained(Latency::Injected, 360_000.0);
+        let nonsense = [
+            Metrics::default(),
+            run(500.0, 360_000.0).with(Metric::Throughput, 0.0),
+            run(500.0, 360_000.0).with(Metric::ExecutionTime, -1.0),
+            run(500.0, 360_000.0).with(Metric::Throughput, f64::INFINITY),
+        ];
+        let before = predictor.forecast(&place(NEW, Some(500.0)), &ALL);
+        for metrics in nonsense {
+            predictor.measured(&measurement(NEW, metrics));
+        }
+        assert_eq!(predictor.forecast(&place(NEW, Some(500.0)), &ALL), before);
+    }
+}

@@ -1,0 +1,60 @@
+//! All nodes at once: what reading there instead of here is expected to change.
+
+use super::{Forecast, Place, Predictor, Wanted};
+use crate::domain::ids::NodeId;
+use crate::domain::impact::{Impacts, Rho};
+use crate::domain::placement::{Link, Node};
+use crate::domain::snapshot::Snapshot;
+
+/// The predicted impacts of reading at any node, seen from the one that is read now. Made once for each decision, for there
+/// may be many nodes and several actions that lead to each.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Outlook {
+    /// In the order of their ids.
+    nodes: Vec<NodeId>,
+    impacts: Vec<Impacts>,
+}
+
+impl Outlook {
+    /// `home`: where the links begin; `from`: the node that is read now; `rho`: of the metrics that matter.
+    pub fn new(predictor: &Predictor, snapshot: &Snapshot, home: NodeId, from: NodeId, rho: &Rho) -> Self {
+        let Some(here) = snapshot.nodes.get(&from) else { return Self::default() };
+        let wanted = Wanted::of(rho);
+        let here = predictor.forecast(&place(here, snapshot.link(home, from)), &wanted);
+        let there = places(snapshot, home).map(|place| predictor.forecast(&place, &wanted));
+        let impacts = there.map(|there| here.impacts(&there, rho)).collect();
+        Self { nodes: snapshot.nodes.keys().copied().collect(), impacts }
+    }
+
+    /// Of reading at this node.
+    pub fn of(&self, node: NodeId) -> Option<Impacts> {
+        Some(self.impacts[self.index(node)?])
+    }
+
+    /// Nodes are mostly numbered without gaps; then nothing has to be searched.
+    fn index(&self, node: NodeId) -> Option<usize> {
+        let without_gaps = node.0.checked_sub(self.nodes.first()?.0)? as usize;
+        let found = self.nodes.get(without_gaps) == Some(&node);
+        if found { Some(without_gaps) } else { self.nodes.binary_search(&node).ok() }
+    }
+}
+
+/// What is expected at one node, of every metric.
+pub fn forecast(predictor: &Predictor, snapshot: &Snapshot, home: NodeId, node: NodeId) -> Option<Forecast> {
+    let row = snapshot.nodes.get(&node)?;
+    Some(predictor.forecast(&place(row, snapshot.link(home, node)), &Wanted { response: true, execution: true }))
+}
+
+fn place(node: &Node, stated: Option<Link>) -> Place {
+    Place { node: node.id, availability: node.availability, stated }
+}
+
+/// Every node with the link to it. Both tables are in the order of the nodes' ids, so one pass finds all links.
+fn places(snapshot: &Snapshot, home: NodeId) -> impl Iterator<Item = Place> + '_ {
+    let mut links = snapshot.links.range((home, NodeId(0))..=(home, NodeId(u32::MAX))).peekable();
+    snapshot.nodes.values().map(move |node| {
+        while links.next_if(|((_, to), _)| *to < node.id).is_some() {}
+        let stated = links.next_if(|((_, to), _)| *to == node.id).map(|(_, link)| *link);
+        place(node, stated.or_else(|| if node.id == home { snapshot.link(home, home) } else { None }))
+    })
+}

@@ -1,0 +1,146 @@
+//! What must hold after every event, looked for by code that decides nothing (the numbers are ARCHITECTURE.md's).
+
+use super::stores::Stores;
+use crate::domain::feedback::{ClosedEvent, Feedback};
+use crate::domain::ids::{AgentId, EventId};
+use crate::domain::invariants;
+use crate::domain::snapshot::Snapshot;
+use crate::domain::time::Timestamp;
+use std::collections::BTreeSet;
+
+/// Happenings that an agent may have arranged at one time: a pause or work, a renewal, its duties, its start, closings of its
+/// windows; and those of a life that ended (I-7).
+const ARRANGED_BY_AGENT: usize = 32;
+
+/// What was broken, and when: the simulator, the machines or the table have a bug.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+#[error("invariant {invariant} is broken at {} s: {what}", at.0 as f64 / 1e3)]
+pub struct Violated {
+    pub invariant: &'static str,
+    pub at: Timestamp,
+    pub what: String,
+}
+
+#[derive(Default)]
+pub struct Checkers {
+    last: Timestamp,
+    closed: BTreeSet<EventId>,
+    answered: BTreeSet<(EventId, AgentId)>,
+    found: Option<Violated>,
+}
+
+impl Checkers {
+    /// The first thing that was found, if any.
+    pub fn verdict(&self) -> Result<(), Violated> {
+        self.found.clone().map_or(Ok(()), Err)
+    }
+
+    fn hold(&mut self, invariant: &'static str, at: Timestamp, holds: bool, what: impl FnOnce() -> String) {
+        if !holds && self.found.is_none() {
+            self.found = Some(Violated { invariant, at, what: what() });
+        }
+    }
+
+    /// After every event: time goes on, and what is arranged is bounded (I-7).
+    pub fn time(&mut self, now: Timestamp, arranged: usize, agents: usize, others: usize) {
+        let last = std::mem::replace(&mut self.last, now);
+        self.hold("I-3", now, now >= last, || format!("time went back from {last}"));
+        let most = agents * ARRANGED_BY_AGENT + others;
+        self.hold("I-7", now, arranged <= most, || {
+            format!("{arranged} happenings are arranged, at most {most} may be")
+        });
+    }
+
+    /// After every event that may have changed the table or a store.
+    pub fn placement(&mut self, snapshot: &Snapshot, stores: &Stores) {
+        let now = snapshot.at;
+        let broken = invariants::check(&snapshot.data_set.name, &snapshot.placement).into_iter().next();
+        self.hold("I-8", now, broken.is_none(), || broken.map_or(String::new(), |broken| broken.to_string()));
+        let lost = snapshot.placement.present().find(|replica| !stores.holds(replica));
+        self.hold("I-4", now, lost.is_none(), || {
+            lost.map_or(String::new(), |row| format!("replica {} on node {} has no object", row.id, row.node))
+        });
+        let overfull = stores.overfull();
+        self.hold("I-4", now, overfull.is_none(), || {
+            overfull.map_or(String::new(), |node| format!("the store of node {node} holds more than it can"))
+        });
+    }
+
+    /// Each window closes once, and moves its counter by one at most (I-6).
+    pub fn closed(&mut self, now: Timestamp, closed: &ClosedEvent) {
+        let first = self.closed.insert(closed.event);
+        self.hold("I-6", now, first, || format!("event {} was closed twice", closed.event));
+        let step = closed.counter_before.abs_diff(closed.counter_after);
+        self.hold("I-6", now, step <= 1, || format!("closing event {} moved a counter by {step}", closed.event));
+    }
+
+    /// Each agent answers an event once, within the window (I-6).
+    pub fn answered(&mut self, now: Timestamp, feedback: &Feedback) {
+        let first = self.answered.insert((feedback.event, feedback.agent));
+        let (event, agent) = (feedback.event, feedback.agent);
+        self.hold("I-6", now, first, || format!("agent {agent} answered event {event} twice"));
+        let open = !self.closed.contains(&event) && (0.0..=1.0).contains(&feedback.p);
+        self.hold("I-6", now, open, || format!("agent {agent} left {} on event {event}", feedback.p));
+    }
+
+    /// No action without the table (nobody could answer it).
+    pub fn acted(&mut self, now: Timestamp, database_is_away: bool) {
+        self.hold("I-6", now, !database_is_away, || "an action was granted while the table was away".to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::action::Action;
+
+    fn feedback(event: i64) -> Feedback {
+        Feedback { event: EventId(event), agent: AgentId(1), p: 0.5, left_at: Timestamp(1) }
+    }
+
+    fn closing(after: u32) -> ClosedEvent {
+        ClosedEvent {
+            event: EventId(1),
+            agent: AgentId(2),
+            action: Action::Nothing,
+            feedback_sum: 0.0,
+            counter_before: 0,
+            counter_after: after,
+        }
+    }
+
+    fn check(look: impl FnOnce(&mut Checkers), expected: Option<&str>) {
+        let mut checkers = Checkers::default();
+        look(&mut checkers);
+        assert_eq!(checkers.verdict().err().map(|found| found.to_string()).as_deref(), expected);
+    }
+
+    #[test]
+    fn what_is_broken_is_named() {
+        let now = Timestamp(1500);
+        check(|it| it.answered(now, &feedback(1)), None);
+        check(
+            |it| (0..2).for_each(|_| it.answered(now, &feedback(1))),
+            Some("invariant I-6 is broken at 1.5 s: agent 1 answered event 1 twice"),
+        );
+        check(
+            |it| (0..2).for_each(|_| it.closed(now, &closing(1))),
+            Some("invariant I-6 is broken at 1.5 s: event 1 was closed twice"),
+        );
+        check(
+            |it| it.closed(now, &closing(2)),
+            Some("invariant I-6 is broken at 1.5 s: closing event 1 moved a counter by 2"),
+        );
+        check(
+            |it| {
+                it.time(now, 0, 3, 0);
+                it.time(Timestamp(1000), 0, 3, 0);
+            },
+            Some("invariant I-3 is broken at 1 s: time went back from 1500 ms"),
+        );
+        check(
+            |it| it.time(now, 102, 3, 5),
+            Some("invariant I-7 is broken at 1.5 s: 102 happenings are arranged, at most 101 may be"),
+        );
+    }
+}

@@ -1,0 +1,96 @@
+//! What jobs and transfers take.
+
+use super::streams::{self, Purpose};
+use crate::config::scenario::{Line, Physics, Transfer};
+use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::metric::{Metric, Metrics};
+use crate::domain::placement::Link;
+use crate::mape::planner::Rng;
+use rand::RngExt as _;
+use rand_distr::{Distribution, Normal};
+use std::time::Duration;
+
+/// What a run of the job takes.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Job {
+    pub latency: Duration,
+    pub response_time: Duration,
+    pub execution_time: Duration,
+    pub throughput: f64,
+}
+
+/// Runs of the job at each node in simulated training, as `agent train` does them.
+pub const TRAINING_RUNS: usize = 5;
+
+/// A link's latency for one job, in whole milliseconds.
+pub fn latency(link: Link, rng: &mut Rng) -> Duration {
+    milliseconds(normal(link.latency_ms, link.jitter_ms, rng).round().max(0.0))
+}
+
+/// A run at a latency. `slow`: how many times as long reading takes.
+pub fn job(physics: &Physics, latency: Duration, records: u64, slow: f64, rng: &mut Rng) -> Job {
+    let response_time = time(physics.response_time, latency, slow, rng);
+    let execution_time = time(physics.execution_time, latency, slow, rng);
+    let throughput = records as f64 / execution_time.as_secs_f64();
+    Job { latency, response_time, execution_time, throughput }
+}
+
+/// In whole milliseconds, at least one.
+fn time(line: Line, latency: Duration, slow: f64, rng: &mut Rng) -> Duration {
+    let mean = line.base.as_secs_f64() + line.slope * latency.as_secs_f64();
+    let seconds = normal(mean * slow, line.deviation.as_secs_f64(), rng);
+    milliseconds((seconds * 1e3).round().max(1.0))
+}
+
+fn normal(mean: f64, deviation: f64, rng: &mut Rng) -> f64 {
+    Normal::new(mean, deviation).map_or(mean, |normal| normal.sample(rng))
+}
+
+fn milliseconds(whole: f64) -> Duration {
+    // In range: times of a scenario are at most a year.
+    Duration::from_millis(whole as u64)
+}
+
+/// How long the bytes of a transfer are on their way from one store to another, through the links of the agent that moves them.
+pub fn transfer_time(physics: &Physics, home: NodeId, from: (NodeId, f64), to: (NodeId, f64)) -> Duration {
+    match &physics.transfer {
+        Transfer::Takes(duration) => duration.mul_f64(from.1.max(to.1)),
+        Transfer::Rates { link, store, of_links, of_stores } => {
+            let store = |(node, slow): (NodeId, f64)| *of_stores.get(&node).unwrap_or(store) as f64 / slow;
+            let link = |node| *of_links.get(&(home, node)).unwrap_or(link) as f64;
+            let local = |node| if node == home { f64::INFINITY } else { link(node) };
+            let slowest =
+                [store(from), store(to), local(from.0), local(to.0)].into_iter().fold(f64::INFINITY, f64::min);
+            milliseconds((physics.bytes as f64 / slowest * 1e3).ceil())
+        }
+    }
+}
+
+/// Whether a transfer fails half way.
+pub fn fails(physics: &Physics, rng: &mut Rng) -> bool {
+    // Not drawn where nothing fails, but the stream is nobody else's.
+    physics.transfer_failures > 0.0 && rng.random::<f64>() < physics.transfer_failures
+}
+
+/// What training would measure at a node.
+pub fn train(
+    physics: &Physics,
+    seed: u64,
+    agent: AgentId,
+    link: Link,
+    records: u64,
+    availability: f64,
+) -> Vec<Metrics> {
+    let mut rng = streams::stream(seed, agent, Purpose::Training(link.to));
+    let mut run = || {
+        let latency = latency(link, &mut rng);
+        let job = job(physics, latency, records, 1.0, &mut rng);
+        Metrics::default()
+            .with(Metric::ResponseTime, job.response_time.as_secs_f64())
+            .with(Metric::ExecutionTime, job.execution_time.as_secs_f64())
+            .with(Metric::Throughput, job.throughput)
+            .with(Metric::NetworkLatency, job.latency.as_secs_f64() * 1e3)
+            .with(Metric::Availability, availability)
+    };
+    (0..TRAINING_RUNS).map(|_| run()).collect()
+}

@@ -1,0 +1,203 @@
+//! From a scenario to a world, and from its end to what it came to.
+
+use super::agent::{Agent, Tally};
+use super::checkers::Violated;
+use super::generate::trained_at;
+use super::physics;
+use super::stores::Stores;
+use super::table::{Table, ready};
+use super::world::{Tell, World};
+use crate::clock::VirtualClock;
+use crate::config::scenario::Scenario;
+use crate::config::settings::AgentSettings;
+use crate::domain::event::{Event, Outcome as EventOutcome};
+use crate::domain::feedback::Feedback;
+use crate::domain::ids::{AgentId, EventId, NodeId, ReplicaId};
+use crate::domain::impact::derive_impacts;
+use crate::domain::metric::Metrics;
+use crate::domain::placement::{DataSet, Link, Node, NodeState, Placement, Replica, ReplicaState};
+use crate::domain::snapshot::Snapshot;
+use crate::domain::time::Timestamp;
+use crate::knowledge::Knowledge as _;
+use crate::knowledge::memory::MemoryKnowledge;
+use crate::mape::planner::{self, Experience, Policy};
+use crate::mape::prediction::Latency;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a run is made of, besides its scenario.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Options {
+    /// Instead of each agent's own.
+    pub policy: Option<String>,
+    pub seed: u64,
+    pub lasts: Duration,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Outcome {
+    pub snapshot: Snapshot,
+    /// Every agent was content at the end, and nobody was acting.
+    pub converged: bool,
+    /// Oldest first.
+    pub events: Vec<Event>,
+    pub feedback: BTreeMap<EventId, Vec<Feedback>>,
+    pub tallies: BTreeMap<AgentId, Tally>,
+}
+
+/// Why there is no outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum SimulationError {
+    #[error("there is no policy `{0}`; policies are {known}", known = planner::POLICIES.join(", "))]
+    UnknownPolicy(String),
+    #[error(transparent)]
+    Violated(#[from] Violated),
+}
+
+/// Simulates. `tell` hears of everything that happens, `watch` now and then how far it has come.
+pub fn run<'a>(
+    scenario: &'a Scenario,
+    options: &Options,
+    tell: Option<Tell<'a>>,
+    watch: impl FnMut(Timestamp),
+) -> Result<Outcome, SimulationError> {
+    let clock = Arc::new(VirtualClock::default());
+    let knowledge = MemoryKnowledge::new(clock.clone());
+    let mut agents = Vec::with_capacity(scenario.agents.len());
+    for settings in scenario.agents.values() {
+        let policy = policy(options.policy.as_deref().unwrap_or(&settings.policy))?;
+        let trained = trained(scenario, settings, options.seed);
+        agents.push(Agent::new(&scenario.network, settings, policy, trained, options.seed));
+    }
+    let table = Table::new(knowledge, scenario.network.data_set.name.clone(), scenario.network.rhythm.heartbeat);
+    let mut world = World::new(scenario, clock, table, agents, Stores::default(), options.seed, tell);
+    world.found();
+    world.arrange_all();
+    world.run(Timestamp::default() + options.lasts, watch)?;
+    Ok(world.outcome())
+}
+
+fn policy(name: &str) -> Result<Arc<dyn Policy>, SimulationError> {
+    planner::policy(name).map(Arc::from).ok_or_else(|| SimulationError::UnknownPolicy(name.to_owned()))
+}
+
+/// What an agent was trained to expect: as the scenario says, else by runs at each node.
+fn trained(scenario: &Scenario, settings: &AgentSettings, seed: u64) -> Experience {
+    let records = scenario.network.data_set.generate_records.unwrap_or(0);
+    let links: BTreeMap<NodeId, Link> =
+        scenario.network.links.iter().filter(|link| link.from == settings.node).map(|link| (link.to, *link)).collect();
+    let runs = trained_at(scenario, settings.node, &links).into_iter().map(|node| {
+        let itself = Link { from: settings.node, to: node, latency_ms: 0.0, jitter_ms: 0.0 };
+        let link = links.get(&node).copied().unwrap_or(itself);
+        let availability = scenario.network.nodes.get(&node).map_or(0.0, |node| node.availability.value());
+        (node, physics::train(&scenario.physics, seed, settings.id, link, records, availability))
+    });
+    let runs: BTreeMap<NodeId, Vec<Metrics>> = runs.collect();
+    let given = scenario.impacts.get(&settings.id).cloned();
+    let derived = || derive_impacts(&runs, &settings.rho, scenario.network.learning.max_copies);
+    Experience::new(given.unwrap_or_else(derived), Latency::Injected, &runs)
+}
+
+impl World<'_> {
+    /// Registers the network that is there at the start, and puts the data set on its first node.
+    fn found(&mut self) {
+        let joining = self.scenario.joining();
+        let there: Vec<NodeId> =
+            self.scenario.network.nodes.keys().copied().filter(|node| !joining.contains_key(node)).collect();
+        self.register_nodes(&there);
+        let settings = &self.scenario.network.data_set;
+        let (first, key) = (settings.first_node, format!("{}/first", settings.object_key));
+        let data_set = DataSet {
+            name: settings.name.clone(),
+            object_key: settings.object_key.clone(),
+            bytes: self.scenario.physics.bytes,
+            records: settings.generate_records.unwrap_or(0),
+            sha256: String::new(),
+        };
+        let registered = ready(self.table.knowledge.register_data_set(&data_set, first, &key));
+        let written = self.stores.write(first, &key, data_set.bytes);
+        debug_assert!(registered.is_ok() && written.is_ok(), "{registered:?} {written:?}");
+        if self.scenario.placed.len() > 1 {
+            self.place(&data_set);
+        }
+    }
+
+    /// Replicas on all the nodes that hold one at the start, each agent reading the nearest.
+    fn place(&mut self, data_set: &DataSet) {
+        let mut placement = Placement::default();
+        for (id, node) in (1..).map(ReplicaId).zip(self.scenario.placed.iter().copied()) {
+            let object_key = format!("{}/first", data_set.object_key);
+            let (name, state) = (data_set.name.clone(), ReplicaState::Present);
+            let written = self.stores.write(node, &object_key, data_set.bytes);
+            debug_assert!(written.is_ok(), "{written:?}");
+            placement
+                .replicas
+                .insert(id, Replica { id, data_set: name, node, object_key, state, generation: 1, lease: None });
+        }
+        let of_interest = self.scenario.network.links.iter().filter(|link| self.scenario.placed.contains(&link.to));
+        let latencies: BTreeMap<(NodeId, NodeId), f64> =
+            of_interest.map(|link| ((link.from, link.to), link.latency_ms)).collect();
+        for agent in self.scenario.agents.values() {
+            let latency = |node| latencies.get(&(agent.node, node)).copied().unwrap_or(0.0);
+            let nearest = placement.present().min_by(|a, b| latency(a.node).total_cmp(&latency(b.node)));
+            let nearest = nearest.map(|replica| (agent.id, replica.id));
+            placement.references.extend(nearest);
+        }
+        let seeded = self.table.knowledge.seed_placement(&data_set.name, &placement);
+        debug_assert!(seeded.is_ok(), "{seeded:?}");
+    }
+
+    /// Registers nodes, and their links with those that are registered.
+    pub fn register_nodes(&mut self, joining: &[NodeId]) {
+        let network = &self.scenario.network;
+        let nodes: Vec<Node> = joining
+            .iter()
+            .filter_map(|id| network.nodes.get(id))
+            .map(|settings| Node {
+                id: settings.id,
+                name: settings.name.clone(),
+                store_url: Some(format!("virtual://node-{}", settings.id)),
+                availability: settings.availability,
+                capacity_bytes: settings.capacity_bytes,
+                state: NodeState::Running,
+                heartbeat_at: None,
+            })
+            .collect();
+        let known = ready(self.table.knowledge.nodes()).unwrap_or_default();
+        let there: BTreeSet<NodeId> = known.keys().chain(joining).copied().collect();
+        let links: Vec<Link> = network
+            .links
+            .iter()
+            .filter(|link| there.contains(&link.from) && there.contains(&link.to))
+            .copied()
+            .collect();
+        let registered = ready(self.table.knowledge.register_network(&nodes, &links));
+        debug_assert!(registered.is_ok(), "the scenario was validated: {registered:?}");
+        for node in &nodes {
+            node.capacity_bytes.into_iter().for_each(|capacity| self.stores.limit(node.id, capacity));
+        }
+        self.touched = true;
+    }
+
+    fn outcome(mut self) -> Outcome {
+        // Nothing of it is away any more for who looks at the end.
+        self.table.set_away(false);
+        let snapshot = ready(self.table.knowledge.snapshot(&self.table.data_set)).ok().flatten();
+        let snapshot = snapshot.expect("the data set was registered at the start");
+        let knowledge = &self.table.knowledge;
+        let events = ready(knowledge.events(EventId(0), usize::MAX)).unwrap_or_default();
+        let answered = events.iter().filter(|event| event.feedback_sum > 0.0);
+        let feedback = answered.map(|event| (event.id, ready(knowledge.feedback(event.id)).unwrap_or_default()));
+        let acting = snapshot.open_events.iter().any(|event| event.outcome == EventOutcome::Running);
+        let content = self.agents.iter().filter(|agent| agent.driver.is_some()).all(Agent::is_converged);
+        Outcome {
+            converged: content && !acting,
+            feedback: feedback.collect(),
+            events,
+            tallies: self.agents.iter().map(|agent| (agent.id(), agent.tally)).collect(),
+            snapshot,
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The shared table in virtual time: in this process's memory, so that every answer is there at once; sometimes away.
+
+use crate::domain::ids::DataSetName;
+use crate::domain::snapshot::Snapshot;
+use crate::knowledge::Result;
+use crate::knowledge::memory::MemoryKnowledge;
+use futures::FutureExt as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub struct Table {
+    pub knowledge: MemoryKnowledge,
+    pub data_set: DataSetName,
+    /// How old a sign of life is at most that a snapshot does not show.
+    unheard: Duration,
+    is_away: bool,
+}
+
+const AWAY: &str = "the shared table cannot be reached";
+
+impl Table {
+    pub fn new(knowledge: MemoryKnowledge, data_set: DataSetName, unheard: Duration) -> Self {
+        Self { knowledge, data_set, unheard, is_away: false }
+    }
+
+    pub fn set_away(&mut self, is_away: bool) {
+        self.is_away = is_away;
+    }
+
+    /// An agent's question. `Err` says why it was not answered, for people; nothing was changed then.
+    pub fn ask<'a, T>(
+        &'a self,
+        question: impl FnOnce(&'a MemoryKnowledge) -> futures::future::BoxFuture<'a, Result<T>>,
+    ) -> std::result::Result<T, String> {
+        if self.is_away {
+            return Err(AWAY.to_owned());
+        }
+        ready(question(&self.knowledge)).map_err(|error| error.to_string())
+    }
+
+    pub fn load(&self) -> std::result::Result<Arc<Snapshot>, String> {
+        if self.is_away {
+            return Err(AWAY.to_owned());
+        }
+        let snapshot = self.knowledge.recent_snapshot(&self.data_set, self.unheard);
+        snapshot.map(Arc::new).ok_or_else(|| format!("data set {} is not in the catalogue", self.data_set))
+    }
+
+    /// What the world itself knows, whether the table is away or not; signs of life left aside.
+    pub fn truth(&self) -> Option<Snapshot> {
+        self.knowledge.recent_snapshot(&self.data_set, Duration::MAX)
+    }
+}
+
+/// The answer of a table in memory.
+pub fn ready<T>(answer: impl Future<Output = T>) -> T {
+    // No operation of it waits for anything: its module promises that.
+    answer.now_or_never().expect("a table in memory answers at once")
+}

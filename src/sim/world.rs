@@ -1,0 +1,414 @@
+//! The world in virtual time: what happens next, to whom, and what it changes.
+
+use super::agent::{Agent, Work};
+use super::checkers::{Checkers, Violated};
+use super::driver::Input;
+use super::events::Agenda;
+use super::faults::{Broken, Damage, Faults};
+use super::stores::Stores;
+use super::table::Table;
+use crate::clock::{Clock as _, VirtualClock};
+use crate::config::scenario::{Change, Scenario};
+use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::impact::Impacts;
+use crate::domain::time::Timestamp;
+use crate::knowledge::{ClosingRule, Knowledge as _};
+use crate::mape::notice::Notice;
+use crate::mape::planner::Change as Learned;
+use crate::mape::{executor, monitor};
+use rand::RngExt as _;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is to happen; agents by their position, with the life or the work that it was arranged in.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Happening {
+    Starts {
+        agent: usize,
+    },
+    Wakes {
+        agent: usize,
+        life: u32,
+    },
+    WorkEnds {
+        agent: usize,
+        work: u64,
+    },
+    Renews {
+        agent: usize,
+        work: u64,
+    },
+    Duties {
+        agent: usize,
+        life: u32,
+    },
+    /// Windows that are due, by the rules of the published system.
+    Closes {
+        agent: usize,
+        life: u32,
+    },
+    Changes {
+        change: usize,
+    },
+    Breaks {
+        fault: usize,
+    },
+    Mends {
+        fault: usize,
+        broken: Broken,
+    },
+}
+
+/// Told what happens, for people.
+pub type Tell<'a> = &'a mut dyn FnMut(Timestamp, &Told);
+
+/// A line of the trace.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Told {
+    /// What an agent says, as a real one does.
+    Notice(Notice),
+    /// What the scenario does.
+    World(String),
+}
+
+pub(super) struct World<'a> {
+    pub scenario: &'a Scenario,
+    pub clock: Arc<VirtualClock>,
+    pub table: Table,
+    pub agenda: Agenda<Happening>,
+    pub agents: Vec<Agent>,
+    pub stores: Stores,
+    pub damage: Damage<'a>,
+    pub checkers: Checkers,
+    faults: Faults<'a>,
+    /// Something may have changed in the table or a store since the checkers last looked.
+    pub touched: bool,
+    tell: Option<Tell<'a>>,
+}
+
+/// A start that fails because the table is away is tried again after this.
+const START_AGAIN: Duration = Duration::from_secs(10);
+
+impl<'a> World<'a> {
+    pub fn new(
+        scenario: &'a Scenario,
+        clock: Arc<VirtualClock>,
+        table: Table,
+        agents: Vec<Agent>,
+        stores: Stores,
+        seed: u64,
+        tell: Option<Tell<'a>>,
+    ) -> Self {
+        Self {
+            scenario,
+            clock,
+            table,
+            agenda: Agenda::default(),
+            agents,
+            stores,
+            damage: Damage::default(),
+            checkers: Checkers::default(),
+            faults: Faults::new(&scenario.faults, seed),
+            touched: true,
+            tell,
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Arranges what the scenario says: who starts at once, what changes, what breaks.
+    pub fn arrange_all(&mut self) {
+        let joining = self.scenario.joining();
+        for (agent, slot) in self.agents.iter().enumerate() {
+            if !joining.contains_key(&slot.home()) {
+                self.agenda.arrange(self.now(), Happening::Starts { agent });
+            }
+        }
+        for (change, at) in self.scenario.changes.iter().map(|change| change.at).enumerate() {
+            self.agenda.arrange(self.now() + at, Happening::Changes { change });
+        }
+        for (fault, after) in self.faults.first() {
+            self.agenda.arrange(self.now() + after, Happening::Breaks { fault });
+        }
+    }
+
+    /// Lets everything happen up to `end`. `watch` is called now and then, for progress.
+    pub fn run(&mut self, end: Timestamp, mut watch: impl FnMut(Timestamp)) -> Result<(), Violated> {
+        const WATCH_EVERY: u64 = 1 << 14;
+        let mut happened: u64 = 0;
+        while let Some((at, what)) = self.agenda.next_by(end) {
+            self.clock.set(at);
+            self.happen(what);
+            self.check(at)?;
+            happened += 1;
+            if happened.is_multiple_of(WATCH_EVERY) {
+                watch(at);
+            }
+        }
+        self.clock.set(end);
+        Ok(())
+    }
+
+    fn check(&mut self, now: Timestamp) -> Result<(), Violated> {
+        let others = self.scenario.changes.len() + self.scenario.faults.len() * 2;
+        self.checkers.time(now, self.agenda.len(), self.agents.len(), others);
+        if std::mem::take(&mut self.touched)
+            && let Some(snapshot) = self.table.truth()
+        {
+            self.checkers.placement(&snapshot, &self.stores);
+        }
+        self.checkers.verdict()
+    }
+
+    fn happen(&mut self, what: Happening) {
+        match what {
+            Happening::Starts { agent } => self.start(agent),
+            Happening::Wakes { agent, life } if self.lives(agent, life) => {
+                self.step(agent, Input::Monitor(monitor::Input::Woken));
+            }
+            Happening::WorkEnds { agent, work } if self.works(agent, work) => self.work_ends(agent),
+            Happening::Renews { agent, work } if self.works(agent, work) => self.renew(agent),
+            Happening::Duties { agent, life } if self.lives(agent, life) => self.duties(agent),
+            Happening::Closes { agent, life } if self.lives(agent, life) => {
+                let closed = self.close_due(agent);
+                self.trouble_of(agent, closed);
+            }
+            Happening::Wakes { .. }
+            | Happening::WorkEnds { .. }
+            | Happening::Renews { .. }
+            | Happening::Duties { .. }
+            | Happening::Closes { .. } => {}
+            Happening::Changes { change } => self.change(&self.scenario.changes[change]),
+            Happening::Breaks { fault } => self.breaks(fault),
+            Happening::Mends { fault, broken } => self.mends(fault, broken),
+        }
+    }
+
+    fn lives(&self, agent: usize, life: u32) -> bool {
+        self.agents[agent].life == life && self.agents[agent].driver.is_some()
+    }
+
+    fn works(&self, agent: usize, work: u64) -> bool {
+        self.agents[agent].works == work
+    }
+
+    /// Gives an agent an input, and every answer that its effects have at once.
+    pub fn step(&mut self, agent: usize, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let slot = &mut self.agents[agent];
+            let Some(driver) = &mut slot.driver else { return };
+            for effect in driver.handle(input, &mut slot.streams) {
+                inputs.extend(self.perform(agent, effect));
+            }
+        }
+        self.tell_convergence(agent);
+    }
+
+    /// Says at once when the agent's state changes; its duties repeat it.
+    fn tell_convergence(&mut self, agent: usize) {
+        let slot = &mut self.agents[agent];
+        let converged = slot.is_converged();
+        if converged != slot.was_converged {
+            slot.was_converged = converged;
+            let (id, life) = (slot.id(), slot.life());
+            let said = self.table.ask(|table| table.heartbeat(id, &life, converged));
+            self.trouble_of(agent, said);
+        }
+    }
+
+    fn start(&mut self, agent: usize) {
+        let (id, home) = (self.agents[agent].id(), self.agents[agent].home());
+        // What mends it starts it again.
+        if !self.damage.lets_run(id, home) || self.agents[agent].driver.is_some() {
+            return;
+        }
+        match self.prepare(agent) {
+            Ok(learned) => {
+                self.agents[agent].start(learned);
+                let life = self.agents[agent].life;
+                self.agenda.arrange(self.now(), Happening::Duties { agent, life });
+                self.step(agent, Input::Monitor(monitor::Input::Started));
+            }
+            Err(why) => {
+                // That life has not begun.
+                self.agents[agent].life -= 1;
+                self.trouble(agent, why);
+                self.agenda.arrange(self.now() + START_AGAIN, Happening::Starts { agent });
+            }
+        }
+    }
+
+    /// What a real agent does before its actors start; what it had learned.
+    fn prepare(&mut self, agent: usize) -> Result<BTreeMap<Learned, Impacts>, String> {
+        let id = self.agents[agent].id();
+        self.agents[agent].life += 1;
+        self.register(agent)?;
+        self.recover(agent, true)?;
+        self.sweep(agent)?;
+        let learned = self.table.ask(|table| table.impacts(id))?;
+        Ok(learned.into_iter().filter_map(|(label, learned)| Some((label.parse().ok()?, learned.impacts))).collect())
+    }
+
+    /// Deletes the objects of the own store that no row names.
+    fn sweep(&mut self, agent: usize) -> Result<(), String> {
+        let home = self.agents[agent].home();
+        let snapshot = self.table.load()?;
+        let named = |key: &String| snapshot.placement.replicas.values().any(|replica| replica.object_key == *key);
+        for orphan in self.stores.keys(home).iter().filter(|key| !named(key)) {
+            self.stores.delete(home, orphan);
+        }
+        Ok(())
+    }
+
+    /// The periodic duties: a sign of life, windows that are due, what somebody left unfinished.
+    fn duties(&mut self, agent: usize) {
+        let rhythm = self.scenario.network.rhythm;
+        let done = self.beat(agent);
+        self.trouble_of(agent, done);
+        let slot = &mut self.agents[agent];
+        let jitter = slot.streams.watchdog.random_range(0.9..1.1);
+        let life = slot.life;
+        self.agenda.arrange(self.now() + rhythm.heartbeat.mul_f64(jitter), Happening::Duties { agent, life });
+    }
+
+    fn beat(&mut self, agent: usize) -> Result<(), String> {
+        let slot = &self.agents[agent];
+        let (id, life, converged) = (slot.id(), slot.life(), slot.was_converged);
+        self.table.ask(|table| table.heartbeat(id, &life, converged))?;
+        self.close_due(agent)?;
+        self.recover(agent, false)?;
+        self.remove_drained(agent)
+    }
+
+    fn close_due(&mut self, agent: usize) -> Result<(), String> {
+        let id = self.agents[agent].id();
+        let feedback = self.scenario.network.feedback;
+        let rule = ClosingRule {
+            threshold: feedback.threshold,
+            grace: feedback.grace,
+            silence: self.scenario.network.silence(),
+        };
+        for closed in self.table.ask(|table| table.close_due(id, rule))? {
+            self.checkers.closed(self.now(), &closed);
+            self.notify(|| Notice::Closed { closed });
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, change: &'a Change) {
+        let knowledge = &self.table.knowledge;
+        for link in &change.links {
+            let set = super::table::ready(knowledge.set_latency(link.from, link.to, link.latency_ms));
+            debug_assert!(set.is_ok(), "the scenario was validated: {set:?}");
+        }
+        for (node, availability) in &change.availability {
+            let set = super::table::ready(knowledge.set_availability(*node, *availability));
+            debug_assert!(set.is_ok(), "the scenario was validated: {set:?}");
+        }
+        self.tell(|| Told::World(describe(change)));
+        for node in &change.join {
+            self.join(*node);
+        }
+    }
+
+    fn join(&mut self, node: NodeId) {
+        self.register_nodes(&[node]);
+        let agents = self.agents.iter().enumerate().filter(|(_, slot)| slot.home() == node);
+        let starting: Vec<usize> = agents.map(|(agent, _)| agent).collect();
+        for agent in starting {
+            self.start(agent);
+        }
+    }
+
+    fn breaks(&mut self, fault: usize) {
+        let nodes: Vec<NodeId> = self.scenario.network.nodes.keys().copied().collect();
+        let agents: Vec<AgentId> = self.scenario.agents.keys().copied().collect();
+        let (broken, lasts) = self.faults.strike(fault, &nodes, &agents);
+        self.damage.begin(broken, &self.faults);
+        self.table.set_away(self.damage.database_is_away());
+        self.tell(|| Told::World(format!("{broken} for {} s", lasts.as_secs_f64())));
+        for agent in 0..self.agents.len() {
+            let slot = &mut self.agents[agent];
+            if !self.damage.lets_run(slot.id(), slot.home()) {
+                slot.crash();
+            } else if slot.driver.is_some() {
+                self.interrupt(agent);
+            }
+        }
+        self.agenda.arrange(self.now() + lasts, Happening::Mends { fault, broken });
+    }
+
+    fn mends(&mut self, fault: usize, broken: Broken) {
+        self.damage.end(broken);
+        self.table.set_away(self.damage.database_is_away());
+        self.tell(|| Told::World(format!("{broken}: over")));
+        if matches!(broken, Broken::Node(_) | Broken::Agent(_)) {
+            let joining = self.scenario.joining();
+            let passed = self.now().since(Timestamp::default());
+            for agent in 0..self.agents.len() {
+                let joins = joining.get(&self.agents[agent].home()).copied().unwrap_or_default();
+                if self.agents[agent].driver.is_none() && joins <= passed {
+                    self.start(agent);
+                }
+            }
+        }
+        if let Some(after) = self.faults.again(fault) {
+            self.agenda.arrange(self.now() + after, Happening::Breaks { fault });
+        }
+    }
+
+    /// Fails the work of an agent that can no longer reach what it reads or writes.
+    fn interrupt(&mut self, agent: usize) {
+        let home = self.agents[agent].home();
+        let lost = |node| self.damage.between(home, node);
+        let failed = match &self.agents[agent].work {
+            Some(Work::Job { run, .. }) => lost(run.replica.node).map(|why| (why, true)),
+            Some(Work::Transfer { claim, .. }) => {
+                let destination = claim.destination.as_ref().and_then(|row| lost(row.node));
+                lost(claim.source.node).or(destination).map(|why| (why, false))
+            }
+            Some(Work::LostJob { .. }) | None => None,
+        };
+        match failed {
+            Some((why, true)) => self.fail_job(agent, why),
+            Some((why, false)) => {
+                self.agents[agent].drop_work();
+                self.step(agent, Input::Executor(executor::Input::TransferFailed(why)));
+            }
+            None => {}
+        }
+    }
+
+    pub fn tell(&mut self, what: impl FnOnce() -> Told) {
+        let now = self.now();
+        if let Some(tell) = &mut self.tell {
+            tell(now, &what());
+        }
+    }
+
+    pub fn notify(&mut self, notice: impl FnOnce() -> Notice) {
+        self.tell(|| Told::Notice(notice()));
+    }
+
+    pub fn trouble(&mut self, agent: usize, what: String) {
+        let agent = self.agents[agent].id();
+        self.notify(|| Notice::Trouble { agent, what });
+    }
+
+    pub fn trouble_of<T>(&mut self, agent: usize, result: Result<T, String>) {
+        if let Err(what) = result {
+            self.trouble(agent, what);
+        }
+    }
+}
+
+fn describe(change: &Change) -> String {
+    let links = change.links.iter().map(|link| format!("link {}-{}: {} ms", link.from, link.to, link.latency_ms));
+    let nodes = change.availability.iter().map(|(node, percent)| format!("node {node}: available {percent}"));
+    let joins = change.join.iter().map(|node| format!("node {node} joins"));
+    links.chain(nodes).chain(joins).collect::<Vec<_>>().join(", ")
+}

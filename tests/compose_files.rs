@@ -1,0 +1,27 @@
+//! The demo in containers is the shipped one but for where things are: nobody changes one and forgets the other.
+
+use std::path::Path;
+
+/// What may differ: where the table is, who injects latency, how fast time passes, and where the nodes' stores are.
+fn place(line: &str) -> bool {
+    let line = line.trim_start();
+    line.is_empty()
+        || line.starts_with('#')
+        || ["knowledge =", "time_scale =", "emulator =", "store ="].iter().any(|key| line.starts_with(key))
+}
+
+/// What a file says besides.
+fn rest(file: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"));
+    text.lines().filter(|line| !place(line)).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_networks_in_containers_are_the_shipped_one_elsewhere() {
+    let shipped = rest("agents/network.toml");
+    assert!(shipped.len() > 40, "{shipped:?}");
+    for file in ["compose/network.toml", "compose/upstream/network.toml"] {
+        assert_eq!(rest(file), shipped, "{file}");
+    }
+}
