@@ -100,6 +100,9 @@ fn trained(scenario: &Scenario, settings: &AgentSettings, seed: u64) -> Experien
     Experience::new(given.unwrap_or_else(derived), Latency::Injected, &runs)
 }
 
+/// Why what a scenario says cannot be refused.
+pub(super) const VALIDATED: &str = "the scenario was validated";
+
 impl World<'_> {
     /// Registers the network that is there at the start, and puts the data set on its first node.
     fn found(&mut self) {
@@ -114,11 +117,13 @@ impl World<'_> {
             object_key: settings.object_key.clone(),
             bytes: self.scenario.physics.bytes,
             records: settings.generate_records.unwrap_or(0),
-            sha256: String::new(),
+            // Of no bytes that exist.
+            sha256: "0".repeat(64),
         };
         let registered = ready(self.table.knowledge.register_data_set(&data_set, first, &key));
         let written = self.stores.write(first, &key, data_set.bytes);
-        debug_assert!(registered.is_ok() && written.is_ok(), "{registered:?} {written:?}");
+        registered.expect(VALIDATED);
+        written.expect("an empty store has room, or the scenario cannot begin");
         if self.scenario.placed.len() > 1 {
             self.place(&data_set);
         }
@@ -131,7 +136,7 @@ impl World<'_> {
             let object_key = format!("{}/first", data_set.object_key);
             let (name, state) = (data_set.name.clone(), ReplicaState::Present);
             let written = self.stores.write(node, &object_key, data_set.bytes);
-            debug_assert!(written.is_ok(), "{written:?}");
+            written.expect("an empty store has room, or the scenario cannot begin");
             placement
                 .replicas
                 .insert(id, Replica { id, data_set: name, node, object_key, state, generation: 1, lease: None });
@@ -146,7 +151,7 @@ impl World<'_> {
             placement.references.extend(nearest);
         }
         let seeded = self.table.knowledge.seed_placement(&data_set.name, &placement);
-        debug_assert!(seeded.is_ok(), "{seeded:?}");
+        seeded.expect(VALIDATED);
     }
 
     /// Registers nodes, and their links with those that are registered.
@@ -158,7 +163,7 @@ impl World<'_> {
             .map(|settings| Node {
                 id: settings.id,
                 name: settings.name.clone(),
-                store_url: Some(format!("virtual://node-{}", settings.id)),
+                store_url: Some(format!("http://node-{}:80/virtual", settings.id)),
                 availability: settings.availability,
                 capacity_bytes: settings.capacity_bytes,
                 state: NodeState::Running,
@@ -174,7 +179,7 @@ impl World<'_> {
             .copied()
             .collect();
         let registered = ready(self.table.knowledge.register_network(&nodes, &links));
-        debug_assert!(registered.is_ok(), "the scenario was validated: {registered:?}");
+        registered.expect(VALIDATED);
         for node in &nodes {
             node.capacity_bytes.into_iter().for_each(|capacity| self.stores.limit(node.id, capacity));
         }
