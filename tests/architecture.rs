@@ -128,9 +128,10 @@ fn forbidden(from: &[String], to: &[String]) -> Option<String> {
         "sim" => (&["domain", "clock", "mape", "config"], &["knowledge"]),
         "actors" => (&["domain", "clock", "mape"], &["knowledge", "storage", "links", "jobs"]),
         need if NEEDS.contains(&need) => (&["domain", "clock"], &NEEDS),
-        "app" => {
-            (&["domain", "clock", "mape", "config", "actors", "knowledge", "storage", "links", "jobs", "data", "sim"], &[])
-        }
+        "app" => (
+            &["domain", "clock", "mape", "config", "actors", "knowledge", "storage", "links", "jobs", "data", "sim"],
+            &[],
+        ),
         "cli" => return None,
         other => return Some(format!("no rule for a module `{other}`: add one here and in ARCHITECTURE.md")),
     };

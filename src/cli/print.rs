@@ -276,10 +276,7 @@ pub fn summary(summary: &Summary) -> anyhow::Result<()> {
     };
     let mut text = vec![
         String::new(),
-        format!(
-            "{converged} after {scenario} of the scenario{real}, policy {}, seed {}",
-            summary.policy, summary.seed
-        ),
+        format!("{converged} after {scenario} of the scenario{real}, policy {}, seed {}", summary.policy, summary.seed),
         String::new(),
         format!("placement   replicas on {}", list(summary.replicas.iter().map(|node| format!("node {node}")), ", ")),
     ];

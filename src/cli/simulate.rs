@@ -36,7 +36,11 @@ fn progress(lasts: Duration) -> impl FnMut(Timestamp) {
         told = Instant::now();
         let share = at.since(Timestamp::default()).as_secs_f64() / lasts.as_secs_f64().max(1e-9);
         let left = began.elapsed().as_secs_f64() * (1.0 / share.max(1e-9) - 1.0);
-        eprintln!("# simulated {:.1} h of {:.0} h, {left:.0} s left", at.0 as f64 / 3.6e6, lasts.as_secs_f64() / 3600.0);
+        eprintln!(
+            "# simulated {:.1} h of {:.0} h, {left:.0} s left",
+            at.0 as f64 / 3.6e6,
+            lasts.as_secs_f64() / 3600.0
+        );
     }
 }
 

@@ -93,7 +93,9 @@ impl Knowledge for MemoryKnowledge {
     }
 
     async fn leave_node(&self, node: NodeId, silence: Duration, drain: Duration) -> Result<Vec<Replica>> {
-        self.changing_settled().leave_node(node, silence, drain, self.clock.now()).map_err(|why| why.during("leave node"))
+        self.changing_settled()
+            .leave_node(node, silence, drain, self.clock.now())
+            .map_err(|why| why.during("leave node"))
     }
 
     async fn remove_node(&self, node: NodeId) -> Result<Vec<Replica>> {

@@ -17,10 +17,19 @@ use std::time::Duration;
 
 /// What an agent is busy with; ends in virtual time.
 pub enum Work {
-    Job { run: Run, job: physics::Job },
+    Job {
+        run: Run,
+        job: physics::Job,
+    },
     /// The job has not read anything.
-    LostJob { node: NodeId, why: String },
-    Transfer { claim: Claim, outcome: Result<(), String> },
+    LostJob {
+        node: NodeId,
+        why: String,
+    },
+    Transfer {
+        claim: Claim,
+        outcome: Result<(), String>,
+    },
 }
 
 /// How the jobs went.

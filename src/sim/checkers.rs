@@ -46,7 +46,9 @@ impl Checkers {
         let last = std::mem::replace(&mut self.last, now);
         self.hold("I-3", now, now >= last, || format!("time went back from {last}"));
         let most = agents * ARRANGED_BY_AGENT + others;
-        self.hold("I-7", now, arranged <= most, || format!("{arranged} happenings are arranged, at most {most} may be"));
+        self.hold("I-7", now, arranged <= most, || {
+            format!("{arranged} happenings are arranged, at most {most} may be")
+        });
     }
 
     /// After every event that may have changed the table or a store.

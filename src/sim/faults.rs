@@ -155,7 +155,7 @@ impl<'a> Damage<'a> {
             let set_of = |node| sets.iter().position(|set| set.contains(&node));
             set_of(home).zip(set_of(store)).is_some_and(|(a, b)| a != b)
         };
-        self.partitions.values().any(|sets| apart(sets)).then(|| format!("a partition hides node {store}"))
+        self.partitions.values().any(apart).then(|| format!("a partition hides node {store}"))
     }
 
     /// How many times as long the store of a node takes.

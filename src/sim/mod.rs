@@ -20,8 +20,8 @@ mod trace;
 mod world;
 
 pub use agent::Tally;
-pub use generate::expand;
 pub use checkers::Violated;
+pub use generate::expand;
 pub use setup::{Options, Outcome, SimulationError, run};
 pub use trace::{Trace, Traced, find};
-pub use world::Told;
+pub use world::{Tell, Told};

@@ -268,7 +268,7 @@ impl World<'_> {
         let Some(Work::Transfer { claim, .. }) = &self.agents[agent].work else { return };
         let (event, lease) = (claim.event, self.scenario.network.rhythm.lease);
         match self.table.ask(|table| table.renew(event, lease)) {
-            Ok(true) => return self.arrange_renewal(agent),
+            Ok(true) => self.arrange_renewal(agent),
             Ok(false) => {
                 self.agents[agent].drop_work();
                 let failed = executor::Input::TransferFailed("the lease was lost".to_owned());
@@ -335,7 +335,8 @@ impl World<'_> {
 
     /// Deletes what nobody may read any more: on the own node at once, elsewhere when the agent there has had its time.
     pub fn remove_drained(&mut self, agent: usize) -> Result<(), String> {
-        let (id, home, lease) = (self.agents[agent].id(), self.agents[agent].home(), self.scenario.network.rhythm.lease);
+        let (id, home, lease) =
+            (self.agents[agent].id(), self.agents[agent].home(), self.scenario.network.rhythm.lease);
         let now = self.now();
         for replica in self.table.ask(|table| table.unfinished(id, false))?.removing {
             let overdue = replica.lease.is_none_or(|held| held.until + lease < now);

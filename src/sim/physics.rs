@@ -59,7 +59,8 @@ pub fn transfer_time(physics: &Physics, home: NodeId, from: (NodeId, f64), to: (
             let store = |(node, slow): (NodeId, f64)| *of_stores.get(&node).unwrap_or(store) as f64 / slow;
             let link = |node| *of_links.get(&(home, node)).unwrap_or(link) as f64;
             let local = |node| if node == home { f64::INFINITY } else { link(node) };
-            let slowest = [store(from), store(to), local(from.0), local(to.0)].into_iter().fold(f64::INFINITY, f64::min);
+            let slowest =
+                [store(from), store(to), local(from.0), local(to.0)].into_iter().fold(f64::INFINITY, f64::min);
             milliseconds((physics.bytes as f64 / slowest * 1e3).ceil())
         }
     }
@@ -72,7 +73,14 @@ pub fn fails(physics: &Physics, rng: &mut Rng) -> bool {
 }
 
 /// What training would measure at a node.
-pub fn train(physics: &Physics, seed: u64, agent: AgentId, link: Link, records: u64, availability: f64) -> Vec<Metrics> {
+pub fn train(
+    physics: &Physics,
+    seed: u64,
+    agent: AgentId,
+    link: Link,
+    records: u64,
+    availability: f64,
+) -> Vec<Metrics> {
     let mut rng = streams::stream(seed, agent, Purpose::Training(link.to));
     let mut run = || {
         let latency = latency(link, &mut rng);

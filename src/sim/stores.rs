@@ -62,6 +62,9 @@ mod tests {
         assert_eq!(stores.write(NodeId(1), "b", 60), Err("the store of node 1 is full".to_owned()));
         stores.delete(NodeId(1), "a");
         assert_eq!(stores.write(NodeId(1), "b", 60), Ok(()));
-        assert_eq!((stores.keys(NodeId(1)), stores.used(NodeId(1)), stores.overfull()), (vec!["b".to_owned()], 60, None));
+        assert_eq!(
+            (stores.keys(NodeId(1)), stores.used(NodeId(1)), stores.overfull()),
+            (vec!["b".to_owned()], 60, None)
+        );
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::domain::ids::DataSetName;
 use crate::domain::snapshot::Snapshot;
-use crate::knowledge::memory::MemoryKnowledge;
 use crate::knowledge::Result;
+use crate::knowledge::memory::MemoryKnowledge;
 use futures::FutureExt as _;
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,8 +5,9 @@ use super::checkers::{Checkers, Violated};
 use super::driver::Input;
 use super::events::Agenda;
 use super::faults::{Broken, Damage, Faults};
+use super::setup::VALIDATED;
 use super::stores::Stores;
-use super::table::Table;
+use super::table::{Table, ready};
 use crate::clock::{Clock as _, VirtualClock};
 use crate::config::scenario::{Change, Scenario};
 use crate::domain::ids::{AgentId, NodeId};
@@ -24,16 +25,40 @@ use std::time::Duration;
 /// What is to happen; agents by their position, with the life or the work that it was arranged in.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Happening {
-    Starts { agent: usize },
-    Wakes { agent: usize, life: u32 },
-    WorkEnds { agent: usize, work: u64 },
-    Renews { agent: usize, work: u64 },
-    Duties { agent: usize, life: u32 },
+    Starts {
+        agent: usize,
+    },
+    Wakes {
+        agent: usize,
+        life: u32,
+    },
+    WorkEnds {
+        agent: usize,
+        work: u64,
+    },
+    Renews {
+        agent: usize,
+        work: u64,
+    },
+    Duties {
+        agent: usize,
+        life: u32,
+    },
     /// Windows that are due, by the rules of the published system.
-    Closes { agent: usize, life: u32 },
-    Changes { change: usize },
-    Breaks { fault: usize },
-    Mends { fault: usize, broken: Broken },
+    Closes {
+        agent: usize,
+        life: u32,
+    },
+    Changes {
+        change: usize,
+    },
+    Breaks {
+        fault: usize,
+    },
+    Mends {
+        fault: usize,
+        broken: Broken,
+    },
 }
 
 /// Told what happens, for people.
@@ -263,7 +288,11 @@ impl<'a> World<'a> {
     fn close_due(&mut self, agent: usize) -> Result<(), String> {
         let id = self.agents[agent].id();
         let feedback = self.scenario.network.feedback;
-        let rule = ClosingRule { threshold: feedback.threshold, grace: feedback.grace, silence: self.scenario.network.silence() };
+        let rule = ClosingRule {
+            threshold: feedback.threshold,
+            grace: feedback.grace,
+            silence: self.scenario.network.silence(),
+        };
         for closed in self.table.ask(|table| table.close_due(id, rule))? {
             self.checkers.closed(self.now(), &closed);
             self.notify(|| Notice::Closed { closed });
@@ -274,12 +303,10 @@ impl<'a> World<'a> {
     fn change(&mut self, change: &'a Change) {
         let knowledge = &self.table.knowledge;
         for link in &change.links {
-            let set = super::table::ready(knowledge.set_latency(link.from, link.to, link.latency_ms));
-            debug_assert!(set.is_ok(), "the scenario was validated: {set:?}");
+            ready(knowledge.set_latency(link.from, link.to, link.latency_ms)).expect(VALIDATED);
         }
         for (node, availability) in &change.availability {
-            let set = super::table::ready(knowledge.set_availability(*node, *availability));
-            debug_assert!(set.is_ok(), "the scenario was validated: {set:?}");
+            ready(knowledge.set_availability(*node, *availability)).expect(VALIDATED);
         }
         self.tell(|| Told::World(describe(change)));
         for node in &change.join {

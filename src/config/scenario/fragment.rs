@@ -1,7 +1,7 @@
 //! A scenario's file as written. What it shares with `network.toml` and `N.toml` is read by their types.
 
-use crate::config::fragment::{Cost, DataSet, Feedback, Learning, Link, Network, Node, Quantity, Rho, Rhythm, table};
 use crate::config::fragment::{Agent as AgentFile, Job};
+use crate::config::fragment::{Cost, DataSet, Feedback, Learning, Link, Network, Node, Quantity, Rho, Rhythm, table};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 

@@ -51,7 +51,8 @@ fn read(file: &Path, problems: &mut Problems) -> Option<String> {
         let Some(base) = table.remove("base") else { return Some(table.to_string()) };
         let name = base.as_str().ok_or_else(|| Invalid::new("is no text", "write it like `base = \"published.toml\"`"));
         at = at.with_file_name(problems.check("base", name)?);
-        let below = text_of(&at).and_then(|text| toml::from_str(&text).map_err(|error| Invalid::new(error.message(), LAYOUT)));
+        let below =
+            text_of(&at).and_then(|text| toml::from_str(&text).map_err(|error| Invalid::new(error.message(), LAYOUT)));
         table = joined(problems.check(format!("base {}", at.display()), below)?, table);
     }
     problems.add("base", Invalid::new(format!("more than {MAX_BASES} files build on each other"), "join some of them"));
@@ -127,7 +128,8 @@ fn validate(written: fragment::Scenario, vocabulary: &Vocabulary, problems: &mut
 fn stand_in(network: &mut files::Network, rest: &mut Rest, problems: &mut Problems) {
     let listed = [("node", network.node.len()), ("link", network.link.len()), ("agent", rest.agent.len())];
     for (key, _) in listed.into_iter().filter(|(_, count)| *count > 0) {
-        problems.add(key, Invalid::new("is listed beside `[generate]`", "remove one of them: `[generate]` makes its own"));
+        problems
+            .add(key, Invalid::new("is listed beside `[generate]`", "remove one of them: `[generate]` makes its own"));
     }
     let availability = files::Quantity("100 %".to_owned());
     let (id, name) = (network.data_set.first_node, "generated".to_owned());

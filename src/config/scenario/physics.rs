@@ -72,7 +72,8 @@ fn transfer(written: &fragment::Physics, ids: &BTreeSet<NodeId>, problems: &mut 
             let (mut of_links, mut of_stores) = (BTreeMap::new(), BTreeMap::new());
             for (index, written) in written.rate.iter().enumerate() {
                 let place = format!("physics.rate {}", index + 1);
-                let found = problems.check(&place, rated(written, ids)).zip(problems.check(&place, rate(&written.rate)));
+                let found =
+                    problems.check(&place, rated(written, ids)).zip(problems.check(&place, rate(&written.rate)));
                 match found {
                     Some((Rated::Store(node), rate)) => _ = of_stores.insert(node, rate),
                     Some((Rated::Link(a, b), rate)) => of_links.extend([((a, b), rate), ((b, a), rate)]),
@@ -121,7 +122,8 @@ pub fn generate(written: &fragment::Generate, template: &AgentSettings, problems
     let farthest = problems.check("generate.farthest", milliseconds(&written.farthest));
     let jitter = problems.check("generate.jitter", milliseconds(&written.jitter));
     let availability = problems.check("generate.availability", range(&written.availability));
-    let capacity = problems.check("generate.capacity", written.capacity.as_ref().map(quantity::positive_size).transpose());
+    let capacity =
+        problems.check("generate.capacity", written.capacity.as_ref().map(quantity::positive_size).transpose());
     let satisfiable = problems.check("generate.satisfiable", share(&written.satisfiable));
     let thrifty = problems.check("generate.thrifty", share(&written.thrifty));
     let trained = problems.check("generate.trained", quantity::whole(written.trained, 1..=10_000));

@@ -18,12 +18,7 @@ pub fn changes(written: &[fragment::Change], ids: &BTreeSet<NodeId>, problems: &
     changes
 }
 
-fn change(
-    place: &str,
-    written: &fragment::Change,
-    ids: &BTreeSet<NodeId>,
-    problems: &mut Problems,
-) -> Option<Change> {
+fn change(place: &str, written: &fragment::Change, ids: &BTreeSet<NodeId>, problems: &mut Problems) -> Option<Change> {
     let at = problems.check(format!("{place}: at"), quantity::duration(&written.at));
     let mut links = Vec::new();
     for link in &written.link {
@@ -35,7 +30,9 @@ fn change(
     }
     let nodes = written.node.iter().filter_map(|node| {
         let id = problems.check(place, existing(node.id, ids));
-        id.zip(problems.check(format!("{place}: node {}: availability", node.id), quantity::percent(&node.availability)))
+        id.zip(
+            problems.check(format!("{place}: node {}: availability", node.id), quantity::percent(&node.availability)),
+        )
     });
     let availability = nodes.collect();
     let join = written.join.iter().filter_map(|node| problems.check(format!("{place}: join"), existing(*node, ids)));
@@ -63,7 +60,10 @@ fn fault(
     let when = match (&written.at, &written.every) {
         (Some(at), None) => quantity::duration(at).map(When::At),
         (None, Some(every)) => quantity::positive_duration(every).map(When::Every),
-        _ => Err(Invalid::new("does not say when", "write `at = \"1 h\"` for once, or `every = \"6 h\"` for again and again")),
+        _ => Err(Invalid::new(
+            "does not say when",
+            "write `at = \"1 h\"` for once, or `every = \"6 h\"` for again and again",
+        )),
     };
     let when = problems.check(place, when);
     let lasts = problems.check(format!("{place}: lasts"), quantity::positive_duration(&written.lasts));
@@ -74,7 +74,9 @@ fn fault(
         "node_down" => FaultKind::NodeDown(node?),
         "agent_down" => FaultKind::AgentDown(agent?),
         "store_down" => FaultKind::StoreDown(node?),
-        "store_slow" => FaultKind::StoreSlow(node?, problems.check(format!("{place}: factor"), factor(written.factor))?),
+        "store_slow" => {
+            FaultKind::StoreSlow(node?, problems.check(format!("{place}: factor"), factor(written.factor))?)
+        }
         "partition" => FaultKind::Partition(problems.check(format!("{place}: sets"), sets(written, ids))?),
         "database_away" => FaultKind::DatabaseAway,
         other => {

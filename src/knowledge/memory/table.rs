@@ -244,8 +244,13 @@ impl Table {
             Change::Insert { node, object_key: object_key.to_owned(), state: ReplicaState::Present, lease: None };
         let mut placement = Placement::default();
         saga::apply(&mut placement, &data_set.name, &[first], next_replica(&mut self.replicas_made));
-        let shelf =
-            Shelf { data_set: data_set.clone(), placement, open: BTreeSet::new(), copies_made: BTreeMap::new(), changed_at: None };
+        let shelf = Shelf {
+            data_set: data_set.clone(),
+            placement,
+            open: BTreeSet::new(),
+            copies_made: BTreeMap::new(),
+            changed_at: None,
+        };
         self.data_sets.insert(data_set.name.clone(), shelf);
         Ok(true)
     }
@@ -259,7 +264,9 @@ impl Table {
     ) -> Result<Registered> {
         let agent = registration.agent;
         let shelf = shelf(&mut self.data_sets, data_set)?;
-        let node = Arc::make_mut(&mut self.nodes).get_mut(&registration.node).ok_or(Rejection::UnknownNode(registration.node))?;
+        let node = Arc::make_mut(&mut self.nodes)
+            .get_mut(&registration.node)
+            .ok_or(Rejection::UnknownNode(registration.node))?;
         rules::check_stays(node)?;
         let heartbeat_at = self.agents.get(&agent).and_then(|peer| peer.heartbeat_at);
         if let Some(wait) = rules::taken(self.lives.get(&agent), heartbeat_at, identity, now) {
