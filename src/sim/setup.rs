@@ -66,9 +66,12 @@ pub fn run<'a>(
     let clock = Arc::new(VirtualClock::default());
     let knowledge = MemoryKnowledge::new(clock.clone());
     let mut agents = Vec::with_capacity(scenario.agents.len());
+    let mut links: BTreeMap<NodeId, Vec<Link>> = BTreeMap::new();
+    scenario.network.links.iter().for_each(|link| links.entry(link.from).or_default().push(*link));
     for settings in scenario.agents.values() {
         let policy = policy(options.policy.as_deref().unwrap_or(&settings.policy))?;
-        let trained = trained(scenario, settings, options.seed);
+        let from_home = links.get(&settings.node).map_or(&[][..], Vec::as_slice);
+        let trained = trained(scenario, settings, from_home, options.seed);
         agents.push(Agent::new(&scenario.network, settings, policy, trained, options.seed));
     }
     let table = Table::new(knowledge, scenario.network.data_set.name.clone(), scenario.network.rhythm.heartbeat);
@@ -84,10 +87,9 @@ fn policy(name: &str) -> Result<Arc<dyn Policy>, SimulationError> {
 }
 
 /// What an agent was trained to expect: as the scenario says, else by runs at each node.
-fn trained(scenario: &Scenario, settings: &AgentSettings, seed: u64) -> Experience {
+fn trained(scenario: &Scenario, settings: &AgentSettings, from_home: &[Link], seed: u64) -> Experience {
     let records = scenario.network.data_set.generate_records.unwrap_or(0);
-    let links: BTreeMap<NodeId, Link> =
-        scenario.network.links.iter().filter(|link| link.from == settings.node).map(|link| (link.to, *link)).collect();
+    let links: BTreeMap<NodeId, Link> = from_home.iter().map(|link| (link.to, *link)).collect();
     let runs = trained_at(scenario, settings.node, &links).into_iter().map(|node| {
         let itself = Link { from: settings.node, to: node, latency_ms: 0.0, jitter_ms: 0.0 };
         let link = links.get(&node).copied().unwrap_or(itself);
