@@ -14,8 +14,7 @@ secret() { od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'; }
 
 secrets() {
     if [[ -s $ENV_FILE ]]; then return; fi
-    umask 077
-    cat >"$ENV_FILE" <<ENV
+    (umask 077 && cat >"$ENV_FILE") <<ENV
 # Made by prepare.sh. Delete it together with the volumes: docker compose down --volumes
 COMPOSE_PROJECT_NAME=agent
 OWNER_PASSWORD=$(secret 20)
@@ -35,7 +34,8 @@ binary() {
     fi
     # Without its symbols it is half as long; beside the old one first, for an image may be built right now.
     strip -o agent/agent.new "$made" 2>/dev/null || cp "$made" agent/agent.new
-    if cmp -s agent/agent.new agent/agent; then rm agent/agent.new; else mv agent/agent.new agent/agent; fi
+    chmod 0755 agent/agent.new
+    mv agent/agent.new agent/agent
 }
 
 # minbase BASE: Debian's own minimal system as an image, with its security updates.
