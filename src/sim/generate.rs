@@ -15,8 +15,9 @@ use std::collections::BTreeMap;
 /// How far beyond what the planted placement gives a goal that can be met lies: a share of the latency, and milliseconds.
 const MARGIN: f64 = 1.15;
 const MARGIN_MS: f64 = 20.0;
-/// Standard deviations of a job's time that such a goal allows for.
-const NOISE: f64 = 4.0;
+/// Standard deviations of a job's time that such a goal allows for: so many that in a day of a thousand agents no job misses it by
+/// chance.
+const NOISE: f64 = 6.0;
 
 /// The scenario with its network, if it is one to be made from a seed; others stay as they are.
 pub fn expand(mut scenario: Scenario) -> Scenario {
