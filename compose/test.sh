@@ -5,7 +5,8 @@
 #   bash test.sh             COMPOSE="docker compose" chooses between the two if both are installed
 set -euo pipefail
 cd "$(dirname "$0")"
-readonly PROJECT=agent-test
+# Of its own, for another one may run beside it.
+readonly PROJECT=agent-test-$$
 WORK=$(mktemp -d)
 if [[ -z ${COMPOSE:-} ]]; then
     if docker compose version >/dev/null 2>&1; then COMPOSE="docker compose"; else COMPOSE=docker-compose; fi
@@ -61,9 +62,7 @@ converged() { agent status --json | grep -q '^  "converged": true'; }
 healthy() { [[ $(docker inspect --format '{{.State.Health.Status}}' "$(id "$1")") == healthy ]]; }
 jobs_since() { (($(sql "select count(*) from measurements where agent = $1 and id > $2") >= 3)); }
 last_job() { sql "select coalesce(max(id), 0) from measurements"; }
-reads() {
-    [[ $(sql "select r.node from reference_replicas f join replicas r on r.id = f.replica where f.agent = $1") == "$2" ]]
-}
+holds() { (($(sql "select count(*) from replicas where node = $1 and state = 'present'") > 0)); }
 service_of() { if (($1 == 4)); then echo node4; else echo "agent$1"; fi; }
 # Every data set has a present replica, the bytes of each are what the catalogue says, and no reference leads nowhere. An
 # action that is under way meanwhile is no mistake: `within` asks again.
@@ -115,13 +114,17 @@ isolated() {
     say "agents reach each other's stores only through the emulator"
 }
 
-# A node that nobody knew, whose store then holds what agent 1 wants: its own node becomes worse.
+# A node that nobody knew; and a storm in which it is the only one that stays up, so that somebody takes the data there.
 joined() {
+    local node
     agent add-node --id 4 --name gateway --availability 99 --latency 1=200,2=1000,3=1000
     compose --profile node4 up --detach node4
     within 60 "node 4 has joined" healthy node4
-    agent set availability 1 60
-    within 150 "agent 1 reads node 4, the only one that is up often enough" reads 1 4
+    for node in 1 2 3; do agent set availability "$node" 40; done
+    within 150 "node 4 holds the data, when all others are down often" holds 4
+    agent set availability 1 97
+    agent set availability 2 80
+    agent set availability 3 85
 }
 
 killed() {
@@ -145,7 +148,6 @@ partitioned() {
 trap tear_down EXIT
 trap 'exit 143' INT TERM
 bash prepare.sh "$WORK/env"
-compose --profile node4 down --volumes --remove-orphans --timeout 5 >/dev/null
 say "prepared"
 # One service of each image: side by side, those that share one would build it as often.
 compose build --parallel database adminer agent1 >>"$WORK/compose.log"
