@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo bench --bench many_agents                       32 agents on as many nodes, for 60 s; needs mariadbd
-//! cargo bench --bench many_agents -- [AGENTS [NODES [SECONDS]]]
+//! cargo bench --bench many_agents -- [AGENTS [SECONDS]]
 //! ```
 //!
 //! Each agent is a process that runs a job about every half second and never meets its goal, so that every job ends in a
@@ -21,6 +21,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+/// As `NETWORK_FILE` says.
 const SCALE: u32 = 50;
 /// Until every agent has run its first job.
 const WARM_UP: Duration = Duration::from_secs(120);
@@ -33,15 +34,14 @@ const DURABLE: [&str; 3] =
 fn main() {
     let numbers: Vec<u32> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     let number = |index: usize, otherwise| numbers.get(index).copied().unwrap_or(otherwise);
-    let agents = number(0, 32);
-    let (nodes, seconds) = (number(1, agents), number(2, 60));
+    let (agents, seconds) = (number(0, 32), number(1, 60));
     let server = match MariaDb::start(&DURABLE) {
         Ok(server) => server,
         Err(missing) => return println!("SKIPPED: {missing}"),
     };
     let table = Table { schema: server.schema(), server };
     let place = Place::new();
-    configure(place.path(), agents, nodes);
+    configure(place.path(), agents);
     let address = table.server.url(&table.schema);
     table.prepare(&place, &address);
 
@@ -53,35 +53,28 @@ fn main() {
     let began = Instant::now();
     std::thread::sleep(Duration::from_secs(seconds.into()));
     let counted = table.counted().since(&before, began.elapsed());
-    println!("{agents} agents on {nodes} nodes, {seconds} s: {counted}");
+    println!("{agents} agents, {seconds} s: {counted}");
     table.report(before.last_event);
     println!("{}", troubles(&running));
     running.iter_mut().for_each(Running::kill);
 }
 
-/// The configuration and training files of as many agents, each on a node of its own as far as there are enough.
-fn configure(place: &Path, agents: u32, nodes: u32) {
+/// The configuration and training files of as many agents, each on a node of its own.
+fn configure(place: &Path, agents: u32) {
     let (config, training) = (place.join("config"), place.join("training"));
     for directory in [&config, &training] {
         fs::create_dir(directory).expect("a directory");
     }
-    fs::write(config.join("network.toml"), network_file(nodes)).expect("the network's file");
+    fs::write(config.join("network.toml"), network_file(agents)).expect("the network's file");
     for agent in 1..=agents {
-        let node = (agent - 1) % nodes + 1;
-        fs::write(config.join(format!("{agent}.toml")), agent_file(node)).expect("an agent's file");
+        fs::write(config.join(format!("{agent}.toml")), AGENT_FILE).expect("an agent's file");
         let file = training.join(format!("agent-{agent}.json"));
-        fs::write(file, training_file(agent, nodes)).expect("a training file");
+        fs::write(file, training_file(agent, agents)).expect("a training file");
     }
 }
 
 fn network_file(nodes: u32) -> String {
-    let mut file = format!(
-        "knowledge = \"sqlite:network.db\"\ntime_scale = {SCALE}\nemulator = \"embedded\"\n
-[data_set]\nname = \"blood_tests\"\nobject_key = \"blood_tests.json\"\ngenerate_records = 10_000\nfirst_node = 1\n
-[feedback]\nwindow = \"210 s\"\nthreshold = 0.3\ngrace = \"60 s\"\n
-[learning]\nlearning_rate = 0.5\nexploration = 0.1\npenalty = 0.33\nmax_copies = 2\n
-[rhythm]\njob_gap = \"20 s\"\njob_gap_deviation = \"2 s\"\nheartbeat = \"10 s\"\nlease = \"300 s\"\ndrain = \"60 s\"\nprobes = 1\n"
-    );
+    let mut file = NETWORK_FILE.to_owned();
     for node in 1..=nodes {
         _ = write!(file, "\n[[node]]\nid = {node}\nname = \"node-{node}\"\navailability = \"95 %\"\n");
         for other in node + 1..=nodes {
@@ -91,15 +84,57 @@ fn network_file(nodes: u32) -> String {
     file
 }
 
-fn agent_file(node: u32) -> String {
-    format!(
-        "goal = \"availability >= 99 %\"\nnode = {node}\n
-[job]\nkind = \"aggregate\"\nexpression = \"avg(cholesterol)\"\nrequest_size = \"400 MB\"\n
-[rho]\nresponse_time = \"40 s\"\nexecution_time = \"15 s\"\nthroughput = \"3000 records/s\"
-network_latency = \"2000 ms\"\navailability = \"25 %\"\ndata_consistency = 0.5\n
-[cost]\nmove = 1.5\ncopy = 1.8\nchange_reference = 1.0\nevict = 0.5\n"
-    )
-}
+const NETWORK_FILE: &str = r#"knowledge = "sqlite:network.db" # AGENT_KNOWLEDGE says where it really is
+time_scale = 50
+emulator = "embedded"
+
+[data_set]
+name = "blood_tests"
+object_key = "blood_tests.json"
+generate_records = 10_000
+first_node = 1
+
+[feedback]
+window = "210 s"
+threshold = 0.3
+grace = "60 s"
+
+[learning]
+learning_rate = 0.5
+exploration = 0.1
+penalty = 0.33
+max_copies = 2
+
+[rhythm]
+job_gap = "20 s"
+job_gap_deviation = "2 s"
+heartbeat = "10 s"
+lease = "300 s"
+drain = "60 s"
+probes = 1
+"#;
+
+const AGENT_FILE: &str = r#"goal = "availability >= 99 %"
+
+[job]
+kind = "aggregate"
+expression = "avg(cholesterol)"
+request_size = "400 MB"
+
+[rho]
+response_time = "40 s"
+execution_time = "15 s"
+throughput = "3000 records/s"
+network_latency = "2000 ms"
+availability = "25 %"
+data_consistency = 0.5
+
+[cost]
+move = 1.5
+copy = 1.8
+change_reference = 1.0
+evict = 0.5
+"#;
 
 /// Nothing helps, so that doing nothing is best.
 fn training_file(agent: u32, nodes: u32) -> String {

@@ -60,7 +60,10 @@ impl LiveAgent {
             take(surroundings, &world, &registration).await?;
         }
         let store = surroundings.start_store(settings.node).await?;
-        surroundings.establish_data_set(settings.node).await?;
+        // Another process that has only just started the node's store, and not said so yet, brings the data set, too.
+        if surroundings.knowledge.nodes().await?.get(&settings.node).is_some_and(|node| node.store_url.is_some()) {
+            surroundings.establish_data_set(settings.node).await?;
+        }
         wait_for_data_set(&world).await?;
         if !may_be_taken {
             take(surroundings, &world, &registration).await?;

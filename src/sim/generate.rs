@@ -15,8 +15,9 @@ use std::collections::BTreeMap;
 /// How far beyond what the planted placement gives a goal that can be met lies: a share of the latency, and milliseconds.
 const MARGIN: f64 = 1.15;
 const MARGIN_MS: f64 = 20.0;
-/// Standard deviations of a job's time that such a goal allows for.
-const NOISE: f64 = 4.0;
+/// Standard deviations of a job's time that such a goal allows for: so many that in a day of a thousand agents no job misses it by
+/// chance.
+const NOISE: f64 = 6.0;
 
 /// The scenario with its network, if it is one to be made from a seed; others stay as they are.
 pub fn expand(mut scenario: Scenario) -> Scenario {
@@ -160,13 +161,15 @@ fn seconds(line: &crate::config::scenario::Line, latency_ms: f64) -> f64 {
     line.base.as_secs_f64() + line.slope * latency_ms / 1e3 + NOISE * line.deviation.as_secs_f64()
 }
 
-/// The nodes that an agent was trained at: those nearest to its home, and those that hold a replica at the start.
+/// The nodes that an agent was trained at: its home, those nearest to it, and the one that it reads at the start. Of the others it
+/// has predictions.
 pub fn trained_at(scenario: &Scenario, home: NodeId, links: &BTreeMap<NodeId, Link>) -> Vec<NodeId> {
     let Some(generate) = &scenario.generate else { return scenario.network.nodes.keys().copied().collect() };
     let mut nearest: Vec<(f64, NodeId)> = links.values().map(|link| (link.latency_ms, link.to)).collect();
     nearest.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    let nearest = nearest.into_iter().take(generate.trained as usize).map(|(_, node)| node);
-    let mut nodes: Vec<NodeId> = nearest.chain(scenario.placed.iter().copied()).chain([home]).collect();
+    let read = nearest.iter().find(|(_, node)| scenario.placed.contains(node)).map(|(_, node)| *node);
+    let nearest = nearest.iter().take(generate.trained as usize).map(|(_, node)| *node);
+    let mut nodes: Vec<NodeId> = nearest.chain(read).chain([home]).collect();
     nodes.sort_unstable();
     nodes.dedup();
     nodes

@@ -24,4 +24,4 @@ pub use checkers::Violated;
 pub use generate::expand;
 pub use setup::{Options, Outcome, SimulationError, run};
 pub use trace::{Trace, Traced, find};
-pub use world::Told;
+pub use world::{Tell, Told};

@@ -5,8 +5,9 @@ use super::checkers::{Checkers, Violated};
 use super::driver::Input;
 use super::events::Agenda;
 use super::faults::{Broken, Damage, Faults};
+use super::setup::VALIDATED;
 use super::stores::Stores;
-use super::table::Table;
+use super::table::{Table, ready};
 use crate::clock::{Clock as _, VirtualClock};
 use crate::config::scenario::{Change, Scenario};
 use crate::domain::ids::{AgentId, NodeId};
@@ -302,12 +303,10 @@ impl<'a> World<'a> {
     fn change(&mut self, change: &'a Change) {
         let knowledge = &self.table.knowledge;
         for link in &change.links {
-            let set = super::table::ready(knowledge.set_latency(link.from, link.to, link.latency_ms));
-            debug_assert!(set.is_ok(), "the scenario was validated: {set:?}");
+            ready(knowledge.set_latency(link.from, link.to, link.latency_ms)).expect(VALIDATED);
         }
         for (node, availability) in &change.availability {
-            let set = super::table::ready(knowledge.set_availability(*node, *availability));
-            debug_assert!(set.is_ok(), "the scenario was validated: {set:?}");
+            ready(knowledge.set_availability(*node, *availability)).expect(VALIDATED);
         }
         self.tell(|| Told::World(describe(change)));
         for node in &change.join {

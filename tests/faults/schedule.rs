@@ -81,10 +81,10 @@ pub enum Turn {
 }
 
 /// Draws a fault of one kind, and how long it lasts.
-type Draw = fn(&mut ChaCha8Rng) -> (Fault, Duration);
+type Kind = fn(&mut ChaCha8Rng) -> (Fault, Duration);
 
 /// Each kind with how long it lasts, in the order in which rounds take turns with them.
-const KINDS: [Draw; 13] = [
+const KINDS: [Kind; 13] = [
     |rng| (Fault::TableGone, seconds(rng, 200, 2_000)),
     |rng| (store(rng, Mood::Truncating), seconds(rng, 1_500, 4_000)),
     |rng| (cut(rng, Cut::Silence), seconds(rng, 1_000, 8_000)),

@@ -171,6 +171,7 @@ impl MariaDb {
         guard.args(["-c", GUARD, "guard"]).arg(&self.directory).arg(program("mariadbd").expect("it was there before"));
         guard.arg("--no-defaults").args(as_root()).args(OPTIONS).args(&self.options);
         guard.arg(format!("--datadir={}", data.display())).arg(format!("--socket={}", self.socket().display()));
+        guard.arg(format!("--tmpdir={}", self.directory.display()));
         guard.arg(format!("--port={}", self.port)).arg(format!("--pid-file={}", data.join("pid").display()));
         // A process group of its own: Ctrl-C must not end the guard before its server.
         let guard = guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
@@ -215,6 +216,8 @@ fn install(directory: &Path) -> Result<(), String> {
     let install = program("mariadb-install-db").ok_or("mariadb-install-db is not installed")?;
     let mut command = Command::new(install);
     command.arg("--no-defaults").args(as_root()).arg(format!("--datadir={}", directory.join("data").display()));
+    // A server that starts removes the temporary tables of all others from a directory that they share.
+    command.arg(format!("--tmpdir={}", directory.display()));
     command.args(["--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"]);
     let output = command.args(OPTIONS).stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
     if output.status.success() {

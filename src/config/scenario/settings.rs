@@ -143,7 +143,7 @@ pub struct Generate {
     pub satisfiable: f64,
     /// Share of the agents that ask for no more than that many replicas, 0..=1.
     pub thrifty: f64,
-    /// At how many nodes, the nearest, each agent was trained; and where replicas lie at the start.
+    /// At how many nodes, the nearest, each agent was trained; and at its own and the one that it reads at the start.
     pub trained: u32,
     /// What generated agents have in common.
     pub template: AgentSettings,

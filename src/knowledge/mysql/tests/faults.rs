@@ -201,9 +201,8 @@ async fn a_lock_that_is_held_is_waited_for() {
             server.execute(&format!("use {schema}; begin; update data_sets set revision = 99; do sleep(1.5); commit"))
         })
     };
-    while bench.server.execute("select count(*) from information_schema.innodb_trx where trx_rows_modified > 0")
-        == ["0"]
-    {
+    let is_held = "select count(*) from information_schema.innodb_trx where trx_rows_modified > 0";
+    while !holder.is_finished() && bench.server.execute(is_held) == ["0"] {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let claim = table.claim(1, "M3_1").await;
