@@ -38,18 +38,17 @@ binary() {
     mv agent/agent.new agent/agent
 }
 
-# minbase BASE: Debian's own minimal system as an image, with its security updates.
-minbase() {
-    local root
-    ((EUID == 0)) || { echo "debootstrap needs root: sudo bash prepare.sh" >&2; return 1; }
-    command -v debootstrap >/dev/null || { echo "debootstrap is missing: apt-get install debootstrap" >&2; return 1; }
+# minbase BASE: Debian's own minimal system as an image, with its security updates. In a shell of its own, whose end cleans up.
+minbase() (
+    ((EUID == 0)) || { echo "debootstrap needs root: sudo bash prepare.sh" >&2; exit 1; }
+    command -v debootstrap >/dev/null || { echo "debootstrap is missing: apt-get install debootstrap" >&2; exit 1; }
     root=$(mktemp -d)
-    trap 'rm -rf "$root"' RETURN
+    trap 'rm -rf "$root"' EXIT
     debootstrap --variant=minbase bookworm "$root" >/dev/null
     echo "deb http://deb.debian.org/debian-security bookworm-security main" >>"$root/etc/apt/sources.list"
     rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
     tar -C "$root" -c . | docker import --change 'CMD ["bash"]' - "$1" >/dev/null
-}
+)
 
 base_image() {
     if docker image inspect "$BASE" >/dev/null 2>&1; then return; fi
