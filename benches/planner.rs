@@ -38,7 +38,9 @@ fn main() {
     let prepared = situation();
     measure("decide, predicted before", rounds, || decide(&Fixed, &prepared, &mut rng));
     measure("predict and decide", rounds, || decide(&Fixed, &situation(), &mut rng));
-    measure("plan, with its report as JSON", rounds, || plan(&prepared, &decision, "key".to_owned()));
+    measure("plan, with its report as JSON", rounds, || {
+        plan(prepared.parameters, prepared.snapshot, prepared.reference, &decision, "key".to_owned())
+    });
     let job = measurement(3, run(1500.0, 0.1));
     measure("take in a measurement", rounds, || experience.predictor.measured(&job));
 }
@@ -103,6 +105,7 @@ fn snapshot(nodes: u32, rng: &mut Rng) -> Snapshot {
         counters: BTreeMap::new(),
         copies_made: BTreeMap::new(),
         changed_at: None,
+        generation: 0,
         stored_bytes: BTreeMap::new(),
     };
     Snapshot::new(Timestamp(0), content)
@@ -122,6 +125,8 @@ fn parameters() -> Parameters {
         max_copies: 2,
         learning_rate: 0.5,
         window: Duration::from_secs(210),
+        silence: Duration::from_secs(30),
+        patience: Duration::from_secs(2),
     }
 }
 

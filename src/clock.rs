@@ -27,10 +27,12 @@ pub struct TimeScale(u32);
 impl TimeScale {
     /// The scale one to one.
     pub const REAL: TimeScale = TimeScale(1);
+    /// Above, a scenario millisecond would be shorter than what can be measured.
+    pub const LARGEST: TimeScale = TimeScale(1000);
 
-    /// `None` outside 1..=1000: above, a scenario millisecond would be shorter than what can be measured.
+    /// `None` outside 1..=1000.
     pub fn new(factor: u32) -> Option<Self> {
-        (1..=1000).contains(&factor).then_some(Self(factor))
+        (Self::REAL.0..=Self::LARGEST.0).contains(&factor).then_some(Self(factor))
     }
 
     /// Seconds of the scenario in a second on the wall.

@@ -6,6 +6,8 @@
 pub mod actors;
 // Wiring: settings to technologies to actors, and what each command does.
 pub mod app;
+// True to reality: physics fitted to real runs, and real runs compared with simulated ones.
+pub mod calibration;
 // The commands' arguments and their printing.
 pub mod cli;
 // Scenario time, and the only place that knows its scale.
@@ -16,6 +18,8 @@ pub mod config;
 pub mod data;
 // Nouns: ids, units, metrics, goals, placement, actions, impacts, events. Pure and total.
 pub mod domain;
+// Many runs of the simulator: what each came to, stored, and what they say together.
+pub mod experiments;
 // The user's data-consuming job.
 pub mod jobs;
 // The shared table: what all agents know together.
@@ -24,6 +28,8 @@ pub mod knowledge;
 pub mod links;
 // Verbs: monitor, planner with its policies, executor, learner. Sans-IO state machines that return effects.
 pub mod mape;
+// Pages about what was measured: from data to HTML and CSV.
+pub mod report;
 // The discrete-event simulator: the machines of `mape` in virtual time.
 pub mod sim;
 // The nodes' object stores, and moving bytes between them.

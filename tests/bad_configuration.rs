@@ -14,7 +14,7 @@ const THREE_NODES: [(&str, &str); 4] = [
     ("3.toml", include_str!("../fixtures/configurations/valid/three_nodes/3.toml")),
 ];
 
-const VOCABULARY: Vocabulary = Vocabulary { policies: &["reference", "fixed"], expression };
+const VOCABULARY: Vocabulary = Vocabulary { policies: &["reference", "fixed", "cooperative"], expression };
 
 fn expression(text: &str) -> Result<(), Invalid> {
     match text.starts_with("mean") {

@@ -94,8 +94,8 @@ fn a_database_is_made_migrated_and_checked() {
     let refused = bench.run(&["run", "--id", "3"]);
     assert_eq!(refused.code, Some(1));
     assert_eq!(refused.err, format!("error: {address}: the schema is empty; `agent db init` makes the tables\n"));
-    assert_eq!(bench.succeed(&["db", "init"]), format!("{address}: the tables are made, version 1\n"));
-    let nothing = format!("{address}: nothing to do, the tables are of version 1\n");
+    assert_eq!(bench.succeed(&["db", "init"]), format!("{address}: the tables are made, version 2\n"));
+    let nothing = format!("{address}: nothing to do, the tables are of version 2\n");
     assert_eq!(bench.succeed(&["db", "init", &bench.server.url(&bench.schema)]), nothing);
     assert_eq!(bench.succeed(&["db", "migrate"]), nothing);
 
@@ -104,7 +104,7 @@ fn a_database_is_made_migrated_and_checked() {
     assert!(checked.starts_with(&format!("{address}\nok       server      10.")), "{checked}");
     assert!(checked.contains("\nok       isolation   read-committed\n"), "{checked}");
     // A row that nobody's agents wrote.
-    bench.execute("insert into data_sets values ('lost', 'lost', 1, 1, sha2('', 256), 1)");
+    bench.execute("insert into data_sets values ('lost', 'lost', 1, 1, sha2('', 256), 1, 0, 0)");
     let checked = bench.run(&["db", "check"]);
     bench.execute("set global innodb_flush_log_at_trx_commit = 2");
     assert_eq!(checked.code, Some(1));

@@ -148,7 +148,11 @@ async fn stores_hold_the_replicas(audit: &Audit, data: &Path) {
 fn a_limit_that_is_too_short_is_exit_code_3() {
     let _turn = alone();
     let place = Place::new();
-    let ended = run_within(PATIENCE, place.path(), &["demo", "--json", "--data", text(&place.data()), "--limit", "1s"]);
+    let ended = run_within(
+        PATIENCE,
+        place.path(),
+        &["demo", "--json", "--data", text(&place.data()), "--policy", "fixed", "--limit", "1s"],
+    );
     assert_eq!(ended.code, Some(3), "{ended:?}");
     let summary: Value = serde_json::from_str(&ended.out).expect("one JSON document");
     assert_eq!(summary["converged"], false);

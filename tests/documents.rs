@@ -5,8 +5,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders whose files documents name as `src/...`; nothing else in backquotes is taken for a path.
-const FOLDERS: [&str; 10] =
-    ["src/", "tests/", "docs/", "agents/", "examples/", "fixtures/", "benches/", "training/", ".ci/", "compose/"];
+const FOLDERS: [&str; 11] = [
+    "src/",
+    "tests/",
+    "docs/",
+    "agents/",
+    "examples/",
+    "fixtures/",
+    "benches/",
+    "training/",
+    "scripts/",
+    ".ci/",
+    "compose/",
+];
 
 #[test]
 fn links_lead_somewhere() {
@@ -42,6 +53,28 @@ fn files_that_are_named_exist() {
         }
     }
     assert!(missing.is_empty(), "files that are named and missing:\n{}", missing.join("\n"));
+}
+
+#[test]
+fn the_policy_shown_is_the_one_that_runs() {
+    let page = read(&root().join("docs/policies.md"));
+    let shown = page.split_once("```rust\n").and_then(|(_, rest)| rest.split_once("```"));
+    let file = read(&root().join("src/mape/planner/random.rs"));
+    let own = file.split_once("\n#[cfg(test)]").map(|(code, _)| code);
+    assert_eq!(shown.map(|(code, _)| code), own, "docs/policies.md (left) and the file that it shows (right)");
+}
+
+#[test]
+fn every_policy_has_its_paragraph() {
+    let registry = read(&root().join("src/mape/planner/mod.rs"));
+    let names = registry.split_once("pub const POLICIES").and_then(|(_, rest)| rest.split_once("];"));
+    let names: BTreeSet<String> =
+        names.map_or("", |(list, _)| list).split('"').skip(1).step_by(2).map(String::from).collect();
+    let page = read(&root().join("docs/policies.md"));
+    let explained: BTreeSet<String> =
+        page.lines().filter_map(|line| line.strip_prefix("**`")?.split('`').next().map(str::to_owned)).collect();
+    assert!(names.len() > 3, "only {names:?} found in src/mape/planner/mod.rs");
+    assert_eq!(names, explained, "POLICIES (left) and the paragraphs of docs/policies.md (right) differ");
 }
 
 #[test]

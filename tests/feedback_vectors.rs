@@ -227,7 +227,8 @@ impl Replay<'_> {
         self.table.placement_is(placement).await;
         let (reference, detail) = (ReplicaId(referenced), String::new());
         let (data_set, expected) = (data_set(), BTreeMap::new());
-        let plan = Plan { key, agent, data_set, reference, action, explored: false, expected, detail };
+        let plan =
+            Plan { key, agent, data_set, reference, action, explored: false, expected, generation: None, detail };
         if action == Action::Nothing {
             return self.table.record_nothing(&plan).await.unwrap();
         }

@@ -19,7 +19,8 @@ const CONFIGURATION: [(&str, &str); 4] = [
 
 const TRAINING: &str = include_str!("../training/agent-1.json");
 
-const VOCABULARY: Vocabulary = Vocabulary { policies: &["fixed", "reference"], expression: |_| Ok::<(), Invalid>(()) };
+const VOCABULARY: Vocabulary =
+    Vocabulary { policies: &["cooperative", "fixed", "reference"], expression: |_| Ok::<(), Invalid>(()) };
 
 /// What may stand where something else stood.
 const PIECES: [&str; 22] = [

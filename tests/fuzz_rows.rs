@@ -4,7 +4,8 @@
 //! `PROPTEST_CASES=10000 cargo test --test fuzz_rows` looks for longer.
 
 use agent::clock::VirtualClock;
-use agent::domain::ids::{AgentId, DataSetName, EventId, Life, NodeId};
+use agent::domain::ask::{Question, Reply};
+use agent::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId};
 use agent::domain::invariants;
 use agent::domain::measurement::Measurement;
 use agent::domain::metric::{Metric, Metrics};
@@ -32,10 +33,10 @@ const SILENCE: Duration = Duration::from_secs(90);
 const RULE: ClosingRule = ClosingRule { threshold: 0.3, grace: Duration::from_secs(30), silence: SILENCE };
 
 /// Tables and their columns.
-const COLUMNS: [(&str, &[&str]); 12] = [
+const COLUMNS: [(&str, &[&str]); 17] = [
     ("nodes", &["id", "name", "store_url", "availability_percent", "capacity_bytes", "state", "heartbeat_at"]),
     ("links", &["from_node", "to_node", "latency_ms", "jitter_ms"]),
-    ("data_sets", &["name", "object_key", "bytes", "records", "sha256"]),
+    ("data_sets", &["name", "object_key", "bytes", "records", "sha256", "generation", "said"]),
     ("replicas", &["id", "data_set", "node", "object_key", "state", "generation", "lease_holder", "lease_until"]),
     ("agents", &["id", "node", "goal", "policy", "state", "life", "heartbeat_at", "converged"]),
     ("reference_replicas", &["agent", "data_set", "replica", "generation"]),
@@ -67,6 +68,25 @@ const COLUMNS: [(&str, &[&str]); 12] = [
     ("counters", &["action", "value", "changed_at_ms"]),
     ("measurements", &["id", "agent", "data_set", "replica", "node", "at_ms", "response_time_s", "satisfied", "job"]),
     ("impacts", &["agent", "action", "metric", "value", "samples"]),
+    (
+        "asks",
+        &[
+            "id",
+            "idempotency_key",
+            "data_set",
+            "agent",
+            "generation",
+            "action",
+            "afresh",
+            "level",
+            "posted_at_ms",
+            "closed",
+        ],
+    ),
+    ("ask_nodes", &["ask", "node"]),
+    ("replies", &["ask", "agent", "level", "said", "nodes"]),
+    ("named_nodes", &["ask", "agent", "node"]),
+    ("forecasts", &["ask", "agent", "node", "replicas", "level_change"]),
 ];
 
 fn data_set() -> DataSetName {
@@ -125,6 +145,8 @@ async fn fill(knowledge: &SqliteKnowledge) {
     record(knowledge).await.unwrap();
     let learned = Metrics::default().with(Metric::Availability, 0.5);
     knowledge.learn(AgentId(1), "M1_2", &learned).await.unwrap();
+    let asked = ask(knowledge, "first").await.unwrap();
+    assert!(reply(knowledge, asked).await.unwrap());
     knowledge.seed_counters(&BTreeMap::from([("M1_2".parse().unwrap(), counter())])).await.unwrap();
 }
 
@@ -157,12 +179,33 @@ async fn act(knowledge: &SqliteKnowledge, label: &str) -> Result<Option<EventId>
         action,
         explored: false,
         expected: subject.map(|replica| (replica.id, replica.generation)).into_iter().collect(),
+        generation: None,
         detail: "{}".to_owned(),
     };
     match knowledge.claim(&plan, LEASE, WINDOW).await? {
         Claimed::Granted(claim) => Ok(Some(claim.event)),
         Claimed::Lost(_) => Ok(None),
     }
+}
+
+async fn ask(knowledge: &SqliteKnowledge, key: &str) -> Result<AskId, KnowledgeError> {
+    let question = Question {
+        key: key.to_owned(),
+        agent: AgentId(1),
+        data_set: data_set(),
+        generation: 1,
+        nodes: [NodeId(2)].into(),
+        action: Some("C1_2".parse().unwrap()),
+        afresh: false,
+        level: 0.5,
+    };
+    knowledge.ask(&question).await
+}
+
+async fn reply(knowledge: &SqliteKnowledge, asked: AskId) -> Result<bool, KnowledgeError> {
+    let forecasts = [((NodeId(2), None), 0.5), ((NodeId(2), Some(1)), -0.5)].into();
+    let reply = Reply { level: 0.5, nodes: [NodeId(2)].into(), forecasts, said: 1, named: [NodeId(3)].into() };
+    knowledge.reply(asked, AgentId(2), &reply).await
 }
 
 async fn record(knowledge: &SqliteKnowledge) -> Result<(), KnowledgeError> {
@@ -201,6 +244,10 @@ async fn look(knowledge: &SqliteKnowledge) -> Result<(), KnowledgeError> {
     knowledge.event_by_key("key-M3_1").await?;
     knowledge.measurements(0, 100).await?;
     knowledge.unfinished(AgentId(1), true).await?;
+    let _pulse = knowledge.pulse(&data_set(), NodeId(1)).await?;
+    for ask in knowledge.conversation(&data_set(), WINDOW).await? {
+        let _nodes = ask.all_nodes();
+    }
     Ok(())
 }
 
@@ -217,6 +264,10 @@ async fn write(knowledge: &SqliteKnowledge) -> Result<(), KnowledgeError> {
         knowledge.leave_feedback(AgentId(3), &[EventId(1), EventId(2)], WINDOW).await.err(),
         knowledge.close_due(AgentId(1), RULE).await.err(),
         record(knowledge).await.err(),
+        reply(knowledge, AskId(1)).await.err(),
+        ask(knowledge, "first").await.err(),
+        ask(knowledge, "second").await.err(),
+        knowledge.close_ask(AskId(1)).await.err(),
         knowledge.set_latency(NodeId(1), NodeId(2), 5.0).await.err(),
         knowledge.leave_node(NodeId(3), SILENCE, Duration::ZERO).await.err(),
         knowledge.remove_node(NodeId(3)).await.err(),

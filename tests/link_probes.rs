@@ -79,6 +79,7 @@ async fn links_are_measured_in_turn_and_what_does_not_answer_is_passed_over() {
         job: Arc::new(NoJob),
         services: Handle::current(),
         notify: Arc::new(|_| {}),
+        observer: None,
     };
     let check = async |after: u32, expected: &[(u32, Option<u64>)]| {
         let probed = probe_links(&world, NodeId(after)).await;

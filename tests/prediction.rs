@@ -74,6 +74,7 @@ fn snapshot(settings: &Settings, reads: NodeId) -> Snapshot {
         counters: BTreeMap::new(),
         copies_made: BTreeMap::new(),
         changed_at: None,
+        generation: 0,
         stored_bytes: BTreeMap::new(),
     };
     Snapshot::new(Timestamp(0), content)
@@ -93,6 +94,8 @@ fn parameters(settings: &Settings, agent: AgentId) -> Parameters {
         max_copies: settings.network.learning.max_copies,
         learning_rate: 0.5,
         window: Duration::from_secs(210),
+        silence: Duration::from_secs(30),
+        patience: Duration::from_secs(2),
     }
 }
 

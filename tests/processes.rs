@@ -112,8 +112,9 @@ fn looking_tells_what_happened(network: &Network, audit: &Audit) {
 
     let explained = network.lines(&["explain", &id.to_string()]);
     assert!(explained[0].starts_with(&format!("event {id}: agent {agent} chose {action} (move the data from node ")));
-    let chosen = format!("> {action} ");
-    assert!(explained.iter().any(|line| line.starts_with(&chosen)), "{explained:#?}");
+    for part in ["  policy    cooperative", "  plan      replicas on "] {
+        assert!(explained.iter().any(|line| line.starts_with(part)), "no line `{part}`: {explained:#?}");
+    }
     let explained = network.json(&["explain", &id.to_string(), "--json"]);
     assert_eq!(explained[0]["id"], id);
     assert_eq!(explained[1]["chosen"]["action"], action);

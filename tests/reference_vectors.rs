@@ -12,7 +12,7 @@ use agent::domain::placement::{DataSet, Node, NodeState, Placement, Replica, Rep
 use agent::domain::snapshot::{Content, Counter, Snapshot};
 use agent::domain::time::Timestamp;
 use agent::domain::units::Percent;
-use agent::mape::planner::{Experience, Parameters, Policy, Reference, Situation, Verdict, best};
+use agent::mape::planner::{Experience, Parameters, Reference, Scoring as _, Situation, Verdict, best};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -177,6 +177,7 @@ fn snapshot(case: &Value) -> Snapshot {
         counters: counters.collect(),
         copies_made: BTreeMap::new(),
         changed_at: None,
+        generation: 0,
         stored_bytes: BTreeMap::new(),
         data_set,
     };
@@ -199,6 +200,8 @@ fn parameters(agent: u32, recorded: &Value) -> Parameters {
         max_copies: 2,
         learning_rate: 0.5,
         window: Duration::from_secs(210),
+        silence: Duration::from_secs(30),
+        patience: Duration::from_secs(2),
     }
 }
 

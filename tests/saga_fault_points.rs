@@ -253,6 +253,7 @@ impl Network {
             job: Arc::new(NoJob),
             services: Handle::current(),
             notify: Arc::new(|_| {}),
+            observer: None,
         }
     }
 
@@ -269,6 +270,7 @@ impl Network {
             action,
             explored: false,
             expected: [(subject.id, subject.generation)].into(),
+            generation: None,
             detail: "{}".to_owned(),
         }
     }

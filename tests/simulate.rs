@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-const VOCABULARY: Vocabulary = Vocabulary { policies: &["fixed", "reference"], expression: |_| Ok(()) };
+const VOCABULARY: Vocabulary = Vocabulary { policies: &["cooperative", "fixed", "reference"], expression: |_| Ok(()) };
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("fixtures/scenarios/{name}.toml"))
@@ -22,7 +22,8 @@ fn scenario(name: &str) -> Scenario {
 }
 
 fn options(policy: &str, seed: u64, minutes: u64) -> Options {
-    Options { policy: Some(policy.to_owned()), seed, lasts: Duration::from_secs(minutes * 60) }
+    let lasts = Duration::from_secs(minutes * 60);
+    Options { policy: Some(policy.to_owned()), seed, lasts, until_converged: false }
 }
 
 fn simulated(name: &str, policy: &str, seed: u64, minutes: u64) -> Outcome {
@@ -60,7 +61,18 @@ fn two_runs_of_a_seed_write_identical_bytes() {
 fn the_document_is_the_demos_and_counts_what_the_trace_tells() {
     let folder = tempfile::tempdir().unwrap();
     let (trace, published) = (folder.path().join("trace"), fixture("published"));
-    let arguments = ["simulate", "--scenario", text(&published), "--hours", "1", "--json", "--trace", text(&trace)];
+    let arguments = [
+        "simulate",
+        "--scenario",
+        text(&published),
+        "--hours",
+        "1",
+        "--policy",
+        "fixed",
+        "--json",
+        "--trace",
+        text(&trace),
+    ];
     let document: Value = serde_json::from_slice(&agent(&arguments)).unwrap();
     let log = fs::read_to_string(&trace).unwrap();
     for (index, id) in [1, 2, 3].into_iter().enumerate() {
@@ -88,7 +100,9 @@ fn an_agent_more_disturbs_nobody_until_it_acts() {
         scenario.agents.values_mut().for_each(|agent| agent.goal = "response_time <= 1 h".parse().unwrap());
         let mut told = Vec::new();
         let mut tell = |at: agent::domain::time::Timestamp, what: &agent::sim::Told| {
-            told.push(format!("{at} {what:?}"));
+            if let agent::sim::Told::Notice(notice) = what {
+                told.push(format!("{at} {notice:?}"));
+            }
         };
         run(&scenario, &options("fixed", 5, 180), Some(&mut tell), |_| {}).unwrap();
         told.retain(|line| line.contains("agent: AgentId(1)"));
@@ -104,7 +118,7 @@ fn every_scenario_runs_with_every_policy_and_breaks_no_invariant() {
     let small = ["published", "drift", "hopeless", "conflict", "too_small", "crash", "partition", "node_added"];
     let more = ["published_300s", "hopeless_30s", "five_nodes", "ten_nodes", "conflict_10"];
     for name in small.into_iter().chain(more) {
-        for policy in ["fixed", "reference"] {
+        for policy in ["fixed", "reference", "oracle", "oracle-late"] {
             let outcome = simulated(name, policy, 1, 60);
             assert!(outcome.tallies.values().any(|tally| tally.jobs > 0), "{name}");
         }
@@ -114,8 +128,13 @@ fn every_scenario_runs_with_every_policy_and_breaks_no_invariant() {
 #[test]
 fn storms_lose_nothing() {
     for seed in 1..=10 {
-        let outcome = simulated("storm", "fixed", seed, 180);
-        assert!(outcome.tallies.values().any(|tally| tally.failed > 0), "seed {seed}: a storm in which nothing failed");
+        for policy in ["fixed", "oracle", "oracle-late"] {
+            let outcome = simulated("storm", policy, seed, 180);
+            assert!(
+                outcome.tallies.values().any(|tally| tally.failed > 0),
+                "seed {seed}: a storm in which nothing failed"
+            );
+        }
     }
 }
 
@@ -155,7 +174,11 @@ fn generated_networks_are_the_same_for_every_run_and_meet_their_share() {
 
 #[test]
 fn the_planted_replicas_meet_every_goal_that_can_be_met() {
-    let outcome = simulated("nodes_300", "fixed", 1, 6);
+    let mut planted =
+        scenario::load(&fixture("nodes_300"), &VOCABULARY).unwrap_or_else(|error| panic!("error: {error}"));
+    planted.generate.as_mut().map(|generate| generate.placed = generate.replicas).expect("it is generated");
+    let planted = expand(planted);
+    let outcome = run(&planted, &options("fixed", 1, 6), None, |_| {}).unwrap();
     let (jobs, violated) =
         outcome.tallies.values().fold((0, 0), |(jobs, violated), tally| (jobs + tally.jobs, violated + tally.violated));
     assert!(jobs > 1000 && violated == 0, "{violated} of {jobs} jobs");

@@ -10,7 +10,7 @@ use agent::sim::{Options, Outcome, run};
 use std::path::Path;
 use std::time::Duration;
 
-const VOCABULARY: Vocabulary = Vocabulary { policies: &["fixed", "reference"], expression: |_| Ok(()) };
+const VOCABULARY: Vocabulary = Vocabulary { policies: &["cooperative", "fixed", "reference"], expression: |_| Ok(()) };
 const LASTS: Duration = Duration::from_secs(4 * 3600);
 
 fn scenario(name: &str) -> Scenario {
@@ -43,7 +43,7 @@ fn estimate(values: &[f64]) -> (f64, f64) {
 fn check(name: &str, seeds: u64, since_s: f64, share: f64, published: [Option<f64>; 4]) {
     let scenario = scenario(name);
     let simulated = |seed| {
-        let options = Options { policy: Some("reference".to_owned()), seed, lasts: LASTS };
+        let options = Options { policy: Some("reference".to_owned()), seed, lasts: LASTS, until_converged: false };
         let outcome = run(&scenario, &options, None, |_| {});
         figures(&outcome.unwrap_or_else(|error| panic!("{name}, seed {seed}: {error}")), since_s)
     };

@@ -21,7 +21,9 @@ const FIRST_ON_NODE_1: (&str, &str, &str) = ("network.toml", "first_node = 3", "
 
 fn start(place: &Place, agent: u32, data: &str, environment: &[(&str, &str)], more: &[&str]) -> Running {
     let (id, training) = (agent.to_string(), place.training());
-    let arguments = ["run", "--id", &id, "--config", "agents", "--data", data, "--training", text(&training)];
+    // One that reads where the data lies before it moves it.
+    let who = ["run", "--id", &id, "--policy", "fixed", "--config", "agents"];
+    let arguments = [&who[..], &["--data", data, "--training", text(&training)]].concat();
     Running::start_with(environment, place.path(), &format!("agent-{agent}"), &[&arguments, more].concat())
 }
 

@@ -2,7 +2,7 @@
 
 use super::watchdog::Watch;
 use super::world::{World, chain, on_services};
-use super::{Notice, deliver, planner};
+use super::{Notice, Step, deliver, planner};
 use crate::domain::event::Outcome;
 use crate::domain::ids::EventId;
 use crate::domain::placement::{Claim, Plan, Replica};
@@ -39,7 +39,8 @@ impl ExecutorActor {
     }
 
     fn step(&mut self, input: Input, ctx: &mut Context<Self>) {
-        for effect in self.machine.handle(input) {
+        let machine = &mut self.machine;
+        for effect in self.world.observed(input, |input| machine.handle(input), Step::Executor) {
             self.perform(effect, ctx);
         }
         if self.machine.is_idle() {

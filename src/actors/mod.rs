@@ -12,11 +12,13 @@
 
 mod executor;
 mod monitor;
+mod observer;
 mod planner;
 mod watchdog;
 mod world;
 
 pub use crate::mape::notice::{Notice, show_metrics};
+pub use observer::{Observer, Step};
 pub use watchdog::{Watch, beat, probe_links, recover};
 pub use world::{Reach, ReachError, Reached, World, chain, run_job};
 
@@ -27,6 +29,7 @@ use actix::prelude::*;
 use std::sync::Arc;
 
 /// What an agent is made of, besides its world.
+#[derive(Clone)]
 pub struct Makeup {
     pub parameters: Arc<Parameters>,
     pub policy: Arc<dyn Policy>,
@@ -39,6 +42,7 @@ pub struct Makeup {
 /// A running agent.
 pub struct Agent {
     monitor: Addr<monitor::MonitorActor>,
+    planner: Addr<planner::PlannerActor>,
     executor: Addr<executor::ExecutorActor>,
     watchdog: Addr<watchdog::WatchdogActor>,
 }
@@ -46,6 +50,9 @@ pub struct Agent {
 impl Agent {
     /// Starts the actors on the current arbiter; the first pause begins.
     pub fn start(makeup: &Makeup, world: &Arc<World>) -> Self {
+        if let Some(observer) = &world.observer {
+            observer.started(makeup, &world.identity.life);
+        }
         let streams = Streams::new(makeup.seed);
         // The three know each other, so their addresses exist before they do.
         let (monitor, planner, executor) = (Context::new(), Context::new(), Context::new());
@@ -57,7 +64,7 @@ impl Agent {
             streams.monitor,
             streams.links,
         ));
-        planner.run(planner::PlannerActor::new(
+        let planner = planner.run(planner::PlannerActor::new(
             makeup,
             world.clone(),
             to_monitor.clone().recipient(),
@@ -69,13 +76,14 @@ impl Agent {
         let (watch, convergence) = (makeup.watch, to_monitor.recipient());
         let watchdog =
             watchdog::WatchdogActor::new(watch, world.clone(), convergence, probes, streams.watchdog).start();
-        Self { monitor, executor, watchdog }
+        Self { monitor, planner, executor, watchdog }
     }
 
     /// No new job; a running one is dropped, a running action finished or released. Returns when all is quiet.
     pub async fn stop(&self) {
         // An actor that is gone has nothing left to stop.
         let _gone = self.monitor.send(monitor::Stop).await;
+        let _gone = self.planner.send(planner::Stop).await;
         let _gone = self.watchdog.send(watchdog::Stop).await;
         let _gone = self.executor.send(executor::Stop).await;
     }

@@ -1,7 +1,7 @@
 //! The monitor's shell: loads the table, runs the job, records what was measured.
 
 use super::world::{World, chain};
-use super::{Makeup, Notice, deliver, planner};
+use super::{Makeup, Notice, Step, deliver, planner};
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::Registration;
 use crate::domain::snapshot::Snapshot;
@@ -42,7 +42,7 @@ pub struct MonitorActor {
     link_rng: Rng,
     /// The load or job under way.
     work: Option<SpawnHandle>,
-    waiting: VecDeque<(Measurement, bool)>,
+    waiting: VecDeque<(Arc<Measurement>, bool)>,
     recording: bool,
     was_converged: bool,
     /// What keeps the agent from reading its data; told when it changes, not with each job that waits.
@@ -90,7 +90,8 @@ impl MonitorActor {
         if self.stopped {
             return;
         }
-        for effect in self.machine.handle(input, &mut self.rng) {
+        let (machine, rng) = (&mut self.machine, &mut self.rng);
+        for effect in self.world.observed(input, |input| machine.handle(input, rng), Step::Monitor) {
             self.perform(effect, ctx);
         }
         self.tell_convergence(ctx);
@@ -103,13 +104,13 @@ impl MonitorActor {
                 ctx.run_later(world.clock.apply(after), |actor, ctx| actor.step(Input::Woken, ctx));
             }
             Effect::Load => self.load(ctx),
-            Effect::Run { run, snapshot } => {
-                let latency = world.draw_latency(&snapshot, run.replica.node, &mut self.link_rng);
+            Effect::Run { replica, snapshot } => {
+                let latency = world.draw_latency(&snapshot, replica.node, &mut self.link_rng);
                 self.input_from(ctx, async move {
-                    match super::world::run_job(&world, &snapshot, &run.replica, latency).await {
+                    match super::world::run_job(&world, &snapshot, &replica, latency).await {
                         Ok(observation) => Input::JobEnded(observation),
                         Err(why) => {
-                            world.notify(Notice::JobFailed { agent: world.agent, node: run.replica.node, why });
+                            world.notify(Notice::JobFailed { agent: world.agent, node: replica.node, why });
                             Input::JobFailed
                         }
                     }
@@ -124,6 +125,7 @@ impl MonitorActor {
                     Ok(())
                 });
             }
+            Effect::Failed { node } => deliver(&self.planner, planner::Judge::Failed { node }),
             Effect::Plan(violation) => deliver(&self.planner, planner::Judge::Violated(violation)),
             Effect::Register => {
                 let what = format!(
@@ -159,7 +161,7 @@ impl MonitorActor {
                 if snapshot.placement.reference(self.world.agent).is_some() {
                     self.told(None);
                 }
-                return Input::Loaded(Arc::new(snapshot));
+                return Input::Loaded(snapshot);
             }
             Ok(None) => format!("data set {} is not in the catalogue, or its row makes no sense", self.world.data_set),
             Err(error) => chain(&error),
@@ -193,15 +195,15 @@ impl MonitorActor {
         }));
     }
 
-    fn record(&mut self, measurement: Measurement, satisfied: bool, ctx: &mut Context<Self>) {
-        deliver(&self.planner, planner::Judge::Measured(measurement.clone()));
+    fn record(&mut self, measurement: Arc<Measurement>, satisfied: bool, ctx: &mut Context<Self>) {
+        deliver(&self.planner, planner::Judge::Measured { measurement: measurement.clone(), satisfied });
         if self.waiting.len() == WAITING_MEASUREMENTS {
             self.waiting.pop_front();
             self.world.trouble("a measurement was dropped: too many wait for the shared table".to_owned());
         }
         self.world.notify(Notice::Job {
             violated: self.registered_goal_misses(&measurement),
-            measurement: measurement.clone(),
+            measurement: Measurement::clone(&measurement),
             satisfied,
         });
         self.waiting.push_back((measurement, satisfied));

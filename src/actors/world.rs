@@ -1,6 +1,6 @@
 //! What an agent's actors may touch: the traits, never a technology; and a run of the job in that world.
 
-use super::Notice;
+use super::{Notice, Observer, Step};
 use crate::clock::Clock;
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::placement::{Identity, Node, Registration, Replica};
@@ -65,11 +65,26 @@ pub struct World {
     pub services: tokio::runtime::Handle,
     /// Tells people what happens.
     pub notify: Arc<dyn Fn(Notice) + Send + Sync>,
+    /// Sees what the machines are told and what they want; nobody does outside of tests.
+    pub observer: Option<Arc<dyn Observer>>,
 }
 
 impl World {
     pub fn notify(&self, notice: Notice) {
         (self.notify)(notice.shortened());
+    }
+
+    /// Gives a machine an input, in sight of the observer.
+    pub(super) fn observed<I: Clone, E: Clone>(
+        &self,
+        input: I,
+        handle: impl FnOnce(I) -> Vec<E>,
+        step: fn(I, Vec<E>) -> Step,
+    ) -> Vec<E> {
+        let Some(observer) = &self.observer else { return handle(input) };
+        let effects = handle(input.clone());
+        observer.stepped(&self.identity.life, step(input, effects.clone()));
+        effects
     }
 
     /// Registers the agent for this life.

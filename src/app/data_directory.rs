@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 pub const DEFAULT_RUN: &str = "agent-data/run";
 /// What `agent demo` uses unless `--data` says otherwise.
 pub const DEFAULT_DEMO: &str = "agent-data/demo";
+/// The table's file, unless `network.toml` names another.
+pub const DATABASE: &str = "network.db";
 
 /// Marks a directory as a demo's, so that only such a one is ever emptied.
 const DEMO_MARK: &str = "this-is-a-demo";
@@ -51,7 +53,7 @@ impl DataDirectory {
             return Ok(Self { path: path.to_owned() });
         }
         let used_at = |path: &&str| {
-            let newest = ["network.db-wal", "network.db"].map(|file| fs::metadata(Path::new(path).join(file)));
+            let newest = ["network.db-wal", DATABASE].map(|file| fs::metadata(Path::new(path).join(file)));
             newest.into_iter().flatten().filter_map(|file| file.modified().ok()).max()
         };
         let candidates = [DEFAULT_RUN, DEFAULT_DEMO].into_iter().filter(|path| used_at(path).is_some());

@@ -6,6 +6,7 @@ use super::orphans;
 use super::surroundings::Surroundings;
 use super::training_file::TrainingFile;
 use crate::actors::{Agent, Makeup, Notice, Watch, World, chain, recover};
+use crate::clock::Clock;
 use crate::config::settings::{AgentSettings, NetworkSettings};
 use crate::domain::ids::{AgentId, Life};
 use crate::domain::placement::{Identity, Registration};
@@ -14,6 +15,7 @@ use crate::mape::chance::seed_of;
 use crate::mape::monitor::Rhythm;
 use crate::mape::planner::{self, Experience, Parameters, Policy, REMEMBERED_JOBS};
 use crate::mape::prediction::Latency;
+use crate::sim;
 use crate::storage::embedded::EmbeddedStore;
 use anyhow::{Context as _, bail};
 use std::sync::Arc;
@@ -75,7 +77,7 @@ impl LiveAgent {
         }
         let network = surroundings.network();
         let makeup = Makeup {
-            parameters: Arc::new(parameters(network, settings)),
+            parameters: Arc::new(parameters(surroundings.clock.as_ref(), network, settings)),
             policy,
             experience: experience(surroundings, &world, training).await?,
             rhythm: Rhythm { gap: network.rhythm.job_gap, gap_deviation: network.rhythm.job_gap_deviation },
@@ -125,20 +127,12 @@ async fn experience(surroundings: &Surroundings, world: &World, training: &Train
     Ok(experience)
 }
 
-/// The parameters of deciding that an agent's settings state.
-fn parameters(network: &NetworkSettings, settings: &AgentSettings) -> Parameters {
-    Parameters {
-        agent: settings.id,
-        home: settings.node,
-        goal: settings.goal.clone(),
-        rho: settings.rho,
-        costs: settings.costs.clone(),
-        exploration: network.learning.exploration,
-        penalty: network.learning.penalty,
-        max_copies: network.learning.max_copies,
-        learning_rate: network.learning.learning_rate,
-        window: network.feedback.window,
-    }
+/// What the settings state, with time for answers on the wall: however short a second of the scenario is, processes and the
+/// table need theirs.
+fn parameters(clock: &dyn Clock, network: &NetworkSettings, settings: &AgentSettings) -> Parameters {
+    const ANSWERED_WITHIN: Duration = Duration::from_millis(250);
+    let stated = sim::parameters(network, settings);
+    Parameters { patience: stated.patience.max(clock.record(ANSWERED_WITHIN)), ..stated }
 }
 
 fn watch(network: &NetworkSettings) -> Watch {

@@ -2,16 +2,21 @@
 
 pub mod access;
 pub mod applications;
+pub mod calibrate;
 pub mod change;
+pub mod compare;
 pub mod data_directory;
 pub mod data_set;
 pub mod database;
 pub mod demo;
+pub mod experiment;
 pub mod hosting;
 pub mod live_agent;
 pub mod nodes;
 pub mod orphans;
 pub mod reach;
+pub mod real_runs;
+pub mod report;
 pub mod run;
 pub mod serve;
 pub mod simulate;

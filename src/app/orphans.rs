@@ -60,7 +60,7 @@ pub async fn give_up_uploads(
 mod tests {
     use super::*;
     use crate::clock::VirtualClock;
-    use crate::domain::ids::{DataSetName, NodeId};
+    use crate::domain::ids::NodeId;
     use crate::domain::placement::{Node, NodeState};
     use crate::domain::units::Percent;
     use crate::knowledge::memory::MemoryKnowledge;
@@ -83,13 +83,8 @@ mod tests {
             heartbeat_at: None,
         };
         knowledge.register_network(&[node], &[]).await.unwrap();
-        let data_set = DataSet {
-            name: DataSetName("d".to_owned()),
-            object_key: "k".to_owned(),
-            bytes: 1,
-            records: 1,
-            sha256: "00".repeat(32),
-        };
+        let data_set =
+            DataSet { name: "d".into(), object_key: "k".to_owned(), bytes: 1, records: 1, sha256: "00".repeat(32) };
         knowledge.register_data_set(&data_set, NodeId(1), "k/first").await.unwrap();
         (knowledge, data_set)
     }

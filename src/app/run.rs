@@ -68,5 +68,5 @@ pub async fn surroundings(
 ) -> anyhow::Result<Surroundings> {
     let clock = clock(&settings.network);
     let knowledge = knowledge(&settings.network, &data, &clock, &services).await?;
-    Ok(Surroundings { settings, data, clock, knowledge, emulator, services, hosting, notify })
+    Ok(Surroundings { settings, data, clock, knowledge, emulator, services, hosting, notify, observer: None })
 }

@@ -51,7 +51,7 @@ fn summarise(scenario: &Scenario, options: &Options, outcome: &Outcome) -> Summa
         converged: outcome.converged,
         seed: options.seed,
         policy: &policy,
-        scenario_seconds: options.lasts.as_secs_f64(),
+        scenario_seconds: outcome.snapshot.at.since(Timestamp::default()).as_secs_f64(),
         real_seconds: 0.0,
     };
     let tallies = outcome.tallies.iter();

@@ -1,18 +1,16 @@
 //! What a network looks like now: nodes, replicas, references, agents, and the promises that are broken, if any.
 
+use crate::domain::convergence::RecentJobs;
 use crate::domain::event::Outcome;
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::invariants;
 use crate::domain::measurement::Measurement;
-use crate::domain::metric::Metric;
 use crate::domain::placement::{Node, Peer, ReplicaState};
 use crate::domain::snapshot::Snapshot;
-use crate::domain::time::Timestamp;
 use crate::knowledge::Knowledge;
-use crate::mape::monitor::CONVERGED_JOBS;
 use anyhow::Context as _;
 use serde::Serialize;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -63,27 +61,15 @@ pub struct JobCount {
     pub jobs: u64,
     pub violated: u64,
     pub last: Option<(Measurement, bool)>,
-    /// The latest jobs, newest last: when each began, and whether it met the goal.
-    recent: VecDeque<(Timestamp, bool)>,
+    recent: RecentJobs,
 }
 
 impl JobCount {
     fn add(&mut self, measurement: Measurement, satisfied: bool) {
         self.jobs += 1;
         self.violated += u64::from(!satisfied);
-        let took = measurement.metrics.get(Metric::ResponseTime).unwrap_or(0.0);
-        let began = Timestamp(measurement.at.0.saturating_sub((took * 1e3) as i64));
-        if self.recent.len() == CONVERGED_JOBS {
-            self.recent.pop_front();
-        }
-        self.recent.push_back((began, satisfied));
+        self.recent.add(measurement.began(), satisfied);
         self.last = Some((measurement, satisfied));
-    }
-
-    /// The last jobs met the goal, and none of them began before the placement was last changed.
-    fn is_converged(&self, changed_at: Option<Timestamp>) -> bool {
-        let counts = |(began, satisfied): &(Timestamp, bool)| *satisfied && changed_at.is_none_or(|at| *began >= at);
-        self.recent.len() == CONVERGED_JOBS && self.recent.iter().all(counts)
     }
 }
 
@@ -148,7 +134,7 @@ fn status(snapshot: &Snapshot, silence: Duration, jobs: &JobCounter) -> Status {
     let nobody = agents.iter().all(|agent| !agent.alive);
     let mut concerned =
         agents.iter().filter(|agent| agent.alive || nobody).map(|agent| agent.peer.registration.agent).peekable();
-    let content = |id| jobs.counts.get(&id).is_some_and(|count| count.is_converged(snapshot.changed_at));
+    let content = |id| jobs.counts.get(&id).is_some_and(|count| count.recent.are_content(snapshot.changed_at));
     let acting = snapshot.open_events.iter().any(|event| event.outcome == Outcome::Running);
     Status {
         data_set: snapshot.data_set.name.clone(),

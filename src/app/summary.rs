@@ -6,7 +6,7 @@ use crate::domain::event::{Event, Outcome};
 use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId};
 use crate::domain::snapshot::Snapshot;
 use crate::knowledge::Knowledge;
-use crate::mape::planner::{Decision, Verdict};
+use crate::mape::planner::{Decision, Verdict, has_transferred};
 use anyhow::Context as _;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -138,14 +138,11 @@ fn action_summary(event: &Event, data_set_bytes: u64, at_seconds: f64) -> Action
         let chosen = decision.scored.iter().find(|scored| scored.action == event.action)?;
         match chosen.verdict {
             Verdict::Feasible { internal, global, .. } => Some((internal, global)),
+            Verdict::Valued { value, score, .. } => Some((value, score)),
             Verdict::Infeasible { .. } => None,
         }
     });
-    // Onto a node that held a replica already, nothing travels.
-    let occupied = decision
-        .as_ref()
-        .is_some_and(|decision| event.action.to_node().is_some_and(|to| decision.replica_nodes.contains(&to)));
-    let travelled = event.action.transfers() && event.outcome == Outcome::Done && !occupied;
+    let travelled = has_transferred(event, decision.as_ref());
     ActionSummary {
         event: event.id,
         agent: event.agent,

@@ -6,7 +6,7 @@ use super::data_set;
 use super::hosting::{self, Hosting};
 use super::nodes;
 use super::reach::StoreReach;
-use crate::actors::{Notice, World};
+use crate::actors::{Notice, Observer, World};
 use crate::clock::{Clock, SystemClock};
 use crate::config::settings::{
     AgentSettings, EmulatorSettings, JobSettings, NetworkSettings, S3StoreSettings, Settings, StoreSettings,
@@ -43,6 +43,8 @@ pub struct Surroundings {
     pub services: Handle,
     pub hosting: Hosting,
     pub notify: Arc<dyn Fn(Notice) + Send + Sync>,
+    /// Of every agent's machines; nobody outside of tests.
+    pub observer: Option<Arc<dyn Observer>>,
 }
 
 impl Surroundings {
@@ -139,6 +141,7 @@ impl Surroundings {
             job: job(self.network(), &settings.job)?,
             services: self.services.clone(),
             notify: self.notify.clone(),
+            observer: self.observer.clone(),
         })
     }
 

@@ -1,12 +1,14 @@
 //! What can be written on the command line.
 
+use super::calibrate_arguments::{Calibrate, Compare};
 use super::node_arguments::{AddAgent, AddNode, RemoveNode, Store};
+use super::policies;
+use super::report::Report;
 use crate::domain::ids::{AgentId, EventId, NodeId};
 use crate::domain::units::{Percent, parse_duration};
-use crate::mape::planner::POLICIES;
-use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -53,6 +55,12 @@ pub enum Command {
     Demo(Demo),
     /// Run a scenario in virtual time: a day in a moment, the same for the same seed
     Simulate(Simulate),
+    /// Compare policies: scenarios x policies x seeds x factors in virtual time, on all cores
+    Experiment(Experiment),
+    /// Fit a scenario's physics to what real runs measured
+    Calibrate(Calibrate),
+    /// Compare real runs with simulated ones
+    Compare(Compare),
     /// Run one agent until it is stopped (Ctrl-C)
     Run(Run),
     /// Measure the job at every node and derive what each action does
@@ -63,6 +71,8 @@ pub enum Command {
     Events(Events),
     /// Show why an action was chosen: every candidate and its parts
     Explain(Explain),
+    /// Write a page about an experiment or a network
+    Report(Report),
     /// Change the network while it runs
     #[command(subcommand)]
     Set(Set),
@@ -99,7 +109,7 @@ pub struct Demo {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Instead of each agent's own policy
-    #[arg(long, value_parser = PossibleValuesParser::new(POLICIES))]
+    #[arg(long, value_parser = policies::of_agents())]
     pub policy: Option<String>,
     /// Seconds of the scenario in a real second [default: network.toml's]
     #[arg(long)]
@@ -126,6 +136,7 @@ pub struct Demo {
 Examples:
   agent simulate --scenario fixtures/scenarios/published.toml
   agent simulate --scenario fixtures/scenarios/drift.toml --policy reference --seed 7 --hours 4 --json
+  agent simulate --scenario fixtures/scenarios/published.toml --policy oracle
   agent simulate --scenario fixtures/scenarios/crash.toml --hours 4 --trace run.log
   agent explain 3 --trace run.log")]
 pub struct Simulate {
@@ -133,7 +144,7 @@ pub struct Simulate {
     #[arg(long, value_name = "FILE")]
     pub scenario: PathBuf,
     /// Instead of each agent's own policy
-    #[arg(long, value_parser = PossibleValuesParser::new(POLICIES))]
+    #[arg(long, value_parser = policies::of_simulations())]
     pub policy: Option<String>,
     /// The source of all chance
     #[arg(long, default_value_t = 1)]
@@ -141,12 +152,46 @@ pub struct Simulate {
     /// Hours of virtual time
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=8784))]
     pub hours: u32,
+    /// End as soon as the network has converged, as a demo does
+    #[arg(long)]
+    pub until_converged: bool,
     /// Print one JSON document and nothing else
     #[arg(long)]
     pub json: bool,
     /// Write what happened, line by line
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent experiment fixtures/experiments/smoke.toml
+  agent experiment fixtures/experiments/published.toml --output results/published.db --parquet results
+  agent experiment my-experiment.toml --threads 4 --json
+
+What is stored is not made again: stopped (Ctrl-C) or killed, the same command goes on. Runs of a scenario that has changed are
+made again.
+
+Exit code 0: every run is stored; 1: a run broke an invariant, or the file cannot be written; 3: stopped before.")]
+pub struct Experiment {
+    /// What is compared (docs/experiments.md)
+    pub file: PathBuf,
+    /// Where every run is stored [default: NAME.db, NAME as the experiment is called]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write the same tables as Parquet files too
+    #[arg(long, value_name = "DIR")]
+    pub parquet: Option<PathBuf>,
+    /// Runs at the same time [default: one on each core]
+    #[arg(long)]
+    pub threads: Option<NonZeroUsize>,
+    /// Make every run again, also those that are stored
+    #[arg(long)]
+    pub again: bool,
+    /// Print one JSON document and nothing else
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Args, Debug)]
@@ -160,7 +205,7 @@ pub struct Run {
     #[arg(long)]
     pub id: AgentId,
     /// Instead of the agent's own policy
-    #[arg(long, value_parser = PossibleValuesParser::new(POLICIES))]
+    #[arg(long, value_parser = policies::of_agents())]
     pub policy: Option<String>,
     /// The source of all chance [default: the time]
     #[arg(long)]

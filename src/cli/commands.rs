@@ -1,7 +1,7 @@
 //! From arguments to what `app` does, and its result to the screen.
 
 use super::arguments::{Arguments, Command, Data, Db, Demo, Events, Explain, Json, Log, Proxy, Run, Set, Train};
-use super::{display, print, signals, simulate};
+use super::{calibrate, display, experiment, print, signals, simulate};
 use crate::actors::Notice;
 use crate::app::data_directory::{DEFAULT_DEMO, DEFAULT_RUN, DataDirectory};
 use crate::app::demo::DemoOptions;
@@ -50,12 +50,16 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(demo) => place.demo(&demo),
         Command::Simulate(arguments) => simulate::simulate(&arguments),
+        Command::Experiment(arguments) => experiment::experiment(&arguments),
+        Command::Calibrate(arguments) => place.calibrate(&arguments),
+        Command::Compare(arguments) => calibrate::compare(&arguments),
         Command::Run(run) => place.run(run),
         Command::Train(train) => place.train(&train),
         Command::Status(Json { json }) => place.status(json),
         Command::Events(events) => place.events(&events),
         Command::Explain(Explain { event, trace: Some(trace), json }) => simulate::explain(&trace, event, json),
         Command::Explain(explain) => place.explain(&explain),
+        Command::Report(arguments) => place.report(&arguments),
         Command::Set(set) => place.set(set),
         Command::AddNode(arguments) => place.add_node(&arguments),
         Command::RemoveNode(arguments) => place.remove_node(&arguments),
@@ -91,7 +95,7 @@ impl Place {
     }
 
     /// The training of an agent: its file, else the built-in one when the configuration is the built-in one.
-    fn training(
+    pub(super) fn training(
         &self,
         settings: &Settings,
         directory: Option<&Path>,
@@ -377,7 +381,7 @@ pub(super) fn explained(event: &Event, feedback: &[Feedback], json: bool) -> any
 }
 
 /// A table's address that did not come from a file.
-fn knowledge(place: &str, written: &str) -> Result<KnowledgeSettings, Failure> {
+pub(super) fn knowledge(place: &str, written: &str) -> Result<KnowledgeSettings, Failure> {
     config::knowledge(written)
         .map_err(|Invalid { problem, help }| Failure::Configuration(format!("{place}: {problem}\n  help: {help}")))
 }

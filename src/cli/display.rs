@@ -111,6 +111,15 @@ pub fn training_bar(total: u64, show: bool) -> ProgressBar {
     bar
 }
 
+/// Runs of an experiment, on a terminal.
+pub fn runs_bar(total: u64) -> Option<ProgressBar> {
+    let is_seen = std::io::stderr().is_terminal();
+    let bar = is_seen.then(|| ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr()))?;
+    bar.set_style(message_style("{wide_bar} {pos}/{len} runs, {elapsed}, {msg}"));
+    bar.enable_steady_tick(Duration::from_secs(1));
+    Some(bar)
+}
+
 /// The templates are constants of this file; a wrong one would show in the first demo.
 fn message_style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())

@@ -1,12 +1,17 @@
-//! The commands' arguments, their dispatch and exit codes: 0 done, 1 failed, 2 wrong configuration or arguments, 3 a demo that
-//! did not converge within its limit.
+//! The commands' arguments, their dispatch and exit codes: 0 done, 1 failed (or compared and found to differ), 2 wrong
+//! configuration or arguments, 3 a demo that did not converge within its limit.
 
 mod arguments;
+mod calibrate;
+mod calibrate_arguments;
 mod commands;
 mod display;
+mod experiment;
 mod node_arguments;
 mod nodes;
+mod policies;
 mod print;
+mod report;
 mod signals;
 mod simulate;
 mod telemetry;

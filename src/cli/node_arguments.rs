@@ -1,11 +1,10 @@
 //! What can be written about nodes and applications that come and go.
 
+use super::policies;
 use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::store_url::StoreUrl;
 use crate::domain::units::{Percent, parse_bytes, parse_duration};
-use crate::mape::planner::POLICIES;
 use clap::Args;
-use clap::builder::PossibleValuesParser;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -96,7 +95,7 @@ pub struct AddAgent {
     #[arg(long, value_name = "ID")]
     pub like: Option<AgentId>,
     /// Instead of that agent's policy
-    #[arg(long, value_parser = PossibleValuesParser::new(POLICIES))]
+    #[arg(long, value_parser = policies::of_agents())]
     pub policy: Option<String>,
 }
 

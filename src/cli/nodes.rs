@@ -107,7 +107,17 @@ impl Place {
         let (knowledge, _) = services.block_on(opened)?;
         let quiet = Arc::new(|notice: Notice| tracing::debug!(%notice, "while removing"));
         let (services, hosting) = (services.handle().clone(), hosting(Durability::PowerLoss, false));
-        Ok(Surroundings { settings, data, clock, knowledge, emulator: None, services, hosting, notify: quiet })
+        Ok(Surroundings {
+            settings,
+            data,
+            clock,
+            knowledge,
+            emulator: None,
+            services,
+            hosting,
+            notify: quiet,
+            observer: None,
+        })
     }
 }
 

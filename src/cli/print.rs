@@ -16,7 +16,7 @@ use crate::domain::text::{LINE_MAX, legible, legible_json, shortened};
 use crate::domain::units::{show_bytes, show_duration};
 use crate::knowledge::Feedback;
 use crate::knowledge::mysql::{Finding, Prepared};
-use crate::mape::planner::{Basis, Decision, Reason, Scored, Verdict};
+use crate::mape::planner::{Basis, Decision, Deliberation, Opinion, Reason, Scored, Verdict};
 use crate::mape::prediction::{Estimate, Forecast};
 use serde::Serialize;
 use std::fmt::Display;
@@ -156,30 +156,36 @@ pub fn explain(event: &Event, decision: &Decision, feedback: &[Feedback]) -> any
         Reason::HighestScore { global } => format!("its score {global:+.4} is the highest"),
         Reason::Explored => "taken at random, to explore".to_owned(),
         Reason::NothingFeasible => "no candidate was feasible".to_owned(),
+        Reason::Planned { .. } | Reason::Better { .. } | Reason::Idle | Reason::Agreed { .. } => decision.because(),
     };
     let mut text = vec![
         format!("event {}: agent {} chose {} ({})", event.id, decision.agent, event.action, meaning(event.action)),
         format!("  because   {because}"),
         format!("  policy    {}", decision.policy),
         format!("  goal      {}", decision.goal),
-        format!("  violated  {}", list(&decision.violated, ", ")),
-        format!("  measured  {}", show_metrics(&decision.measured)),
+        format!("  violated  {}", or_nothing(list(&decision.violated, ", "), "nothing yet")),
+        format!("  measured  {}", or_nothing(show_metrics(&decision.measured), "nothing yet")),
         format!("  read      node {}; replicas on {}", decision.reference_node, list(&decision.replica_nodes, ", ")),
         format!("  outcome   {}, {}", event.outcome.name(), window_text(event, feedback)),
     ];
     text.extend(failure(event).map(|why| format!("  because   {why}")));
-    text.extend([
-        String::new(),
-        "  candidate    score  = internal, weakened by its counter   internal = (pursued, protected) / cost".to_owned(),
-    ]);
+    text.extend(decision.deliberation.as_ref().map(deliberation_lines).into_iter().flatten());
+    if let Some(one) = decision.scored.first() {
+        text.extend([String::new(), candidate_title(one).to_owned()]);
+    }
     let mut scored: Vec<&Scored> = decision.scored.iter().collect();
     scored.sort_by(|a, b| b.global().total_cmp(&a.global()));
     text.extend(scored.into_iter().map(|one| candidate_line(one, event.action)));
-    if decision.left_out > 0 {
+    // Who chooses at random scores nothing.
+    if decision.left_out > 0 && !decision.scored.is_empty() {
         text.push(format!("  and {} more, which scored less", decision.left_out));
     }
     text.extend(forecast_lines(decision));
     lines(text)
+}
+
+fn or_nothing(text: String, nothing: &str) -> String {
+    if text.is_empty() { nothing.to_owned() } else { text }
 }
 
 /// What went wrong, as it was joined to the decision's report.
@@ -195,6 +201,20 @@ fn window_text(event: &Event, feedback: &[Feedback]) -> String {
         (Window::Closed, true) => "nobody left feedback".to_owned(),
         (_, false) => left,
     }
+}
+
+/// What the decision is a part of, and what peers said of it.
+fn deliberation_lines(deliberation: &Deliberation) -> Vec<String> {
+    let reads = deliberation.responses.iter().map(|(agent, node)| format!("agent {agent} node {node}"));
+    let mut text = vec![
+        format!("  content   to {:.2}", deliberation.level),
+        format!("  plan      replicas on {}; then read: {}", list(&deliberation.plan, ", "), list(reads, ", ")),
+    ];
+    text.extend(deliberation.peers.iter().map(|(agent, Opinion { forecast, weight })| match forecast {
+        Some(forecast) => format!("  agent {agent:<3} forecasts {forecast:+.2} for itself, which counts {weight:.2}"),
+        None => format!("  agent {agent:<3} has not answered: it must not lose what it reads"),
+    }));
+    text
 }
 
 /// What predicted candidates rest on, node by node.
@@ -217,6 +237,16 @@ fn show_forecast(forecast: &Forecast) -> String {
     list(Metric::ALL.into_iter().filter_map(show), ", ")
 }
 
+/// Over the lines of candidates like this one.
+fn candidate_title(scored: &Scored) -> &'static str {
+    match scored.verdict {
+        Verdict::Feasible { .. } | Verdict::Infeasible { .. } => {
+            "  candidate    score  = internal, weakened by its counter   internal = (pursued, protected) / cost"
+        }
+        Verdict::Valued { .. } => "  candidate    score    content then, net of its cost",
+    }
+}
+
 fn candidate_line(scored: &Scored, chosen: Action) -> String {
     let mark = if scored.action == chosen { '>' } else { ' ' };
     match &scored.verdict {
@@ -231,6 +261,12 @@ fn candidate_line(scored: &Scored, chosen: Action) -> String {
                 Basis::Predicted => "  predicted",
             }
         ),
+        Verdict::Valued { value, trials: 0, score } => {
+            format!("{mark} {:<10} {score:+8.4}  {value:+.2}, predicted", scored.action)
+        }
+        Verdict::Valued { value, trials, score } => {
+            format!("{mark} {:<10} {score:+8.4}  {value:+.2}, tried {trials} times", scored.action)
+        }
     }
 }
 
@@ -323,9 +359,12 @@ pub fn summary(summary: &Summary) -> anyhow::Result<()> {
             other => other.name(),
         };
         let explored = if action.explored { "explored" } else { "" };
-        let because = list(&action.because, ", ");
+        let because = match action.because.is_empty() {
+            true => "before a goal was missed".to_owned(),
+            false => format!("to mend {}", list(&action.because, ", ")),
+        };
         format!(
-            "  {:>6.0} s  agent {}  {:<5} {explored}{how}  to mend {because}; feedback {:.2}  (event {})",
+            "  {:>6.0} s  agent {}  {:<5} {explored}{how}  {because}; feedback {:.2}  (event {})",
             action.at_seconds,
             action.agent,
             action.action.to_string(),

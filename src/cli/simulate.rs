@@ -15,7 +15,12 @@ use std::time::{Duration, Instant};
 pub fn simulate(arguments: &Simulate) -> anyhow::Result<ExitCode> {
     let scenario = scenario::load(&arguments.scenario, &VOCABULARY)?;
     let lasts = Duration::from_secs(u64::from(arguments.hours) * 3600);
-    let options = Options { policy: arguments.policy.clone(), seed: arguments.seed, lasts };
+    let options = Options {
+        policy: arguments.policy.clone(),
+        seed: arguments.seed,
+        lasts,
+        until_converged: arguments.until_converged,
+    };
     let summary = app::simulate::run(scenario, &options, arguments.trace.as_deref(), progress(lasts))?;
     if arguments.json {
         print::json(&summary)?

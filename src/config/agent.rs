@@ -59,7 +59,7 @@ fn goal(text: &str) -> Result<Goal, Invalid> {
     text.parse().map_err(|error: GoalError| Invalid::new(error.to_string(), error.help))
 }
 
-fn known_policy(policy: &str, known: &[&str]) -> Result<String, Invalid> {
+pub fn known_policy(policy: &str, known: &[&str]) -> Result<String, Invalid> {
     if known.contains(&policy) {
         return Ok(policy.to_owned());
     }

@@ -12,7 +12,7 @@ pub const REGION: &str = "us-east-1";
 /// Whether the bucket stands in the path of a request (`[node.store] path_style`).
 pub const PATH_STYLE: bool = true;
 /// How an agent chooses its actions (`policy`).
-pub const POLICY: &str = "fixed";
+pub const POLICY: &str = "cooperative";
 /// Where an agent's own servers listen (`listen`): loopback.
 pub const LISTEN: &str = "127.0.0.1";
 

@@ -287,7 +287,7 @@ mod tests {
     use std::path::Path;
 
     fn description(fixture: &str) -> Description {
-        let vocabulary = Vocabulary { policies: &["reference", "fixed"], expression: |_| Ok(()) };
+        let vocabulary = Vocabulary { policies: &["reference", "fixed", "cooperative"], expression: |_| Ok(()) };
         let directory = Path::new("fixtures/configurations/valid").join(fixture);
         let settings = load(Some(&directory), &vocabulary).unwrap_or_else(|error| panic!("error: {error}"));
         describe(&settings, |records| {
@@ -327,17 +327,17 @@ feedback grace         1 min 0 s         1.2 s
 
 agent 1 on node 1
   goal    response_time <= 35 s and availability >= 95 %
-  policy  fixed
+  policy  cooperative
   job     avg(cholesterol), 36 requests of 180.0 kB
 
 agent 2 on node 2
   goal    throughput >= 30000 records/s and availability >= 80 %
-  policy  fixed
+  policy  cooperative
   job     avg(cholesterol), 36 requests of 180.0 kB
 
 agent 3 on node 3
   goal    data_consistency >= 0.7 or network_latency <= 1300 ms
-  policy  fixed
+  policy  cooperative
   job     avg(cholesterol), 36 requests of 180.0 kB
 ";
         assert_eq!(description("three_nodes").to_string(), expected);

@@ -292,16 +292,63 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("evict", "evict = 0.5"),
 ];
 
+/// What tells a file's user how to write its keys.
+#[derive(Clone, Copy, Debug)]
+pub struct Guide {
+    /// By key.
+    pub examples: &'static [(&'static str, &'static str)],
+    pub document: &'static str,
+}
+
+const GUIDE: Guide = Guide { examples: EXAMPLES, document: "docs/configuration.md" };
+
 /// ``write it like `id = 4`; docs/configuration.md explains it``
 pub fn how_to_write(key: &str) -> String {
-    match EXAMPLES.iter().find(|(known, _)| *known == key) {
-        Some((_, example)) => format!("write it like `{example}`; docs/configuration.md explains it"),
-        None => "docs/configuration.md explains every key".to_owned(),
+    GUIDE.how_to_write(key)
+}
+
+impl Guide {
+    fn how_to_write(&self, key: &str) -> String {
+        let document = self.document;
+        match self.examples.iter().find(|(known, _)| *known == key) {
+            Some((_, example)) => format!("write it like `{example}`; {document} explains it"),
+            None => format!("{document} explains every key"),
+        }
     }
+}
+
+/// Why a text is no file of the right shape.
+#[derive(Debug)]
+pub struct Misread {
+    /// From 1; absent when a key is missing everywhere.
+    pub position: Option<(usize, usize)>,
+    /// The line that it is about, trimmed.
+    pub source: String,
+    pub invalid: Invalid,
 }
 
 /// Reads a file's text; an error comes with its place, `line 3, column 1`. TOML gives up at the first error of a file.
 pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, (String, Invalid)> {
+    parse_by(text, &GUIDE)
+}
+
+/// The same for a file that another document explains.
+pub fn parse_by<T: DeserializeOwned>(text: &str, guide: &Guide) -> Result<T, (String, Invalid)> {
+    read(text, guide).map_err(|misread| {
+        let place = misread.position.map(|(line, column)| format!("line {line}, column {column}"));
+        (place.unwrap_or_default(), misread.invalid)
+    })
+}
+
+/// The same for a text that was put together: its lines are in no file.
+pub fn parse_joined<T: DeserializeOwned>(text: &str) -> Result<T, (String, Invalid)> {
+    read(text, &GUIDE).map_err(|misread| {
+        let place = misread.position.map(|_| format!("`{}`", misread.source));
+        (place.unwrap_or_default(), misread.invalid)
+    })
+}
+
+fn read<T: DeserializeOwned>(text: &str, guide: &Guide) -> Result<T, Misread> {
     toml::from_str(text).map_err(|error| {
         let start = error.span().map_or(0, |span| span.start);
         let before = text.get(..start).unwrap_or(text);
@@ -310,11 +357,12 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, (String, Invalid)> {
         let column = before[line_start..].chars().count() + 1;
         let source = text[line_start..].lines().next().unwrap_or_default();
         // A key missing at the top is missing everywhere, not on line 1.
-        let place = match start {
-            0 if error.message().starts_with(MISSING) => String::new(),
-            _ => format!("line {line}, column {column}"),
-        };
-        (place, translate(error.message(), source))
+        let is_everywhere = start == 0 && error.message().starts_with(MISSING);
+        Misread {
+            position: (!is_everywhere).then_some((line, column)),
+            source: source.trim().to_owned(),
+            invalid: translate(error.message(), source, guide),
+        }
     })
 }
 
@@ -323,18 +371,18 @@ const UNKNOWN: &str = "unknown field ";
 const MISTYPED: &str = "invalid type: ";
 
 /// The deserializer's message in the words of the file's user.
-fn translate(message: &str, source: &str) -> Invalid {
+fn translate(message: &str, source: &str, guide: &Guide) -> Invalid {
     let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     match names.split_first() {
         Some((key, known)) if message.starts_with(UNKNOWN) => unknown(key, known),
         Some((key, [])) if message.starts_with(MISSING) => {
-            Invalid::new(format!("`{key}` is missing"), how_to_write(key))
+            Invalid::new(format!("`{key}` is missing"), guide.how_to_write(key))
         }
         _ => match message.strip_prefix(MISTYPED).and_then(|rest| rest.split_once(", expected ")) {
-            Some((found, expected)) => mistyped(found, expected, source),
+            Some((found, expected)) => mistyped(found, expected, source, guide),
             None => Invalid::new(
                 message.lines().collect::<Vec<_>>().join(", "),
-                "the file is TOML: `key = value` lines below `[table]` lines; docs/configuration.md has examples",
+                format!("the file is TOML: `key = value` lines below `[table]` lines; {} has examples", guide.document),
             ),
         },
     }
@@ -351,7 +399,7 @@ fn unknown(key: &str, known: &[&str]) -> Invalid {
     )
 }
 
-fn mistyped(found: &str, expected: &str, source: &str) -> Invalid {
+fn mistyped(found: &str, expected: &str, source: &str, guide: &Guide) -> Invalid {
     let found = match found {
         "map" => "a table",
         "sequence" => "a list",
@@ -368,7 +416,7 @@ fn mistyped(found: &str, expected: &str, source: &str) -> Invalid {
         other => other,
     };
     let key = source.split('=').next().unwrap_or_default().trim_matches([' ', '\t', '[', ']']);
-    Invalid::new(format!("found {found} instead of {expected}"), how_to_write(key))
+    Invalid::new(format!("found {found} instead of {expected}"), guide.how_to_write(key))
 }
 
 #[cfg(test)]

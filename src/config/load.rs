@@ -152,7 +152,8 @@ mod tests {
     use crate::domain::metric::Metric;
     use std::time::Duration;
 
-    const VOCABULARY: Vocabulary = Vocabulary { policies: &["reference", "fixed"], expression: |_| Ok(()) };
+    const VOCABULARY: Vocabulary =
+        Vocabulary { policies: &["reference", "fixed", "cooperative"], expression: |_| Ok(()) };
 
     #[test]
     fn the_built_in_configuration_is_the_three_node_environment() {
@@ -173,7 +174,7 @@ mod tests {
         assert_eq!(network.rhythm.lease, Duration::from_secs(300));
 
         let ids: Vec<_> = agents.iter().map(|(id, agent)| (id.0, agent.node.0, agent.policy.as_str())).collect();
-        assert_eq!(ids, [(1, 1, "fixed"), (2, 2, "fixed"), (3, 3, "fixed")]);
+        assert_eq!(ids, [(1, 1, "cooperative"), (2, 2, "cooperative"), (3, 3, "cooperative")]);
         let third = &agents[&AgentId(3)];
         assert_eq!(third.goal.to_string(), "data_consistency >= 0.7 or network_latency <= 1300 ms");
         assert_eq!(third.rho.get(Metric::NetworkLatency), Some(2000.0));

@@ -8,6 +8,7 @@ mod agent;
 mod defaults;
 mod description;
 pub mod environment;
+pub mod experiment;
 mod fragment;
 mod knowledge;
 mod load;

@@ -7,7 +7,7 @@ use super::settings::{
 };
 use super::{defaults, fragment, quantity};
 use crate::clock::TimeScale;
-use crate::domain::ids::{DataSetName, NodeId};
+use crate::domain::ids::NodeId;
 use crate::domain::placement::Link;
 use crate::domain::store_url::StoreUrl;
 use crate::domain::text::without_userinfo;
@@ -105,7 +105,7 @@ fn data_set(network: &fragment::Network, ids: &BTreeSet<NodeId>, problems: &mut 
     let generate_records = problems.check("data_set.generate_records", records);
     let first_node = problems.check("data_set.first_node", existing_node(written.first_node, ids));
     Some(DataSetSettings {
-        name: DataSetName(name?),
+        name: name?.into(),
         object_key: object_key?,
         generate_records: generate_records?,
         first_node: first_node?,
@@ -332,7 +332,7 @@ fn link_place(index: usize, written: &fragment::Link) -> String {
 
 /// In milliseconds.
 pub fn latency_and_jitter(written: &fragment::Link, place: &str, problems: &mut Problems) -> Option<(f64, f64)> {
-    let milliseconds = |written| quantity::duration(written).map(|duration| duration.as_secs_f64() * 1e3);
+    let milliseconds = |written| quantity::duration(written).map(|duration| duration.as_nanos() as f64 / 1e6);
     let no_jitter = fragment::Quantity(defaults::JITTER.to_owned());
     let latency = problems.check(format!("{place}: latency"), milliseconds(&written.latency));
     let jitter =

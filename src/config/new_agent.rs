@@ -105,7 +105,8 @@ mod tests {
     use super::*;
     use crate::domain::metric::Metric;
 
-    const VOCABULARY: Vocabulary = Vocabulary { policies: &["fixed", "reference"], expression: |_| Ok(()) };
+    const VOCABULARY: Vocabulary =
+        Vocabulary { policies: &["cooperative", "fixed", "reference"], expression: |_| Ok(()) };
 
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -140,7 +141,7 @@ mod tests {
         assert_eq!(loaded.agents[&AgentId(4)], settings);
         assert_eq!(loaded.agents[&AgentId(4)].job, loaded.agents[&AgentId(1)].job);
         let plain = draft(folder.path(), &NewAgent { id: AgentId(5), ..four() }, &VOCABULARY).unwrap();
-        assert_eq!((plain.settings.node, plain.settings.policy.as_str()), (NodeId(5), "fixed"));
+        assert_eq!((plain.settings.node, plain.settings.policy.as_str()), (NodeId(5), "cooperative"));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Names of things. Newtypes, so that a node's number is never taken for an agent's.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
+use std::sync::Arc;
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
@@ -41,6 +42,10 @@ number!(
     /// One chosen action in the shared table.
     EventId(i64)
 );
+number!(
+    /// One question of an agent to its peers in the shared table.
+    AskId(i64)
+);
 
 impl AgentId {
     /// Who holds what people do by hand: no application has this number.
@@ -63,10 +68,9 @@ impl fmt::Display for Life {
     }
 }
 
-/// The name of a data set in the catalogue.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct DataSetName(pub String);
+/// The name of a data set in the catalogue. Every measurement and every replica bears it, so a copy costs next to nothing.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct DataSetName(pub Arc<str>);
 
 impl fmt::Display for DataSetName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -76,6 +80,24 @@ impl fmt::Display for DataSetName {
 
 impl From<&str> for DataSetName {
     fn from(name: &str) -> Self {
-        Self(name.to_owned())
+        Self(name.into())
+    }
+}
+
+impl From<String> for DataSetName {
+    fn from(name: String) -> Self {
+        Self(name.into())
+    }
+}
+
+impl Serialize for DataSetName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for DataSetName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::from)
     }
 }

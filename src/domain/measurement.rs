@@ -1,7 +1,7 @@
 //! What one run of the job showed.
 
 use super::ids::{AgentId, DataSetName, NodeId, ReplicaId};
-use super::metric::Metrics;
+use super::metric::{Metric, Metrics};
 use super::time::Timestamp;
 use serde::Serialize;
 
@@ -20,4 +20,13 @@ pub struct Measurement {
     pub emulated_latency_ms: Option<f64>,
     /// Unique for each run: a measurement recorded twice counts once (I-6).
     pub job: String,
+}
+
+impl Measurement {
+    /// When the job began: at its end less its response time.
+    pub fn began(&self) -> Timestamp {
+        let took = self.metrics.get(Metric::ResponseTime).unwrap_or(0.0);
+        // A time that makes no sense is cut off.
+        Timestamp(self.at.0.saturating_sub((took * 1e3) as i64))
+    }
 }

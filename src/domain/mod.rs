@@ -1,4 +1,6 @@
 pub mod action;
+pub mod ask;
+pub mod convergence;
 pub mod event;
 pub mod feedback;
 pub mod goal;

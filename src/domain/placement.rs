@@ -144,11 +144,16 @@ impl Placement {
         self.references.iter().filter(move |(_, read)| **read == replica).map(|(agent, _)| *agent)
     }
 
-    /// How consistent the data is with the replicas that exist now: `1 - (replicas - 1)/k`, floored at 0.
+    /// How consistent the data is with the replicas that exist now.
     pub fn consistency(&self, max_copies: u32) -> f64 {
-        let copies = self.present().count().saturating_sub(1);
-        (1.0 - copies as f64 / f64::from(max_copies)).max(0.0)
+        consistency(self.present().count(), max_copies)
     }
+}
+
+/// How consistent the data is with so many replicas: `1 - (replicas - 1)/max_copies`, floored at 0.
+pub fn consistency(replicas: usize, max_copies: u32) -> f64 {
+    let copies = replicas.saturating_sub(1);
+    (1.0 - copies as f64 / f64::from(max_copies)).max(0.0)
 }
 
 /// How a process asks to be an agent.
@@ -195,6 +200,9 @@ pub struct Plan {
     pub explored: bool,
     /// What the plan was made on: the replicas concerned, with the generation seen.
     pub expected: BTreeMap<ReplicaId, i64>,
+    /// Of the planned placement that it was made on, if it concerns more than these replicas: void as soon as anybody has
+    /// begun or given up an action.
+    pub generation: Option<i64>,
     /// The decision's report, JSON.
     pub detail: String,
 }

@@ -63,6 +63,8 @@ pub enum Lost {
     Leaving(NodeId),
     #[error("replica {0} is the last one")]
     LastReplica(ReplicaId),
+    #[error("somebody else has begun or given up an action since the plan was made")]
+    Overtaken,
     #[error("the agent reads another replica by now")]
     ReferenceChanged,
     #[error("`{0}` changes nothing")]
@@ -132,13 +134,18 @@ pub fn claim(
     if plan.action.transfers() && plan.action.to_node() == Some(subject.node) {
         return Err(Lost::NothingToClaim(plan.action));
     }
-    if let Some(lease) = subject.lease
-        && lease.until >= now
-    {
-        return Err(Lost::Held { replica: subject.id, holder: lease.holder });
-    }
     let lease = Lease { holder: plan.agent, until: lease_until };
-    let mut changes = vec![Change::Lease { replica: subject.id, lease: Some(lease) }];
+    let mut changes = Vec::new();
+    // A copy only reads its source: others may copy or move it meanwhile. What it leaves at a new node is verified.
+    let only_reads = matches!(plan.action, Action::Copy { to, .. } if placement.on(to).is_none());
+    if !only_reads {
+        if let Some(lease) = subject.lease
+            && lease.until >= now
+        {
+            return Err(Lost::Held { replica: subject.id, holder: lease.holder });
+        }
+        changes.push(Change::Lease { replica: subject.id, lease: Some(lease) });
+    }
     match plan.action {
         Action::Move { to, .. } | Action::Copy { to, .. } => {
             match placement.on(to).map(|row| row.state) {
@@ -182,8 +189,15 @@ pub fn commit(
         let held = now.lease.is_some_and(|lease| lease.holder == claim.agent) && now.node == replica.node;
         if held { Ok(now) } else { Err(Refused::LeaseLost(replica.id)) }
     };
-    let source = held(&claim.source)?;
     let destination = claim.destination.as_ref().map(held).transpose()?;
+    if let (Action::Copy { .. }, Some(destination)) = (claim.action, destination) {
+        let point = Change::Point { agent: claim.agent, replica: destination.id };
+        // Whoever holds the source goes on holding it; plans that were made when there was one replica less are void.
+        let source = placement.replicas.get(&claim.source.id).filter(|row| row.state == ReplicaState::Present);
+        let source = source.map(|row| Change::Become { replica: row.id, state: row.state, lease: row.lease });
+        return Ok([present(destination.id), point].into_iter().chain(source).collect());
+    }
+    let source = held(&claim.source)?;
     let changes = match (claim.action, destination) {
         (Action::Move { .. }, Some(destination)) => {
             let mut changes = vec![
@@ -203,11 +217,6 @@ pub fn commit(
             changes.extend(placement.readers(source.id).map(|agent| Change::Point { agent, replica: source.id }));
             changes
         }
-        (Action::Copy { .. }, Some(destination)) => vec![
-            present(destination.id),
-            present(source.id),
-            Change::Point { agent: claim.agent, replica: destination.id },
-        ],
         (Action::ChangeReference { .. }, _) => vec![
             Change::Lease { replica: source.id, lease: None },
             Change::Point { agent: claim.agent, replica: source.id },
@@ -227,7 +236,7 @@ pub fn commit(
                 Change::Point { agent: claim.agent, replica: there },
             ]
         }
-        (Action::Nothing, _) => return Err(Refused::Gone(source.id)),
+        (Action::Copy { .. }, Some(_)) | (Action::Nothing, _) => return Err(Refused::Gone(source.id)),
     };
     Ok(changes)
 }

@@ -41,6 +41,9 @@ pub struct Content {
     pub copies_made: BTreeMap<ReplicaId, u32>,
     /// When an action last changed the placement; absent before the first.
     pub changed_at: Option<Timestamp>,
+    /// Of the planned placement (the present one with the running actions applied): goes up with everything that begins or
+    /// gives up an action, or changes the placement otherwise; not when an action that runs comes to its end.
+    pub generation: i64,
     /// Bytes of all data sets' replicas on a node, whatever their state.
     pub stored_bytes: BTreeMap<NodeId, u64>,
 }

@@ -4,6 +4,7 @@
 //! `async fn factory(clock: Arc<VirtualClock>) -> Result<Table, String>` opens a fresh, empty table, or says why it cannot
 //! here (a service is missing).
 
+pub(crate) mod asks;
 pub(crate) mod feedback;
 pub(crate) mod leaving;
 pub(crate) mod records;
@@ -82,6 +83,7 @@ macro_rules! contract {
                 claims_that_make_no_sense_are_rejected,
                 a_lease_holds_until_its_last_millisecond,
                 of_many_claims_at_once_one_is_granted,
+                copies_share_their_source_with_each_other_and_a_move,
                 a_lease_can_be_renewed_until_it_is_taken,
                 a_move_takes_its_readers_along,
                 a_copy_is_read_by_its_maker_alone,
@@ -114,6 +116,19 @@ macro_rules! contract {
                 what_did_not_happen_moves_no_counter,
                 a_running_event_waits_for_its_end,
                 only_events_about_the_data_set_are_open_in_its_snapshot,
+            ],
+            asks: [
+                a_question_is_posted_once_and_read_with_its_replies,
+                what_an_agent_says_later_is_joined,
+                of_replies_at_once_all_are_joined,
+                a_closed_question_takes_no_reply,
+                only_what_was_asked_lately_about_the_data_set_is_read,
+                what_was_asked_more_than_a_day_ago_is_forgotten,
+                questions_and_replies_that_make_no_sense_are_rejected,
+                what_begins_or_gives_up_an_action_makes_a_new_generation,
+                who_comes_and_what_leaves_makes_a_new_generation,
+                a_plan_for_a_whole_placement_is_lost_when_another_action_began,
+                a_pulse_changes_with_what_matters_and_with_nothing_else,
             ],
             records: [
                 a_job_is_recorded_once,
@@ -255,6 +270,7 @@ impl Table {
             action,
             explored: false,
             expected: subject.map(|replica| (replica.id, replica.generation)).into_iter().collect(),
+            generation: None,
             detail: "{}".to_owned(),
         }
     }

@@ -233,6 +233,7 @@ impl World {
             action,
             explored: false,
             expected: placement.replicas.values().map(|replica| (replica.id, replica.generation)).collect(),
+            generation: None,
             detail: String::new(),
         });
     }

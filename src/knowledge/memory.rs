@@ -6,13 +6,14 @@ mod table;
 
 use super::rules;
 use super::{
-    Claimed, ClosedEvent, ClosingRule, Committed, Counter, Feedback, Knowledge, Learned, Recorded, Registered, Result,
-    Snapshot, Unfinished,
+    Claimed, ClosedEvent, ClosingRule, Committed, Conversation, Counter, Feedback, Knowledge, Learned, Pulse, Recorded,
+    Registered, Result, Snapshot, Unfinished,
 };
 use crate::clock::Clock;
 use crate::domain::action::Action;
+use crate::domain::ask::{Question, Reply};
 use crate::domain::event::{Event, Outcome};
-use crate::domain::ids::{AgentId, DataSetName, EventId, Life, NodeId, ReplicaId};
+use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::{DataSet, Identity, Link, Node, Placement, Plan, Registration, Replica};
@@ -180,9 +181,28 @@ impl Knowledge for MemoryKnowledge {
     }
 
     async fn close_due(&self, agent: AgentId, rule: ClosingRule) -> Result<Vec<ClosedEvent>> {
-        let now = self.clock.now();
-        let is_any_due = self.table().is_any_due(now);
-        Ok(if is_any_due { self.changing_settled().close_due(agent, rule, now) } else { Vec::new() })
+        Ok(self.table().close_due(agent, rule, self.clock.now()))
+    }
+
+    async fn pulse(&self, data_set: &DataSetName, _: NodeId) -> Result<Option<Pulse>> {
+        Ok(self.table().pulse(data_set))
+    }
+
+    async fn ask(&self, question: &Question) -> Result<AskId> {
+        self.table().ask(question, self.clock.now()).map_err(|why| why.during("ask"))
+    }
+
+    async fn reply(&self, ask: AskId, agent: AgentId, reply: &Reply) -> Result<bool> {
+        self.table().reply(ask, agent, reply).map_err(|why| why.during("reply"))
+    }
+
+    async fn close_ask(&self, ask: AskId) -> Result<()> {
+        self.table().close_ask(ask);
+        Ok(())
+    }
+
+    async fn conversation(&self, data_set: &DataSetName, within: Duration) -> Result<Conversation> {
+        Ok(self.table().conversation(data_set, self.clock.now(), within))
     }
 
     async fn impacts(&self, agent: AgentId) -> Result<BTreeMap<String, Learned>> {

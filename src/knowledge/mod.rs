@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 pub(crate) mod contract;
+mod conversation;
 #[cfg(test)]
 mod interleavings;
 pub mod memory;
@@ -14,18 +15,21 @@ mod rules;
 pub mod sqlite;
 
 use crate::domain::action::Action;
+use crate::domain::ask::{Ask, Question, Reply};
 use crate::domain::event::{Event, Outcome};
 pub use crate::domain::feedback::{ClosedEvent, Feedback};
-use crate::domain::ids::{AgentId, DataSetName, EventId, Life, NodeId, ReplicaId};
+use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::{Claim, DataSet, Identity, Link, Node, Plan, Registration, Replica};
 pub use crate::domain::saga::{Claimed, Committed};
 pub use crate::domain::snapshot::{Counter, Snapshot};
+use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
 use async_trait::async_trait;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What is known about a failed operation decides what may be done next.
@@ -82,6 +86,22 @@ pub enum Registered {
         wait: Duration,
     },
 }
+
+/// What tells whether anything that matters to a decision has changed: compared as a whole with the one before.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Pulse {
+    /// The planned placement's (see [`Content::generation`](crate::domain::snapshot::Content)).
+    pub generation: i64,
+    /// When an action last came to its end.
+    pub changed_at: Option<Timestamp>,
+    /// Another number whenever an availability has changed, or the latency of a link from one's home.
+    pub conditions: f64,
+    /// Questions, replies and ends of questions so far.
+    pub said: i64,
+}
+
+/// Questions with their replies, oldest first.
+pub type Conversation = Vec<Arc<Ask>>;
 
 /// A measurement as recorded.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -171,8 +191,8 @@ pub trait Knowledge: Send + Sync {
     async fn record_nothing(&self, plan: &Plan) -> Result<EventId>;
 
     /// Saga step 1. The same key again returns what it was granted the first time, whatever became of it since. Lost, among
-    /// other reasons, when the destination leaves. Rejected when the data set or the destination's node is unknown, or the
-    /// key is another request's.
+    /// other reasons, when the destination leaves, or the plan names a generation and it is another one by now. Rejected when
+    /// the data set or the destination's node is unknown, or the key is another request's.
     async fn claim(&self, plan: &Plan, lease: Duration, window: Duration) -> Result<Claimed>;
 
     /// Prolongs a running claim's leases, also after they ran out as long as nobody took them. `false`: they are lost, stop.
@@ -200,6 +220,24 @@ pub trait Knowledge: Send + Sync {
     /// the rule's silence) or left feedback on the event, against the threshold. A failed or aborted one closes without moving it, for it hurt nobody; a running one
     /// stays open until its end is known.
     async fn close_due(&self, agent: AgentId, rule: ClosingRule) -> Result<Vec<ClosedEvent>>;
+
+    /// What has changed lately, cheaply: to be asked twice a second. `None` when the data set is not in the catalogue.
+    async fn pulse(&self, data_set: &DataSetName, home: NodeId) -> Result<Option<Pulse>>;
+
+    /// Posts a question; the same key again returns the same. Rejected when the data set is unknown, when it is about no node or
+    /// more than [`NODES_MAX`](crate::domain::ask::NODES_MAX), or its level is not within 0 and 1.
+    async fn ask(&self, question: &Question) -> Result<AskId>;
+
+    /// Joins what an agent answers with what it answered before: forecasts and names are added, the rest is replaced. `false`: the question is closed, or not known (any more:
+    /// whoever asks about a data set may forget what was asked about it more than a day ago). Rejected when a forecast is not
+    /// within -1 and 1, or the level not within 0 and 1.
+    async fn reply(&self, ask: AskId, agent: AgentId, reply: &Reply) -> Result<bool>;
+
+    /// Ends a question: it collects replies no more. No error when it has ended already.
+    async fn close_ask(&self, ask: AskId) -> Result<()>;
+
+    /// The questions about a data set that were posted within this time.
+    async fn conversation(&self, data_set: &DataSetName, within: Duration) -> Result<Conversation>;
 
     /// What an agent learned online, by label.
     async fn impacts(&self, agent: AgentId) -> Result<BTreeMap<String, Learned>>;

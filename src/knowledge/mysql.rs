@@ -4,6 +4,7 @@
 //! of a data set raises its revision first, so that writers queue there and never wait for each other in a circle. All work
 //! happens on the runtime that was handed in: connections belong to the runtime that opened them, and actors have their own.
 
+mod asks;
 mod catalogue;
 mod connect;
 mod events;
@@ -16,13 +17,14 @@ mod tables;
 
 use super::quarantine::Quarantine;
 use super::{
-    Claimed, ClosedEvent, ClosingRule, Committed, Counter, Feedback, Knowledge, Learned, Recorded, Registered, Result,
-    Snapshot, Unfinished,
+    Claimed, ClosedEvent, ClosingRule, Committed, Conversation, Counter, Feedback, Knowledge, Learned, Pulse, Recorded,
+    Registered, Result, Snapshot, Unfinished,
 };
 use crate::clock::Clock;
 use crate::domain::action::Action;
+use crate::domain::ask::{Question, Reply};
 use crate::domain::event::{Event, Outcome};
-use crate::domain::ids::{AgentId, DataSetName, EventId, Life, NodeId, ReplicaId};
+use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::{DataSet, Identity, Link, Node, Placement, Plan, Registration, Replica};
@@ -292,6 +294,33 @@ impl Knowledge for MysqlKnowledge {
 
     async fn close_due(&self, agent: AgentId, rule: ClosingRule) -> Result<Vec<ClosedEvent>> {
         self.run("close due", (agent, rule), |tables, (agent, rule)| Box::pin(tables.close_due(*agent, *rule))).await
+    }
+
+    async fn pulse(&self, data_set: &DataSetName, home: NodeId) -> Result<Option<Pulse>> {
+        self.run("pulse", (data_set.clone(), home), |tables, (data_set, home)| Box::pin(tables.pulse(data_set, *home)))
+            .await
+    }
+
+    async fn ask(&self, question: &Question) -> Result<AskId> {
+        self.run("ask", question.clone(), |tables, question| Box::pin(tables.post_ask(question))).await
+    }
+
+    async fn reply(&self, ask: AskId, agent: AgentId, reply: &Reply) -> Result<bool> {
+        self.run("reply", (ask, agent, reply.clone()), |tables, (ask, agent, reply)| {
+            Box::pin(tables.reply(*ask, *agent, reply))
+        })
+        .await
+    }
+
+    async fn close_ask(&self, ask: AskId) -> Result<()> {
+        self.run("close ask", ask, |tables, ask| Box::pin(tables.close_ask(*ask))).await
+    }
+
+    async fn conversation(&self, data_set: &DataSetName, within: Duration) -> Result<Conversation> {
+        self.run("conversation", (data_set.clone(), within), |tables, (data_set, within)| {
+            Box::pin(tables.conversation(data_set, *within))
+        })
+        .await
     }
 
     async fn impacts(&self, agent: AgentId) -> Result<BTreeMap<String, Learned>> {

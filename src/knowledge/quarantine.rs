@@ -242,6 +242,15 @@ impl<'a> Fields<'a> {
         Ok(nearest)
     }
 
+    /// A number that stands for what somebody said: the nearest one would be nobody's word.
+    pub(super) fn real_only_within(&mut self, column: &'static str, range: RangeInclusive<f64>) -> Field<f64> {
+        match self.maybe_real(column)? {
+            Some(value) if range.contains(&value) => Ok(value),
+            Some(value) => self.leave_out(column, format_args!("{value:e} is out of range")),
+            None => self.leave_out(column, "there is no number"),
+        }
+    }
+
     /// A measured value; absent where it cannot have been measured.
     pub(super) fn measured(&mut self, column: &'static str, range: RangeInclusive<f64>) -> Field<Option<f64>> {
         let value = self.maybe_real(column)?;

@@ -2,10 +2,11 @@
 
 use super::quarantine::DETAIL_MAX;
 use super::{ClosedEvent, ClosingRule, Counter, Feedback, KnowledgeError};
-use crate::domain::action::Action;
+use crate::domain::action::{Action, ActionType};
+use crate::domain::ask::{Ask, NODES_MAX, Question, Reply};
 use crate::domain::event::{Event, Outcome, Window};
 use crate::domain::feedback::{aggregate, blame, counter_after};
-use crate::domain::ids::{AgentId, DataSetName, EventId, Life, NodeId, ReplicaId};
+use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::Metrics;
@@ -17,6 +18,11 @@ use crate::domain::text::{LINE_MAX, NAME_MAX, shortened};
 use crate::domain::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+/// Questions are kept for so long at least.
+const ASKS_KEPT: Duration = Duration::from_secs(86_400);
+/// So many old ones are deleted with each new one, so that none takes long: more than are added.
+pub(super) const FORGOTTEN_AT_ONCE: i64 = 20;
 
 /// A request that makes no sense, in the same words whatever the technology. Nothing was changed.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
@@ -53,6 +59,10 @@ pub(super) enum Rejection {
     NotASha256(DataSetName),
     #[error("{what} has {length} characters; a table holds {most}")]
     TooLong { what: &'static str, length: usize, most: usize },
+    #[error("a question is about 1 to {NODES_MAX} nodes, not {0}")]
+    NotAQuestion(usize),
+    #[error("{what} is {value}, which is not within {lowest} and 1")]
+    OutOfRange { what: &'static str, value: f64, lowest: f64 },
     #[error("there is a node {0} already, `{1}`")]
     NodeExists(NodeId, String),
     #[error("node {0} is called `{1}` already")]
@@ -268,6 +278,50 @@ pub(super) fn check_same_request(known: &Event, plan: &Plan) -> Result<(), Rejec
     Err(Rejection::KeyTaken { key: plan.key.clone(), event: known.id, agent: known.agent, action: known.action })
 }
 
+/// Whether a question can be posted.
+pub(super) fn check_question(question: &Question) -> Result<(), Rejection> {
+    match question.nodes.len() {
+        1..=NODES_MAX => check_within("the asker's level", question.level, 0.0),
+        count => Err(Rejection::NotAQuestion(count)),
+    }
+}
+
+/// Whether an answer makes sense.
+pub(super) fn check_reply(reply: &Reply) -> Result<(), Rejection> {
+    check_within("the level", reply.level, 0.0)?;
+    reply.forecasts.values().try_for_each(|change| check_within("a forecast", *change, -1.0))
+}
+
+fn check_within(what: &'static str, value: f64, lowest: f64) -> Result<(), Rejection> {
+    if (lowest..=1.0).contains(&value) { Ok(()) } else { Err(Rejection::OutOfRange { what, value, lowest }) }
+}
+
+/// A question as it is posted. `id` is the table's to give.
+pub(super) fn asked(id: AskId, question: &Question, now: Timestamp) -> Ask {
+    Ask {
+        id,
+        agent: question.agent,
+        generation: question.generation,
+        nodes: question.nodes.clone(),
+        action: question.action,
+        afresh: question.afresh,
+        level: question.level,
+        posted_at: now,
+        closed: false,
+        replies: BTreeMap::new(),
+    }
+}
+
+/// Questions from before then may be forgotten.
+pub(super) fn forgotten_before(now: Timestamp) -> Timestamp {
+    earliest(now, ASKS_KEPT)
+}
+
+/// The first moment that lies within this time.
+pub(super) fn earliest(now: Timestamp, within: Duration) -> Timestamp {
+    Timestamp(now.0.saturating_sub(i64::try_from(within.as_millis()).unwrap_or(i64::MAX)))
+}
+
 /// Only rows whose object was dropped from the catalogue may go.
 pub(super) fn check_removing(row: &Replica) -> Result<(), Rejection> {
     match row.state {
@@ -351,7 +405,9 @@ pub(super) fn left_behind(changes: &[Change], placement: &Placement) -> Option<R
 /// nothing can have changed (as in `saga::commit`).
 pub(super) fn renewal(placement: &Placement, claim: &Claim, until: Timestamp) -> Option<Vec<Change>> {
     let lease = Lease { holder: claim.agent, until };
-    let rows = std::iter::once(&claim.source).chain(&claim.destination);
+    // A copy to a new node only reads its source.
+    let source = Some(&claim.source).filter(|_| claim.action.kind() != ActionType::Copy || claim.destination.is_none());
+    let rows = source.into_iter().chain(&claim.destination);
     rows.map(|row| {
         let held = placement.replicas.get(&row.id)?.lease?.holder == claim.agent;
         held.then_some(Change::Lease { replica: row.id, lease: Some(lease) })

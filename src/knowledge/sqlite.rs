@@ -3,6 +3,7 @@
 //! Writes are `begin immediate` transactions, so they happen one after the other across all processes; readers never wait
 //! (WAL). All work happens on tokio's threads for blocking work, never on the caller's.
 
+mod asks;
 mod catalogue;
 mod connect;
 mod events;
@@ -12,13 +13,14 @@ mod saga;
 
 use super::quarantine::Quarantine;
 use super::{
-    Claimed, ClosedEvent, ClosingRule, Committed, Counter, Feedback, Knowledge, KnowledgeError, Learned, Recorded,
-    Registered, Result, Snapshot, Unfinished,
+    Claimed, ClosedEvent, ClosingRule, Committed, Conversation, Counter, Feedback, Knowledge, KnowledgeError, Learned,
+    Pulse, Recorded, Registered, Result, Snapshot, Unfinished,
 };
 use crate::clock::Clock;
 use crate::domain::action::Action;
+use crate::domain::ask::{Question, Reply};
 use crate::domain::event::{Event, Outcome};
-use crate::domain::ids::{AgentId, DataSetName, EventId, Life, NodeId, ReplicaId};
+use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::{DataSet, Identity, Link, Node, Placement, Plan, Registration, Replica};
@@ -260,6 +262,30 @@ impl Knowledge for SqliteKnowledge {
 
     async fn close_due(&self, agent: AgentId, rule: ClosingRule) -> Result<Vec<ClosedEvent>> {
         self.write("close due", move |tables| tables.close_due(agent, rule)).await
+    }
+
+    async fn pulse(&self, data_set: &DataSetName, home: NodeId) -> Result<Option<Pulse>> {
+        let data_set = data_set.clone();
+        self.read("pulse", move |tables| tables.pulse(&data_set, home)).await
+    }
+
+    async fn ask(&self, question: &Question) -> Result<AskId> {
+        let question = question.clone();
+        self.write("ask", move |tables| tables.ask(&question)).await
+    }
+
+    async fn reply(&self, ask: AskId, agent: AgentId, reply: &Reply) -> Result<bool> {
+        let reply = reply.clone();
+        self.write("reply", move |tables| tables.reply(ask, agent, &reply)).await
+    }
+
+    async fn close_ask(&self, ask: AskId) -> Result<()> {
+        self.write("close ask", move |tables| tables.close_ask(ask)).await
+    }
+
+    async fn conversation(&self, data_set: &DataSetName, within: Duration) -> Result<Conversation> {
+        let data_set = data_set.clone();
+        self.read("conversation", move |tables| tables.conversation(&data_set, within)).await
     }
 
     async fn impacts(&self, agent: AgentId) -> Result<BTreeMap<String, Learned>> {

@@ -203,6 +203,7 @@ mod tests {
             action: action.parse().unwrap(),
             explored: false,
             expected: [(ReplicaId(1), 1)].into(),
+            generation: None,
             detail: String::new(),
         }
     }

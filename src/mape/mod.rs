@@ -11,4 +11,4 @@ pub mod planner;
 pub mod prediction;
 
 #[cfg(test)]
-mod scene;
+pub(crate) mod scene;

@@ -9,8 +9,9 @@
 //! ```
 
 use super::planner::{Parameters, Policy, PreviousJob, Rng};
+use crate::domain::convergence::CONVERGED_JOBS;
 use crate::domain::goal::Goal;
-use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId};
+use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::{Metric, Metrics};
 use crate::domain::placement::Replica;
@@ -44,7 +45,7 @@ pub enum Input {
     /// A pause is over.
     Woken,
     /// The placement as it is now.
-    Loaded(Arc<Snapshot>),
+    Loaded(Snapshot),
     /// The shared table cannot be reached.
     LoadFailed,
     /// The job ended.
@@ -81,22 +82,23 @@ pub enum Repair {
 }
 
 /// A run of the job: what is read, and what was known of it when it started.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Run {
-    /// Unique among the runs of all agents.
-    pub job: String,
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Run {
+    /// Of all runs of this life.
+    number: u64,
     /// When it began.
-    pub began: Timestamp,
-    pub replica: Replica,
-    pub availability_percent: f64,
-    pub data_consistency: f64,
+    began: Timestamp,
+    replica: ReplicaId,
+    node: NodeId,
+    availability_percent: f64,
+    data_consistency: f64,
 }
 
 /// A goal that does not hold, and all that is needed to plan.
 #[derive(Clone, Debug)]
 pub struct Violation {
-    pub measurement: Measurement,
-    pub snapshot: Arc<Snapshot>,
+    pub measurement: Arc<Measurement>,
+    pub snapshot: Snapshot,
 }
 
 #[derive(Clone, Debug)]
@@ -105,13 +107,18 @@ pub enum Effect {
         after: Duration,
     },
     Load,
+    /// Run the job on this replica.
     Run {
-        run: Run,
-        snapshot: Arc<Snapshot>,
+        replica: Replica,
+        snapshot: Snapshot,
     },
     Record {
-        measurement: Measurement,
+        measurement: Arc<Measurement>,
         satisfied: bool,
+    },
+    /// The job could not read its data from this node.
+    Failed {
+        node: NodeId,
     },
     LeaveFeedback(Vec<EventId>),
     Plan(Violation),
@@ -124,12 +131,9 @@ enum State {
     Pausing,
     Starting,
     Running(Run),
-    Judging { measurement: Measurement, began: Timestamp },
+    Judging { measurement: Arc<Measurement>, began: Timestamp },
     Repairing,
 }
-
-/// How many jobs in a row must meet the goal, without an action, for an agent to be converged.
-pub const CONVERGED_JOBS: usize = 3;
 
 /// The machine.
 pub struct Monitor {
@@ -145,7 +149,7 @@ pub struct Monitor {
     jobs: u64,
     /// Whether the last jobs met the goal; emptied by anybody's action.
     recent: VecDeque<bool>,
-    last_known: Option<Arc<Snapshot>>,
+    last_known: Option<Snapshot>,
 }
 
 impl Monitor {
@@ -195,7 +199,11 @@ impl Monitor {
                 None => self.pause(rng),
             },
             (Input::JobEnded(observation), State::Running(run)) => self.observe(&run, &observation, rng),
-            (Input::JobFailed, State::Running(_)) => self.pause(rng),
+            (Input::JobFailed, State::Running(run)) => {
+                let mut effects = self.pause(rng);
+                effects.push(Effect::Failed { node: run.node });
+                effects
+            }
             (Input::Loaded(snapshot), State::Judging { measurement, began }) => {
                 self.judge(measurement, began, snapshot)
             }
@@ -220,7 +228,7 @@ impl Monitor {
         vec![Effect::Load]
     }
 
-    fn run(&mut self, snapshot: Arc<Snapshot>, rng: &mut Rng) -> Vec<Effect> {
+    fn run(&mut self, snapshot: Snapshot, rng: &mut Rng) -> Vec<Effect> {
         // Whoever acted: jobs on another placement say nothing about this one.
         if self.last_known.as_ref().is_some_and(|known| known.changed_at != snapshot.changed_at) {
             self.recent.clear();
@@ -232,19 +240,20 @@ impl Monitor {
         };
         self.jobs += 1;
         let run = Run {
-            job: format!("{}-{}", self.life, self.jobs),
+            number: self.jobs,
             began: snapshot.at,
+            replica: replica.id,
+            node: replica.node,
             availability_percent: availability(&snapshot, replica.node),
             data_consistency: self.policy.consistency(&snapshot, replica.id, self.parameters.max_copies),
-            replica,
         };
         self.last_known = Some(snapshot.clone());
-        self.state = State::Running(run.clone());
-        vec![Effect::Run { run, snapshot }]
+        self.state = State::Running(run);
+        vec![Effect::Run { replica, snapshot }]
     }
 
     fn observe(&mut self, run: &Run, observation: &Observation, rng: &mut Rng) -> Vec<Effect> {
-        let measurement = self.measurement(run, observation);
+        let measurement = Arc::new(self.measurement(run, observation));
         let satisfied = self.parameters.goal.holds(&measurement.metrics);
         if self.recent.len() == CONVERGED_JOBS {
             self.recent.pop_front();
@@ -272,18 +281,18 @@ impl Monitor {
         Measurement {
             agent: self.agent(),
             data_set: self.data_set.clone(),
-            replica: run.replica.id,
-            node: run.replica.node,
+            replica: run.replica,
+            node: run.node,
             at: observation.at,
             metrics,
             emulated_latency_ms: observation.emulated_latency.map(|latency| latency.as_secs_f64() * 1e3),
-            job: run.job.clone(),
+            job: format!("{}-{}", self.life, run.number),
         }
     }
 
     /// Leaves feedback; then plans, unless the replica has changed place since the job started: that measurement says nothing
     /// about where the agent reads now.
-    fn judge(&mut self, measurement: Measurement, began: Timestamp, snapshot: Arc<Snapshot>) -> Vec<Effect> {
+    fn judge(&mut self, measurement: Arc<Measurement>, began: Timestamp, snapshot: Snapshot) -> Vec<Effect> {
         let blamed = self.policy.blame(&self.parameters, self.previous, &measurement, &snapshot);
         self.previous = Some(PreviousJob { began, satisfied: false });
         let mut effects = Vec::new();
@@ -342,7 +351,7 @@ mod tests {
         }
 
         fn load(&mut self, snapshot: &Snapshot) -> String {
-            self.give(Input::Loaded(Arc::new(snapshot.clone())))
+            self.give(Input::Loaded(snapshot.clone()))
         }
 
         /// A whole job on a placement, up to its measurement.
@@ -370,8 +379,9 @@ mod tests {
         match effect {
             Effect::Wake { after } => format!("wake({} s)", after.as_secs()),
             Effect::Load => "load".to_owned(),
-            Effect::Run { run, .. } => format!("run({}, node {})", run.job, run.replica.node),
+            Effect::Run { replica, .. } => format!("run(node {})", replica.node),
             Effect::Record { satisfied, .. } => format!("record({satisfied})"),
+            Effect::Failed { node } => format!("failed(node {node})"),
             Effect::LeaveFeedback(events) => format!("feedback({})", events.len()),
             Effect::Plan(_) => "plan".to_owned(),
             Effect::Register => "register".to_owned(),
@@ -386,7 +396,7 @@ mod tests {
         let here = scene::snapshot(&[1], &[(1, 1)]);
         assert_eq!(bench.give(Input::Started), "wake(15 s)");
         assert_eq!(bench.give(Input::Woken), "load");
-        assert_eq!(bench.load(&here), "run(life-1, node 1)");
+        assert_eq!(bench.load(&here), "run(node 1)");
         assert_eq!(bench.end(10), "record(true) wake(15 s)");
     }
 
@@ -450,7 +460,7 @@ mod tests {
         bench.give(Input::Started);
         bench.job(&scene::snapshot(&[3], &[(1, 1)]), 10);
         bench.give(Input::Woken);
-        assert_eq!(bench.give(Input::LoadFailed), "run(life-2, node 3)");
+        assert_eq!(bench.give(Input::LoadFailed), "run(node 3)");
         assert_eq!(bench.end(50), "record(false) load");
         assert_eq!(bench.give(Input::LoadFailed), "wake(15 s)");
     }
@@ -461,7 +471,7 @@ mod tests {
         bench.give(Input::Started);
         bench.give(Input::Woken);
         bench.load(&scene::snapshot(&[3], &[(1, 1)]));
-        assert_eq!(bench.give(Input::JobFailed), "wake(15 s)");
+        assert_eq!(bench.give(Input::JobFailed), "wake(15 s) failed(node 3)");
         assert_eq!(bench.end(10), "");
         assert_eq!(bench.give(Input::Repaired(Repair::Acted)), "");
     }

@@ -13,14 +13,46 @@ use std::fmt;
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(tag = "notice", rename_all = "snake_case")]
 pub enum Notice {
-    Job { measurement: Measurement, satisfied: bool, violated: Vec<String> },
-    JobFailed { agent: AgentId, node: NodeId, why: String },
-    Decided { agent: AgentId, action: Action, because: String },
-    Acted { agent: AgentId, action: Action, event: Option<EventId>, how: String },
-    FeedbackLeft { feedback: Feedback },
-    Closed { closed: ClosedEvent },
-    Recovered { agent: AgentId, what: String },
-    Trouble { agent: AgentId, what: String },
+    Job {
+        measurement: Measurement,
+        satisfied: bool,
+        violated: Vec<String>,
+    },
+    JobFailed {
+        agent: AgentId,
+        node: NodeId,
+        why: String,
+    },
+    Decided {
+        agent: AgentId,
+        action: Action,
+        because: String,
+    },
+    Acted {
+        agent: AgentId,
+        action: Action,
+        event: Option<EventId>,
+        how: String,
+    },
+    /// To its peers.
+    Said {
+        agent: AgentId,
+        what: String,
+    },
+    FeedbackLeft {
+        feedback: Feedback,
+    },
+    Closed {
+        closed: ClosedEvent,
+    },
+    Recovered {
+        agent: AgentId,
+        what: String,
+    },
+    Trouble {
+        agent: AgentId,
+        what: String,
+    },
 }
 
 impl Notice {
@@ -33,6 +65,7 @@ impl Notice {
             Notice::JobFailed { agent, .. }
             | Notice::Decided { agent, .. }
             | Notice::Acted { agent, .. }
+            | Notice::Said { agent, .. }
             | Notice::Recovered { agent, .. }
             | Notice::Trouble { agent, .. } => *agent,
         }
@@ -45,6 +78,7 @@ impl Notice {
             Notice::JobFailed { why: text, .. }
             | Notice::Decided { because: text, .. }
             | Notice::Acted { how: text, .. }
+            | Notice::Said { what: text, .. }
             | Notice::Recovered { what: text, .. }
             | Notice::Trouble { what: text, .. } => text,
             Notice::Job { .. } | Notice::FeedbackLeft { .. } | Notice::Closed { .. } => return self,
@@ -79,6 +113,7 @@ impl fmt::Display for Notice {
                 let event = event.map_or(String::new(), |event| format!(" (event {event})"));
                 write!(f, "action    {action:<5} {how}{event}")
             }
+            Notice::Said { what, .. } => write!(f, "said      {what}"),
             Notice::FeedbackLeft { feedback } => write!(f, "feedback  {:.2} on event {}", feedback.p, feedback.event),
             Notice::Closed { closed } => write!(
                 f,

@@ -1,12 +1,14 @@
 //! The three-node environment in a test's hands: a snapshot to start from, and parameters of agent 1.
 
 use super::planner::{Experience, Parameters, Rng};
+use super::prediction::{Latency, Predictor};
 use crate::domain::action::{Action, ActionType};
 use crate::domain::event::{Event, Outcome, Window};
 use crate::domain::ids::{AgentId, EventId, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
+use crate::domain::measurement::Measurement;
 use crate::domain::metric::{Metric, Metrics};
-use crate::domain::placement::{DataSet, Node, NodeState, Placement, Replica, ReplicaState};
+use crate::domain::placement::{DataSet, Link, Node, NodeState, Peer, Placement, Registration, Replica, ReplicaState};
 use crate::domain::snapshot::{Content, Snapshot};
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
@@ -65,9 +67,62 @@ pub fn snapshot(nodes: &[u32], reads: &[(u32, i64)]) -> Snapshot {
         counters: BTreeMap::new(),
         copies_made: BTreeMap::new(),
         changed_at: None,
+        generation: 0,
         stored_bytes: BTreeMap::new(),
     };
     Snapshot::new(NOW, content)
+}
+
+/// Links of 1000 ms between nodes 1 and 2, 1500 ms between 1 and 3, 1200 ms between 2 and 3.
+pub fn links() -> BTreeMap<(NodeId, NodeId), Link> {
+    let between = [(1, 2, 1000.0), (1, 3, 1500.0), (2, 3, 1200.0)];
+    let both =
+        between.into_iter().flat_map(|(one, other, latency_ms)| [(one, other, latency_ms), (other, one, latency_ms)]);
+    let link = |(from, to, latency_ms)| Link { from: NodeId(from), to: NodeId(to), latency_ms, jitter_ms: 0.0 };
+    both.map(link).map(|link| ((link.from, link.to), link)).collect()
+}
+
+/// Who expects a job to take 1 s, and 0.04 s more for each millisecond of latency; nothing is trained.
+pub fn predictor() -> Predictor {
+    let run = |latency_ms: f64| {
+        let seconds = 1.0 + 0.04 * latency_ms;
+        let times = [Metric::ResponseTime, Metric::ExecutionTime].map(|metric| (metric, seconds));
+        let others = [(Metric::Throughput, 1e5 / seconds), (Metric::NetworkLatency, latency_ms)];
+        times.into_iter().chain(others).collect::<Metrics>()
+    };
+    let runs = [(1, 3.0), (2, 1000.0), (3, 1500.0)].map(|(node, latency_ms)| (NodeId(node), vec![run(latency_ms); 2]));
+    Predictor::new(Latency::Injected, &runs.into())
+}
+
+/// The same snapshot with links, and agents 1, 2, ... alive on the nodes of their numbers.
+pub fn inhabited(mut snapshot: Snapshot, agents: u32) -> Snapshot {
+    let peer = |id: u32| Peer {
+        registration: Registration {
+            agent: AgentId(id),
+            node: NodeId(id),
+            goal: "response_time <= 35 s".to_owned(),
+            policy: "fixed".to_owned(),
+        },
+        heartbeat_at: Some(snapshot.at),
+        converged: false,
+    };
+    let peers: BTreeMap<AgentId, Peer> = (1..=agents).map(|id| (AgentId(id), peer(id))).collect();
+    (snapshot.links, snapshot.agents) = (links().into(), peers.into());
+    snapshot
+}
+
+/// A job at a node that took so long.
+pub fn measurement(node: u32, response_time_s: f64) -> Measurement {
+    Measurement {
+        agent: AgentId(1),
+        data_set: "blood".into(),
+        replica: ReplicaId(1),
+        node: NodeId(node),
+        at: NOW,
+        metrics: slow().with(Metric::ResponseTime, response_time_s),
+        emulated_latency_ms: None,
+        job: "job".to_owned(),
+    }
 }
 
 /// A committed action of agent 2 on replica 1 that ended at `ended_at`.
@@ -103,6 +158,8 @@ pub fn parameters(goal: &str) -> Parameters {
         max_copies: 2,
         learning_rate: 0.5,
         window: Duration::from_secs(210),
+        silence: Duration::from_secs(30),
+        patience: super::planner::ANSWERED_WITHIN,
     }
 }
 

@@ -1,35 +1,66 @@
 //! One agent in virtual time: what its driver is made of, what it works on, and what its jobs came to.
 
-use super::driver::Driver;
+use super::driver::{Driver, Stopwatch};
 use super::physics;
 use super::streams::{self, Purpose};
 use crate::config::settings::{AgentSettings, NetworkSettings};
+use crate::domain::convergence::RecentJobs;
 use crate::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
-use crate::domain::placement::{Claim, Identity, Registration};
+use crate::domain::placement::{Claim, Identity, Registration, Replica};
 use crate::domain::snapshot::Snapshot;
+use crate::domain::time::Timestamp;
 use crate::mape::chance::{Streams, seed_of};
-use crate::mape::monitor::{Monitor, Rhythm, Run};
-use crate::mape::planner::{Change, Experience, Parameters, Planner, Policy, Rng};
-use std::collections::BTreeMap;
+use crate::mape::monitor::{Monitor, Rhythm};
+use crate::mape::planner::{ANSWERED_WITHIN, Change, Experience, LOOK_EVERY, Parameters, Planner, Policy, Rng};
+use rand::RngExt as _;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What an agent is busy with; ends in virtual time.
-pub enum Work {
-    Job {
-        run: Run,
+/// A job under way; ends in virtual time.
+pub enum Job {
+    Runs {
+        replica: Replica,
         job: physics::Job,
     },
-    /// The job has not read anything.
-    LostJob {
+    /// It has not read anything.
+    IsLost {
         node: NodeId,
         why: String,
     },
-    Transfer {
-        claim: Claim,
-        outcome: Result<(), String>,
-    },
+}
+
+/// Bytes under way, which a job does not wait for.
+pub struct Transfer {
+    pub claim: Claim,
+    pub outcome: Result<(), String>,
+}
+
+/// What an agent is busy with, and how often it was: what was arranged for a former one means nothing any more.
+pub struct Work<T> {
+    pub under_way: Option<T>,
+    pub number: u64,
+}
+
+impl<T> Default for Work<T> {
+    fn default() -> Self {
+        Self { under_way: None, number: 0 }
+    }
+}
+
+impl<T> Work<T> {
+    /// Its number.
+    pub fn begin(&mut self, work: T) -> u64 {
+        self.drop();
+        self.under_way = Some(work);
+        self.number
+    }
+
+    pub fn drop(&mut self) {
+        self.under_way = None;
+        self.number += 1;
+    }
 }
 
 /// How the jobs went.
@@ -38,6 +69,8 @@ pub struct Tally {
     pub jobs: u64,
     pub violated: u64,
     pub failed: u64,
+    /// Rows written for deciding: actions, blame, questions, replies.
+    pub messages: u64,
 }
 
 pub struct Agent {
@@ -50,15 +83,26 @@ pub struct Agent {
     pub streams: Streams,
     pub jobs: Rng,
     pub transfers: Rng,
+    pub replies: Rng,
     /// Absent while it does not run.
     pub driver: Option<Driver>,
     /// How often it was started: what was arranged in a former life means nothing any more.
-    pub life: u32,
-    pub work: Option<Work>,
-    /// Counts its works: what was arranged for a former one means nothing any more.
-    pub works: u64,
+    life: u32,
+    /// As the table knows the present one.
+    named: Life,
+    pub job: Work<Job>,
+    pub transfer: Work<Transfer>,
+    /// When it will be shown the table, if its policy asks for that.
+    pub looks_at: Option<Timestamp>,
+    /// All times at which a look is arranged, put off ones included.
+    pub looks: BTreeSet<Timestamp>,
+    /// Its own time within the period at which it looks.
+    pub phase: Duration,
     pub tally: Tally,
+    /// As the table knows them: a former life's count, too.
+    pub recent: RecentJobs,
     pub was_converged: bool,
+    pub stopwatch: Option<Stopwatch>,
 }
 
 impl Agent {
@@ -79,12 +123,19 @@ impl Agent {
             streams: Streams::new(seed_of(seed, id)),
             jobs: streams::stream(seed, id, Purpose::Jobs),
             transfers: streams::stream(seed, id, Purpose::Transfers),
+            replies: streams::stream(seed, id, Purpose::Replies),
             driver: None,
             life: 0,
-            work: None,
-            works: 0,
+            named: name_of(id, 0),
+            job: Work::default(),
+            transfer: Work::default(),
+            looks_at: None,
+            looks: BTreeSet::new(),
+            phase: LOOK_EVERY.mul_f64(streams::stream(seed, id, Purpose::Phase).random()),
             tally: Tally::default(),
+            recent: RecentJobs::default(),
             was_converged: false,
+            stopwatch: None,
         }
     }
 
@@ -96,7 +147,7 @@ impl Agent {
         self.parameters.home
     }
 
-    pub fn parameters(&self) -> &Parameters {
+    pub fn parameters(&self) -> &Arc<Parameters> {
         &self.parameters
     }
 
@@ -114,40 +165,58 @@ impl Agent {
         }
     }
 
-    pub fn life(&self) -> Life {
-        self.named(self.life)
+    pub fn life(&self) -> u32 {
+        self.life
     }
 
-    fn named(&self, life: u32) -> Life {
-        Life(format!("a{}-{life}", self.id()))
+    pub fn begin_life(&mut self) {
+        self.set_life(self.life + 1);
+    }
+
+    /// As if the present life had not begun.
+    pub fn take_life_back(&mut self) {
+        self.set_life(self.life - 1);
+    }
+
+    fn set_life(&mut self, life: u32) {
+        (self.life, self.named) = (life, name_of(self.id(), life));
+    }
+
+    /// The present life, as the table knows it.
+    pub fn named(&self) -> &Life {
+        &self.named
     }
 
     /// How it asks to be the agent: its last life has ended, as the lock of its data directory would show.
     pub fn identity(&self, silence: Duration) -> Identity {
-        let ended = (1..self.life).next_back().map(|life| self.named(life));
-        Identity { life: self.life(), ended: ended.into_iter().collect(), silence }
+        let ended = (1..self.life).next_back().map(|life| name_of(self.id(), life));
+        Identity { life: self.named.clone(), ended: ended.into_iter().collect(), silence }
     }
 
     /// Begins a new life with what it had learned before.
     pub fn start(&mut self, learned: BTreeMap<Change, Impacts>) {
-        let life = self.life().0;
+        let life = self.named.to_string();
         let (parameters, policy) = (self.parameters.clone(), self.policy.clone());
         let experience = Experience { learned, ..self.trained.clone() };
         let monitor =
             Monitor::new(parameters.clone(), self.data_set.clone(), policy.clone(), self.rhythm, life.clone());
-        self.driver = Some(Driver::new(monitor, Planner::new(parameters, policy, experience, life)));
+        let planner = Planner::new(parameters, policy, experience, life);
+        self.driver = Some(Driver::new(monitor, planner).timed(self.stopwatch.clone()));
         self.was_converged = false;
     }
 
     /// As by `kill -9`: nothing is finished, nothing is said.
     pub fn crash(&mut self) {
         self.driver = None;
-        self.drop_work();
+        self.looks_at = None;
+        self.looks.clear();
+        self.job.drop();
+        self.transfer.drop();
     }
 
-    pub fn drop_work(&mut self) {
-        self.work = None;
-        self.works += 1;
+    /// Whether its policy looks at the table between jobs.
+    pub fn looks(&self) -> bool {
+        self.policy.looks()
     }
 
     pub fn is_converged(&self) -> bool {
@@ -155,8 +224,12 @@ impl Agent {
     }
 }
 
+fn name_of(agent: AgentId, life: u32) -> Life {
+    Life(format!("a{agent}-{life}"))
+}
+
 /// The parameters of deciding that an agent's settings state.
-fn parameters(network: &NetworkSettings, settings: &AgentSettings) -> Parameters {
+pub fn parameters(network: &NetworkSettings, settings: &AgentSettings) -> Parameters {
     Parameters {
         agent: settings.id,
         home: settings.node,
@@ -168,5 +241,7 @@ fn parameters(network: &NetworkSettings, settings: &AgentSettings) -> Parameters
         max_copies: network.learning.max_copies,
         learning_rate: network.learning.learning_rate,
         window: network.feedback.window,
+        silence: network.silence(),
+        patience: ANSWERED_WITHIN,
     }
 }

@@ -5,13 +5,25 @@ use crate::domain::ids::AgentId;
 use crate::mape::chance::Streams;
 use crate::mape::executor::{self, Executor};
 use crate::mape::learner::Lesson;
-use crate::mape::monitor::{self, Monitor, Repair, Violation};
-use crate::mape::planner::{Decision, Planner};
+use crate::mape::monitor::{self, Monitor};
+use crate::mape::planner::{self, Decision, Message, Planner};
+use std::rc::Rc;
+use std::time::Duration;
 
 pub struct Driver {
     monitor: Monitor,
     planner: Planner,
     executor: Executor,
+    stopwatch: Option<Stopwatch>,
+}
+
+/// Hears when the planner begins to work and when it has ended, so that somebody who has a clock can measure it: here is none (I-2).
+pub type Stopwatch = Rc<dyn Fn(Planning)>;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Planning {
+    Begins,
+    Ends,
 }
 
 /// What happens to an agent.
@@ -21,6 +33,7 @@ pub struct Driver {
 pub enum Input {
     Monitor(monitor::Input),
     Executor(executor::Input),
+    Planner(planner::Input),
 }
 
 /// What an agent wants done.
@@ -32,11 +45,22 @@ pub enum Effect {
     /// For people; its plan follows.
     Decided(Decision),
     Learn(Lesson),
+    Say(Message),
+    /// Show it the table after this at the latest.
+    Look {
+        after: Duration,
+    },
 }
 
 impl Driver {
     pub fn new(monitor: Monitor, planner: Planner) -> Self {
-        Self { monitor, planner, executor: Executor::default() }
+        Self { monitor, planner, executor: Executor::default(), stopwatch: None }
+    }
+
+    #[must_use]
+    pub fn timed(mut self, stopwatch: Option<Stopwatch>) -> Self {
+        self.stopwatch = stopwatch;
+        self
     }
 
     pub fn agent(&self) -> AgentId {
@@ -53,6 +77,7 @@ impl Driver {
         match input {
             Input::Monitor(input) => self.monitoring(input, streams, &mut effects),
             Input::Executor(input) => self.executing(input, streams, &mut effects),
+            Input::Planner(input) => self.planning(input, streams, &mut effects),
         }
         effects
     }
@@ -60,32 +85,54 @@ impl Driver {
     fn monitoring(&mut self, input: monitor::Input, streams: &mut Streams, effects: &mut Vec<Effect>) {
         for effect in self.monitor.handle(input, &mut streams.monitor) {
             match effect {
-                monitor::Effect::Plan(violation) => self.planning(&violation, streams, effects),
+                monitor::Effect::Plan(violation) => {
+                    self.planning(planner::Input::Violated(violation), streams, effects);
+                }
                 monitor::Effect::Record { measurement, satisfied } => {
-                    effects.extend(self.planner.measured(&measurement).map(Effect::Learn));
+                    let measured = planner::Input::Measured { measurement: measurement.clone(), satisfied };
+                    self.planning(measured, streams, effects);
                     effects.push(Effect::Monitor(monitor::Effect::Record { measurement, satisfied }));
+                }
+                monitor::Effect::Failed { node } => {
+                    self.planning(planner::Input::JobFailed { node }, streams, effects);
                 }
                 effect => effects.push(Effect::Monitor(effect)),
             }
         }
     }
 
-    fn planning(&mut self, violation: &Violation, streams: &mut Streams, effects: &mut Vec<Effect>) {
-        match self.planner.violated(violation, &mut streams.planner) {
-            Some(judged) => {
-                effects.push(Effect::Decided(judged.decision));
-                self.executing(executor::Input::Execute(judged.plan), streams, effects);
-            }
-            None => self.monitoring(monitor::Input::Repaired(Repair::Lost), streams, effects),
+    fn planning(&mut self, input: planner::Input, streams: &mut Streams, effects: &mut Vec<Effect>) {
+        let decides = matches!(input, planner::Input::Violated(_) | planner::Input::Looked { .. });
+        if decides {
+            self.tell(Planning::Begins);
         }
+        let wanted = self.planner.handle(input, &mut streams.planner);
+        if decides {
+            self.tell(Planning::Ends);
+        }
+        for effect in wanted {
+            match effect {
+                planner::Effect::Decided(decision) => effects.push(Effect::Decided(decision)),
+                planner::Effect::Execute(plan) => self.executing(executor::Input::Execute(plan), streams, effects),
+                planner::Effect::Repaired(repair) => {
+                    self.monitoring(monitor::Input::Repaired(repair), streams, effects);
+                }
+                planner::Effect::Learn(lesson) => effects.push(Effect::Learn(lesson)),
+                planner::Effect::Say(message) => effects.push(Effect::Say(message)),
+                planner::Effect::Look { after } => effects.push(Effect::Look { after }),
+            }
+        }
+    }
+
+    fn tell(&self, planning: Planning) {
+        self.stopwatch.iter().for_each(|stopwatch| stopwatch(planning));
     }
 
     fn executing(&mut self, input: executor::Input, streams: &mut Streams, effects: &mut Vec<Effect>) {
         for effect in self.executor.handle(input) {
             match effect {
                 executor::Effect::Finished(repair) => {
-                    self.planner.ended(repair);
-                    self.monitoring(monitor::Input::Repaired(repair), streams, effects);
+                    self.planning(planner::Input::Ended(repair), streams, effects);
                 }
                 effect => effects.push(Effect::Executor(effect)),
             }

@@ -1,7 +1,7 @@
 //! What is broken now. Faults may overlap: what two of them broke is whole again when both are over.
 
 use super::streams;
-use crate::config::scenario::{Fault, FaultKind, When};
+use crate::config::scenario::{Fault, FaultKind, Moment, When};
 use crate::domain::ids::{AgentId, NodeId};
 use crate::mape::planner::Rng;
 use rand::RngExt as _;
@@ -38,20 +38,37 @@ impl fmt::Display for Broken {
 /// The faults of a scenario, each with its stream of chance.
 pub struct Faults<'a> {
     faults: Vec<(&'a Fault, Rng)>,
+    /// Those that waited for a moment that has come.
+    struck: BTreeSet<usize>,
 }
 
 impl<'a> Faults<'a> {
     pub fn new(faults: &'a [Fault], seed: u64) -> Self {
-        Self { faults: faults.iter().enumerate().map(|(i, fault)| (fault, streams::of_fault(seed, i))).collect() }
+        let with_stream = |(i, fault)| (fault, streams::of_fault(seed, i));
+        Self { faults: faults.iter().enumerate().map(with_stream).collect(), struck: BTreeSet::new() }
     }
 
-    /// How long from now until each strikes first.
+    /// How long from now until each strikes first that strikes by itself.
     pub fn first(&mut self) -> Vec<(usize, Duration)> {
         let after = |(index, (fault, rng)): (usize, &mut (&Fault, Rng))| match fault.when {
-            When::At(at) => (index, at),
-            When::Every(mean) => (index, exponential(mean, rng)),
+            When::At(at) => Some((index, at)),
+            When::Every(mean) => Some((index, exponential(mean, rng))),
+            When::Upon(_) => None,
         };
-        self.faults.iter_mut().enumerate().map(after).collect()
+        self.faults.iter_mut().enumerate().filter_map(after).collect()
+    }
+
+    /// The faults that wait for an agent to come so far; each strikes once.
+    pub fn upon(&mut self, moment: Moment, agent: AgentId) -> Vec<usize> {
+        let waits = |index: &usize| {
+            let fault = self.faults[*index].0;
+            let of_agent =
+                matches!(fault.kind, FaultKind::AgentDown(named) if named.is_none_or(|named| named == agent));
+            fault.when == When::Upon(moment) && of_agent && !self.struck.contains(index)
+        };
+        let struck: Vec<usize> = (0..self.faults.len()).filter(waits).collect();
+        self.struck.extend(&struck);
+        struck
     }
 
     /// What it breaks, and for how long.
@@ -75,7 +92,7 @@ impl<'a> Faults<'a> {
     pub fn again(&mut self, index: usize) -> Option<Duration> {
         let (fault, rng) = &mut self.faults[index];
         match fault.when {
-            When::At(_) => None,
+            When::At(_) | When::Upon(_) => None,
             When::Every(mean) => Some(exponential(mean, rng)),
         }
     }

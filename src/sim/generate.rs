@@ -1,7 +1,7 @@
 //! Networks made from a seed: nodes are points of a square, latency grows with distance, and goals are drawn around a placement
 //! that meets a stated share of them.
 
-use crate::config::scenario::{Generate, Physics, Scenario};
+use crate::config::scenario::{Generate, Goals, Physics, Scenario};
 use crate::config::settings::{AgentSettings, NetworkSettings, NodeSettings, StoreSettings};
 use crate::domain::goal::{Comparison, Goal, Threshold};
 use crate::domain::ids::{AgentId, NodeId};
@@ -32,8 +32,11 @@ pub fn expand(mut scenario: Scenario) -> Scenario {
     scenario.network.data_set.first_node = id(planted[0]);
     scenario.agents.clear();
     for home in 0..points.len() {
-        let nearest = planted.iter().copied().min_by(|a, b| latency(home, *a).total_cmp(&latency(home, *b)));
-        let read = nearest.unwrap_or(home);
+        let read = match generate.goals {
+            Goals::Shared => planted.iter().copied().min_by(|a, b| latency(home, *a).total_cmp(&latency(home, *b))),
+            Goals::Own => Some(own_wish(points.len(), |node| latency(home, node), home, &mut rng)),
+        };
+        let read = read.unwrap_or(home);
         let served = Served {
             latency_ms: if read == home { 0.0 } else { latency(home, read) },
             availability: availabilities[read],
@@ -45,6 +48,14 @@ pub fn expand(mut scenario: Scenario) -> Scenario {
         scenario.agents.insert(agent, AgentSettings { id: agent, node, goal, goal_text, ..generate.template.clone() });
     }
     scenario
+}
+
+/// One of the nearest third of all nodes, the own one included.
+fn own_wish(nodes: usize, latency: impl Fn(usize) -> f64, home: usize, rng: &mut Rng) -> usize {
+    let mut nearest: Vec<usize> = (0..nodes).collect();
+    let distance = |node: &usize| if *node == home { 0.0 } else { latency(*node) };
+    nearest.sort_by(|a, b| distance(a).total_cmp(&distance(b)).then(a.cmp(b)));
+    nearest[rng.random_range(0..nodes.div_ceil(3))]
 }
 
 /// Node 1 is the first.

@@ -2,14 +2,17 @@
 //! that the real agents run.
 //!
 //! Reading order: `events` (what happens next), `world` (what that changes), `driver` (one agent's machines), `perform` (their
-//! effects), `physics`, `faults`, `stores`, `checkers`. No actor, no runtime, no clock but the virtual one.
+//! effects), `physics`, `faults`, `stores`, `checkers`; then `oracle` (the best placement) and `clairvoyant` (policies that
+//! apply it). No actor, no runtime, no clock but the virtual one.
 
 mod agent;
 mod checkers;
+mod clairvoyant;
 pub mod driver;
 mod events;
 mod faults;
 mod generate;
+mod oracle;
 mod perform;
 mod physics;
 mod setup;
@@ -19,9 +22,12 @@ mod table;
 mod trace;
 mod world;
 
-pub use agent::Tally;
+pub use agent::{Tally, parameters};
 pub use checkers::Violated;
+pub use clairvoyant::ORACLES;
+pub use driver::{Planning, Stopwatch};
 pub use generate::expand;
-pub use setup::{Options, Outcome, SimulationError, run};
+pub use oracle::{Found, Standing};
+pub use setup::{ALL_POLICIES, Options, Outcome, SimulationError, run, run_timed};
 pub use trace::{Trace, Traced, find};
 pub use world::{Tell, Told};

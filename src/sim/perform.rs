@@ -1,19 +1,24 @@
 //! Effects of an agent's machines, performed on the virtual world as its actors perform them on the real one.
 
-use super::agent::Work;
+use super::agent::{Job, Transfer};
 use super::driver::{Effect, Input};
 use super::physics;
 use super::world::{Happening, World};
-use crate::config::scenario::Rules;
+use crate::config::scenario::{Lie, Moment, Rules};
+use crate::domain::ask::Reply;
 use crate::domain::event::Outcome;
-use crate::domain::ids::NodeId;
+use crate::domain::ids::{NodeId, ReplicaId};
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::{Claim, Plan, Replica};
 use crate::domain::snapshot::Snapshot;
+use crate::domain::time::Timestamp;
 use crate::knowledge::{Claimed, Knowledge as _, Registered};
 use crate::mape::executor::{self, End, Report};
-use crate::mape::monitor::{self, Observation, Run};
+use crate::mape::monitor::{self, Observation};
 use crate::mape::notice::Notice;
+use crate::mape::planner::{self, LOOK_EVERY, Message};
+use rand::RngExt as _;
+use std::borrow::Cow;
 use std::time::Duration;
 
 impl World<'_> {
@@ -25,6 +30,15 @@ impl World<'_> {
             Effect::Decided(decision) => {
                 let (id, action) = (self.agents[agent].id(), decision.chosen.action);
                 self.notify(|| Notice::Decided { agent: id, action, because: decision.because() });
+                None
+            }
+            Effect::Say(message) => {
+                let said = self.say(agent, &message);
+                self.trouble_of(agent, said);
+                None
+            }
+            Effect::Look { after } => {
+                self.look_at(agent, self.now() + after);
                 None
             }
             Effect::Learn(lesson) => {
@@ -39,7 +53,7 @@ impl World<'_> {
     fn perform_for_monitor(&mut self, agent: usize, effect: monitor::Effect) -> Option<monitor::Input> {
         match effect {
             monitor::Effect::Wake { after } => {
-                let life = self.agents[agent].life;
+                let life = self.agents[agent].life();
                 self.agenda.arrange(self.now() + after, Happening::Wakes { agent, life });
                 None
             }
@@ -50,22 +64,25 @@ impl World<'_> {
                     monitor::Input::LoadFailed
                 }
             }),
-            monitor::Effect::Run { run, snapshot } => {
-                self.begin_job(agent, run, &snapshot);
+            monitor::Effect::Run { replica, snapshot } => {
+                self.begin_job(agent, replica, &snapshot);
                 None
             }
             monitor::Effect::Record { measurement, satisfied } => {
-                self.record(agent, measurement, satisfied);
+                self.record(agent, &measurement, satisfied);
                 None
             }
             monitor::Effect::LeaveFeedback(events) => {
                 let slot = &self.agents[agent];
                 let (id, window) = (slot.id(), slot.parameters().window);
                 match self.table.ask(|table| table.leave_feedback(id, &events, window)) {
-                    Ok(left) => left.into_iter().for_each(|feedback| {
-                        self.checkers.answered(feedback.left_at, &feedback);
-                        self.notify(|| Notice::FeedbackLeft { feedback });
-                    }),
+                    Ok(left) => {
+                        self.agents[agent].tally.messages += left.len() as u64;
+                        left.into_iter().for_each(|feedback| {
+                            self.checkers.answered(feedback.left_at, &feedback);
+                            self.notify(|| Notice::FeedbackLeft { feedback });
+                        });
+                    }
                     Err(why) => self.trouble(agent, why),
                 }
                 None
@@ -75,8 +92,8 @@ impl World<'_> {
                 self.trouble_of(agent, done);
                 None
             }
-            // The driver gives it to the planner.
-            monitor::Effect::Plan(_) => None,
+            // The driver gives them to the planner.
+            monitor::Effect::Plan(_) | monitor::Effect::Failed { .. } => None,
         }
     }
 
@@ -96,6 +113,7 @@ impl World<'_> {
             executor::Effect::Claim(plan) => Some(self.claim(agent, &plan)),
             executor::Effect::Note(plan) => {
                 let noted = self.table.ask(|table| table.record_nothing(&plan));
+                self.agents[agent].tally.messages += 1;
                 self.trouble_of(agent, noted);
                 Some(executor::Input::Noted)
             }
@@ -122,10 +140,10 @@ impl World<'_> {
     }
 
     /// The job reads what can be reached now, over the link as it is now.
-    fn begin_job(&mut self, agent: usize, run: Run, snapshot: &Snapshot) {
-        let (home, node) = (self.agents[agent].home(), run.replica.node);
+    fn begin_job(&mut self, agent: usize, replica: Replica, snapshot: &Snapshot) {
+        let (home, node) = (self.agents[agent].home(), replica.node);
         let hidden = self.damage.between(home, node);
-        let missing = || (!self.stores.holds(&run.replica)).then(|| "its object is gone".to_owned());
+        let missing = || (!self.stores.holds(&replica)).then(|| "its object is gone".to_owned());
         let link = snapshot.link(home, node);
         let (None, Some(link)) = (hidden.clone().or_else(missing), link) else {
             let why = hidden.or_else(missing).unwrap_or_else(|| format!("there is no link to node {node}"));
@@ -135,50 +153,51 @@ impl World<'_> {
         let slot = &mut self.agents[agent];
         let latency = physics::latency(link, &mut slot.streams.links);
         let job = physics::job(physics, latency, snapshot.data_set.records, slow, &mut slot.jobs);
-        self.begin(agent, Work::Job { run, job }, job.response_time + physics.poll);
+        let takes = job.response_time + physics.poll;
+        self.begin_work(agent, Job::Runs { replica, job }, takes);
     }
 
     /// The job that runs reads nothing more, and notices after a while.
     pub fn fail_job(&mut self, agent: usize, why: String) {
-        if let Some(Work::Job { run, .. }) = &self.agents[agent].work {
-            let node = run.replica.node;
+        if let Some(Job::Runs { replica, .. }) = &self.agents[agent].job.under_way {
+            let node = replica.node;
             self.lose_job(agent, node, why);
         }
     }
 
     fn lose_job(&mut self, agent: usize, node: NodeId, why: String) {
-        self.begin(agent, Work::LostJob { node, why }, self.scenario.physics.job_failure);
+        self.begin_work(agent, Job::IsLost { node, why }, self.scenario.physics.job_failure);
     }
 
-    fn begin(&mut self, agent: usize, work: Work, takes: Duration) {
-        let slot = &mut self.agents[agent];
-        slot.drop_work();
-        slot.work = Some(work);
-        let work = slot.works;
-        self.agenda.arrange(self.now() + takes, Happening::WorkEnds { agent, work });
+    fn begin_work(&mut self, agent: usize, job: Job, takes: Duration) {
+        let number = self.agents[agent].job.begin(job);
+        self.agenda.arrange(self.now() + takes, Happening::JobEnds { agent, number });
     }
 
-    pub fn work_ends(&mut self, agent: usize) {
-        let input = match self.agents[agent].work.take() {
-            Some(Work::Job { run, .. }) if !self.stores.holds(&run.replica) => {
-                self.job_failed(agent, run.replica.node, "its object was deleted while it was read".to_owned())
+    pub fn job_ends(&mut self, agent: usize) {
+        let input = match self.agents[agent].job.under_way.take() {
+            Some(Job::Runs { replica, .. }) if !self.stores.holds(&replica) => {
+                self.job_failed(agent, replica.node, "its object was deleted while it was read".to_owned())
             }
-            Some(Work::Job { run, job }) => {
-                Input::Monitor(monitor::Input::JobEnded(self.observation(agent, &run, &job)))
+            Some(Job::Runs { replica, job }) => {
+                Input::Monitor(monitor::Input::JobEnded(self.observation(agent, replica.id, &job)))
             }
-            Some(Work::LostJob { node, why }) => self.job_failed(agent, node, why),
-            Some(Work::Transfer { claim, outcome }) => {
-                Input::Executor(match outcome.and_then(|()| self.arrive(&claim)) {
-                    Ok(()) => executor::Input::Transferred,
-                    Err(why) => executor::Input::TransferFailed(why),
-                })
-            }
+            Some(Job::IsLost { node, why }) => self.job_failed(agent, node, why),
             None => return,
         };
         self.step(agent, input);
     }
 
-    fn observation(&self, agent: usize, run: &Run, job: &physics::Job) -> Observation {
+    pub fn transfer_ends(&mut self, agent: usize) {
+        let Some(Transfer { claim, outcome }) = self.agents[agent].transfer.under_way.take() else { return };
+        let input = match outcome.and_then(|()| self.arrive(&claim)) {
+            Ok(()) => executor::Input::Transferred,
+            Err(why) => executor::Input::TransferFailed(why),
+        };
+        self.step(agent, Input::Executor(input));
+    }
+
+    fn observation(&self, agent: usize, replica: ReplicaId, job: &physics::Job) -> Observation {
         let counted = (self.scenario.physics.rules == Rules::Published).then(|| self.table.load().ok()).flatten();
         Observation {
             at: self.now(),
@@ -187,7 +206,7 @@ impl World<'_> {
             throughput: job.throughput,
             network_latency: job.latency,
             emulated_latency: None,
-            data_consistency: counted.map(|snapshot| self.agents[agent].consistency(&snapshot, run.replica.id)),
+            data_consistency: counted.map(|snapshot| self.agents[agent].consistency(&snapshot, replica)),
         }
     }
 
@@ -199,16 +218,21 @@ impl World<'_> {
     }
 
     /// Measurements are counted, not kept: a day of a thousand agents has millions.
-    fn record(&mut self, agent: usize, measurement: Measurement, satisfied: bool) {
+    fn record(&mut self, agent: usize, measurement: &Measurement, satisfied: bool) {
         let slot = &mut self.agents[agent];
         slot.tally.jobs += 1;
         slot.tally.violated += u64::from(!satisfied);
-        let goal = slot.parameters().goal.clone();
+        slot.recent.add(measurement.began(), satisfied);
+        let parameters = slot.parameters().clone();
+        self.measured = true;
         self.notify(|| Notice::Job {
-            violated: goal.violated(&measurement.metrics).iter().map(ToString::to_string).collect(),
-            measurement,
+            violated: parameters.goal.violated(&measurement.metrics).iter().map(ToString::to_string).collect(),
+            measurement: measurement.clone(),
             satisfied,
         });
+        if !satisfied {
+            self.oracle_hears_of_violation();
+        }
     }
 
     fn claim(&mut self, agent: usize, plan: &Plan) -> executor::Input {
@@ -217,9 +241,10 @@ impl World<'_> {
         match self.table.ask(|table| table.claim(plan, lease, window)) {
             Ok(claimed) => {
                 if matches!(claimed, Claimed::Granted(_)) {
+                    self.agents[agent].tally.messages += 1;
                     self.checkers.acted(self.now(), self.damage.database_is_away());
                     if self.scenario.physics.rules == Rules::Published {
-                        let life = self.agents[agent].life;
+                        let life = self.agents[agent].life();
                         self.agenda.arrange(self.now() + window, Happening::Closes { agent, life });
                     }
                 }
@@ -253,24 +278,26 @@ impl World<'_> {
             true => (takes / 2, Err("the transfer broke off".to_owned())),
             false => (takes, Ok(())),
         };
-        self.begin(agent, Work::Transfer { claim, outcome }, takes);
+        self.has_come_to(Moment::Transfer, agent);
+        let number = self.agents[agent].transfer.begin(Transfer { claim, outcome });
+        self.agenda.arrange(self.now() + takes, Happening::TransferEnds { agent, number });
         self.arrange_renewal(agent);
         None
     }
 
     fn arrange_renewal(&mut self, agent: usize) {
-        let (work, lease) = (self.agents[agent].works, self.scenario.network.rhythm.lease);
-        self.agenda.arrange(self.now() + lease / 3, Happening::Renews { agent, work });
+        let (number, lease) = (self.agents[agent].transfer.number, self.scenario.network.rhythm.lease);
+        self.agenda.arrange(self.now() + lease / 3, Happening::Renews { agent, number });
     }
 
     /// Prolongs the lease of the transfer under way.
     pub fn renew(&mut self, agent: usize) {
-        let Some(Work::Transfer { claim, .. }) = &self.agents[agent].work else { return };
+        let Some(Transfer { claim, .. }) = &self.agents[agent].transfer.under_way else { return };
         let (event, lease) = (claim.event, self.scenario.network.rhythm.lease);
         match self.table.ask(|table| table.renew(event, lease)) {
             Ok(true) => self.arrange_renewal(agent),
             Ok(false) => {
-                self.agents[agent].drop_work();
+                self.agents[agent].transfer.drop();
                 let failed = executor::Input::TransferFailed("the lease was lost".to_owned());
                 self.step(agent, Input::Executor(failed));
             }
@@ -356,5 +383,101 @@ impl World<'_> {
         };
         let agent = self.agents[agent].id();
         self.notify(|| Notice::Acted { agent, action: report.action, event: report.event, how });
+    }
+
+    fn say(&mut self, agent: usize, message: &Message) -> Result<(), String> {
+        let id = self.agents[agent].id();
+        match message {
+            Message::Ask(question) => {
+                self.table.ask(|table| table.ask(question))?;
+                self.has_come_to(Moment::Question, agent);
+            }
+            Message::Reply { ask, reply } => {
+                let reply = self.as_told(agent, reply);
+                if !self.is_lost(agent) {
+                    self.table.ask(|table| table.reply(*ask, id, &reply))?;
+                }
+            }
+            Message::Close(ask) => self.table.ask(|table| table.close_ask(*ask))?,
+        }
+        self.agents[agent].tally.messages += message.rows();
+        self.notify(|| Notice::Said { agent: id, what: message.to_string() });
+        Ok(())
+    }
+
+    /// What an agent says, and what a dishonest one says instead.
+    fn as_told<'m>(&self, agent: usize, reply: &'m Reply) -> Cow<'m, Reply> {
+        let Some(lie) = self.scenario.dishonest.get(&self.agents[agent].id()) else { return Cow::Borrowed(reply) };
+        let worst = |node: &NodeId| ((*node, None), -1.0);
+        let mut told = Reply { forecasts: reply.nodes.iter().map(worst).collect(), ..reply.clone() };
+        if *lie == Lie::Cunning
+            && let Ok(snapshot) = self.table.load()
+            && let Some(replica) = snapshot.placement.reference(self.agents[agent].id())
+        {
+            let replicas = u32::try_from(snapshot.placement.present().count()).ok();
+            told.forecasts.insert((replica.node, replicas), 0.0);
+        }
+        Cow::Owned(told)
+    }
+
+    /// Whether what an agent says never arrives.
+    fn is_lost(&mut self, agent: usize) -> bool {
+        let share = self.scenario.physics.replies_lost;
+        share > 0.0 && self.agents[agent].replies.random::<f64>() < share
+    }
+
+    /// Arranges that an agent is shown the table, unless it will be even before.
+    pub fn look_at(&mut self, agent: usize, at: Timestamp) {
+        let slot = &mut self.agents[agent];
+        if slot.looks_at.is_none_or(|earlier| at < earlier) {
+            slot.looks_at = Some(at);
+            // A later look that was put off by an earlier one may be arranged for that time already.
+            if slot.looks.insert(at) {
+                self.agenda.arrange(at, Happening::Looks { agent, life: slot.life() });
+            }
+        }
+    }
+
+    /// Shows an agent the table.
+    pub fn look(&mut self, agent: usize) {
+        let now = self.now();
+        let slot = &mut self.agents[agent];
+        slot.looks.remove(&now);
+        if slot.looks_at != Some(now) {
+            return;
+        }
+        slot.looks_at = None;
+        let remembered = slot.parameters().remembered();
+        let looked = self.table.load().and_then(|snapshot| Ok((snapshot, self.table.conversation(remembered)?)));
+        match looked {
+            Ok((snapshot, conversation)) => {
+                self.step(agent, Input::Planner(planner::Input::Looked { snapshot, conversation }));
+            }
+            Err(_) => {
+                self.look_at(agent, self.now() + LOOK_EVERY);
+                self.step(agent, Input::Planner(planner::Input::LookFailed));
+            }
+        }
+    }
+
+    /// Whoever looks at the table between jobs sees at its next look, each at its own time, that something has changed.
+    pub fn wake_watchers(&mut self) {
+        let pulse = self.table.pulse();
+        if std::mem::replace(&mut self.pulse, pulse) == pulse {
+            return;
+        }
+        for agent in 0..self.agents.len() {
+            if self.agents[agent].driver.is_some() && self.agents[agent].looks() {
+                let next = self.next_look(agent);
+                self.look_at(agent, next);
+            }
+        }
+    }
+
+    /// The next time at which an agent looks whether something has changed.
+    pub fn next_look(&self, agent: usize) -> Timestamp {
+        let (now, every) = (self.now().0, LOOK_EVERY.as_millis() as i64);
+        let phase = self.agents[agent].phase.as_millis() as i64;
+        Timestamp(now + 1 + (phase - now - 1).rem_euclid(every))
     }
 }

@@ -2,7 +2,10 @@
 
 use super::agent::{Agent, Tally};
 use super::checkers::Violated;
+use super::clairvoyant::{ORACLES, Oracle};
+use super::driver::Stopwatch;
 use super::generate::trained_at;
+use super::oracle::Standing;
 use super::physics;
 use super::stores::Stores;
 use super::table::{Table, ready};
@@ -10,7 +13,7 @@ use super::world::{Tell, World};
 use crate::clock::VirtualClock;
 use crate::config::scenario::Scenario;
 use crate::config::settings::AgentSettings;
-use crate::domain::event::{Event, Outcome as EventOutcome};
+use crate::domain::event::Event;
 use crate::domain::feedback::Feedback;
 use crate::domain::ids::{AgentId, EventId, NodeId, ReplicaId};
 use crate::domain::impact::derive_impacts;
@@ -33,13 +36,15 @@ pub struct Options {
     pub policy: Option<String>,
     pub seed: u64,
     pub lasts: Duration,
+    /// Ends as soon as the network has converged, as a demo does.
+    pub until_converged: bool,
 }
 
 /// How a run ended.
 #[derive(Debug)]
 pub struct Outcome {
     pub snapshot: Snapshot,
-    /// Every agent was content at the end, and nobody was acting.
+    /// Every agent that ran was content at the end, and nobody was acting.
     pub converged: bool,
     /// Oldest first.
     pub events: Vec<Event>,
@@ -47,10 +52,29 @@ pub struct Outcome {
     pub tallies: BTreeMap<AgentId, Tally>,
 }
 
+impl Outcome {
+    /// How good the placement is that is left, beside the best one; `None` where nobody reads anything. Takes as long as the
+    /// oracle's search.
+    #[must_use]
+    pub fn standing(&self, scenario: &Scenario) -> Option<Standing> {
+        Standing::new(scenario, &self.snapshot)
+    }
+}
+
+/// The names of the policies that a simulation can have: the agents' own, and those of which only a simulator is capable.
+pub const ALL_POLICIES: [&str; planner::POLICIES.len() + ORACLES.len()] = {
+    let mut all = [""; planner::POLICIES.len() + ORACLES.len()];
+    let (agents, _) = all.split_at_mut(planner::POLICIES.len());
+    agents.copy_from_slice(&planner::POLICIES);
+    let (_, oracles) = all.split_at_mut(planner::POLICIES.len());
+    oracles.copy_from_slice(&ORACLES);
+    all
+};
+
 /// Why there is no outcome.
 #[derive(Debug, thiserror::Error)]
 pub enum SimulationError {
-    #[error("there is no policy `{0}`; policies are {known}", known = planner::POLICIES.join(", "))]
+    #[error("there is no policy `{0}`; policies are {known}", known = ALL_POLICIES.join(", "))]
     UnknownPolicy(String),
     #[error(transparent)]
     Violated(#[from] Violated),
@@ -63,6 +87,17 @@ pub fn run<'a>(
     tell: Option<Tell<'a>>,
     watch: impl FnMut(Timestamp),
 ) -> Result<Outcome, SimulationError> {
+    run_timed(scenario, options, tell, None, watch)
+}
+
+/// The same, with a stopwatch around every planner's work.
+pub fn run_timed<'a>(
+    scenario: &'a Scenario,
+    options: &Options,
+    tell: Option<Tell<'a>>,
+    stopwatch: Option<Stopwatch>,
+    watch: impl FnMut(Timestamp),
+) -> Result<Outcome, SimulationError> {
     let clock = Arc::new(VirtualClock::default());
     let knowledge = MemoryKnowledge::new(clock.clone());
     let mut agents = Vec::with_capacity(scenario.agents.len());
@@ -72,17 +107,23 @@ pub fn run<'a>(
         let policy = policy(options.policy.as_deref().unwrap_or(&settings.policy))?;
         let from_home = links.get(&settings.node).map_or(&[][..], Vec::as_slice);
         let trained = trained(scenario, settings, from_home, options.seed);
-        agents.push(Agent::new(&scenario.network, settings, policy, trained, options.seed));
+        let mut agent = Agent::new(&scenario.network, settings, policy, trained, options.seed);
+        agent.stopwatch.clone_from(&stopwatch);
+        agents.push(agent);
     }
     let table = Table::new(knowledge, scenario.network.data_set.name.clone(), scenario.network.rhythm.heartbeat);
     let mut world = World::new(scenario, clock, table, agents, Stores::default(), options.seed, tell);
+    world.oracle = options.policy.as_deref().and_then(Oracle::of);
     world.found();
     world.arrange_all();
-    world.run(Timestamp::default() + options.lasts, watch)?;
+    world.run(Timestamp::default() + options.lasts, options.until_converged, watch)?;
     Ok(world.outcome())
 }
 
 fn policy(name: &str) -> Result<Arc<dyn Policy>, SimulationError> {
+    if ORACLES.contains(&name) {
+        return Ok(Arc::new(planner::Nothing));
+    }
     planner::policy(name).map(Arc::from).ok_or_else(|| SimulationError::UnknownPolicy(name.to_owned()))
 }
 
@@ -198,10 +239,8 @@ impl World<'_> {
         let events = ready(knowledge.events(EventId(0), usize::MAX)).unwrap_or_default();
         let answered = events.iter().filter(|event| event.feedback_sum > 0.0);
         let feedback = answered.map(|event| (event.id, ready(knowledge.feedback(event.id)).unwrap_or_default()));
-        let acting = snapshot.open_events.iter().any(|event| event.outcome == EventOutcome::Running);
-        let content = self.agents.iter().filter(|agent| agent.driver.is_some()).all(Agent::is_converged);
         Outcome {
-            converged: content && !acting,
+            converged: self.has_converged(&snapshot),
             feedback: feedback.collect(),
             events,
             tallies: self.agents.iter().map(|agent| (agent.id(), agent.tally)).collect(),

@@ -12,6 +12,10 @@ pub enum Purpose {
     Jobs,
     /// Which transfers fail.
     Transfers,
+    /// Which of its answers to others are lost.
+    Replies,
+    /// At which time within the period it looks at the table.
+    Phase,
     /// Runs of the job at a node, before the simulation.
     Training(NodeId),
 }
@@ -23,6 +27,8 @@ impl Purpose {
             Purpose::Jobs => 1,
             Purpose::Transfers => 2,
             Purpose::Training(node) => 3 + u64::from(node.0),
+            Purpose::Phase => u64::MAX,
+            Purpose::Replies => u64::MAX - 1,
         }
     }
 }

@@ -1,11 +1,10 @@
 //! The shared table in virtual time: in this process's memory, so that every answer is there at once; sometimes away.
 
-use crate::domain::ids::DataSetName;
+use crate::domain::ids::{DataSetName, NodeId};
 use crate::domain::snapshot::Snapshot;
-use crate::knowledge::Result;
 use crate::knowledge::memory::MemoryKnowledge;
+use crate::knowledge::{Conversation, Knowledge as _, Pulse, Result};
 use futures::FutureExt as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 pub struct Table {
@@ -38,12 +37,23 @@ impl Table {
         ready(question(&self.knowledge)).map_err(|error| error.to_string())
     }
 
-    pub fn load(&self) -> std::result::Result<Arc<Snapshot>, String> {
+    pub fn load(&self) -> std::result::Result<Snapshot, String> {
         if self.is_away {
             return Err(AWAY.to_owned());
         }
         let snapshot = self.knowledge.recent_snapshot(&self.data_set, self.unheard);
-        snapshot.map(Arc::new).ok_or_else(|| format!("data set {} is not in the catalogue", self.data_set))
+        snapshot.ok_or_else(|| format!("data set {} is not in the catalogue", self.data_set))
+    }
+
+    pub fn conversation(&self, within: Duration) -> std::result::Result<Conversation, String> {
+        self.ask(|table| table.conversation(&self.data_set, within))
+    }
+
+    /// What an agent would see that asks whether something has changed.
+    pub fn pulse(&self) -> Pulse {
+        // In this table nobody's home matters.
+        let pulse = ready(self.knowledge.pulse(&self.data_set, NodeId(0)));
+        pulse.ok().flatten().unwrap_or_default()
     }
 
     /// What the world itself knows, whether the table is away or not; signs of life left aside.

@@ -36,6 +36,8 @@ impl<W: Write> Trace<W> {
         self.write(|out| match told {
             Told::Notice(notice) => writeln!(out, "{seconds:>12.3} s  {notice}"),
             Told::World(what) => writeln!(out, "{seconds:>12.3} s  world    {what}"),
+            // Whoever reads the lines knows it from the actions.
+            Told::Placed(_) => Ok(()),
         });
     }
 

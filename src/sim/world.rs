@@ -1,7 +1,8 @@
 //! The world in virtual time: what happens next, to whom, and what it changes.
 
-use super::agent::{Agent, Work};
+use super::agent::{Agent, Job, Transfer};
 use super::checkers::{Checkers, Violated};
+use super::clairvoyant::Oracle;
 use super::driver::Input;
 use super::events::Agenda;
 use super::faults::{Broken, Damage, Faults};
@@ -9,11 +10,13 @@ use super::setup::VALIDATED;
 use super::stores::Stores;
 use super::table::{Table, ready};
 use crate::clock::{Clock as _, VirtualClock};
-use crate::config::scenario::{Change, Scenario};
+use crate::config::scenario::{Change, Moment, Scenario};
+use crate::domain::event::Outcome;
 use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::impact::Impacts;
+use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
-use crate::knowledge::{ClosingRule, Knowledge as _};
+use crate::knowledge::{ClosingRule, Knowledge as _, Pulse};
 use crate::mape::notice::Notice;
 use crate::mape::planner::Change as Learned;
 use crate::mape::{executor, monitor};
@@ -32,13 +35,21 @@ pub(super) enum Happening {
         agent: usize,
         life: u32,
     },
-    WorkEnds {
+    JobEnds {
         agent: usize,
-        work: u64,
+        number: u64,
+    },
+    TransferEnds {
+        agent: usize,
+        number: u64,
     },
     Renews {
         agent: usize,
-        work: u64,
+        number: u64,
+    },
+    Looks {
+        agent: usize,
+        life: u32,
     },
     Duties {
         agent: usize,
@@ -55,9 +66,19 @@ pub(super) enum Happening {
     Breaks {
         fault: usize,
     },
+    /// A fault that waited for what this agent does.
+    Hits {
+        fault: usize,
+        agent: usize,
+        lasts: Duration,
+    },
     Mends {
         fault: usize,
         broken: Broken,
+    },
+    OracleIsAsked,
+    OraclePlaces {
+        number: u64,
     },
 }
 
@@ -71,6 +92,8 @@ pub enum Told {
     Notice(Notice),
     /// What the scenario does.
     World(String),
+    /// The table and the stores as they are, after something in them may have changed; the notice of an action comes just before.
+    Placed(Snapshot),
 }
 
 pub(super) struct World<'a> {
@@ -82,9 +105,19 @@ pub(super) struct World<'a> {
     pub stores: Stores,
     pub damage: Damage<'a>,
     pub checkers: Checkers,
-    faults: Faults<'a>,
+    pub faults: Faults<'a>,
     /// Something may have changed in the table or a store since the checkers last looked.
     pub touched: bool,
+    /// A job was measured since convergence was last looked for.
+    pub measured: bool,
+    /// What the agent whose turn it is has not been given yet.
+    inputs: VecDeque<Input>,
+    /// What agents that look between jobs were last woken for.
+    pub pulse: Pulse,
+    /// Whether any agent looks at the table between jobs.
+    has_watchers: bool,
+    /// Decides instead of the agents, where it is the policy.
+    pub oracle: Option<Oracle>,
     tell: Option<Tell<'a>>,
 }
 
@@ -106,12 +139,17 @@ impl<'a> World<'a> {
             clock,
             table,
             agenda: Agenda::default(),
+            inputs: VecDeque::new(),
+            pulse: Pulse::default(),
+            has_watchers: agents.iter().any(Agent::looks),
             agents,
             stores,
             damage: Damage::default(),
             checkers: Checkers::default(),
             faults: Faults::new(&scenario.faults, seed),
             touched: true,
+            measured: false,
+            oracle: None,
             tell,
         }
     }
@@ -134,23 +172,44 @@ impl<'a> World<'a> {
         for (fault, after) in self.faults.first() {
             self.agenda.arrange(self.now() + after, Happening::Breaks { fault });
         }
+        self.oracle_hears_of_change();
     }
 
-    /// Lets everything happen up to `end`. `watch` is called now and then, for progress.
-    pub fn run(&mut self, end: Timestamp, mut watch: impl FnMut(Timestamp)) -> Result<(), Violated> {
+    /// Lets everything happen up to `end`, or until the network has converged. `watch` is called now and then, for progress.
+    pub fn run(
+        &mut self,
+        end: Timestamp,
+        until_converged: bool,
+        mut watch: impl FnMut(Timestamp),
+    ) -> Result<(), Violated> {
         const WATCH_EVERY: u64 = 1 << 14;
         let mut happened: u64 = 0;
         while let Some((at, what)) = self.agenda.next_by(end) {
             self.clock.set(at);
             self.happen(what);
+            if self.has_watchers {
+                self.wake_watchers();
+            }
             self.check(at)?;
             happened += 1;
             if happened.is_multiple_of(WATCH_EVERY) {
                 watch(at);
             }
+            // Only a job can show it.
+            let measured = std::mem::take(&mut self.measured);
+            if until_converged && measured && self.table.truth().is_some_and(|truth| self.has_converged(&truth)) {
+                return Ok(());
+            }
         }
         self.clock.set(end);
         Ok(())
+    }
+
+    /// The latest jobs of every agent that runs met its goal on the placement as it is, and nobody acts.
+    pub fn has_converged(&self, snapshot: &Snapshot) -> bool {
+        let acting = snapshot.open_events.iter().any(|event| event.outcome == Outcome::Running);
+        let mut running = self.agents.iter().filter(|agent| agent.driver.is_some());
+        !acting && running.all(|agent| agent.recent.are_content(snapshot.changed_at))
     }
 
     fn check(&mut self, now: Timestamp) -> Result<(), Violated> {
@@ -160,6 +219,7 @@ impl<'a> World<'a> {
             && let Some(snapshot) = self.table.truth()
         {
             self.checkers.placement(&snapshot, &self.stores);
+            self.tell(|| Told::Placed(snapshot));
         }
         self.checkers.verdict()
     }
@@ -170,40 +230,50 @@ impl<'a> World<'a> {
             Happening::Wakes { agent, life } if self.lives(agent, life) => {
                 self.step(agent, Input::Monitor(monitor::Input::Woken));
             }
-            Happening::WorkEnds { agent, work } if self.works(agent, work) => self.work_ends(agent),
-            Happening::Renews { agent, work } if self.works(agent, work) => self.renew(agent),
+            Happening::JobEnds { agent, number } if self.agents[agent].job.number == number => self.job_ends(agent),
+            Happening::TransferEnds { agent, number } if self.transfers(agent, number) => self.transfer_ends(agent),
+            Happening::Renews { agent, number } if self.transfers(agent, number) => self.renew(agent),
+            Happening::Looks { agent, life } if self.lives(agent, life) => self.look(agent),
             Happening::Duties { agent, life } if self.lives(agent, life) => self.duties(agent),
             Happening::Closes { agent, life } if self.lives(agent, life) => {
                 let closed = self.close_due(agent);
                 self.trouble_of(agent, closed);
             }
             Happening::Wakes { .. }
-            | Happening::WorkEnds { .. }
+            | Happening::JobEnds { .. }
+            | Happening::TransferEnds { .. }
             | Happening::Renews { .. }
+            | Happening::Looks { .. }
             | Happening::Duties { .. }
             | Happening::Closes { .. } => {}
             Happening::Changes { change } => self.change(&self.scenario.changes[change]),
             Happening::Breaks { fault } => self.breaks(fault),
+            Happening::Hits { fault, agent, lasts } => {
+                self.break_for(fault, Broken::Agent(self.agents[agent].id()), lasts);
+            }
             Happening::Mends { fault, broken } => self.mends(fault, broken),
+            Happening::OracleIsAsked => self.oracle_is_asked(),
+            Happening::OraclePlaces { number } => self.oracle_places(number),
         }
     }
 
     fn lives(&self, agent: usize, life: u32) -> bool {
-        self.agents[agent].life == life && self.agents[agent].driver.is_some()
+        self.agents[agent].life() == life && self.agents[agent].driver.is_some()
     }
 
-    fn works(&self, agent: usize, work: u64) -> bool {
-        self.agents[agent].works == work
+    fn transfers(&self, agent: usize, number: u64) -> bool {
+        self.agents[agent].transfer.number == number
     }
 
     /// Gives an agent an input, and every answer that its effects have at once.
     pub fn step(&mut self, agent: usize, input: Input) {
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
+        self.inputs.push_back(input);
+        while let Some(input) = self.inputs.pop_front() {
             let slot = &mut self.agents[agent];
             let Some(driver) = &mut slot.driver else { return };
             for effect in driver.handle(input, &mut slot.streams) {
-                inputs.extend(self.perform(agent, effect));
+                let answer = self.perform(agent, effect);
+                self.inputs.extend(answer);
             }
         }
         self.tell_convergence(agent);
@@ -215,8 +285,8 @@ impl<'a> World<'a> {
         let converged = slot.is_converged();
         if converged != slot.was_converged {
             slot.was_converged = converged;
-            let (id, life) = (slot.id(), slot.life());
-            let said = self.table.ask(|table| table.heartbeat(id, &life, converged));
+            let (id, life) = (slot.id(), slot.named());
+            let said = self.table.ask(|table| table.heartbeat(id, life, converged));
             self.trouble_of(agent, said);
         }
     }
@@ -230,13 +300,17 @@ impl<'a> World<'a> {
         match self.prepare(agent) {
             Ok(learned) => {
                 self.agents[agent].start(learned);
-                let life = self.agents[agent].life;
+                let life = self.agents[agent].life();
                 self.agenda.arrange(self.now(), Happening::Duties { agent, life });
                 self.step(agent, Input::Monitor(monitor::Input::Started));
+                if self.agents[agent].looks() {
+                    let next = self.next_look(agent);
+                    self.look_at(agent, next);
+                }
             }
             Err(why) => {
                 // That life has not begun.
-                self.agents[agent].life -= 1;
+                self.agents[agent].take_life_back();
                 self.trouble(agent, why);
                 self.agenda.arrange(self.now() + START_AGAIN, Happening::Starts { agent });
             }
@@ -246,7 +320,7 @@ impl<'a> World<'a> {
     /// What a real agent does before its actors start; what it had learned.
     fn prepare(&mut self, agent: usize) -> Result<BTreeMap<Learned, Impacts>, String> {
         let id = self.agents[agent].id();
-        self.agents[agent].life += 1;
+        self.agents[agent].begin_life();
         self.register(agent)?;
         self.recover(agent, true)?;
         self.sweep(agent)?;
@@ -272,14 +346,14 @@ impl<'a> World<'a> {
         self.trouble_of(agent, done);
         let slot = &mut self.agents[agent];
         let jitter = slot.streams.watchdog.random_range(0.9..1.1);
-        let life = slot.life;
+        let life = slot.life();
         self.agenda.arrange(self.now() + rhythm.heartbeat.mul_f64(jitter), Happening::Duties { agent, life });
     }
 
     fn beat(&mut self, agent: usize) -> Result<(), String> {
         let slot = &self.agents[agent];
-        let (id, life, converged) = (slot.id(), slot.life(), slot.was_converged);
-        self.table.ask(|table| table.heartbeat(id, &life, converged))?;
+        let (id, life, converged) = (slot.id(), slot.named(), slot.was_converged);
+        self.table.ask(|table| table.heartbeat(id, life, converged))?;
         self.close_due(agent)?;
         self.recover(agent, false)?;
         self.remove_drained(agent)
@@ -312,6 +386,7 @@ impl<'a> World<'a> {
         for node in &change.join {
             self.join(*node);
         }
+        self.oracle_hears_of_change();
     }
 
     fn join(&mut self, node: NodeId) {
@@ -327,6 +402,20 @@ impl<'a> World<'a> {
         let nodes: Vec<NodeId> = self.scenario.network.nodes.keys().copied().collect();
         let agents: Vec<AgentId> = self.scenario.agents.keys().copied().collect();
         let (broken, lasts) = self.faults.strike(fault, &nodes, &agents);
+        self.break_for(fault, broken, lasts);
+    }
+
+    /// An agent has come so far that a fault was waiting for.
+    pub fn has_come_to(&mut self, moment: Moment, agent: usize) {
+        let id = self.agents[agent].id();
+        for fault in self.faults.upon(moment, id) {
+            let lasts = self.scenario.faults[fault].lasts;
+            // At its own time, when this step of the agent is over.
+            self.agenda.arrange(self.now(), Happening::Hits { fault, agent, lasts });
+        }
+    }
+
+    fn break_for(&mut self, fault: usize, broken: Broken, lasts: Duration) {
         self.damage.begin(broken, &self.faults);
         self.table.set_away(self.damage.database_is_away());
         self.tell(|| Told::World(format!("{broken} for {} s", lasts.as_secs_f64())));
@@ -339,6 +428,7 @@ impl<'a> World<'a> {
             }
         }
         self.agenda.arrange(self.now() + lasts, Happening::Mends { fault, broken });
+        self.oracle_hears_of_change();
     }
 
     fn mends(&mut self, fault: usize, broken: Broken) {
@@ -358,27 +448,27 @@ impl<'a> World<'a> {
         if let Some(after) = self.faults.again(fault) {
             self.agenda.arrange(self.now() + after, Happening::Breaks { fault });
         }
+        self.oracle_hears_of_change();
     }
 
     /// Fails the work of an agent that can no longer reach what it reads or writes.
     fn interrupt(&mut self, agent: usize) {
         let home = self.agents[agent].home();
         let lost = |node| self.damage.between(home, node);
-        let failed = match &self.agents[agent].work {
-            Some(Work::Job { run, .. }) => lost(run.replica.node).map(|why| (why, true)),
-            Some(Work::Transfer { claim, .. }) => {
-                let destination = claim.destination.as_ref().and_then(|row| lost(row.node));
-                lost(claim.source.node).or(destination).map(|why| (why, false))
-            }
-            Some(Work::LostJob { .. }) | None => None,
+        let job = match &self.agents[agent].job.under_way {
+            Some(Job::Runs { replica, .. }) => lost(replica.node),
+            Some(Job::IsLost { .. }) | None => None,
         };
-        match failed {
-            Some((why, true)) => self.fail_job(agent, why),
-            Some((why, false)) => {
-                self.agents[agent].drop_work();
-                self.step(agent, Input::Executor(executor::Input::TransferFailed(why)));
-            }
-            None => {}
+        let transfer = self.agents[agent].transfer.under_way.as_ref().and_then(|Transfer { claim, .. }| {
+            let destination = claim.destination.as_ref().and_then(|row| lost(row.node));
+            lost(claim.source.node).or(destination)
+        });
+        if let Some(why) = job {
+            self.fail_job(agent, why);
+        }
+        if let Some(why) = transfer {
+            self.agents[agent].transfer.drop();
+            self.step(agent, Input::Executor(executor::Input::TransferFailed(why)));
         }
     }
 

@@ -100,6 +100,7 @@ async fn plan(knowledge: &MysqlKnowledge, key: &str) -> Plan {
         action: Action::Copy { from: NodeId(1), to: NodeId(2) },
         explored: false,
         expected: [(replica.id, replica.generation)].into(),
+        generation: None,
         detail: String::new(),
     }
 }

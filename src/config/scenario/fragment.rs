@@ -35,6 +35,8 @@ pub struct Scenario {
     pub change: Vec<Change>,
     #[serde(default)]
     pub fault: Vec<Fault>,
+    #[serde(default)]
+    pub dishonest: Vec<Dishonest>,
     pub generate: Option<Generate>,
 }
 
@@ -68,6 +70,7 @@ pub struct Physics {
     pub link_rate: Option<Quantity>,
     pub store_rate: Option<Quantity>,
     pub transfer_failures: Option<Quantity>,
+    pub replies_lost: Option<Quantity>,
     #[serde(default)]
     pub rate: Vec<Rate>,
 }
@@ -118,11 +121,21 @@ pub struct Fault {
     pub kind: String,
     pub at: Option<Quantity>,
     pub every: Option<Quantity>,
+    pub upon: Option<String>,
     pub lasts: Quantity,
     pub node: Option<i64>,
     pub agent: Option<i64>,
     pub factor: Option<f64>,
     pub sets: Option<Vec<Vec<i64>>>,
+}
+
+/// `[[dishonest]]`: an agent that does not say what it expects.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Dishonest {
+    /// The agent's.
+    pub id: i64,
+    pub says: String,
 }
 
 /// `[generate]`: a network made from a seed, instead of `[[node]]`, `[[link]]` and `[[agent]]`.
@@ -141,6 +154,7 @@ pub struct Generate {
     pub satisfiable: Quantity,
     pub thrifty: Quantity,
     pub trained: i64,
+    pub goals: Option<String>,
 }
 
 impl Scenario {
@@ -166,6 +180,7 @@ impl Scenario {
             physics: self.physics,
             change: self.change,
             fault: self.fault,
+            dishonest: self.dishonest,
             generate: self.generate,
         };
         (network, rest)
@@ -182,6 +197,7 @@ pub struct Rest {
     pub physics: Physics,
     pub change: Vec<Change>,
     pub fault: Vec<Fault>,
+    pub dishonest: Vec<Dishonest>,
     pub generate: Option<Generate>,
 }
 

@@ -5,8 +5,12 @@ mod fragment;
 mod physics;
 mod schedule;
 mod settings;
+mod write;
 
-pub use settings::{Change, Fault, FaultKind, Generate, Line, Physics, Rules, Scenario, Transfer, When};
+pub use settings::{
+    Change, Fault, FaultKind, Generate, Goals, Lie, Line, Moment, Physics, Rules, Scenario, Transfer, When,
+};
+pub use write::{Draft, write, write_over};
 
 use super::agent::Context;
 use super::load::Vocabulary;
@@ -31,15 +35,33 @@ const LAYOUT: &str = "a scenario is a TOML file; docs/simulator.md explains ever
 pub fn load(file: &Path, vocabulary: &Vocabulary) -> Result<Scenario, ConfigError> {
     let mut problems = Problems::default();
     problems.enter(&file.display().to_string());
-    let written = read(file, &mut problems).and_then(|text| {
-        files::parse::<fragment::Scenario>(&text).map_err(|(place, invalid)| problems.add(place, invalid)).ok()
-    });
-    let scenario = written.and_then(|written| validate(written, vocabulary, &mut problems));
+    let text = read(file, &mut problems);
+    let scenario = text.and_then(|text| understood(&text, vocabulary, &mut problems));
     problems.settle(scenario)
 }
 
+/// What a file's text means.
+pub(super) fn understood(text: &str, vocabulary: &Vocabulary, problems: &mut Problems) -> Option<Scenario> {
+    let written = files::parse(text).map_err(|(place, invalid)| problems.add(place, invalid)).ok()?;
+    validate(written, vocabulary, problems)
+}
+
+/// What it means with these tables laid over it, one after the other, as a scenario lies over its base; and the text of both.
+pub(super) fn varied<'a>(
+    text: &str,
+    over: impl Iterator<Item = &'a toml::Table>,
+    vocabulary: &Vocabulary,
+    problems: &mut Problems,
+) -> Option<(String, Scenario)> {
+    let below: toml::Table = toml::from_str(text).ok()?;
+    let text = over.cloned().fold(below, joined).to_string();
+    let written = files::parse_joined(&text).map_err(|(place, invalid)| problems.add(place, invalid)).ok()?;
+    let scenario = validate(written, vocabulary, problems)?;
+    Some((text, scenario))
+}
+
 /// The file's text; with its bases joined in, if it builds on others.
-fn read(file: &Path, problems: &mut Problems) -> Option<String> {
+pub(super) fn read(file: &Path, problems: &mut Problems) -> Option<String> {
     let text = problems.check("", text_of(file))?;
     let mut table = match toml::from_str::<toml::Table>(&text) {
         Ok(table) if table.contains_key("base") => table,
@@ -112,6 +134,7 @@ fn validate(written: fragment::Scenario, vocabulary: &Vocabulary, problems: &mut
     let changes = schedule::changes(&rest.change, &ids, problems);
     let known: BTreeSet<AgentId> = agents.keys().copied().collect();
     let faults = schedule::faults(&rest.fault, &ids, &known, problems);
+    let dishonest = schedule::dishonest(&rest.dishonest, &known, problems);
     let generate = match (&rest.generate, agents.values().next()) {
         (Some(written), Some(template)) => Some(physics::generate(written, template, problems)?),
         (Some(_), None) => return None,
@@ -121,7 +144,7 @@ fn validate(written: fragment::Scenario, vocabulary: &Vocabulary, problems: &mut
     let placed = BTreeSet::from([network.data_set.first_node]);
     let Rest { name, about, .. } = rest;
     let physics = physics?;
-    Some(Scenario { name, about, network, agents, impacts, physics, placed, changes, faults, generate })
+    Some(Scenario { name, about, network, agents, impacts, physics, placed, changes, faults, dishonest, generate })
 }
 
 /// A network that is generated is validated with one node and one agent, which what is generated takes the rest from.
@@ -200,7 +223,8 @@ fn existing(written: i64, ids: &BTreeSet<NodeId>) -> Result<NodeId, Invalid> {
 mod tests {
     use super::*;
 
-    const VOCABULARY: Vocabulary = Vocabulary { policies: &["fixed", "reference"], expression: |_| Ok(()) };
+    const VOCABULARY: Vocabulary =
+        Vocabulary { policies: &["cooperative", "fixed", "reference"], expression: |_| Ok(()) };
 
     fn fixture(name: &str) -> String {
         format!("{}/fixtures/scenarios/{name}.toml", env!("CARGO_MANIFEST_DIR"))
@@ -266,5 +290,20 @@ mod tests {
         assert!(told.contains("fault 1: there is no node 9") && told.contains("fault 1: does not say when"), "{told}");
         let told = with("kind = \"sunny\"\nat = \"1 h\"\nlasts = \"5 min\"");
         assert!(told.contains("fault 1: kind: `sunny` is not a kind of fault"), "{told}");
+        assert_eq!(with("kind = \"agent_down\"\nupon = \"transfer\"\nlasts = \"5 min\"\nagent = 2"), "");
+        let told = with("kind = \"agent_down\"\nupon = \"noon\"\nlasts = \"5 min\"");
+        assert!(told.contains("fault 1: upon: `noon` is no moment of an agent"), "{told}");
+        let told = with("kind = \"node_down\"\nupon = \"transfer\"\nlasts = \"5 min\"");
+        assert!(told.contains("fault 1: only an agent goes down upon what it does"), "{told}");
+    }
+
+    #[test]
+    fn who_lies_is_an_agent_and_how_is_known() {
+        let with = |id: u32, says: &str| {
+            check_text(&format!("{}\n[[dishonest]]\nid = {id}\nsays = \"{says}\"\n", published()))
+        };
+        assert_eq!(with(2, "cunning"), "");
+        assert!(with(9, "worst").contains("dishonest 1: there is no agent 9"));
+        assert!(with(2, "truth").contains("dishonest 1: says: `truth` is no lie"));
     }
 }

@@ -1,6 +1,6 @@
 //! `[physics]` and `[generate]`.
 
-use super::settings::{Generate, Line, Physics, Rules, Transfer};
+use super::settings::{Generate, Goals, Line, Physics, Rules, Transfer};
 use super::{existing, fragment};
 use crate::config::fragment::Quantity;
 use crate::config::problem::{Invalid, Problems};
@@ -24,6 +24,8 @@ pub fn validate(written: &fragment::Physics, ids: &BTreeSet<NodeId>, problems: &
     let job_failure = problems.check("physics.job_failure", job_failure);
     let failures = written.transfer_failures.as_ref().map_or(Ok(0.0), share);
     let transfer_failures = problems.check("physics.transfer_failures", failures);
+    let lost = written.replies_lost.as_ref().map_or(Ok(0.0), share);
+    let replies_lost = problems.check("physics.replies_lost", lost);
     let transfer = transfer(written, ids, problems);
     Some(Physics {
         response_time: response_time?,
@@ -34,6 +36,7 @@ pub fn validate(written: &fragment::Physics, ids: &BTreeSet<NodeId>, problems: &
         job_failure: job_failure?,
         transfer: transfer?,
         transfer_failures: transfer_failures?,
+        replies_lost: replies_lost?,
     })
 }
 
@@ -117,7 +120,7 @@ pub fn generate(written: &fragment::Generate, template: &AgentSettings, problems
     let replicas: Option<u32> = problems.check("generate.replicas", quantity::whole(written.replicas, 1..=most));
     let placed = problems.check("generate.placed", quantity::whole(written.placed, 1..=written.replicas.max(1)));
     let seed = problems.check("generate.seed", quantity::whole(written.seed, 0..=i64::MAX));
-    let milliseconds = |written: &Quantity| quantity::duration(written).map(|long| long.as_secs_f64() * 1e3);
+    let milliseconds = |written: &Quantity| quantity::duration(written).map(|long| long.as_nanos() as f64 / 1e6);
     let nearest = problems.check("generate.nearest", milliseconds(&written.nearest));
     let farthest = problems.check("generate.farthest", milliseconds(&written.farthest));
     let jitter = problems.check("generate.jitter", milliseconds(&written.jitter));
@@ -126,6 +129,14 @@ pub fn generate(written: &fragment::Generate, template: &AgentSettings, problems
         problems.check("generate.capacity", written.capacity.as_ref().map(quantity::positive_size).transpose());
     let satisfiable = problems.check("generate.satisfiable", share(&written.satisfiable));
     let thrifty = problems.check("generate.thrifty", share(&written.thrifty));
+    let goals = match written.goals.as_deref() {
+        None | Some("shared") => Some(Goals::Shared),
+        Some("own") => Some(Goals::Own),
+        Some(other) => {
+            problems.add("generate.goals", Invalid::new(format!("`{other}` is not known"), "write `shared` or `own`"));
+            None
+        }
+    };
     let trained = problems.check("generate.trained", quantity::whole(written.trained, 1..=10_000));
     Some(Generate {
         nodes: nodes?,
@@ -140,6 +151,7 @@ pub fn generate(written: &fragment::Generate, template: &AgentSettings, problems
         satisfiable: satisfiable?,
         thrifty: thrifty?,
         trained: trained?,
+        goals: goals?,
         template: template.clone(),
     })
 }

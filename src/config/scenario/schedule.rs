@@ -1,13 +1,13 @@
 //! `[[change]]` and `[[fault]]`.
 
-use super::settings::{Change, Fault, FaultKind, When};
+use super::settings::{Change, Fault, FaultKind, Lie, Moment, When};
 use super::{existing, fragment};
 use crate::config::network;
 use crate::config::problem::{Invalid, Problems};
 use crate::config::quantity;
 use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::placement::Link;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// In order of time.
 pub fn changes(written: &[fragment::Change], ids: &BTreeSet<NodeId>, problems: &mut Problems) -> Vec<Change> {
@@ -57,15 +57,16 @@ fn fault(
     agents: &BTreeSet<AgentId>,
     problems: &mut Problems,
 ) -> Option<Fault> {
-    let when = match (&written.at, &written.every) {
-        (Some(at), None) => quantity::duration(at).map(When::At),
-        (None, Some(every)) => quantity::positive_duration(every).map(When::Every),
-        _ => Err(Invalid::new(
-            "does not say when",
-            "write `at = \"1 h\"` for once, or `every = \"6 h\"` for again and again",
-        )),
+    let when = match (&written.at, &written.every, &written.upon) {
+        (Some(at), None, None) => problems.check(place, quantity::duration(at)).map(When::At),
+        (None, Some(every), None) => problems.check(place, quantity::positive_duration(every)).map(When::Every),
+        (None, None, Some(upon)) => problems.check(format!("{place}: upon"), moment(upon)).map(When::Upon),
+        _ => {
+            let help = "write `at = \"1 h\"` for once, `every = \"6 h\"` for again and again, or `upon = \"transfer\"`";
+            problems.add(place, Invalid::new("does not say when", help));
+            None
+        }
     };
-    let when = problems.check(place, when);
     let lasts = problems.check(format!("{place}: lasts"), quantity::positive_duration(&written.lasts));
     // What is generated is not known here: its nodes are drawn.
     let node = problems.check(place, written.node.map(|node| existing(node, ids)).transpose());
@@ -85,7 +86,39 @@ fn fault(
             return None;
         }
     };
+    if matches!(when, Some(When::Upon(_))) && !matches!(kind, FaultKind::AgentDown(_)) {
+        let help = "write `kind = \"agent_down\"`, or `at` or `every` instead of `upon`";
+        problems.add(place, Invalid::new("only an agent goes down upon what it does", help));
+    }
     Some(Fault { kind, when: when?, lasts: lasts? })
+}
+
+fn moment(written: &str) -> Result<Moment, Invalid> {
+    match written {
+        "question" => Ok(Moment::Question),
+        "transfer" => Ok(Moment::Transfer),
+        other => Err(Invalid::new(format!("`{other}` is no moment of an agent"), "write `question` or `transfer`")),
+    }
+}
+
+pub fn dishonest(
+    written: &[fragment::Dishonest],
+    agents: &BTreeSet<AgentId>,
+    problems: &mut Problems,
+) -> BTreeMap<AgentId, Lie> {
+    let mut all = BTreeMap::new();
+    for (index, one) in written.iter().enumerate() {
+        let place = format!("dishonest {}", index + 1);
+        let lie = match one.says.as_str() {
+            "worst" => Ok(Lie::Worst),
+            "cunning" => Ok(Lie::Cunning),
+            other => Err(Invalid::new(format!("`{other}` is no lie"), "write `worst` or `cunning`")),
+        };
+        let lie = problems.check(format!("{place}: says"), lie);
+        let agent = problems.check(&place, known_agent(one.id, agents));
+        all.extend(agent.zip(lie));
+    }
+    all
 }
 
 fn known_agent(written: i64, agents: &BTreeSet<AgentId>) -> Result<AgentId, Invalid> {

@@ -24,6 +24,8 @@ pub struct Scenario {
     /// In order of time.
     pub changes: Vec<Change>,
     pub faults: Vec<Fault>,
+    /// Agents that do not tell their peers what they expect.
+    pub dishonest: BTreeMap<AgentId, Lie>,
     /// How nodes, links and agents are made, when the file lists none. `network` and `agents` are its templates then.
     pub generate: Option<Generate>,
 }
@@ -51,6 +53,8 @@ pub struct Physics {
     pub transfer: Transfer,
     /// Share of the transfers that fail half way, 0..=1.
     pub transfer_failures: f64,
+    /// Share of what agents answer each other that never arrives, 0..=1.
+    pub replies_lost: f64,
 }
 
 /// Who is imitated in what machines leave open.
@@ -119,6 +123,36 @@ pub enum When {
     At(Duration),
     /// Again and again, with this mean time between one's end and the next (exponential).
     Every(Duration),
+    /// Once, when an agent has first come so far: the one that the fault names, or any.
+    Upon(Moment),
+}
+
+/// Where an agent is hit hardest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Moment {
+    /// It has asked its peers and waits for answers.
+    Question,
+    /// It moves bytes.
+    Transfer,
+}
+
+/// What a dishonest agent tells its peers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lie {
+    /// Everything would make it lose all.
+    Worst,
+    /// Any change would make it lose all, and as it is it can stay.
+    Cunning,
+}
+
+/// What goals of a generated network are drawn around.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Goals {
+    /// One placement that serves all of them.
+    #[default]
+    Shared,
+    /// For each agent a node of its own choice, among the nearest third: what suits one need not suit another.
+    Own,
 }
 
 /// A random geometric network: nodes are points of a square, latency grows with distance.
@@ -145,6 +179,7 @@ pub struct Generate {
     pub thrifty: f64,
     /// At how many nodes, the nearest, each agent was trained; and at its own and the one that it reads at the start.
     pub trained: u32,
+    pub goals: Goals,
     /// What generated agents have in common.
     pub template: AgentSettings,
 }

@@ -85,12 +85,13 @@ pub(crate) async fn claims_are_lost_in_every_way(table: Table) {
     assert_eq!(table.knowledge.events(EventId(0), 10).await.unwrap(), []);
     assert_eq!(table.replica(1).await.unwrap().lease, None);
 
-    let other = table.claim(2, "C3_2").await;
-    check(good.clone(), Lost::Held { replica: ReplicaId(1), holder: AgentId(2) }).await;
-    table.commit(other.event).await;
+    let copy = table.claim(2, "C3_2").await;
+    table.commit(copy.event).await;
     check(good, Lost::Changed(ReplicaId(1))).await;
     table.claim(2, "C2_1").await;
     check(table.plan(1, "C3_1").await, Lost::Occupied(NodeId(1))).await;
+    let change = table.claim(3, "CR2").await;
+    check(table.plan(1, "CR2").await, Lost::Held { replica: ReplicaId(2), holder: change.agent }).await;
 }
 
 pub(crate) async fn what_a_node_holds_already_is_joined_and_not_sent_again(table: Table) {
@@ -122,8 +123,8 @@ pub(crate) async fn claims_that_make_no_sense_are_rejected(table: Table) {
 
 pub(crate) async fn a_lease_holds_until_its_last_millisecond(table: Table) {
     let table = table.three_agents().await;
-    table.claim(1, "C3_1").await;
-    let other = table.plan(2, "C3_2").await;
+    table.claim(1, "M3_1").await;
+    let other = table.plan(2, "M3_2").await;
     table.clock.set(Timestamp(1_060_000));
     assert_eq!(table.try_claim(&other).await, Err(Lost::Held { replica: ReplicaId(1), holder: AgentId(1) }));
     table.clock.set(Timestamp(1_060_001));
@@ -136,7 +137,7 @@ pub(crate) async fn of_many_claims_at_once_one_is_granted(table: Table) {
     let table = Arc::new(table.three_agents().await);
     let mut claims = Vec::new();
     for n in 0..AT_ONCE {
-        let plan = table.plan(1 + n % 3, if n % 2 == 0 { "M3_1" } else { "C3_2" }).await;
+        let plan = table.plan(1 + n % 3, if n % 2 == 0 { "M3_1" } else { "M3_2" }).await;
         let table = Arc::clone(&table);
         claims.push(tokio::spawn(async move { table.try_claim(&plan).await }));
     }
@@ -152,9 +153,28 @@ pub(crate) async fn of_many_claims_at_once_one_is_granted(table: Table) {
     assert_eq!(table.snapshot().await.placement.replicas.len(), 2);
 }
 
+pub(crate) async fn copies_share_their_source_with_each_other_and_a_move(table: Table) {
+    let table = table.three_agents().await;
+    let first = table.claim(1, "C3_1").await;
+    assert_eq!(table.replica(1).await.unwrap().lease, None);
+    let moved = table.claim(2, "M3_2").await;
+    assert!(table.knowledge.renew(first.event, LEASE).await.unwrap());
+    table.commit(first.event).await;
+    assert_eq!(table.replica(1).await.unwrap().lease, lease(2, 1_060_000), "the move goes on");
+    table.commit(moved.event).await;
+    assert_eq!(table.snapshot().await.placement.nodes(), [NodeId(1), NodeId(2)].into());
+    assert_eq!(table.reads(3).await, Some(NodeId(2)));
+    // Its source may go while the bytes are on their way: what arrived was verified.
+    let late = table.claim(3, "C2_3").await;
+    let evicted = table.claim(2, "E2").await;
+    table.commit(evicted.event).await;
+    table.commit(late.event).await;
+    assert_eq!(table.reads(3).await, Some(NodeId(3)));
+}
+
 pub(crate) async fn a_lease_can_be_renewed_until_it_is_taken(table: Table) {
     let table = table.three_agents().await;
-    let claim = table.claim(1, "C3_1").await;
+    let claim = table.claim(1, "M3_1").await;
     table.advance(50);
     assert!(table.knowledge.renew(claim.event, LEASE).await.unwrap());
     for id in [1, 2] {
@@ -165,7 +185,7 @@ pub(crate) async fn a_lease_can_be_renewed_until_it_is_taken(table: Table) {
     assert!(table.knowledge.renew(claim.event, LEASE).await.unwrap());
     assert_eq!(table.replica(1).await.unwrap().lease, lease(1, 1_210_000));
     table.advance(61);
-    table.claim(2, "C3_2").await;
+    table.claim(2, "M3_2").await;
     assert!(!table.knowledge.renew(claim.event, LEASE).await.unwrap());
     assert_eq!(table.replica(2).await.unwrap().lease, lease(1, 1_210_000));
 
@@ -261,12 +281,12 @@ pub(crate) async fn a_commit_needs_its_leases(table: Table) {
     let table = table.three_agents().await;
     let late = table.claim(1, "M3_1").await;
     table.advance(61);
-    let faster = table.claim(2, "C3_2").await;
+    let faster = table.claim(2, "M3_2").await;
     let lost = Committed::Refused(Refused::LeaseLost(ReplicaId(1)));
     assert_eq!(table.knowledge.commit(late.event, DRAIN).await.unwrap(), lost);
     table.commit(faster.event).await;
     assert_eq!(table.knowledge.commit(late.event, DRAIN).await.unwrap(), lost);
-    assert_eq!(table.reads(1).await, Some(NodeId(3)));
+    assert_eq!(table.reads(1).await, Some(NodeId(2)));
 
     let given_up = table.claim(3, "CR2").await;
     table.knowledge.abort(given_up.event, Outcome::Aborted, "given up").await.unwrap();

@@ -1,8 +1,9 @@
 //! The tables as maps. Each method is one transaction: it checks first and changes afterwards.
 
 use crate::domain::action::{Action, ActionType};
+use crate::domain::ask::{Ask, Question, Reply};
 use crate::domain::event::{Event, Outcome, Window};
-use crate::domain::ids::{AgentId, DataSetName, EventId, Life, NodeId, ReplicaId};
+use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::{
@@ -14,8 +15,8 @@ use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
 use crate::knowledge::rules::{self, Rejection};
 use crate::knowledge::{
-    Claimed, ClosedEvent, ClosingRule, Committed, Counter, Feedback, Learned, Recorded, Registered, Snapshot,
-    Unfinished,
+    Claimed, ClosedEvent, ClosingRule, Committed, Conversation, Counter, Feedback, Learned, Pulse, Recorded,
+    Registered, Snapshot, Unfinished,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -47,6 +48,11 @@ pub(super) struct Table {
     open: BTreeSet<(Timestamp, EventId)>,
     running: BTreeSet<EventId>,
     counters: BTreeMap<Action, Counter>,
+    asks: BTreeMap<AskId, Posed>,
+    asks_made: i64,
+    ask_keys: BTreeMap<String, AskId>,
+    /// How often an availability or a latency was set.
+    conditions_set: u32,
     /// Measurement N lies at N - 1.
     measurements: Vec<Recorded>,
     jobs: BTreeSet<String>,
@@ -67,6 +73,15 @@ struct Shelf {
     open: BTreeSet<EventId>,
     copies_made: BTreeMap<ReplicaId, u32>,
     changed_at: Option<Timestamp>,
+    generation: i64,
+    said: i64,
+}
+
+/// A question, and what it is about.
+struct Posed {
+    key: String,
+    data_set: DataSetName,
+    ask: Arc<Ask>,
 }
 
 /// An event with all that is about it alone.
@@ -111,11 +126,6 @@ impl Table {
     pub(super) fn changes(&mut self) {
         self.shown.clear();
     }
-
-    /// Whether a window may be due.
-    pub(super) fn is_any_due(&self, now: Timestamp) -> bool {
-        self.open.first().is_some_and(|(closes_at, _)| *closes_at <= now)
-    }
 }
 
 // Registration, and what people set.
@@ -125,7 +135,9 @@ impl Table {
     }
 
     pub(super) fn seed_placement(&mut self, data_set: &DataSetName, placement: &Placement) -> Result<()> {
-        shelf(&mut self.data_sets, data_set)?.placement = placement.clone();
+        let shelf = shelf(&mut self.data_sets, data_set)?;
+        shelf.placement = placement.clone();
+        shelf.generation += 1;
         let highest = placement.replicas.keys().next_back().map_or(0, |id| id.0);
         self.replicas_made = self.replicas_made.max(highest);
         Ok(())
@@ -180,6 +192,7 @@ impl Table {
         let all = self.data_sets.iter().map(leave).collect::<Result<Vec<_>>>()?;
         for (data_set, changes) in all {
             self.apply(&data_set, &changes)?;
+            shelf(&mut self.data_sets, &data_set)?.generation += 1;
         }
         self.node(node)?.state = NodeState::Leaving;
         Ok(self.held(node))
@@ -250,6 +263,8 @@ impl Table {
             open: BTreeSet::new(),
             copies_made: BTreeMap::new(),
             changed_at: None,
+            generation: 0,
+            said: 0,
         };
         self.data_sets.insert(data_set.name.clone(), shelf);
         Ok(true)
@@ -277,6 +292,7 @@ impl Table {
             && let Some(replica) = rules::first_reference(&shelf.placement, registration.node)
         {
             shelf.placement.references.insert(agent, replica);
+            shelf.generation += 1;
         }
         let peer = Peer { registration: registration.clone(), heartbeat_at: Some(now), converged: false };
         Arc::make_mut(&mut self.agents).insert(agent, peer);
@@ -307,6 +323,7 @@ impl Table {
 
     pub(super) fn set_availability(&mut self, node: NodeId, availability: Percent) -> Result<()> {
         self.node(node)?.availability = availability;
+        self.conditions_set += 1;
         Ok(())
     }
 
@@ -314,6 +331,7 @@ impl Table {
         rules::check_latency(latency_ms)?;
         let link = Arc::make_mut(&mut self.links).get_mut(&(from, to)).ok_or(Rejection::UnknownLink(from, to))?;
         link.latency_ms = latency_ms;
+        self.conditions_set += 1;
         Ok(())
     }
 
@@ -352,11 +370,15 @@ impl Table {
                 return Ok(Claimed::Lost(Lost::Leaving(to)));
             }
         }
+        if plan.generation.is_some_and(|generation| generation != shelf.generation) {
+            return Ok(Claimed::Lost(Lost::Overtaken));
+        }
         let changes = match saga::claim(&shelf.placement, plan, &shelf.data_set.object_key, now, now + lease) {
             Ok(changes) => changes,
             Err(lost) => return Ok(Claimed::Lost(lost)),
         };
         saga::apply(&mut shelf.placement, &plan.data_set, &changes, next_replica(&mut self.replicas_made));
+        shelf.generation += 1;
         let claim = rules::granted(id, plan, &shelf.placement);
         self.post(&plan.key, rules::posted(id, plan, now, Some(window)), Some(claim.clone()));
         Ok(Claimed::Granted(claim))
@@ -419,6 +441,7 @@ impl Table {
         if posted.event.outcome == Outcome::Running {
             let changes = saga::abort(&shelf(&mut self.data_sets, &claim.data_set)?.placement, &claim);
             self.apply(&claim.data_set, &changes)?;
+            shelf(&mut self.data_sets, &claim.data_set)?.generation += 1;
             self.running.remove(&event);
             let posted = self.posted_mut(event)?;
             posted.event.outcome = outcome;
@@ -482,6 +505,72 @@ impl Table {
     }
 }
 
+// What agents say to each other.
+impl Table {
+    pub(super) fn ask(&mut self, question: &Question, now: Timestamp) -> Result<AskId> {
+        rules::check_question(question)?;
+        if let Some(known) = self.ask_keys.get(&question.key) {
+            return Ok(*known);
+        }
+        shelf(&mut self.data_sets, &question.data_set)?.said += 1;
+        self.forget_asks(now);
+        self.asks_made += 1;
+        let id = AskId(self.asks_made);
+        let ask = Arc::new(rules::asked(id, question, now));
+        self.asks.insert(id, Posed { key: question.key.clone(), data_set: question.data_set.clone(), ask });
+        self.ask_keys.insert(question.key.clone(), id);
+        Ok(id)
+    }
+
+    fn forget_asks(&mut self, now: Timestamp) {
+        let is_old = |posed: &Posed| posed.ask.posted_at < rules::forgotten_before(now);
+        while let Some(oldest) = self.asks.first_entry().filter(|oldest| is_old(oldest.get())) {
+            self.ask_keys.remove(&oldest.remove().key);
+        }
+    }
+
+    pub(super) fn reply(&mut self, ask: AskId, agent: AgentId, reply: &Reply) -> Result<bool> {
+        rules::check_reply(reply)?;
+        let Some(posed) = self.open_ask(ask) else { return Ok(false) };
+        Arc::make_mut(&mut posed.ask).replies.entry(agent).or_default().join(reply);
+        let data_set = posed.data_set.clone();
+        shelf(&mut self.data_sets, &data_set)?.said += 1;
+        Ok(true)
+    }
+
+    pub(super) fn close_ask(&mut self, ask: AskId) {
+        let Some(posed) = self.open_ask(ask) else { return };
+        Arc::make_mut(&mut posed.ask).closed = true;
+        let data_set = posed.data_set.clone();
+        if let Some(shelf) = self.data_sets.get_mut(&data_set) {
+            shelf.said += 1;
+        }
+    }
+
+    pub(super) fn conversation(&self, data_set: &DataSetName, now: Timestamp, within: Duration) -> Conversation {
+        let earliest = rules::earliest(now, within);
+        let latest = self.asks.values().rev().take_while(|posed| posed.ask.posted_at >= earliest);
+        let about_it = latest.filter(|posed| posed.data_set == *data_set);
+        let mut asks: Conversation = about_it.map(|posed| posed.ask.clone()).collect();
+        asks.reverse();
+        asks
+    }
+
+    pub(super) fn pulse(&self, data_set: &DataSetName) -> Option<Pulse> {
+        let shelf = self.data_sets.get(data_set)?;
+        Some(Pulse {
+            generation: shelf.generation,
+            changed_at: shelf.changed_at,
+            conditions: f64::from(self.conditions_set),
+            said: shelf.said,
+        })
+    }
+
+    fn open_ask(&mut self, ask: AskId) -> Option<&mut Posed> {
+        self.asks.get_mut(&ask).filter(|posed| !posed.ask.closed)
+    }
+}
+
 // Events, their feedback, and what is learned.
 impl Table {
     pub(super) fn leave_feedback(
@@ -510,6 +599,12 @@ impl Table {
         let past = self.open.range(..=(now, EventId(i64::MAX)));
         let is_due = |id: EventId| self.find(id).is_some_and(|posted| rules::is_due(&posted.event, agent, rule, now));
         let due: Vec<_> = past.copied().filter(|(_, id)| is_due(*id)).collect();
+        // Everybody asks all the time; mostly nothing is due, and snapshots stay shared.
+        if due.is_empty() {
+            return Vec::new();
+        }
+        self.settle();
+        self.changes();
         let mut closed = Vec::with_capacity(due.len());
         for (closes_at, id) in due {
             self.open.remove(&(closes_at, id));
@@ -570,6 +665,7 @@ impl Table {
             counters: self.counters.clone(),
             copies_made: shelf.copies_made.iter().filter(|(_, copies)| **copies > 0).map(|(k, v)| (*k, *v)).collect(),
             changed_at: shelf.changed_at,
+            generation: shelf.generation,
             stored_bytes: self.stored_bytes(),
         }
     }

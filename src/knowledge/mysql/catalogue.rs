@@ -1,6 +1,6 @@
 //! Nodes, links, agents, data sets and their replicas.
 
-use super::select::{Part, Question};
+use super::select::{Answer, Part, Question};
 use super::tables::{
     AGENTS, COUNTERS, DATA_SETS, EVENTS, LINKS, NODES, REMOVED, REPLICAS, Result, Tables, in_order, places, text,
 };
@@ -25,7 +25,7 @@ const COPIES: Part = Part {
     columns: &["replica", "count(*) as copies"],
     from: "from events where action_type = 'copy' and outcome in ('running', 'done')",
 };
-const CHANGES: Part = Part {
+pub(super) const CHANGES: Part = Part {
     name: "changes",
     table: quarantine::EVENTS,
     columns: &["ended_at_ms"],
@@ -39,7 +39,7 @@ const STORED: Part = Part {
 };
 
 /// So many changes may be said to have ended in the future before the last real one is overlooked.
-const LATEST_CHANGES: &str = "and data_set = ? order by ended_at_ms desc limit 100";
+pub(super) const LATEST_CHANGES: &str = "and data_set = ? order by ended_at_ms desc limit 100";
 
 // Registration, and what people set.
 impl Tables {
@@ -51,7 +51,7 @@ impl Tables {
     ) -> Result<bool> {
         let question = Question::new().and_data_set(&data_set.name).and(&NODES, "where id = ?", [node.0.into()]);
         let answer = self.ask(question).await?;
-        if let Some(known) = answer.read(&DATA_SETS, quarantine::data_set).pop() {
+        if let Some((known, _)) = answer.data_set() {
             rules::check_same_content(&known, data_set)?;
             return Ok(false);
         }
@@ -109,6 +109,7 @@ impl Tables {
             && let Some(replica) = rules::first_reference(&placement, *node)
         {
             self.apply(name, &mut placement, &[Change::Point { agent: *agent, replica }]).await?;
+            self.raise_generation(name).await?;
         }
         self.commit().await?;
         Ok(Registered::Done)
@@ -190,6 +191,7 @@ impl Tables {
         let references = placement.references.iter().map(|(agent, replica)| (*agent, *replica));
         let points: Vec<_> = references.map(|(agent, replica)| Change::Point { agent, replica }).collect();
         self.apply(name, &mut placement.clone(), &points).await?;
+        self.raise_generation(name).await?;
         self.commit().await
     }
 
@@ -198,6 +200,12 @@ impl Tables {
     pub(super) async fn lock_data_set(&mut self, name: &DataSetName) -> Result<bool> {
         let sql = "update data_sets set revision = revision + 1 where name = ?";
         Ok(self.execute(sql, vec![text(&name.0)]).await? > 0)
+    }
+
+    /// The planned placement is another one from now on.
+    pub(super) async fn raise_generation(&mut self, name: &DataSetName) -> Result<()> {
+        self.execute("update data_sets set generation = generation + 1 where name = ?", vec![text(&name.0)]).await?;
+        Ok(())
     }
 
     /// Writes changes to the tables and to `placement`, which is what they were decided on.
@@ -297,7 +305,7 @@ impl Tables {
         let question = question.and(&COPIES, "and data_set = ? group by replica", this());
         let question = question.and(&CHANGES, LATEST_CHANGES, this()).and(&STORED, "", []).and(&REMOVED, "", []);
         let answer = self.ask(question).await?;
-        let Some(data_set) = answer.read(&DATA_SETS, quarantine::data_set).pop() else {
+        let Some((data_set, generation)) = answer.data_set() else {
             return Ok(None);
         };
         let nodes = answer.nodes();
@@ -308,8 +316,6 @@ impl Tables {
         }
         let (agents, removed) = (answer.agents(&nodes), answer.removed_nodes());
         let open = answer.read(&EVENTS, |row| quarantine::open_event(row, &nodes, &agents, &removed));
-        // What is said to have ended in the future has not changed anything yet.
-        let changes = answer.numbers(&CHANGES, "ended_at_ms").map(Timestamp);
         let content = Content {
             data_set,
             links: Arc::new(answer.links(&nodes)),
@@ -318,7 +324,8 @@ impl Tables {
             open_events: in_order(open),
             counters: answer.counters(),
             copies_made: answer.read(&COPIES, quarantine::copies).into_iter().collect(),
-            changed_at: changes.filter(|at| *at <= answer.now).max(),
+            changed_at: answer.changed_at(),
+            generation,
             stored_bytes,
             nodes: Arc::new(nodes),
         };
@@ -344,6 +351,13 @@ impl Tables {
     pub(super) async fn replica(&mut self, id: ReplicaId) -> Result<Option<Replica>> {
         let answer = self.ask(Question::new().and(&REPLICAS, "where id = ?", [id.0.into()])).await?;
         Ok(answer.replicas_anywhere().pop())
+    }
+}
+
+impl Answer {
+    /// When an action last changed the placement. What is said to have ended in the future has not changed anything yet.
+    pub(super) fn changed_at(&self) -> Option<Timestamp> {
+        self.numbers(&CHANGES, "ended_at_ms").map(Timestamp).filter(|at| *at <= self.now).max()
     }
 }
 

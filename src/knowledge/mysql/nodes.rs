@@ -64,6 +64,7 @@ impl Tables {
             let changes = rules::leave(&data_set, &placement, &links, &homes, node, now + drain)?;
             self.apply(&data_set, &mut placement, &changes).await?;
         }
+        self.execute("update data_sets set generation = generation + 1", Vec::new()).await?;
         self.execute("update nodes set state = 'leaving' where id = ?", vec![node.0.into()]).await?;
         Ok(())
     }

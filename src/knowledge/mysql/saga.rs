@@ -2,11 +2,11 @@
 
 use super::catalogue::lease_values;
 use super::select::{Answer, Part, Question};
-use super::tables::{AGENTS, CLAIMS, DATA_SETS, EVENTS, LINKS, NODES, REPLICAS, Result, Tables, places, text};
+use super::tables::{AGENTS, CLAIMS, EVENTS, LINKS, NODES, REPLICAS, Result, Tables, places, text};
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome};
 use crate::domain::ids::{AgentId, DataSetName, EventId, ReplicaId};
-use crate::domain::placement::{Claim, NodeState, Placement, Plan, Replica};
+use crate::domain::placement::{Claim, DataSet, NodeState, Placement, Plan, Replica};
 use crate::domain::saga::{self, Lost, Refused};
 use crate::knowledge::rules::{self, Rejection};
 use crate::knowledge::{Claimed, Committed, Unfinished, quarantine};
@@ -87,11 +87,14 @@ impl Tables {
                 return Ok(Claimed::Granted(claim));
             }
         }
-        let data_set = require_data_set(&answer, name)?;
+        let (data_set, generation) = require_data_set(&answer, name)?;
         if let Some(to) = plan.action.to_node()
             && answer.require_node(to)?.state == NodeState::Leaving
         {
             return Ok(Claimed::Lost(Lost::Leaving(to)));
+        }
+        if plan.generation.is_some_and(|planned| planned != generation) {
+            return Ok(Claimed::Lost(Lost::Overtaken));
         }
         let mut placement = answer.placement(name);
         let changes = match saga::claim(&placement, plan, &data_set.object_key, answer.now, answer.now + lease) {
@@ -99,6 +102,7 @@ impl Tables {
             Err(lost) => return Ok(Claimed::Lost(lost)),
         };
         self.apply(name, &mut placement, &changes).await?;
+        self.raise_generation(name).await?;
         let (sql, values) = insert_event(key, &rules::posted(EventId(0), plan, answer.now, Some(window)));
         self.execute(sql, values).await?;
         let claim = rules::granted(EventId(self.last_id()), plan, &placement);
@@ -176,6 +180,7 @@ impl Tables {
         if event.outcome == Outcome::Running {
             let changes = saga::abort(&placement, &claim);
             self.apply(&claim.data_set, &mut placement, &changes).await?;
+            self.raise_generation(&claim.data_set).await?;
             let detail = rules::with_failure(&event.detail, why);
             let sql = "update events set outcome = ?, ended_at_ms = ?, detail = ? where id = ?";
             let values = vec![outcome.name().into(), answer.now.0.into(), text(&detail), id.0.into()];
@@ -272,9 +277,9 @@ impl Answer {
     }
 }
 
-fn require_data_set(answer: &Answer, name: &DataSetName) -> Result<crate::domain::placement::DataSet> {
-    let found = answer.read(&DATA_SETS, quarantine::data_set).pop();
-    found.ok_or_else(|| Rejection::UnknownDataSet(name.clone()).into())
+/// And the generation of its planned placement.
+fn require_data_set(answer: &Answer, name: &DataSetName) -> Result<(DataSet, i64)> {
+    answer.data_set().ok_or_else(|| Rejection::UnknownDataSet(name.clone()).into())
 }
 
 fn require_event(answer: &Answer, id: EventId) -> Result<Event> {

@@ -11,14 +11,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::timeout;
 
 /// Migration N lies at N - 1. Files that were released never change; a new one is added. Each can be repeated, for the server
-/// does not take back what it made when it is interrupted.
-const MIGRATIONS: [&str; 1] = [include_str!("001_tables.sql")];
+/// does not take back what it made when it is interrupted: only its last statement may fail then, with [`COLUMN_EXISTS`].
+const MIGRATIONS: [&str; 2] = [include_str!("001_tables.sql"), include_str!("002_asks.sql")];
 
 /// The comment of every table of ours. By it tables of other programs are known, and left alone.
 const MARK: &str = "agent";
 
 /// Everything that a run needs a right to: rows of all tables.
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 19] = [
     "nodes",
     "links",
     "data_sets",
@@ -32,6 +32,11 @@ const TABLES: [&str; 14] = [
     "measurements",
     "impacts",
     "removed_nodes",
+    "asks",
+    "ask_nodes",
+    "replies",
+    "named_nodes",
+    "forecasts",
     "schema_version",
 ];
 
@@ -39,6 +44,7 @@ const TABLES: [&str; 14] = [
 const CLOCKS_DIFFER: Duration = Duration::from_secs(1);
 
 const UNKNOWN_SCHEMA: u16 = 1049;
+const COLUMN_EXISTS: u16 = 1060;
 
 /// Whose tables a schema holds.
 #[derive(Debug)]
@@ -152,7 +158,11 @@ async fn apply(
     }
     let applied = found.version.unwrap_or(0);
     for (version, migration) in (1_i64..).zip(MIGRATIONS).filter(|(version, _)| *version > applied) {
-        connection.query_drop(migration).await.map_err(database)?;
+        match connection.query_drop(migration).await {
+            // Interrupted right after its last statement, or somebody else is doing the same.
+            Err(Error::Server(done)) if done.code == COLUMN_EXISTS => {}
+            applied => applied.map_err(database)?,
+        }
         let sql = "insert ignore into schema_version values
             (?, timestampdiff(microsecond, '1970-01-01 00:00:00', utc_timestamp(6)) div 1000)";
         connection.exec_drop(sql, (version,)).await.map_err(database)?;
@@ -262,6 +272,7 @@ fn first_column(table: &str) -> &'static str {
         "data_sets" => "name",
         "reference_replicas" => "agent",
         "claims" | "feedback" => "event",
+        "ask_nodes" | "replies" | "named_nodes" | "forecasts" => "ask",
         "counters" => "action",
         "impacts" => "agent",
         _ => "id",

@@ -6,7 +6,7 @@ use super::select::{Answer, Part, Question};
 use crate::domain::action::Action;
 use crate::domain::event::Event;
 use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
-use crate::domain::placement::{Link, Node, Peer, Placement, Replica};
+use crate::domain::placement::{DataSet, Link, Node, Peer, Placement, Replica};
 use crate::domain::time::Timestamp;
 use crate::knowledge::{Counter, quarantine};
 use futures::FutureExt as _;
@@ -48,7 +48,7 @@ pub(super) const AGENTS: Part = Part {
 pub(super) const DATA_SETS: Part = Part {
     name: "data_sets",
     table: quarantine::DATA_SETS,
-    columns: &["name", "object_key", "bytes", "records", "sha256"],
+    columns: &["name", "object_key", "bytes", "records", "sha256", "generation"],
     from: "from data_sets",
 };
 pub(super) const REPLICAS: Part = Part {
@@ -211,6 +211,11 @@ impl Question {
 
 /// What several operations read.
 impl Answer {
+    /// And the generation of its planned placement.
+    pub(super) fn data_set(&self) -> Option<(DataSet, i64)> {
+        self.read(&DATA_SETS, quarantine::catalogued).pop()
+    }
+
     pub(super) fn nodes(&self) -> BTreeMap<NodeId, Node> {
         self.read(&NODES, quarantine::node).into_iter().collect()
     }

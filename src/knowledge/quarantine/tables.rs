@@ -2,8 +2,9 @@
 
 use super::{DETAIL_MAX, Field, Fields, LONGEST, TOLERANCE, Table};
 use crate::domain::action::Action;
+use crate::domain::ask::{Ask, Prospect, Reply};
 use crate::domain::event::{Event, Outcome, Window};
-use crate::domain::ids::{AgentId, DataSetName, EventId, Life, NodeId, ReplicaId};
+use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::{Metric, Metrics};
 use crate::domain::placement::{DataSet, Lease, Link, Node, NodeState, Peer, Registration, Replica, ReplicaState};
@@ -11,8 +12,9 @@ use crate::domain::store_url::StoreUrl;
 use crate::domain::text::NAME_MAX;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
+use crate::knowledge::conversation;
 use crate::knowledge::rules::{Rejection, is_sha256, is_somebodys};
-use crate::knowledge::{Counter, Feedback, Recorded};
+use crate::knowledge::{Counter, Feedback, Pulse, Recorded};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
@@ -30,6 +32,12 @@ pub(in crate::knowledge) const FEEDBACK: Table = Table { name: "feedback", key: 
 pub(in crate::knowledge) const COUNTERS: Table = Table { name: "counters", key: &["action"] };
 pub(in crate::knowledge) const MEASUREMENTS: Table = Table { name: "measurements", key: &["id"] };
 pub(in crate::knowledge) const IMPACTS: Table = Table { name: "impacts", key: &["agent", "action", "metric"] };
+pub(in crate::knowledge) const ASKS: Table = Table { name: "asks", key: &["id"] };
+pub(in crate::knowledge) const ASK_NODES: Table = Table { name: "ask_nodes", key: &["ask", "node"] };
+pub(in crate::knowledge) const REPLIES: Table = Table { name: "replies", key: &["ask", "agent"] };
+pub(in crate::knowledge) const NAMED_NODES: Table = Table { name: "named_nodes", key: &["ask", "agent", "node"] };
+pub(in crate::knowledge) const FORECASTS: Table =
+    Table { name: "forecasts", key: &["ask", "agent", "node", "replicas"] };
 
 /// The longest goal that can be written \[bytes\].
 const GOAL_MAX: usize = 4096;
@@ -41,6 +49,10 @@ const JOB_MAX: usize = 200;
 const BYTES_MAX: u64 = 9_000_000_000_000_000;
 /// More than all agents there can be: such a sum says no more than that everybody was hurt.
 const FEEDBACK_MAX: f64 = u32::MAX as f64;
+/// The list of the nodes that a reply speaks about \[bytes\].
+const NODES_LONGEST: usize = 1 << 16;
+/// How content an agent can be.
+const LEVEL: RangeInclusive<f64> = 0.0..=1.0;
 
 type Nodes = BTreeMap<NodeId, Node>;
 
@@ -145,7 +157,7 @@ pub(in crate::knowledge) fn removed(row: &mut Fields<'_>) -> Field<NodeId> {
 }
 
 pub(in crate::knowledge) fn data_set_name(row: &mut Fields<'_>, column: &'static str) -> Field<DataSetName> {
-    row.exact(column, NAME_MAX).map(DataSetName)
+    row.exact(column, NAME_MAX).map(DataSetName::from)
 }
 
 /// One that could not be verified is left out: agents go on against what they knew of it, and change nothing.
@@ -160,6 +172,21 @@ pub(in crate::knowledge) fn data_set(row: &mut Fields<'_>) -> Field<DataSet> {
         Ok(bytes @ 0..=BYTES_MAX) => Ok(DataSet { name, object_key, bytes, records: row.amount("records")?, sha256 }),
         _ => row.leave_out("bytes", format_args!("{bytes} is no size of a data set")),
     }
+}
+
+/// The same, and the generation of its planned placement. One that cannot rise any more could never be changed.
+pub(in crate::knowledge) fn catalogued(row: &mut Fields<'_>) -> Field<(DataSet, i64)> {
+    Ok((data_set(row)?, row.countable("generation")?))
+}
+
+/// What is new about a data set, but for the ends of actions.
+pub(in crate::knowledge) fn pulse(row: &mut Fields<'_>) -> Field<Pulse> {
+    Ok(Pulse {
+        generation: row.countable("generation")?,
+        changed_at: None,
+        conditions: row.real_within("conditions", f64::MIN..=f64::MAX)?,
+        said: row.integer("said")?,
+    })
 }
 
 /// A row of `replicas`. One whose generation cannot rise any more could never be claimed.
@@ -328,4 +355,61 @@ pub(in crate::knowledge) fn impact(row: &mut Fields<'_>) -> Field<(String, Metri
     let samples = u32::try_from(row.amount("samples")?).unwrap_or(u32::MAX);
     let value = row.real_within("value", -1.0..=1.0)?;
     Ok((row.exact("action", NAME_MAX)?, row.parsed("metric")?, value, samples))
+}
+
+/// A question, without its nodes and replies.
+pub(in crate::knowledge) fn ask(row: &mut Fields<'_>) -> Field<Ask> {
+    let posted_at = row.time("posted_at_ms")?;
+    if posted_at > row.now() + TOLERANCE {
+        return row.leave_out("posted_at_ms", "it lies in the future; was the time scale changed?");
+    }
+    Ok(Ask {
+        id: ask_id(row, "id")?,
+        agent: AgentId(row.id("agent")?),
+        generation: row.integer("generation")?,
+        nodes: BTreeSet::new(),
+        action: if row.is_null("action")? { None } else { Some(row.parsed("action")?) },
+        afresh: row.flag("afresh")?,
+        level: row.real_only_within("level", LEVEL)?,
+        posted_at,
+        closed: row.flag("closed")?,
+        replies: BTreeMap::new(),
+    })
+}
+
+pub(in crate::knowledge) fn ask_node(row: &mut Fields<'_>) -> Field<(AskId, NodeId)> {
+    Ok((ask_id(row, "ask")?, NodeId(row.id("node")?)))
+}
+
+/// Who replied, and what, without names and forecasts.
+pub(in crate::knowledge) fn reply(row: &mut Fields<'_>) -> Field<(AskId, AgentId, Reply)> {
+    let nodes = row.text("nodes", NODES_LONGEST)?;
+    let Ok(nodes) = conversation::from_list(&nodes) else {
+        return row.leave_out("nodes", "it is no list of nodes, like `1 2 5`");
+    };
+    let reply = Reply {
+        level: row.real_only_within("level", LEVEL)?,
+        nodes,
+        said: u32::try_from(row.amount("said")?).unwrap_or(u32::MAX),
+        ..Reply::default()
+    };
+    Ok((ask_id(row, "ask")?, AgentId(row.id("agent")?), reply))
+}
+
+pub(in crate::knowledge) fn named_node(row: &mut Fields<'_>) -> Field<(AskId, AgentId, NodeId)> {
+    Ok((ask_id(row, "ask")?, AgentId(row.id("agent")?), NodeId(row.id("node")?)))
+}
+
+pub(in crate::knowledge) fn forecast(row: &mut Fields<'_>) -> Field<(AskId, AgentId, Prospect, f64)> {
+    let replicas = row.integer("replicas")?;
+    let Ok(replicas) = conversation::from_column(replicas) else {
+        return row.leave_out("replicas", format_args!("{replicas} is no number of replicas"));
+    };
+    let prospect = (NodeId(row.id("node")?), replicas);
+    let change = row.real_only_within("level_change", -1.0..=1.0)?;
+    Ok((ask_id(row, "ask")?, AgentId(row.id("agent")?), prospect, change))
+}
+
+fn ask_id(row: &mut Fields<'_>, column: &'static str) -> Field<AskId> {
+    row.countable(column).map(AskId)
 }

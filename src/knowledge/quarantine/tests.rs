@@ -1,7 +1,7 @@
 //! What is seen of a row, table by table: a sensible row with some of its cells changed.
 
 use super::*;
-use crate::domain::ids::{AgentId, NodeId, ReplicaId};
+use crate::domain::ids::{AgentId, AskId, NodeId, ReplicaId};
 use crate::domain::placement::{Lease, Node};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -83,6 +83,15 @@ fn row(changed: &[(&'static str, Cell<'static>)]) -> Row {
         ("object_used", zero),
         ("role", text("source")),
         ("copies", one),
+        ("said", one),
+        ("conditions", Cell::Real(97.5)),
+        ("ask", one),
+        ("level", Cell::Real(0.5)),
+        ("closed", zero),
+        ("afresh", zero),
+        ("nodes", text("1 2")),
+        ("replicas", Cell::Integer(2)),
+        ("level_change", Cell::Real(-0.5)),
     ]);
     row.extend(changed.iter().copied());
     row
@@ -152,7 +161,8 @@ fn sensible_rows_are_read_and_nothing_is_said() {
     let agents = BTreeMap::from([seen(AGENTS, &row(&[]), |row| peer(row, &nodes)).0.unwrap()]);
     let said = [
         seen(LINKS, &row(&[]), |row| link(row, &nodes)).1,
-        seen(DATA_SETS, &row(&[]), data_set).1,
+        seen(DATA_SETS, &row(&[]), catalogued).1,
+        seen(DATA_SETS, &row(&[]), pulse).1,
         seen(REPLICAS, &row(&[]), replica).1,
         seen(REPLICAS, &row(&[]), replica_to_remove).1,
         seen(CLAIMS, &row(&[]), |row| claimed(row, &"blood".into())).1,
@@ -161,6 +171,11 @@ fn sensible_rows_are_read_and_nothing_is_said() {
         seen(COUNTERS, &row(&[]), counter).1,
         seen(MEASUREMENTS, &row(&[]), recorded).1,
         seen(IMPACTS, &row(&[]), impact).1,
+        seen(ASKS, &row(&[]), ask).1,
+        seen(ASK_NODES, &row(&[]), ask_node).1,
+        seen(REPLIES, &row(&[]), reply).1,
+        seen(NAMED_NODES, &row(&[]), named_node).1,
+        seen(FORECASTS, &row(&[]), forecast).1,
     ];
     assert_eq!(said.concat(), []);
 }
@@ -264,6 +279,50 @@ fn data_sets() {
     let empty =
         put_right(DATA_SETS, &row(&[("records", Cell::Integer(-1))]), data_set, "records", "-1 is negative; 0 is used");
     assert_eq!(empty.records, 0);
+    for generation in [-1, i64::MAX] {
+        let odd = row(&[("generation", Cell::Integer(generation))]);
+        left_out(DATA_SETS, &odd, catalogued, "generation", &format!("{generation} is out of range"));
+        left_out(DATA_SETS, &odd, pulse, "generation", &format!("{generation} is out of range"));
+    }
+    // Nobody counts what was said, so it may be any number.
+    let (odd, reported) = seen(DATA_SETS, &row(&[("said", Cell::Integer(i64::MIN))]), pulse);
+    assert_eq!((odd.map(|pulse| pulse.said), reported.len()), (Some(i64::MIN), 0));
+    left_out(DATA_SETS, &row(&[("conditions", Cell::Null)]), pulse, "conditions", "there is no number");
+}
+
+#[test]
+fn questions() {
+    left_out(ASK_NODES, &row(&[("node", Cell::Integer(-1))]), ask_node, "node", "-1 is no id");
+    let left_out = |column, value, why: &str| left_out(ASKS, &row(&[(column, value)]), ask, column, why);
+    left_out("id", Cell::Integer(-1), "-1 is out of range");
+    left_out("agent", Cell::Integer(-1), "-1 is no id");
+    left_out("generation", Cell::Null, "there is no value");
+    left_out("action", text("X1_2"), "`X1_2` is not an action; actions are written M1_2, C1_2, CR2, E2 and NA");
+    left_out("level", Cell::Null, "there is no number");
+    for (level, said) in [(1.5, "1.5e0"), (-0.1, "-1e-1"), (f64::NAN, "NaN"), (f64::INFINITY, "inf")] {
+        left_out("level", Cell::Real(level), &format!("{said} is out of range"));
+    }
+    left_out("posted_at_ms", Cell::Integer(YEAR_9999), "it lies in the future; was the time scale changed?");
+    left_out("closed", text("yes"), "a whole number is expected, not text");
+    let (unproposed, _) = seen(ASKS, &row(&[("action", Cell::Null)]), ask);
+    assert_eq!(unproposed.unwrap().action, None);
+}
+
+#[test]
+fn replies() {
+    left_out(REPLIES, &row(&[("level", Cell::Real(7.0))]), reply, "level", "7e0 is out of range");
+    left_out(REPLIES, &row(&[("ask", Cell::Integer(1 << 60))]), reply, "ask", "1152921504606846976 is out of range");
+    left_out(REPLIES, &row(&[("nodes", text("all"))]), reply, "nodes", "it is no list of nodes, like `1 2 5`");
+    left_out(NAMED_NODES, &row(&[("node", Cell::Integer(-1))]), named_node, "node", "-1 is no id");
+    let left_out = |column, value, why: &str| left_out(FORECASTS, &row(&[(column, value)]), forecast, column, why);
+    left_out("level_change", Cell::Real(-1.5), "-1.5e0 is out of range");
+    left_out("level_change", Cell::Real(f64::NAN), "NaN is out of range");
+    left_out("level_change", text("much"), "a number is expected, not text");
+    left_out("replicas", Cell::Integer(-2), "-2 is no number of replicas");
+    left_out("node", Cell::Integer(-1), "-1 is no id");
+    let however_many = row(&[("replicas", Cell::Integer(-1)), ("level_change", Cell::Integer(-1))]);
+    let expected = (AskId(1), AgentId(1), (NodeId(1), None), -1.0);
+    assert_eq!(seen(FORECASTS, &however_many, forecast), (Some(expected), Vec::new()));
 }
 
 #[test]

@@ -24,7 +24,7 @@ type Result<T> = std::result::Result<T, Failure>;
 // Registration, and what people set.
 impl Tables<'_> {
     pub(super) fn register_data_set(&mut self, data_set: &DataSet, node: NodeId, object_key: &str) -> Result<bool> {
-        if let Some(known) = self.data_set(&data_set.name)? {
+        if let Some((known, _)) = self.data_set(&data_set.name)? {
             rules::check_same_content(&known, data_set)?;
             return Ok(false);
         }
@@ -69,6 +69,7 @@ impl Tables<'_> {
             && let Some(replica) = rules::first_reference(&placement, *node)
         {
             self.apply(data_set, &mut placement, &[Change::Point { agent: *agent, replica }])?;
+            self.raise_generation(data_set)?;
         }
         Ok(Registered::Done)
     }
@@ -141,12 +142,19 @@ impl Tables<'_> {
         }
         let references = placement.references.iter().map(|(agent, replica)| (*agent, *replica));
         let points: Vec<_> = references.map(|(agent, replica)| Change::Point { agent, replica }).collect();
-        self.apply(data_set, &mut placement.clone(), &points)
+        self.apply(data_set, &mut placement.clone(), &points)?;
+        self.raise_generation(data_set)
     }
 
     pub(super) fn set_counter(&mut self, action: Action, counter: Counter) -> Result<()> {
         let sql = "insert or replace into counters (action, value, changed_at_ms) values (?, ?, ?)";
         self.execute(sql, params![action.to_string(), counter.value, counter.changed_at.0])?;
+        Ok(())
+    }
+
+    /// The planned placement is another one from now on.
+    pub(super) fn raise_generation(&self, data_set: &DataSetName) -> Result<()> {
+        self.execute("update data_sets set generation = generation + 1 where name = ?", [&data_set.0])?;
         Ok(())
     }
 
@@ -214,7 +222,8 @@ impl Tables<'_> {
         self.nodes()?.remove(&node).ok_or_else(|| Rejection::UnknownNode(node).into())
     }
 
-    pub(super) fn require_data_set(&mut self, name: &DataSetName) -> Result<DataSet> {
+    /// And the generation of its planned placement.
+    pub(super) fn require_data_set(&mut self, name: &DataSetName) -> Result<(DataSet, i64)> {
         self.data_set(name)?.ok_or_else(|| Rejection::UnknownDataSet(name.clone()).into())
     }
 
@@ -234,7 +243,7 @@ impl Tables<'_> {
 // Reading.
 impl Tables<'_> {
     pub(super) fn snapshot(&mut self, name: &DataSetName) -> Result<Option<Snapshot>> {
-        let Some(data_set) = self.data_set(name)? else {
+        let Some((data_set, generation)) = self.data_set(name)? else {
             return Ok(None);
         };
         let nodes = self.nodes()?;
@@ -248,6 +257,7 @@ impl Tables<'_> {
             counters: self.counters()?,
             copies_made: self.copies_made(name)?,
             changed_at: self.changed_at(name)?,
+            generation,
             stored_bytes: self.stored_bytes()?,
             nodes: Arc::new(nodes),
         };
@@ -260,9 +270,9 @@ impl Tables<'_> {
         Ok(rows::read(self.transaction, self.quarantine, DATA_SETS, sql, [], name)?)
     }
 
-    fn data_set(&mut self, name: &DataSetName) -> Result<Option<DataSet>> {
-        let sql = "select name, object_key, bytes, records, sha256 from data_sets where name = ?";
-        let found = rows::read(self.transaction, self.quarantine, DATA_SETS, sql, [&name.0], quarantine::data_set)?;
+    fn data_set(&mut self, name: &DataSetName) -> Result<Option<(DataSet, i64)>> {
+        let sql = "select name, object_key, bytes, records, sha256, generation from data_sets where name = ?";
+        let found = rows::read(self.transaction, self.quarantine, DATA_SETS, sql, [&name.0], quarantine::catalogued)?;
         Ok(found.into_iter().next())
     }
 
@@ -323,7 +333,7 @@ impl Tables<'_> {
         Ok(copies.into_iter().collect())
     }
 
-    fn changed_at(&self, data_set: &DataSetName) -> Result<Option<Timestamp>> {
+    pub(super) fn changed_at(&self, data_set: &DataSetName) -> Result<Option<Timestamp>> {
         // What is said to have ended in the future has not changed anything yet.
         let sql = "select max(ended_at_ms) from events
             where data_set = ? and outcome = 'done' and action_type <> 'nothing'

@@ -70,6 +70,7 @@ impl Tables<'_> {
             let changes = rules::leave(&data_set, &placement, &links, &homes, node, self.now + drain)?;
             self.apply(&data_set, &mut placement, &changes)?;
         }
+        self.execute("update data_sets set generation = generation + 1", [])?;
         self.execute("update nodes set state = 'leaving' where id = ?", [node.0])?;
         self.held(node)
     }

@@ -54,11 +54,14 @@ impl Tables<'_> {
                 return Ok(Claimed::Granted(claim));
             }
         }
-        let data_set = self.require_data_set(&plan.data_set)?;
+        let (data_set, generation) = self.require_data_set(&plan.data_set)?;
         if let Some(to) = plan.action.to_node()
             && self.require_node(to)?.state == NodeState::Leaving
         {
             return Ok(Claimed::Lost(Lost::Leaving(to)));
+        }
+        if plan.generation.is_some_and(|planned| planned != generation) {
+            return Ok(Claimed::Lost(Lost::Overtaken));
         }
         let mut placement = self.placement(&plan.data_set)?;
         let changes = match saga::claim(&placement, plan, &data_set.object_key, self.now, self.now + lease) {
@@ -66,6 +69,7 @@ impl Tables<'_> {
             Err(lost) => return Ok(Claimed::Lost(lost)),
         };
         self.apply(&plan.data_set, &mut placement, &changes)?;
+        self.raise_generation(&plan.data_set)?;
         let event = self.post(&plan.key, &rules::posted(EventId(0), plan, self.now, Some(window)))?;
         let claim = rules::granted(event, plan, &placement);
         self.keep(event, Role::Source, &claim.source)?;
@@ -130,6 +134,7 @@ impl Tables<'_> {
         if event.outcome == Outcome::Running {
             let changes = saga::abort(&placement, &claim);
             self.apply(&claim.data_set, &mut placement, &changes)?;
+            self.raise_generation(&claim.data_set)?;
             let detail = rules::with_failure(&event.detail, why);
             let sql = "update events set outcome = ?, ended_at_ms = ?, detail = ? where id = ?";
             self.execute(sql, params![outcome.name(), self.now.0, detail, id.0])?;

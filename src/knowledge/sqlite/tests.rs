@@ -1,6 +1,7 @@
 use super::*;
 use crate::clock::VirtualClock;
 use crate::domain::placement::NodeState;
+use crate::knowledge::contract::asks::{question, said};
 use crate::knowledge::contract::{
     LEASE, RULE, START, Table, WINDOW, clock, contract, data_set, identity, lives, registration,
 };
@@ -103,7 +104,7 @@ fn six_create_the_file() {
         .unwrap()
         .query_row("select count(*) from schema_version", [], |row| row.get(0))
         .unwrap();
-    assert_eq!(versions, 2);
+    assert_eq!(versions, 3);
 }
 
 #[tokio::test]
@@ -117,20 +118,26 @@ async fn an_empty_file_is_filled_and_what_is_in_it_stays() {
     let mut statement = connection.prepare("select version, applied_at_ms from schema_version").unwrap();
     let applied: Vec<(i64, i64)> =
         statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(|row| row.unwrap()).collect();
-    assert_eq!(applied, [(1, START.0), (2, START.0)]);
+    assert_eq!(applied, [1, 2, 3].map(|version| (version, START.0)));
 }
 
-/// A file as the first version of the schema left it, with an agent that was heard of at the start.
-fn of_version_1(path: &Path) {
+/// A file as an earlier version of the schema left it, with an agent that was heard of at the start.
+fn of_version(version: i64, path: &Path) {
     let connection = Connection::open(path).unwrap();
-    connection.execute_batch(include_str!("001_tables.sql")).unwrap();
-    let rows = "create table schema_version (version integer primary key, applied_at_ms integer not null) strict;
-        insert into schema_version values (1, 5);
-        pragma application_id = 0x61676e74;
+    let version_table =
+        "create table schema_version (version integer primary key, applied_at_ms integer not null) strict";
+    connection.execute_batch(version_table).unwrap();
+    let migrations = [include_str!("001_tables.sql"), include_str!("002_nodes_come_and_go.sql")];
+    for (applied, migration) in (1..=version).zip(migrations) {
+        connection.execute_batch(migration).unwrap();
+        connection.execute("insert into schema_version values (?, 5)", [applied]).unwrap();
+    }
+    let rows = "pragma application_id = 0x61676e74;
         insert into nodes values (1, 'cloud', 'http://127.0.0.1:4001', 97, null, 'running', 1000000);
         insert into data_sets values ('blood', 'blood.json', 100, 10, hex(zeroblob(32)));
         insert into replicas (data_set, node, object_key, state, generation) values ('blood', 1, 'k', 'present', 1);
-        insert into agents values (1, 1, 'availability >= 95 %', 'fixed', 'running', 1000000, 1);
+        insert into agents (id, node, goal, policy, state, heartbeat_at, converged)
+            values (1, 1, 'availability >= 95 %', 'fixed', 'running', 1000000, 1);
         insert into reference_replicas values (1, 'blood', 1, 1);";
     connection.execute_batch(rows).unwrap();
 }
@@ -139,7 +146,7 @@ fn of_version_1(path: &Path) {
 async fn a_file_of_version_1_is_brought_up_to_date() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("knowledge.db");
-    of_version_1(&path);
+    of_version(1, &path);
     let table = open(&path);
     let snapshot = table.snapshot().await;
     assert_eq!(snapshot.nodes[&NodeId(1)].state, NodeState::Running);
@@ -148,10 +155,7 @@ async fn a_file_of_version_1_is_brought_up_to_date() {
         Registration { policy: "fixed".to_owned(), ..registration(1) }
     );
     assert_eq!(table.reads(1).await, Some(NodeId(1)));
-    let connection = Connection::open(&path).unwrap();
-    let versions = "select group_concat(version || ' ' || applied_at_ms, ', ') from schema_version";
-    let applied: String = connection.query_row(versions, [], |row| row.get(0)).unwrap();
-    assert_eq!(applied, format!("1 5, 2 {}", START.0));
+    assert_eq!(applied(&path), format!("1 5, 2 {0}, 3 {0}", START.0));
 
     // Nobody can say which life the agent belongs to: whoever comes waits until it must have been heard of again.
     let silence = Duration::from_secs(30);
@@ -162,13 +166,34 @@ async fn a_file_of_version_1_is_brought_up_to_date() {
     assert_eq!(register().await, Registered::Done);
 }
 
+fn applied(path: &Path) -> String {
+    let versions = "select group_concat(version || ' ' || applied_at_ms, ', ') from schema_version";
+    Connection::open(path).unwrap().query_row(versions, [], |row| row.get(0)).unwrap()
+}
+
+#[tokio::test]
+async fn a_file_of_version_2_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("knowledge.db");
+    of_version(2, &path);
+    let table = open(&path);
+    assert_eq!(applied(&path), format!("1 5, 2 5, 3 {}", START.0));
+    assert_eq!((table.reads(1).await, table.snapshot().await.generation), (Some(NodeId(1)), 0));
+    let pulse = table.knowledge.pulse(&data_set(), NodeId(1)).await.unwrap().unwrap();
+    assert_eq!((pulse.generation, pulse.changed_at, pulse.said), (0, None, 0));
+    let ask = table.knowledge.ask(&question("key")).await.unwrap();
+    assert!(table.knowledge.reply(ask, AgentId(2), &said()).await.unwrap());
+    let conversation = table.knowledge.conversation(&data_set(), WINDOW).await.unwrap();
+    assert_eq!(conversation[0].replies, [(AgentId(2), said())].into());
+}
+
 #[tokio::test]
 async fn a_newer_file_is_left_alone() {
     let bench = Bench::three_agents().await;
     bench.edit("insert into schema_version values (7, 0)");
     assert_eq!(
         refused(&bench.path()),
-        "knowledge.db: schema version 7 is newer than 2, the newest this binary knows; use the newer `agent`"
+        "knowledge.db: schema version 7 is newer than 3, the newest this binary knows; use the newer `agent`"
     );
 }
 
@@ -302,6 +327,80 @@ async fn edits_act_at_the_next_snapshot() {
     assert_eq!(snapshot.nodes[&NodeId(2)].availability.value(), 75.0);
     let link = snapshot.links[&(NodeId(1), NodeId(2))];
     assert_eq!((link.latency_ms, link.jitter_ms), (200.0, 0.0));
+}
+
+#[tokio::test]
+async fn edits_show_in_the_pulse() {
+    let bench = Bench::three_agents().await;
+    let pulse = async || bench.table.knowledge.pulse(&data_set(), NodeId(1)).await.unwrap().unwrap();
+    let mut before = pulse().await;
+    let mut check = async |sql: &str, changes: bool| {
+        bench.edit(sql);
+        let now = pulse().await;
+        assert_eq!(now != before, changes, "{sql}: {before:?} -> {now:?}");
+        before = now;
+    };
+    check("update nodes set availability_percent = 75 where id = 2", true).await;
+    check("update links set latency_ms = 200 where from_node = 1 and to_node = 2", true).await;
+    check("update links set latency_ms = 200 where from_node = 3 and to_node = 2", false).await;
+    check("update nodes set name = 'fog', heartbeat_at = 5", false).await;
+    // Together they would balance, were the ids the weights.
+    check("update nodes set availability_percent = availability_percent + iif(id = 1, -10, 5) where id < 3", true)
+        .await;
+    // What no number is hides no other.
+    check("update nodes set availability_percent = 9e999 where id = 3", true).await;
+    check("update nodes set availability_percent = 74 where id = 2", true).await;
+    check("update data_sets set said = -7", true).await;
+    bench.table.act(1, "C3_1").await;
+    check("update events set ended_at_ms = ended_at_ms - 1", true).await;
+    check("update events set ended_at_ms = 253402300799000", true).await;
+    assert_eq!(pulse().await.changed_at, None);
+    bench.edit("update data_sets set generation = -1");
+    assert_eq!(bench.table.knowledge.pulse(&data_set(), NodeId(1)).await.unwrap(), None);
+    assert_eq!(bench.table.knowledge.snapshot(&data_set()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_nobody_can_have_said_is_left_out() {
+    let bench = Bench::three_agents().await;
+    let knowledge = &bench.table.knowledge;
+    let ask = knowledge.ask(&question("key")).await.unwrap();
+    assert!(knowledge.reply(ask, AgentId(2), &said()).await.unwrap());
+    let before = knowledge.conversation(&data_set(), WINDOW).await.unwrap();
+    bench.edit(
+        "insert into asks (idempotency_key, data_set, agent, generation, action, afresh, level, posted_at_ms, closed) values
+             ('a', 'blood', 1, 0, 'X1_2', 0, 0.5, 1000000, 0), ('b', 'blood', 1, 0, null, 0, 1.5, 1000000, 0),
+             ('c', 'blood', -1, 0, null, 0, 0.5, 1000000, 0), ('d', 'blood', 1, 0, null, 0, 0.5, 253402300799000, 0);
+         insert into ask_nodes values (1, -4), (77, 1);
+         insert into replies values (1, 3, -0.5, 0, '1'), (1, -3, 0.5, 0, '1'), (77, 2, 0.5, 0, '1');
+         insert into named_nodes values (1, 2, -1), (1, 3, 2);
+         insert into forecasts values (1, 2, 1, -2, 0.5), (1, 2, 1, 7, 9e999), (1, 2, -1, 1, 0.5), (1, 3, 1, 1, 0.5)",
+    );
+    assert_eq!(knowledge.conversation(&data_set(), WINDOW).await.unwrap(), before);
+    // The sensible ones can still be joined and closed.
+    assert!(knowledge.reply(ask, AgentId(2), &said()).await.unwrap());
+    knowledge.close_ask(ask).await.unwrap();
+    assert!(knowledge.conversation(&data_set(), WINDOW).await.unwrap()[0].closed);
+}
+
+#[tokio::test]
+async fn old_questions_go_some_at_a_time() {
+    let bench = Bench::three_agents().await;
+    let count = |table: &str| -> i64 {
+        let connection = Connection::open(bench.path()).unwrap();
+        connection.query_row(&format!("select count(*) from {table}"), [], |row| row.get(0)).unwrap()
+    };
+    let ask = async |key: u32| bench.table.knowledge.ask(&question(&key.to_string())).await.unwrap();
+    for n in 0..30 {
+        let id = ask(n).await;
+        assert!(bench.table.knowledge.reply(id, AgentId(2), &said()).await.unwrap());
+    }
+    bench.table.advance(2 * 86_400);
+    for (n, left) in [(30, 11), (31, 2), (32, 3)] {
+        ask(n).await;
+        assert_eq!(["asks", "ask_nodes"].map(count), [left, 2 * left]);
+    }
+    assert_eq!(["replies", "named_nodes", "forecasts"].map(count), [0, 0, 0]);
 }
 
 #[tokio::test]

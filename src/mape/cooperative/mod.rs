@@ -1,14 +1,25 @@
 //! What agents that ask each other before they act have to compute: how content one would be at a node ([`level()`]), what a set of
 //! replicas is worth to all ([`Valuation`]), which set is worth most ([`plan()`]), and how much others' words count ([`Trust`]).
-//! Arithmetic alone: no policy in `planner` asks anybody yet.
+//! The protocol puts them together: who asks when, who answers what, and who does what of a plan.
+//!
+//! Reading order: `level` (how content one would be), `prospects` (anywhere), `planned` (the placement to come), `valuation` and
+//! `search` (what is best for all), `peers` and `trust` (whose word counts how much), `patience` (when not to ask), `protocol`.
 
+mod jobs;
 mod level;
+mod patience;
+mod peers;
+mod planned;
+mod prospects;
+pub mod protocol;
+mod said;
 mod search;
 mod trust;
 mod valuation;
 
 pub use level::{Outcomes, chance, level};
-pub use search::{Accepted, own_step, plan};
+pub use planned::Planned;
+pub use search::{Accepted, plan};
 pub use trust::{Budget, Cause, Trust};
 pub use valuation::{Answer, Plan, Reader, ReplicaSet, Valuation};
 
@@ -21,5 +32,6 @@ pub const PER_REPLICA: f64 = 0.012;
 pub const MARGIN: f64 = 0.005;
 /// A loss weighs so much more than a gain: an even trade is refused.
 pub const LOSS_FACTOR: f64 = 1.1;
-/// What returning to a set of replicas costs, times the square of how often it was left within the last hour.
+/// What returning to a set of replicas, or to a place to read, costs, times the square of how often it was left within the last
+/// hour.
 pub const PER_RETURN: f64 = 0.25;

@@ -1,6 +1,6 @@
 //! The set of replicas that is worth most, and the step towards it that is the actor's own.
 
-use super::valuation::{Plan, ReplicaSet, Valuation};
+use super::valuation::{Plan, Prepared, ReplicaSet, Valuation, Worth};
 use super::{MARGIN, PER_RETURN};
 use crate::domain::action::Action;
 use crate::domain::ids::NodeId;
@@ -13,6 +13,9 @@ const EXHAUSTIVE_NEW: usize = 4;
 const LOCAL_STEPS: usize = 6;
 const LOCAL_NEW: usize = 5;
 const LOCAL_DROPPED: usize = 3;
+/// Among so many replicas, every way to drop several is looked at, and the best ones are starts.
+const THINNED_NODES: usize = 8;
+const THINNED_STARTS: usize = 3;
 
 /// A plan that is worth carrying out.
 #[derive(Clone, PartialEq, Debug)]
@@ -32,19 +35,21 @@ pub fn plan(
     own: &BTreeSet<NodeId>,
     left: &BTreeMap<ReplicaSet, u32>,
 ) -> Option<Accepted> {
-    let search = Search { valuation, base: valuation.base(), left };
     let all: ReplicaSet = valuation.present.union(asked).copied().collect();
+    let prepared = valuation.prepared(&all);
+    let search = Search { valuation, base: prepared.base(), prepared: &prepared, left };
     let best = match all.len() <= EXHAUSTIVE_NODES {
         true => search.exhaustive(&all),
         false => search.local(&all, own),
     };
-    best.filter(|best| best.gain >= MARGIN)
+    let Found { worth, gain, step } = best.filter(|best| best.gain >= MARGIN)?;
+    Some(Accepted { plan: prepared.plan(&worth), gain, step })
 }
 
 /// What the actor itself does of a plan.
-pub fn own_step(valuation: &Valuation, plan: &Plan) -> Option<Action> {
+fn own_step(valuation: &Valuation, plan: &Worth) -> Option<Action> {
     let reads = valuation.readers.iter().find(|reader| reader.agent == valuation.actor)?.reads;
-    let best = *plan.responses.get(&valuation.actor)?;
+    let best = plan.own?;
     if !valuation.present.contains(&best) {
         let moved = plan.moves.iter().find(|(_, to)| **to == best);
         return Some(match moved {
@@ -59,19 +64,27 @@ pub fn own_step(valuation: &Valuation, plan: &Plan) -> Option<Action> {
     evicted.map(|node| Action::Evict { node: *node })
 }
 
+/// A set that was looked at.
+struct Found {
+    worth: Worth,
+    gain: f64,
+    step: Option<Action>,
+}
+
 struct Search<'a> {
     valuation: &'a Valuation<'a>,
+    prepared: &'a Prepared<'a>,
     base: f64,
     left: &'a BTreeMap<ReplicaSet, u32>,
 }
 
 impl Search<'_> {
-    fn look_at(&self, set: &ReplicaSet) -> Accepted {
-        let plan = self.valuation.plan(set);
-        let step = own_step(self.valuation, &plan);
+    fn look_at(&self, set: &ReplicaSet) -> Found {
+        let worth = self.prepared.worth(set);
+        let step = own_step(self.valuation, &worth);
         let returns = self.times_left(set).max(self.times_left(&after(self.valuation.present, step)));
-        let gain = plan.value - self.base - PER_RETURN * f64::from(returns).powi(2);
-        Accepted { plan, gain, step }
+        let gain = worth.value - self.base - PER_RETURN * f64::from(returns).powi(2);
+        Found { worth, gain, step }
     }
 
     /// The present set is where everybody is: it is not returned to.
@@ -79,7 +92,7 @@ impl Search<'_> {
         if set == self.valuation.present { 0 } else { self.left.get(set).copied().unwrap_or(0) }
     }
 
-    fn exhaustive(&self, all: &ReplicaSet) -> Option<Accepted> {
+    fn exhaustive(&self, all: &ReplicaSet) -> Option<Found> {
         let nodes: Vec<NodeId> = all.iter().copied().collect();
         let subset = |bits: u32| -> ReplicaSet {
             nodes.iter().enumerate().filter(|(i, _)| bits & (1 << i) != 0).map(|(_, node)| *node).collect()
@@ -91,7 +104,7 @@ impl Search<'_> {
 
     /// From the present set, and from each first step that the actor could take for itself: what hurts others is then repaired
     /// rather than undone.
-    fn local(&self, all: &ReplicaSet, own: &BTreeSet<NodeId>) -> Option<Accepted> {
+    fn local(&self, all: &ReplicaSet, own: &BTreeSet<NodeId>) -> Option<Found> {
         let present = self.valuation.present;
         let reads =
             self.valuation.readers.iter().find(|reader| reader.agent == self.valuation.actor).map(|actor| actor.reads);
@@ -101,13 +114,31 @@ impl Search<'_> {
             let moved = copied.iter().copied().filter(|other| Some(*other) != reads).collect();
             starts.extend([(copied, Some(node)), (moved, Some(node))]);
         }
+        starts.extend(self.thinned().into_iter().map(|set| (set, None)));
         starts.into_iter().map(|(start, forced)| self.climb(all, &start, forced)).reduce(better)
     }
 
-    fn climb(&self, all: &ReplicaSet, start: &ReplicaSet, forced: Option<NodeId>) -> Accepted {
+    /// The best ways to drop several replicas at once: dropping them one by one, each drop may be a loss but the last.
+    fn thinned(&self) -> Vec<ReplicaSet> {
+        let present: Vec<NodeId> = self.valuation.present.iter().copied().collect();
+        if present.len() > THINNED_NODES {
+            return Vec::new();
+        }
+        let dropped =
+            (1..1_u32 << present.len()).filter(|bits| (2..=LOCAL_DROPPED).contains(&(bits.count_ones() as usize)));
+        let kept = |bits: u32| -> ReplicaSet {
+            present.iter().enumerate().filter(|(i, _)| bits & (1 << i) == 0).map(|(_, node)| *node).collect()
+        };
+        let sets = dropped.map(kept).filter(|set| !set.is_empty());
+        let mut looked_at: Vec<Found> = sets.map(|set| self.look_at(&set)).collect();
+        looked_at.sort_by(|a, b| b.gain.total_cmp(&a.gain).then_with(|| a.worth.set.cmp(&b.worth.set)));
+        looked_at.into_iter().take(THINNED_STARTS).map(|one| one.worth.set).collect()
+    }
+
+    fn climb(&self, all: &ReplicaSet, start: &ReplicaSet, forced: Option<NodeId>) -> Found {
         let mut best = self.look_at(start);
         for _ in 0..LOCAL_STEPS {
-            let around = neighbours(all, &best.plan.set).into_iter();
+            let around = neighbours(all, &best.worth.set).into_iter();
             let allowed = around.filter(|set| self.is_near(set) && forced.is_none_or(|node| set.contains(&node)));
             let Some(next) = allowed.map(|set| self.look_at(&set)).reduce(better) else { break };
             if next.gain <= best.gain {
@@ -127,9 +158,10 @@ impl Search<'_> {
 }
 
 /// The greater gain; ties by fewer replicas, then by lower ids, so that everybody decides them the same way.
-fn better(a: Accepted, b: Accepted) -> Accepted {
+fn better(a: Found, b: Found) -> Found {
     let by_gain = b.gain.total_cmp(&a.gain);
-    let order = by_gain.then(a.plan.set.len().cmp(&b.plan.set.len())).then_with(|| a.plan.set.cmp(&b.plan.set));
+    let (set_a, set_b) = (&a.worth.set, &b.worth.set);
+    let order = by_gain.then(set_a.len().cmp(&set_b.len())).then_with(|| set_a.cmp(set_b));
     if order.is_le() { a } else { b }
 }
 
@@ -157,6 +189,7 @@ fn after(present: &ReplicaSet, step: Option<Action>) -> ReplicaSet {
 
 #[cfg(test)]
 mod tests {
+    use super::super::prospects::{LESS, MORE};
     use super::super::valuation::{Answer, Reader};
     use super::super::{LOSS_FACTOR, PER_COST, PER_REPLICA};
     use super::*;
@@ -315,9 +348,11 @@ mod tests {
         match &reader.answer {
             Answer::Silent => f64::from(u8::from(node == reader.reads)) - 1.0,
             Answer::Said(said) => {
-                let exact = said.iter().find(|((at, r), _)| *at == node && *r == u32::try_from(replicas).ok());
-                let any = said.iter().find(|((at, r), _)| *at == node && r.is_none());
-                exact.or(any).map_or(0.0, |(_, gain)| *gain)
+                // Nobody is asked about more than so many replicas less or more; what is said of fewer holds for more.
+                let replicas = replicas.clamp(present.saturating_sub(LESS as usize), present + MORE as usize);
+                let up_to = |r: &Option<u32>| r.is_none_or(|r| r as usize <= replicas);
+                let of_node = said.iter().filter(|((at, r), _)| *at == node && up_to(r));
+                of_node.max_by_key(|((_, r), _)| *r).map_or(0.0, |(_, gain)| *gain)
             }
         }
     }

@@ -1,5 +1,7 @@
 //! What a set of replicas is worth to everybody: each agent's best response to it, less what it costs to get there.
 
+use super::prospects::{LESS, MORE};
+use super::said::change_of;
 use super::{LOSS_FACTOR, PER_COST, PER_REPLICA};
 use crate::domain::action::ActionType;
 use crate::domain::ids::{AgentId, NodeId};
@@ -57,14 +59,21 @@ pub struct Valuation<'a> {
 }
 
 impl Reader {
+    /// How its level would change, as it says itself.
+    pub fn forecast(&self, node: NodeId, replicas: usize, replicas_now: usize) -> f64 {
+        let count = |replicas| u32::try_from(replicas).unwrap_or(u32::MAX);
+        self.gain(node, count(replicas), count(replicas_now))
+    }
+
     /// How its level would change.
     fn gain(&self, node: NodeId, replicas: u32, replicas_now: u32) -> f64 {
         match &self.answer {
             // The present state is no change by definition, whatever anybody says of it.
             _ if node == self.reads && replicas == replicas_now => 0.0,
             Answer::Said(gains) => {
-                let said = gains.get(&(node, Some(replicas))).or_else(|| gains.get(&(node, None)));
-                said.copied().unwrap_or(0.0)
+                // Beyond the numbers that agents speak of, more or less changes nothing more.
+                let replicas = replicas.clamp(replicas_now.saturating_sub(LESS), replicas_now + MORE);
+                change_of(gains, (node, Some(replicas)))
             }
             Answer::Silent if node == self.reads => 0.0,
             Answer::Silent => -1.0,
@@ -77,73 +86,164 @@ impl Reader {
     }
 }
 
-impl Valuation<'_> {
+impl<'a> Valuation<'a> {
     /// The best way to a set of replicas, which must not be empty: every dropped node is the source of a move or evicted,
     /// whatever is worth more.
     pub fn plan(&self, set: &ReplicaSet) -> Plan {
-        let dropped: Vec<NodeId> = self.present.difference(set).copied().collect();
-        let added: Vec<NodeId> = set.difference(self.present).copied().collect();
-        let gains = self.gains(set);
-        let mut best: Option<Plan> = None;
-        each_matching(&dropped, &added, &mut BTreeMap::new(), &mut |moves| {
-            let plan = self.plan_with(set, &gains, moves);
-            if best.as_ref().is_none_or(|best| plan.value > best.value) {
-                best = Some(plan);
-            }
-        });
-        // There is always the matching without any move.
-        best.unwrap_or_else(|| self.plan_with(set, &gains, &BTreeMap::new()))
+        let all: ReplicaSet = self.present.union(set).copied().collect();
+        let prepared = self.prepared(&all);
+        prepared.plan(&prepared.worth(set))
     }
 
-    /// What everybody staying and choosing among the present replicas is worth: what plans are compared with.
-    pub fn base(&self) -> f64 {
-        self.plan(self.present).value
+    /// With everybody's gains at all nodes that any plan may use.
+    pub fn prepared(&'a self, all: &ReplicaSet) -> Prepared<'a> {
+        Prepared { valuation: self, gains: Gains::new(self, all) }
     }
 
     fn cost(&self, kind: ActionType) -> f64 {
         PER_COST * self.costs.get(&kind).copied().unwrap_or(1.0)
     }
 
-    /// Each reader's gain at each node of the set.
-    fn gains(&self, set: &ReplicaSet) -> Vec<Vec<(NodeId, f64)>> {
-        let (replicas, now) = (count(set), count(self.present));
-        let of = |reader: &Reader| set.iter().map(|node| (*node, reader.gain(*node, replicas, now))).collect();
-        self.readers.iter().map(of).collect()
+    /// The readers with their positions, the actor first: whoever makes a copy reads it, and where the actor does not want to,
+    /// the first other one that does.
+    fn actor_first(&self) -> impl Iterator<Item = (usize, &'a Reader)> {
+        let actor = self.actor;
+        let readers = || self.readers.iter().enumerate();
+        readers().filter(move |(_, one)| one.agent == actor).chain(readers().filter(move |(_, one)| one.agent != actor))
+    }
+}
+
+/// A valuation of many sets, of which each is looked at quickly.
+pub struct Prepared<'a> {
+    pub valuation: &'a Valuation<'a>,
+    gains: Gains,
+}
+
+/// What a set is worth, and the way to it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Worth {
+    pub set: ReplicaSet,
+    pub moves: BTreeMap<NodeId, NodeId>,
+    /// Where the actor reads then.
+    pub own: Option<NodeId>,
+    pub value: f64,
+}
+
+impl Prepared<'_> {
+    /// Of a set that is not empty.
+    pub fn worth(&self, set: &ReplicaSet) -> Worth {
+        let present = self.valuation.present;
+        let dropped: Vec<NodeId> = present.difference(set).copied().collect();
+        let added: Vec<NodeId> = set.difference(present).copied().collect();
+        let columns = self.gains.columns(set, count(present));
+        let mut best = Worth { set: set.clone(), moves: BTreeMap::new(), own: None, value: f64::NEG_INFINITY };
+        each_matching(&dropped, &added, &mut BTreeMap::new(), &mut |moves| {
+            let mut own = None;
+            let value = self.respond(set, &columns, moves, |agent, node| {
+                if agent == self.valuation.actor {
+                    own = Some(node);
+                }
+            });
+            if value > best.value {
+                (best.value, best.own) = (value, own);
+                best.moves.clone_from(moves);
+            }
+        });
+        best
     }
 
-    fn plan_with(&self, set: &ReplicaSet, gains: &[Vec<(NodeId, f64)>], moves: &BTreeMap<NodeId, NodeId>) -> Plan {
-        let mut copies: BTreeSet<NodeId> = set
-            .iter()
-            .filter(|node| !self.present.contains(node) && !moves.values().any(|to| to == *node))
-            .copied()
-            .collect();
-        let evicts = self.present.iter().filter(|node| !set.contains(node) && !moves.contains_key(node)).count();
-        let actions = moves.len() as f64 * self.cost(ActionType::Move)
-            + copies.len() as f64 * self.cost(ActionType::Copy)
-            + evicts as f64 * self.cost(ActionType::Evict);
-        let mut value = -actions - PER_REPLICA * (set.len() as f64 - self.present.len() as f64);
+    /// The same with everybody's best response.
+    pub fn plan(&self, worth: &Worth) -> Plan {
+        let Worth { set, moves, .. } = worth;
+        let columns = self.gains.columns(set, count(self.valuation.present));
         let mut responses = BTreeMap::new();
-        // Whoever makes a copy reads it: the actor, and where it does not want to, the first other one that does.
-        let is_actor = |reader: &Reader| reader.agent == self.actor;
-        let actor_first = |(reader, _): &(&Reader, _)| !is_actor(reader);
-        let mut readers: Vec<_> = self.readers.iter().zip(gains).collect();
-        readers.sort_by_key(actor_first);
-        for (reader, gains) in readers {
+        let value = self.respond(set, &columns, moves, |agent, node| _ = responses.insert(agent, node));
+        Plan { set: set.clone(), moves: moves.clone(), responses, value }
+    }
+
+    /// What everybody staying and choosing among the present replicas is worth: what plans are compared with.
+    pub fn base(&self) -> f64 {
+        self.worth(self.valuation.present).value
+    }
+
+    /// Everybody reads where it is best for it; the weighted sum of what they gain, net of costs.
+    fn respond(
+        &self,
+        set: &ReplicaSet,
+        columns: &[(NodeId, usize)],
+        moves: &BTreeMap<NodeId, NodeId>,
+        mut respond: impl FnMut(AgentId, NodeId),
+    ) -> f64 {
+        let valuation = self.valuation;
+        let present = valuation.present;
+        let is_new = |node: &&NodeId| !present.contains(node) && !moves.values().any(|to| to == *node);
+        let mut copies: BTreeSet<NodeId> = set.iter().filter(is_new).copied().collect();
+        let evicts = present.iter().filter(|node| !set.contains(node) && !moves.contains_key(node)).count();
+        let actions = moves.len() as f64 * valuation.cost(ActionType::Move)
+            + copies.len() as f64 * valuation.cost(ActionType::Copy)
+            + evicts as f64 * valuation.cost(ActionType::Evict);
+        let mut value = -actions - PER_REPLICA * (set.len() as f64 - present.len() as f64);
+        let change = valuation.cost(ActionType::ChangeReference);
+        for (index, reader) in valuation.actor_first() {
+            let is_actor = reader.agent == valuation.actor;
             let carried = moves.get(&reader.reads).copied().unwrap_or(reader.reads);
-            let fee = |node| if node == carried { 0.0 } else { self.cost(ActionType::ChangeReference) };
-            let fee_at_best = |node| if is_actor(reader) && copies.contains(&node) { 0.0 } else { fee(node) };
-            let gained = |(node, gain): &(NodeId, f64)| (*node, gain - fee_at_best(*node));
-            // Whoever gains nothing by it stays where it is.
-            let (stays, goes): (Vec<_>, Vec<_>) = gains.iter().map(gained).partition(|(node, _)| *node == carried);
-            let better = |best: (NodeId, f64), next: (NodeId, f64)| if next.1 > best.1 { next } else { best };
-            let Some((node, mut gain)) = stays.into_iter().chain(goes).reduce(better) else { continue };
-            if copies.remove(&node) && !is_actor(reader) {
+            let fee = |node| if node == carried { 0.0 } else { change };
+            let row = self.gains.of(index);
+            let mut best: Option<(NodeId, f64)> = None;
+            for &(node, column) in columns {
+                let is_free = is_actor && copies.contains(&node);
+                let gain = row[column] - if is_free { 0.0 } else { fee(node) };
+                // Whoever gains nothing by it stays where it is.
+                let is_better = best.is_none_or(|(_, other)| gain > other || gain == other && node == carried);
+                if is_better {
+                    best = Some((node, gain));
+                }
+            }
+            let Some((node, mut gain)) = best else { continue };
+            if copies.remove(&node) && !is_actor {
                 gain += fee(node);
             }
             value += reader.weighted(node, gain);
-            responses.insert(reader.agent, node);
+            respond(reader.agent, node);
         }
-        Plan { set: set.clone(), moves: moves.clone(), responses, value }
+        value
+    }
+}
+
+/// Each reader's gain at each node, for each number of replicas that anybody speaks of.
+struct Gains {
+    nodes: Vec<NodeId>,
+    /// The least number of replicas, and how many there are from it on.
+    from: u32,
+    counts: usize,
+    /// By reader, node and number of replicas.
+    values: Vec<f64>,
+}
+
+impl Gains {
+    fn new(valuation: &Valuation, all: &ReplicaSet) -> Self {
+        let now = count(valuation.present);
+        let (from, to) = (now.saturating_sub(LESS), now + MORE);
+        let nodes: Vec<NodeId> = all.iter().copied().collect();
+        let of = |reader: &'_ Reader| {
+            let at = |node: NodeId| (from..=to).map(move |replicas| (node, replicas));
+            nodes.iter().flat_map(|node| at(*node)).map(|(node, replicas)| reader.gain(node, replicas, now)).collect()
+        };
+        let values = valuation.readers.iter().flat_map(|reader| -> Vec<f64> { of(reader) }).collect();
+        Self { nodes, from, counts: (to - from + 1) as usize, values }
+    }
+
+    /// Where the gains at the nodes of a set are in a reader's row.
+    fn columns(&self, set: &ReplicaSet, now: u32) -> Vec<(NodeId, usize)> {
+        let replicas = count(set).clamp(now.saturating_sub(LESS), now + MORE);
+        let offset = (replicas - self.from) as usize;
+        let place = |node: &NodeId| Some((*node, self.nodes.binary_search(node).ok()? * self.counts + offset));
+        set.iter().filter_map(place).collect()
+    }
+
+    fn of(&self, reader: usize) -> &[f64] {
+        let width = self.nodes.len() * self.counts;
+        &self.values[reader * width..(reader + 1) * width]
     }
 }
 

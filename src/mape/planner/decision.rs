@@ -1,7 +1,8 @@
 //! A decision that explains itself: every candidate with its parts, and why it won or was not feasible.
 
-use super::{Basis, Situation};
+use super::{Basis, Situation, View};
 use crate::domain::action::Action;
+use crate::domain::event::{Event, Outcome};
 use crate::domain::goal::Goal;
 use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::impact::Impacts;
@@ -9,7 +10,7 @@ use crate::domain::metric::Metrics;
 use crate::domain::score::Appraisal;
 use crate::mape::prediction::Forecast;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Of so many candidates a decision says how they scored: it is kept with its event, and read by people.
 pub const LISTED: usize = 32;
@@ -35,6 +36,33 @@ pub struct Decision {
     /// What is expected to be measured at nodes that were never tried, where a listed candidate rests on that.
     #[serde(default)]
     pub forecasts: BTreeMap<NodeId, Forecast>,
+    /// What peers were asked and said, where the policy asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deliberation: Option<Deliberation>,
+}
+
+/// What a decision rests on that concerns the whole placement.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Deliberation {
+    /// Of the planned placement: the decision is void on another one.
+    pub generation: i64,
+    /// How content the agent was, 0 to 1.
+    pub level: f64,
+    /// Where replicas are to be in the end.
+    pub plan: BTreeSet<NodeId>,
+    /// Where everybody is expected to read then.
+    pub responses: BTreeMap<AgentId, NodeId>,
+    /// What peers forecast for that: how their levels change, and how much that counts.
+    pub peers: BTreeMap<AgentId, Opinion>,
+}
+
+/// What an agent forecasts for itself, as the one who decides sees it.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Opinion {
+    /// -1 to 1; absent: it did not answer.
+    pub forecast: Option<f64>,
+    /// 0 to 1.
+    pub weight: f64,
 }
 
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
@@ -52,6 +80,21 @@ pub enum Reason {
     /// Taken at random, to learn.
     Explored,
     NothingFeasible,
+    /// The sum of all levels rises by this, net of costs.
+    Planned {
+        gain: f64,
+    },
+    /// Another replica suits this agent better by this much, and nobody else is concerned.
+    Better {
+        gain: f64,
+    },
+    /// Nobody reads the replica any more.
+    Idle,
+    /// It was proposed, and of the peers that voted so many were for it.
+    Agreed {
+        yes: usize,
+        votes: usize,
+    },
 }
 
 /// One candidate.
@@ -81,6 +124,21 @@ pub enum Verdict {
         /// `internal`, weakened by the counter: what decides.
         global: f64,
     },
+    /// As a whole, where not by its impacts.
+    Valued {
+        /// How content the agent will be, or was after it so far, net of what it costs; about 0 to 1.
+        value: f64,
+        /// How often that was seen; 0: it is a prediction.
+        trials: u32,
+        /// What decides.
+        score: f64,
+    },
+}
+
+/// Whether an action has brought bytes to a node: none travel to one that held a replica already when it was decided.
+pub fn has_transferred(event: &Event, decision: Option<&Decision>) -> bool {
+    let held = |to: &NodeId| decision.is_some_and(|decision| decision.replica_nodes.contains(to));
+    event.action.transfers() && event.outcome == Outcome::Done && !event.action.to_node().as_ref().is_some_and(held)
 }
 
 impl Decision {
@@ -103,8 +161,37 @@ impl Decision {
             replica_nodes: situation.snapshot.placement.nodes().into_iter().collect(),
             chosen,
             forecasts: forecasts(situation, &scored),
-            left_out: candidates - scored.len(),
+            // What is chosen is listed even when it was no candidate: doing nothing.
+            left_out: candidates.saturating_sub(scored.len()),
             scored,
+            deliberation: None,
+        }
+    }
+
+    /// Of a policy that asks its peers, made between jobs.
+    pub(in crate::mape) fn deliberate(
+        policy: &str,
+        view: &View,
+        reference_node: NodeId,
+        measured: Metrics,
+        chosen: Choice,
+        deliberation: Deliberation,
+    ) -> Self {
+        let goal = &view.parameters.goal;
+        let violated = goal.violated(&measured).iter().map(ToString::to_string).collect();
+        Self {
+            policy: policy.to_owned(),
+            agent: view.parameters.agent,
+            goal: goal.to_string(),
+            violated: if measured == Metrics::default() { Vec::new() } else { violated },
+            measured,
+            reference_node,
+            replica_nodes: view.snapshot.placement.nodes().into_iter().collect(),
+            chosen,
+            scored: Vec::new(),
+            left_out: 0,
+            forecasts: BTreeMap::new(),
+            deliberation: Some(deliberation),
         }
     }
 
@@ -115,7 +202,19 @@ impl Decision {
             Reason::HighestScore { global } => format!("scores highest ({global:+.2}) of {candidates} candidates"),
             Reason::Explored => format!("explored: taken at random of {candidates} candidates"),
             Reason::NothingFeasible => format!("none of {candidates} candidates is feasible"),
+            Reason::Planned { gain } => {
+                format!("a step towards replicas on nodes {}, worth {gain:+.3} to all", self.planned())
+            }
+            Reason::Better { gain } => format!("that replica suits this agent better ({gain:+.3})"),
+            Reason::Idle => "nobody reads that replica any more".to_owned(),
+            Reason::Agreed { yes: 0, votes: 0 } => "nobody else is there to be asked".to_owned(),
+            Reason::Agreed { yes, votes } => format!("{yes} of {votes} peers agreed"),
         }
+    }
+
+    fn planned(&self) -> String {
+        let nodes = self.deliberation.iter().flat_map(|deliberation| &deliberation.plan);
+        nodes.map(ToString::to_string).collect::<Vec<_>>().join(", ")
     }
 
     /// How many candidates there were.
@@ -138,6 +237,7 @@ impl Scored {
     pub fn global(&self) -> f64 {
         match self.verdict {
             Verdict::Feasible { global, .. } => global,
+            Verdict::Valued { score, .. } => score,
             Verdict::Infeasible { .. } => Self::INFEASIBLE,
         }
     }
@@ -175,7 +275,6 @@ mod tests {
     use crate::domain::metric::Metric;
     use crate::domain::placement::{Link, Node};
     use crate::domain::snapshot::Snapshot;
-    use crate::mape::prediction::{Latency, Predictor};
     use crate::mape::scene;
 
     /// What the three-node scene's agent 1 decides when it reads at node 3 and `more` nodes were added since it was trained, each
@@ -198,16 +297,8 @@ mod tests {
     }
 
     fn decide_on(snapshot: &Snapshot) -> Decision {
-        let run = |latency_ms: f64| {
-            let seconds = 1.0 + 0.04 * latency_ms;
-            let times = [Metric::ResponseTime, Metric::ExecutionTime].map(|metric| (metric, seconds));
-            let others = [(Metric::Throughput, 1e5 / seconds), (Metric::NetworkLatency, latency_ms)];
-            times.into_iter().chain(others).collect::<Metrics>()
-        };
-        let runs = [(1, 3.0), (2, 1000.0), (3, 1500.0)].map(|(node, latency)| (NodeId(node), vec![run(latency); 2]));
-        let predictor = Predictor::new(Latency::Injected, &runs.into());
         let trained = scene::experience(&[("M3_1", 0.3), ("C3_1", 0.3), ("M3_2", 0.1), ("C3_2", 0.1)]);
-        let experience = Experience { predictor, ..trained };
+        let experience = Experience { predictor: scene::predictor(), ..trained };
         let (parameters, measured) = (scene::parameters("response_time <= 35 s"), scene::slow());
         let reference = snapshot.placement.reference(parameters.agent).unwrap();
         decide(&Fixed, &Situation::new(&parameters, &experience, &measured, reference, snapshot), &mut scene::rng())

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::{fmt, str::FromStr};
 
 /// Impacts as trained, as learned online, and what follows for everything else. What was learned wins.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Experience {
     pub trained: BTreeMap<Action, Impacts>,
     pub learned: BTreeMap<Change, Impacts>,

@@ -10,16 +10,18 @@
 //! | 9 lock-out | every useful action may become negative, and nothing happens for ever | follows from 1 and 2: a useful action stays above doing nothing |
 //! | evict | nothing removes a copy | a replica that nobody reads can be dropped, which raises consistency |
 
+use super::candidates::candidates;
 use super::reference::{nothing, scored};
-use super::{Change, Expected, Parameters, Policy, PreviousJob, Scored, Situation};
+use super::{ByScore, Change, Decider, Expected, Parameters, Policy, PreviousJob, Scored, Scoring, Situation};
 use crate::domain::action::{Action, ActionType};
 use crate::domain::event::{Event, Outcome, Window};
-use crate::domain::ids::{EventId, NodeId, ReplicaId};
+use crate::domain::ids::{EventId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::Metric;
 use crate::domain::score::{self, Pursue};
 use crate::domain::snapshot::Snapshot;
+use std::sync::Arc;
 
 pub struct Fixed;
 
@@ -28,8 +30,8 @@ impl Policy for Fixed {
         "fixed"
     }
 
-    fn consistency(&self, snapshot: &Snapshot, _: ReplicaId, max_copies: u32) -> f64 {
-        snapshot.placement.consistency(max_copies)
+    fn decider(&self, _: &Arc<Parameters>, _: &str) -> Box<dyn Decider> {
+        Box::new(ByScore(Self))
     }
 
     fn blame(
@@ -52,39 +54,20 @@ impl Policy for Fixed {
             .map(|event| event.id)
             .collect()
     }
+}
+
+impl Scoring for Fixed {
+    fn name(&self) -> &'static str {
+        Policy::name(self)
+    }
 
     fn candidates(&self, situation: &Situation) -> Vec<Action> {
-        let snapshot = situation.snapshot;
-        let from = situation.reference.node;
-        let with_store = snapshot.destinations().filter(|node| node.store_url.is_some());
-        let empty = with_store.filter(|node| snapshot.placement.on(node.id).is_none());
-        let free: Vec<NodeId> = empty.filter(|node| snapshot.has_room_on(node)).map(|node| node.id).collect();
-        let moves = free.iter().map(|to| Action::Move { from, to: *to });
-        let copies = free.iter().map(|to| Action::Copy { from, to: *to });
-        let others = || snapshot.placement.present().filter(move |replica| replica.node != from);
-        let changes = others().map(|replica| Action::ChangeReference { to: replica.node });
-        let unread = others().filter(|replica| snapshot.placement.readers(replica.id).next().is_none());
-        let evicts = unread.map(|replica| Action::Evict { node: replica.node });
-        let mut candidates = Vec::with_capacity(1 + 2 * (free.len() + snapshot.placement.replicas.len()));
-        candidates.push(Action::Nothing);
-        candidates.extend(moves);
-        candidates.extend(copies);
-        candidates.extend(changes.chain(evicts));
-        candidates
+        candidates(situation.snapshot, situation.reference)
     }
 
     fn score(&self, situation: &Situation, action: Action) -> Scored {
         let counter = counter_now(situation, action);
         scored(situation, action, impacts(situation, action), Pursue::MostImproved, counter, score::global_damped)
-    }
-
-    fn learned_as(&self, action: Action, reference_node: NodeId) -> Change {
-        match action {
-            Action::ChangeReference { to } => Change::Going { from: reference_node, to },
-            Action::Nothing | Action::Move { .. } | Action::Copy { .. } | Action::Evict { .. } => {
-                Change::Action(action)
-            }
-        }
     }
 }
 
@@ -107,7 +90,7 @@ fn counter_now(situation: &Situation, action: Action) -> u32 {
     counter.value.saturating_sub(u32::try_from(silent).unwrap_or(u32::MAX))
 }
 
-fn impacts(situation: &Situation, action: Action) -> Option<Expected> {
+pub(super) fn impacts(situation: &Situation, action: Action) -> Option<Expected> {
     match action {
         Action::Nothing => Some(Expected::known(nothing(situation))),
         Action::ChangeReference { to } => {
@@ -130,23 +113,13 @@ fn evict(situation: &Situation) -> Impacts {
 mod tests {
     use super::super::{Choice, Reason, Verdict, best, decide};
     use super::*;
-    use crate::domain::placement::NodeState;
+    use crate::domain::ids::NodeId;
     use crate::domain::snapshot::Counter;
     use crate::mape::planner::Experience;
     use crate::mape::scene::{self, NOW};
-    use std::collections::BTreeSet;
-    use std::sync::Arc;
     use std::time::Duration;
 
     const GOAL: &str = "response_time <= 35 s";
-
-    fn candidates(snapshot: &Snapshot) -> BTreeSet<String> {
-        let (parameters, experience) = (scene::parameters(GOAL), Experience::default());
-        let measured = scene::slow();
-        let reference = snapshot.placement.reference(parameters.agent).unwrap();
-        let situation = Situation::new(&parameters, &experience, &measured, reference, snapshot);
-        Fixed.candidates(&situation).iter().map(ToString::to_string).collect()
-    }
 
     fn choose(snapshot: &Snapshot, vectors: &[(&str, f64)], goal: &str) -> Choice {
         let (parameters, experience) = (scene::parameters(goal), scene::experience(vectors));
@@ -155,30 +128,6 @@ mod tests {
         let situation = Situation::new(&parameters, &experience, &measured, reference, snapshot);
         let candidates = Fixed.candidates(&situation).into_iter();
         best(&candidates.map(|action| (action, Fixed.score(&situation, action).global())).collect::<Vec<_>>())
-    }
-
-    fn set<const N: usize>(labels: [&str; N]) -> BTreeSet<String> {
-        labels.map(str::to_owned).into()
-    }
-
-    #[test]
-    fn nodes_that_hold_a_replica_or_have_no_room_or_no_store_or_leave_are_no_targets() {
-        let mut snapshot = scene::snapshot(&[3, 2], &[(1, 1), (2, 2)]);
-        assert_eq!(candidates(&snapshot), set(["NA", "M3_1", "C3_1", "CR2"]));
-        Arc::make_mut(&mut snapshot.nodes).get_mut(&NodeId(1)).unwrap().capacity_bytes = Some(9);
-        assert_eq!(candidates(&snapshot), set(["NA", "CR2"]));
-        let node = Arc::make_mut(&mut snapshot.nodes).get_mut(&NodeId(1)).unwrap();
-        (node.capacity_bytes, node.store_url) = (None, None);
-        assert_eq!(candidates(&snapshot), set(["NA", "CR2"]));
-        let node = Arc::make_mut(&mut snapshot.nodes).get_mut(&NodeId(1)).unwrap();
-        (node.store_url, node.state) = (Some("http://node-1".to_owned()), NodeState::Leaving);
-        assert_eq!(candidates(&snapshot), set(["NA", "CR2"]));
-    }
-
-    #[test]
-    fn only_what_nobody_reads_can_be_evicted() {
-        let snapshot = scene::snapshot(&[1, 2, 3], &[(1, 1), (2, 2)]);
-        assert_eq!(candidates(&snapshot), set(["NA", "CR2", "CR3", "E3"]));
     }
 
     #[test]

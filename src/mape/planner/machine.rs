@@ -1,28 +1,65 @@
-//! The planner as a machine: from a violation to a plan, and from a plan's end to what it taught.
+//! The planner as a machine: what happens to an agent goes to its policy's decider; what that wants becomes plans, messages,
+//! and lessons.
 
-use super::{Decision, Experience, Parameters, Policy, Rng, Situation, Verdict, decide, plan};
+use super::{Decider, Decision, Experience, Intent, Message, Parameters, Policy, Rng, Situation, Verdict, View, plan};
 use crate::domain::action::Action;
+use crate::domain::ask::Ask;
 use crate::domain::ids::NodeId;
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
+use crate::domain::metric::Metrics;
 use crate::domain::placement::Plan;
+use crate::domain::snapshot::Snapshot;
 use crate::mape::learner::{Acted, Learner, Lesson};
 use crate::mape::monitor::{Repair, Violation};
 use std::sync::Arc;
+use std::time::Duration;
 
-/// What a violation led to.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The goal was missed; the monitor waits until it is [`Effect::Repaired`].
+    Violated(Violation),
+    /// Every measurement: the one after an action teaches what the action did.
+    Measured { measurement: Arc<Measurement>, satisfied: bool },
+    /// A job could not read its data.
+    JobFailed { node: NodeId },
+    /// A link was measured without a job \[ms\].
+    Probed { node: NodeId, latency_ms: f64 },
+    /// The table as it is, because something has changed or the policy asked for it.
+    Looked { snapshot: Snapshot, conversation: Vec<Arc<Ask>> },
+    /// It could not be loaded: nobody could answer an action now, and the next job is not to wait for that.
+    LookFailed,
+    /// The plan came to its end.
+    Ended(Repair),
+}
+
+// A few at a time: a box would save nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, PartialEq, Debug)]
-pub struct Judged {
-    pub decision: Decision,
-    pub plan: Plan,
+pub enum Effect {
+    /// For people; its plan follows.
+    Decided(Decision),
+    Execute(Plan),
+    /// The monitor need not wait any longer.
+    Repaired(Repair),
+    Say(Message),
+    /// Load the table after this at the latest.
+    Look {
+        after: Duration,
+    },
+    Learn(Lesson),
 }
 
 /// The machine.
 pub struct Planner {
     parameters: Arc<Parameters>,
-    policy: Arc<dyn Policy>,
+    decider: Box<dyn Decider>,
     experience: Experience,
     learner: Learner,
+    /// The monitor waits for a repair.
+    is_awaited: bool,
+    /// What the last measurement showed, for what is learned from an action after it.
+    last: Option<Metrics>,
     /// The action under way, to be learned from when it has ended.
     pending: Option<Acted>,
     /// Makes plans' keys unique across restarts.
@@ -33,45 +70,104 @@ pub struct Planner {
 impl Planner {
     /// `life` is unique for each start of an agent.
     pub fn new(parameters: Arc<Parameters>, policy: Arc<dyn Policy>, experience: Experience, life: String) -> Self {
-        let learner = Learner::new(parameters.clone(), policy.clone());
-        Self { parameters, policy, experience, learner, pending: None, life, plans: 0 }
+        Self {
+            decider: policy.decider(&parameters, &life),
+            learner: Learner::new(parameters.clone(), policy),
+            parameters,
+            experience,
+            is_awaited: false,
+            last: None,
+            pending: None,
+            life,
+            plans: 0,
+        }
     }
 
-    /// Decides. `None` when the agent reads nothing any more: judge again.
-    pub fn violated(&mut self, violation: &Violation, rng: &mut Rng) -> Option<Judged> {
+    pub fn handle(&mut self, input: Input, rng: &mut Rng) -> Vec<Effect> {
+        match input {
+            Input::Violated(violation) => self.violated(&violation, rng),
+            Input::Measured { measurement, satisfied } => {
+                self.decider.measured(&measurement, satisfied);
+                self.last = Some(measurement.metrics);
+                let lesson = self.learner.measured(&measurement, &mut self.experience);
+                lesson.map(Effect::Learn).into_iter().collect()
+            }
+            Input::JobFailed { node } => {
+                self.decider.failed(node);
+                Vec::new()
+            }
+            Input::Probed { node, latency_ms } => {
+                self.experience.predictor.probed(node, latency_ms);
+                Vec::new()
+            }
+            Input::Looked { snapshot, conversation } => {
+                let (parameters, experience) = (&self.parameters, &self.experience);
+                let view = View { parameters, experience, snapshot: &snapshot, conversation: &conversation };
+                let intents = self.decider.looked(&view, rng);
+                self.want(intents, &snapshot)
+            }
+            Input::LookFailed => self.effect(Intent::Over(Repair::Nothing)).into_iter().collect(),
+            Input::Ended(repair) => self.ended(repair, rng),
+        }
+    }
+
+    fn violated(&mut self, violation: &Violation, rng: &mut Rng) -> Vec<Effect> {
         let snapshot = &violation.snapshot;
-        let reference = snapshot.placement.reference(self.parameters.agent)?;
+        // Who reads nothing any more judges again.
+        let Some(reference) = snapshot.placement.reference(self.parameters.agent) else {
+            return vec![Effect::Repaired(Repair::Lost)];
+        };
+        self.is_awaited = true;
         let measured = &violation.measurement.metrics;
         let situation = Situation::new(&self.parameters, &self.experience, measured, reference, snapshot);
-        let decision = decide(self.policy.as_ref(), &situation, rng);
-        self.plans += 1;
-        let plan = plan(&situation, &decision, format!("{}-p{}", self.life, self.plans));
-        self.pending = expected(&decision).map(|expected| Acted {
-            action: decision.chosen.action,
-            reference_node: reference.node,
-            before: violation.measurement.metrics,
-            expected,
-        });
-        Some(Judged { decision, plan })
+        let intents = self.decider.missed(&situation, rng);
+        self.want(intents, snapshot)
     }
 
-    /// Every measurement passes here: the one after an action teaches what the action did.
-    pub fn measured(&mut self, measurement: &Measurement) -> Option<Lesson> {
-        self.learner.measured(measurement, &mut self.experience)
-    }
-
-    /// A link was measured without a job \[ms\].
-    pub fn probed(&mut self, node: NodeId, latency_ms: f64) {
-        self.experience.predictor.probed(node, latency_ms);
-    }
-
-    /// The plan came to its end.
-    pub fn ended(&mut self, repair: Repair) {
+    fn ended(&mut self, repair: Repair, rng: &mut Rng) -> Vec<Effect> {
         let acted = self.pending.take();
         if repair == Repair::Acted
             && let Some(acted) = acted
         {
             self.learner.acted(acted);
+        }
+        let intents = self.decider.ended(repair, rng);
+        intents.into_iter().filter_map(|intent| self.effect(intent)).collect()
+    }
+
+    fn want(&mut self, intents: Vec<Intent>, snapshot: &Snapshot) -> Vec<Effect> {
+        let mut effects = Vec::with_capacity(intents.len() + 1);
+        for intent in intents {
+            match intent {
+                Intent::Act(decision) => effects.extend(self.act(decision, snapshot)),
+                intent => effects.extend(self.effect(intent)),
+            }
+        }
+        effects
+    }
+
+    fn act(&mut self, decision: Decision, snapshot: &Snapshot) -> Vec<Effect> {
+        let Some(reference) = snapshot.placement.reference(self.parameters.agent) else {
+            return self.effect(Intent::Over(Repair::Lost)).into_iter().collect();
+        };
+        self.plans += 1;
+        let plan = plan(&self.parameters, snapshot, reference, &decision, format!("{}-p{}", self.life, self.plans));
+        self.pending = self.last.zip(expected(&decision)).map(|(before, expected)| Acted {
+            action: decision.chosen.action,
+            reference_node: reference.node,
+            before,
+            expected,
+        });
+        vec![Effect::Decided(decision), Effect::Execute(plan)]
+    }
+
+    fn effect(&mut self, intent: Intent) -> Option<Effect> {
+        match intent {
+            // Without a table in hand there is nothing to plan on.
+            Intent::Act(_) => None,
+            Intent::Say(message) => Some(Effect::Say(message)),
+            Intent::Look { after } => Some(Effect::Look { after }),
+            Intent::Over(repair) => std::mem::take(&mut self.is_awaited).then_some(Effect::Repaired(repair)),
         }
     }
 }
@@ -82,13 +178,13 @@ fn expected(decision: &Decision) -> Option<Impacts> {
     let scored = decision.scored.iter().find(|scored| scored.action == chosen)?;
     match &scored.verdict {
         Verdict::Feasible { impacts, .. } if chosen != Action::Nothing => Some(*impacts),
-        Verdict::Feasible { .. } | Verdict::Infeasible { .. } => None,
+        Verdict::Feasible { .. } | Verdict::Valued { .. } | Verdict::Infeasible { .. } => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Fixed;
+    use super::super::{Cooperative, Fixed};
     use super::*;
     use crate::domain::ids::{AgentId, NodeId, ReplicaId};
     use crate::domain::metric::{Metric, Metrics};
@@ -105,42 +201,82 @@ mod tests {
             emulated_latency_ms: None,
             job: "job".to_owned(),
         };
-        Violation { measurement, snapshot: Arc::new(scene::snapshot(&[node], &[(1, 1)])) }
+        Violation { measurement: measurement.into(), snapshot: scene::snapshot(&[node], &[(1, 1)]) }
     }
 
     fn planner() -> Planner {
+        planner_of(Arc::new(Fixed))
+    }
+
+    fn planner_of(policy: Arc<dyn Policy>) -> Planner {
         let parameters = Arc::new(scene::parameters("response_time <= 35 s"));
         let experience = scene::experience(&[("M3_1", 0.9), ("C3_1", 0.9)]);
-        Planner::new(parameters, Arc::new(Fixed), experience, "life".to_owned())
+        Planner::new(parameters, policy, experience, "life".to_owned())
     }
 
     fn fast() -> Measurement {
         let metrics = Metrics::default().with(Metric::ResponseTime, 20.0);
-        Measurement { node: NodeId(1), metrics, ..violation(1).measurement }
+        Measurement { node: NodeId(1), metrics, ..Measurement::clone(&violation(1).measurement) }
+    }
+
+    /// A job that missed the goal, and what follows.
+    fn violate(planner: &mut Planner, violation: Violation) -> Vec<Effect> {
+        measure(planner, violation.measurement.clone(), false);
+        planner.handle(Input::Violated(violation), &mut scene::rng())
+    }
+
+    fn measure(planner: &mut Planner, measurement: impl Into<Arc<Measurement>>, satisfied: bool) -> Vec<String> {
+        let measurement = measurement.into();
+        let effects = planner.handle(Input::Measured { measurement, satisfied }, &mut scene::rng());
+        let lessons = effects.into_iter().filter_map(|effect| match effect {
+            Effect::Learn(lesson) => Some(lesson.change.to_string()),
+            _ => None,
+        });
+        lessons.collect()
+    }
+
+    fn end(planner: &mut Planner, repair: Repair) {
+        assert_eq!(planner.handle(Input::Ended(repair), &mut scene::rng()), [Effect::Repaired(repair)]);
     }
 
     #[test]
     fn an_action_that_was_done_is_learned_from_once() {
         let mut planner = planner();
-        let judged = planner.violated(&violation(3), &mut scene::rng()).unwrap();
-        assert_eq!((judged.plan.key.as_str(), judged.plan.action.to_string().as_str()), ("life-p1", "M3_1"));
-        planner.ended(Repair::Acted);
-        assert_eq!(planner.measured(&fast()).map(|lesson| lesson.change.to_string()), Some("M3_1".to_owned()));
-        assert_eq!(planner.measured(&fast()), None);
+        let effects = violate(&mut planner, violation(3));
+        let [Effect::Decided(_), Effect::Execute(plan)] = effects.as_slice() else { panic!("{effects:?}") };
+        assert_eq!((plan.key.as_str(), plan.action.to_string().as_str()), ("life-p1", "M3_1"));
+        end(&mut planner, Repair::Acted);
+        assert_eq!(measure(&mut planner, fast(), true), ["M3_1"]);
+        assert_eq!(measure(&mut planner, fast(), true), [""; 0]);
     }
 
     #[test]
     fn what_was_not_done_teaches_nothing() {
         let mut planner = planner();
-        planner.violated(&violation(3), &mut scene::rng()).unwrap();
-        planner.ended(Repair::Lost);
-        assert_eq!(planner.measured(&fast()), None);
+        violate(&mut planner, violation(3));
+        end(&mut planner, Repair::Lost);
+        assert_eq!(measure(&mut planner, fast(), true), [""; 0]);
     }
 
     #[test]
     fn who_reads_nothing_plans_nothing() {
         let mut nowhere = violation(3);
-        nowhere.snapshot = Arc::new(scene::snapshot(&[3], &[]));
-        assert_eq!(planner().violated(&nowhere, &mut scene::rng()), None);
+        nowhere.snapshot = scene::snapshot(&[3], &[]);
+        assert_eq!(violate(&mut planner(), nowhere), [Effect::Repaired(Repair::Lost)]);
+    }
+
+    #[test]
+    fn jobs_go_on_while_the_table_cannot_be_looked_at() {
+        let mut planner = planner_of(Arc::new(Cooperative));
+        let look = Effect::Look { after: Duration::ZERO };
+        assert_eq!(violate(&mut planner, violation(3)), [look]);
+        let failed = |planner: &mut Planner| planner.handle(Input::LookFailed, &mut scene::rng());
+        assert_eq!(failed(&mut planner), [Effect::Repaired(Repair::Nothing)]);
+        assert_eq!(failed(&mut planner), [], "nobody waits any more");
+    }
+
+    #[test]
+    fn what_ends_unawaited_repairs_nothing() {
+        assert_eq!(planner().handle(Input::Ended(Repair::Acted), &mut scene::rng()), []);
     }
 }

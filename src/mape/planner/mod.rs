@@ -1,16 +1,39 @@
 //! Planning: which action, if any, and why. Policies are interchangeable behind one trait, a file each.
 
+mod by_score;
+mod candidates;
+mod cooperative;
+mod decider;
 mod decision;
 mod experience;
 mod fixed;
+mod foresight;
+mod greedy;
+mod keep_copy;
 mod machine;
+mod none;
+mod q_learning;
+mod random;
 pub mod reference;
+mod ucb;
+mod vote;
 
-pub use decision::{Choice, Decision, LISTED, Reason, Scored, Verdict};
+pub use by_score::{ByScore, Scoring, best, decide};
+pub use candidates::candidates;
+pub use cooperative::Cooperative;
+pub use decider::{ANSWERED_WITHIN, Decider, Intent, LOOK_EVERY, Message, View};
+pub use decision::{Choice, Decision, Deliberation, LISTED, Opinion, Reason, Scored, Verdict, has_transferred};
 pub use experience::{Basis, Change, Experience, REMEMBERED_JOBS};
 pub use fixed::Fixed;
-pub use machine::{Judged, Planner};
+pub use greedy::Greedy;
+pub use keep_copy::KeepCopy;
+pub use machine::{Effect, Input, Planner};
+pub use none::Nothing;
+pub use q_learning::QLearning;
+pub use random::Random;
 pub use reference::Reference;
+pub use ucb::Ucb;
+pub use vote::Vote;
 
 use crate::domain::action::{Action, ActionType};
 use crate::domain::goal::Goal;
@@ -24,9 +47,9 @@ use crate::domain::score::Roles;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::mape::prediction::{self, Forecast, Outlook};
-use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The one source of chance: seeded, and handed to whoever may use it (I-2).
@@ -49,12 +72,31 @@ pub struct Parameters {
     pub learning_rate: f64,
     /// How long events collect feedback.
     pub window: Duration,
+    /// How long after its last sign of life an agent counts as alive.
+    pub silence: Duration,
+    /// How long answers of peers are waited for.
+    pub patience: Duration,
 }
 
 impl Parameters {
+    /// How old questions are shown: all that may still be open.
+    pub fn remembered(&self) -> Duration {
+        decider::REMEMBERED.max(4 * self.patience)
+    }
+
     /// The cost of a kind of action; what no cost is stated for costs 1.
     pub fn cost(&self, kind: ActionType) -> f64 {
         self.costs.get(&kind).copied().unwrap_or(1.0)
+    }
+
+    /// The cost of an action; doing nothing takes nothing.
+    pub fn outlay(&self, action: Action) -> f64 {
+        match action {
+            Action::Nothing => 0.0,
+            Action::Move { .. } | Action::Copy { .. } | Action::ChangeReference { .. } | Action::Evict { .. } => {
+                self.cost(action.kind())
+            }
+        }
     }
 
     /// What an action of this kind does to data consistency.
@@ -146,104 +188,86 @@ pub struct PreviousJob {
     pub satisfied: bool,
 }
 
-/// A way to choose actions.
+/// A way to choose actions: what every agent that follows it has in common. Its agents' decisions, and what they remember,
+/// are the [`Decider`]'s.
 pub trait Policy: Send + Sync {
     fn name(&self) -> &'static str;
 
-    /// How consistent the data of a replica is, as this policy counts it (0..=1).
-    fn consistency(&self, snapshot: &Snapshot, replica: ReplicaId, max_copies: u32) -> f64;
+    /// A new agent's machine. `life` is unique for each start of an agent.
+    fn decider(&self, parameters: &Arc<Parameters>, life: &str) -> Box<dyn Decider>;
+
+    /// Whether its agents look at the table also between jobs.
+    fn looks(&self) -> bool {
+        false
+    }
+
+    /// How consistent the data of a replica is, as this policy counts it (0..=1): by the replicas that exist now.
+    fn consistency(&self, snapshot: &Snapshot, _replica: ReplicaId, max_copies: u32) -> f64 {
+        snapshot.placement.consistency(max_copies)
+    }
 
     /// The open events of others that a violation of this agent's goal is blamed on. `previous`: the job before, if the agent
     /// has not acted since.
     fn blame(
         &self,
-        parameters: &Parameters,
-        previous: Option<PreviousJob>,
-        measurement: &Measurement,
-        snapshot: &Snapshot,
-    ) -> Vec<EventId>;
-
-    /// Every action that could be taken, in a fixed order.
-    fn candidates(&self, situation: &Situation) -> Vec<Action>;
-
-    /// What a candidate promises, in its parts.
-    fn score(&self, situation: &Situation, action: Action) -> Scored;
+        _parameters: &Parameters,
+        _previous: Option<PreviousJob>,
+        _measurement: &Measurement,
+        _snapshot: &Snapshot,
+    ) -> Vec<EventId> {
+        Vec::new()
+    }
 
     /// What an action's observed effect is learned about.
-    fn learned_as(&self, action: Action, reference_node: NodeId) -> Change;
+    fn learned_as(&self, action: Action, reference_node: NodeId) -> Change {
+        match action {
+            Action::ChangeReference { to } => Change::Going { from: reference_node, to },
+            Action::Nothing | Action::Move { .. } | Action::Copy { .. } | Action::Evict { .. } => {
+                Change::Action(action)
+            }
+        }
+    }
 }
 
 /// The names of the policies, the default first.
-pub const POLICIES: [&str; 2] = ["fixed", "reference"];
+pub const POLICIES: [&str; 10] =
+    ["cooperative", "fixed", "reference", "greedy", "ucb", "q-learning", "vote", "keep-copy", "random", "none"];
 
 /// The policy of that name.
 pub fn policy(name: &str) -> Option<Box<dyn Policy>> {
     match name {
         "fixed" => Some(Box::new(Fixed)),
         "reference" => Some(Box::new(Reference)),
+        "greedy" => Some(Box::new(Greedy)),
+        "ucb" => Some(Box::new(Ucb)),
+        "q-learning" => Some(Box::new(QLearning)),
+        "vote" => Some(Box::new(Vote)),
+        "keep-copy" => Some(Box::new(KeepCopy)),
+        "random" => Some(Box::new(Random)),
+        "cooperative" => Some(Box::new(Cooperative)),
+        "none" => Some(Box::new(Nothing)),
         _ => None,
     }
 }
 
-/// Chooses: the candidates in random order, one of them at random with probability `exploration`, else the first with the
-/// highest global score.
-pub fn decide(policy: &dyn Policy, situation: &Situation, rng: &mut Rng) -> Decision {
-    // Of thousands only the few that are listed are kept with all their parts.
-    let score = |action: Action| (action, policy.score(situation, action).global());
-    let mut candidates: Vec<(Action, f64)> = policy.candidates(situation).into_iter().map(score).collect();
-    shuffle(&mut candidates, rng);
-    let explored = rng.random::<f64>() > 1.0 - situation.parameters.exploration;
-    let choice = match explored {
-        true => explore(&candidates, rng),
-        false => best(&candidates),
-    };
-    let listed = decision::listed(&candidates, choice.action);
-    let scored: Vec<Scored> = listed.into_iter().map(|action| policy.score(situation, action)).collect();
-    Decision::new(policy.name(), situation, scored, candidates.len(), choice)
-}
-
-/// The first of the candidates (with their global scores) whose score is strictly the highest. Scores below -2 never win, as
-/// published.
-pub fn best(candidates: &[(Action, f64)]) -> Choice {
-    let mut best = Choice { action: Action::Nothing, reason: Reason::NothingFeasible };
-    let mut highest = -2.0;
-    for &(action, global) in candidates {
-        if global > highest {
-            highest = global;
-            best = Choice { action, reason: Reason::HighestScore { global } };
-        }
-    }
-    best
-}
-
-fn explore(candidates: &[(Action, f64)], rng: &mut Rng) -> Choice {
-    let feasible: Vec<Action> =
-        candidates.iter().filter(|(_, global)| *global > Scored::INFEASIBLE).map(|(action, _)| *action).collect();
-    match feasible.len() {
-        0 => Choice { action: Action::Nothing, reason: Reason::NothingFeasible },
-        n => Choice { action: feasible[rng.random_range(0..n)], reason: Reason::Explored },
-    }
-}
-
-/// Fisher-Yates, so that the order depends on the random source alone.
-fn shuffle<T>(items: &mut [T], rng: &mut Rng) {
-    for i in (1..items.len()).rev() {
-        items.swap(i, rng.random_range(0..=i));
-    }
-}
-
 /// The plan that carries a decision out: complete, and void as soon as the placement has changed (I-5).
-pub fn plan(situation: &Situation, decision: &Decision, key: String) -> Plan {
-    let placement = &situation.snapshot.placement;
-    let subject = saga::subject(placement, decision.chosen.action);
+pub fn plan(
+    parameters: &Parameters,
+    snapshot: &Snapshot,
+    reference: &Replica,
+    decision: &Decision,
+    key: String,
+) -> Plan {
+    let subject = saga::subject(&snapshot.placement, decision.chosen.action);
     Plan {
         key,
-        agent: situation.parameters.agent,
-        data_set: situation.snapshot.data_set.name.clone(),
-        reference: situation.reference.id,
+        agent: parameters.agent,
+        data_set: snapshot.data_set.name.clone(),
+        reference: reference.id,
         action: decision.chosen.action,
         explored: decision.chosen.reason == Reason::Explored,
         expected: subject.map(|replica| (replica.id, replica.generation)).into_iter().collect(),
+        generation: decision.deliberation.as_ref().map(|deliberation| deliberation.generation),
         detail: decision.to_json(),
     }
 }

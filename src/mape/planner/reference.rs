@@ -1,6 +1,6 @@
 //! The published algorithm, exactly, flaws included: a baseline that others can be compared with.
 
-use super::{Change, Expected, Parameters, Policy, PreviousJob, Scored, Situation, Verdict};
+use super::{ByScore, Change, Decider, Expected, Parameters, Policy, PreviousJob, Scored, Scoring, Situation, Verdict};
 use crate::domain::action::Action;
 use crate::domain::event::Window;
 use crate::domain::ids::{EventId, NodeId, ReplicaId};
@@ -8,6 +8,7 @@ use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
 use crate::domain::score::{self, Pursue};
 use crate::domain::snapshot::Snapshot;
+use std::sync::Arc;
 
 /// Source: the published three-agent system; `docs/algorithm.md` has every formula.
 pub struct Reference;
@@ -15,6 +16,10 @@ pub struct Reference;
 impl Policy for Reference {
     fn name(&self) -> &'static str {
         "reference"
+    }
+
+    fn decider(&self, _: &Arc<Parameters>, _: &str) -> Box<dyn Decider> {
+        Box::new(ByScore(Self))
     }
 
     /// Counts the copies ever made of the replica; nothing brings consistency back.
@@ -41,6 +46,17 @@ impl Policy for Reference {
             .collect()
     }
 
+    /// What is learned about a change of reference is stored and never read again (flaw 5).
+    fn learned_as(&self, action: Action, _: NodeId) -> Change {
+        Change::Action(action)
+    }
+}
+
+impl Scoring for Reference {
+    fn name(&self) -> &'static str {
+        Policy::name(self)
+    }
+
     /// Nothing, every move and copy from the reference's node (also onto a node that holds a replica), and a change to each
     /// replica on another node.
     fn candidates(&self, situation: &Situation) -> Vec<Action> {
@@ -56,11 +72,6 @@ impl Policy for Reference {
     fn score(&self, situation: &Situation, action: Action) -> Scored {
         let counter = situation.snapshot.counter(action);
         scored(situation, action, impacts(situation, action), Pursue::LastBranch, counter, score::global_published)
-    }
-
-    /// What is learned about a change of reference is stored and never read again (flaw 5).
-    fn learned_as(&self, action: Action, _: NodeId) -> Change {
-        Change::Action(action)
     }
 }
 

@@ -6,6 +6,7 @@
 use super::{Estimate, Line};
 use crate::domain::ids::NodeId;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::OnceLock;
 
 /// Jobs that are kept of a node, the latest (I-7).
 const KEPT_JOBS: usize = 30;
@@ -27,10 +28,13 @@ pub struct Point {
 }
 
 /// One kind of duration (response time, execution time), at every node.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct DurationModel {
     nodes: BTreeMap<NodeId, History>,
-    line: Option<Line>,
+    /// Through all jobs so far; fitted when somebody asks for it.
+    line: OnceLock<Option<Line>>,
+    /// The one that was asked for last, perhaps some jobs ago.
+    last_line: Option<Line>,
 }
 
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -40,10 +44,6 @@ struct History {
     doubted: Option<Point>,
     /// The node does not follow the line, and its jobs do not enter it: it is slower (or faster) than others.
     is_apart: bool,
-    /// How far recent jobs lay off the line, on average \[s\].
-    mean_off: f64,
-    /// What of it the next job is expected to lie off \[s\].
-    offset: f64,
 }
 
 impl DurationModel {
@@ -53,37 +53,55 @@ impl DurationModel {
         for (node, point) in jobs {
             model.nodes.entry(node).or_default().push(point);
         }
-        model.fit();
         model
     }
 
     /// One more job.
     pub fn measured(&mut self, node: NodeId, point: Point) {
-        let on_line = self.line.map(|line| line.at(Estimate::certain(point.latency_ms)));
-        let history = self.nodes.entry(node).or_default();
-        match on_line {
-            Some(on_line) if is_far(point.seconds, history.usual(on_line)) => history.doubt(point, on_line),
-            Some(_) | None => history.push(point),
+        let doubted_on = self.line_that_it_is_far_from(node, point);
+        if let Some(line) = self.line.take() {
+            self.last_line = line;
         }
-        self.fit();
+        let history = self.nodes.entry(node).or_default();
+        match doubted_on {
+            Some(line) => history.doubt(point, &line),
+            None => history.push(point),
+        }
     }
 
     /// What a job at a node is expected to take for one record \[s\]; `None` while no line is known. Never below what the
     /// uncertainty hides: far from the latencies that were seen, the line itself may fall below zero.
     pub fn at(&self, node: NodeId, latency_ms: Estimate) -> Option<Estimate> {
-        let on_line = self.line.as_ref()?.at(latency_ms);
-        let offset = self.nodes.get(&node).map_or(0.0, |history| history.offset);
+        let line = self.line()?;
+        let on_line = line.at(latency_ms);
+        let offset = self.nodes.get(&node).map_or(0.0, |history| history.offset(line));
         Some(Estimate { mean: (on_line.mean + offset).max(on_line.deviation), ..on_line })
     }
 
-    fn fit(&mut self) {
+    /// Most jobs are as the last line says, and need no other one: fitting it takes longer than the rest of a job's simulation.
+    fn line_that_it_is_far_from(&self, node: NodeId, point: Point) -> Option<Line> {
+        let is_far = |line: &Line| {
+            let usual = self.nodes.get(&node).map_or(on_line(point, line), |history| history.usual(point, line));
+            is_far(point.seconds, usual)
+        };
+        if self.last_line.is_some_and(|line| !is_far(&line)) {
+            return None;
+        }
+        self.line().copied().filter(is_far)
+    }
+
+    fn line(&self) -> Option<&Line> {
+        self.line.get_or_init(|| self.fit()).as_ref()
+    }
+
+    fn fit(&self) -> Option<Line> {
         let on_line: Vec<&History> = self.nodes.values().filter(|history| !history.is_apart).collect();
         // One node's latency varies by chance alone, and so would the slope.
-        let points = on_line.iter().flat_map(|history| &history.points).map(|point| (point.latency_ms, point.seconds));
-        self.line = if on_line.len() < 2 { None } else { Line::fit(&points.collect::<Vec<_>>()) };
-        for history in self.nodes.values_mut() {
-            history.compare_with(self.line.as_ref());
+        if on_line.len() < 2 {
+            return None;
         }
+        let points = on_line.iter().flat_map(|history| &history.points).map(|point| (point.latency_ms, point.seconds));
+        Line::fit(&points.collect::<Vec<_>>())
     }
 }
 
@@ -98,33 +116,41 @@ impl History {
 
     /// A job that is far off: nothing the first time, for every job has a bad day; the second time on the same side the node
     /// has changed, and only these two say what it is now.
-    fn doubt(&mut self, point: Point, on_line: Estimate) {
-        let usual = self.usual(on_line).mean;
+    fn doubt(&mut self, point: Point, line: &Line) {
+        let usual = self.usual(point, line).mean;
         match self.doubted {
             Some(before) if (before.seconds > usual) == (point.seconds > usual) => {
                 self.points = [before, point].into();
                 self.doubted = None;
-                self.is_apart = is_far(point.seconds, on_line);
+                self.is_apart = is_far(point.seconds, on_line(point, line));
             }
             Some(_) | None => self.doubted = Some(point),
         }
     }
 
-    /// What jobs here usually take, where the line says `on_line`.
-    fn usual(&self, on_line: Estimate) -> Estimate {
-        Estimate { mean: on_line.mean + self.mean_off, ..on_line }
+    /// What jobs here usually take at the latency of this one.
+    fn usual(&self, point: Point, line: &Line) -> Estimate {
+        let (sum, jobs) = self.off(line);
+        let on_line = on_line(point, line);
+        Estimate { mean: on_line.mean + sum / jobs.max(1.0), ..on_line }
     }
 
-    fn compare_with(&mut self, line: Option<&Line>) {
-        let recent = self.points.iter().rev().take(RECENT_JOBS);
-        let n = recent.len() as f64;
-        let off = |line: &Line| {
-            recent.map(|point| point.seconds - line.at(Estimate::certain(point.latency_ms)).mean).sum::<f64>()
-        };
-        let sum = line.map_or(0.0, off);
-        self.mean_off = sum / n.max(1.0);
-        self.offset = sum / (n + PRIOR_JOBS);
+    /// How far the next job is expected to lie off the line \[s\].
+    fn offset(&self, line: &Line) -> f64 {
+        let (sum, jobs) = self.off(line);
+        sum / (jobs + PRIOR_JOBS)
     }
+
+    /// How far recent jobs lay off the line: their sum \[s\], and how many they are.
+    fn off(&self, line: &Line) -> (f64, f64) {
+        let recent = self.points.iter().rev().take(RECENT_JOBS);
+        let jobs = recent.len() as f64;
+        (recent.map(|point| point.seconds - on_line(*point, line).mean).sum(), jobs)
+    }
+}
+
+fn on_line(point: Point, line: &Line) -> Estimate {
+    line.at(Estimate::certain(point.latency_ms))
 }
 
 fn is_far(seconds: f64, expected: Estimate) -> bool {

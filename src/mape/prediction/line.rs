@@ -43,6 +43,22 @@ impl Line {
         [intercept, slope, line.variance].iter().all(|value| value.is_finite()).then_some(line)
     }
 
+    /// The y at `x = 0`, and how uncertain it is: its standard error.
+    pub fn intercept(&self) -> Estimate {
+        let variance = self.variance * (1.0 / self.points + self.mean_x.powi(2) / self.spread);
+        Estimate { mean: self.intercept, deviation: variance.sqrt() }
+    }
+
+    /// By how much y grows for each unit of x, and its standard error.
+    pub fn slope(&self) -> Estimate {
+        Estimate { mean: self.slope, deviation: (self.variance / self.spread).sqrt() }
+    }
+
+    /// How far points lie from the line: their standard deviation around it.
+    pub fn deviation(&self) -> f64 {
+        self.variance.sqrt()
+    }
+
     /// The y to be expected of one further point at `x`.
     pub fn at(&self, x: Estimate) -> Estimate {
         let from_mean = (x.mean - self.mean_x).powi(2) / self.spread;
@@ -74,6 +90,11 @@ mod tests {
         };
         check(1.5, 2.0 * 1.25);
         check(6.5, 2.0 * 6.25);
+        let (intercept, slope) = (line.intercept(), line.slope());
+        assert!((intercept.mean - 2.0).abs() < 1e-12 && slope.mean.abs() < 1e-12, "{intercept:?} {slope:?}");
+        assert!((intercept.deviation.powi(2) - 2.0 * (0.25 + 2.25 / 5.0)).abs() < 1e-12, "{intercept:?}");
+        assert!((slope.deviation.powi(2) - 2.0 / 5.0).abs() < 1e-12, "{slope:?}");
+        assert!((line.deviation().powi(2) - 2.0).abs() < 1e-12);
     }
 
     #[test]

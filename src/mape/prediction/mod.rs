@@ -21,7 +21,7 @@ pub use estimate::Estimate;
 pub use forecast::Forecast;
 pub use line::Line;
 pub use link::{LinkEstimate, next_to_probe};
-pub use outlook::{Outlook, forecast};
+pub use outlook::{Outlook, forecast, place_of};
 
 use crate::domain::ids::NodeId;
 use crate::domain::measurement::Measurement;
@@ -67,7 +67,7 @@ impl Wanted {
 }
 
 /// One agent's predictions: what it measured at some nodes, made use of at all of them.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Predictor {
     latency: Latency,
     links: BTreeMap<NodeId, LinkEstimate>,

@@ -45,6 +45,11 @@ pub fn forecast(predictor: &Predictor, snapshot: &Snapshot, home: NodeId, node: 
     Some(predictor.forecast(&place(row, snapshot.link(home, node)), &Wanted { response: true, execution: true }))
 }
 
+/// What is known of a node without running a job there; `None` for a node that is not known.
+pub fn place_of(snapshot: &Snapshot, home: NodeId, node: NodeId) -> Option<Place> {
+    Some(place(snapshot.nodes.get(&node)?, snapshot.link(home, node)))
+}
+
 fn place(node: &Node, stated: Option<Link>) -> Place {
     Place { node: node.id, availability: node.availability, stated }
 }

@@ -1,7 +1,8 @@
 //! Making and checking the schema, rights, and tables that people edit.
 
 use super::*;
-use crate::knowledge::contract::{RULE, START, clock, data_set};
+use crate::knowledge::contract::asks::{question, said};
+use crate::knowledge::contract::{RULE, START, WINDOW, clock, data_set};
 use mariadb::{PASSWORD, USER};
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ async fn init_can_be_repeated_and_keeps_what_is_there() {
     let bench = bench!(Bench::new().await);
     let before = bench.table().await.three_agents().await.snapshot().await;
     let again = init(&bench.settings()).await.unwrap();
-    assert_eq!(again, Prepared { from_version: Some(1), to_version: 1 });
+    assert_eq!(again, Prepared { from_version: Some(2), to_version: 2 });
     assert_eq!(migrate(&bench.settings()).await.unwrap(), again);
     assert_eq!(bench.table().await.snapshot().await, before);
 }
@@ -23,10 +24,44 @@ async fn init_can_be_repeated_and_keeps_what_is_there() {
 async fn init_makes_the_schema_and_goes_on_where_it_was_interrupted() {
     let bench = bench!(Bench::without_tables());
     bench.edit(&format!("drop database {}", bench.schema));
-    assert_eq!(init(&bench.settings()).await.unwrap(), Prepared { from_version: None, to_version: 1 });
+    assert_eq!(init(&bench.settings()).await.unwrap(), Prepared { from_version: None, to_version: 2 });
     bench.edit("drop table schema_version, impacts");
-    assert_eq!(init(&bench.settings()).await.unwrap(), Prepared { from_version: None, to_version: 1 });
+    assert_eq!(init(&bench.settings()).await.unwrap(), Prepared { from_version: None, to_version: 2 });
     bench.table().await.three_agents().await;
+}
+
+#[tokio::test]
+async fn tables_of_version_1_are_brought_up_to_date() {
+    let bench = bench!(Bench::without_tables());
+    bench.edit(include_str!("../001_tables.sql"));
+    bench.edit(
+        "insert into schema_version values (1, 5);
+         insert into nodes values (1, 'cloud', null, 97, null, 'running', 1000000);
+         insert into data_sets values ('blood', 'blood.json', 100, 10, sha2('', 256), 3);
+         insert into replicas (data_set, node, object_key, state, generation) values ('blood', 1, 'k', 'present', 1);
+         insert into agents values (1, 1, 'availability >= 95 %', 'fixed', 'running', 1000000, 1, null);
+         insert into reference_replicas values (1, 'blood', 1, 1)",
+    );
+    let settings = bench.settings();
+    let expected = format!(
+        "{settings}: its tables are of version 1, this binary needs 2; stop the agents and run `agent db migrate`"
+    );
+    assert_eq!(message(open(&settings, &clock()).await), expected);
+    assert_eq!(migrate(&settings).await.unwrap(), Prepared { from_version: Some(1), to_version: 2 });
+    // Interrupted after its last statement, before its version was noted; and before the last.
+    for undo in ["", "; drop table forecasts; alter table data_sets drop column generation, drop column said"] {
+        bench.edit(&format!("delete from schema_version where version = 2{undo}"));
+        assert_eq!(migrate(&settings).await.unwrap(), Prepared { from_version: Some(1), to_version: 2 });
+        assert_eq!(migrate(&settings).await.unwrap(), Prepared { from_version: Some(2), to_version: 2 });
+    }
+    let table = bench.table().await;
+    assert_eq!((table.reads(1).await, table.snapshot().await.generation), (Some(NodeId(1)), 0));
+    let pulse = table.knowledge.pulse(&data_set(), NodeId(1)).await.unwrap().unwrap();
+    assert_eq!((pulse.generation, pulse.changed_at, pulse.said), (0, None, 0));
+    let ask = table.knowledge.ask(&question("key")).await.unwrap();
+    assert!(table.knowledge.reply(ask, AgentId(2), &said()).await.unwrap());
+    let conversation = table.knowledge.conversation(&data_set(), WINDOW).await.unwrap();
+    assert_eq!(conversation[0].replies, [(AgentId(2), said())].into());
 }
 
 #[tokio::test]
@@ -35,9 +70,9 @@ async fn many_may_init_at_once() {
     let settings = bench.settings();
     let (a, b, c) = tokio::join!(init(&settings), init(&settings), init(&settings));
     for prepared in [a, b, c] {
-        assert_eq!(prepared.unwrap().to_version, 1);
+        assert_eq!(prepared.unwrap().to_version, 2);
     }
-    assert_eq!(bench.edit("select count(*) from schema_version"), ["1"]);
+    assert_eq!(bench.edit("select count(*) from schema_version"), ["2"]);
 }
 
 #[tokio::test]
@@ -72,7 +107,7 @@ async fn newer_tables_are_left_alone() {
     bench.edit("insert into schema_version values (7, 0)");
     let settings = bench.settings();
     let expected =
-        format!("{settings}: schema version 7 is newer than 1, the newest this binary knows; use the newer `agent`");
+        format!("{settings}: schema version 7 is newer than 2, the newest this binary knows; use the newer `agent`");
     assert_eq!(message(open(&settings, &clock()).await), expected);
     assert_eq!(message(init(&settings).await), expected);
 }
@@ -202,6 +237,83 @@ async fn rows_that_make_no_sense_are_left_out() {
     assert_eq!(snapshot.placement.references.keys().map(|id| id.0).collect::<Vec<_>>(), [1, 3]);
     assert_eq!(snapshot.open_events.iter().map(|event| event.id).collect::<Vec<_>>(), [event]);
     assert_eq!(table.counters().await, BTreeMap::from([("M1_2".to_owned(), u32::MAX)]));
+}
+
+#[tokio::test]
+async fn edits_show_in_the_pulse() {
+    let bench = bench!(Bench::new().await);
+    let table = bench.table().await.three_agents().await;
+    let pulse = async || table.knowledge.pulse(&data_set(), NodeId(1)).await.unwrap().unwrap();
+    let mut before = pulse().await;
+    let mut check = async |sql: &str, changes: bool| {
+        bench.edit(sql);
+        let now = pulse().await;
+        assert_eq!(now != before, changes, "{sql}: {before:?} -> {now:?}");
+        before = now;
+    };
+    check("update nodes set availability_percent = 75 where id = 2", true).await;
+    check("update links set latency_ms = 200 where from_node = 1 and to_node = 2", true).await;
+    check("update links set latency_ms = 200 where from_node = 3 and to_node = 2", false).await;
+    check("update nodes set name = 'fog', heartbeat_at = 5", false).await;
+    // Together they would balance, were the ids the weights.
+    check("update nodes set availability_percent = availability_percent + if(id = 1, -10, 5) where id < 3", true).await;
+    // What no number is hides no other.
+    check("update nodes set availability_percent = 1e300 where id = 3", true).await;
+    check("update nodes set availability_percent = 74 where id = 2", true).await;
+    check("update data_sets set said = -7", true).await;
+    table.act(1, "C3_1").await;
+    check("update events set ended_at_ms = ended_at_ms - 1", true).await;
+    assert_eq!(pulse().await.changed_at, table.snapshot().await.changed_at);
+    table.act(2, "C3_2").await;
+    // The later one did not end yet, so the earlier one was the last.
+    check("update events set ended_at_ms = 253402300799000 where id = 2", true).await;
+    let last = pulse().await.changed_at;
+    assert_eq!((last, last.is_some()), (table.snapshot().await.changed_at, true));
+    bench.edit("update data_sets set generation = -1");
+    assert_eq!(table.knowledge.pulse(&data_set(), NodeId(1)).await.unwrap(), None);
+    assert_eq!(table.knowledge.snapshot(&data_set()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_nobody_can_have_said_is_left_out() {
+    let bench = bench!(Bench::new().await);
+    let table = bench.table().await.three_agents().await;
+    let knowledge = &table.knowledge;
+    let ask = knowledge.ask(&question("key")).await.unwrap();
+    assert!(knowledge.reply(ask, AgentId(2), &said()).await.unwrap());
+    let before = knowledge.conversation(&data_set(), WINDOW).await.unwrap();
+    bench.edit(
+        "insert into asks (idempotency_key, data_set, agent, generation, action, afresh, level, posted_at_ms, closed) values
+             ('a', 'blood', 1, 0, 'X1_2', 0, 0.5, 1000000, 0), ('b', 'blood', 1, 0, null, 0, 1.5, 1000000, 0),
+             ('c', 'blood', -1, 0, null, 0, 0.5, 1000000, 0), ('d', 'blood', 1, 0, null, 0, 0.5, 253402300799000, 0);
+         insert into ask_nodes values (1, -4), (77, 1);
+         insert into replies values (1, 3, -0.5, 0, '1'), (1, -3, 0.5, 0, '1'), (77, 2, 0.5, 0, '1');
+         insert into named_nodes values (1, 2, -1), (1, 3, 2);
+         insert into forecasts values (1, 2, 1, -2, 0.5), (1, 2, 1, 7, 1e300), (1, 2, -1, 1, 0.5), (1, 3, 1, 1, 0.5)",
+    );
+    assert_eq!(knowledge.conversation(&data_set(), WINDOW).await.unwrap(), before);
+    // The sensible ones can still be joined and closed.
+    assert!(knowledge.reply(ask, AgentId(2), &said()).await.unwrap());
+    knowledge.close_ask(ask).await.unwrap();
+    assert!(knowledge.conversation(&data_set(), WINDOW).await.unwrap()[0].closed);
+}
+
+#[tokio::test]
+async fn old_questions_go_some_at_a_time() {
+    let bench = bench!(Bench::new().await);
+    let table = bench.table().await.three_agents().await;
+    let count = |table: &str| bench.edit(&format!("select count(*) from {table}")).concat().parse::<u32>().unwrap();
+    let ask = async |key: u32| table.knowledge.ask(&question(&key.to_string())).await.unwrap();
+    for n in 0..30 {
+        let id = ask(n).await;
+        assert!(table.knowledge.reply(id, AgentId(2), &said()).await.unwrap());
+    }
+    table.advance(2 * 86_400);
+    for (n, left) in [(30, 11), (31, 2), (32, 3)] {
+        ask(n).await;
+        assert_eq!(["asks", "ask_nodes"].map(count), [left, 2 * left]);
+    }
+    assert_eq!(["replies", "named_nodes", "forecasts"].map(count), [0, 0, 0]);
 }
 
 #[tokio::test]

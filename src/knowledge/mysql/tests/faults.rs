@@ -56,6 +56,8 @@ impl Wire {
 
     fn commits(&self, what: Commits) {
         *self.state.commits.lock().unwrap() = what;
+        // What was to be cut has been: a new connection begins with an answer, the server's greeting.
+        self.state.is_cut.store(false, Ordering::SeqCst);
     }
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::{Metric, Metrics};
+use crate::knowledge::contract::asks::{question, said};
 use crate::knowledge::contract::{LEASE, RULE, WINDOW, blood, data_set, identity, link, node, registration};
 use std::fmt::Write as _;
 
@@ -78,6 +79,17 @@ async fn statements_are_as_few_as_the_document_says() {
     knowledge.unfinished(AgentId(1), false).await.unwrap();
     note("looking for what others left unfinished", count());
 
+    knowledge.pulse(&data_set(), NodeId(1)).await.unwrap();
+    assert_eq!(note("asking what is new (`pulse`), twice a second", count()), 1);
+    let ask = knowledge.ask(&question("key")).await.unwrap();
+    note("asking the other agents", count());
+    assert!(knowledge.reply(ask, AgentId(2), &said()).await.unwrap());
+    note("replying to a question", count());
+    knowledge.conversation(&data_set(), WINDOW).await.unwrap();
+    assert!(note("reading questions and replies", count()) <= 2);
+    knowledge.close_ask(ask).await.unwrap();
+    note("ending a question", count());
+
     let page = include_str!("../../../../docs/database.md");
     assert!(page.contains(&document), "docs/database.md does not say:\n{document}");
 }
@@ -111,6 +123,15 @@ async fn many_agents_at_once_come_to_no_deadlock() {
             }
         };
         table.commit(event).await;
+        let pulse = table.knowledge.pulse(&data_set(), NodeId(id)).await.unwrap();
+        let asked = Question { key: id.to_string(), agent: AgentId(id), ..question("key") };
+        let ask = table.knowledge.ask(&asked).await.unwrap();
+        // Everybody answers everybody, some to a question that is just being closed.
+        for asked in table.knowledge.conversation(&data_set(), WINDOW).await.unwrap() {
+            table.knowledge.reply(asked.id, AgentId(id), &said()).await.unwrap();
+        }
+        table.knowledge.close_ask(ask).await.unwrap();
+        assert_ne!(table.knowledge.pulse(&data_set(), NodeId(id)).await.unwrap(), pulse);
         let open: Vec<EventId> = table.snapshot().await.open_events.iter().map(|event| event.id).collect();
         table.knowledge.leave_feedback(AgentId(id), &open, WINDOW).await.unwrap();
         assert!(table.knowledge.heartbeat(AgentId(id), &identity().life, true).await.unwrap());

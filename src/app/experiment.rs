@@ -1,0 +1,175 @@
+//! `agent experiment`: what is not stored yet of an experiment is made and stored.
+
+use crate::config::experiment::Experiment;
+use crate::experiments::database::Group;
+use crate::experiments::resume::{Plan, plan};
+use crate::experiments::{Cell, Database, DatabaseError, cells, export, perform};
+use crate::report::statistics::Bootstrap;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+/// How an experiment is carried out.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ExperimentOptions {
+    /// The database; NAME.db here, when it is not named.
+    pub output: Option<PathBuf>,
+    /// A folder for the same as Parquet files.
+    pub parquet: Option<PathBuf>,
+    pub threads: usize,
+    /// What is stored is made again.
+    pub again: bool,
+}
+
+/// What people are told while it goes on.
+#[derive(Debug)]
+pub enum Progress<'a> {
+    /// Before anything is made.
+    Planned {
+        output: &'a Path,
+        plan: &'a Plan<'a>,
+    },
+    Made {
+        made: usize,
+        of: usize,
+        left: Duration,
+    },
+    /// An invariant was broken; the other runs go on.
+    Failed {
+        why: &'a str,
+    },
+}
+
+/// The document that `agent experiment --json` prints.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Report {
+    pub experiment: String,
+    pub output: PathBuf,
+    pub parquet: Vec<PathBuf>,
+    /// Of the grid.
+    pub runs: usize,
+    /// Of these, those that were there before.
+    pub kept: usize,
+    pub made: usize,
+    /// Runs that were there and went, for what they were of has changed.
+    pub outdated: usize,
+    /// Runs that are stored beside the grid's.
+    pub others: usize,
+    /// Runs that broke an invariant, and which; they are not stored.
+    pub failed: Vec<String>,
+    /// It was stopped before all runs were made.
+    pub interrupted: bool,
+    pub real_seconds: f64,
+    /// Violated jobs in a run, by scenario, factors and policy, of all that is stored.
+    pub violated: Vec<Violated>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Violated {
+    pub scenario: String,
+    pub factors: String,
+    pub policy: String,
+    pub runs: usize,
+    pub mean: f64,
+    /// Where the mean lies with 95 % confidence; a single run is its own.
+    pub low: f64,
+    pub high: f64,
+}
+
+/// Makes and stores what is missing, until it is told to stop.
+pub fn run(
+    experiment: &Experiment,
+    options: &ExperimentOptions,
+    stop: &AtomicBool,
+    mut watch: impl FnMut(Progress<'_>),
+) -> anyhow::Result<Report> {
+    let output = options.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.db", experiment.name)));
+    let written_by = concat!("agent ", env!("CARGO_PKG_VERSION"));
+    let mut database = Database::open(&output, &experiment.name, &experiment.about, written_by)?;
+    let cells = cells(experiment);
+    let plan = plan(experiment, &cells, &database.stored()?, options.again);
+    watch(Progress::Planned { output: &output, plan: &plan });
+    database.remove(&plan.outdated)?;
+
+    let began = Instant::now();
+    let mut work = Work::new(experiment, &plan);
+    let wanted: Vec<(i64, &Cell)> = plan.missing.clone();
+    let mut failed = Vec::new();
+    perform(experiment, &wanted, options.threads, stop, |id, cell, run| {
+        match run {
+            Ok(run) => database.store(id, cell, experiment.hours, &run)?,
+            Err(error) => {
+                let place = &cell.place;
+                let why = format!(
+                    "{} with {}, {}, seed {}: {error}",
+                    place.scenario, place.policy, place.factors, place.seed
+                );
+                watch(Progress::Failed { why: &why });
+                failed.push(why);
+            }
+        }
+        work.ended(cell);
+        watch(Progress::Made { made: work.ended, of: plan.missing.len(), left: work.left(began.elapsed()) });
+        Ok::<(), DatabaseError>(())
+    })?;
+
+    let parquet = match &options.parquet {
+        Some(folder) => export::all(&database, folder)?,
+        None => Vec::new(),
+    };
+    Ok(Report {
+        experiment: experiment.name.clone(),
+        parquet,
+        runs: cells.len(),
+        kept: plan.kept,
+        made: work.ended - failed.len(),
+        outdated: plan.outdated.len(),
+        others: plan.others,
+        interrupted: work.ended < plan.missing.len(),
+        failed,
+        real_seconds: began.elapsed().as_secs_f64(),
+        violated: violated(&database)?,
+        output,
+    })
+}
+
+fn violated(database: &Database) -> Result<Vec<Violated>, DatabaseError> {
+    let mut bootstrap = Bootstrap::default();
+    let groups = database.violated()?.into_iter().filter_map(|(group, violated)| {
+        let estimate = bootstrap.mean(&violated)?;
+        let Group { scenario, factors, policy } = group;
+        let (low, high) = (estimate.low(), estimate.high());
+        Some(Violated { scenario, factors, policy, runs: estimate.values, mean: estimate.mean, low, high })
+    });
+    Ok(groups.collect())
+}
+
+/// How much is done, in agents: a network of a thousand takes longer than one of three.
+struct Work<'a> {
+    experiment: &'a Experiment,
+    ended: usize,
+    done: u64,
+    all: u64,
+}
+
+impl<'a> Work<'a> {
+    fn new(experiment: &'a Experiment, plan: &Plan<'_>) -> Self {
+        let all = plan.missing.iter().map(|(_, cell)| agents(experiment, cell)).sum();
+        Self { experiment, ended: 0, done: 0, all }
+    }
+
+    fn ended(&mut self, cell: &Cell) {
+        self.ended += 1;
+        self.done += agents(self.experiment, cell);
+    }
+
+    fn left(&self, elapsed: Duration) -> Duration {
+        elapsed.mul_f64(self.all.saturating_sub(self.done) as f64 / self.done.max(1) as f64)
+    }
+}
+
+fn agents(experiment: &Experiment, cell: &Cell) -> u64 {
+    let scenario = &experiment.subjects[cell.subject].scenario;
+    scenario.generate.as_ref().map_or(scenario.agents.len() as u64, |generate| u64::from(generate.nodes))
+}

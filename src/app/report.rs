@@ -1,0 +1,215 @@
+//! `agent report`: what a database holds, as a page and as tables.
+
+use super::{Failure, database, summary};
+use crate::clock::Clock;
+use crate::config::settings::DatabaseUrl;
+use crate::domain::event::Event;
+use crate::domain::ids::NodeId;
+use crate::knowledge::Knowledge;
+use crate::knowledge::sqlite::SqliteKnowledge;
+use crate::mape::planner::{Basis, Decision, Scored, Verdict};
+use crate::report::curve::Curve;
+use crate::report::database::{Contents, ExperimentFile, contents};
+use crate::report::experiment::comparison::{Case, Comparison};
+use crate::report::experiment::tables as experiment_tables;
+use crate::report::experiment::wanted::Wanted;
+use crate::report::experiment::{self, Content, Experiment, Run, Shown};
+use crate::report::network::tables as network_tables;
+use crate::report::network::{self, Act, Candidate, Course, Explanation, Job, Network};
+use crate::report::table::Table;
+use anyhow::Context as _;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+
+/// Measurements are read in pages of so many.
+const PAGE: usize = 1000;
+
+/// A page and its tables.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Report {
+    /// What it is about, in a line.
+    pub about: String,
+    pub html: String,
+    pub tables: Vec<Table>,
+}
+
+/// Reads a file, whichever kind it is. `wanted`: runs of an experiment whose placement is to be shown.
+pub async fn of_file(path: &Path, wanted: &[Wanted], clock: &Arc<dyn Clock>) -> anyhow::Result<Report> {
+    match contents(path)? {
+        Contents::Experiment => of_experiment(path, wanted),
+        Contents::Network => {
+            let knowledge = SqliteKnowledge::open(path, clock.clone())?;
+            of_network(&knowledge, path.display().to_string(), wanted).await
+        }
+    }
+}
+
+/// Reads the shared table in a server. `services` carries the connections.
+pub async fn of_server(
+    url: &DatabaseUrl,
+    wanted: &[Wanted],
+    clock: &Arc<dyn Clock>,
+    services: &Handle,
+) -> anyhow::Result<Report> {
+    let knowledge = database::open(url, clock, services).await?;
+    of_network(knowledge.as_ref(), url.to_string(), wanted).await
+}
+
+/// Writes the page, so that there is never half of one.
+pub fn write(report: &Report, output: &Path, csv: Option<&Path>) -> anyhow::Result<()> {
+    let failed = |path: &Path| format!("{}: cannot be written", path.display());
+    let mut growing = output.as_os_str().to_owned();
+    growing.push(".new");
+    fs::write(&growing, &report.html)
+        .and_then(|()| fs::rename(&growing, output))
+        .with_context(|| format!("{}; name another file with --output", failed(output)))?;
+    let Some(folder) = csv else { return Ok(()) };
+    fs::create_dir_all(folder).with_context(|| format!("{}; name another folder with --csv", failed(folder)))?;
+    for table in &report.tables {
+        let path = folder.join(format!("{}.csv", table.name));
+        fs::write(&path, table.csv()).with_context(|| failed(&path))?;
+    }
+    Ok(())
+}
+
+fn of_experiment(path: &Path, wanted: &[Wanted]) -> anyhow::Result<Report> {
+    let file = ExperimentFile::open(path)?;
+    let experiment = file.experiment()?;
+    let comparison = Comparison::of(&experiment);
+    let shown = shown(&file, &experiment, &comparison, wanted)?;
+    let curves = comparison.cases.iter().map(|case| curves(&file, case)).collect::<anyhow::Result<Vec<_>>>()?;
+    let content = Content { experiment: &experiment, comparison: &comparison, curves: &curves, shown: &shown };
+    Ok(Report {
+        about: format!("experiment {}, {} runs", experiment.name, experiment.runs.len()),
+        html: experiment::page(&content),
+        tables: vec![
+            experiment_tables::verdicts(&comparison),
+            experiment_tables::policies(&comparison),
+            experiment_tables::runs(&experiment),
+            experiment_tables::curves(&comparison, &curves),
+            experiment_tables::placements(&shown),
+        ],
+    })
+}
+
+/// A curve for each contender. The runs of one at a time are in memory.
+fn curves(file: &ExperimentFile, case: &Case) -> anyhow::Result<Vec<Curve>> {
+    let curve = |runs: &[&Run]| {
+        let samples = runs.iter().map(|run| file.violated(run.id)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Curve::of(&samples))
+    };
+    case.contenders.iter().map(|contender| curve(&contender.runs)).collect()
+}
+
+/// The runs that somebody wants to see; of the other scenarios a typical one of the policy that won.
+fn shown<'a>(
+    file: &ExperimentFile,
+    experiment: &'a Experiment,
+    comparison: &Comparison<'a>,
+    wanted: &[Wanted],
+) -> anyhow::Result<Vec<Shown<'a>>> {
+    let mut runs: Vec<(&Run, bool)> = Vec::new();
+    for one in wanted {
+        let found = one.find(experiment);
+        if found.is_empty() {
+            let problem = format!("--run {one}: there is no such run; runs.csv of --csv lists them");
+            return Err(Failure::Configuration(problem).into());
+        }
+        runs.extend(found.into_iter().map(|run| (run, true)));
+    }
+    for case in &comparison.cases {
+        let is_shown = runs.iter().any(|(run, _)| run.scenario == case.scenario && run.factors == *case.factors);
+        let contender = case.winner().or(case.contenders.first());
+        if let Some(run) = contender.and_then(|contender| contender.typical()).filter(|_| !is_shown) {
+            runs.push((run, false));
+        }
+    }
+    let shown = |(run, is_wanted): (&'a Run, bool)| Ok(Shown { run, history: file.history(run)?, is_wanted });
+    let all: anyhow::Result<Vec<Shown>> = runs.into_iter().map(shown).collect();
+    Ok(all?.into_iter().filter(|shown| !shown.history.changes.is_empty()).collect())
+}
+
+async fn of_network(knowledge: &dyn Knowledge, address: String, wanted: &[Wanted]) -> anyhow::Result<Report> {
+    if let Some(one) = wanted.first() {
+        let problem = format!("--run {one}: {address} is a network\u{2019}s table, not an experiment; leave --run out");
+        return Err(Failure::Configuration(problem).into());
+    }
+    let network = network(knowledge, address).await?;
+    let jobs: usize = network.data_sets.iter().map(|course| course.jobs.len()).sum();
+    Ok(Report {
+        about: format!("network {}, {jobs} jobs", network.address),
+        html: network::page(&network),
+        tables: network_tables::all(&network),
+    })
+}
+
+async fn network(knowledge: &dyn Knowledge, address: String) -> anyhow::Result<Network> {
+    let mut data_sets = Vec::new();
+    for name in knowledge.data_sets().await? {
+        let Some(snapshot) = knowledge.snapshot(&name).await? else { continue };
+        data_sets.push(Course { snapshot, jobs: Vec::new(), acts: Vec::new() });
+    }
+    let course_of =
+        |data_sets: &[Course], name| data_sets.iter().position(|course| course.snapshot.data_set.name == name);
+    let mut seen = 0;
+    loop {
+        let page = knowledge.measurements(seen, PAGE).await?;
+        let is_last = page.len() < PAGE;
+        for recorded in page {
+            seen = recorded.id;
+            if let Some(course) = course_of(&data_sets, recorded.measurement.data_set.clone()) {
+                let job = Job { measurement: recorded.measurement, satisfied: recorded.satisfied };
+                data_sets[course].jobs.push(job);
+            }
+        }
+        if is_last {
+            break;
+        }
+    }
+    for event in summary::all_events(knowledge).await? {
+        // Most events are answered by nobody.
+        let feedback = if event.feedback_sum > 0.0 { knowledge.feedback(event.id).await? } else { Vec::new() };
+        if let Some(course) = course_of(&data_sets, event.data_set.clone()) {
+            let explanation = explanation(&event);
+            data_sets[course].acts.push(Act { event, explanation, feedback });
+        }
+    }
+    data_sets.iter_mut().for_each(|course| course.jobs.sort_by_key(|job| job.measurement.at));
+    Ok(Network { address, data_sets })
+}
+
+/// What an event's report says; `None` when this version cannot read it.
+fn explanation(event: &Event) -> Option<Explanation> {
+    let decision: Decision = serde_json::from_str(&event.detail).ok()?;
+    let report: serde_json::Value = serde_json::from_str(&event.detail).ok()?;
+    let mut scored: Vec<&Scored> = decision.scored.iter().collect();
+    scored.sort_by(|a, b| b.global().total_cmp(&a.global()));
+    Some(Explanation {
+        candidates: scored.into_iter().map(candidate).collect(),
+        because: decision.because(),
+        failure: report.get("failure").and_then(|failure| failure.as_str()).map(str::to_owned),
+        reference_node: Some(decision.reference_node),
+        replica_nodes: decision.replica_nodes.iter().copied().collect::<std::collections::BTreeSet<NodeId>>(),
+        left_out: decision.left_out,
+        policy: decision.policy,
+        violated: decision.violated,
+    })
+}
+
+fn candidate(scored: &Scored) -> Candidate {
+    let (score, why) = match &scored.verdict {
+        Verdict::Infeasible { why } => (None, why.clone()),
+        Verdict::Feasible { basis, cost, internal, counter, global, .. } => {
+            let predicted = if *basis == Basis::Predicted { ", predicted" } else { "" };
+            let why = format!("{internal:+.2} for its own goal at cost {cost}{predicted}, counter {counter}");
+            (Some(*global), why)
+        }
+        Verdict::Valued { value, trials: 0, score } => (Some(*score), format!("expected to be worth {value:.2}")),
+        Verdict::Valued { value, trials, score } => {
+            (Some(*score), format!("worth {value:.2} so far, tried {trials} times"))
+        }
+    };
+    Candidate { action: scored.action, score, why }
+}

@@ -1,0 +1,218 @@
+//! `agent calibrate` and `agent compare`.
+
+use super::calibrate_arguments::{Calibrate, Compare};
+use super::commands::{Place, VOCABULARY, services};
+use super::print;
+use crate::app::{Failure, calibrate, compare, real_runs};
+use crate::calibration::{Bias, Calibration, Compared, Comparison, Fit, LinkFit, Record, Sample, Side};
+use crate::config::scenario::{self, Scenario};
+use crate::domain::units::show_bytes;
+use crate::mape::prediction::Estimate;
+use crate::sim;
+use anyhow::Context as _;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+impl Place {
+    pub(super) fn calibrate(&self, arguments: &Calibrate) -> anyhow::Result<ExitCode> {
+        let base = arguments.scenario.as_deref().map(|path| Ok::<_, anyhow::Error>((path, read(path)?))).transpose()?;
+        let runtime = services()?;
+        let records = runtime.block_on(real_runs::read_all(&arguments.runs, runtime.handle()))?;
+        let calibration = calibrate::calibrate(&records, base.as_ref().map(|(_, scenario)| scenario))?;
+        if let Some(output) = &arguments.output {
+            let name = output.file_stem().map_or("measured".into(), |stem| stem.to_string_lossy().into_owned());
+            let text = match &base {
+                Some((path, base)) => calibrate::over(&calibration, &name, base, &beside(output, path)?),
+                None => self.own_network(arguments, &calibration, &name, &records[0])?,
+            };
+            std::fs::write(output, text).with_context(|| format!("{}: cannot be written", output.display()))?;
+            // What is written can be simulated, or the files around it say why not.
+            read(output)?;
+        }
+        if arguments.json {
+            print::json(&calibration)?
+        } else {
+            print::lines(report(&calibration, arguments))?
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn own_network(
+        &self,
+        arguments: &Calibrate,
+        calibration: &Calibration,
+        name: &str,
+        record: &Record,
+    ) -> anyhow::Result<String> {
+        let settings = self.settings()?;
+        for stranger in calibrate::strangers(record, &settings) {
+            eprintln!(
+                "# the configuration has no agent {stranger}: it gets the first agent's weights; name the one that ran with --config"
+            );
+        }
+        let mut impacts = BTreeMap::new();
+        for &agent in record.snapshot.agents.keys().filter(|agent| settings.agents.contains_key(agent)) {
+            match self.training(&settings, arguments.training.as_deref(), agent)? {
+                Some(file) => _ = impacts.insert(agent, file.impacts),
+                None => eprintln!("# agent {agent} has no training file: the simulator trains it"),
+            }
+        }
+        calibrate::scenario(calibration, name, record, &settings, &impacts)
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<Scenario> {
+    Ok(scenario::load(path, &VOCABULARY)?)
+}
+
+/// How a scenario names the one that it builds on: by its name in the same folder, else by its whole path.
+fn beside(output: &Path, base: &Path) -> anyhow::Result<String> {
+    let whole = |path: &Path| std::path::absolute(path).with_context(|| path.display().to_string());
+    let (output, base) = (whole(output)?, whole(base)?);
+    if output == base {
+        let same = "--output would replace the scenario that it builds on; name another file".to_owned();
+        return Err(Failure::Configuration(same).into());
+    }
+    let named = if output.parent() == base.parent() { Path::new(base.file_name().unwrap_or_default()) } else { &base };
+    Ok(named.to_string_lossy().into_owned())
+}
+
+fn report(calibration: &Calibration, arguments: &Calibrate) -> Vec<String> {
+    let Calibration { transfer, failed_transfers, poll, probe_excess, .. } = calibration;
+    let jobs = calibration.response_time.n;
+    let latency = if calibration.is_emulated { "injected" } else { "as measured" };
+    let mut text = vec![format!("runs             {}, {jobs} jobs; latency {latency}", calibration.runs)];
+    text.extend(fit_lines("response time", &calibration.response_time));
+    text.extend(fit_lines("execution time", &calibration.execution_time));
+    text.push(format!("transfer         {}, {failed_transfers} failed", sample_line(transfer, "s")));
+    text.push(format!("poll             {}", sample_line(poll, "s")));
+    if calibration.is_emulated {
+        text.push(format!("probes           {} more than injected", sample_line(probe_excess, "ms")));
+    }
+    text.extend(calibration.links.iter().map(link_line));
+    text.push(format!("data set         {} records, {}", calibration.records, show_bytes(calibration.bytes)));
+    text.extend(calibration.doubts.iter().map(|doubt| format!("DOUBTFUL: {doubt}")));
+    text.extend(arguments.output.iter().map(|output| format!("scenario         {}", output.display())));
+    text
+}
+
+fn fit_lines(what: &str, fit: &Fit) -> Vec<String> {
+    let Fit { base, per_second_of_latency: slope, deviation, n, largest_residual, .. } = fit;
+    let plus_minus = |it: &Estimate| format!("{:.3} +- {:.3}", it.mean, it.deviation);
+    let r2 = fit.r2.map_or("nothing varies".to_owned(), |r2| format!("R2 {r2:.5}"));
+    let nodes =
+        fit.bias.iter().map(|(node, Bias { n, mean, error })| format!("node {node} {mean:+.2} +- {error:.2} s of {n}"));
+    vec![
+        format!(
+            "{what:<16} {} s, {} s for each second of latency, deviation {deviation:.3} s",
+            plus_minus(base),
+            plus_minus(slope)
+        ),
+        format!("                 {n} jobs, {r2}, largest residual {largest_residual:+.2} s"),
+        format!("                 off the line: {}", nodes.collect::<Vec<_>>().join(", ")),
+    ]
+}
+
+fn sample_line(sample: &Sample, unit: &str) -> String {
+    let Sample { n, mean, deviation, least, largest, .. } = sample;
+    match n {
+        0 => "none seen".to_owned(),
+        n => format!("{mean:.2} {unit}, deviation {deviation:.2} {unit}, {least:.2} to {largest:.2} {unit}, of {n}"),
+    }
+}
+
+fn link_line(link: &LinkFit) -> String {
+    let LinkFit { from, to, stated_ms, stated_jitter_ms, seen } = link;
+    let name = format!("link {from}-{to}");
+    format!(
+        "{name:<16} stated {stated_ms} +- {stated_jitter_ms} ms; seen {}",
+        match seen.n {
+            0 => "by no job".to_owned(),
+            n => format!("{:.1} +- {:.1} ms by {n} jobs", seen.mean, seen.deviation),
+        }
+    )
+}
+
+/// The document that `agent compare --json` prints.
+#[derive(Serialize)]
+struct Document<'a> {
+    agrees: bool,
+    policy: &'a str,
+    scenario: &'a str,
+    #[serde(flatten)]
+    comparison: &'a Comparison,
+}
+
+pub fn compare(arguments: &Compare) -> anyhow::Result<ExitCode> {
+    let scenario = sim::expand(read(&arguments.scenario)?);
+    let runtime = services()?;
+    let records = runtime.block_on(real_runs::read_all(&arguments.runs, runtime.handle()))?;
+    let simulated = compare::Simulated {
+        scenario: &scenario,
+        policy: arguments.policy.as_deref(),
+        seeds: arguments.seeds.clone(),
+        limit: arguments.limit,
+    };
+    let (policy, comparison) = compare::run(&records, &simulated, progress(arguments))?;
+    let agrees = comparison.agrees();
+    if arguments.json {
+        print::json(&Document { agrees, policy: &policy, scenario: &scenario.name, comparison: &comparison })?;
+    } else {
+        print::lines(comparison_lines(&comparison, &policy, &scenario.name))?;
+    }
+    Ok(if agrees { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A line on standard error every two seconds.
+fn progress(arguments: &Compare) -> impl FnMut(u64) {
+    const EVERY: Duration = Duration::from_secs(2);
+    let all = arguments.seeds.end() - arguments.seeds.start() + 1;
+    let mut told = Instant::now();
+    move |done| {
+        if told.elapsed() >= EVERY {
+            told = Instant::now();
+            eprintln!("# simulated {done} of {all} runs");
+        }
+    }
+}
+
+fn comparison_lines(comparison: &Comparison, policy: &str, scenario: &str) -> Vec<String> {
+    let Comparison { real, real_converged, simulated, simulated_converged, measures } = comparison;
+    let mut text = vec![
+        format!("policy {policy}, scenario {scenario}"),
+        format!("converged: {real_converged} of {real} real runs, {simulated_converged} of {simulated} simulated runs"),
+        String::new(),
+        "                real: mean (95 %), median           simulated: mean (95 %), median     p".to_owned(),
+    ];
+    text.extend(measures.iter().map(|Compared { measure, real, simulated, test, agrees }| {
+        let verdict = if *agrees { "agree" } else { "DIFFER" };
+        let name = measure.name();
+        format!("{name:<15} {:<35} {:<34} {:<6.3} {verdict}", side(real), side(simulated), test.p)
+    }));
+    text.push(String::new());
+    text.push(verdict(comparison));
+    text
+}
+
+fn side(side: &Side) -> String {
+    let Side { sample: Sample { mean, median, .. }, interval: (low, high) } = side;
+    format!("{mean:.2} ({low:.2} to {high:.2}), {median:.1}")
+}
+
+fn verdict(comparison: &Comparison) -> String {
+    let differing = comparison.measures.iter().filter(|one| !one.agrees);
+    let differing: Vec<String> = differing
+        .map(|Compared { measure, real, simulated, .. }| {
+            let (real, simulated) = (real.sample.mean, simulated.sample.mean);
+            let how = if simulated > real { "more" } else { "fewer" };
+            format!("{:.1} {how} {} are simulated than are real", (simulated - real).abs(), measure.name())
+        })
+        .collect();
+    match differing.is_empty() {
+        true => "The simulated runs go as the real ones: at 5 % no difference is found.".to_owned(),
+        false => format!("The simulated runs differ from the real ones: {}.", differing.join("; ")),
+    }
+}

@@ -1,0 +1,273 @@
+//! Scenarios as text: what `load` reads back as it was.
+
+use super::settings::{Line, Physics, Rules, Transfer};
+use crate::config::settings::{AgentSettings, NetworkSettings, NodeSettings};
+use crate::domain::action::{Action, ActionType};
+use crate::domain::ids::AgentId;
+use crate::domain::impact::{Impacts, Rho};
+use crate::domain::metric::Metric;
+use crate::domain::placement::Link;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// A scenario in which nothing is changed by plan and nothing breaks.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Draft<'a> {
+    pub name: &'a str,
+    pub about: &'a str,
+    pub network: &'a NetworkSettings,
+    pub agents: &'a BTreeMap<AgentId, AgentSettings>,
+    /// What was trained, of the agents that bring it.
+    pub impacts: &'a BTreeMap<AgentId, BTreeMap<Action, Impacts>>,
+    pub physics: &'a Physics,
+}
+
+/// The whole file. `remark` comes first, as a comment.
+pub fn write(remark: &str, draft: &Draft) -> String {
+    let mut text = head(remark, None, draft.name, draft.about);
+    network(&mut text, draft.network);
+    physics(&mut text, draft.physics);
+    agents(&mut text, draft);
+    text
+}
+
+/// A file with another physics for the scenario in the file `base`.
+pub fn write_over(remark: &str, base: &str, name: &str, about: &str, physics: &Physics) -> String {
+    let mut text = head(remark, Some(base), name, about);
+    self::physics(&mut text, physics);
+    text
+}
+
+/// Writing to a string cannot fail.
+macro_rules! line {
+    ($text:expr) => { $text.push('\n') };
+    ($text:expr, $($part:tt)*) => {{ let _never_fails = writeln!($text, $($part)*); }};
+}
+
+fn head(remark: &str, base: Option<&str>, name: &str, about: &str) -> String {
+    let mut text = String::new();
+    remark.lines().for_each(|remark| line!(text, "{}", format!("# {remark}").trim_end()));
+    line!(text);
+    base.into_iter().for_each(|base| line!(text, "base = {}", quoted(base)));
+    line!(text, "name = {}\nabout = {}", quoted(name), quoted(about));
+    text
+}
+
+fn network(text: &mut String, network: &NetworkSettings) {
+    let data_set = &network.data_set;
+    line!(text, "\n[data_set]\nname = {}", quoted(&data_set.name.0));
+    line!(text, "object_key = {}", quoted(&data_set.object_key));
+    data_set.generate_records.into_iter().for_each(|records| line!(text, "generate_records = {records}"));
+    line!(text, "first_node = {}", data_set.first_node);
+    network.nodes.values().for_each(|node| self::node(text, node));
+    links(text, &network.links);
+    let feedback = &network.feedback;
+    line!(text, "\n[feedback]\nwindow = {}", duration(feedback.window));
+    line!(text, "threshold = {:?}\ngrace = {}", feedback.threshold, duration(feedback.grace));
+    let learning = &network.learning;
+    line!(text, "\n[learning]\nlearning_rate = {:?}", learning.learning_rate);
+    line!(text, "exploration = {:?}\npenalty = {:?}", learning.exploration, learning.penalty);
+    line!(text, "max_copies = {}", learning.max_copies);
+    let rhythm = &network.rhythm;
+    line!(text, "\n[rhythm]\njob_gap = {}", duration(rhythm.job_gap));
+    line!(text, "job_gap_deviation = {}", duration(rhythm.job_gap_deviation));
+    line!(text, "heartbeat = {}\nlease = {}", duration(rhythm.heartbeat), duration(rhythm.lease));
+    line!(text, "drain = {}\nprobes = {}", duration(rhythm.drain), rhythm.probes);
+}
+
+fn node(text: &mut String, node: &NodeSettings) {
+    line!(text, "\n[[node]]\nid = {}\nname = {}", node.id, quoted(&node.name));
+    line!(text, "availability = \"{}\"", node.availability);
+    node.capacity_bytes.into_iter().for_each(|bytes| line!(text, "capacity = \"{bytes} B\""));
+}
+
+/// Links that are alike in both directions are one.
+fn links(text: &mut String, links: &[Link]) {
+    for link in links {
+        let is_back = |back: &&Link| (back.from, back.to) == (link.to, link.from);
+        let alike = |back: &Link| (back.latency_ms, back.jitter_ms) == (link.latency_ms, link.jitter_ms);
+        match links.iter().find(is_back) {
+            Some(back) if alike(back) && link.from > link.to => continue,
+            Some(back) if alike(back) => line!(text, "\n[[link]]\nbetween = [{}, {}]", link.from, link.to),
+            _ => line!(text, "\n[[link]]\nfrom = {}\nto = {}", link.from, link.to),
+        }
+        line!(text, "latency = \"{} ms\"\njitter = \"{} ms\"", link.latency_ms, link.jitter_ms);
+    }
+}
+
+fn physics(text: &mut String, physics: &Physics) {
+    line!(text, "\n[physics]\nresponse_time = {}", self::line(physics.response_time));
+    line!(text, "execution_time = {}", self::line(physics.execution_time));
+    line!(text, "bytes = \"{} B\"\npoll = {}", physics.bytes, duration(physics.poll));
+    let rules = match physics.rules {
+        Rules::Agents => "agents",
+        Rules::Published => "published",
+    };
+    line!(text, "rules = \"{rules}\"\njob_failure = {}", duration(physics.job_failure));
+    line!(text, "transfer_failures = \"{} %\"", physics.transfer_failures * 100.0);
+    line!(text, "replies_lost = \"{} %\"", physics.replies_lost * 100.0);
+    match &physics.transfer {
+        Transfer::Takes(long) => line!(text, "transfer = {}", duration(*long)),
+        Transfer::Rates { link, store, of_links, of_stores } => {
+            line!(text, "link_rate = \"{link} B/s\"\nstore_rate = \"{store} B/s\"");
+            for (node, rate) in of_stores {
+                line!(text, "\n[[physics.rate]]\nnode = {node}\nrate = \"{rate} B/s\"");
+            }
+            for ((a, b), rate) in of_links.iter().filter(|((a, b), _)| a < b) {
+                line!(text, "\n[[physics.rate]]\nbetween = [{a}, {b}]\nrate = \"{rate} B/s\"");
+            }
+        }
+    }
+}
+
+fn line(line: Line) -> String {
+    let Line { base, slope, deviation } = line;
+    format!("{{ base = {}, per_second_of_latency = {slope:?}, deviation = {} }}", duration(base), duration(deviation))
+}
+
+/// What the first agent has stands for all, and others say where they differ.
+fn agents(text: &mut String, draft: &Draft) {
+    let Some(first) = draft.agents.values().next() else { return };
+    line!(text, "\n# Of the agents that state none of their own.");
+    line!(text, "[rho]\n{}", rho(&first.rho).join("\n"));
+    line!(text, "\n[cost]\n{}", costs(&first.costs).join("\n"));
+    for agent in draft.agents.values() {
+        line!(text, "\n[[agent]]\nid = {}\ngoal = {}", agent.id, quoted(&agent.goal_text));
+        line!(text, "policy = {}", quoted(&agent.policy));
+        if agent.node != agent.id.home() {
+            line!(text, "node = {}", agent.node);
+        }
+        if agent.rho != first.rho {
+            line!(text, "rho = {{ {} }}", rho(&agent.rho).join(", "));
+        }
+        if agent.costs != first.costs {
+            line!(text, "cost = {{ {} }}", costs(&agent.costs).join(", "));
+        }
+        if let Some(impacts) = draft.impacts.get(&agent.id) {
+            line!(
+                text,
+                "\n# As trained: response time, execution time, throughput, network latency, availability, consistency."
+            );
+            line!(text, "[agent.impacts]");
+            impacts.iter().for_each(|(action, impacts)| line!(text, "{action} = {}", vector(impacts)));
+        }
+    }
+}
+
+fn rho(rho: &Rho) -> Vec<String> {
+    let one = |(metric, value): (Metric, f64)| match metric {
+        Metric::DataConsistency => format!("{metric} = {value:?}"),
+        _ => format!("{metric} = \"{value} {}\"", metric.unit()),
+    };
+    rho.iter().map(one).collect()
+}
+
+fn costs(costs: &BTreeMap<ActionType, f64>) -> Vec<String> {
+    let stated = costs.iter().filter(|(kind, _)| **kind != ActionType::Nothing);
+    stated.map(|(kind, cost)| format!("{} = {cost:?}", kind.name())).collect()
+}
+
+/// In the order of the metrics; what is not known at the end is left out.
+fn vector(impacts: &Impacts) -> String {
+    let known = Metric::ALL.into_iter().rposition(|metric| impacts.get(metric).is_some()).map_or(0, |last| last + 1);
+    let value = |metric: &Metric| format!("{:?}", impacts.get(*metric).unwrap_or(0.0));
+    format!("[{}]", Metric::ALL[..known].iter().map(value).collect::<Vec<_>>().join(", "))
+}
+
+/// Exact, in seconds where it is that long.
+fn duration(long: Duration) -> String {
+    let (seconds, nanos) = (long.as_secs(), long.subsec_nanos());
+    let fraction = format!(".{nanos:09}");
+    match (seconds, nanos % 1_000_000) {
+        (0, 0) if nanos > 0 => format!("\"{} ms\"", nanos / 1_000_000),
+        (0, _) if nanos > 0 => format!("\"{} us\"", f64::from(nanos) / 1e3),
+        _ => format!("\"{seconds}{} s\"", fraction.trim_end_matches(['0', '.'])),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Scenario, load};
+    use super::*;
+    use crate::config::Vocabulary;
+    use std::path::{Path, PathBuf};
+
+    const VOCABULARY: Vocabulary =
+        Vocabulary { policies: &["cooperative", "fixed", "reference"], expression: |_| Ok(()) };
+
+    fn fixture(name: &str) -> PathBuf {
+        Path::new("fixtures/scenarios").join(format!("{name}.toml"))
+    }
+
+    fn read(path: &Path) -> Scenario {
+        load(path, &VOCABULARY).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Writes, and reads what was written.
+    fn again(text: &str) -> Scenario {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("written.toml");
+        std::fs::write(&path, text).unwrap();
+        read(&path)
+    }
+
+    fn check(scenario: &Scenario) {
+        let Scenario { name, about, network, agents, impacts, physics, .. } = scenario;
+        let text = write("A remark\nof two lines.", &Draft { name, about, network, agents, impacts, physics });
+        assert_eq!(again(&text), *scenario, "{text}");
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_as_it_was() {
+        for name in ["published", "five_nodes", "ten_nodes", "conflict", "too_small"] {
+            let scenario = read(&fixture(name));
+            assert!(scenario.changes.is_empty() && scenario.faults.is_empty(), "{name}");
+            check(&scenario);
+        }
+    }
+
+    #[test]
+    fn durations_are_written_as_people_would() {
+        let check = |nanos: u64, expected: &str| assert_eq!(duration(Duration::from_nanos(nanos)), expected);
+        check(0, "\"0 s\"");
+        check(15_000_000_000, "\"15 s\"");
+        check(10_500_000_000, "\"10.5 s\"");
+        check(2_938_000_000, "\"2.938 s\"");
+        check(500_000_000, "\"500 ms\"");
+        check(87_300_000, "\"87300 us\"");
+    }
+
+    #[test]
+    fn odd_values_survive() {
+        use crate::domain::ids::NodeId;
+        let mut scenario = read(&fixture("published"));
+        scenario.name = "a \"name\" with \\ and \u{e9}".to_owned();
+        scenario.network.links[0].latency_ms = 1003.0;
+        scenario.physics.poll = Duration::from_micros(87_300);
+        scenario.physics.response_time.base = Duration::from_millis(1037);
+        scenario.physics.transfer_failures = 0.125;
+        scenario.physics.replies_lost = 0.25;
+        let of_links = [((NodeId(1), NodeId(2)), 7), ((NodeId(2), NodeId(1)), 7)].into();
+        scenario.physics.transfer = Transfer::Rates { link: 5, store: 6, of_links, of_stores: [(NodeId(3), 9)].into() };
+        scenario.agents.get_mut(&AgentId(2)).unwrap().costs.insert(ActionType::Evict, 0.75);
+        check(&scenario);
+    }
+
+    #[test]
+    fn another_physics_leaves_the_rest_as_it_is() {
+        let base = std::path::absolute(fixture("drift")).unwrap();
+        let mut expected = read(&base);
+        let mut physics = expected.physics.clone();
+        physics.response_time.slope = 37.25;
+        physics.rules = Rules::Agents;
+        let text = write_over("", base.to_str().unwrap(), "measured", "As drift, as measured.", &physics);
+        (expected.name, expected.about) = ("measured".to_owned(), "As drift, as measured.".to_owned());
+        expected.physics = physics;
+        assert_eq!(again(&text), expected, "{text}");
+    }
+}

@@ -1,0 +1,131 @@
+//! Not asking for ever: pauses after refusals, and what was left and should not come back: sets of replicas, places to read.
+
+use super::ReplicaSet;
+use crate::domain::ids::NodeId;
+use crate::domain::time::Timestamp;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+const FIRST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1800);
+/// Who has become so much less content since a refusal asks again at once.
+const FELL: f64 = 0.25;
+/// What was left is remembered so long.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+
+/// What a refusal rests on: when it changes, the question is another one.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Ground {
+    pub set: ReplicaSet,
+    pub reads: NodeId,
+    /// Of all availabilities and the latencies of the own links.
+    pub conditions: u64,
+}
+
+/// The pause after refusals, doubled each time.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Pause {
+    refused: Option<Refused>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+struct Refused {
+    ground: Ground,
+    level: f64,
+    until: Timestamp,
+    lasts: Duration,
+}
+
+impl Pause {
+    /// Until when not to ask, on this ground and with this level.
+    pub fn until(&self, ground: &Ground, level: f64, now: Timestamp) -> Option<Timestamp> {
+        let refused = self.refused.as_ref()?;
+        let holds = refused.ground == *ground && level > refused.level - FELL;
+        (holds && now < refused.until).then_some(refused.until)
+    }
+
+    pub fn refused(&mut self, ground: Ground, level: f64, now: Timestamp) {
+        let before = self.refused.take().filter(|before| before.ground == ground && level > before.level - FELL);
+        let lasts = before.map_or(FIRST_PAUSE, |before| (before.lasts * 2).min(LONGEST_PAUSE));
+        self.refused = Some(Refused { ground, level, until: now + lasts, lasts });
+    }
+}
+
+/// What was left lately: sets of replicas, or places to read.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Left<T> {
+    left: VecDeque<(Timestamp, T)>,
+}
+
+impl<T> Default for Left<T> {
+    fn default() -> Self {
+        Self { left: VecDeque::new() }
+    }
+}
+
+impl<T: Ord + Clone> Left<T> {
+    pub fn note(&mut self, what: T, now: Timestamp) {
+        self.forget(now);
+        self.left.push_back((now, what));
+    }
+
+    /// How often each was left.
+    pub fn times(&mut self, now: Timestamp) -> BTreeMap<T, u32> {
+        self.forget(now);
+        let mut times = BTreeMap::new();
+        self.left.iter().for_each(|(_, what)| *times.entry(what.clone()).or_default() += 1);
+        times
+    }
+
+    fn forget(&mut self, now: Timestamp) {
+        while self.left.front().is_some_and(|(at, _)| now.since(*at) >= REMEMBERED) {
+            self.left.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(0);
+
+    fn ground(node: u32) -> Ground {
+        Ground { set: [NodeId(node)].into(), reads: NodeId(node), conditions: 1 }
+    }
+
+    fn seconds(seconds: u64) -> Timestamp {
+        NOW + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn each_refusal_is_waited_for_twice_as_long() {
+        let mut pause = Pause::default();
+        assert_eq!(pause.until(&ground(1), 0.5, NOW), None);
+        for lasts in [30, 60, 120, 240, 480, 960, 1800, 1800] {
+            pause.refused(ground(1), 0.5, NOW);
+            assert_eq!(pause.until(&ground(1), 0.5, NOW), Some(seconds(lasts)));
+        }
+        assert_eq!(pause.until(&ground(1), 0.5, seconds(1800)), None);
+    }
+
+    #[test]
+    fn another_ground_or_a_greater_need_is_asked_about_at_once() {
+        let mut pause = Pause::default();
+        pause.refused(ground(1), 0.5, NOW);
+        assert_eq!(pause.until(&ground(2), 0.5, NOW), None);
+        assert_eq!(pause.until(&ground(1), 0.25, NOW), None);
+        pause.refused(ground(1), 0.25, NOW);
+        assert_eq!(pause.until(&ground(1), 0.25, NOW), Some(seconds(30)), "a new series");
+    }
+
+    #[test]
+    fn sets_that_were_left_are_counted_for_an_hour() {
+        let mut left = Left::default();
+        let set: ReplicaSet = [NodeId(1)].into();
+        left.note(set.clone(), NOW);
+        left.note(set.clone(), seconds(60));
+        assert_eq!(left.times(seconds(3599)), [(set.clone(), 2)].into());
+        assert_eq!(left.times(seconds(3600)), [(set, 1)].into());
+    }
+}

@@ -1,0 +1,582 @@
+//! Who says and does what when: judge one's own situation, ask the peers, plan with what they answer, take one's own step.
+//!
+//! ```text
+//!            not content, a node would suit       all have answered, or 2 s
+//!   judging ------------------------------> asking -----------------------> acting (own step) --> judging
+//!      ^  content, hopeless, pausing: wait     |  refused: pause              |
+//!      '--------- something changes -----------'------------------------------'
+//! ```
+//!
+//! Asking locks nothing: of two that ask at once both are answered, and the slower claim fails on the generation of the planned
+//! placement. Whatever an agent does itself, it answers others.
+
+use super::jobs::{Conditions, Jobs};
+use super::patience::{Ground, Left, Pause};
+use super::peers::Peers;
+use super::prospects::{Prospects, living};
+use super::said::Said;
+use super::{Answer, MARGIN, PER_COST, PER_RETURN, Planned, Reader, ReplicaSet, Valuation, plan};
+use crate::domain::action::{Action, ActionType};
+use crate::domain::ask::{Ask, Question};
+use crate::domain::goal::Goal;
+use crate::domain::ids::{AgentId, EventId, NodeId};
+use crate::domain::measurement::Measurement;
+use crate::domain::metric::{Metric, Metrics};
+use crate::domain::snapshot::Snapshot;
+use crate::domain::time::Timestamp;
+use crate::mape::monitor::Repair;
+use crate::mape::planner::{
+    Choice, Decider, Decision, Deliberation, Intent, LOOK_EVERY, Message, Opinion, Parameters, Reason, Rng, Situation,
+    View,
+};
+use rand::RngExt as _;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A new replica that promises so much more than a present one is asked for.
+const MUCH_MORE: f64 = 0.1;
+/// A replica that nobody reads is dropped after this; while a question is open, looked at again after this.
+const IDLE_FOR: Duration = Duration::from_secs(20);
+const IDLE_AGAIN: Duration = Duration::from_secs(5);
+/// A node that could not be read or written is left alone for so long.
+const AVOIDED_FOR: Duration = Duration::from_secs(30);
+/// Where links are measured and not stated, the table does not tell that one has changed.
+const JUDGE_EVERY: Duration = Duration::from_secs(10);
+
+/// The name of the policy.
+pub const NAME: &str = "cooperative";
+
+/// One agent's part of the conversation.
+#[derive(Default)]
+pub struct Protocol {
+    /// Unique for each start of an agent.
+    life: String,
+    /// The goal depends on how many replicas there are.
+    counts_replicas: bool,
+    asked: u64,
+    jobs: Jobs,
+    last: Option<Measurement>,
+    peers: Peers,
+    /// What this agent has said of itself.
+    said: Said,
+    pause: Pause,
+    left: Left<ReplicaSet>,
+    /// Nodes that this agent has gone away from.
+    left_nodes: Left<NodeId>,
+    /// The planned placement, and the latest event, as last seen.
+    seen: Option<(Planned, EventId)>,
+    /// Nodes that failed since the last look, and those that are left alone for a while.
+    failed: Vec<NodeId>,
+    avoided: BTreeMap<NodeId, Timestamp>,
+    idle_since: BTreeMap<NodeId, Timestamp>,
+    links: BTreeMap<NodeId, f64>,
+    asking: Option<Asking>,
+    acting: Option<Action>,
+    /// The next job waits for a repair.
+    is_awaited: bool,
+    /// What was judged last: as long as it is the same, there is nothing new to judge.
+    judged: Option<Judged>,
+}
+
+/// The own question.
+#[derive(Clone, Debug)]
+struct Asking {
+    at: Timestamp,
+    generation: i64,
+    /// The nodes that would suit this agent.
+    own: BTreeSet<NodeId>,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Judged {
+    generation: i64,
+    changed_at: Option<Timestamp>,
+    conditions: u64,
+}
+
+/// What one look is about.
+struct Scene<'a> {
+    view: &'a View<'a>,
+    planned: &'a Planned,
+    prospects: &'a Prospects<'a>,
+    me: AgentId,
+    /// Where this agent reads, or will.
+    here: NodeId,
+    /// How content it is there.
+    level: f64,
+    conditions: u64,
+}
+
+/// What follows from a look.
+// One at a time: a box would save nothing.
+#[allow(clippy::large_enum_variant)]
+enum Next {
+    /// Nothing to do until something changes.
+    Rest,
+    /// Look again then, whatever happens; the next job goes on waiting.
+    Wait(Timestamp),
+    Act(Decision),
+    Ask(BTreeSet<NodeId>),
+}
+
+impl Protocol {
+    pub fn new(life: &str, goal: &Goal) -> Self {
+        let counts_replicas = goal.mentions(Metric::DataConsistency);
+        Self { life: life.to_owned(), counts_replicas, ..Self::default() }
+    }
+
+    /// Takes note of all that has changed since the last look.
+    fn note(&mut self, view: &View, planned: &Planned) {
+        let (snapshot, now) = (view.snapshot, view.now());
+        for node in self.failed.drain(..) {
+            self.avoided.insert(node, now + AVOIDED_FOR);
+            self.judged = None;
+        }
+        let before = self.avoided.len();
+        self.avoided.retain(|_, until| *until > now);
+        if self.avoided.len() < before {
+            self.judged = None;
+        }
+        self.note_links(snapshot, view.parameters);
+        self.note_placement(view, planned);
+        self.peers.listen(view.parameters.agent, view.conversation, planned, now);
+        let idle: BTreeSet<NodeId> = planned.idle().collect();
+        self.idle_since.retain(|node, _| idle.contains(node));
+        idle.into_iter().for_each(|node| _ = self.idle_since.entry(node).or_insert(now));
+    }
+
+    /// Jobs over a link that has become another one say nothing any more.
+    fn note_links(&mut self, snapshot: &Snapshot, parameters: &Parameters) {
+        let nodes: BTreeSet<NodeId> = self.jobs.nodes().collect();
+        self.links.retain(|node, _| nodes.contains(node));
+        for node in nodes {
+            let stated = snapshot.link(parameters.home, node).map_or(0.0, |link| link.latency_ms);
+            if self.links.insert(node, stated).is_some_and(|before| before != stated) {
+                self.jobs.forget(node);
+            }
+        }
+    }
+
+    fn note_placement(&mut self, view: &View, planned: &Planned) {
+        let now = view.now();
+        let events = &view.snapshot.open_events;
+        let latest = events.last().map_or(EventId(0), |event| event.id);
+        if let Some((before, seen)) = self.seen.take() {
+            if before.set != planned.set {
+                self.left.note(before.set.clone(), now);
+            }
+            if before.generation != planned.generation {
+                let acted: BTreeSet<AgentId> =
+                    events.iter().filter(|event| event.id > seen).map(|event| event.agent).collect();
+                self.peers.executed(&before, planned, &acted, now);
+            }
+            self.seen = Some((planned.clone(), latest.max(seen)));
+        } else {
+            self.seen = Some((planned.clone(), latest));
+        }
+    }
+
+    /// Answers every open question about the planned placement as it is.
+    fn answers(&mut self, scene: &Scene) -> Vec<Intent> {
+        let open = scene.view.conversation.iter().filter(|ask| ask.agent != scene.me && is_open(ask, scene.view));
+        let asked = open.filter(|ask| ask.generation == scene.planned.generation);
+        let own = &mut self.said;
+        let reply = |ask: &Arc<Ask>| {
+            let said = ask.replies.get(&scene.me).map(|reply| &reply.nodes);
+            let all: BTreeSet<NodeId> = ask.all_nodes().union(&scene.planned.set).copied().collect();
+            if said.is_some_and(|said| all.is_subset(said)) {
+                return None;
+            }
+            if ask.afresh && said.is_none() {
+                *own = Said::default();
+            }
+            let reply = scene.prospects.reply(scene.planned, scene.here, all, own);
+            Some(Intent::Say(Message::Reply { ask: ask.id, reply }))
+        };
+        asked.filter_map(reply).collect()
+    }
+
+    /// What there is to do for an agent that neither asks nor acts.
+    fn judge(&mut self, scene: &Scene) -> Next {
+        let Scene { view, planned, prospects, here, level, .. } = *scene;
+        let now = view.now();
+        let cost = |kind| PER_COST * view.parameters.cost(kind);
+        // Nothing could be gained that a change of reference would not cost.
+        if 1.0 - level < 0.5 * PER_COST + MARGIN {
+            return Next::Rest;
+        }
+        let judged = scene.judged();
+        let ground = scene.ground();
+        let paused = self.pause.until(&ground, level, now);
+        if self.judged == Some(judged) && paused.is_none_or(|_| !self.is_awaited) {
+            return Next::Rest;
+        }
+        // Whoever went away for the good of all does not come back for a little good of its own.
+        let left = self.left_nodes.times(now);
+        let returns = |node: &NodeId| PER_RETURN * f64::from(left.get(node).copied().unwrap_or(0)).powi(2);
+        let gain = |node: &NodeId| prospects.level(*node, planned.replicas()) - level - returns(node);
+        let elsewhere = || planned.set.iter().filter(|node| **node != here).map(|node| (*node, gain(node)));
+        let best = |a: (NodeId, f64), b: (NodeId, f64)| if b.1 > a.1 { b } else { a };
+        let enough = cost(ActionType::ChangeReference) + MARGIN;
+        let present = elsewhere().filter(|(node, _)| planned.ready.contains(node)).reduce(best);
+        let present = present.filter(|(_, gain)| *gain >= enough);
+        let arriving = elsewhere().filter(|(node, _)| !planned.ready.contains(node)).map(|(_, gain)| gain);
+        let arriving = arriving.fold(f64::NEG_INFINITY, f64::max);
+        let (worth, best_new) = prospects.worth_asking(planned, here, level);
+        self.judged = Some(judged);
+        if let Some((to, gain)) = present.filter(|(_, gain)| worth.is_empty() || best_new < gain + MUCH_MORE) {
+            return Next::Act(scene.decision(Action::ChangeReference { to }, Reason::Better { gain }, self, None));
+        }
+        if worth.is_empty() || (arriving >= enough && best_new < arriving + MUCH_MORE) {
+            return Next::Rest;
+        }
+        if let Some(until) = paused {
+            return match present {
+                Some((to, gain)) => {
+                    Next::Act(scene.decision(Action::ChangeReference { to }, Reason::Better { gain }, self, None))
+                }
+                None => {
+                    self.judged = None;
+                    if self.is_awaited { Next::Rest } else { Next::Wait(until) }
+                }
+            };
+        }
+        let others = view.conversation.iter().filter(|ask| ask.agent != scene.me && is_open(ask, scene.view));
+        if let Some(first) = others.map(|ask| ask.posted_at).min() {
+            self.judged = None;
+            return Next::Wait(first + open_for(view.parameters));
+        }
+        Next::Ask(worth)
+    }
+
+    /// What there is to do for an agent that has asked.
+    fn listen(&mut self, scene: &Scene, asking: Asking, rng: &mut Rng) -> (Vec<Intent>, Next) {
+        let (view, now) = (scene.view, scene.view.now());
+        let own = view.conversation.iter().rev().find(|ask| ask.agent == scene.me && !ask.closed);
+        let own = own.filter(|ask| ask.posted_at >= asking.at && ask.generation == asking.generation);
+        let deadline = asking.at + view.parameters.patience;
+        let Some(ask) = own else {
+            // It is not in the table yet, or could not be written.
+            if now < deadline {
+                self.asking = Some(asking);
+                return (Vec::new(), Next::Wait(deadline));
+            }
+            return (Vec::new(), self.judge_again(scene));
+        };
+        let close = || vec![Intent::Say(Message::Close(ask.id))];
+        if ask.generation != scene.planned.generation {
+            self.judged = None;
+            return (close(), Next::Wait(now + LOOK_EVERY.mul_f64(rng.random())));
+        }
+        let all_answered = living(view, scene.planned).all(|(agent, _)| agent == scene.me || ask.is_answered_by(agent));
+        if !all_answered && now < deadline {
+            self.asking = Some(asking);
+            return (Vec::new(), Next::Wait(deadline));
+        }
+        // Who has missed something asks for all of it, once.
+        let missed = self.peers.have_missed(living(view, scene.planned).map(|(agent, _)| agent));
+        let next = if missed && !ask.afresh { Next::Ask(asking.own) } else { self.decide(scene, ask, &asking.own) };
+        (close(), next)
+    }
+
+    fn judge_again(&mut self, scene: &Scene) -> Next {
+        self.judged = None;
+        self.judge(scene)
+    }
+
+    /// Plans for everybody, and takes the own step of that.
+    fn decide(&mut self, scene: &Scene, ask: &Ask, own: &BTreeSet<NodeId>) -> Next {
+        let Scene { view, planned, prospects, me, here, level, .. } = *scene;
+        let now = view.now();
+        let asked: BTreeSet<NodeId> = ask
+            .all_nodes()
+            .into_iter()
+            .filter(|node| planned.set.contains(node) || prospects.is_open_at(*node))
+            .collect();
+        let all: BTreeSet<NodeId> = asked.union(&planned.set).copied().collect();
+        let replicas = planned.replicas();
+        let peers = living(view, planned).filter(|(agent, _)| *agent != me);
+        let mut readers: Vec<Reader> =
+            peers.map(|(agent, reads)| self.peers.reader(agent, reads, replicas, ask, now)).collect();
+        readers.push(Reader {
+            agent: me,
+            reads: here,
+            answer: Answer::Said(prospects.changes(planned, here, &all)),
+            count_weight: 1.0,
+            place_weight: 1.0,
+            budget: 1.0,
+        });
+        let valuation =
+            Valuation { actor: me, present: &planned.set, readers: &readers, costs: &view.parameters.costs };
+        let Some(accepted) = plan(&valuation, &asked, own, &self.left.times(now)) else {
+            self.pause.refused(scene.ground(), level, now);
+            return self.judge_again(scene);
+        };
+        self.judged = Some(scene.judged());
+        let step = accepted.step.and_then(|step| scene.feasible(step));
+        let Some(step) = step else { return Next::Rest };
+        let deliberation = deliberation(scene, &accepted.plan.set, &accepted.plan.responses, &readers, ask);
+        Next::Act(scene.decision(step, Reason::Planned { gain: accepted.gain }, self, Some(deliberation)))
+    }
+
+    /// Drops a replica that nobody has read for a while, if that is for this agent to do.
+    fn drop_idle(&self, scene: &Scene) -> Option<Next> {
+        let (view, now) = (scene.view, scene.view.now());
+        let mine = self.idle_since.iter().filter(|(node, _)| scene.is_keeper_of(**node));
+        let (node, since) = mine.min_by_key(|(_, since)| **since)?;
+        if scene.planned.set.len() < 2 {
+            return None;
+        }
+        let due = *since + IDLE_FOR;
+        if now < due {
+            return Some(Next::Wait(due));
+        }
+        if view.conversation.iter().any(|ask| is_open(ask, scene.view)) {
+            return Some(Next::Wait(now + IDLE_AGAIN));
+        }
+        Some(Next::Act(scene.decision(Action::Evict { node: *node }, Reason::Idle, self, None)))
+    }
+
+    fn ask(&mut self, scene: &Scene, nodes: BTreeSet<NodeId>) -> Intent {
+        self.asked += 1;
+        let generation = scene.planned.generation;
+        self.asking = Some(Asking { at: scene.view.now(), generation, own: nodes.clone() });
+        Intent::Say(Message::Ask(Question {
+            key: format!("{}-q{}", self.life, self.asked),
+            agent: scene.me,
+            data_set: scene.view.snapshot.data_set.name.clone(),
+            generation,
+            nodes,
+            action: None,
+            afresh: self.peers.have_missed(living(scene.view, scene.planned).map(|(agent, _)| agent)),
+            level: scene.level,
+        }))
+    }
+}
+
+impl Decider for Protocol {
+    fn missed(&mut self, _: &Situation, _: &mut Rng) -> Vec<Intent> {
+        self.is_awaited = true;
+        self.judged = None;
+        vec![Intent::Look { after: Duration::ZERO }]
+    }
+
+    fn measured(&mut self, measurement: &Measurement, satisfied: bool) {
+        let conditions = Conditions {
+            node: measurement.node,
+            availability_percent: measurement.metrics.get(Metric::Availability).unwrap_or(0.0),
+            data_consistency: measurement.metrics.get(Metric::DataConsistency).filter(|_| self.counts_replicas),
+        };
+        self.jobs.ended(conditions, satisfied);
+        // It can be read again.
+        self.avoided.remove(&measurement.node);
+        self.last = Some(measurement.clone());
+    }
+
+    fn failed(&mut self, node: NodeId) {
+        self.failed.push(node);
+    }
+
+    fn looked(&mut self, view: &View, rng: &mut Rng) -> Vec<Intent> {
+        let planned = Planned::of(view.snapshot);
+        self.note(view, &planned);
+        let me = view.parameters.agent;
+        let Some(here) = planned.reads.get(&me).copied() else {
+            self.is_awaited = false;
+            return vec![Intent::Over(Repair::Lost)];
+        };
+        let (jobs, avoided) = (self.jobs.clone(), self.avoided.keys().copied().collect());
+        let prospects = Prospects::new(view, &jobs, &avoided);
+        let level = prospects.level(here, planned.replicas());
+        let conditions = conditions(view);
+        let scene = Scene { view, planned: &planned, prospects: &prospects, me, here, level, conditions };
+        let mut intents = self.answers(&scene);
+        if self.acting.is_some() {
+            return intents;
+        }
+        let next = match self.asking.take() {
+            Some(asking) => {
+                let (said, next) = self.listen(&scene, asking, rng);
+                intents.extend(said);
+                next
+            }
+            None => self.judge(&scene),
+        };
+        let next = match next {
+            Next::Rest => self.drop_idle(&scene).unwrap_or(Next::Rest),
+            next => next,
+        };
+        self.carry_out(&scene, next, &mut intents);
+        intents
+    }
+
+    fn ended(&mut self, repair: Repair, rng: &mut Rng) -> Vec<Intent> {
+        let acted = self.acting.take();
+        self.judged = None;
+        match repair {
+            // Somebody was faster: judge what there is now, a moment later than others would.
+            Repair::Lost => return vec![Intent::Look { after: LOOK_EVERY.mul_f64(rng.random()) }],
+            Repair::Nothing => self.failed.extend(acted.and_then(Action::to_node)),
+            Repair::Acted => {}
+        }
+        self.is_awaited = false;
+        vec![Intent::Over(repair), Intent::Look { after: LOOK_EVERY }]
+    }
+}
+
+impl Protocol {
+    fn carry_out(&mut self, scene: &Scene, next: Next, intents: &mut Vec<Intent>) {
+        let now = scene.view.now();
+        let look_at = |at: Timestamp| Intent::Look { after: at.since(now).max(Duration::from_millis(1)) };
+        match next {
+            Next::Act(decision) => {
+                self.acting = Some(decision.chosen.action);
+                if let Action::ChangeReference { .. } = decision.chosen.action {
+                    self.left_nodes.note(scene.here, now);
+                }
+                intents.push(Intent::Act(decision));
+                return;
+            }
+            Next::Ask(nodes) => {
+                intents.push(self.ask(scene, nodes));
+                intents.push(look_at(now + scene.view.parameters.patience));
+                return;
+            }
+            Next::Wait(at) => intents.push(look_at(at)),
+            Next::Rest => {}
+        }
+        let waits_for_peers = self.asking.is_some() || matches!(next, Next::Wait(_)) && self.waits_for_question(scene);
+        if self.is_awaited && !waits_for_peers {
+            self.is_awaited = false;
+            intents.push(Intent::Over(Repair::Nothing));
+        }
+        if let Some(until) = self.avoided.values().min() {
+            intents.push(look_at(*until));
+        }
+        if scene.view.experience.predictor.needs_probes() {
+            self.judged = None;
+            intents.push(look_at(now + JUDGE_EVERY));
+        }
+    }
+
+    /// Whether somebody else's question is what holds this agent up.
+    fn waits_for_question(&self, scene: &Scene) -> bool {
+        self.judged.is_none()
+            && scene.view.conversation.iter().any(|ask| ask.agent != scene.me && is_open(ask, scene.view))
+    }
+}
+
+impl Scene<'_> {
+    fn judged(&self) -> Judged {
+        Judged {
+            generation: self.planned.generation,
+            changed_at: self.view.snapshot.changed_at,
+            conditions: self.conditions,
+        }
+    }
+
+    fn ground(&self) -> Ground {
+        Ground { set: self.planned.set.clone(), reads: self.here, conditions: self.conditions }
+    }
+
+    /// The step as it can be taken now; `None`: what it needs is still under way, and its end will be seen.
+    fn feasible(&self, step: Action) -> Option<Action> {
+        let is_ready = |node: &NodeId| self.planned.ready.contains(node);
+        match step {
+            Action::Move { from, .. } => is_ready(&from).then_some(step),
+            Action::ChangeReference { to } => is_ready(&to).then_some(step),
+            Action::Evict { node } => is_ready(&node).then_some(step),
+            Action::Copy { from, to } => {
+                let placement = &self.view.snapshot.placement;
+                let present = placement.nodes();
+                let read = placement.reference(self.me).map(|replica| replica.node);
+                let from = [Some(from), read, present.first().copied()];
+                let from = from.into_iter().flatten().find(|node| present.contains(node))?;
+                Some(Action::Copy { from, to })
+            }
+            Action::Nothing => None,
+        }
+    }
+
+    /// Whether it is for this agent to drop what nobody reads at a node: for the one that lives there, else for the first.
+    fn is_keeper_of(&self, node: NodeId) -> bool {
+        let (snapshot, silence) = (self.view.snapshot, self.view.parameters.silence);
+        let lives = |agent: &&AgentId| **agent == self.me || snapshot.is_alive(**agent, silence);
+        let at_home = |agent: &&AgentId| snapshot.agents[*agent].registration.node == node;
+        let living = || snapshot.agents.keys().filter(lives);
+        living().find(at_home).or_else(|| living().next()) == Some(&self.me)
+    }
+
+    fn decision(
+        &self,
+        action: Action,
+        reason: Reason,
+        protocol: &Protocol,
+        deliberation: Option<Deliberation>,
+    ) -> Decision {
+        let bare = || Deliberation {
+            generation: self.planned.generation,
+            level: self.level,
+            plan: ReplicaSet::clone(&self.planned.set),
+            responses: BTreeMap::new(),
+            peers: BTreeMap::new(),
+        };
+        let measured = protocol.last.as_ref().map_or_else(Metrics::default, |last| last.metrics);
+        let choice = Choice { action, reason };
+        Decision::deliberate(NAME, self.view, self.here, measured, choice, deliberation.unwrap_or_else(bare))
+    }
+}
+
+/// Whether a question still holds others up: after twice the time for answers its asker is dead.
+fn is_open(ask: &Ask, view: &View) -> bool {
+    !ask.closed && view.now().since(ask.posted_at) < open_for(view.parameters)
+}
+
+fn open_for(parameters: &Parameters) -> Duration {
+    2 * parameters.patience
+}
+
+/// What everybody said of a plan.
+fn deliberation(
+    scene: &Scene,
+    set: &ReplicaSet,
+    responses: &BTreeMap<AgentId, NodeId>,
+    readers: &[Reader],
+    ask: &Ask,
+) -> Deliberation {
+    let peers = readers.iter().filter(|reader| reader.agent != scene.me);
+    let opinion = |reader: &Reader| {
+        let node = responses.get(&reader.agent).copied().unwrap_or(reader.reads);
+        let forecast = match &reader.answer {
+            Answer::Said(_) => Some(reader.forecast(node, set.len(), scene.planned.set.len())),
+            Answer::Silent => None,
+        };
+        let weight = if node == reader.reads { reader.count_weight } else { reader.place_weight };
+        (reader.agent, Opinion { forecast, weight })
+    };
+    Deliberation {
+        generation: ask.generation,
+        level: scene.level,
+        plan: set.clone(),
+        responses: responses.clone(),
+        peers: peers.map(opinion).collect(),
+    }
+}
+
+/// A number for all that an agent's prospects depend on besides the placement: availabilities, stores, its own links.
+fn conditions(view: &View) -> u64 {
+    let (snapshot, home) = (view.snapshot, view.parameters.home);
+    let mut digest = 0xcbf2_9ce4_8422_2325_u64;
+    let mut mix = |value: u64| digest = (digest ^ value).wrapping_mul(0x0100_0000_01b3);
+    for node in snapshot.nodes.values() {
+        mix(u64::from(node.id.0));
+        mix(node.availability.value().to_bits());
+        mix(u64::from(node.store_url.is_some()) << 8 | node.state as u64);
+    }
+    for ((_, to), link) in snapshot.links.range((home, NodeId(0))..=(home, NodeId(u32::MAX))) {
+        mix(u64::from(to.0));
+        mix(link.latency_ms.to_bits());
+    }
+    digest
+}

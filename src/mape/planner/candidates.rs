@@ -1,0 +1,63 @@
+//! What an agent can do at all: the candidates of every policy but `reference`, which has those of the published system.
+
+use crate::domain::action::Action;
+use crate::domain::ids::NodeId;
+use crate::domain::placement::Replica;
+use crate::domain::snapshot::Snapshot;
+
+/// Nothing; the moves and copies of the replica that is read, `reference`, to every free node; a change to each other replica;
+/// the eviction of each that nobody reads. A node is free that holds no replica and is about to get none, stays, has a store,
+/// and has room. In a fixed order.
+pub fn candidates(snapshot: &Snapshot, reference: &Replica) -> Vec<Action> {
+    let from = reference.node;
+    let with_store = snapshot.destinations().filter(|node| node.store_url.is_some());
+    let empty = with_store.filter(|node| snapshot.placement.on(node.id).is_none());
+    let free: Vec<NodeId> = empty.filter(|node| snapshot.has_room_on(node)).map(|node| node.id).collect();
+    let moves = free.iter().map(|to| Action::Move { from, to: *to });
+    let copies = free.iter().map(|to| Action::Copy { from, to: *to });
+    let others = || snapshot.placement.present().filter(move |replica| replica.node != from);
+    let changes = others().map(|replica| Action::ChangeReference { to: replica.node });
+    let unread = others().filter(|replica| snapshot.placement.readers(replica.id).next().is_none());
+    let evicts = unread.map(|replica| Action::Evict { node: replica.node });
+    let mut candidates = Vec::with_capacity(1 + 2 * (free.len() + snapshot.placement.replicas.len()));
+    candidates.push(Action::Nothing);
+    candidates.extend(moves);
+    candidates.extend(copies);
+    candidates.extend(changes.chain(evicts));
+    candidates
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::AgentId;
+    use crate::domain::placement::NodeState;
+    use crate::mape::scene;
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    fn check<const N: usize>(snapshot: &Snapshot, expected: [&str; N]) {
+        let reference = snapshot.placement.reference(AgentId(1)).unwrap();
+        let found: BTreeSet<String> = candidates(snapshot, reference).iter().map(ToString::to_string).collect();
+        assert_eq!(found, expected.map(str::to_owned).into());
+    }
+
+    #[test]
+    fn nodes_that_hold_a_replica_or_have_no_room_or_no_store_or_leave_are_no_targets() {
+        let mut snapshot = scene::snapshot(&[3, 2], &[(1, 1), (2, 2)]);
+        check(&snapshot, ["NA", "M3_1", "C3_1", "CR2"]);
+        Arc::make_mut(&mut snapshot.nodes).get_mut(&NodeId(1)).unwrap().capacity_bytes = Some(9);
+        check(&snapshot, ["NA", "CR2"]);
+        let node = Arc::make_mut(&mut snapshot.nodes).get_mut(&NodeId(1)).unwrap();
+        (node.capacity_bytes, node.store_url) = (None, None);
+        check(&snapshot, ["NA", "CR2"]);
+        let node = Arc::make_mut(&mut snapshot.nodes).get_mut(&NodeId(1)).unwrap();
+        (node.store_url, node.state) = (Some("http://node-1".to_owned()), NodeState::Leaving);
+        check(&snapshot, ["NA", "CR2"]);
+    }
+
+    #[test]
+    fn only_what_nobody_reads_can_be_evicted() {
+        check(&scene::snapshot(&[1, 2, 3], &[(1, 1), (2, 2)]), ["NA", "CR2", "CR3", "E3"]);
+    }
+}

@@ -1,0 +1,122 @@
+//! One agent's decisions by a policy, with whatever the policy remembers: inputs in, intents out.
+
+use super::{Decision, Experience, Parameters, Rng, Situation};
+use crate::domain::ask::{Ask, Question, Reply};
+use crate::domain::ids::{AskId, NodeId};
+use crate::domain::measurement::Measurement;
+use crate::domain::snapshot::Snapshot;
+use crate::domain::time::Timestamp;
+use crate::mape::monitor::Repair;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often a policy that [looks](super::Policy::looks) hears whether something has changed.
+pub const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Nobody is waited for longer than this, where agents and the table are as quick as they can be.
+pub const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
+
+/// Questions are shown so long after they were asked.
+pub(super) const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// What a policy wants done.
+// A few at a time: a box would save nothing.
+#[allow(clippy::large_enum_variant)]
+#[derive(Clone, PartialEq, Debug)]
+pub enum Intent {
+    /// Carry a decision out. Not while another one is under way.
+    Act(Decision),
+    Say(Message),
+    /// Be shown the table again, at the latest after this.
+    Look {
+        after: Duration,
+    },
+    /// What the next job waits for is over. Without meaning when nothing waits.
+    Over(Repair),
+}
+
+/// What one agent tells the others.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Message {
+    Ask(Question),
+    Reply { ask: AskId, reply: Reply },
+    Close(AskId),
+}
+
+impl Message {
+    /// The rows that it takes in a table.
+    pub fn rows(&self) -> u64 {
+        match self {
+            Message::Ask(question) => question.rows(),
+            Message::Reply { reply, .. } => reply.rows(),
+            Message::Close(_) => 0,
+        }
+    }
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |nodes: &BTreeSet<NodeId>| nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        match self {
+            Message::Ask(question) => {
+                write!(f, "asks about nodes {} (content to {:.2})", list(&question.nodes), question.level)
+            }
+            Message::Reply { ask, reply } => {
+                write!(f, "answers {ask} (content to {:.2}):", reply.level)?;
+                for ((node, replicas), change) in &reply.forecasts {
+                    let replicas = replicas.map_or(String::new(), |replicas| format!(" of {replicas}"));
+                    write!(f, " {node}{replicas} {change:+.2}")?;
+                }
+                if reply.forecasts.is_empty() {
+                    write!(f, " nothing changes")?;
+                }
+                if !reply.named.is_empty() {
+                    write!(f, "; names {}", list(&reply.named))?;
+                }
+                Ok(())
+            }
+            Message::Close(ask) => write!(f, "has heard enough of {ask}"),
+        }
+    }
+}
+
+/// The table between jobs.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    pub parameters: &'a Parameters,
+    pub experience: &'a Experience,
+    pub snapshot: &'a Snapshot,
+    /// What was asked lately, oldest first.
+    pub conversation: &'a [Arc<Ask>],
+}
+
+impl View<'_> {
+    pub fn now(&self) -> Timestamp {
+        self.snapshot.at
+    }
+}
+
+/// The machine behind a policy. Whoever only scores candidates is a [`ByScore`](super::ByScore).
+pub trait Decider: Send {
+    /// The goal was missed, and the next job waits until [`Intent::Over`], or the end of what [`Intent::Act`] begins.
+    fn missed(&mut self, situation: &Situation, rng: &mut Rng) -> Vec<Intent>;
+
+    /// Every job's measurement, before `missed` when it missed the goal.
+    fn measured(&mut self, _measurement: &Measurement, _satisfied: bool) {}
+
+    /// A job could not read its data from this node.
+    fn failed(&mut self, _node: NodeId) {}
+
+    /// Something in the table has changed, or the time asked for has come. Only for policies that
+    /// [look](super::Policy::looks).
+    fn looked(&mut self, _view: &View, _rng: &mut Rng) -> Vec<Intent> {
+        Vec::new()
+    }
+
+    /// What [`Intent::Act`] began came to its end.
+    fn ended(&mut self, repair: Repair, _rng: &mut Rng) -> Vec<Intent> {
+        vec![Intent::Over(repair)]
+    }
+}

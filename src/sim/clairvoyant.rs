@@ -1,0 +1,226 @@
+//! The policies `oracle` and `oracle-late`: the world itself places the replicas, as the oracle says, in the agents' names.
+//!
+//! They are policies of the simulator only: what the oracle knows no agent can know. Agents under them decide nothing.
+
+use super::faults::Damage;
+use super::oracle::{self, Best, Problem, Step};
+use super::physics;
+use super::world::{Happening, Told, World};
+use crate::domain::action::Action;
+use crate::domain::event::Outcome;
+use crate::domain::ids::{EventId, NodeId};
+use crate::domain::placement::{Claim, Plan};
+use crate::domain::saga;
+use crate::domain::snapshot::Snapshot;
+use crate::domain::time::Timestamp;
+use crate::knowledge::{Claimed, Committed, Knowledge as _};
+use crate::mape::notice::Notice;
+use std::time::Duration;
+
+/// The names of these policies.
+pub const ORACLES: [&str; 2] = ["oracle", "oracle-late"];
+
+/// When the oracle is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Asked {
+    /// At the start, and as soon as anything has changed.
+    AtOnce,
+    /// When a goal is missed for the first time after that.
+    WhenMissed,
+}
+
+/// What it is about to do.
+pub struct Oracle {
+    asked: Asked,
+    /// Something has changed since it was last asked.
+    is_due: bool,
+    /// That it is asked is arranged.
+    is_arranged: bool,
+    /// A placement whose bytes are on their way.
+    awaited: Option<Awaited>,
+    /// Numbers what is awaited and the keys of plans.
+    made: u64,
+}
+
+struct Awaited {
+    number: u64,
+    best: Best,
+}
+
+impl Oracle {
+    /// The one of that name.
+    pub fn of(policy: &str) -> Option<Self> {
+        let asked = match ORACLES.iter().position(|name| *name == policy)? {
+            0 => Asked::AtOnce,
+            _ => Asked::WhenMissed,
+        };
+        Some(Self { asked, is_due: true, is_arranged: false, awaited: None, made: 0 })
+    }
+
+    fn next(&mut self) -> u64 {
+        self.made += 1;
+        self.made
+    }
+}
+
+impl World<'_> {
+    /// The start, a change, or a fault's begin or end.
+    pub fn oracle_hears_of_change(&mut self) {
+        let now = self.now();
+        let Some(oracle) = &mut self.oracle else { return };
+        oracle.is_due = true;
+        let broken =
+            |awaited: &mut Awaited| awaited.best.steps.iter().any(|step| is_cut_off(&self.damage, step.action));
+        if oracle.awaited.take_if(broken).is_some() {
+            self.tell(|| Told::World("oracle: its transfers broke off".to_owned()));
+        }
+        self.ask_oracle(now, Asked::AtOnce);
+    }
+
+    /// A job missed its goal.
+    pub fn oracle_hears_of_violation(&mut self) {
+        self.ask_oracle(self.now(), Asked::WhenMissed);
+    }
+
+    /// Asked after everything else that happens at this time.
+    fn ask_oracle(&mut self, at: Timestamp, asked: Asked) {
+        let Some(oracle) = &mut self.oracle else { return };
+        if oracle.is_due && oracle.asked == asked && !std::mem::replace(&mut oracle.is_arranged, true) {
+            self.agenda.arrange(at, Happening::OracleIsAsked);
+        }
+    }
+
+    /// Finds the best placement, and applies it when the bytes that it needs have been brought.
+    pub fn oracle_is_asked(&mut self) {
+        let is_away = self.damage.database_is_away();
+        let Some(oracle) = &mut self.oracle else { return };
+        oracle.is_arranged = false;
+        // Nobody can change a catalogue that is away. It is asked again when that has changed.
+        if is_away {
+            return;
+        }
+        oracle.is_due = false;
+        let Some(snapshot) = self.table.truth() else { return };
+        let Some(problem) = Problem::now(self.scenario, &snapshot, &self.damage) else { return };
+        let best = oracle::best(&problem);
+        let Some(oracle) = &mut self.oracle else { return };
+        // What is on its way already goes on.
+        if oracle.awaited.as_ref().is_some_and(|awaited| awaited.best.steps == best.steps) {
+            return;
+        }
+        oracle.awaited = None;
+        if best.steps.is_empty() {
+            return;
+        }
+        let number = oracle.next();
+        let takes = best.steps.iter().map(|step| self.time_of(*step)).max().unwrap_or_default();
+        self.tell(|| Told::World(describe(&best, takes)));
+        if let Some(oracle) = &mut self.oracle {
+            oracle.awaited = Some(Awaited { number, best });
+        }
+        match takes.is_zero() {
+            true => self.oracle_places(number),
+            false => self.agenda.arrange(self.now() + takes, Happening::OraclePlaces { number }),
+        }
+    }
+
+    /// The bytes are there: all steps become true at once.
+    pub fn oracle_places(&mut self, number: u64) {
+        let Some(oracle) = &mut self.oracle else { return };
+        let Some(Awaited { best, .. }) = oracle.awaited.take_if(|awaited| awaited.number == number) else { return };
+        if self.damage.database_is_away() {
+            // Asked again when that has changed.
+            return;
+        }
+        for step in best.steps {
+            match self.take_step(step) {
+                Ok(event) => {
+                    let how = "done, by the oracle".to_owned();
+                    self.notify(|| Notice::Acted { agent: step.agent, action: step.action, event: Some(event), how });
+                }
+                Err(why) => {
+                    let what = format!("oracle: {} cannot be done: {why}", step.action);
+                    return self.tell(|| Told::World(what));
+                }
+            }
+        }
+    }
+
+    /// How long its bytes are on their way, through the links of the agent in whose name it is done.
+    fn time_of(&self, step: Step) -> Duration {
+        let (Action::Move { from, to } | Action::Copy { from, to }) = step.action else { return Duration::ZERO };
+        let home = self.scenario.agents.get(&step.agent).map_or(to, |agent| agent.node);
+        let slow = |node: NodeId| (node, self.damage.slowness(node));
+        physics::transfer_time(&self.scenario.physics, home, slow(from), slow(to))
+    }
+
+    /// As an agent would: claimed, brought, committed.
+    fn take_step(&mut self, step: Step) -> Result<EventId, String> {
+        self.touched = true;
+        let rhythm = self.scenario.network.rhythm;
+        let window = self.scenario.network.feedback.window;
+        let plan = self.plan(step).ok_or("it was made for another placement")?;
+        let claim = match self.table.ask(|table| table.claim(&plan, rhythm.lease, window))? {
+            Claimed::Granted(claim) => claim,
+            Claimed::Lost(lost) => return Err(lost.to_string()),
+        };
+        self.checkers.acted(self.now(), self.damage.database_is_away());
+        let done = self.bring(&claim).and_then(|()| {
+            match self.table.ask(|table| table.commit(claim.event, rhythm.drain))? {
+                Committed::Done { .. } => Ok(claim.event),
+                Committed::Refused(refused) => Err(refused.to_string()),
+            }
+        });
+        if let Err(why) = &done
+            && let Some(row) = self.table.ask(|table| table.abort(claim.event, Outcome::Failed, why))?
+        {
+            self.stores.delete(row.node, &row.object_key);
+            self.table.ask(|table| table.removed(row.id))?;
+        }
+        done
+    }
+
+    fn bring(&mut self, claim: &Claim) -> Result<(), String> {
+        let Some(row) = &claim.destination else { return Ok(()) };
+        self.stores.write(row.node, &row.object_key, self.scenario.physics.bytes)
+    }
+
+    fn plan(&mut self, step: Step) -> Option<Plan> {
+        let snapshot: Snapshot = self.table.truth()?;
+        let subject = saga::subject(&snapshot.placement, step.action)?;
+        let reference = *snapshot.placement.references.get(&step.agent)?;
+        Some(Plan {
+            key: format!("oracle-{}", self.oracle.as_mut()?.next()),
+            agent: step.agent,
+            data_set: snapshot.data_set.name.clone(),
+            reference,
+            action: step.action,
+            explored: false,
+            expected: [(subject.id, subject.generation)].into(),
+            generation: None,
+            detail: r#"{"policy":"oracle"}"#.to_owned(),
+        })
+    }
+}
+
+/// Whether bytes cannot go where an action needs them.
+fn is_cut_off(damage: &Damage, action: Action) -> bool {
+    match action {
+        Action::Move { from, to } | Action::Copy { from, to } => {
+            [from, to].iter().any(|store| damage.between(to, *store).is_some())
+        }
+        Action::ChangeReference { .. } | Action::Evict { .. } | Action::Nothing => false,
+    }
+}
+
+fn describe(best: &Best, takes: Duration) -> String {
+    let actions: Vec<String> =
+        best.steps.iter().map(|Step { agent, action }| format!("{action} (agent {agent})")).collect();
+    let share = best.share * 100.0;
+    format!(
+        "oracle: {} in {} s, at a cost of {}: {share:.4} % of the jobs miss their goals then",
+        actions.join(" "),
+        takes.as_secs_f64(),
+        best.cost
+    )
+}

@@ -1,0 +1,21 @@
+//! The oracle: the best placement, from all that the simulator knows and no agent can.
+//!
+//! Reading order: `truth` (what a job really comes to, on `normal`), `problem` (that for all agents and nodes), `route` (the
+//! cheapest way to a set of nodes), `search` (the best set: `local`, then `exact`), `standing` (how good a placement is). All of
+//! it is pure. `../clairvoyant.rs` applies it.
+
+mod exact;
+mod local;
+mod normal;
+mod problem;
+mod route;
+mod search;
+mod standing;
+mod truth;
+
+#[cfg(test)]
+mod brute;
+
+pub use problem::Problem;
+pub use search::{Best, Found, Step, best};
+pub use standing::Standing;

@@ -1,0 +1,119 @@
+//! The best placement, and how sure that is.
+
+use super::problem::Problem;
+use super::route::{Route, route};
+use super::{exact, local};
+use crate::domain::action::Action;
+use crate::domain::ids::{AgentId, NodeId};
+use std::collections::BTreeMap;
+
+/// How a placement was found.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Found {
+    /// No placement is better.
+    Exhaustive,
+    /// Adding, dropping and swapping from several starts, and as much of the exhaustive search as was affordable. No placement
+    /// has an expected share below `bound`.
+    LocalSearch { bound: f64 },
+}
+
+/// One action of the way to a placement, and who takes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Step {
+    pub agent: AgentId,
+    pub action: Action,
+}
+
+/// The smallest expected share of violated jobs; of all placements that have it, the cheapest to reach; of these, the one with
+/// the fewest replicas.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Best {
+    /// Mean over the agents, 0..=1.
+    pub share: f64,
+    /// Of all steps together.
+    pub cost: f64,
+    /// Ascending.
+    pub replicas: Vec<NodeId>,
+    pub reads: BTreeMap<AgentId, NodeId>,
+    /// Copies first, then moves, changes of reference and evicts, so that each finds what it needs.
+    pub steps: Vec<Step>,
+    pub found: Found,
+}
+
+/// Searches. Deterministic: what is affordable is counted, not timed.
+pub fn best(problem: &Problem) -> Best {
+    let stay = route(problem, &problem.holders);
+    let all: Vec<usize> = (1..=problem.shares.len()).collect();
+    // Nothing has a smaller share, nothing has to be done, and having fewer replicas would cost something.
+    let is_perfect = stay.value.share == bound(problem, &all) && stay.value.cost == 0 && problem.prices.evicted > 0;
+    let (route, unsettled) =
+        if is_perfect { (stay, Vec::new()) } else { exact::search(problem, local::search(problem, stay)) };
+    let found = match unsettled.is_empty() {
+        true => Found::Exhaustive,
+        false => Found::LocalSearch { bound: problem.mean(bound(problem, &unsettled).min(route.value.share)) },
+    };
+    let node = |position: usize| problem.nodes[position];
+    let evicted = |holder: &usize| route.evicts.contains(holder) || route.moves.iter().any(|(from, _)| from == holder);
+    let kept = problem.holders.iter().copied().filter(|holder| !evicted(holder));
+    let made = route.moves.iter().map(|(_, to)| *to).chain(route.copies.iter().map(|(to, _)| *to));
+    let mut replicas: Vec<NodeId> = kept.chain(made).map(node).collect();
+    replicas.sort_unstable();
+    Best {
+        share: problem.mean(route.value.share),
+        cost: route.value.cost as f64 / 1e3,
+        replicas,
+        reads: problem.agents.iter().copied().zip(route.reads.iter().copied().map(node)).collect(),
+        steps: steps(problem, &route),
+        found,
+    }
+}
+
+/// No placement with one of these numbers of replicas has a smaller share \[millionths, of all agents\]: everybody at its best
+/// node. With one replica they have to agree on it.
+fn bound(problem: &Problem, replicas: &[usize]) -> u64 {
+    let open = || (0..problem.nodes.len()).filter(|node| problem.open[*node]);
+    let agents = || 0..problem.agents.len();
+    let alone = |node| agents().map(|agent| u64::from(problem.share(agent, node, 1))).sum();
+    let apart = |replicas: usize| -> u64 {
+        let best = |agent| open().map(|node| problem.share(agent, node, replicas)).min().unwrap_or(0);
+        agents().map(|agent| u64::from(best(agent))).sum()
+    };
+    let bound = |replicas: &usize| match *replicas == 1 && problem.shares.len() > 1 {
+        true => open().map(alone).min().unwrap_or(0),
+        // Where the number makes no difference, one stands for any.
+        false => apart(*replicas),
+    };
+    replicas.iter().map(bound).min().unwrap_or(0)
+}
+
+fn steps(problem: &Problem, route: &Route) -> Vec<Step> {
+    let step = |agent: usize, action: Action| Step { agent: problem.agents[agent], action };
+    let node = |position: usize| problem.nodes[position];
+    let idle = route.copies.iter().filter(|(_, maker)| maker.is_none()).map(|(to, _)| *to);
+    let made = route.copies.iter().filter_map(|(to, maker)| Some((*to, (*maker)?)));
+    // Somebody who leaves anyway makes the copies that nobody reads; else somebody who comes back.
+    let leaves = route.changes.first().copied().or_else(|| made.clone().next().map(|(_, maker)| maker));
+    let idler = leaves.unwrap_or(0);
+    let mut steps: Vec<Step> = Vec::new();
+    let mut reads = problem.reads.clone();
+    for (to, maker) in idle.map(|to| (to, idler)).chain(made.clone()) {
+        let from = problem.source(reads[maker], to);
+        steps.push(step(maker, Action::Copy { from: node(from), to: node(to) }));
+        reads[maker] = to;
+    }
+    for (from, to) in &route.moves {
+        let reader = reads.iter().position(|read| read == from).unwrap_or(0);
+        steps.push(step(reader, Action::Move { from: node(*from), to: node(*to) }));
+        reads.iter_mut().filter(|read| *read == from).for_each(|read| *read = *to);
+    }
+    for (agent, to) in route.reads.iter().copied().enumerate() {
+        if reads[agent] != to {
+            steps.push(step(agent, Action::ChangeReference { to: node(to) }));
+        }
+    }
+    for holder in &route.evicts {
+        let at_home = problem.homes.iter().position(|home| *home == Some(*holder)).unwrap_or(0);
+        steps.push(step(at_home, Action::Evict { node: node(*holder) }));
+    }
+    steps
+}

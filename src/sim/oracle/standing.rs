@@ -1,0 +1,45 @@
+//! How good a placement is, beside the best one.
+
+use super::problem::Problem;
+use super::search::{Found, best};
+use crate::config::scenario::Scenario;
+use crate::domain::snapshot::Snapshot;
+
+/// A placement judged by what its network is now, with nothing broken: faults pass.
+///
+/// The best one is the oracle's, reached from the placement at the scenario's start: what one would have done had one known.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Standing {
+    /// Expected share of violated jobs, mean over the agents, 0..=1.
+    pub share: f64,
+    pub replicas: usize,
+    pub best_share: f64,
+    pub best_replicas: usize,
+    /// What the way to the best one costs.
+    pub best_cost: f64,
+    pub found: Found,
+    /// It is the best one or an equal one: its share is larger by 1e-6 at most, and it has no more replicas.
+    pub is_best: bool,
+}
+
+/// Shares that differ by less are equal.
+const EQUAL: f64 = 1e-6;
+
+impl Standing {
+    /// `None` where nobody reads anything.
+    pub fn new(scenario: &Scenario, snapshot: &Snapshot) -> Option<Self> {
+        let problem = Problem::from_start(scenario, snapshot)?;
+        let best = best(&problem);
+        let replicas = snapshot.placement.present().count();
+        let share = problem.mean(problem.total(|agent| Some(snapshot.placement.reference(agent)?.node), replicas));
+        Some(Self {
+            share,
+            replicas,
+            best_share: best.share,
+            best_replicas: best.replicas.len(),
+            best_cost: best.cost,
+            found: best.found,
+            is_best: share <= best.share + EQUAL && replicas <= best.replicas.len(),
+        })
+    }
+}
