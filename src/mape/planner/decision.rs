@@ -249,10 +249,14 @@ impl Scored {
 
 /// The best candidates and the chosen one, in the order given.
 pub(super) fn listed(candidates: &[(Action, f64)], chosen: Action) -> Vec<Action> {
-    let mut best: Vec<(f64, usize)> = candidates.iter().map(|(_, global)| *global).zip(0..).collect();
-    if best.len() > LISTED {
-        best.select_nth_unstable_by(LISTED, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        best.truncate(LISTED);
+    // Best first, of equals the earlier. Few of thousands ever get in, so that most cost one comparison.
+    let mut best: Vec<(f64, usize)> = Vec::with_capacity(LISTED + 1);
+    for (index, (_, global)) in candidates.iter().enumerate() {
+        let is_no_better = |other: &(f64, usize)| other.0.total_cmp(global).is_ge();
+        if best.len() < LISTED || !best.last().is_some_and(is_no_better) {
+            best.insert(best.partition_point(is_no_better), (*global, index));
+            best.truncate(LISTED);
+        }
     }
     let mut listed: Vec<usize> = best.into_iter().map(|(_, index)| index).collect();
     listed.sort_unstable();
