@@ -35,9 +35,8 @@ fn main() {
     println!("{nodes} nodes, {} candidates, {} of them listed", decision.candidates(), decision.scored.len());
 
     measure("predict for all nodes", rounds, situation);
-    let prepared = situation();
-    measure("decide, predicted before", rounds, || decide(&Fixed, &prepared, &mut rng));
     measure("predict and decide", rounds, || decide(&Fixed, &situation(), &mut rng));
+    let prepared = situation();
     measure("plan, with its report as JSON", rounds, || {
         plan(prepared.parameters, prepared.snapshot, prepared.reference, &decision, "key".to_owned())
     });

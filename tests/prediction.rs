@@ -117,7 +117,7 @@ fn expected(
     let measured = Metrics::default();
     let situation = Situation::new(&parameters, &experience, &measured, reference, &snapshot);
     let expected = situation.expected(action).unwrap();
-    (expected.impacts, expected.basis)
+    (situation.impacts(&expected), expected.basis())
 }
 
 fn actions() -> impl Iterator<Item = Action> {

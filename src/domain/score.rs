@@ -29,6 +29,10 @@ pub enum Pursue {
     MostImproved,
 }
 
+impl Pursue {
+    pub const ALL: [Pursue; 2] = [Pursue::LastBranch, Pursue::MostImproved];
+}
+
 const WEIGHT_PURSUED: f64 = 0.7;
 const WEIGHT_PROTECTED: f64 = 0.3;
 
@@ -76,6 +80,11 @@ impl<'g> Roles<'g> {
         Self { goal, mentioned, roles: roles(goal, measured, false) }
     }
 
+    /// Whether anything that the metric does matters.
+    pub fn mention(&self, metric: Metric) -> bool {
+        self.mentioned.get(metric).is_some()
+    }
+
     /// Appraises an action. `Err` names a metric of the goal for which no impact is known.
     pub fn appraise(&self, impacts: &Impacts, pursue: Pursue) -> Result<Appraisal, Metric> {
         if !impacts.know_all_of(&self.mentioned)
@@ -116,6 +125,10 @@ pub fn global_published(internal: f64, counter: u32, penalty: f64) -> f64 {
 
 /// Weakens without ever turning the sign: a promise shrinks, a threat grows.
 pub fn global_damped(internal: f64, counter: u32, penalty: f64) -> f64 {
+    // Most have none.
+    if counter == 0 {
+        return internal;
+    }
     let damping = 1.0 + penalty * f64::from(counter);
     if internal > 0.0 { internal / damping } else { internal * damping }
 }

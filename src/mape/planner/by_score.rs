@@ -16,6 +16,12 @@ pub trait Scoring: Send + Sync {
     /// What a candidate promises, in its parts.
     fn score(&self, situation: &Situation, action: Action) -> Scored;
 
+    /// What decides about it, for those who can say so with less work: of thousands only the few that are listed are asked for
+    /// all their parts.
+    fn global(&self, situation: &Situation, action: Action) -> f64 {
+        self.score(situation, action).global()
+    }
+
     /// Chance of a random action, 0..=1.
     fn exploration(&self, parameters: &Parameters) -> f64 {
         parameters.exploration
@@ -33,10 +39,9 @@ impl<S: Scoring> Decider for ByScore<S> {
 
 /// Chooses: the candidates in random order, one of them at random with probability `exploration`, else the first with the
 /// highest global score.
-pub fn decide(policy: &dyn Scoring, situation: &Situation, rng: &mut Rng) -> Decision {
-    // Of thousands only the few that are listed are kept with all their parts.
-    let score = |action: Action| (action, policy.score(situation, action).global());
-    let mut candidates: Vec<(Action, f64)> = policy.candidates(situation).into_iter().map(score).collect();
+pub fn decide(policy: &impl Scoring, situation: &Situation, rng: &mut Rng) -> Decision {
+    let global = |action: Action| (action, policy.global(situation, action));
+    let mut candidates: Vec<(Action, f64)> = policy.candidates(situation).into_iter().map(global).collect();
     shuffle(&mut candidates, rng);
     let explored = rng.random::<f64>() > 1.0 - policy.exploration(situation.parameters);
     let choice = match explored {

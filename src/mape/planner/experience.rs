@@ -60,12 +60,12 @@ impl Experience {
     }
 
     /// Under the action's own label.
-    pub fn of(&self, action: Action) -> Option<Impacts> {
-        self.learned.get(&Change::Action(action)).or_else(|| self.trained.get(&action)).copied()
+    pub fn of(&self, action: Action) -> Option<&Impacts> {
+        self.learned.get(&Change::Action(action)).or_else(|| self.trained.get(&action))
     }
 
     /// Of reading at `to` instead of at `from`: what a move between them was seen to do.
-    pub fn of_going(&self, from: NodeId, to: NodeId) -> Option<Impacts> {
+    pub fn of_going(&self, from: NodeId, to: NodeId) -> Option<&Impacts> {
         self.of(Action::Move { from, to })
     }
 

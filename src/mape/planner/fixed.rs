@@ -10,13 +10,12 @@
 //! | 9 lock-out | every useful action may become negative, and nothing happens for ever | follows from 1 and 2: a useful action stays above doing nothing |
 //! | evict | nothing removes a copy | a replica that nobody reads can be dropped, which raises consistency |
 
+use super::by_impacts::{ByImpacts, global, scored};
 use super::candidates::candidates;
-use super::reference::{nothing, scored};
 use super::{ByScore, Change, Decider, Expected, Parameters, Policy, PreviousJob, Scored, Scoring, Situation};
 use crate::domain::action::{Action, ActionType};
 use crate::domain::event::{Event, Outcome, Window};
 use crate::domain::ids::{EventId, ReplicaId};
-use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::Metric;
 use crate::domain::score::{self, Pursue};
@@ -66,8 +65,40 @@ impl Scoring for Fixed {
     }
 
     fn score(&self, situation: &Situation, action: Action) -> Scored {
-        let counter = counter_now(situation, action);
-        scored(situation, action, impacts(situation, action), Pursue::MostImproved, counter, score::global_damped)
+        scored::<Self>(situation, action)
+    }
+
+    fn global(&self, situation: &Situation, action: Action) -> f64 {
+        global::<Self>(situation, action)
+    }
+}
+
+impl ByImpacts for Fixed {
+    const PURSUE: Pursue = Pursue::MostImproved;
+
+    fn expected<'a>(situation: &'a Situation, action: Action) -> Option<Expected<'a>> {
+        match action {
+            Action::Nothing => Some(Expected::Known(&situation.nothing)),
+            Action::ChangeReference { to } => {
+                let change = Change::Going { from: situation.reference.node, to };
+                let learned = situation.experience.learned.get(&change).map(Expected::Known);
+                learned.or_else(|| situation.expected_of_going(to))
+            }
+            Action::Move { .. } | Action::Copy { .. } => situation.expected(action),
+            Action::Evict { .. } => Some(Expected::Known(&situation.evict)),
+        }
+    }
+
+    /// A counter loses a point for each whole window in which no event moved it.
+    fn counter(situation: &Situation, action: Action) -> u32 {
+        let Some(counter) = situation.snapshot.counters.get(&action) else { return 0 };
+        let window = situation.parameters.window.as_millis().max(1);
+        let silent = situation.snapshot.at.since(counter.changed_at).as_millis() / window;
+        counter.value.saturating_sub(u32::try_from(silent).unwrap_or(u32::MAX))
+    }
+
+    fn global(internal: f64, counter: u32, penalty: f64) -> f64 {
+        score::global_damped(internal, counter, penalty)
     }
 }
 
@@ -80,33 +111,6 @@ fn changed_what_is_read(event: &Event, replica: ReplicaId, consistency_is_violat
         // An evict drops only what nobody reads, a change of reference concerns its own agent.
         ActionType::Evict | ActionType::ChangeReference | ActionType::Nothing => false,
     }
-}
-
-/// A counter loses a point for each whole window in which no event moved it.
-fn counter_now(situation: &Situation, action: Action) -> u32 {
-    let Some(counter) = situation.snapshot.counters.get(&action) else { return 0 };
-    let window = situation.parameters.window.as_millis().max(1);
-    let silent = situation.snapshot.at.since(counter.changed_at).as_millis() / window;
-    counter.value.saturating_sub(u32::try_from(silent).unwrap_or(u32::MAX))
-}
-
-pub(super) fn impacts(situation: &Situation, action: Action) -> Option<Expected> {
-    match action {
-        Action::Nothing => Some(Expected::known(nothing(situation))),
-        Action::ChangeReference { to } => {
-            let change = Change::Going { from: situation.reference.node, to };
-            let learned = situation.experience.learned.get(&change).copied().map(Expected::known);
-            learned.or_else(|| situation.expected_of_going(to))
-        }
-        Action::Move { .. } | Action::Copy { .. } => situation.expected(action),
-        Action::Evict { .. } => Some(Expected::known(evict(situation))),
-    }
-}
-
-/// Dropping an unread replica changes consistency and nothing else.
-fn evict(situation: &Situation) -> Impacts {
-    let consistency = situation.parameters.consistency_impact(ActionType::Evict);
-    nothing(situation).with(Metric::DataConsistency, consistency)
 }
 
 #[cfg(test)]

@@ -2,12 +2,11 @@
 //! published system's score (`docs/algorithm.md`, section 5) without what others' answers do to it; a best-response dynamic,
 //! as of selfish caching (Chun et al., *Selfish caching in distributed systems*, PODC 2004).
 
+use super::by_impacts::{ByImpacts, global, scored};
 use super::candidates::candidates;
-use super::fixed::impacts;
-use super::reference::scored;
-use super::{ByScore, Decider, Parameters, Policy, Scored, Scoring, Situation};
+use super::{ByScore, Decider, Expected, Fixed, Parameters, Policy, Scored, Scoring, Situation};
 use crate::domain::action::Action;
-use crate::domain::score::{self, Pursue};
+use crate::domain::score::Pursue;
 use std::sync::Arc;
 
 pub struct Greedy;
@@ -31,13 +30,33 @@ impl Scoring for Greedy {
         candidates(situation.snapshot, situation.reference)
     }
 
-    /// What `fixed` expects of it, whatever anybody said of it before.
     fn score(&self, situation: &Situation, action: Action) -> Scored {
-        scored(situation, action, impacts(situation, action), Pursue::MostImproved, 0, score::global_damped)
+        scored::<Self>(situation, action)
+    }
+
+    fn global(&self, situation: &Situation, action: Action) -> f64 {
+        global::<Self>(situation, action)
     }
 
     fn exploration(&self, _: &Parameters) -> f64 {
         0.0
+    }
+}
+
+/// What `fixed` expects of it, whatever anybody said of it before.
+impl ByImpacts for Greedy {
+    const PURSUE: Pursue = Fixed::PURSUE;
+
+    fn expected<'a>(situation: &'a Situation, action: Action) -> Option<Expected<'a>> {
+        Fixed::expected(situation, action)
+    }
+
+    fn counter(_: &Situation, _: Action) -> u32 {
+        0
+    }
+
+    fn global(internal: f64, counter: u32, penalty: f64) -> f64 {
+        <Fixed as ByImpacts>::global(internal, counter, penalty)
     }
 }
 

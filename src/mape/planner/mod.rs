@@ -1,5 +1,6 @@
 //! Planning: which action, if any, and why. Policies are interchangeable behind one trait, a file each.
 
+mod by_impacts;
 mod by_score;
 mod candidates;
 mod cooperative;
@@ -43,11 +44,12 @@ use crate::domain::measurement::Measurement;
 use crate::domain::metric::{Metric, Metrics};
 use crate::domain::placement::{Plan, Replica};
 use crate::domain::saga;
-use crate::domain::score::Roles;
+use crate::domain::score::{Appraisal, Pursue, Roles};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::mape::prediction::{self, Forecast, Outlook};
 use rand_chacha::ChaCha8Rng;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,18 +122,41 @@ pub struct Situation<'a> {
     tried: BTreeSet<NodeId>,
     outlook: Outlook,
     roles: Roles<'a>,
+    /// Doing nothing changes no metric.
+    nothing: Impacts,
+    /// Dropping a replica that nobody reads changes data consistency and nothing else.
+    evict: Impacts,
+    /// By kind of action, for there are many candidates of each.
+    outlays: [Outlay; ActionType::ALL.len()],
+    /// By branch that is pursued and place in the outlook, where moving and copying to a node have the same value.
+    values: [OnceCell<Vec<Result<f64, Metric>>>; Pursue::ALL.len()],
+}
+
+/// What any action of a kind takes.
+#[derive(Clone, Copy, Debug)]
+struct Outlay {
+    cost: f64,
+    /// Its impact on data consistency.
+    consistency: f64,
 }
 
 /// What an action is expected to do, and on what grounds.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Expected {
-    pub impacts: Impacts,
-    pub basis: Basis,
+pub enum Expected<'a> {
+    Known(&'a Impacts),
+    /// What reading at this place in the outlook, where the agent never read, and an action of this kind do.
+    Predicted {
+        place: usize,
+        kind: ActionType,
+    },
 }
 
-impl Expected {
-    fn known(impacts: Impacts) -> Self {
-        Self { impacts, basis: Basis::Known }
+impl Expected<'_> {
+    pub fn basis(&self) -> Basis {
+        match self {
+            Expected::Known(_) => Basis::Known,
+            Expected::Predicted { .. } => Basis::Predicted,
+        }
     }
 }
 
@@ -147,16 +172,35 @@ impl<'a> Situation<'a> {
         let rho = parameters.rho.iter().filter(|(metric, _)| parameters.goal.mentions(*metric)).collect();
         let outlook = Outlook::new(&experience.predictor, snapshot, parameters.home, reference.node, &rho);
         let roles = Roles::new(&parameters.goal, measured);
-        Self { parameters, experience, measured, reference, snapshot, tried: experience.tried(), outlook, roles }
+        let outlays = ActionType::ALL
+            .map(|kind| Outlay { cost: parameters.cost(kind), consistency: parameters.consistency_impact(kind) });
+        let nothing: Impacts = parameters.goal.thresholds().into_iter().map(|bound| (bound.metric, 0.0)).collect();
+        let evict = nothing.with(Metric::DataConsistency, parameters.consistency_impact(ActionType::Evict));
+        let (tried, values) = (experience.tried(), Default::default());
+        Self {
+            parameters,
+            experience,
+            measured,
+            reference,
+            snapshot,
+            tried,
+            outlook,
+            roles,
+            nothing,
+            evict,
+            outlays,
+            values,
+        }
     }
 
     /// Of an action that leads to a node: as it was learned or trained under its own label, else as predicted.
-    pub fn expected(&self, action: Action) -> Option<Expected> {
+    #[inline]
+    pub fn expected(&self, action: Action) -> Option<Expected<'_>> {
         self.known_or_predicted(action.kind(), action.to_node()?, || self.experience.of(action))
     }
 
     /// Of reading another replica: as a move there, else as predicted.
-    pub fn expected_of_going(&self, to: NodeId) -> Option<Expected> {
+    pub fn expected_of_going(&self, to: NodeId) -> Option<Expected<'_>> {
         let from = self.reference.node;
         self.known_or_predicted(ActionType::ChangeReference, to, || self.experience.of_going(from, to))
     }
@@ -166,17 +210,50 @@ impl<'a> Situation<'a> {
         prediction::forecast(&self.experience.predictor, self.snapshot, self.parameters.home, node)
     }
 
-    fn known_or_predicted(
-        &self,
+    fn known_or_predicted<'s>(
+        &'s self,
         kind: ActionType,
         to: NodeId,
-        known: impl FnOnce() -> Option<Impacts>,
-    ) -> Option<Expected> {
+        known: impl FnOnce() -> Option<&'s Impacts>,
+    ) -> Option<Expected<'s>> {
         let known = if self.tried.contains(&to) { known() } else { None };
-        known.map(Expected::known).or_else(|| {
-            let impacts = self.outlook.of(to)?.with(Metric::DataConsistency, self.parameters.consistency_impact(kind));
-            Some(Expected { impacts, basis: Basis::Predicted })
-        })
+        known.map(Expected::Known).or_else(|| Some(Expected::Predicted { place: self.outlook.place(to)?, kind }))
+    }
+
+    pub fn impacts(&self, expected: &Expected) -> Impacts {
+        match *expected {
+            Expected::Known(impacts) => *impacts,
+            Expected::Predicted { place, kind } => {
+                self.outlook.impacts()[place].with(Metric::DataConsistency, self.outlay(kind).consistency)
+            }
+        }
+    }
+
+    /// What it does to the goal. `Err` names a metric of the goal for which no impact is known.
+    fn appraise(&self, expected: &Expected, pursue: Pursue) -> Result<Appraisal, Metric> {
+        self.roles.appraise(&self.impacts(expected), pursue)
+    }
+
+    /// The same in one number, found once for all actions that lead to a node, unless the goal sets them apart.
+    #[inline]
+    fn value(&self, expected: &Expected, pursue: Pursue) -> Result<f64, Metric> {
+        match *expected {
+            Expected::Predicted { place, .. } if !self.roles.mention(Metric::DataConsistency) => {
+                self.values(pursue)[place]
+            }
+            Expected::Known(_) | Expected::Predicted { .. } => {
+                self.appraise(expected, pursue).map(|appraisal| appraisal.value)
+            }
+        }
+    }
+
+    fn values(&self, pursue: Pursue) -> &[Result<f64, Metric>] {
+        let value = |impacts| self.roles.appraise(impacts, pursue).map(|appraisal| appraisal.value);
+        self.values[pursue as usize].get_or_init(|| self.outlook.impacts().iter().map(value).collect())
+    }
+
+    fn outlay(&self, kind: ActionType) -> Outlay {
+        self.outlays[kind as usize]
     }
 }
 

@@ -1,10 +1,10 @@
 //! The published algorithm, exactly, flaws included: a baseline that others can be compared with.
 
-use super::{ByScore, Change, Decider, Expected, Parameters, Policy, PreviousJob, Scored, Scoring, Situation, Verdict};
+use super::by_impacts::{ByImpacts, global, scored};
+use super::{ByScore, Change, Decider, Expected, Parameters, Policy, PreviousJob, Scored, Scoring, Situation};
 use crate::domain::action::Action;
 use crate::domain::event::Window;
 use crate::domain::ids::{EventId, NodeId, ReplicaId};
-use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
 use crate::domain::score::{self, Pursue};
 use crate::domain::snapshot::Snapshot;
@@ -70,48 +70,32 @@ impl Scoring for Reference {
     }
 
     fn score(&self, situation: &Situation, action: Action) -> Scored {
-        let counter = situation.snapshot.counter(action);
-        scored(situation, action, impacts(situation, action), Pursue::LastBranch, counter, score::global_published)
+        scored::<Self>(situation, action)
+    }
+
+    fn global(&self, situation: &Situation, action: Action) -> f64 {
+        global::<Self>(situation, action)
     }
 }
 
-/// A change of reference is expected to do what the move there would. The published system trained every pair of nodes; where
-/// it has no vector, it says nothing, and the agent's prediction stands in: else a node added later were out of its reach.
-fn impacts(situation: &Situation, action: Action) -> Option<Expected> {
-    match action {
-        Action::Nothing => Some(Expected::known(nothing(situation))),
-        Action::ChangeReference { to } => situation.expected_of_going(to),
-        Action::Move { .. } | Action::Copy { .. } | Action::Evict { .. } => situation.expected(action),
+impl ByImpacts for Reference {
+    const PURSUE: Pursue = Pursue::LastBranch;
+
+    /// A change of reference is expected to do what the move there would. The published system trained every pair of nodes; where
+    /// it has no vector, it says nothing, and the agent's prediction stands in: else a node added later were out of its reach.
+    fn expected<'a>(situation: &'a Situation, action: Action) -> Option<Expected<'a>> {
+        match action {
+            Action::Nothing => Some(Expected::Known(&situation.nothing)),
+            Action::ChangeReference { to } => situation.expected_of_going(to),
+            Action::Move { .. } | Action::Copy { .. } | Action::Evict { .. } => situation.expected(action),
+        }
     }
-}
 
-/// Doing nothing changes no metric.
-pub(super) fn nothing(situation: &Situation) -> Impacts {
-    situation.parameters.goal.thresholds().into_iter().map(|bound| (bound.metric, 0.0)).collect()
-}
+    fn counter(situation: &Situation, action: Action) -> u32 {
+        situation.snapshot.counter(action)
+    }
 
-/// Appraises a candidate and weakens its score by the counter.
-pub(super) fn scored(
-    situation: &Situation,
-    action: Action,
-    expected: Option<Expected>,
-    pursue: Pursue,
-    counter: u32,
-    global: fn(f64, u32, f64) -> f64,
-) -> Scored {
-    let parameters = situation.parameters;
-    let infeasible = |why: String| Scored { action, verdict: Verdict::Infeasible { why } };
-    let Some(Expected { impacts, basis }) = expected else {
-        return infeasible(
-            "no impacts are known: it was neither trained nor learned, and its node is unknown".to_owned(),
-        );
-    };
-    let appraisal = match situation.roles.appraise(&impacts, pursue) {
-        Ok(appraisal) => appraisal,
-        Err(metric) => return infeasible(format!("its impact on {metric} is not known")),
-    };
-    let cost = parameters.cost(action.kind());
-    let internal = score::internal(appraisal.value, cost);
-    let global = global(internal, counter, parameters.penalty);
-    Scored { action, verdict: Verdict::Feasible { impacts, basis, appraisal, cost, internal, counter, global } }
+    fn global(internal: f64, counter: u32, penalty: f64) -> f64 {
+        score::global_published(internal, counter, penalty)
+    }
 }

@@ -25,18 +25,28 @@ impl Forecast {
             self.deviations.set(metric, estimate.deviation);
         }
     }
+}
 
-    /// The impacts of reading at `other` instead, for the metrics known at both and in `rho`. Absent where the estimates leave
-    /// open both whether the difference is large and which way it goes: nobody should act on that.
-    pub fn impacts(&self, other: &Forecast, rho: &Rho) -> Impacts {
+/// A forecast that many others are held against, metric by metric: the estimate, and its scale.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Baseline(Vec<(Metric, Estimate, f64)>);
+
+impl Baseline {
+    /// Of the metrics that are known and in `rho`.
+    pub fn new(here: &Forecast, rho: &Rho) -> Self {
+        Self(rho.iter().filter_map(|(metric, rho)| Some((metric, here.get(metric)?, rho))).collect())
+    }
+
+    /// The impacts of reading at `there` instead, for the metrics known at both. Absent where the estimates leave open both
+    /// whether the difference is large and which way it goes: nobody should act on that.
+    pub fn impacts(&self, there: &Forecast) -> Impacts {
         let mut impacts = Impacts::default();
-        for (metric, rho) in rho.iter() {
-            if let (Some(before), Some(after)) = (self.get(metric), other.get(metric)) {
-                let variance = before.deviation * before.deviation + after.deviation * after.deviation;
-                let difference = after.mean - before.mean;
-                if variance <= rho * rho || variance <= difference * difference {
-                    impacts.set(metric, impact::impact(metric, before.mean, after.mean, rho));
-                }
+        for (metric, before, rho) in &self.0 {
+            let Some(after) = there.get(*metric) else { continue };
+            let variance = before.deviation * before.deviation + after.deviation * after.deviation;
+            let difference = after.mean - before.mean;
+            if variance <= rho * rho || variance <= difference * difference {
+                impacts.set(*metric, impact::impact(*metric, before.mean, after.mean, *rho));
             }
         }
         impacts
@@ -55,7 +65,7 @@ mod tests {
 
     fn check(before: Forecast, after: Forecast, expected: Option<f64>) {
         let rho = Metrics::default().with(Metric::ResponseTime, 40.0).with(Metric::Availability, 25.0);
-        assert_eq!(before.impacts(&after, &rho).get(Metric::ResponseTime), expected);
+        assert_eq!(Baseline::new(&before, &rho).impacts(&after).get(Metric::ResponseTime), expected);
     }
 
     #[test]

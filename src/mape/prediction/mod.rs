@@ -18,7 +18,7 @@ mod outlook;
 
 pub use duration::{DurationModel, Point};
 pub use estimate::Estimate;
-pub use forecast::Forecast;
+pub use forecast::{Baseline, Forecast};
 pub use line::Line;
 pub use link::{LinkEstimate, next_to_probe};
 pub use outlook::{Outlook, forecast, place_of};

@@ -1,6 +1,6 @@
 //! All nodes at once: what reading there instead of here is expected to change.
 
-use super::{Forecast, Place, Predictor, Wanted};
+use super::{Baseline, Forecast, Place, Predictor, Wanted};
 use crate::domain::ids::NodeId;
 use crate::domain::impact::{Impacts, Rho};
 use crate::domain::placement::{Link, Node};
@@ -20,19 +20,19 @@ impl Outlook {
     pub fn new(predictor: &Predictor, snapshot: &Snapshot, home: NodeId, from: NodeId, rho: &Rho) -> Self {
         let Some(here) = snapshot.nodes.get(&from) else { return Self::default() };
         let wanted = Wanted::of(rho);
-        let here = predictor.forecast(&place(here, snapshot.link(home, from)), &wanted);
+        let here = Baseline::new(&predictor.forecast(&place(here, snapshot.link(home, from)), &wanted), rho);
         let there = places(snapshot, home).map(|place| predictor.forecast(&place, &wanted));
-        let impacts = there.map(|there| here.impacts(&there, rho)).collect();
+        let impacts = there.map(|there| here.impacts(&there)).collect();
         Self { nodes: snapshot.nodes.keys().copied().collect(), impacts }
     }
 
-    /// Of reading at this node.
-    pub fn of(&self, node: NodeId) -> Option<Impacts> {
-        Some(self.impacts[self.index(node)?])
+    /// Of reading at each node, by its [place](Self::place).
+    pub fn impacts(&self) -> &[Impacts] {
+        &self.impacts
     }
 
     /// Nodes are mostly numbered without gaps; then nothing has to be searched.
-    fn index(&self, node: NodeId) -> Option<usize> {
+    pub fn place(&self, node: NodeId) -> Option<usize> {
         let without_gaps = node.0.checked_sub(self.nodes.first()?.0)? as usize;
         let found = self.nodes.get(without_gaps) == Some(&node);
         if found { Some(without_gaps) } else { self.nodes.binary_search(&node).ok() }
