@@ -10,6 +10,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1800);
 /// Who has become so much less content since a refusal asks again at once.
 const FELL: f64 = 0.25;
+/// What was refused must have become worth so much more than the margin: that estimates sway does not reverse a decision.
+const AFTER_REFUSAL: f64 = 0.1;
 /// What was left is remembered so long.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
@@ -39,15 +41,22 @@ struct Refused {
 impl Pause {
     /// Until when not to ask, on this ground and with this level.
     pub fn until(&self, ground: &Ground, level: f64, now: Timestamp) -> Option<Timestamp> {
-        let refused = self.refused.as_ref()?;
-        let holds = refused.ground == *ground && level > refused.level - FELL;
-        (holds && now < refused.until).then_some(refused.until)
+        self.before(ground, level).map(|refused| refused.until).filter(|until| now < *until)
+    }
+
+    /// How much more than the margin a plan must be worth on this ground.
+    pub fn hurdle(&self, ground: &Ground) -> f64 {
+        self.refused.as_ref().filter(|refused| refused.ground == *ground).map_or(0.0, |_| AFTER_REFUSAL)
     }
 
     pub fn refused(&mut self, ground: Ground, level: f64, now: Timestamp) {
-        let before = self.refused.take().filter(|before| before.ground == ground && level > before.level - FELL);
-        let lasts = before.map_or(FIRST_PAUSE, |before| (before.lasts * 2).min(LONGEST_PAUSE));
+        let lasts = self.before(&ground, level).map_or(FIRST_PAUSE, |before| (before.lasts * 2).min(LONGEST_PAUSE));
         self.refused = Some(Refused { ground, level, until: now + lasts, lasts });
+    }
+
+    /// The last refusal, if the question is still the same.
+    fn before(&self, ground: &Ground, level: f64) -> Option<&Refused> {
+        self.refused.as_ref().filter(|refused| refused.ground == *ground && level > refused.level - FELL)
     }
 }
 
@@ -107,6 +116,15 @@ mod tests {
             assert_eq!(pause.until(&ground(1), 0.5, NOW), Some(seconds(lasts)));
         }
         assert_eq!(pause.until(&ground(1), 0.5, seconds(1800)), None);
+    }
+
+    #[test]
+    fn what_was_refused_must_become_worth_clearly_more() {
+        let mut pause = Pause::default();
+        assert_eq!(pause.hurdle(&ground(1)), 0.0);
+        pause.refused(ground(1), 0.5, NOW);
+        assert_eq!(pause.hurdle(&ground(1)), AFTER_REFUSAL);
+        assert_eq!(pause.hurdle(&ground(2)), 0.0, "another question");
     }
 
     #[test]

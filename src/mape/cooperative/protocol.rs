@@ -309,8 +309,11 @@ impl Protocol {
         });
         let valuation =
             Valuation { actor: me, present: &planned.set, readers: &readers, costs: &view.parameters.costs };
-        let Some(accepted) = plan(&valuation, &asked, own, &self.left.times(now)) else {
-            self.pause.refused(scene.ground(), level, now);
+        let ground = scene.ground();
+        let enough = MARGIN + self.pause.hurdle(&ground);
+        let accepted = plan(&valuation, &asked, own, &self.left.times(now)).filter(|accepted| accepted.gain >= enough);
+        let Some(accepted) = accepted else {
+            self.pause.refused(ground, level, now);
             return self.judge_again(scene);
         };
         self.judged = Some(scene.judged());
