@@ -35,7 +35,7 @@ const fn edit(sql: &'static str, said: &'static str, undo: &'static str) -> Edit
     Edit { sql, said, undo }
 }
 
-const EDITS: [Edit; 20] = [
+const EDITS: [Edit; 30] = [
     edit(
         "update nodes set availability_percent = 250 where id = 1",
         "2.5e2 is out of range; 100 is used table=\"nodes\" row=\"1\" column=\"availability_percent\"",
@@ -141,6 +141,56 @@ const EDITS: [Edit; 20] = [
         "it is running and nothing was claimed for it; the row is left out table=\"events\"",
         "delete from events where agent = 2",
     ),
+    edit(
+        "ASK 'M1_99x', 0.5, NOW, 0)",
+        "`M1_99x` is not an action; actions are written M1_2, C1_2, CR2, E2 and NA; the row is left out table=\"asks\"",
+        "delete from asks where id = 500",
+    ),
+    edit(
+        "ASK 'E2', 1e300, NOW, 0)",
+        "1e300 is out of range; the row is left out table=\"asks\" row=\"500\" column=\"level\"",
+        "delete from asks where id = 500",
+    ),
+    edit(
+        "ASK null, 0.5, 253402300799000, 0)",
+        "it lies in the future; was the time scale changed?; the row is left out table=\"asks\" row=\"500\"",
+        "delete from asks where id = 500",
+    ),
+    edit(
+        "ASK null, 0.5, NOW, 1); insert into ask_nodes values (500, -3)",
+        "-3 is no id; the row is left out table=\"ask_nodes\" row=\"500 -3\" column=\"node\"",
+        "delete from asks where id = 500; delete from ask_nodes where ask = 500",
+    ),
+    edit(
+        "ASK null, 0.5, NOW, 1); insert into replies values (500, 3, 0.5, 1, 'all of them')",
+        "it is no list of nodes, like `1 2 5`; the row is left out table=\"replies\" row=\"500 3\" column=\"nodes\"",
+        "delete from asks where id = 500; delete from replies where ask = 500",
+    ),
+    edit(
+        "ASK null, 0.5, NOW, 1); insert into replies values (500, 1, 0.5, -9223372036854775808, '1')",
+        "-9223372036854775808 is negative; 0 is used table=\"replies\" row=\"500 1\" column=\"said\"",
+        "delete from asks where id = 500; delete from replies where ask = 500",
+    ),
+    edit(
+        "ASK null, 0.5, NOW, 1); insert into named_nodes values (500, 3, 4294967296)",
+        "4294967296 is no id; the row is left out table=\"named_nodes\" row=\"500 3 4294967296\" column=\"node\"",
+        "delete from asks where id = 500; delete from named_nodes where ask = 500",
+    ),
+    edit(
+        "ASK null, 0.5, NOW, 1); insert into forecasts values (500, 3, 1, -2, 0.5)",
+        "-2 is no number of replicas; the row is left out table=\"forecasts\" row=\"500 3 1 -2\" column=\"replicas\"",
+        "delete from asks where id = 500; delete from forecasts where ask = 500",
+    ),
+    edit(
+        "ASK null, 0.5, NOW, 1); insert into forecasts values (500, 3, 1, 2, -9e999)",
+        "-inf is out of range; the row is left out table=\"forecasts\" row=\"500 3 1 2\" column=\"level_change\"",
+        "delete from asks where id = 500; delete from forecasts where ask = 500",
+    ),
+    edit(
+        "update data_sets set generation = generation + 9007199254740992",
+        "is out of range; the row is left out table=\"data_sets\" row=\"blood_tests\" column=\"generation\"",
+        "update data_sets set generation = generation - 9007199254740992",
+    ),
 ];
 
 const EVENT: &str =
@@ -148,10 +198,16 @@ const EVENT: &str =
     agent, action, posted_at_ms, closes_at_ms, state, outcome, feedback_sum)
     values (hex(randomblob(8)), 'blood_tests', 1, 'move', 0, 253402300799000, 'garbage',";
 
+/// Agents read what is said when somebody has said something.
+const ASK: &str = "update data_sets set said = said + 1;
+    insert into asks (id, idempotency_key, data_set, agent, generation, afresh, action, level, posted_at_ms, closed)
+    values (500, 'hostile', 'blood_tests', 2, -1, 7,";
+
 fn sql(edit: &Edit, now: i64) -> String {
-    let statement = match edit.sql.strip_prefix("EVENT") {
-        Some(values) => format!("{EVENT} {values})"),
-        None => edit.sql.to_owned(),
+    let statement = match (edit.sql.strip_prefix("EVENT"), edit.sql.strip_prefix("ASK")) {
+        (Some(values), _) => format!("{EVENT} {values})"),
+        (_, Some(values)) => format!("{ASK} {values}"),
+        (None, None) => edit.sql.to_owned(),
     };
     statement.replace("NOW", &now.to_string()).replace("LATER", &(now + 100_000_000).to_string())
 }
@@ -210,6 +266,8 @@ fn agents_go_on_and_report_each_row_once() {
     let before = (network.audit.replicas(), network.audit.references());
     for edit in &EDITS {
         network.change(&sql(edit, network.now()));
+        let all_say_so = || network.agents.iter().all(|agent| agent.errors().contains(edit.said));
+        wait_until(edit.said, PATIENCE, all_say_so);
         network.all_go_on();
         for agent in &network.agents {
             let errors = agent.errors();

@@ -1,6 +1,12 @@
 //! What agents say to each other, and what is new.
 //!
-//! Whoever says something about a data set raises its `said` first, at the row where writers of its replicas queue too.
+//! Whoever says something writes all of it, and raises the data set's `said` last: at that row everybody queues who writes
+//! anything about the data set, and so nobody stands there for longer than a commit takes. Nothing is missed for it. What was
+//! said and the raised number are committed together, so whoever sees the number sees the rows. And each raises what the one
+//! before has committed, for the row is locked from then on: numbers are in the order of commits, and what could not be seen yet
+//! when a number was read will be announced by a higher one.
+//!
+//! Nobody waits in a circle either, for whoever has that row wants nothing more of these tables.
 
 use super::catalogue::{CHANGES, LATEST_CHANGES};
 use super::select::{Part, Question};
@@ -62,14 +68,17 @@ const PULSE: Part = Part {
     from: "from data_sets",
 };
 
+/// Something is said about a question, which may be its end; finds nothing where it is closed already, or there is none. Locks the
+/// question first, as one that it writes to, so that of a reply and the end of its question the later one sees the earlier.
+const SPEAK: &str = "update asks join data_sets on data_sets.name = asks.data_set
+    set data_sets.said = data_sets.said + 1, asks.closed = ?
+    where asks.id = ? and asks.closed = 0";
+
 // Writing.
 impl Tables {
     pub(super) async fn post_ask(&mut self, asked: &ask::Question) -> Result<AskId> {
         rules::check_question(asked)?;
         let ask::Question { key, agent, data_set, generation, nodes, action, afresh, level } = asked;
-        self.begin().await?;
-        let is_known = self.execute("update data_sets set said = said + 1 where name = ?", vec![text(&data_set.0)]);
-        let is_known = is_known.await? > 0;
         let question = Question::new().and(&KNOWN, "where idempotency_key = ?", [text(key)]);
         let oldest = "where data_set = ? order by posted_at_ms, id limit ?";
         let question = question.and(&OLDEST, oldest, [text(&data_set.0), rules::FORGOTTEN_AT_ONCE.into()]);
@@ -77,9 +86,12 @@ impl Tables {
         if let Some(id) = answer.numbers(&KNOWN, "id").next() {
             return Ok(AskId(id));
         }
-        if !is_known {
-            return Err(Rejection::UnknownDataSet(data_set.clone()).into());
-        }
+        let before = rules::forgotten_before(answer.now);
+        let old = answer.read(&OLDEST, |row| Ok((row.integer("id")?, row.time("posted_at_ms")?)));
+        self.begin().await?;
+        // First, for others may be at the same old questions, and whoever waits for them should hold nothing.
+        self.forget(old.iter().filter(|(_, posted_at)| *posted_at < before).map(|(id, _)| (*id).into()).collect())
+            .await?;
         let sql = "insert into asks
             (idempotency_key, data_set, agent, generation, action, afresh, level, posted_at_ms, closed)
             values (?, ?, ?, ?, ?, ?, ?, ?, 0)";
@@ -98,10 +110,10 @@ impl Tables {
         let id = self.last_id();
         let sql = format!("insert into ask_nodes (ask, node) values {}", places(nodes.len(), 2));
         self.execute(&sql, nodes.iter().flat_map(|node| [id.into(), node.0.into()]).collect()).await?;
-        let before = rules::forgotten_before(answer.now);
-        let old = answer.read(&OLDEST, |row| Ok((row.integer("id")?, row.time("posted_at_ms")?)));
-        self.forget(old.iter().filter(|(_, posted_at)| *posted_at < before).map(|(id, _)| (*id).into()).collect())
-            .await?;
+        let sql = "update data_sets set said = said + 1 where name = ?";
+        if self.execute(sql, vec![text(&data_set.0)]).await? == 0 {
+            return Err(Rejection::UnknownDataSet(data_set.clone()).into());
+        }
         self.commit().await?;
         Ok(AskId(id))
     }
@@ -126,19 +138,12 @@ impl Tables {
     pub(super) async fn reply(&mut self, ask: AskId, agent: AgentId, reply: &Reply) -> Result<bool> {
         rules::check_reply(reply)?;
         self.begin().await?;
-        if !self.speak(ask).await? {
-            return Ok(false);
-        }
         let this = || [ask.0.into(), agent.0.into()];
-        // Not of one that was closed while this one waited for its turn.
-        let sql = "insert into replies (ask, agent, level, said, nodes)
-            select id, ?, ?, ?, ? from asks where id = ? and closed = 0
+        let sql = "insert into replies (ask, agent, level, said, nodes) values (?, ?, ?, ?, ?)
             on duplicate key update level = values(level), said = values(said), nodes = values(nodes)";
+        let [ask_id, agent_id] = this();
         let nodes = text(&to_list(&reply.nodes));
-        let values = vec![agent.0.into(), reply.level.into(), reply.said.into(), nodes, ask.0.into()];
-        if self.execute(sql, values).await? == 0 {
-            return Ok(false);
-        }
+        self.execute(sql, vec![ask_id, agent_id, reply.level.into(), reply.said.into(), nodes]).await?;
         if !reply.named.is_empty() {
             let rows = places(reply.named.len(), 3);
             let sql = format!("insert ignore into named_nodes (ask, agent, node) values {rows}");
@@ -160,24 +165,17 @@ impl Tables {
             });
             self.execute(&sql, values.collect()).await?;
         }
+        // Only now is it known whether it comes too late; then nothing of it stays.
+        if self.execute(SPEAK, vec![false.into(), ask.0.into()]).await? == 0 {
+            return Ok(false);
+        }
         self.commit().await?;
         Ok(true)
     }
 
     pub(super) async fn close_ask(&mut self, ask: AskId) -> Result<()> {
-        self.begin().await?;
-        let sql = "update asks set closed = 1 where id = ? and closed = 0";
-        if self.speak(ask).await? && self.execute(sql, vec![ask.0.into()]).await? > 0 {
-            self.commit().await?;
-        }
+        self.execute_alone(SPEAK, vec![true.into(), ask.0.into()]).await?;
         Ok(())
-    }
-
-    /// Something is said about a question; `false`: it is closed, or there is none.
-    async fn speak(&mut self, ask: AskId) -> Result<bool> {
-        let sql = "update data_sets set said = said + 1
-            where name = (select data_set from asks where id = ? and closed = 0)";
-        Ok(self.execute(sql, vec![ask.0.into()]).await? > 0)
     }
 }
 

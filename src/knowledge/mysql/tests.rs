@@ -1,6 +1,7 @@
 //! On a real server; what a broken connection means is in `tests/faults.rs` beside this file.
 
 mod administration;
+mod asks;
 mod faults;
 mod load;
 
