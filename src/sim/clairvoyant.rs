@@ -196,6 +196,8 @@ impl World<'_> {
                 Ok(event) => {
                     let how = "done, by the oracle".to_owned();
                     self.notify(|| Notice::Acted { agent: step.agent, action: step.action, event: Some(event), how });
+                    // Each step by itself: whoever listens counts what it changed as this agent's.
+                    self.tell_placement();
                 }
                 Err(why) => {
                     let what = format!("oracle: {} cannot be done: {why}", step.action);

@@ -479,6 +479,15 @@ impl<'a> World<'a> {
         }
     }
 
+    /// The placement as it is, to whoever listens.
+    pub fn tell_placement(&mut self) {
+        if self.tell.is_some()
+            && let Some(snapshot) = self.table.truth()
+        {
+            self.tell(|| Told::Placed(snapshot));
+        }
+    }
+
     pub fn notify(&mut self, notice: impl FnOnce() -> Notice) {
         self.tell(|| Told::Notice(notice()));
     }
