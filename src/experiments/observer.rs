@@ -6,6 +6,7 @@ use crate::domain::ids::{AgentId, NodeId, ReplicaId};
 use crate::domain::placement::Placement;
 use crate::domain::time::Timestamp;
 use crate::mape::notice::Notice;
+use crate::results::Sample;
 use crate::sim::Told;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -19,17 +20,6 @@ pub const OSCILLATES_WITHIN: Duration = Duration::from_secs(210);
 /// Nodes and references in all the placements that are kept of a run, together (I-7): four thousand changes among three agents, fifty
 /// among a thousand. Who wants to see more makes the run again with a trace.
 const KEPT: usize = 50_000;
-
-/// How far a run had come.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Sample {
-    pub at_s: f64,
-    /// Jobs that missed their goal, up to then, of all agents.
-    pub violated: u64,
-    pub jobs: u64,
-    /// Replicas that could be read.
-    pub replicas: usize,
-}
 
 /// A placement that came about.
 #[derive(Clone, PartialEq, Debug)]
@@ -143,7 +133,7 @@ impl Observer {
     /// Samples that are due before `at`, as it is since then.
     fn sample_before(&mut self, at: Timestamp) {
         while let Some(due) = self.next_sample().filter(|due| *due < at) {
-            let (violated, jobs, replicas) = (self.violated, self.jobs, self.layout.replicas.len());
+            let (violated, jobs, replicas) = (self.violated, self.jobs, self.layout.replicas.len() as u64);
             self.seen.samples.push(Sample { at_s: seconds(due), violated, jobs, replicas });
         }
     }

@@ -10,61 +10,15 @@ pub mod wanted;
 
 pub use page::{Content, page};
 
-use super::placement::History;
-use std::collections::BTreeMap;
-
-/// Which variant of each factor.
-pub type Factors = BTreeMap<String, String>;
+use super::placement::{Change, History};
+pub use crate::results::{Factors, Run};
+use crate::results::{Head, Placed, Sample};
 
 /// What was run.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Experiment {
-    pub name: String,
-    pub about: String,
-    /// The program that ran it.
-    pub written_by: String,
+    pub head: Head,
     pub runs: Vec<Run>,
-}
-
-/// One run, as counted at its end. What is unknown or did not happen is absent.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Run {
-    pub id: i64,
-    pub scenario: String,
-    pub policy: String,
-    pub factors: Factors,
-    pub seed: i64,
-    pub hours: f64,
-    pub agents: u64,
-    pub jobs: u64,
-    pub violated: u64,
-    pub failed: u64,
-    /// Of violated jobs, at the placement at the end; and at the best one.
-    pub expected_share: Option<f64>,
-    pub best_share: Option<f64>,
-    /// Whether the placement at the end is as good as the best.
-    pub on_best: Option<bool>,
-    pub actions: u64,
-    pub moves: u64,
-    pub copies: u64,
-    pub references_changed: u64,
-    pub evicts: u64,
-    pub action_cost: Option<f64>,
-    pub bytes_moved: u64,
-    pub first_violation_s: Option<f64>,
-    pub last_action_s: Option<f64>,
-    pub replicas_mean: Option<f64>,
-    pub replicas_end: Option<u64>,
-    /// Of the placement; of very many only the first ones are kept.
-    pub changes: Option<u64>,
-    pub oscillations: Option<u64>,
-    /// Jain's index of the agents' shares of jobs that were not violated.
-    pub fairness: Option<f64>,
-    pub messages_per_agent_hour: Option<f64>,
-    pub decisions: u64,
-    /// Mean time of a decision \[us\].
-    pub decision_us: Option<f64>,
-    pub converged: Option<bool>,
 }
 
 /// A run whose placement is shown.
@@ -80,4 +34,22 @@ pub struct Shown<'a> {
 pub fn show_factors(factors: &Factors) -> String {
     let one = |(factor, variant): (&String, &String)| format!("{factor} = {variant}");
     factors.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// Violated jobs up to each sample: second, jobs. Begins with none at the start; empty when nothing was sampled.
+pub fn violated(series: &[Sample]) -> Vec<(f64, f64)> {
+    let start = series.first().filter(|first| first.at_s > 0.0).map(|_| (0.0, 0.0));
+    start.into_iter().chain(series.iter().map(|sample| (sample.at_s, sample.violated as f64))).collect()
+}
+
+/// The placement of a run over time; without changes when none was kept.
+pub fn history(run: &Run, placements: Vec<Placed>) -> History {
+    let change = |placed: Placed| Change {
+        at_s: placed.at_s,
+        agent: placed.agent,
+        action: if placed.action == Placed::START { String::new() } else { placed.action },
+        replicas: placed.replicas.0,
+        references: placed.refs.0,
+    };
+    History { lasts_s: run.hours * 3600.0, changes: placements.into_iter().map(change).collect() }
 }
