@@ -98,6 +98,7 @@ fn placed((sequence, seen): (u64, &observer::Placed)) -> Placed {
     Placed {
         sequence,
         at_s: seen.at_s,
+        began_s: seen.began_s,
         agent,
         action,
         replicas: Json(seen.layout.replicas.iter().map(|node| node.0).collect()),

@@ -3,7 +3,7 @@
 
 use crate::domain::action::Action;
 use crate::domain::ids::{AgentId, NodeId, ReplicaId};
-use crate::domain::placement::Placement;
+use crate::domain::placement::{Placement, ReplicaState};
 use crate::domain::time::Timestamp;
 use crate::mape::notice::Notice;
 use crate::results::Sample;
@@ -25,6 +25,8 @@ const KEPT: usize = 50_000;
 #[derive(Clone, PartialEq, Debug)]
 pub struct Placed {
     pub at_s: f64,
+    /// When the bytes set out whose arrival it is, where they took time.
+    pub began_s: Option<f64>,
     /// Who changed it, and by what; nobody at the start, and when somebody joins.
     pub by: Option<(AgentId, Action)>,
     pub layout: Layout,
@@ -70,6 +72,8 @@ pub struct Observer {
     /// Layouts that were left in the last [`OSCILLATES_WITHIN`], and when.
     left: VecDeque<(Timestamp, Layout)>,
     kept: usize,
+    /// Nodes that bytes are on their way to, and since when.
+    coming: BTreeMap<NodeId, Timestamp>,
     /// What was just done; whether it changed anything is told next.
     acted: Option<(AgentId, Action)>,
 }
@@ -88,6 +92,7 @@ impl Observer {
             replica_ms: 0.0,
             left: VecDeque::new(),
             kept: 0,
+            coming: BTreeMap::new(),
             acted: None,
         }
     }
@@ -144,6 +149,8 @@ impl Observer {
     }
 
     fn place(&mut self, at: Timestamp, by: Option<(AgentId, Action)>, placement: &Placement) {
+        let began = by.and_then(|(_, action)| self.coming.get(&action.to_node()?).copied());
+        self.hear_of_transfers(at, placement);
         let replicas = placement.nodes();
         // Most of what is told changes neither: a lease, a row of bytes to come.
         if replicas == self.layout.replicas && placement.references == self.references {
@@ -161,7 +168,14 @@ impl Observer {
             self.acted(agent, action, &before);
         }
         self.left.push_back((at, before));
-        self.keep(at, by);
+        self.keep(at, began, by);
+    }
+
+    fn hear_of_transfers(&mut self, at: Timestamp, placement: &Placement) {
+        let rows = placement.replicas.values().filter(|row| row.state == ReplicaState::Copying);
+        let coming: BTreeSet<NodeId> = rows.map(|row| row.node).collect();
+        self.coming.retain(|node, _| coming.contains(node));
+        coming.into_iter().for_each(|node| _ = self.coming.entry(node).or_insert(at));
     }
 
     fn acted(&mut self, agent: AgentId, action: Action, before: &Layout) {
@@ -176,8 +190,8 @@ impl Observer {
         self.seen.oscillations += u64::from(self.left.iter().any(|(_, earlier)| returns(earlier)));
     }
 
-    fn keep(&mut self, at: Timestamp, by: Option<(AgentId, Action)>) {
-        let placed = Placed { at_s: seconds(at), by, layout: self.layout.clone() };
+    fn keep(&mut self, at: Timestamp, began: Option<Timestamp>, by: Option<(AgentId, Action)>) {
+        let placed = Placed { at_s: seconds(at), began_s: began.map(seconds), by, layout: self.layout.clone() };
         // Agents that start together are one change.
         if let Some(last) = self.seen.placements.last_mut()
             && (last.at_s, last.by) == (placed.at_s, None)
@@ -295,6 +309,30 @@ mod tests {
         ];
         assert_eq!(told.collect::<Vec<_>>(), expected);
         assert_eq!((seen.changes, seen.bytes_moved), (3, 10));
+    }
+
+    #[test]
+    fn bytes_that_arrive_set_out_when_they_were_claimed() {
+        let mut observer = observer(100);
+        let on_their_way = |to: u32| {
+            let mut snapshot = scene::snapshot(&[3, to], &[(1, 1)]);
+            snapshot.placement.replicas.values_mut().last().unwrap().state = ReplicaState::Copying;
+            Told::Placed(snapshot)
+        };
+        observer.hear(at(0.0), &placed(&[3], &[(1, 1)]));
+        observer.hear(at(5.0), &on_their_way(1));
+        // Its lease is renewed.
+        observer.hear(at(20.0), &on_their_way(1));
+        observer.hear(at(35.0), &acted(1, "C3_1"));
+        observer.hear(at(35.0), &placed(&[3, 1], &[(1, 2)]));
+        // This one breaks off.
+        observer.hear(at(40.0), &on_their_way(2));
+        observer.hear(at(50.0), &placed(&[3, 1], &[(1, 2)]));
+        observer.hear(at(60.0), &acted(1, "CR3"));
+        observer.hear(at(60.0), &placed(&[3, 1], &[(1, 1)]));
+        let began: Vec<(f64, Option<f64>)> =
+            observer.finish().placements.iter().map(|placed| (placed.at_s, placed.began_s)).collect();
+        assert_eq!(began, [(0.0, None), (35.0, Some(5.0)), (60.0, None)]);
     }
 
     /// Agent 1 moves the one replica to and fro; agent 2 reads it wherever it is.

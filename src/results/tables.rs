@@ -4,7 +4,7 @@ use super::columns::{Column, Columns, Json, columns};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Version of the tables. Older ones are not brought up to date: an experiment can be made again.
-pub const FORMAT: i64 = 1;
+pub const FORMAT: i64 = 2;
 
 /// In the file's header: the letters `agxp`.
 pub const APPLICATION_ID: i64 = 0x6167_7870;
@@ -102,6 +102,8 @@ columns! {
         /// Counts a run's placements: two agents may do the same at the same millisecond.
         pub sequence: u64,
         pub at_s: f64,
+        /// When the bytes set out whose arrival it is; absent where they took no time, and where none travelled.
+        pub began_s: Option<f64>,
         /// Who changed it; nobody at the start, and when somebody joins.
         pub agent: Option<u32>,
         /// By what: an action's label, [`Placed::START`] or [`Placed::JOIN`].

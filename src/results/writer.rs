@@ -197,6 +197,7 @@ mod tests {
         let placed = |sequence, at_s, agent: Option<u32>, action: &str| Placed {
             sequence,
             at_s,
+            began_s: agent.map(|_| 1.5),
             agent,
             action: action.to_owned(),
             replicas: Json([1, 3].into()),
@@ -334,7 +335,7 @@ mod tests {
         drop(Database::open(&path, "drift", "", "agent 0").unwrap());
         assert_eq!(refused(&path), "holds the experiment `drift`; name another file with --output");
         Connection::open(&path).unwrap().execute("update experiment set format = 9", []).unwrap();
-        assert!(refused(&path).starts_with("its tables are of format 9, and this program's of 1; "));
+        assert!(refused(&path).starts_with("its tables are of format 9, and this program's of 2; "));
         let nowhere = refused(&path.join("below.db"));
         assert!(nowhere.starts_with("cannot be opened: "), "{nowhere}");
         drop(Database::open(&folder.path().join("new/folder/drift.db"), "drift", "", "agent 0").unwrap());
@@ -374,6 +375,7 @@ mod tests {
             column("run", Kind::Integer, false),
             column("sequence", Kind::Integer, false),
             column("at_s", Kind::Real, false),
+            column("began_s", Kind::Real, true),
             column("agent", Kind::Integer, true),
             column("action", Kind::Text, false),
             column("replicas", Kind::Text, false),

@@ -102,7 +102,8 @@ fn placements(id: u64) -> Vec<Placed> {
         |sequence, at_s: f64, agent: Option<u32>, action: &str, replicas: &[u32], refs: [(u32, u32); 3]| Placed {
             sequence,
             at_s,
-                agent,
+            began_s: agent.map(|_| at_s - 30.0),
+            agent,
             action: action.to_owned(),
             replicas: Json(replicas.iter().copied().collect()),
             refs: Json(refs.into()),
