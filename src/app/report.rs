@@ -4,10 +4,10 @@ use super::{Failure, database, summary};
 use crate::clock::Clock;
 use crate::config::settings::DatabaseUrl;
 use crate::domain::event::Event;
-use crate::domain::ids::NodeId;
+use crate::domain::ids::{AgentId, NodeId};
 use crate::knowledge::Knowledge;
 use crate::knowledge::sqlite::SqliteKnowledge;
-use crate::mape::planner::{Basis, Decision, Scored, Verdict};
+use crate::mape::planner::{Basis, Decision, Deliberation, Opinion, Reason, Scored, Verdict};
 use crate::report::curve::Curve;
 use crate::report::experiment::comparison::{Case, Comparison};
 use crate::report::experiment::tables as experiment_tables;
@@ -189,8 +189,9 @@ fn explanation(event: &Event) -> Option<Explanation> {
     let report: serde_json::Value = serde_json::from_str(&event.detail).ok()?;
     let mut scored: Vec<&Scored> = decision.scored.iter().collect();
     scored.sort_by(|a, b| b.global().total_cmp(&a.global()));
+    let deliberated = decision.deliberation.as_ref().map(|deliberation| deliberated(&decision, deliberation));
     Some(Explanation {
-        candidates: scored.into_iter().map(candidate).collect(),
+        candidates: deliberated.into_iter().chain(scored.into_iter().map(candidate)).collect(),
         because: decision.because(),
         failure: report.get("failure").and_then(|failure| failure.as_str()).map(str::to_owned),
         reference_node: Some(decision.reference_node),
@@ -199,6 +200,20 @@ fn explanation(event: &Event) -> Option<Explanation> {
         policy: decision.policy,
         violated: decision.violated,
     })
+}
+
+/// What peers said of the plan that an action is a part of.
+fn deliberated(decision: &Decision, deliberation: &Deliberation) -> Candidate {
+    let said = |(agent, Opinion { forecast, weight }): (&AgentId, &Opinion)| match forecast {
+        Some(forecast) => format!("agent {agent} forecasts {forecast:+.2} for itself, which counts {weight:.2}"),
+        None => format!("agent {agent} has not answered"),
+    };
+    let peers: Vec<String> = deliberation.peers.iter().map(said).collect();
+    let score = match decision.chosen.reason {
+        Reason::Planned { gain } | Reason::Better { gain } => Some(gain),
+        _ => None,
+    };
+    Candidate { action: decision.chosen.action, score, why: peers.join("; ") }
 }
 
 fn candidate(scored: &Scored) -> Candidate {

@@ -1,11 +1,11 @@
 //! One run: made, and what it came to.
 
-use super::fairness::jain;
 use super::grid::Cell;
 use super::observer::{self, Observed, Observer};
 use crate::config::scenario::Scenario;
 use crate::domain::action::{Action, ActionType};
 use crate::domain::event::{Event, Outcome as EventOutcome};
+use crate::domain::fairness::jain;
 use crate::domain::ids::AgentId;
 use crate::domain::time::Timestamp;
 use crate::results::{AgentFigures, Json, Placed, Results, Run};

@@ -1,9 +1,8 @@
 //! Experiments: the runs of a grid on all cores, and what each came to.
 //!
 //! Reading order: `grid` (which runs there are), `resume` (which of them are left to do), `observer` (what is seen of one), `figures`
-//! (what it came to) with `fairness`, `laboratory` (many at once). Where they are stored: `../results`.
+//! (what it came to), `laboratory` (many at once). Where they are stored: `../results`.
 
-mod fairness;
 mod figures;
 pub mod grid;
 mod laboratory;

@@ -3,19 +3,17 @@
 
 use crate::domain::action::Action;
 use crate::domain::ids::{AgentId, NodeId, ReplicaId};
+use crate::domain::oscillation::{Layout, RecentLayouts};
 use crate::domain::placement::{Placement, ReplicaState};
 use crate::domain::time::Timestamp;
 use crate::mape::notice::Notice;
 use crate::results::Sample;
 use crate::sim::Told;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Samples of a run's course; the last one is its end.
 pub const SAMPLES: u32 = 120;
-
-/// An action that brings back what was left less than this ago undoes somebody's work, its own agent's or another's.
-pub const OSCILLATES_WITHIN: Duration = Duration::from_secs(210);
 
 /// Nodes and references in all the placements that are kept of a run, together (I-7): four thousand changes among three agents, fifty
 /// among a thousand. Who wants to see more makes the run again with a trace.
@@ -30,13 +28,6 @@ pub struct Placed {
     /// Who changed it, and by what; nobody at the start, and when somebody joins.
     pub by: Option<(AgentId, Action)>,
     pub layout: Layout,
-}
-
-/// Where the replicas are, and the node that each agent reads.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Layout {
-    pub replicas: BTreeSet<NodeId>,
-    pub references: BTreeMap<AgentId, NodeId>,
 }
 
 /// What was seen.
@@ -69,8 +60,7 @@ pub struct Observer {
     /// Since when the number of replicas is what it is, and replicas times milliseconds before that.
     counted_to: Timestamp,
     replica_ms: f64,
-    /// Layouts that were left in the last [`OSCILLATES_WITHIN`], and when.
-    left: VecDeque<(Timestamp, Layout)>,
+    recent: RecentLayouts,
     kept: usize,
     /// Nodes that bytes are on their way to, and since when.
     coming: BTreeMap<NodeId, Timestamp>,
@@ -90,7 +80,7 @@ impl Observer {
             layout: Layout::default(),
             counted_to: Timestamp::default(),
             replica_ms: 0.0,
-            left: VecDeque::new(),
+            recent: RecentLayouts::default(),
             kept: 0,
             coming: BTreeMap::new(),
             acted: None,
@@ -161,13 +151,11 @@ impl Observer {
         let node = |agent: &AgentId| Some((*agent, placement.reference(*agent)?.node));
         let references = placement.references.keys().filter_map(node).collect();
         let before = std::mem::replace(&mut self.layout, Layout { replicas, references });
-        while self.left.front().is_some_and(|(left, _)| at.since(*left) >= OSCILLATES_WITHIN) {
-            self.left.pop_front();
+        if let Some((_, action)) = by {
+            self.count_bytes(action, &before);
         }
-        if let Some((agent, action)) = by {
-            self.acted(agent, action, &before);
-        }
-        self.left.push_back((at, before));
+        let returns = self.recent.returns(at, by.map(|(agent, _)| agent), before, &self.layout);
+        self.seen.oscillations += u64::from(returns);
         self.keep(at, began, by);
     }
 
@@ -178,16 +166,11 @@ impl Observer {
         coming.into_iter().for_each(|node| _ = self.coming.entry(node).or_insert(at));
     }
 
-    fn acted(&mut self, agent: AgentId, action: Action, before: &Layout) {
+    fn count_bytes(&mut self, action: Action, before: &Layout) {
         let arrives = action.to_node().filter(|_| action.transfers());
         if arrives.is_some_and(|to| !before.replicas.contains(&to) && self.layout.replicas.contains(&to)) {
             self.seen.bytes_moved = self.seen.bytes_moved.saturating_add(self.bytes);
         }
-        let now = &self.layout;
-        let returns = |earlier: &Layout| {
-            earlier.replicas == now.replicas && earlier.references.get(&agent) == now.references.get(&agent)
-        };
-        self.seen.oscillations += u64::from(self.left.iter().any(|(_, earlier)| returns(earlier)));
     }
 
     fn keep(&mut self, at: Timestamp, began: Option<Timestamp>, by: Option<(AgentId, Action)>) {

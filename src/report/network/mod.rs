@@ -1,5 +1,6 @@
 //! A page about a real network: what its agents measured, what they did about it and why, and where the data went.
 
+mod figures;
 mod page;
 mod replay;
 pub mod tables;
