@@ -138,17 +138,19 @@ pub fn run(
     })
 }
 
+/// Scenario, factors and policy.
+type Group<'a> = (&'a str, &'a Factors, &'a str);
+
 fn violated(runs: &[Run]) -> Vec<Violated> {
-    let mut groups: BTreeMap<(&str, &Factors, &str), Vec<(u64, f64)>> = BTreeMap::new();
+    let mut groups: BTreeMap<Group<'_>, Vec<&Run>> = BTreeMap::new();
     for run in runs {
-        let group = groups.entry((&run.scenario, &run.factors.0, &run.policy)).or_default();
-        group.push((run.seed, run.violated as f64));
+        groups.entry((&run.scenario, &run.factors.0, &run.policy)).or_default().push(run);
     }
     let mut bootstrap = Bootstrap::default();
-    let violated = |((scenario, factors, policy), mut runs): ((&str, &Factors, &str), Vec<(u64, f64)>)| {
+    let violated = |((scenario, factors, policy), mut runs): (Group<'_>, Vec<&Run>)| {
         // The interval is drawn from them in this order, whichever was stored first.
-        runs.sort_by_key(|(seed, _)| *seed);
-        let values: Vec<f64> = runs.into_iter().map(|(_, violated)| violated).collect();
+        runs.sort_by_key(|run| run.seed);
+        let values: Vec<f64> = runs.iter().map(|run| run.violated as f64).collect();
         let estimate = bootstrap.mean(&values)?;
         Some(Violated {
             scenario: scenario.to_owned(),
