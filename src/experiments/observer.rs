@@ -297,19 +297,20 @@ mod tests {
     #[test]
     fn bytes_that_arrive_set_out_when_they_were_claimed() {
         let mut observer = observer(100);
-        let on_their_way = |to: u32| {
-            let mut snapshot = scene::snapshot(&[3, to], &[(1, 1)]);
+        // To the last of these nodes.
+        let on_their_way = |nodes: &[u32], reads: i64| {
+            let mut snapshot = scene::snapshot(nodes, &[(1, reads)]);
             snapshot.placement.replicas.values_mut().last().unwrap().state = ReplicaState::Copying;
             Told::Placed(snapshot)
         };
         observer.hear(at(0.0), &placed(&[3], &[(1, 1)]));
-        observer.hear(at(5.0), &on_their_way(1));
+        observer.hear(at(5.0), &on_their_way(&[3, 1], 1));
         // Its lease is renewed.
-        observer.hear(at(20.0), &on_their_way(1));
+        observer.hear(at(20.0), &on_their_way(&[3, 1], 1));
         observer.hear(at(35.0), &acted(1, "C3_1"));
         observer.hear(at(35.0), &placed(&[3, 1], &[(1, 2)]));
         // This one breaks off.
-        observer.hear(at(40.0), &on_their_way(2));
+        observer.hear(at(40.0), &on_their_way(&[3, 1, 2], 2));
         observer.hear(at(50.0), &placed(&[3, 1], &[(1, 2)]));
         observer.hear(at(60.0), &acted(1, "CR3"));
         observer.hear(at(60.0), &placed(&[3, 1], &[(1, 1)]));
