@@ -18,7 +18,7 @@ pub mod config;
 pub mod data;
 // Nouns: ids, units, metrics, goals, placement, actions, impacts, events. Pure and total.
 pub mod domain;
-// Many runs of the simulator: what each came to, stored, and what they say together.
+// Many runs of the simulator, and what each came to.
 pub mod experiments;
 // The user's data-consuming job.
 pub mod jobs;
@@ -30,6 +30,8 @@ pub mod links;
 pub mod mape;
 // Pages about what was measured: from data to HTML and CSV.
 pub mod report;
+// An experiment's file: its tables, written and read.
+pub mod results;
 // The discrete-event simulator: the machines of `mape` in virtual time.
 pub mod sim;
 // The nodes' object stores, and moving bytes between them.

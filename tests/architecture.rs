@@ -33,9 +33,9 @@ const HOMES: [(&str, &[&str]); 26] = [
     ("maud", &["report"]),
     ("mysql_async", &["knowledge::mysql"]),
     ("ndarray", &["mape::prediction"]),
-    ("parquet", &["experiments::export"]),
+    ("parquet", &["results::export"]),
     ("reqwest", &["links::toxiproxy"]),
-    ("rusqlite", &["knowledge::sqlite", "experiments::database", "report::database"]),
+    ("rusqlite", &["knowledge::sqlite", "results"]),
     ("rustls", &["storage::s3"]),
     ("rustls_native_certs", &["storage::s3"]),
     ("s3s", &["storage::embedded"]),
@@ -108,6 +108,7 @@ fn the_rules_see_what_is_wrong() {
     assert!(rule(&["sim", "world"], &["experiments", "perform"]).is_some());
     assert!(rule(&["experiments", "figures"], &["knowledge", "Knowledge"]).is_some());
     assert!(rule(&["report", "table"], &["knowledge", "Knowledge"]).is_some());
+    assert!(rule(&["results", "writer"], &["experiments", "simulate"]).is_some());
     assert!(rule(&["sim", "world"], &["knowledge", "memory", "MemoryKnowledge"]).is_none());
     assert!(rule(&["actors", "executor"], &["storage", "transfer", "transfer"]).is_none());
     assert!(rule(&["jobs", "command"], &["storage", "ObjectStore"]).is_none());
@@ -131,9 +132,10 @@ fn forbidden(from: &[String], to: &[String]) -> Option<String> {
         "domain" => (&[], &[]),
         "clock" | "mape" => (&["domain"], &[]),
         "config" => (&["domain", "clock"], &[]),
-        "report" => (&["domain"], &[]),
+        "results" => (&[], &[]),
+        "report" => (&["domain", "results"], &[]),
         "sim" => (&["domain", "clock", "mape", "config"], &["knowledge"]),
-        "experiments" => (&["domain", "mape", "config", "sim"], &[]),
+        "experiments" => (&["domain", "mape", "config", "sim", "results"], &[]),
         "calibration" => (&["domain", "mape", "config"], &[]),
         "actors" => (&["domain", "clock", "mape"], &["knowledge", "storage", "links", "jobs"]),
         need if NEEDS.contains(&need) => (&["domain", "clock"], &NEEDS),
@@ -153,6 +155,7 @@ fn forbidden(from: &[String], to: &[String]) -> Option<String> {
                 "experiments",
                 "calibration",
                 "report",
+                "results",
             ],
             &[],
         ),

@@ -6,6 +6,7 @@ mod network;
 
 use agent::mape::planner::Rng;
 use network::audit::Audit;
+use network::edits::{CALM, EXPLORE, RESTLESS, SLOW_LINKS};
 use network::process::Running;
 use network::{PATIENCE, Place, comes_true, text, wait_until};
 use rand::{RngExt as _, SeedableRng as _};
@@ -18,47 +19,6 @@ const KILLS: u32 = 50;
 const AGENTS: [u32; 3] = [1, 2, 3];
 /// Of the kills, at least so many must hit an action under way.
 const HIT_AT_LEAST: u32 = KILLS / 3;
-
-/// Links so slow that most of the time is transfers, on a small data set that jobs read in one request.
-const SLOW_LINKS: [(&str, &str, &str); 13] = [
-    ("network.toml", "generate_records = 553_729", "generate_records = 100_000"),
-    ("network.toml", "latency = \"1000 ms\"", "latency = \"6 s\""),
-    ("network.toml", "latency = \"1500 ms\"", "latency = \"8 s\""),
-    ("network.toml", "latency = \"1200 ms\"", "latency = \"10 s\""),
-    ("network.toml", "window = \"210 s\"", "window = \"120 s\""),
-    ("network.toml", "grace = \"60 s\"", "grace = \"20 s\""),
-    ("network.toml", "job_gap = \"15 s\"", "job_gap = \"5 s\""),
-    ("network.toml", "lease = \"300 s\"", "lease = \"60 s\""),
-    ("network.toml", "drain = \"60 s\"", "drain = \"20 s\""),
-    ("network.toml", "probes = 5", "probes = 1"),
-    ("1.toml", "request_size = \"9 MB\"", "request_size = \"400 MB\""),
-    ("2.toml", "request_size = \"9 MB\"", "request_size = \"400 MB\""),
-    ("3.toml", "request_size = \"9 MB\"", "request_size = \"400 MB\""),
-];
-
-/// Goals that cannot hold together, and what is done about it is chosen at random: agents 1 and 2 want the data close by,
-/// agent 3 wants the only copy. Whoever is hurt by another's action says so, so that counters move.
-const RESTLESS: [(&str, &str, &str); 4] = [
-    ("network.toml", "exploration = 0.1", "exploration = 1"),
-    ("1.toml", "goal = \"response_time <= 35 s and availability >= 95 %\"", "goal = \"network_latency <= 1000 ms\""),
-    (
-        "2.toml",
-        "goal = \"throughput >= 30000 records/s and availability >= 80 %\"",
-        "goal = \"network_latency <= 1000 ms\"",
-    ),
-    (
-        "3.toml",
-        "goal = \"data_consistency >= 0.7 or network_latency <= 1300 ms\"",
-        "goal = \"data_consistency >= 0.9 and network_latency <= 1000 ms\"",
-    ),
-];
-
-/// Every job is good enough, so that nobody acts.
-const CALM: [(&str, &str, &str); 3] = [
-    ("1.toml", "goal = \"response_time <= 35 s and availability >= 95 %\"", "goal = \"availability >= 0 %\""),
-    ("2.toml", "goal = \"throughput >= 30000 records/s and availability >= 80 %\"", "goal = \"availability >= 0 %\""),
-    ("3.toml", "goal = \"data_consistency >= 0.7 or network_latency <= 1300 ms\"", "goal = \"availability >= 0 %\""),
-];
 
 struct Network {
     place: Place,
@@ -128,8 +88,8 @@ fn fifty_kills_lose_nothing_and_leave_nothing() {
     println!("KILL_SEED={seed}");
     let mut rng = Rng::seed_from_u64(seed);
     let place = Place::new();
-    let restless = place.configuration("restless", &[&SLOW_LINKS[..], &RESTLESS[..]].concat());
-    let calm = place.configuration("calm", &[&SLOW_LINKS[..], &CALM[..]].concat());
+    let restless = place.configuration("restless", &[&SLOW_LINKS[..], &RESTLESS, &[EXPLORE]].concat());
+    let calm = place.configuration("calm", &[&SLOW_LINKS[..], &CALM].concat());
     let data = place.data();
     let mut network = Network { place, agents: BTreeMap::new(), lives: 0 };
 

@@ -8,8 +8,11 @@ use agent::domain::action::{Action, ActionType};
 use agent::domain::event::{Event, Outcome as EventOutcome};
 use agent::domain::ids::AgentId;
 use agent::domain::time::Timestamp;
+use agent::mape::planner::{Decision, Prospect, Reason};
 use agent::sim::{Found, Options, Outcome, Standing, Told, expand, run};
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 const VOCABULARY: Vocabulary = Vocabulary { policies: &agent::mape::planner::POLICIES, expression: |_| Ok(()) };
@@ -172,4 +175,74 @@ fn large_networks_have_a_bound() {
     let standing = simulated(&scenario, "oracle", 1, 0).standing(&scenario).unwrap();
     let Found::LocalSearch { bound } = standing.found else { panic!("{standing:?}") };
     assert!(bound <= standing.best_share && standing.best_share < standing.share, "{standing:?}");
+}
+
+/// What `agent explain` says of each of the first events.
+fn explained(name: &str, policy: &str, events: u32) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("run.log");
+    let agent = |arguments: &[&str]| {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_agent")).args(arguments).arg("--trace").arg(&trace).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let file = format!("{}/fixtures/scenarios/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+    agent(&["simulate", "--scenario", &file, "--policy", policy, "--hours", "1"]);
+    (1..=events).map(|event| agent(&["explain", &event.to_string()])).collect()
+}
+
+#[test]
+fn what_is_done_can_be_explained() {
+    let knew = "knew      at 63.051 s: start; a job of agent 2 missed throughput >= 30000 records/s
+  plan      replicas on 1, 2, at a cost of 3.3 in all
+  expected  of all jobs 66.67 % violated as it was, 0.00 % then; no placement is better";
+    let copy = format!(
+        "event 1: the oracle, for agent 1, chose C3_1 (copy the data from node 3 to node 1)
+  because   step 1 of 2 to the best placement
+  policy    oracle-late
+  goal      response_time <= 35 s and availability >= 95 %
+  {knew}
+  agent 1   is to read it: 100.00 % violated as it was, 0.00 % then
+  read      node 3; replicas on 3
+  outcome   done, nobody left feedback
+"
+    );
+    let moved = format!(
+        "event 2: the oracle, for agent 2, chose M3_2 (move the data from node 3 to node 2)
+  because   step 2 of 2 to the best placement
+  policy    oracle-late
+  goal      throughput >= 30000 records/s and availability >= 80 %
+  {knew}
+  agent 2   is to read it: 100.00 % violated as it was, 0.00 % then
+  agent 3   is to read it: 0.00 % violated as it was, 0.00 % then
+  read      node 3; replicas on 1, 3
+  outcome   done, nobody left feedback
+"
+    );
+    assert_eq!(explained("published_30s", "oracle-late", 2), [copy, moved]);
+}
+
+#[test]
+fn where_the_search_was_given_up_the_bound_is_said() {
+    let mut scenario = scenario("nodes_300");
+    scenario.placed = [scenario.network.data_set.first_node].into();
+    // Its transfers have ended by then.
+    let outcome = simulated(&scenario, "oracle", 1, 10);
+    let decisions: Vec<Decision> =
+        actions(&outcome).iter().map(|event| serde_json::from_str(&event.detail).unwrap()).collect();
+    assert!(decisions.len() > 10, "{}", decisions.len());
+    for (step, decision) in (1..).zip(&decisions) {
+        assert_eq!(decision.chosen.reason, Reason::Foreknown { step, steps: decisions.len() });
+        let known = decision.clairvoyance.as_ref().unwrap();
+        let bound = known.bound.unwrap();
+        assert!(bound <= known.share.after && known.share.after < known.share.before, "{known:?}");
+    }
+    // What is brought is for everybody who is to read it, each of whom reads one thing; nobody is worse off.
+    let brought = decisions.iter().filter(|decision| decision.chosen.action.transfers());
+    let served: Vec<(AgentId, Prospect)> =
+        brought.flat_map(|decision| decision.clairvoyance.clone().unwrap().readers).collect();
+    let agents: BTreeSet<AgentId> = served.iter().map(|(agent, _)| *agent).collect();
+    assert_eq!(agents.len(), served.len());
+    assert!(served.iter().all(|(_, share)| share.after <= share.before), "{served:?}");
 }

@@ -1,11 +1,12 @@
 //! `agent experiment`: what is not stored yet of an experiment is made and stored.
 
 use crate::config::experiment::Experiment;
-use crate::experiments::database::Group;
 use crate::experiments::resume::{Plan, plan};
-use crate::experiments::{Cell, Database, DatabaseError, cells, export, perform};
+use crate::experiments::{Cell, cells, perform};
 use crate::report::statistics::Bootstrap;
+use crate::results::{Database, DatabaseError, Factors, Json, Run, export};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -88,7 +89,7 @@ pub fn run(
     let written_by = concat!("agent ", env!("CARGO_PKG_VERSION"));
     let mut database = Database::open(&output, &experiment.name, &experiment.about, written_by)?;
     let cells = cells(experiment);
-    let plan = plan(experiment, &cells, &database.stored()?, options.again);
+    let plan = plan(experiment, &cells, &database.runs()?, options.again);
     watch(Progress::Planned { output: &output, plan: &plan });
     database.remove(&plan.outdated)?;
 
@@ -96,14 +97,17 @@ pub fn run(
     let mut work = Work::new(experiment, &plan);
     let wanted: Vec<(i64, &Cell)> = plan.missing.clone();
     let mut failed = Vec::new();
-    perform(experiment, &wanted, options.threads, stop, |id, cell, run| {
-        match run {
-            Ok(run) => database.store(id, cell, experiment.hours, &run)?,
+    perform(experiment, &wanted, options.threads, stop, |cell, results| {
+        match results {
+            Ok(results) => database.store(&results)?,
             Err(error) => {
                 let place = &cell.place;
                 let why = format!(
                     "{} with {}, {}, seed {}: {error}",
-                    place.scenario, place.policy, place.factors, place.seed
+                    place.scenario,
+                    place.policy,
+                    Json(&place.factors),
+                    place.seed
                 );
                 watch(Progress::Failed { why: &why });
                 failed.push(why);
@@ -115,7 +119,7 @@ pub fn run(
     })?;
 
     let parquet = match &options.parquet {
-        Some(folder) => export::all(&database, folder)?,
+        Some(folder) => export(&database, folder)?,
         None => Vec::new(),
     };
     Ok(Report {
@@ -129,20 +133,36 @@ pub fn run(
         interrupted: work.ended < plan.missing.len(),
         failed,
         real_seconds: began.elapsed().as_secs_f64(),
-        violated: violated(&database)?,
+        violated: violated(&database.runs()?),
         output,
     })
 }
 
-fn violated(database: &Database) -> Result<Vec<Violated>, DatabaseError> {
+/// Scenario, factors and policy.
+type Group<'a> = (&'a str, &'a Factors, &'a str);
+
+fn violated(runs: &[Run]) -> Vec<Violated> {
+    let mut groups: BTreeMap<Group<'_>, Vec<&Run>> = BTreeMap::new();
+    for run in runs {
+        groups.entry((&run.scenario, &run.factors.0, &run.policy)).or_default().push(run);
+    }
     let mut bootstrap = Bootstrap::default();
-    let groups = database.violated()?.into_iter().filter_map(|(group, violated)| {
-        let estimate = bootstrap.mean(&violated)?;
-        let Group { scenario, factors, policy } = group;
-        let (low, high) = (estimate.low(), estimate.high());
-        Some(Violated { scenario, factors, policy, runs: estimate.values, mean: estimate.mean, low, high })
-    });
-    Ok(groups.collect())
+    let violated = |((scenario, factors, policy), mut runs): (Group<'_>, Vec<&Run>)| {
+        // The interval is drawn from them in this order, whichever was stored first.
+        runs.sort_by_key(|run| run.seed);
+        let values: Vec<f64> = runs.iter().map(|run| run.violated as f64).collect();
+        let estimate = bootstrap.mean(&values)?;
+        Some(Violated {
+            scenario: scenario.to_owned(),
+            factors: Json(factors).to_string(),
+            policy: policy.to_owned(),
+            runs: estimate.values,
+            mean: estimate.mean,
+            low: estimate.low(),
+            high: estimate.high(),
+        })
+    };
+    groups.into_iter().filter_map(violated).collect()
 }
 
 /// How much is done, in agents: a network of a thousand takes longer than one of three.

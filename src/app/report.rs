@@ -4,12 +4,11 @@ use super::{Failure, database, summary};
 use crate::clock::Clock;
 use crate::config::settings::DatabaseUrl;
 use crate::domain::event::Event;
-use crate::domain::ids::NodeId;
+use crate::domain::ids::{AgentId, NodeId};
 use crate::knowledge::Knowledge;
 use crate::knowledge::sqlite::SqliteKnowledge;
-use crate::mape::planner::{Basis, Decision, Scored, Verdict};
+use crate::mape::planner::{Basis, Decision, Deliberation, Opinion, Reason, Scored, Verdict};
 use crate::report::curve::Curve;
-use crate::report::database::{Contents, ExperimentFile, contents};
 use crate::report::experiment::comparison::{Case, Comparison};
 use crate::report::experiment::tables as experiment_tables;
 use crate::report::experiment::wanted::Wanted;
@@ -17,6 +16,7 @@ use crate::report::experiment::{self, Content, Experiment, Run, Shown};
 use crate::report::network::tables as network_tables;
 use crate::report::network::{self, Act, Candidate, Course, Explanation, Job, Network};
 use crate::report::table::Table;
+use crate::results::{Contents, ExperimentFile, contents};
 use anyhow::Context as _;
 use std::fs;
 use std::path::Path;
@@ -76,13 +76,13 @@ pub fn write(report: &Report, output: &Path, csv: Option<&Path>) -> anyhow::Resu
 
 fn of_experiment(path: &Path, wanted: &[Wanted]) -> anyhow::Result<Report> {
     let file = ExperimentFile::open(path)?;
-    let experiment = file.experiment()?;
+    let experiment = Experiment { head: file.head()?, runs: file.runs()? };
     let comparison = Comparison::of(&experiment);
     let shown = shown(&file, &experiment, &comparison, wanted)?;
     let curves = comparison.cases.iter().map(|case| curves(&file, case)).collect::<anyhow::Result<Vec<_>>>()?;
     let content = Content { experiment: &experiment, comparison: &comparison, curves: &curves, shown: &shown };
     Ok(Report {
-        about: format!("experiment {}, {} runs", experiment.name, experiment.runs.len()),
+        about: format!("experiment {}, {} runs", experiment.head.name, experiment.runs.len()),
         html: experiment::page(&content),
         tables: vec![
             experiment_tables::verdicts(&comparison),
@@ -97,7 +97,8 @@ fn of_experiment(path: &Path, wanted: &[Wanted]) -> anyhow::Result<Report> {
 /// A curve for each contender. The runs of one at a time are in memory.
 fn curves(file: &ExperimentFile, case: &Case) -> anyhow::Result<Vec<Curve>> {
     let curve = |runs: &[&Run]| {
-        let samples = runs.iter().map(|run| file.violated(run.id)).collect::<Result<Vec<_>, _>>()?;
+        let samples = runs.iter().map(|run| Ok(experiment::violated(&file.series(run.id)?)));
+        let samples = samples.collect::<anyhow::Result<Vec<_>>>()?;
         Ok(Curve::of(&samples))
     };
     case.contenders.iter().map(|contender| curve(&contender.runs)).collect()
@@ -120,13 +121,15 @@ fn shown<'a>(
         runs.extend(found.into_iter().map(|run| (run, true)));
     }
     for case in &comparison.cases {
-        let is_shown = runs.iter().any(|(run, _)| run.scenario == case.scenario && run.factors == *case.factors);
+        let is_shown = runs.iter().any(|(run, _)| run.scenario == case.scenario && run.factors.0 == *case.factors);
         let contender = case.winner().or(case.contenders.first());
         if let Some(run) = contender.and_then(|contender| contender.typical()).filter(|_| !is_shown) {
             runs.push((run, false));
         }
     }
-    let shown = |(run, is_wanted): (&'a Run, bool)| Ok(Shown { run, history: file.history(run)?, is_wanted });
+    let shown = |(run, is_wanted): (&'a Run, bool)| {
+        Ok(Shown { run, history: experiment::history(run, file.placements(run.id)?), is_wanted })
+    };
     let all: anyhow::Result<Vec<Shown>> = runs.into_iter().map(shown).collect();
     Ok(all?.into_iter().filter(|shown| !shown.history.changes.is_empty()).collect())
 }
@@ -186,8 +189,9 @@ fn explanation(event: &Event) -> Option<Explanation> {
     let report: serde_json::Value = serde_json::from_str(&event.detail).ok()?;
     let mut scored: Vec<&Scored> = decision.scored.iter().collect();
     scored.sort_by(|a, b| b.global().total_cmp(&a.global()));
+    let deliberated = decision.deliberation.as_ref().map(|deliberation| deliberated(&decision, deliberation));
     Some(Explanation {
-        candidates: scored.into_iter().map(candidate).collect(),
+        candidates: deliberated.into_iter().chain(scored.into_iter().map(candidate)).collect(),
         because: decision.because(),
         failure: report.get("failure").and_then(|failure| failure.as_str()).map(str::to_owned),
         reference_node: Some(decision.reference_node),
@@ -196,6 +200,20 @@ fn explanation(event: &Event) -> Option<Explanation> {
         policy: decision.policy,
         violated: decision.violated,
     })
+}
+
+/// What peers said of the plan that an action is a part of.
+fn deliberated(decision: &Decision, deliberation: &Deliberation) -> Candidate {
+    let said = |(agent, Opinion { forecast, weight }): (&AgentId, &Opinion)| match forecast {
+        Some(forecast) => format!("agent {agent} forecasts {forecast:+.2} for itself, which counts {weight:.2}"),
+        None => format!("agent {agent} has not answered"),
+    };
+    let peers: Vec<String> = deliberation.peers.iter().map(said).collect();
+    let score = match decision.chosen.reason {
+        Reason::Planned { gain } | Reason::Better { gain } => Some(gain),
+        _ => None,
+    };
+    Candidate { action: decision.chosen.action, score, why: peers.join("; ") }
 }
 
 fn candidate(scored: &Scored) -> Candidate {

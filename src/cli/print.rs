@@ -9,14 +9,14 @@ use crate::app::summary::Summary;
 use crate::config::settings::KnowledgeSettings;
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome, Window};
-use crate::domain::ids::NodeId;
+use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::metric::Metric;
 use crate::domain::placement::{Link, Node, Replica, ReplicaState};
 use crate::domain::text::{LINE_MAX, legible, legible_json, shortened};
 use crate::domain::units::{show_bytes, show_duration};
 use crate::knowledge::Feedback;
 use crate::knowledge::mysql::{Finding, Prepared};
-use crate::mape::planner::{Basis, Decision, Deliberation, Opinion, Reason, Scored, Verdict};
+use crate::mape::planner::{Basis, Clairvoyance, Decision, Deliberation, Opinion, Prospect, Reason, Scored, Verdict};
 use crate::mape::prediction::{Estimate, Forecast};
 use serde::Serialize;
 use std::fmt::Display;
@@ -156,18 +156,33 @@ pub fn explain(event: &Event, decision: &Decision, feedback: &[Feedback]) -> any
         Reason::HighestScore { global } => format!("its score {global:+.4} is the highest"),
         Reason::Explored => "taken at random, to explore".to_owned(),
         Reason::NothingFeasible => "no candidate was feasible".to_owned(),
-        Reason::Planned { .. } | Reason::Better { .. } | Reason::Idle | Reason::Agreed { .. } => decision.because(),
+        Reason::Planned { .. }
+        | Reason::Better { .. }
+        | Reason::Idle
+        | Reason::Agreed { .. }
+        | Reason::Foreknown { .. } => decision.because(),
+    };
+    let who = match decision.clairvoyance {
+        None => format!("agent {}", decision.agent),
+        Some(_) => format!("the oracle, for agent {},", decision.agent),
     };
     let mut text = vec![
-        format!("event {}: agent {} chose {} ({})", event.id, decision.agent, event.action, meaning(event.action)),
+        format!("event {}: {who} chose {} ({})", event.id, event.action, meaning(event.action)),
         format!("  because   {because}"),
         format!("  policy    {}", decision.policy),
         format!("  goal      {}", decision.goal),
-        format!("  violated  {}", or_nothing(list(&decision.violated, ", "), "nothing yet")),
-        format!("  measured  {}", or_nothing(show_metrics(&decision.measured), "nothing yet")),
+    ];
+    match &decision.clairvoyance {
+        None => text.extend([
+            format!("  violated  {}", or_nothing(list(&decision.violated, ", "), "nothing yet")),
+            format!("  measured  {}", or_nothing(show_metrics(&decision.measured), "nothing yet")),
+        ]),
+        Some(clairvoyance) => text.extend(clairvoyance_lines(clairvoyance)),
+    }
+    text.extend([
         format!("  read      node {}; replicas on {}", decision.reference_node, list(&decision.replica_nodes, ", ")),
         format!("  outcome   {}, {}", event.outcome.name(), window_text(event, feedback)),
-    ];
+    ]);
     text.extend(failure(event).map(|why| format!("  because   {why}")));
     text.extend(decision.deliberation.as_ref().map(deliberation_lines).into_iter().flatten());
     if let Some(one) = decision.scored.first() {
@@ -214,6 +229,25 @@ fn deliberation_lines(deliberation: &Deliberation) -> Vec<String> {
         Some(forecast) => format!("  agent {agent:<3} forecasts {forecast:+.2} for itself, which counts {weight:.2}"),
         None => format!("  agent {agent:<3} has not answered: it must not lose what it reads"),
     }));
+    text
+}
+
+/// What the oracle knew, and what comes of all steps and of this one.
+fn clairvoyance_lines(clairvoyance: &Clairvoyance) -> Vec<String> {
+    let Clairvoyance { asked_at, changes, plan, cost, share, bound, readers } = clairvoyance;
+    let percent = |share: f64| format!("{:.2} %", share * 100.0);
+    let prospect = |of: &Prospect| format!("{} violated as it was, {} then", percent(of.before), percent(of.after));
+    let best = match bound {
+        None => "no placement is better".to_owned(),
+        Some(bound) => format!("no placement is below {}", percent(*bound)),
+    };
+    let mut text = vec![
+        format!("  knew      at {} s: {}", asked_at.0 as f64 / 1e3, list(changes, "; ")),
+        format!("  plan      replicas on {}, at a cost of {cost} in all", list(plan, ", ")),
+        format!("  expected  of all jobs {}; {best}", prospect(share)),
+    ];
+    let reader = |(agent, of): (&AgentId, &Prospect)| format!("  agent {agent:<3} is to read it: {}", prospect(of));
+    text.extend(readers.iter().map(reader));
     text
 }
 

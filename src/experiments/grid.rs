@@ -1,19 +1,19 @@
 //! Which runs an experiment consists of, and by what a run is known again when it was stored.
 
 use crate::config::experiment::{Experiment, Subject};
+use crate::results::Factors;
 use sha2::{Digest as _, Sha256};
 
 /// Raised whenever the figures of a run mean something else than before, or the simulator comes to others: what was stored before
 /// is then made again.
-pub const FIGURES: u32 = 1;
+pub const FIGURES: u32 = 2;
 
 /// What a run is of. There is one run of each.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Place {
     pub scenario: String,
     pub policy: String,
-    /// A JSON object, factor to variant in order of the factors' names; `{}` without factors.
-    pub factors: String,
+    pub factors: Factors,
     pub seed: u64,
 }
 
@@ -29,24 +29,19 @@ pub struct Cell {
 
 /// The whole grid: first one seed of everything, so that whatever is interrupted can be compared already.
 pub fn cells(experiment: &Experiment) -> Vec<Cell> {
-    let subjects: Vec<(String, String)> =
-        experiment.subjects.iter().map(|subject| (factors(subject), edition(subject, experiment.hours))).collect();
-    let mut cells = Vec::with_capacity(experiment.seeds.len() * subjects.len() * experiment.policies.len());
+    let editions: Vec<String> = experiment.subjects.iter().map(|subject| edition(subject, experiment.hours)).collect();
+    let mut cells = Vec::with_capacity(experiment.seeds.len() * editions.len() * experiment.policies.len());
     for seed in experiment.seeds.iter().copied() {
-        for (subject, (factors, edition)) in subjects.iter().enumerate() {
+        for (subject, edition) in editions.iter().enumerate() {
             for policy in &experiment.policies {
-                let scenario = experiment.subjects[subject].scenario.name.clone();
-                let place = Place { scenario, policy: policy.clone(), factors: factors.clone(), seed };
+                let Subject { scenario, factors, .. } = &experiment.subjects[subject];
+                let (scenario, factors) = (scenario.name.clone(), factors.clone());
+                let place = Place { scenario, policy: policy.clone(), factors, seed };
                 cells.push(Cell { place, subject, identity: format!("{edition}{policy} {seed}") });
             }
         }
     }
     cells
-}
-
-/// A JSON object.
-pub fn factors(subject: &Subject) -> String {
-    serde_json::to_string(&subject.factors).unwrap_or_else(|_| "{}".to_owned())
 }
 
 /// What the identities of all runs of a subject begin with: the figures' version, the scenario's text, how long it goes on.
@@ -78,8 +73,9 @@ mod tests {
         assert_eq!(cells.iter().map(|cell| &cell.identity).collect::<BTreeSet<_>>().len(), cells.len());
         assert!(cells[..8].iter().all(|cell| cell.place.seed == 1) && cells[8].place.seed == 2);
         let (first, third) = (&cells[0].place, &cells[2].place);
+        let noise = |variant: &str| Factors::from([("noise".to_owned(), variant.to_owned())]);
         assert_eq!((first.scenario.as_str(), first.policy.as_str()), ("published", "reference"));
-        assert_eq!((first.factors.as_str(), third.factors.as_str()), (r#"{"noise":"x1"}"#, r#"{"noise":"x3"}"#));
+        assert_eq!((&first.factors, &third.factors), (&noise("x1"), &noise("x3")));
     }
 
     #[test]

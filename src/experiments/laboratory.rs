@@ -1,9 +1,10 @@
 //! Many runs at once, each on a thread of its own.
 
-use super::figures::{Run, simulate};
+use super::figures::simulate;
 use super::grid::Cell;
 use crate::config::experiment::Experiment;
 use crate::config::scenario::Scenario;
+use crate::results::Results;
 use crate::sim::{SimulationError, expand};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{OnceLock, mpsc};
@@ -16,7 +17,7 @@ pub fn perform<'a, E>(
     cells: &[(i64, &'a Cell)],
     threads: usize,
     stop: &AtomicBool,
-    mut note: impl FnMut(i64, &'a Cell, Result<Run, SimulationError>) -> Result<(), E>,
+    mut note: impl FnMut(&'a Cell, Result<Results, SimulationError>) -> Result<(), E>,
 ) -> Result<(), E> {
     let networks = Networks::new(experiment);
     let next = AtomicUsize::new(0);
@@ -25,9 +26,9 @@ pub fn perform<'a, E>(
     let work = |ended: mpsc::SyncSender<_>| {
         while !stop.load(Ordering::Relaxed) {
             let Some((id, cell)) = cells.get(next.fetch_add(1, Ordering::Relaxed)).copied() else { return };
-            let run = simulate(networks.of(cell.subject), cell, experiment.hours);
+            let results = simulate(networks.of(cell.subject), id, cell, experiment.hours);
             // Nobody listens any more: noting has failed.
-            if ended.send((id, cell, run)).is_err() {
+            if ended.send((cell, results)).is_err() {
                 return;
             }
         }
@@ -38,7 +39,7 @@ pub fn perform<'a, E>(
             scope.spawn(|| work(ended));
         }
         drop(send);
-        ended.into_iter().try_for_each(|(id, cell, run)| note(id, cell, run))
+        ended.into_iter().try_for_each(|(cell, results)| note(cell, results))
     })
 }
 
@@ -87,8 +88,9 @@ mod tests {
         let figures = |threads| {
             let mut noted = Vec::new();
             let never = AtomicBool::new(false);
-            let noting = perform(&experiment, &wanted, threads, &never, |id, cell, run| {
-                noted.push((id, cell.place.clone(), run.unwrap().figures.jobs));
+            let noting = perform(&experiment, &wanted, threads, &never, |cell, results| {
+                let run = results.unwrap().run;
+                noted.push((run.id, cell.place.clone(), run.jobs));
                 Ok::<(), Infallible>(())
             });
             let Ok(()) = noting;
@@ -106,7 +108,7 @@ mod tests {
         let all = cells(&experiment);
         let wanted = wanted(&all);
         let (stop, mut noted) = (AtomicBool::new(false), 0);
-        let noting = perform(&experiment, &wanted, 2, &stop, |_, _, _| {
+        let noting = perform(&experiment, &wanted, 2, &stop, |_, _| {
             stop.store(true, Ordering::Relaxed);
             noted += 1;
             Ok::<(), Infallible>(())
@@ -122,7 +124,7 @@ mod tests {
         let all = cells(&experiment);
         let wanted = wanted(&all);
         let mut noted = 0;
-        let noting = perform(&experiment, &wanted, 2, &AtomicBool::new(false), |_, _, _| {
+        let noting = perform(&experiment, &wanted, 2, &AtomicBool::new(false), |_, _| {
             noted += 1;
             if noted == 3 { Err("the disk is full") } else { Ok(()) }
         });

@@ -3,48 +3,31 @@
 
 use crate::domain::action::Action;
 use crate::domain::ids::{AgentId, NodeId, ReplicaId};
-use crate::domain::placement::Placement;
+use crate::domain::oscillation::{Layout, RecentLayouts};
+use crate::domain::placement::{Placement, ReplicaState};
 use crate::domain::time::Timestamp;
 use crate::mape::notice::Notice;
+use crate::results::Sample;
 use crate::sim::Told;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Samples of a run's course; the last one is its end.
 pub const SAMPLES: u32 = 120;
 
-/// An action that brings back what was left less than this ago undoes somebody's work, its own agent's or another's.
-pub const OSCILLATES_WITHIN: Duration = Duration::from_secs(210);
-
 /// Nodes and references in all the placements that are kept of a run, together (I-7): four thousand changes among three agents, fifty
 /// among a thousand. Who wants to see more makes the run again with a trace.
 const KEPT: usize = 50_000;
-
-/// How far a run had come.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Sample {
-    pub at_s: f64,
-    /// Jobs that missed their goal, up to then, of all agents.
-    pub violated: u64,
-    pub jobs: u64,
-    /// Replicas that could be read.
-    pub replicas: usize,
-}
 
 /// A placement that came about.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Placed {
     pub at_s: f64,
+    /// When the bytes set out whose arrival it is, where they took time.
+    pub began_s: Option<f64>,
     /// Who changed it, and by what; nobody at the start, and when somebody joins.
     pub by: Option<(AgentId, Action)>,
     pub layout: Layout,
-}
-
-/// Where the replicas are, and the node that each agent reads.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Layout {
-    pub replicas: BTreeSet<NodeId>,
-    pub references: BTreeMap<AgentId, NodeId>,
 }
 
 /// What was seen.
@@ -77,9 +60,10 @@ pub struct Observer {
     /// Since when the number of replicas is what it is, and replicas times milliseconds before that.
     counted_to: Timestamp,
     replica_ms: f64,
-    /// Layouts that were left in the last [`OSCILLATES_WITHIN`], and when.
-    left: VecDeque<(Timestamp, Layout)>,
+    recent: RecentLayouts,
     kept: usize,
+    /// Nodes that bytes are on their way to, and since when.
+    coming: BTreeMap<NodeId, Timestamp>,
     /// What was just done; whether it changed anything is told next.
     acted: Option<(AgentId, Action)>,
 }
@@ -96,8 +80,9 @@ impl Observer {
             layout: Layout::default(),
             counted_to: Timestamp::default(),
             replica_ms: 0.0,
-            left: VecDeque::new(),
+            recent: RecentLayouts::default(),
             kept: 0,
+            coming: BTreeMap::new(),
             acted: None,
         }
     }
@@ -143,7 +128,7 @@ impl Observer {
     /// Samples that are due before `at`, as it is since then.
     fn sample_before(&mut self, at: Timestamp) {
         while let Some(due) = self.next_sample().filter(|due| *due < at) {
-            let (violated, jobs, replicas) = (self.violated, self.jobs, self.layout.replicas.len());
+            let (violated, jobs, replicas) = (self.violated, self.jobs, self.layout.replicas.len() as u64);
             self.seen.samples.push(Sample { at_s: seconds(due), violated, jobs, replicas });
         }
     }
@@ -154,6 +139,8 @@ impl Observer {
     }
 
     fn place(&mut self, at: Timestamp, by: Option<(AgentId, Action)>, placement: &Placement) {
+        let began = by.and_then(|(_, action)| self.coming.get(&action.to_node()?).copied());
+        self.hear_of_transfers(at, placement);
         let replicas = placement.nodes();
         // Most of what is told changes neither: a lease, a row of bytes to come.
         if replicas == self.layout.replicas && placement.references == self.references {
@@ -164,30 +151,30 @@ impl Observer {
         let node = |agent: &AgentId| Some((*agent, placement.reference(*agent)?.node));
         let references = placement.references.keys().filter_map(node).collect();
         let before = std::mem::replace(&mut self.layout, Layout { replicas, references });
-        while self.left.front().is_some_and(|(left, _)| at.since(*left) >= OSCILLATES_WITHIN) {
-            self.left.pop_front();
+        if let Some((_, action)) = by {
+            self.count_bytes(action, &before);
         }
-        if let Some((agent, action)) = by {
-            self.acted(agent, action, &before);
-        }
-        self.left.push_back((at, before));
-        self.keep(at, by);
+        let returns = self.recent.returns(at, by.map(|(agent, _)| agent), before, &self.layout);
+        self.seen.oscillations += u64::from(returns);
+        self.keep(at, began, by);
     }
 
-    fn acted(&mut self, agent: AgentId, action: Action, before: &Layout) {
+    fn hear_of_transfers(&mut self, at: Timestamp, placement: &Placement) {
+        let rows = placement.replicas.values().filter(|row| row.state == ReplicaState::Copying);
+        let coming: BTreeSet<NodeId> = rows.map(|row| row.node).collect();
+        self.coming.retain(|node, _| coming.contains(node));
+        coming.into_iter().for_each(|node| _ = self.coming.entry(node).or_insert(at));
+    }
+
+    fn count_bytes(&mut self, action: Action, before: &Layout) {
         let arrives = action.to_node().filter(|_| action.transfers());
         if arrives.is_some_and(|to| !before.replicas.contains(&to) && self.layout.replicas.contains(&to)) {
             self.seen.bytes_moved = self.seen.bytes_moved.saturating_add(self.bytes);
         }
-        let now = &self.layout;
-        let returns = |earlier: &Layout| {
-            earlier.replicas == now.replicas && earlier.references.get(&agent) == now.references.get(&agent)
-        };
-        self.seen.oscillations += u64::from(self.left.iter().any(|(_, earlier)| returns(earlier)));
     }
 
-    fn keep(&mut self, at: Timestamp, by: Option<(AgentId, Action)>) {
-        let placed = Placed { at_s: seconds(at), by, layout: self.layout.clone() };
+    fn keep(&mut self, at: Timestamp, began: Option<Timestamp>, by: Option<(AgentId, Action)>) {
+        let placed = Placed { at_s: seconds(at), began_s: began.map(seconds), by, layout: self.layout.clone() };
         // Agents that start together are one change.
         if let Some(last) = self.seen.placements.last_mut()
             && (last.at_s, last.by) == (placed.at_s, None)
@@ -305,6 +292,31 @@ mod tests {
         ];
         assert_eq!(told.collect::<Vec<_>>(), expected);
         assert_eq!((seen.changes, seen.bytes_moved), (3, 10));
+    }
+
+    #[test]
+    fn bytes_that_arrive_set_out_when_they_were_claimed() {
+        let mut observer = observer(100);
+        // To the last of these nodes.
+        let on_their_way = |nodes: &[u32], reads: i64| {
+            let mut snapshot = scene::snapshot(nodes, &[(1, reads)]);
+            snapshot.placement.replicas.values_mut().last().unwrap().state = ReplicaState::Copying;
+            Told::Placed(snapshot)
+        };
+        observer.hear(at(0.0), &placed(&[3], &[(1, 1)]));
+        observer.hear(at(5.0), &on_their_way(&[3, 1], 1));
+        // Its lease is renewed.
+        observer.hear(at(20.0), &on_their_way(&[3, 1], 1));
+        observer.hear(at(35.0), &acted(1, "C3_1"));
+        observer.hear(at(35.0), &placed(&[3, 1], &[(1, 2)]));
+        // This one breaks off.
+        observer.hear(at(40.0), &on_their_way(&[3, 1, 2], 2));
+        observer.hear(at(50.0), &placed(&[3, 1], &[(1, 2)]));
+        observer.hear(at(60.0), &acted(1, "CR3"));
+        observer.hear(at(60.0), &placed(&[3, 1], &[(1, 1)]));
+        let began: Vec<(f64, Option<f64>)> =
+            observer.finish().placements.iter().map(|placed| (placed.at_s, placed.began_s)).collect();
+        assert_eq!(began, [(0.0, None), (35.0, Some(5.0)), (60.0, None)]);
     }
 
     /// Agent 1 moves the one replica to and fro; agent 2 reads it wherever it is.

@@ -1,8 +1,8 @@
 //! What is left to do of an experiment that was interrupted or changed.
 
-use super::database::Stored;
-use super::grid::{Cell, edition, factors};
+use super::grid::{Cell, edition};
 use crate::config::experiment::Experiment;
+use crate::results::{Factors, Run};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What becomes of the runs that are stored, and which are to be made.
@@ -19,20 +19,20 @@ pub struct Plan<'a> {
 }
 
 /// `again`: nothing of the grid is kept.
-pub fn plan<'a>(experiment: &Experiment, cells: &'a [Cell], stored: &[Stored], again: bool) -> Plan<'a> {
-    let editions: BTreeMap<(&str, String), String> = experiment
+pub fn plan<'a>(experiment: &Experiment, cells: &'a [Cell], stored: &[Run], again: bool) -> Plan<'a> {
+    let editions: BTreeMap<(&str, &Factors), String> = experiment
         .subjects
         .iter()
-        .map(|subject| ((subject.scenario.name.as_str(), factors(subject)), edition(subject, experiment.hours)))
+        .map(|subject| ((subject.scenario.name.as_str(), &subject.factors), edition(subject, experiment.hours)))
         .collect();
-    let is_outdated = |run: &&Stored| {
-        let edition = editions.get(&(run.place.scenario.as_str(), run.place.factors.clone()));
+    let is_outdated = |run: &&Run| {
+        let edition = editions.get(&(run.scenario.as_str(), &run.factors.0));
         edition.is_some_and(|edition| !run.identity.starts_with(edition))
     };
     let asked: BTreeSet<&str> = cells.iter().map(|cell| cell.identity.as_str()).collect();
-    let is_asked = |run: &&Stored| asked.contains(run.identity.as_str());
-    let goes = |run: &&Stored| is_outdated(run) || (again && is_asked(run));
-    let staying: Vec<&Stored> = stored.iter().filter(|run| !goes(run)).collect();
+    let is_asked = |run: &&Run| asked.contains(run.identity.as_str());
+    let goes = |run: &&Run| is_outdated(run) || (again && is_asked(run));
+    let staying: Vec<&Run> = stored.iter().filter(|run| !goes(run)).collect();
     let there: BTreeSet<&str> = staying.iter().map(|run| run.identity.as_str()).collect();
     let taken: BTreeSet<i64> = staying.iter().map(|run| run.id).collect();
     let kept = staying.iter().filter(|run| is_asked(run)).count();
@@ -52,6 +52,7 @@ mod tests {
     use super::super::grid::cells;
     use super::*;
     use crate::config::{Vocabulary, experiment};
+    use crate::results::Json;
     use crate::sim::ALL_POLICIES;
     use std::path::Path;
 
@@ -63,13 +64,20 @@ mod tests {
     }
 
     /// As if these were stored by a run of the experiment, numbered in its order.
-    fn stored(experiment: &Experiment, which: impl Fn(usize) -> bool) -> Vec<Stored> {
+    fn stored(experiment: &Experiment, which: impl Fn(usize) -> bool) -> Vec<Run> {
         let all = cells(experiment).into_iter().enumerate().filter(|(index, _)| which(*index));
-        all.map(|(index, cell)| Stored { id: index as i64 + 1, place: cell.place, identity: cell.identity }).collect()
+        let run = |(index, cell): (usize, Cell)| Run {
+            id: index as i64 + 1,
+            scenario: cell.place.scenario,
+            factors: Json(cell.place.factors),
+            identity: cell.identity,
+            ..Run::default()
+        };
+        all.map(run).collect()
     }
 
     /// Kept, outdated, others, and the numbers of what is made.
-    fn check(now: &Experiment, stored: &[Stored], again: bool, expected: (usize, usize, usize, &[i64])) {
+    fn check(now: &Experiment, stored: &[Run], again: bool, expected: (usize, usize, usize, &[i64])) {
         let cells = cells(now);
         let Plan { kept, outdated, others, missing } = plan(now, &cells, stored, again);
         let numbers: Vec<i64> = missing.iter().map(|(id, _)| *id).collect();

@@ -6,9 +6,7 @@
 
 pub mod chart;
 pub mod curve;
-pub mod database;
 pub mod experiment;
-
 pub mod network;
 pub mod number;
 mod page;

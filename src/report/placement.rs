@@ -2,6 +2,7 @@
 
 use super::number::Unit;
 use super::table::{Cell, Column, Table};
+use crate::domain::action::Action;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The placement of one data set over time.
@@ -10,6 +11,28 @@ pub struct History {
     pub lasts_s: f64,
     /// In the order of time; the first is what the run began with.
     pub changes: Vec<Change>,
+    /// In the order in which they began.
+    pub transfers: Vec<Transfer>,
+}
+
+/// Bytes on their way from one node to another.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Transfer {
+    pub agent: Option<u32>,
+    /// A move or a copy.
+    pub action: Action,
+    pub began_s: f64,
+    pub ended_s: f64,
+    pub end: End,
+}
+
+/// What became of a transfer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    Arrived,
+    BrokenOff,
+    /// It goes on.
+    NotYet,
 }
 
 /// What the placement became, and by whom.
@@ -103,8 +126,16 @@ pub(super) mod tests {
             replicas: replicas.iter().copied().collect(),
             references: references.iter().copied().collect(),
         };
+        let transfer = |agent, action: &str, began_s, ended_s| Transfer {
+            agent: Some(agent),
+            action: action.parse().unwrap(),
+            began_s,
+            ended_s,
+            end: End::Arrived,
+        };
         History {
             lasts_s: 14_400.0,
+            transfers: vec![transfer(2, "M3_1", 63.0, 63.0), transfer(1, "C1_3", 90.0, 120.0)],
             changes: vec![
                 change(0.0, None, "", &[3], &[(1, 3), (2, 3), (3, 3)]),
                 change(63.0, Some(2), "M3_1", &[1], &[(1, 1), (2, 1), (3, 1)]),

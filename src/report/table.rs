@@ -5,6 +5,9 @@ use super::statistics::Estimate;
 use maud::{Markup, html};
 use std::fmt::Write as _;
 
+/// Text that is never broken into lines \[characters\].
+const SHORT: usize = 24;
+
 #[derive(Clone, PartialEq, Debug)]
 pub struct Table {
     /// What the CSV file is called, without `.csv`.
@@ -91,6 +94,15 @@ impl Cell {
         estimate.map_or(Cell::Missing, Cell::Estimate)
     }
 
+    /// Only text that is long takes the width of prose, so that a column of short ones stays narrow.
+    fn class(&self, kind: Kind) -> Option<&'static str> {
+        match self {
+            Cell::Text(text) if kind == Kind::Prose && text.chars().count() <= SHORT => None,
+            Cell::Missing if kind == Kind::Prose => None,
+            _ => class(kind),
+        }
+    }
+
     fn html(&self, unit: Unit) -> Markup {
         match self {
             Cell::Text(text) => html! { (text) },
@@ -144,7 +156,7 @@ impl Table {
                         @for row in &self.rows { tr {
                             @for (index, (cell, column)) in row.iter().zip(&self.columns).enumerate() {
                                 @if index == 0 { th scope="row" { (cell.html(column.unit())) } }
-                                @else { td class=[class(column.kind)] { (cell.html(column.unit())) } }
+                                @else { td class=[cell.class(column.kind)] { (cell.html(column.unit())) } }
                             }
                         } }
                     }

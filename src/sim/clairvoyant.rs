@@ -3,22 +3,28 @@
 //! They are policies of the simulator only: what the oracle knows no agent can know. Agents under them decide nothing.
 
 use super::faults::Damage;
-use super::oracle::{self, Best, Problem, Step};
+use super::oracle::{self, Best, Found, Problem, Step};
 use super::physics;
 use super::world::{Happening, Told, World};
 use crate::domain::action::Action;
 use crate::domain::event::Outcome;
-use crate::domain::ids::{EventId, NodeId};
+use crate::domain::ids::{AgentId, EventId, NodeId};
+use crate::domain::metric::Metrics;
 use crate::domain::placement::{Claim, Plan};
 use crate::domain::saga;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::knowledge::{Claimed, Committed, Knowledge as _};
 use crate::mape::notice::Notice;
+use crate::mape::planner::{Choice, Clairvoyance, Decision, Prospect, Reason};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The names of these policies.
 pub const ORACLES: [&str; 2] = ["oracle", "oracle-late"];
+
+/// Of more changes than these since it was last asked, the latest are remembered: `oracle-late` may wait for long.
+const REMEMBERED_CHANGES: usize = 10;
 
 /// When the oracle is asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,8 +38,8 @@ enum Asked {
 /// What it is about to do.
 pub struct Oracle {
     asked: Asked,
-    /// Something has changed since it was last asked.
-    is_due: bool,
+    /// What has changed since it was last asked; it is due when anything has.
+    changes: Vec<String>,
     /// That it is asked is arranged.
     is_arranged: bool,
     /// A placement whose bytes are on their way.
@@ -44,7 +50,38 @@ pub struct Oracle {
 
 struct Awaited {
     number: u64,
+    asked_at: Timestamp,
+    changes: Vec<String>,
+    /// As it was when it was asked.
+    problem: Problem,
     best: Best,
+}
+
+impl Awaited {
+    /// What its step with this index rests on.
+    fn grounds(&self, index: usize) -> Clairvoyance {
+        let Self { problem, best, .. } = self;
+        let Step { agent: actor, action } = best.steps[index];
+        let reads_it =
+            |agent: AgentId, reads: NodeId| Some(reads) == action.to_node() && (action.transfers() || agent == actor);
+        let prospect = |agent: AgentId, reads: NodeId| Prospect {
+            before: problem.share_before(agent),
+            after: problem.share_of(agent, reads, best.replicas.len()),
+        };
+        let readers = best.reads.iter().filter(|(agent, reads)| reads_it(**agent, **reads));
+        Clairvoyance {
+            asked_at: self.asked_at,
+            changes: self.changes.clone(),
+            plan: best.replicas.iter().copied().collect(),
+            cost: best.cost,
+            share: Prospect { before: problem.mean_before(), after: best.share },
+            bound: match best.found {
+                Found::Exhaustive => None,
+                Found::LocalSearch { bound } => Some(bound),
+            },
+            readers: readers.map(|(agent, reads)| (*agent, prospect(*agent, *reads))).collect(),
+        }
+    }
 }
 
 impl Oracle {
@@ -54,7 +91,21 @@ impl Oracle {
             0 => Asked::AtOnce,
             _ => Asked::WhenMissed,
         };
-        Some(Self { asked, is_due: true, is_arranged: false, awaited: None, made: 0 })
+        Some(Self { asked, changes: Vec::new(), is_arranged: false, awaited: None, made: 0 })
+    }
+
+    fn name(&self) -> &'static str {
+        match self.asked {
+            Asked::AtOnce => ORACLES[0],
+            Asked::WhenMissed => ORACLES[1],
+        }
+    }
+
+    fn hears(&mut self, change: String) {
+        if self.changes.len() == REMEMBERED_CHANGES {
+            self.changes.remove(0);
+        }
+        self.changes.push(change);
     }
 
     fn next(&mut self) -> u64 {
@@ -65,10 +116,10 @@ impl Oracle {
 
 impl World<'_> {
     /// The start, a change, or a fault's begin or end.
-    pub fn oracle_hears_of_change(&mut self) {
+    pub fn oracle_hears_of_change(&mut self, what: impl FnOnce() -> String) {
         let now = self.now();
         let Some(oracle) = &mut self.oracle else { return };
-        oracle.is_due = true;
+        oracle.hears(what());
         let broken =
             |awaited: &mut Awaited| awaited.best.steps.iter().any(|step| is_cut_off(&self.damage, step.action));
         if oracle.awaited.take_if(broken).is_some() {
@@ -77,21 +128,29 @@ impl World<'_> {
         self.ask_oracle(now, Asked::AtOnce);
     }
 
-    /// A job missed its goal.
-    pub fn oracle_hears_of_violation(&mut self) {
-        self.ask_oracle(self.now(), Asked::WhenMissed);
+    /// A job of an agent missed these bounds of its goal.
+    pub fn oracle_hears_of_violation(&mut self, agent: AgentId, missed: impl FnOnce() -> Vec<String>) {
+        if self.ask_oracle(self.now(), Asked::WhenMissed)
+            && let Some(oracle) = &mut self.oracle
+        {
+            oracle.hears(format!("a job of agent {agent} missed {}", missed().join(", ")));
+        }
     }
 
-    /// Asked after everything else that happens at this time.
-    fn ask_oracle(&mut self, at: Timestamp, asked: Asked) {
-        let Some(oracle) = &mut self.oracle else { return };
-        if oracle.is_due && oracle.asked == asked && !std::mem::replace(&mut oracle.is_arranged, true) {
+    /// Asked after everything else that happens at this time. Whether that was not arranged before.
+    fn ask_oracle(&mut self, at: Timestamp, asked: Asked) -> bool {
+        let Some(oracle) = &mut self.oracle else { return false };
+        let is_news =
+            !oracle.changes.is_empty() && oracle.asked == asked && !std::mem::replace(&mut oracle.is_arranged, true);
+        if is_news {
             self.agenda.arrange(at, Happening::OracleIsAsked);
         }
+        is_news
     }
 
     /// Finds the best placement, and applies it when the bytes that it needs have been brought.
     pub fn oracle_is_asked(&mut self) {
+        let asked_at = self.now();
         let is_away = self.damage.database_is_away();
         let Some(oracle) = &mut self.oracle else { return };
         oracle.is_arranged = false;
@@ -99,7 +158,7 @@ impl World<'_> {
         if is_away {
             return;
         }
-        oracle.is_due = false;
+        let changes = std::mem::take(&mut oracle.changes);
         let Some(snapshot) = self.table.truth() else { return };
         let Some(problem) = Problem::now(self.scenario, &snapshot, &self.damage) else { return };
         let best = oracle::best(&problem);
@@ -116,27 +175,29 @@ impl World<'_> {
         let takes = best.steps.iter().map(|step| self.time_of(*step)).max().unwrap_or_default();
         self.tell(|| Told::World(describe(&best, takes)));
         if let Some(oracle) = &mut self.oracle {
-            oracle.awaited = Some(Awaited { number, best });
+            oracle.awaited = Some(Awaited { number, asked_at, changes, problem, best });
         }
         match takes.is_zero() {
             true => self.oracle_places(number),
-            false => self.agenda.arrange(self.now() + takes, Happening::OraclePlaces { number }),
+            false => self.agenda.arrange(asked_at + takes, Happening::OraclePlaces { number }),
         }
     }
 
     /// The bytes are there: all steps become true at once.
     pub fn oracle_places(&mut self, number: u64) {
         let Some(oracle) = &mut self.oracle else { return };
-        let Some(Awaited { best, .. }) = oracle.awaited.take_if(|awaited| awaited.number == number) else { return };
+        let Some(awaited) = oracle.awaited.take_if(|awaited| awaited.number == number) else { return };
         if self.damage.database_is_away() {
             // Asked again when that has changed.
             return;
         }
-        for step in best.steps {
-            match self.take_step(step) {
+        for (index, step) in awaited.best.steps.iter().copied().enumerate() {
+            match self.take_step(&awaited, index) {
                 Ok(event) => {
                     let how = "done, by the oracle".to_owned();
                     self.notify(|| Notice::Acted { agent: step.agent, action: step.action, event: Some(event), how });
+                    // Each step by itself: whoever listens counts what it changed as this agent's.
+                    self.tell_placement();
                 }
                 Err(why) => {
                     let what = format!("oracle: {} cannot be done: {why}", step.action);
@@ -155,11 +216,11 @@ impl World<'_> {
     }
 
     /// As an agent would: claimed, brought, committed.
-    fn take_step(&mut self, step: Step) -> Result<EventId, String> {
+    fn take_step(&mut self, awaited: &Awaited, index: usize) -> Result<EventId, String> {
         self.touched = true;
         let rhythm = self.scenario.network.rhythm;
         let window = self.scenario.network.feedback.window;
-        let plan = self.plan(step).ok_or("it was made for another placement")?;
+        let plan = self.plan(awaited, index).ok_or("it was made for another placement")?;
         let claim = match self.table.ask(|table| table.claim(&plan, rhythm.lease, window))? {
             Claimed::Granted(claim) => claim,
             Claimed::Lost(lost) => return Err(lost.to_string()),
@@ -185,20 +246,37 @@ impl World<'_> {
         self.stores.write(row.node, &row.object_key, self.scenario.physics.bytes)
     }
 
-    fn plan(&mut self, step: Step) -> Option<Plan> {
+    fn plan(&mut self, awaited: &Awaited, index: usize) -> Option<Plan> {
         let snapshot: Snapshot = self.table.truth()?;
-        let subject = saga::subject(&snapshot.placement, step.action)?;
-        let reference = *snapshot.placement.references.get(&step.agent)?;
+        let Step { agent, action } = awaited.best.steps[index];
+        let subject = saga::subject(&snapshot.placement, action)?;
+        let reference = snapshot.placement.reference(agent)?;
+        let oracle = self.oracle.as_mut()?;
+        let decision = Decision {
+            policy: oracle.name().to_owned(),
+            agent,
+            goal: self.scenario.agents.get(&agent)?.goal.to_string(),
+            violated: Vec::new(),
+            measured: Metrics::default(),
+            reference_node: reference.node,
+            replica_nodes: snapshot.placement.nodes().into_iter().collect(),
+            chosen: Choice { action, reason: Reason::Foreknown { step: index + 1, steps: awaited.best.steps.len() } },
+            scored: Vec::new(),
+            left_out: 0,
+            forecasts: BTreeMap::new(),
+            deliberation: None,
+            clairvoyance: Some(awaited.grounds(index)),
+        };
         Some(Plan {
-            key: format!("oracle-{}", self.oracle.as_mut()?.next()),
-            agent: step.agent,
+            key: format!("oracle-{}", oracle.next()),
+            agent,
             data_set: snapshot.data_set.name.clone(),
-            reference,
-            action: step.action,
+            reference: reference.id,
+            action,
             explored: false,
             expected: [(subject.id, subject.generation)].into(),
             generation: None,
-            detail: r#"{"policy":"oracle"}"#.to_owned(),
+            detail: decision.to_json(),
         })
     }
 }

@@ -231,7 +231,8 @@ impl World<'_> {
             satisfied,
         });
         if !satisfied {
-            self.oracle_hears_of_violation();
+            let missed = || parameters.goal.violated(&measurement.metrics).iter().map(ToString::to_string).collect();
+            self.oracle_hears_of_violation(measurement.agent, missed);
         }
     }
 

@@ -172,7 +172,7 @@ impl<'a> World<'a> {
         for (fault, after) in self.faults.first() {
             self.agenda.arrange(self.now() + after, Happening::Breaks { fault });
         }
-        self.oracle_hears_of_change();
+        self.oracle_hears_of_change(|| "start".to_owned());
     }
 
     /// Lets everything happen up to `end`, or until the network has converged. `watch` is called now and then, for progress.
@@ -386,7 +386,7 @@ impl<'a> World<'a> {
         for node in &change.join {
             self.join(*node);
         }
-        self.oracle_hears_of_change();
+        self.oracle_hears_of_change(|| describe(change));
     }
 
     fn join(&mut self, node: NodeId) {
@@ -428,7 +428,7 @@ impl<'a> World<'a> {
             }
         }
         self.agenda.arrange(self.now() + lasts, Happening::Mends { fault, broken });
-        self.oracle_hears_of_change();
+        self.oracle_hears_of_change(|| broken.to_string());
     }
 
     fn mends(&mut self, fault: usize, broken: Broken) {
@@ -448,7 +448,7 @@ impl<'a> World<'a> {
         if let Some(after) = self.faults.again(fault) {
             self.agenda.arrange(self.now() + after, Happening::Breaks { fault });
         }
-        self.oracle_hears_of_change();
+        self.oracle_hears_of_change(|| format!("{broken}: over"));
     }
 
     /// Fails the work of an agent that can no longer reach what it reads or writes.
@@ -476,6 +476,15 @@ impl<'a> World<'a> {
         let now = self.now();
         if let Some(tell) = &mut self.tell {
             tell(now, &what());
+        }
+    }
+
+    /// The placement as it is, to whoever listens.
+    pub fn tell_placement(&mut self) {
+        if self.tell.is_some()
+            && let Some(snapshot) = self.table.truth()
+        {
+            self.tell(|| Told::Placed(snapshot));
         }
     }
 

@@ -21,6 +21,7 @@ mod table;
 mod vanished;
 
 use checkers::Witness;
+use network::edits::{EXPLORE, Edit, RESTLESS, SLOW_LINKS, goals};
 use network::mariadb::PASSWORD;
 use network::secrets::Secrets;
 use network::{PATIENCE, Place, comes_true};
@@ -35,44 +36,11 @@ const SECONDS: u64 = 100;
 /// Four hours of the scenario at the shipped scale.
 const CONVERGES_WITHIN: Duration = Duration::from_secs(4 * 3600 / 50);
 
-/// Links so slow that most of the time is transfers, on a small data set that jobs read in one request.
-const SLOW_LINKS: [(&str, &str, &str); 14] = [
-    ("network.toml", "generate_records = 553_729", "generate_records = 100_000"),
-    ("network.toml", "latency = \"1000 ms\"", "latency = \"6 s\""),
-    ("network.toml", "latency = \"1500 ms\"", "latency = \"8 s\""),
-    ("network.toml", "latency = \"1200 ms\"", "latency = \"10 s\""),
-    ("network.toml", "window = \"210 s\"", "window = \"120 s\""),
-    ("network.toml", "grace = \"60 s\"", "grace = \"20 s\""),
-    ("network.toml", "job_gap = \"15 s\"", "job_gap = \"5 s\""),
-    ("network.toml", "lease = \"300 s\"", "lease = \"60 s\""),
-    ("network.toml", "drain = \"60 s\"", "drain = \"20 s\""),
-    // On a busy machine a process may be silent for a while.
-    ("network.toml", "heartbeat = \"10 s\"", "heartbeat = \"30 s\""),
-    ("network.toml", "probes = 5", "probes = 1"),
-    ("1.toml", "request_size = \"9 MB\"", "request_size = \"400 MB\""),
-    ("2.toml", "request_size = \"9 MB\"", "request_size = \"400 MB\""),
-    ("3.toml", "request_size = \"9 MB\"", "request_size = \"400 MB\""),
-];
-
-const GOALS: [(&str, &str); 3] = [
-    ("1.toml", "goal = \"response_time <= 35 s and availability >= 95 %\""),
-    ("2.toml", "goal = \"throughput >= 30000 records/s and availability >= 80 %\""),
-    ("3.toml", "goal = \"data_consistency >= 0.7 or network_latency <= 1300 ms\""),
-];
-/// Goals that cannot hold together, so that agents never stop acting, at random: agents 1 and 2 want the data close by, agent
-/// 3 wants the only copy.
-const RESTLESS: [&str; 3] = [
-    "goal = \"network_latency <= 1000 ms\"",
-    "goal = \"network_latency <= 1000 ms\"",
-    "goal = \"data_consistency >= 0.9 and network_latency <= 1000 ms\"",
-];
-const EXPLORE: (&str, &str, &str) = ("network.toml", "exploration = 0.1", "exploration = 1");
 /// Goals that hold with a copy for each of agents 1 and 2.
-const ATTAINABLE: [&str; 3] = [
-    "goal = \"network_latency <= 1000 ms\"",
-    "goal = \"network_latency <= 1000 ms\"",
-    "goal = \"data_consistency >= 0.4\"",
-];
+const ATTAINABLE: [Edit; 3] =
+    goals(["network_latency <= 1000 ms", "network_latency <= 1000 ms", "data_consistency >= 0.4"]);
+/// On a busy machine a process may be silent for a while.
+const PATIENT: Edit = ("network.toml", "heartbeat = \"10 s\"", "heartbeat = \"30 s\"");
 
 fn setting<T: std::str::FromStr>(name: &str, otherwise: T) -> T {
     std::env::var(name)
@@ -85,8 +53,8 @@ fn faults_are_survived() {
     println!("FAULTS_SEED={seed} FAULTS_SECONDS={seconds}");
     let mut stage = set_up();
     println!("the shared table: {}", stage.table.name());
-    let restless = configuration(&stage, "restless", RESTLESS, &[EXPLORE]);
-    let attainable = configuration(&stage, "attainable", ATTAINABLE, &[]);
+    let restless = configuration(&stage, "restless", &[&RESTLESS[..], &[EXPLORE]].concat());
+    let attainable = configuration(&stage, "attainable", &ATTAINABLE);
     let mut witness = Witness::default();
 
     stage.config = restless;
@@ -131,8 +99,8 @@ fn set_up() -> Stage {
     Stage::new(place, table, runtime)
 }
 
-/// The shipped configuration with these goals, and the stores of the stage.
-fn configuration(stage: &Stage, name: &str, goals: [&str; 3], more: &[(&str, &str, &str)]) -> std::path::PathBuf {
+/// The shipped configuration with these edits, and the stores of the stage.
+fn configuration(stage: &Stage, name: &str, more: &[Edit]) -> std::path::PathBuf {
     let stores = STORES.map(|node| {
         let names = ["cloud", "fog", "edge"];
         let begins = format!("name = \"{}\"\n", names[node as usize - 1]);
@@ -140,8 +108,7 @@ fn configuration(stage: &Stage, name: &str, goals: [&str; 3], more: &[(&str, &st
         let store = format!("{begins}store = {{ kind = \"s3\", endpoint = \"{endpoint}\", bucket = \"agent\" }}\n");
         (begins, store)
     });
-    let mut edits = [&SLOW_LINKS[..], more].concat();
-    edits.extend(GOALS.iter().zip(goals).map(|((file, from), to)| (*file, *from, to)));
+    let mut edits: Vec<(&str, &str, &str)> = [&SLOW_LINKS[..], &[PATIENT], more].concat();
     edits.extend(stores.iter().map(|(from, to)| ("network.toml", from.as_str(), to.as_str())));
     stage.place.configuration(name, &edits)
 }

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub mod audit;
+pub mod edits;
 pub mod fake_store;
 pub mod mariadb;
 pub mod process;

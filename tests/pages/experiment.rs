@@ -1,6 +1,7 @@
 //! A file as `agent experiment` writes it, with runs that might have been.
 
-use rusqlite::{Connection, Statement, params};
+use agent::results::{Database, Json, Placed, Results, Run, Sample};
+use rusqlite::Connection;
 use std::path::Path;
 
 /// From the worst to the best, the last two knowing the future.
@@ -24,47 +25,21 @@ const VIOLATED: [u64; 12] = [240, 60, 28, 22, 14, 9, 7, 6, 5, 1, 2, 0];
 pub const SAMPLES: usize = 120;
 const LASTS_S: f64 = 14_400.0;
 
-const TABLES: &str = "
-create table experiment (name text, about text, format integer, written_by text);
-create table runs (
-    id integer primary key, scenario text, policy text, factors text, seed integer, hours real, identity text unique,
-    agents integer, jobs integer, violated integer, failed integer, expected_share real, best_share real, on_best integer,
-    actions integer, moves integer, copies integer, references_changed integer, evicts integer, actions_failed integer,
-    action_cost real, bytes_moved integer, first_violation_s real, last_action_s real, replicas_mean real,
-    replicas_end integer, changes integer, oscillations integer, fairness real, messages_per_agent_hour real,
-    decisions integer, decision_us real, converged integer);
-create table run_series (run integer, at_s real, violated integer, jobs integer, replicas integer, primary key (run, at_s));
-create table run_placements (
-    run integer, sequence integer, at_s real, agent integer, action text, replicas text, refs text,
-    primary key (run, sequence));
-pragma application_id = 1634170992;";
-
 /// Writes runs of every policy in these scenarios with as many seeds; says how many there are.
 pub fn write(path: &Path, scenarios: &[&str], seeds: u64) -> usize {
-    let mut connection = Connection::open(path).expect("a database");
-    let transaction = connection.transaction().expect("a transaction");
-    transaction.execute_batch(TABLES).expect("tables");
-    let head = params!["rivals", "All policies.", 1, "agent 0.1.0"];
-    transaction.execute("insert into experiment values (?, ?, ?, ?)", head).expect("a head");
+    let mut database = Database::open(path, "rivals", "All policies.", "agent 0.1.0").expect("a database");
     let mut id = 0;
-    {
-        let columns = vec!["?"; 33].join(", ");
-        let mut runs = transaction.prepare(&format!("insert into runs values ({columns})")).expect("a statement");
-        let mut series = transaction.prepare("insert into run_series values (?, ?, ?, ?, ?)").expect("a statement");
-        let mut placements =
-            transaction.prepare("insert into run_placements values (?, ?, ?, ?, ?, ?, ?)").expect("a statement");
-        for seed in 1..=seeds {
-            for scenario in scenarios {
-                for (policy, violated) in POLICIES.into_iter().zip(VIOLATED) {
-                    id += 1;
-                    let violated = violated + chance(id, violated.isqrt() + 1);
-                    add_run(&mut runs, id, (scenario, policy, seed), violated);
-                    add_course(&mut series, &mut placements, id, violated);
-                }
+    for seed in 1..=seeds {
+        for scenario in scenarios {
+            for (policy, violated) in POLICIES.into_iter().zip(VIOLATED) {
+                id += 1;
+                let violated = violated + chance(id, violated.isqrt() + 1);
+                let run = run(id, (scenario, policy, seed), violated);
+                let (series, placements) = (series(violated), placements(id));
+                database.store(&Results { run, agents: Vec::new(), series, placements }).expect("a run");
             }
         }
     }
-    transaction.commit().expect("a commit");
     id as usize
 }
 
@@ -73,61 +48,71 @@ pub fn change(path: &Path, sql: &str) {
     Connection::open(path).and_then(|connection| connection.execute_batch(sql)).expect("a change");
 }
 
-fn add_run(runs: &mut Statement, id: u64, (scenario, policy, seed): (&str, &str, u64), violated: u64) {
+fn run(id: u64, (scenario, policy, seed): (&str, &str, u64), violated: u64) -> Run {
     let actions = if policy == "none" { 0 } else { violated.min(100) };
-    let last_action = (actions > 0).then_some(60.0 * actions as f64);
-    let row = params![
-        id,
-        scenario,
-        policy,
-        "{}",
+    Run {
+        id: id as i64,
+        scenario: scenario.to_owned(),
+        policy: policy.to_owned(),
+        factors: Json::default(),
         seed,
-        LASTS_S / 3600.0,
-        format!("{scenario} {policy} {seed}"),
-        3,
-        1200,
+        hours: LASTS_S / 3600.0,
+        identity: format!("{scenario} {policy} {seed}"),
+        agents: 3,
+        jobs: 1200,
         violated,
-        0,
-        violated as f64 / 1200.0,
-        0.0,
-        policy == "oracle",
+        failed: 0,
+        expected_share: Some(violated as f64 / 1200.0),
+        best_share: Some(0.0),
+        on_best: Some(policy == "oracle"),
         actions,
-        actions / 2,
-        actions / 4,
-        actions / 4,
-        0,
-        0,
-        1.5 * actions as f64,
-        322_085_706 * (actions / 2),
-        (violated > 0).then_some(31.5),
-        last_action,
-        1.0 + chance(id, 100) as f64 / 100.0,
-        2,
-        actions + 1,
-        actions / 3,
-        1.0 - violated as f64 / 1000.0,
-        actions as f64 / 6.0,
-        actions,
-        5.5,
-        true,
-    ];
-    runs.execute(row).expect("a run");
+        moves: actions / 2,
+        copies: actions / 4,
+        references_changed: actions / 4,
+        evicts: 0,
+        actions_failed: 0,
+        action_cost: 1.5 * actions as f64,
+        bytes_moved: 322_085_706 * (actions / 2),
+        first_violation_s: (violated > 0).then_some(31.5),
+        last_action_s: (actions > 0).then_some(60.0 * actions as f64),
+        replicas_mean: 1.0 + chance(id, 100) as f64 / 100.0,
+        replicas_end: 2,
+        changes: actions + 1,
+        oscillations: actions / 3,
+        fairness: 1.0 - violated as f64 / 1000.0,
+        messages_per_agent_hour: actions as f64 / 6.0,
+        decisions: actions,
+        decision_us: Some(5.5),
+        converged: true,
+    }
 }
 
-fn add_course(series: &mut Statement, placements: &mut Statement, id: u64, violated: u64) {
-    for sample in 1..=SAMPLES as u64 {
-        let at = LASTS_S * sample as f64 / SAMPLES as f64;
-        let so_far = violated * (sample * 4).min(SAMPLES as u64) / SAMPLES as u64;
-        series.execute(params![id, at, so_far, sample * 10, 2]).expect("a sample");
-    }
-    let changes = [
-        (0.0, None, "start", "[3]", r#"{"1":3,"2":3,"3":3}"#),
-        (62.5, Some(2), "M3_1", "[1]", r#"{"1":1,"2":1,"3":1}"#),
-        (110.0 + chance(id, 60) as f64, Some(1), "C1_2", "[1,2]", r#"{"1":2,"2":1,"3":1}"#),
-    ];
-    for (sequence, (at, agent, action, replicas, references)) in changes.into_iter().enumerate() {
-        placements.execute(params![id, sequence, at, agent, action, replicas, references]).expect("a placement");
-    }
+fn series(violated: u64) -> Vec<Sample> {
+    let sample = |sample: u64| Sample {
+        at_s: LASTS_S * sample as f64 / SAMPLES as f64,
+        violated: violated * (sample * 4).min(SAMPLES as u64) / SAMPLES as u64,
+        jobs: sample * 10,
+        replicas: 2,
+    };
+    (1..=SAMPLES as u64).map(sample).collect()
+}
+
+fn placements(id: u64) -> Vec<Placed> {
+    let placed =
+        |sequence, at_s: f64, agent: Option<u32>, action: &str, replicas: &[u32], refs: [(u32, u32); 3]| Placed {
+            sequence,
+            at_s,
+            began_s: agent.map(|_| at_s - 30.0),
+            agent,
+            action: action.to_owned(),
+            replicas: Json(replicas.iter().copied().collect()),
+            refs: Json(refs.into()),
+        };
+    vec![
+        placed(0, 0.0, None, Placed::START, &[3], [(1, 3), (2, 3), (3, 3)]),
+        placed(1, 62.5, Some(2), "M3_1", &[1], [(1, 1), (2, 1), (3, 1)]),
+        placed(2, 110.0 + chance(id, 60) as f64, Some(1), "C1_2", &[1, 2], [(1, 2), (2, 1), (3, 1)]),
+    ]
 }
 
 /// A number below `most`, the same each time for an id.

@@ -8,6 +8,7 @@ use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::impact::Impacts;
 use crate::domain::metric::Metrics;
 use crate::domain::score::Appraisal;
+use crate::domain::time::Timestamp;
 use crate::mape::prediction::Forecast;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +40,9 @@ pub struct Decision {
     /// What peers were asked and said, where the policy asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deliberation: Option<Deliberation>,
+    /// What it rests on, where the simulator's oracle decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clairvoyance: Option<Clairvoyance>,
 }
 
 /// What a decision rests on that concerns the whole placement.
@@ -63,6 +67,32 @@ pub struct Opinion {
     pub forecast: Option<f64>,
     /// 0 to 1.
     pub weight: f64,
+}
+
+/// What is known to whoever knows everything: the simulator's oracle, in the name of an agent. Shares are expected ones, of
+/// violated jobs, 0 to 1.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Clairvoyance {
+    /// When the best placement was looked for, and what had happened until then since the time before, in the order of time.
+    pub asked_at: Timestamp,
+    pub changes: Vec<String>,
+    /// Where replicas are to be when all its steps are done.
+    pub plan: BTreeSet<NodeId>,
+    /// What all steps cost together.
+    pub cost: f64,
+    /// Mean over all agents.
+    pub share: Prospect,
+    /// No placement has a smaller share than this; absent: none has a smaller one than the plan.
+    pub bound: Option<f64>,
+    /// The agents that are to read what this action brings or chooses.
+    pub readers: BTreeMap<AgentId, Prospect>,
+}
+
+/// What is expected of the placement as it was, and of the one to be.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Prospect {
+    pub before: f64,
+    pub after: f64,
 }
 
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
@@ -94,6 +124,11 @@ pub enum Reason {
     Agreed {
         yes: usize,
         votes: usize,
+    },
+    /// One of the steps of the cheapest way to the best placement; the first is 1.
+    Foreknown {
+        step: usize,
+        steps: usize,
     },
 }
 
@@ -165,6 +200,7 @@ impl Decision {
             left_out: candidates.saturating_sub(scored.len()),
             scored,
             deliberation: None,
+            clairvoyance: None,
         }
     }
 
@@ -192,6 +228,7 @@ impl Decision {
             left_out: 0,
             forecasts: BTreeMap::new(),
             deliberation: Some(deliberation),
+            clairvoyance: None,
         }
     }
 
@@ -209,6 +246,7 @@ impl Decision {
             Reason::Idle => "nobody reads that replica any more".to_owned(),
             Reason::Agreed { yes: 0, votes: 0 } => "nobody else is there to be asked".to_owned(),
             Reason::Agreed { yes, votes } => format!("{yes} of {votes} peers agreed"),
+            Reason::Foreknown { step, steps } => format!("step {step} of {steps} to the best placement"),
         }
     }
 

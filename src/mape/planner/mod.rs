@@ -23,7 +23,9 @@ pub use by_score::{ByScore, Scoring, best, decide};
 pub use candidates::candidates;
 pub use cooperative::Cooperative;
 pub use decider::{ANSWERED_WITHIN, Decider, Intent, LOOK_EVERY, Message, View};
-pub use decision::{Choice, Decision, Deliberation, LISTED, Opinion, Reason, Scored, Verdict, has_transferred};
+pub use decision::{
+    Choice, Clairvoyance, Decision, Deliberation, LISTED, Opinion, Prospect, Reason, Scored, Verdict, has_transferred,
+};
 pub use experience::{Basis, Change, Experience, REMEMBERED_JOBS};
 pub use fixed::Fixed;
 pub use greedy::Greedy;

@@ -3,10 +3,9 @@
 use super::lanes::{LANE, lanes};
 use super::time_axis::{TimeAxis, moment};
 use super::{LINE, Path, picture, spread_out};
-use crate::domain::action::Action;
 use crate::report::number::{At, Unit};
 use crate::report::palette;
-use crate::report::placement::{Change, History};
+use crate::report::placement::{Change, End, History, Transfer};
 use maud::{Markup, html};
 use std::collections::BTreeMap;
 
@@ -88,7 +87,16 @@ pub fn how_to_read(history: &History) -> String {
         true => "in it, how many agents read there",
         false => "a line: where an agent reads",
     };
-    let ways = if history.changes.len() <= DRAWN_WAYS + 1 { "; an arrow: bytes on their way" } else { "" };
+    let mut ways = String::new();
+    if !history.transfers.is_empty() {
+        ways.push_str("; a dashed frame: bytes on their way there");
+    }
+    if (1..=DRAWN_WAYS).contains(&history.transfers.len()) {
+        ways.push_str(", with an arrow from where they come");
+    }
+    if history.transfers.iter().any(|transfer| transfer.end == End::BrokenOff) {
+        ways.push_str(", red where they never arrived");
+    }
     let legend = "Above stands who did what: M moves, C copies, CR reads another replica, E drops one.";
     format!("A bar: the node holds a replica; {readers}{ways}. {legend} {}", left_out(history).unwrap_or_default())
 }
@@ -108,6 +116,7 @@ pub fn timeline(label: &str, history: &History, jobs: &[Lane]) -> Markup {
     let changes = &history.changes[..history.changes.len().min(SHOWN_CHANGES)];
     let right = WIDTH - RIGHT;
     let mut moments: Vec<f64> = changes.iter().map(|change| change.at_s).collect();
+    moments.extend(history.transfers.iter().flat_map(|transfer| [transfer.began_s, transfer.ended_s]));
     moments.extend(jobs.iter().flat_map(|lane| lane.jobs.iter().map(|job| job.0)));
     moments.sort_by(f64::total_cmp);
     let axis = TimeAxis::new(history.lasts_s, &moments, LEFT, right);
@@ -120,12 +129,13 @@ pub fn timeline(label: &str, history: &History, jobs: &[Lane]) -> Markup {
             text.name.side x=(At(LEFT - 8.0)) y=(At(y + rows.height / 2.0 + 4.0)) { "node " (node) }
         }
         (bars(history, &rows, &axis))
+        (transfers(history, &rows, &axis))
         (actions(changes, &rows, &axis, if jobs.is_empty() { rows.top } else { TOP }))
         (lanes(jobs, &axis, TOP, LEFT, right))
         @if rows.agents.is_empty() { (reader_counts(history, &rows, &axis)) } @else { (readers(history, &rows, &axis)) }
         @for cut in axis.cuts() {
             rect.cut x=(At(cut.left + 4.0)) y=(At(TOP)) width=(At(cut.right - cut.left - 8.0)) height=(At(rows.bottom() - TOP)) {}
-            text.where x=(At((cut.left + cut.right) / 2.0)) y=(At(rows.bottom() + LINE)) { "\u{2026} " (Unit::Seconds.show(cut.lasts_s)) " \u{2026}" }
+            text.where x=(At((cut.left + cut.right) / 2.0)) y=(At(rows.bottom() + LINE + 3.0)) { "\u{2026} " (Unit::Seconds.show(cut.lasts_s)) " \u{2026}" }
         }
         @for (x, text) in axis.ticks(90.0) {
             line.grid x1=(At(x)) x2=(At(x)) y1=(At(rows.bottom())) y2=(At(rows.bottom() + 4.0)) {}
@@ -161,7 +171,6 @@ fn actions(changes: &[Change], rows: &Rows, axis: &TimeAxis, bottom: f64) -> Mar
                 title { (moment(change.at_s)) ", " (by_whom(change)) ": " (change.action) }
                 line.lead x1=(At(x)) x2=(At(x)) y1=(At(top)) y2=(At(bottom)) {}
                 @if let Some(name) = name { text.action x=(At(x + 3.0)) y=(At(name.y)) { (name.text) } }
-                @if acts.len() <= DRAWN_WAYS { (way(change, rows, x)) }
             }
         }
     }
@@ -179,24 +188,73 @@ fn names(acts: &[&Change], axis: &TimeAxis) -> Vec<Option<Name>> {
         let text = change.agent.map_or_else(|| change.action.clone(), |agent| format!("{agent}: {}", change.action));
         let x = axis.at(change.at_s);
         let end = x + text.chars().count() as f64 * 6.2 + 6.0;
-        let level = ends.iter().position(|taken| x > *taken).filter(|_| end < WIDTH)?;
+        // From the top, where no name below is crossed by the line that leads down.
+        let level = (0..LEVELS).find(|level| ends[*level..].iter().all(|taken| x > *taken)).filter(|_| end < WIDTH)?;
         ends[level] = end;
-        Some(Name { text, y: LINE * (LEVELS - level) as f64 })
+        Some(Name { text, y: LINE * (level + 1) as f64 })
     };
     acts.iter().map(name).collect()
 }
 
-/// From the node that bytes come from to the one that they go to, and to the one read from now on.
-fn way(change: &Change, rows: &Rows, x: f64) -> Markup {
-    let action = change.action.parse::<Action>().ok();
-    let transfer = action.filter(|action| action.transfers());
-    let ends =
-        transfer.and_then(|action| Some((rows.middle(action.from_node()?.0)?, rows.middle(action.to_node()?.0)?)));
-    html! { @if let Some((from, to)) = ends {
-        @let tip = if to > from { -5.0 } else { 5.0 };
-        path.way d={ "M" (At(x)) " " (At(from)) "V" (At(to)) "m-3.5 " (At(tip)) "l3.5 " (At(-tip)) " 3.5 " (At(tip)) } {}
+/// Bytes on their way: a frame where they are to lie, for as long as they take, and an arrow from where they come.
+fn transfers(history: &History, rows: &Rows, axis: &TimeAxis) -> Markup {
+    let all = &history.transfers[..history.transfers.len().min(SHOWN_CHANGES)];
+    html! {
+        @for transfer in all {
+            @if let Some((from, to)) = ends(transfer, rows) {
+                @let (begins, ends) = (axis.at(transfer.began_s), axis.at(transfer.ended_s));
+                g.broken[transfer.end == End::BrokenOff] {
+                    title { (told(transfer)) }
+                    rect.coming x=(At(begins)) y=(At(to - rows.height / 2.0 + 3.0)) width=(At(ends - begins))
+                        height=(At(rows.height - 6.0)) rx="3" {}
+                    @if all.len() <= DRAWN_WAYS { (way(transfer.end, (begins, from), (ends, to))) }
+                }
+            }
+        }
+    }
+}
+
+/// The middles of the rows that bytes come from and go to.
+fn ends(transfer: &Transfer, rows: &Rows) -> Option<(f64, f64)> {
+    Some((rows.middle(transfer.action.from_node()?.0)?, rows.middle(transfer.action.to_node()?.0)?))
+}
+
+fn told(transfer: &Transfer) -> String {
+    let Transfer { agent, action, began_s, ended_s, end } = transfer;
+    let agent = agent.map_or(String::new(), |agent| format!(" of agent {agent}"));
+    let (began, ended) = (moment(*began_s), moment(*ended_s));
+    match end {
+        End::Arrived => format!("bytes for {action}{agent} on their way from {began} to {ended}"),
+        End::BrokenOff => format!("bytes for {action}{agent} on their way from {began} until it broke off at {ended}"),
+        End::NotYet => format!("bytes for {action}{agent} on their way since {began}"),
+    }
+}
+
+/// From where and when bytes set out to where and when they arrived; half of it where they did not.
+fn way(end: End, (x, from): (f64, f64), (until, to): (f64, f64)) -> Markup {
+    let arrives = end == End::Arrived;
+    let y = if arrives { to } else { (from + to) / 2.0 };
+    let mut line = Path::default();
+    line.start(x, from);
+    line.line(until, y);
+    let (along, down) = (until - x, y - from);
+    let length = along.hypot(down).max(f64::EPSILON);
+    let (along, down) = (along / length, down / length);
+    // Both sides of the head, behind its tip.
+    for side in [-3.5, 3.5].into_iter().filter(|_| arrives) {
+        line.start(until - 5.0 * along - side * down, y - 5.0 * down + side * along);
+        line.line(until, y);
+    }
+    if end == End::BrokenOff {
+        for side in [-3.5, 3.5] {
+            line.start(until - 3.5, y - side);
+            line.line(until + 3.5, y + side);
+        }
+    }
+    html! {
+        path.way d=(line.end()) {}
         circle.source cx=(At(x)) cy=(At(from)) r="2.5" {}
-    } }
+    }
 }
 
 /// A line for each agent, in the row of the node that it reads; its name at the end.
@@ -306,9 +364,31 @@ mod tests {
         assert_eq!(svg.matches("class=\"held\"").count(), 3);
         assert_eq!(svg.matches("class=\"reader\"").count(), 3);
         assert_eq!(svg.matches("class=\"way\"").count(), 2);
+        assert!(
+            svg.contains("<title>bytes for C1_3 of agent 1 on their way from 90\u{a0}s to 2\u{a0}min</title>"),
+            "{svg}"
+        );
         assert!(svg.contains(">2: M3_1</text>") && svg.contains(">1: C1_3</text>"), "{svg}");
         assert!(svg.contains("<title>63\u{a0}s, agent 2: M3_1</title>"), "{svg}");
         assert_eq!(left_out(&history()), None);
+    }
+
+    #[test]
+    fn a_way_leads_from_when_bytes_set_out_to_when_they_arrived() {
+        let drawn = |end| way(end, (100.0, 10.0), (130.0, 50.0)).into_string();
+        assert!(drawn(End::Arrived).contains("d=\"M100 10l30 40M"), "{}", drawn(End::Arrived));
+        assert!(drawn(End::NotYet).contains("d=\"M100 10l30 20\""), "{}", drawn(End::NotYet));
+        assert!(drawn(End::BrokenOff).contains("d=\"M100 10l30 20M126.5 33.5l7-7M"), "{}", drawn(End::BrokenOff));
+    }
+
+    #[test]
+    fn what_broke_off_stands_out() {
+        let mut history = history();
+        assert!(!how_to_read(&history).contains("red"));
+        history.transfers[0].end = End::BrokenOff;
+        let svg = timeline("A run", &history, &[]).into_string();
+        assert!(svg.contains("<g class=\"broken\"><title>bytes for M3_1 of agent 2"), "{svg}");
+        assert!(how_to_read(&history).contains("red where they never arrived"));
     }
 
     #[test]

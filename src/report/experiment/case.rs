@@ -171,8 +171,10 @@ fn over_time(name: &str, case: &Case, curves: &[Curve]) -> Markup {
 /// Of very many changes only the first ones are in the database.
 fn not_kept(Shown { run, history, .. }: &Shown) -> String {
     let kept = history.changes.iter().filter(|change| change.agent.is_some()).count() as u64;
-    let made = run.changes.filter(|made| *made > history.changes.len() as u64);
-    made.map_or_else(String::new, |made| format!("Kept were the first {} of {} changes.", count(kept), count(made)))
+    match run.changes > history.changes.len() as u64 {
+        true => format!("Kept were the first {} of {} changes.", count(kept), count(run.changes)),
+        false => String::new(),
+    }
 }
 
 fn placement(shown: &Shown, case: &Case) -> Markup {

@@ -88,7 +88,7 @@ impl<'a> Comparison<'a> {
     pub fn of(experiment: &'a Experiment) -> Self {
         let mut cases: BTreeMap<(Natural<'a>, &'a Factors), BTreeMap<&'a str, Vec<&'a Run>>> = BTreeMap::new();
         for run in &experiment.runs {
-            let case = cases.entry((Natural(&run.scenario), &run.factors)).or_default();
+            let case = cases.entry((Natural(&run.scenario), &run.factors.0)).or_default();
             case.entry(&run.policy).or_default().push(run);
         }
         let mut bootstrap = Bootstrap::default();
@@ -104,7 +104,7 @@ impl<'a> Comparison<'a> {
 
     /// The case that a run belongs to.
     pub fn case_of(&self, run: &Run) -> Option<&Case<'a>> {
-        self.cases.iter().find(|case| case.scenario == run.scenario && *case.factors == run.factors)
+        self.cases.iter().find(|case| case.scenario == run.scenario && *case.factors == run.factors.0)
     }
 }
 
@@ -115,7 +115,7 @@ impl<'a> Case<'a> {
         runs: BTreeMap<&'a str, Vec<&'a Run>>,
         bootstrap: &mut Bootstrap,
     ) -> Self {
-        let seeds: BTreeSet<i64> = runs.values().flatten().map(|run| run.seed).collect();
+        let seeds: BTreeSet<u64> = runs.values().flatten().map(|run| run.seed).collect();
         let hours = runs.values().flatten().map(|run| run.hours).fold(0.0, f64::max);
         let mut contenders: Vec<Contender> =
             runs.into_iter().filter_map(|(policy, runs)| Contender::of(policy, runs, bootstrap)).collect();
@@ -160,7 +160,7 @@ impl<'a> Contender<'a> {
     /// Fewer violated jobs first; of as many, what cost less, and then as policies are listed.
     fn order(&self, other: &Self) -> Ordering {
         let cost = |contender: &Self| {
-            let costs: f64 = contender.runs.iter().filter_map(|run| run.action_cost).sum();
+            let costs: f64 = contender.runs.iter().map(|run| run.action_cost).sum();
             costs / contender.runs.len().max(1) as f64
         };
         let by_violated = self.violated.mean.total_cmp(&other.violated.mean);
@@ -169,12 +169,12 @@ impl<'a> Contender<'a> {
         by_violated.then_with(by_cost).then_with(by_name).then_with(|| self.policy.cmp(other.policy))
     }
 
-    fn by_seed(&self) -> BTreeMap<i64, u64> {
+    fn by_seed(&self) -> BTreeMap<u64, u64> {
         self.runs.iter().map(|run| (run.seed, run.violated)).collect()
     }
 
     /// Violated jobs more than others with the same seed.
-    fn more_than(&self, others: &BTreeMap<i64, u64>) -> Vec<f64> {
+    fn more_than(&self, others: &BTreeMap<u64, u64>) -> Vec<f64> {
         self.runs.iter().filter_map(|run| Some(run.violated as f64 - *others.get(&run.seed)? as f64)).collect()
     }
 
@@ -232,6 +232,7 @@ impl PartialOrd for Natural<'_> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::results::Head;
 
     /// Runs of one scenario: a policy, and its violated jobs with seeds 1, 2, 3, ...
     pub fn experiment(scenario: &str, policies: &[(&str, &[u64])]) -> Experiment {
@@ -245,7 +246,7 @@ pub(super) mod tests {
                 runs.push(run);
             }
         }
-        Experiment { name: "lab".to_owned(), runs, ..Experiment::default() }
+        Experiment { head: Head { name: "lab".to_owned(), ..Head::default() }, runs }
     }
 
     fn names<'a>(case: &Case<'a>) -> Vec<&'a str> {
@@ -299,7 +300,7 @@ pub(super) mod tests {
     #[test]
     fn as_few_violations_at_less_cost_win() {
         let mut runs = experiment("published", &[("greedy", &[1, 2]), ("vote", &[2, 1])]);
-        runs.runs.iter_mut().for_each(|run| run.action_cost = Some(if run.policy == "vote" { 1.0 } else { 3.0 }));
+        runs.runs.iter_mut().for_each(|run| run.action_cost = if run.policy == "vote" { 1.0 } else { 3.0 });
         assert_eq!(Comparison::of(&runs).cases[0].winner().unwrap().policy, "vote");
     }
 
@@ -309,7 +310,7 @@ pub(super) mod tests {
         all.runs.extend(experiment("nodes_30", &[("fixed", &[1]), ("none", &[4])]).runs);
         let noisy = Factors::from([("noise".to_owned(), "x3".to_owned())]);
         all.runs.extend(experiment("nodes_30", &[("fixed", &[2])]).runs.into_iter().map(|mut run| {
-            run.factors = noisy.clone();
+            run.factors.0 = noisy.clone();
             run
         }));
         let comparison = Comparison::of(&all);

@@ -38,7 +38,7 @@ pub const MEASURES: [Measure; 20] = [
     listed("above_best", "Expected at the end above the best", Unit::Share, |run| {
         Some(run.expected_share? - run.best_share?)
     }),
-    listed("on_best", "Ends on the best placement", Unit::Share, |run| yes(run.on_best)),
+    listed("on_best", "Ends on the best placement", Unit::Share, |run| run.on_best.and_then(yes)),
     listed("converged", "Converged", Unit::Share, |run| yes(run.converged)),
     listed("first_violation", "First violation", Unit::Seconds, |run| run.first_violation_s),
     drawn("last_action", "Time to last action", Unit::Seconds, "Runs that acted; earlier is calmer.", |run| {
@@ -48,22 +48,20 @@ pub const MEASURES: [Measure; 20] = [
     drawn("movements", "Movements", Unit::Things, "Moves and copies.", |run| number(run.moves + run.copies)),
     listed("references_changed", "References changed", Unit::Things, |run| number(run.references_changed)),
     listed("evicts", "Replicas dropped", Unit::Things, |run| number(run.evicts)),
-    listed("action_cost", "Cost of actions", Unit::Things, |run| run.action_cost),
+    listed("action_cost", "Cost of actions", Unit::Things, |run| Some(run.action_cost)),
     drawn("bytes_moved", "Bytes moved", Unit::Bytes, "By moves and copies.", |run| number(run.bytes_moved)),
-    drawn("replicas_mean", "Replicas", Unit::Things, "Mean over the run.", |run| run.replicas_mean),
-    listed("replicas_end", "Replicas at the end", Unit::Things, |run| Some(run.replicas_end? as f64)),
-    drawn("oscillations", "Oscillations", Unit::Things, "Actions that undid one.", |run| {
-        Some(run.oscillations? as f64)
-    }),
+    drawn("replicas_mean", "Replicas", Unit::Things, "Mean over the run.", |run| Some(run.replicas_mean)),
+    listed("replicas_end", "Replicas at the end", Unit::Things, |run| number(run.replicas_end)),
+    drawn("oscillations", "Oscillations", Unit::Things, "Actions that undid one.", |run| number(run.oscillations)),
     Measure {
         key: "fairness",
         title: "Fairness",
         unit: Unit::Things,
-        of: |run| run.fairness,
+        of: |run| Some(run.fairness),
         figure: Some((Origin::Lowest, "Jain\u{2019}s index: 1 when all agents are served alike.")),
     },
     drawn("messages", "Messages", Unit::Things, "Rows written for each agent and hour.", |run| {
-        run.messages_per_agent_hour
+        Some(run.messages_per_agent_hour)
     }),
     listed("decisions", "Decisions", Unit::Things, |run| number(run.decisions)),
     drawn(
@@ -83,6 +81,6 @@ fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-fn yes(is: Option<bool>) -> Option<f64> {
-    is.map(|is| if is { 1.0 } else { 0.0 })
+fn yes(is: bool) -> Option<f64> {
+    Some(if is { 1.0 } else { 0.0 })
 }

@@ -12,7 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) fn header(content: &Content) -> Markup {
     let experiment = content.experiment;
     let comparison = content.comparison;
-    let seeds: BTreeSet<i64> = experiment.runs.iter().map(|run| run.seed).collect();
+    let head = &experiment.head;
+    let seeds: BTreeSet<u64> = experiment.runs.iter().map(|run| run.seed).collect();
     let scenarios: BTreeSet<&str> = comparison.cases.iter().map(|case| case.scenario).collect();
     let hours: BTreeSet<String> = comparison.cases.iter().map(|case| Unit::Seconds.show(case.hours * 3600.0)).collect();
     let hours: Vec<String> = hours.into_iter().collect();
@@ -25,14 +26,14 @@ pub(super) fn header(content: &Content) -> Markup {
     html! {
         header {
             p.kind { "Experiment" }
-            h1 { (experiment.name) }
-            @if !experiment.about.is_empty() { p.about { (experiment.about) } }
+            h1 { (head.name) }
+            @if !head.about.is_empty() { p.about { (head.about) } }
             ul.facts {
                 @for (number, one, many) in facts {
                     li { b { (count(number as u64)) } " " @if number == 1 { (one) } @else { (many) } }
                 }
                 @if !hours.is_empty() { li { b { (hours.join(", ")) } " each" } }
-                @if !experiment.written_by.is_empty() { li { "run by " (experiment.written_by) } }
+                @if !head.written_by.is_empty() { li { "run by " (head.written_by) } }
             }
         }
     }

@@ -28,13 +28,13 @@ pub fn page(content: &Content) -> String {
         let shown: Vec<&Shown> = content
             .shown
             .iter()
-            .filter(|shown| shown.run.scenario == of.scenario && shown.run.factors == *of.factors)
+            .filter(|shown| shown.run.scenario == of.scenario && shown.run.factors.0 == *of.factors)
             .collect();
         let curves = content.curves.get(index).map(Vec::as_slice).unwrap_or_default();
         case::section(index, of, curves, &shown)
     };
     let page = Page {
-        title: format!("{}: experiment", content.experiment.name),
+        title: format!("{}: experiment", content.experiment.head.name),
         header: overview::header(content),
         what: "Scenarios",
         choices: choices.collect(),

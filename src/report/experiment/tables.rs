@@ -106,7 +106,7 @@ pub fn runs(experiment: &Experiment) -> Table {
     columns.extend(MEASURES.iter().map(|measure| Column::number(measure.key, measure.title, measure.unit)));
     let row = |run: &Run| {
         let mut cells = vec![Cell::Number(run.id as f64), Cell::text(&run.scenario)];
-        cells.extend(factors.iter().map(|factor| Cell::text(run.factors.get(*factor).map_or("", String::as_str))));
+        cells.extend(factors.iter().map(|factor| Cell::text(run.factors.0.get(*factor).map_or("", String::as_str))));
         cells.extend([
             Cell::text(&run.policy),
             Cell::Number(run.seed as f64),
@@ -185,7 +185,7 @@ fn of_cases(
 }
 
 fn factor_names<'a>(runs: impl Iterator<Item = &'a Run>) -> BTreeSet<&'a str> {
-    runs.flat_map(|run| run.factors.keys().map(String::as_str)).collect()
+    runs.flat_map(|run| run.factors.0.keys().map(String::as_str)).collect()
 }
 
 #[cfg(test)]
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn every_table_has_as_many_cells_as_columns() {
         let mut all = experiment("published", &[("fixed", &[12, 8, 5]), ("oracle", &[2, 1])]);
-        all.runs[0].factors = Factors::from([("noise".to_owned(), "x3".to_owned())]);
+        all.runs[0].factors.0 = Factors::from([("noise".to_owned(), "x3".to_owned())]);
         let comparison = Comparison::of(&all);
         let curve = Curve::of(&[vec![(0.0, 0.0), (120.0, 2.0)]]);
         let of_curves: Curves =

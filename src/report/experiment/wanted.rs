@@ -12,7 +12,7 @@ pub enum Wanted {
     Named {
         scenario: String,
         policy: String,
-        seed: i64,
+        seed: u64,
     },
 }
 
@@ -64,7 +64,7 @@ impl Wanted {
 
 /// A run's name for people: `cooperative, seed 7` and its factors.
 pub fn name(run: &Run) -> String {
-    let factors = show_factors(&run.factors);
+    let factors = show_factors(&run.factors.0);
     let factors = if factors.is_empty() { factors } else { format!(", {factors}") };
     format!("{} in {}{factors}, seed {}", run.policy, run.scenario, run.seed)
 }

@@ -1,5 +1,6 @@
 //! A page about a real network: what its agents measured, what they did about it and why, and where the data went.
 
+mod figures;
 mod page;
 mod replay;
 pub mod tables;
@@ -101,12 +102,17 @@ impl Act {
         self.event.ended_at.unwrap_or(self.event.posted_at)
     }
 
-    /// Whether bytes travelled: onto a node that held a replica already, nothing does.
+    /// Whether bytes have travelled.
     fn moved_bytes(&self) -> bool {
+        self.is_done() && self.brings_bytes()
+    }
+
+    /// Whether bytes have to travel for it, however it ends: onto a node that held a replica already, none do.
+    fn brings_bytes(&self) -> bool {
         let held = self.explanation.as_ref().map(|explanation| &explanation.replica_nodes);
         let to = self.event.action.to_node();
         let was_there = to.is_some_and(|to| held.is_some_and(|held| held.contains(&to)));
-        self.is_done() && self.event.action.transfers() && !was_there
+        self.event.action.transfers() && !was_there
     }
 }
 

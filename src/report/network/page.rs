@@ -118,6 +118,7 @@ fn section(index: usize, course: &Course, name: &str) -> Markup {
     html! {
         section.case id=(id(index)) {
             h2 { (name) }
+            (tables::figures(course).html())
             (tables::agents(course).html())
             (course_of_things(course, name, &drawn))
             h3 { "Jobs" }
@@ -128,7 +129,7 @@ fn section(index: usize, course: &Course, name: &str) -> Markup {
             (tables::measured(course).html())
             h3 { "Events" }
             (latest(tables::events(course)))
-            @if course.acts.iter().any(|act| act.explanation.is_some()) {
+            @if course.acts.iter().filter_map(|act| act.explanation.as_ref()).any(|one| !one.candidates.is_empty()) {
                 details { summary { "What was weighed at each event" } (latest(tables::candidates(course))) }
             }
             @if !course.snapshot.counters.is_empty() { h3 { "Counters" } (tables::counters(course).html()) }

@@ -5,8 +5,9 @@
 
 use super::{Act, Course, Job};
 use crate::domain::action::Action;
+use crate::domain::event::{Event, Outcome};
 use crate::domain::time::Timestamp;
-use crate::report::placement::{Change, History};
+use crate::report::placement::{Change, End, History, Transfer};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A placement over time, and whether it ends where the table says it is.
@@ -54,7 +55,26 @@ pub fn replay(course: &Course) -> Replay {
     if (&end.replicas, &end.references) != (&now.replicas, &now.references) {
         changes.push(end);
     }
-    Replay { history: History { lasts_s, changes }, expected }
+    Replay { history: History { lasts_s, changes, transfers: transfers(course) }, expected }
+}
+
+/// Also those that broke off, and those under way.
+fn transfers(course: &Course) -> Vec<Transfer> {
+    let transfer = |act: &Act| {
+        let Event { agent, action, posted_at, ended_at, outcome, .. } = &act.event;
+        let end = match outcome {
+            Outcome::Done => End::Arrived,
+            Outcome::Failed | Outcome::Aborted => End::BrokenOff,
+            Outcome::Running => End::NotYet,
+        };
+        act.brings_bytes().then_some(())?;
+        let began_s = course.second(*posted_at);
+        let ended_s = course.second(ended_at.unwrap_or(course.ended()));
+        Some(Transfer { agent: Some(agent.0), action: *action, began_s, ended_s, end })
+    };
+    let mut transfers: Vec<Transfer> = course.acts.iter().filter_map(transfer).collect();
+    transfers.sort_by(|a, b| a.began_s.total_cmp(&b.began_s));
+    transfers
 }
 
 /// As the first decision saw it; without one, as it is now.

@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 
 /// All of them, over all data sets, for programs.
 pub fn all(network: &Network) -> Vec<Table> {
-    let of_courses: [fn(&Course) -> Table; 7] = [agents, jobs, events, candidates, counters, measured, placements];
+    let of_courses: [fn(&Course) -> Table; 8] =
+        [figures, agents, jobs, events, candidates, counters, measured, placements];
     of_courses.into_iter().map(|table| joined(network, table)).collect()
 }
 
@@ -33,6 +34,36 @@ fn joined(network: &Network, table: fn(&Course) -> Table) -> Table {
         }
     }
     all.unwrap_or_else(|| Table { name: "none", caption: String::new(), columns: Vec::new(), rows: Vec::new() })
+}
+
+/// The whole course in one row.
+pub fn figures(course: &Course) -> Table {
+    let columns = vec![
+        Column::count("jobs", "Jobs"),
+        Column::number("violated_share", "Violated", Unit::Share),
+        Column::number("last_action", "Time to last action", Unit::Seconds),
+        Column::count("movements", "Movements"),
+        Column::number("bytes_moved", "Bytes moved", Unit::Bytes),
+        Column::number("replicas_mean", "Replicas, mean", Unit::Things),
+        Column::count("oscillations", "Oscillations"),
+        Column::number("fairness", "Fairness", Unit::Things),
+        Column::number("messages", "Messages for each agent and hour", Unit::Things),
+    ];
+    let figures = super::figures::figures(course);
+    let row = vec![
+        Cell::Count(course.jobs.len() as u64),
+        Cell::number(figures.violated_share),
+        Cell::number(figures.last_action_s),
+        Cell::Count(figures.movements),
+        Cell::Number(figures.bytes_moved as f64),
+        Cell::Number(figures.replicas_mean),
+        Cell::Count(figures.oscillations),
+        Cell::Number(figures.fairness),
+        Cell::Number(figures.messages_per_agent_hour),
+    ];
+    let caption =
+        "All in all; messages are events and answers to others\u{2019}, without questions, which the table forgets";
+    Table { name: "figures", caption: caption.to_owned(), columns, rows: vec![row] }
 }
 
 pub fn agents(course: &Course) -> Table {

@@ -147,6 +147,23 @@ impl Problem {
         self.agents.iter().enumerate().map(of).sum()
     }
 
+    /// As [`Problem::share`], by their ids and as 0..=1.
+    pub fn share_of(&self, agent: AgentId, node: NodeId, replicas: usize) -> f64 {
+        let found = self.agents.binary_search(&agent).ok().zip(self.nodes.binary_search(&node).ok());
+        f64::from(found.map_or(WHOLE, |(agent, node)| self.share(agent, node, replicas))) / f64::from(WHOLE)
+    }
+
+    /// An agent's share with the present placement, 0..=1.
+    pub fn share_before(&self, agent: AgentId) -> f64 {
+        let reads = self.agents.binary_search(&agent).ok().map(|agent| self.nodes[self.reads[agent]]);
+        reads.map_or(1.0, |reads| self.share_of(agent, reads, self.holders.len()))
+    }
+
+    /// That of all of them, 0..=1.
+    pub fn mean_before(&self) -> f64 {
+        self.agents.iter().map(|agent| self.share_before(*agent)).sum::<f64>() / self.agents.len() as f64
+    }
+
     /// The holder that a copy is made from: the one that its maker reads, else any whose bytes can be brought there.
     pub fn source(&self, read: usize, to: usize) -> usize {
         let can = |holder: &usize| self.ways[*holder][to];

@@ -1,11 +1,14 @@
 //! The tables as Parquet files, for programs that read columns: a file for each table, named as it, columns as there.
 
-use super::database::{Column, Database, DatabaseError, Kind, NAMES, Value};
+use super::columns::{Column, Kind};
+use super::tables::Table;
+use super::writer::{Database, DatabaseError};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
+use rusqlite::types::ValueRef;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,18 +30,18 @@ pub enum ExportError {
 
 /// Writes every table into a folder, making it when it is missing. A file of a former export is replaced when its successor is
 /// complete.
-pub fn all(database: &Database, folder: &Path) -> Result<Vec<PathBuf>, ExportError> {
+pub fn export(database: &Database, folder: &Path) -> Result<Vec<PathBuf>, ExportError> {
     fs::create_dir_all(folder).map_err(|source| ExportError::File { path: folder.to_owned(), source })?;
-    NAMES.iter().map(|table| write(database, table, folder)).collect()
+    Table::ALL.iter().map(|table| write(database, *table, folder)).collect()
 }
 
-fn write(database: &Database, table: &str, folder: &Path) -> Result<PathBuf, ExportError> {
-    let path = folder.join(format!("{table}.parquet"));
+fn write(database: &Database, table: Table, folder: &Path) -> Result<PathBuf, ExportError> {
+    let path = folder.join(format!("{}.parquet", table.name()));
     let growing = path.with_extension("parquet.new");
     let broken = |source| ExportError::File { path: path.clone(), source };
     let failed = |source| ExportError::Parquet { path: path.clone(), source };
-    let columns = database.columns(table)?;
-    let schema = parse_message_type(&message(table, &columns)).map_err(failed)?;
+    let columns = table.columns();
+    let schema = parse_message_type(&message(table.name(), &columns)).map_err(failed)?;
     let file = File::create(&growing).map_err(broken)?;
     let properties = Arc::new(WriterProperties::builder().build());
     let mut writer = SerializedFileWriter::new(file, Arc::new(schema), properties).map_err(failed)?;
@@ -101,24 +104,24 @@ impl Group {
         Self { columns: columns.iter().map(values).collect(), rows: 0 }
     }
 
-    fn take(&mut self, row: &[Value<'_>]) {
+    fn take(&mut self, row: &[ValueRef<'_>]) {
         self.rows += 1;
         for (values, value) in self.columns.iter_mut().zip(row) {
             let is_there = match (&mut values.of, *value) {
-                (OfKind::Integers(values), Value::Integer(value)) => {
+                (OfKind::Integers(values), ValueRef::Integer(value)) => {
                     values.push(value);
                     true
                 }
-                (OfKind::Reals(values), Value::Real(value)) => {
+                (OfKind::Reals(values), ValueRef::Real(value)) => {
                     values.push(value);
                     true
                 }
-                (OfKind::Texts(values), Value::Text(text)) => {
+                (OfKind::Texts(values), ValueRef::Text(text)) => {
                     values.push(ByteArray::from(text));
                     true
                 }
                 // The tables are strict: what is of another kind is nothing.
-                (_, Value::Nothing | Value::Integer(_) | Value::Real(_) | Value::Text(_)) => false,
+                _ => false,
             };
             values.defined.iter_mut().for_each(|defined| defined.push(i16::from(is_there)));
         }
@@ -161,8 +164,8 @@ mod tests {
     use super::*;
     use parquet::file::reader::{FileReader as _, SerializedFileReader};
 
-    fn column(name: &str, kind: Kind, optional: bool) -> Column {
-        Column { name: name.to_owned(), kind, optional }
+    fn column(name: &'static str, kind: Kind, optional: bool) -> Column {
+        Column { name, kind, optional }
     }
 
     #[test]
@@ -179,9 +182,9 @@ mod tests {
         let columns =
             [column("id", Kind::Integer, false), column("mean", Kind::Real, true), column("policy", Kind::Text, true)];
         let rows = [
-            [Value::Integer(1), Value::Real(0.5), Value::Nothing],
-            [Value::Integer(2), Value::Nothing, Value::Text("für alle")],
-            [Value::Integer(3), Value::Real(2.5), Value::Text("")],
+            [ValueRef::Integer(1), ValueRef::Real(0.5), ValueRef::Null],
+            [ValueRef::Integer(2), ValueRef::Null, ValueRef::Text("für alle".as_bytes())],
+            [ValueRef::Integer(3), ValueRef::Real(2.5), ValueRef::Text(b"")],
         ];
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("runs.parquet");

@@ -1,0 +1,159 @@
+//! Reading an experiment's file; while it is written, too.
+
+use super::columns::Columns;
+use super::tables::{APPLICATION_ID, FORMAT, Head, Placed, Run, Sample, Table};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Params, Row};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// In the header of a network's file: the letters `agnt`.
+const NETWORK: i64 = 0x6167_6e74;
+
+/// Somebody may be writing.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a file holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Contents {
+    Experiment,
+    /// The shared table of a network.
+    Network,
+}
+
+/// Why a file cannot be read. Nothing is ever changed in it.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("{}: there is no such file", .0.display())]
+    Missing(PathBuf),
+    #[error("{}: is a directory; name the database in it, like {}", .0.display(), .0.join("network.db").display())]
+    Directory(PathBuf),
+    #[error(
+        "{}: is neither a file of `agent experiment` nor the shared table of a network (network.db in the data directory)",
+        .0.display()
+    )]
+    Foreign(PathBuf),
+    #[error("{}: its tables are of format {found}, and this program reads {FORMAT}; use the `agent` that wrote it", path.display())]
+    Format { path: PathBuf, found: i64 },
+    #[error("{}: run {run}: {problem}; was it edited by hand?", path.display())]
+    Row { path: PathBuf, run: i64, problem: String },
+    #[error("{}: {source}", path.display())]
+    Sqlite { path: PathBuf, source: rusqlite::Error },
+}
+
+type Result<T> = std::result::Result<T, ReadError>;
+
+/// The file of an experiment, open for reading.
+#[derive(Debug)]
+pub struct ExperimentFile {
+    path: PathBuf,
+    connection: Connection,
+}
+
+/// Looks what a file holds.
+pub fn contents(path: &Path) -> Result<Contents> {
+    if path.is_dir() {
+        return Err(ReadError::Directory(path.to_owned()));
+    }
+    if !path.exists() {
+        return Err(ReadError::Missing(path.to_owned()));
+    }
+    let connection = open(path)?;
+    match connection.pragma_query_value(None, "application_id", |row| row.get::<_, i64>(0)) {
+        Ok(APPLICATION_ID) => Ok(Contents::Experiment),
+        Ok(NETWORK) => Ok(Contents::Network),
+        Ok(_) => Err(ReadError::Foreign(path.to_owned())),
+        Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == ErrorCode::NotADatabase => {
+            Err(ReadError::Foreign(path.to_owned()))
+        }
+        Err(source) => Err(ReadError::Sqlite { path: path.to_owned(), source }),
+    }
+}
+
+fn open(path: &Path) -> Result<Connection> {
+    let failed = |source| ReadError::Sqlite { path: path.to_owned(), source };
+    // Absolute, because SQLite reads a meaning of its own into some other names.
+    let file = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags).map_err(failed)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    Ok(connection)
+}
+
+impl ExperimentFile {
+    /// Opens a file that [`contents`] said is an experiment's.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = Self { path: path.to_owned(), connection: open(path)? };
+        match file.head()?.format {
+            FORMAT => Ok(file),
+            found => Err(ReadError::Format { path: file.path, found }),
+        }
+    }
+
+    pub fn head(&self) -> Result<Head> {
+        head(&self.connection).map_err(|source| self.failed(source))
+    }
+
+    /// What each run came to, in the order of their numbers.
+    pub fn runs(&self) -> Result<Vec<Run>> {
+        self.rows(Table::Runs, RUNS, [])
+    }
+
+    /// The course of a run, in the order of time.
+    pub fn series(&self, run: i64) -> Result<Vec<Sample>> {
+        self.rows(Table::RunSeries, OF_RUN, [run])
+    }
+
+    /// The placements of a run, in the order of time; none when none was kept.
+    pub fn placements(&self, run: i64) -> Result<Vec<Placed>> {
+        self.rows(Table::RunPlacements, OF_RUN, [run])
+    }
+
+    fn rows<T: Columns>(&self, table: Table, which: &str, parameters: impl Params) -> Result<Vec<T>> {
+        let read = |row: &Row| Ok(T::read(row).map_err(|source| self.refused(row, source)));
+        let all = rows(&self.connection, table, which, parameters, read);
+        all.map_err(|source| self.failed(source))?.into_iter().collect()
+    }
+
+    /// A row that was read, but makes no sense.
+    fn refused(&self, row: &Row, source: rusqlite::Error) -> ReadError {
+        let told = match &source {
+            rusqlite::Error::FromSqlConversionFailure(at, _, problem) => {
+                // The number of the run comes first in every table.
+                let place = row.get(0).and_then(|run| Ok((run, row.as_ref().column_name(*at)?)));
+                place.ok().map(|(run, column)| (run, format!("column `{column}` is not what it should be: {problem}")))
+            }
+            _ => None,
+        };
+        match told {
+            Some((run, problem)) => ReadError::Row { path: self.path.clone(), run, problem },
+            None => self.failed(source),
+        }
+    }
+
+    fn failed(&self, source: rusqlite::Error) -> ReadError {
+        ReadError::Sqlite { path: self.path.clone(), source }
+    }
+}
+
+/// All runs, and the rows of one in another table.
+const RUNS: &str = "order by id";
+const OF_RUN: &str = "where run = ? order by 2";
+
+pub(super) fn head(connection: &Connection) -> rusqlite::Result<Head> {
+    connection.query_row(&Table::Experiment.selection(), [], Head::read)
+}
+
+pub(super) fn runs(connection: &Connection) -> rusqlite::Result<Vec<Run>> {
+    rows(connection, Table::Runs, RUNS, [], Run::read)
+}
+
+fn rows<T>(
+    connection: &Connection,
+    table: Table,
+    which: &str,
+    parameters: impl Params,
+    read: impl FnMut(&Row) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    let mut statement = connection.prepare_cached(&format!("{} {which}", table.selection()))?;
+    statement.query_map(parameters, read)?.collect()
+}

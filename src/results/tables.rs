@@ -1,0 +1,206 @@
+//! The tables. What a column means, and how it is counted: docs/experiments.md.
+
+use super::columns::{Column, Columns, Json, columns};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Version of the tables. Older ones are not brought up to date: an experiment can be made again.
+pub const FORMAT: i64 = 2;
+
+/// In the file's header: the letters `agxp`.
+pub const APPLICATION_ID: i64 = 0x6167_7870;
+
+/// Which variant of each factor.
+pub type Factors = BTreeMap<String, String>;
+
+columns! {
+    /// What the file is about; one row.
+    pub struct Head {
+        pub name: String,
+        pub about: String,
+        pub format: i64,
+        /// The program and its version.
+        pub written_by: String,
+    }
+}
+
+columns! {
+    /// What a run is of, and what it came to, of all its agents together.
+    pub struct Run {
+        /// In the grid's order.
+        pub id: i64,
+        pub scenario: String,
+        pub policy: String,
+        pub factors: Json<Factors>,
+        pub seed: u64,
+        pub hours: f64,
+        /// By what it is known again.
+        pub identity: String,
+        pub agents: u64,
+        pub jobs: u64,
+        pub violated: u64,
+        /// Jobs that measured nothing, because what they read could not be reached.
+        pub failed: u64,
+        /// Expected share of violated jobs in the placement that is left, and in the best one there is (mean over the agents, 0 to
+        /// 1), and whether it is the best one or an equal one. Absent where nobody reads anything.
+        pub expected_share: Option<f64>,
+        pub best_share: Option<f64>,
+        pub on_best: Option<bool>,
+        /// Actions that were claimed, whatever became of them.
+        pub actions: u64,
+        pub moves: u64,
+        pub copies: u64,
+        pub references_changed: u64,
+        pub evicts: u64,
+        /// Of these, those that were not carried out.
+        pub actions_failed: u64,
+        pub action_cost: f64,
+        pub bytes_moved: u64,
+        pub first_violation_s: Option<f64>,
+        pub last_action_s: Option<f64>,
+        pub replicas_mean: f64,
+        pub replicas_end: u64,
+        /// Of the placement; of very many only the first ones are kept.
+        pub changes: u64,
+        pub oscillations: u64,
+        /// Jain's index of the agents' shares of satisfied jobs.
+        pub fairness: f64,
+        pub messages_per_agent_hour: f64,
+        pub decisions: u64,
+        /// Mean on the wall's clock \[us\]: the one figure that differs from one time to the next.
+        pub decision_us: Option<f64>,
+        pub converged: bool,
+    }
+}
+
+columns! {
+    /// What a run came to for one of its agents.
+    pub struct AgentFigures {
+        pub agent: u32,
+        pub jobs: u64,
+        pub violated: u64,
+        pub actions: u64,
+        /// Rows that it wrote into the shared table to decide: events (also of doing nothing) and answers to others'.
+        pub messages: u64,
+    }
+}
+
+columns! {
+    /// How far a run had come.
+    pub struct Sample {
+        pub at_s: f64,
+        /// Jobs that missed their goal, up to then, of all agents.
+        pub violated: u64,
+        pub jobs: u64,
+        /// Replicas that could be read.
+        pub replicas: u64,
+    }
+}
+
+columns! {
+    /// A placement that came about.
+    pub struct Placed {
+        /// Counts a run's placements: two agents may do the same at the same millisecond.
+        pub sequence: u64,
+        pub at_s: f64,
+        /// When the bytes set out whose arrival it is; absent where they took no time, and where none travelled.
+        pub began_s: Option<f64>,
+        /// Who changed it; nobody at the start, and when somebody joins.
+        pub agent: Option<u32>,
+        /// By what: an action's label, [`Placed::START`] or [`Placed::JOIN`].
+        pub action: String,
+        /// Nodes that hold a replica.
+        pub replicas: Json<BTreeSet<u32>>,
+        /// The node that each agent reads.
+        pub refs: Json<BTreeMap<u32, u32>>,
+    }
+}
+
+impl Placed {
+    pub const START: &str = "start";
+    pub const JOIN: &str = "join";
+}
+
+/// All that is stored of a run.
+#[derive(Clone, PartialEq, Default, Debug)]
+pub struct Results {
+    pub run: Run,
+    pub agents: Vec<AgentFigures>,
+    /// At equal distances of time; the last one is the end.
+    pub series: Vec<Sample>,
+    /// In order of time; only the first ones of very many.
+    pub placements: Vec<Placed>,
+}
+
+/// A table of the file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Table {
+    Experiment,
+    Runs,
+    RunAgents,
+    RunSeries,
+    RunPlacements,
+}
+
+/// The run that a row of the other tables belongs to.
+const RUN: Column = Column::of::<i64>("run");
+
+impl Table {
+    /// In the order in which they are made.
+    pub const ALL: [Self; 5] = [Self::Experiment, Self::Runs, Self::RunAgents, Self::RunSeries, Self::RunPlacements];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Experiment => "experiment",
+            Self::Runs => "runs",
+            Self::RunAgents => "run_agents",
+            Self::RunSeries => "run_series",
+            Self::RunPlacements => "run_placements",
+        }
+    }
+
+    /// In order.
+    pub fn columns(self) -> Vec<Column> {
+        let of_run = |columns: &[Column]| [&[RUN], columns].concat();
+        match self {
+            Self::Experiment => Head::COLUMNS.to_vec(),
+            Self::Runs => Run::COLUMNS.to_vec(),
+            Self::RunAgents => of_run(AgentFigures::COLUMNS),
+            Self::RunSeries => of_run(Sample::COLUMNS),
+            Self::RunPlacements => of_run(Placed::COLUMNS),
+        }
+    }
+
+    /// As it is made.
+    pub fn declaration(self) -> String {
+        let columns: Vec<String> = self.columns().iter().map(Column::declaration).collect();
+        let (name, columns) = (self.name(), columns.join(", "));
+        match self {
+            Self::Experiment => format!("create table {name} ({columns}) strict"),
+            Self::Runs => format!(
+                "create table {name} ({columns}, primary key (id), unique (identity),
+                     unique (scenario, policy, factors, seed)) strict"
+            ),
+            // The second column tells the rows of a run apart.
+            Self::RunAgents | Self::RunSeries | Self::RunPlacements => format!(
+                "create table {name} ({columns}, primary key (run, {}),
+                     foreign key (run) references runs (id) on delete cascade) strict, without rowid",
+                self.columns()[1].name
+            ),
+        }
+    }
+
+    /// Puts a row into it.
+    pub fn insertion(self) -> String {
+        let values = vec!["?"; self.columns().len()].join(", ");
+        format!("insert into {} ({}) values ({values})", self.name(), self.names())
+    }
+
+    /// Reads rows of it, the columns in order.
+    pub fn selection(self) -> String {
+        format!("select {} from {}", self.names(), self.name())
+    }
+
+    fn names(self) -> String {
+        self.columns().iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
+    }
+}
