@@ -70,6 +70,11 @@ impl Snapshot {
         Self { at, content: content.into() }
     }
 
+    /// Whether both share one content: then nothing has changed from one to the other.
+    pub fn has_content_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.content, &other.content)
+    }
+
     /// An action's counter, 0 when nobody ever answered.
     pub fn counter(&self, action: Action) -> u32 {
         self.counters.get(&action).map_or(0, |counter| counter.value)

@@ -40,7 +40,7 @@ pub(super) struct Table {
     /// What snapshots share until something changes.
     shown: BTreeMap<DataSetName, Arc<Content>>,
     /// Whose each agent is.
-    lives: BTreeMap<AgentId, Life>,
+    lives: FlatMap<AgentId, Life>,
     data_sets: BTreeMap<DataSetName, Shelf>,
     replicas_made: i64,
     /// Event N lies at N - 1.
