@@ -75,14 +75,12 @@ impl<K: Numbered, V> FlatMap<K, V> {
         self.rows.retain_mut(|(key, value)| keep(key, value));
     }
 
-    /// Where a key is, or where it belongs.
+    /// Where a key is, or where it belongs. Ids are given from 1 on, and a node's links leave out the node itself: one of two
+    /// places is nearly always right.
     fn find(&self, key: K) -> Result<usize, usize> {
-        let Some((first, _)) = self.rows.first() else { return Err(0) };
-        let without_gaps = key.number().wrapping_sub(first.number()) as usize;
-        // A node's links leave out the node itself.
-        let with_one_gap = without_gaps.wrapping_sub(1);
+        let number = key.number() as usize;
         let is_at = |place: &usize| self.rows.get(*place).is_some_and(|(there, _)| *there == key);
-        let found = [without_gaps, with_one_gap].into_iter().find(is_at);
+        let found = [number.wrapping_sub(1), number.wrapping_sub(2)].into_iter().find(is_at);
         found.map_or_else(|| self.rows.binary_search_by_key(&key, |(key, _)| *key), Ok)
     }
 }

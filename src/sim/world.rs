@@ -70,7 +70,6 @@ pub(super) enum Happening {
     Hits {
         fault: usize,
         agent: usize,
-        lasts: Duration,
     },
     Mends {
         fault: usize,
@@ -248,7 +247,8 @@ impl<'a> World<'a> {
             | Happening::Closes { .. } => {}
             Happening::Changes { change } => self.change(&self.scenario.changes[change]),
             Happening::Breaks { fault } => self.breaks(fault),
-            Happening::Hits { fault, agent, lasts } => {
+            Happening::Hits { fault, agent } => {
+                let lasts = self.scenario.faults[fault].lasts;
                 self.break_for(fault, Broken::Agent(self.agents[agent].id()), lasts);
             }
             Happening::Mends { fault, broken } => self.mends(fault, broken),
@@ -416,9 +416,8 @@ impl<'a> World<'a> {
     pub fn has_come_to(&mut self, moment: Moment, agent: usize) {
         let id = self.agents[agent].id();
         for fault in self.faults.upon(moment, id) {
-            let lasts = self.scenario.faults[fault].lasts;
             // At its own time, when this step of the agent is over.
-            self.agenda.arrange(self.now(), Happening::Hits { fault, agent, lasts });
+            self.agenda.arrange(self.now(), Happening::Hits { fault, agent });
         }
     }
 
