@@ -50,7 +50,7 @@ fn table(path: &Path, scenario: &Scenario, policy: &str, seed: u64) {
         let (id, available) = (node.id.0, node.availability.value());
         write("insert into nodes values (?, ?, null, ?, null, 'stopped', null)", params![id, node.name, available]);
     }
-    for link in outcome.snapshot.links.values() {
+    for link in outcome.snapshot.links.iter() {
         let (from, to) = (link.from.0, link.to.0);
         write("insert into links values (?, ?, ?, ?)", params![from, to, link.latency_ms, link.jitter_ms]);
     }

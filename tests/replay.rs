@@ -150,7 +150,7 @@ fn from_outside(step: &Step) -> Option<Input> {
             Some(Input::Planner(input.clone()))
         }
         Step::Planner(..) | Step::Executor(executor::Input::Execute(_), _) => None,
-        Step::Executor(input, _) => Some(Input::Executor(input.clone())),
+        Step::Executor(input, _) => Some(Input::Executor(Box::new(input.clone()))),
     }
 }
 
@@ -230,9 +230,9 @@ fn replayed(makeup: &Makeup, life: &Life, seed: u64, inputs: Vec<Input>) -> Done
         match effect {
             Effect::Monitor(effect) => done.monitor.push(format!("{effect:?}")),
             Effect::Executor(effect) => done.executor.push(format!("{effect:?}")),
-            Effect::Decided(decision) => done.planner.push(format!("{:?}", planner::Effect::Decided(decision))),
-            Effect::Learn(lesson) => done.planner.push(format!("{:?}", planner::Effect::Learn(lesson))),
-            Effect::Say(message) => done.planner.push(format!("{:?}", planner::Effect::Say(message))),
+            Effect::Decided(decision) => done.planner.push(format!("{:?}", planner::Effect::Decided(*decision))),
+            Effect::Learn(lesson) => done.planner.push(format!("{:?}", planner::Effect::Learn(*lesson))),
+            Effect::Say(message) => done.planner.push(format!("{:?}", planner::Effect::Say(*message))),
             Effect::Look { after } => done.planner.push(format!("{:?}", planner::Effect::Look { after })),
         }
     }

@@ -6,7 +6,7 @@ use super::world::{World, chain};
 use super::{Notice, deliver, monitor, planner};
 use crate::domain::event::Outcome;
 use crate::domain::ids::NodeId;
-use crate::domain::placement::Node;
+use crate::domain::placement::{Claim, Node, Replica};
 use crate::knowledge::ClosingRule;
 use crate::mape::planner::Rng;
 use crate::mape::prediction::next_to_probe;
@@ -124,14 +124,25 @@ pub async fn beat(world: &World, watch: Watch, converged: bool) -> crate::knowle
     for closed in world.knowledge.close_due(world.agent, watch.closing).await? {
         world.notify(Notice::Closed { closed });
     }
-    recover(world, false).await?;
-    remove_drained(world, watch).await
+    let mut left = world.knowledge.unfinished(world.agent, false).await?;
+    if !left.claims.is_empty() {
+        undo(world, &left.claims).await?;
+        // There may be more to remove now.
+        left = world.knowledge.unfinished(world.agent, false).await?;
+    }
+    remove_drained(world, watch, &left.removing).await;
+    Ok(())
 }
 
-/// Undoes claims whose leases ran out. `own_too`: also what this agent itself had begun in a former life; only at start, when
-/// nothing of this life runs yet.
-pub async fn recover(world: &World, own_too: bool) -> crate::knowledge::Result<()> {
-    for claim in world.knowledge.unfinished(world.agent, own_too).await?.claims {
+/// Undoes claims whose leases ran out, and what this agent itself had begun in a former life: at its start, when nothing of
+/// this life runs yet.
+pub async fn recover(world: &World) -> crate::knowledge::Result<()> {
+    let left = world.knowledge.unfinished(world.agent, true).await?;
+    undo(world, &left.claims).await
+}
+
+async fn undo(world: &World, claims: &[Claim]) -> crate::knowledge::Result<()> {
+    for claim in claims {
         let what = format!("{} of agent {} (event {}) is undone", claim.action, claim.agent, claim.event);
         let leftover = world.knowledge.abort(claim.event, Outcome::Aborted, "its agent died or lost its lease").await?;
         world.notify(Notice::Recovered { agent: world.agent, what });
@@ -144,15 +155,14 @@ pub async fn recover(world: &World, own_too: bool) -> crate::knowledge::Result<(
 
 /// Deletes the objects that nobody may read any more: on the own node at once, elsewhere when the agent there has had the
 /// time of a lease to do it and has not.
-async fn remove_drained(world: &World, watch: Watch) -> crate::knowledge::Result<()> {
+async fn remove_drained(world: &World, watch: Watch, removing: &[Replica]) {
     let now = world.clock.now();
-    for replica in world.knowledge.unfinished(world.agent, false).await?.removing {
+    for replica in removing {
         let overdue = replica.lease.is_none_or(|lease| lease.until + watch.lease < now);
         if replica.node == world.home || overdue {
-            remove(world, &replica).await;
+            remove(world, replica).await;
         }
     }
-    Ok(())
 }
 
 impl Actor for WatchdogActor {

@@ -2,14 +2,14 @@
 
 use super::Failure;
 use crate::config::settings::{AgentSettings, NetworkSettings};
+use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, Life, NodeId};
 use crate::domain::placement::{Identity, Node, NodeState, Registration};
 use crate::knowledge::{Knowledge, Registered};
 use anyhow::bail;
-use std::collections::BTreeMap;
 
 /// Whether an application can live on a node; the error says what to do.
-pub fn check_home(nodes: &BTreeMap<NodeId, Node>, agent: AgentId, node: NodeId) -> Result<(), Failure> {
+pub fn check_home(nodes: &FlatMap<NodeId, Node>, agent: AgentId, node: NodeId) -> Result<(), Failure> {
     match nodes.get(&node).map(|row| row.state) {
         Some(NodeState::Leaving) => Err(Failure::Configuration(format!(
             "agent {agent} is to live on node {node}, which is leaving; name another `node` in {agent}.toml"

@@ -70,7 +70,7 @@ impl LiveAgent {
         if !may_be_taken {
             take(surroundings, &world, &registration).await?;
         }
-        recover(&world, true).await?;
+        recover(&world).await?;
         match store {
             Some(_) => sweep_orphans(surroundings, &world).await,
             None => give_up_uploads(surroundings, &world).await,

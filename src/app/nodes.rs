@@ -3,7 +3,9 @@
 use super::surroundings::Surroundings;
 use crate::config::Addition;
 use crate::config::settings::{NodeSettings, StoreSettings};
+use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
+use crate::domain::link_table::LinkTable;
 use crate::domain::placement::{Link, Node, NodeState, Replica};
 use crate::domain::store_url::StoreUrl;
 use crate::domain::units::Percent;
@@ -30,9 +32,9 @@ const DELETIONS: u32 = 3;
 
 /// The network that is added to.
 pub struct Present {
-    pub nodes: BTreeMap<NodeId, Node>,
+    pub nodes: FlatMap<NodeId, Node>,
     /// Empty as long as the catalogue is.
-    pub links: BTreeMap<(NodeId, NodeId), Link>,
+    pub links: LinkTable,
 }
 
 /// Nodes with their links in both directions.
@@ -62,9 +64,9 @@ impl Present {
     pub async fn load(knowledge: &dyn Knowledge, data_set: &DataSetName) -> crate::knowledge::Result<Self> {
         match knowledge.snapshot(data_set).await? {
             Some(snapshot) => {
-                Ok(Self { nodes: BTreeMap::clone(&snapshot.nodes), links: BTreeMap::clone(&snapshot.links) })
+                Ok(Self { nodes: FlatMap::clone(&snapshot.nodes), links: LinkTable::clone(&snapshot.links) })
             }
-            None => Ok(Self { nodes: knowledge.nodes().await?, links: BTreeMap::new() }),
+            None => Ok(Self { nodes: knowledge.nodes().await?, links: LinkTable::default() }),
         }
     }
 
@@ -79,7 +81,7 @@ impl Present {
 
     /// What a drawn latency lies in: around what is known.
     fn latencies(&self) -> (f64, f64) {
-        let known = || self.links.values().map(|link| link.latency_ms);
+        let known = || self.links.iter().map(|link| link.latency_ms);
         match (known().min_by(f64::total_cmp), known().max_by(f64::total_cmp)) {
             (Some(lowest), Some(highest)) if highest > 0.0 => (lowest * 0.5, highest * 1.2),
             _ => LATENCY,
@@ -87,7 +89,7 @@ impl Present {
     }
 
     fn jitter(&self) -> f64 {
-        let mut known: Vec<f64> = self.links.values().map(|link| link.jitter_ms).collect();
+        let mut known: Vec<f64> = self.links.iter().map(|link| link.jitter_ms).collect();
         known.sort_by(f64::total_cmp);
         known.get(known.len() / 2).copied().unwrap_or(0.0)
     }
@@ -234,10 +236,7 @@ mod tests {
             (NodeId(id), Node { state, ..bare(NodeId(id), Percent::new(90.0).unwrap()) })
         };
         let links = both_ways(NodeId(1), NodeId(2), 1000.0, 7.0);
-        Present {
-            nodes: [1, 2, 3].map(node).into(),
-            links: links.into_iter().map(|link| ((link.from, link.to), link)).collect(),
-        }
+        Present { nodes: [1, 2, 3].map(node).into(), links: links.into_iter().collect() }
     }
 
     #[test]
@@ -261,7 +260,7 @@ mod tests {
     fn the_seed_decides_what_is_drawn() {
         assert_eq!(drawn(&present(&[]), None, 3, 7), drawn(&present(&[]), None, 3, 7));
         assert_ne!(drawn(&present(&[]), None, 3, 7), drawn(&present(&[]), None, 3, 8));
-        let alone = Present { nodes: BTreeMap::new(), links: BTreeMap::new() };
+        let alone = Present { nodes: FlatMap::default(), links: LinkTable::default() };
         assert_eq!(drawn(&alone, Some(NodeId(9)), 1, 7).nodes[0].id, NodeId(9));
         assert_eq!(alone.next_id(), NodeId(1));
     }

@@ -91,7 +91,7 @@ async fn all_jobs(knowledge: &dyn Knowledge) -> crate::knowledge::Result<Vec<(Me
 
 /// In what two runs' networks differ, if they do.
 fn difference(one: &Record, other: &Record) -> Option<&'static str> {
-    let links = |record: &Record| record.snapshot.links.values().copied().collect::<Vec<Link>>();
+    let links = |record: &Record| record.snapshot.links.iter().copied().collect::<Vec<Link>>();
     let nodes = |record: &Record| {
         record.snapshot.nodes.values().map(|node| (node.id, node.availability.value())).collect::<Vec<_>>()
     };

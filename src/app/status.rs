@@ -150,7 +150,7 @@ fn status(snapshot: &Snapshot, silence: Duration, jobs: &JobCounter) -> Status {
 }
 
 fn node_status(snapshot: &Snapshot, node: &Node) -> NodeStatus {
-    let others = snapshot.links.values().filter(|link| link.from == node.id);
+    let others = snapshot.links.iter().filter(|link| link.from == node.id);
     NodeStatus {
         node: node.clone(),
         stored_bytes: snapshot.stored_bytes.get(&node.id).copied().unwrap_or(0),

@@ -127,7 +127,7 @@ fn links(records: &[Record]) -> Vec<LinkFit> {
         }
     }
     let Some(first) = records.first() else { return Vec::new() };
-    let stated = first.snapshot.links.values().filter(|link| link.from != link.to);
+    let stated = first.snapshot.links.iter().filter(|link| link.from != link.to);
     stated
         .map(|link| LinkFit {
             from: link.from,

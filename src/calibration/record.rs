@@ -47,8 +47,11 @@ pub mod scene {
             (AgentId(id), Peer { registration, heartbeat_at: None, converged: false })
         };
         snapshot.agents = Arc::new([peer(1), peer(2)].into());
-        let link = |(from, to, latency_ms): (u32, u32, f64)| {
-            ((NodeId(from), NodeId(to)), Link { from: NodeId(from), to: NodeId(to), latency_ms, jitter_ms: 7.0 })
+        let link = |(from, to, latency_ms): (u32, u32, f64)| Link {
+            from: NodeId(from),
+            to: NodeId(to),
+            latency_ms,
+            jitter_ms: 7.0,
         };
         let latencies = [(1, 2, 1000.0), (1, 3, 1500.0), (2, 3, 1200.0)];
         let both = latencies.into_iter().flat_map(|(a, b, ms)| [(a, b, ms), (b, a, ms)]);

@@ -1,7 +1,6 @@
 //! When a network has come to rest: wherever it runs, and whoever asks.
 
 use super::time::Timestamp;
-use std::collections::VecDeque;
 
 /// How many jobs in a row must meet the goal, without an action, for an agent to be content.
 pub const CONVERGED_JOBS: usize = 3;
@@ -10,21 +9,19 @@ pub const CONVERGED_JOBS: usize = 3;
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct RecentJobs {
     /// When each began, and whether it met the goal; newest last.
-    jobs: VecDeque<(Timestamp, bool)>,
+    jobs: [Option<(Timestamp, bool)>; CONVERGED_JOBS],
 }
 
 impl RecentJobs {
     pub fn add(&mut self, began: Timestamp, satisfied: bool) {
-        if self.jobs.len() == CONVERGED_JOBS {
-            self.jobs.pop_front();
-        }
-        self.jobs.push_back((began, satisfied));
+        self.jobs.rotate_left(1);
+        self.jobs[CONVERGED_JOBS - 1] = Some((began, satisfied));
     }
 
     /// The last jobs met the goal, and none of them began before the placement was last changed.
     pub fn are_content(&self, changed_at: Option<Timestamp>) -> bool {
         let counts = |(began, satisfied): &(Timestamp, bool)| *satisfied && changed_at.is_none_or(|at| *began >= at);
-        self.jobs.len() == CONVERGED_JOBS && self.jobs.iter().all(counts)
+        self.jobs.iter().all(|job| job.as_ref().is_some_and(counts))
     }
 }
 

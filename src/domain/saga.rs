@@ -8,7 +8,8 @@
 
 use super::action::Action;
 use super::ids::{AgentId, NodeId, ReplicaId};
-use super::placement::{Claim, Lease, Link, Placement, Plan, Replica, ReplicaState};
+use super::link_table::LinkTable;
+use super::placement::{Claim, Lease, Placement, Plan, Replica, ReplicaState};
 use super::time::Timestamp;
 use std::collections::BTreeMap;
 
@@ -175,7 +176,7 @@ pub fn claim(
 /// its row carries a lease of the acting agent, after that its object may be deleted.
 pub fn commit(
     placement: &Placement,
-    links: &BTreeMap<(NodeId, NodeId), Link>,
+    links: &LinkTable,
     homes: &BTreeMap<AgentId, NodeId>,
     claim: &Claim,
     drained_at: Timestamp,
@@ -244,7 +245,7 @@ pub fn commit(
 /// Dropping a replica: each of its readers is given the one that suits it best, and its object drains.
 fn evict(
     placement: &Placement,
-    links: &BTreeMap<(NodeId, NodeId), Link>,
+    links: &LinkTable,
     homes: &BTreeMap<AgentId, NodeId>,
     dropped: ReplicaId,
     drain: Lease,
@@ -264,7 +265,7 @@ fn evict(
 /// A node that leaves: what it holds of this data set is dropped as an eviction would. No claim may be under way there.
 pub fn leave(
     placement: &Placement,
-    links: &BTreeMap<(NodeId, NodeId), Link>,
+    links: &LinkTable,
     homes: &BTreeMap<AgentId, NodeId>,
     node: NodeId,
     drained_at: Timestamp,
@@ -296,13 +297,13 @@ fn present_on(placement: &Placement, node: NodeId) -> Option<ReplicaId> {
 /// The replica that suits a reader best when the one it reads is dropped: over the link with the lowest latency.
 fn nearest(
     placement: &Placement,
-    links: &BTreeMap<(NodeId, NodeId), Link>,
+    links: &LinkTable,
     homes: &BTreeMap<AgentId, NodeId>,
     agent: AgentId,
     dropped: ReplicaId,
 ) -> Option<ReplicaId> {
     let home = homes.get(&agent).copied().unwrap_or(agent.home());
-    let latency = |to: NodeId| match links.get(&(home, to)) {
+    let latency = |to: NodeId| match links.get(home, to) {
         Some(link) => link.latency_ms,
         None if home == to => 0.0,
         None => f64::INFINITY,

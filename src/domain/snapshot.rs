@@ -2,7 +2,9 @@
 
 use super::action::Action;
 use super::event::Event;
+use super::flat_map::FlatMap;
 use super::ids::{AgentId, NodeId, ReplicaId};
+use super::link_table::LinkTable;
 use super::placement::{DataSet, Link, Node, NodeState, Peer, Placement};
 use super::time::Timestamp;
 use std::collections::BTreeMap;
@@ -30,10 +32,10 @@ pub struct Snapshot {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Content {
     pub data_set: DataSet,
-    pub nodes: Arc<BTreeMap<NodeId, Node>>,
-    pub links: Arc<BTreeMap<(NodeId, NodeId), Link>>,
+    pub nodes: Arc<FlatMap<NodeId, Node>>,
+    pub links: Arc<LinkTable>,
     pub placement: Placement,
-    pub agents: Arc<BTreeMap<AgentId, Peer>>,
+    pub agents: Arc<FlatMap<AgentId, Peer>>,
     /// Events about this data set whose window is open, oldest first.
     pub open_events: Vec<Event>,
     pub counters: BTreeMap<Action, Counter>,
@@ -68,6 +70,11 @@ impl Snapshot {
         Self { at, content: content.into() }
     }
 
+    /// Whether both share one content: then nothing has changed from one to the other.
+    pub fn has_content_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.content, &other.content)
+    }
+
     /// An action's counter, 0 when nobody ever answered.
     pub fn counter(&self, action: Action) -> u32 {
         self.counters.get(&action).map_or(0, |counter| counter.value)
@@ -76,7 +83,7 @@ impl Snapshot {
     /// The link between two nodes; none costs nothing when they are the same.
     pub fn link(&self, from: NodeId, to: NodeId) -> Option<Link> {
         let itself = (from == to).then_some(Link { from, to, latency_ms: 0.0, jitter_ms: 0.0 });
-        self.links.get(&(from, to)).copied().or(itself)
+        self.links.get(from, to).copied().or(itself)
     }
 
     /// The nodes that data can be brought to: all but those that are leaving.

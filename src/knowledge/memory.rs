@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::domain::action::Action;
 use crate::domain::ask::{Question, Reply};
 use crate::domain::event::{Event, Outcome};
+use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
@@ -134,7 +135,7 @@ impl Knowledge for MemoryKnowledge {
         Ok(self.settled().snapshot(data_set, self.clock.now()))
     }
 
-    async fn nodes(&self) -> Result<BTreeMap<NodeId, Node>> {
+    async fn nodes(&self) -> Result<FlatMap<NodeId, Node>> {
         Ok(self.settled().nodes())
     }
 

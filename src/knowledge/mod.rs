@@ -18,6 +18,7 @@ use crate::domain::action::Action;
 use crate::domain::ask::{Ask, Question, Reply};
 use crate::domain::event::{Event, Outcome};
 pub use crate::domain::feedback::{ClosedEvent, Feedback};
+use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
@@ -173,7 +174,7 @@ pub trait Knowledge: Send + Sync {
     async fn snapshot(&self, data_set: &DataSetName) -> Result<Option<Snapshot>>;
 
     /// Every node.
-    async fn nodes(&self) -> Result<BTreeMap<NodeId, Node>>;
+    async fn nodes(&self) -> Result<FlatMap<NodeId, Node>>;
 
     /// Names of the data sets in the catalogue.
     async fn data_sets(&self) -> Result<Vec<DataSetName>>;

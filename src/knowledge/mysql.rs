@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::domain::action::Action;
 use crate::domain::ask::{Question, Reply};
 use crate::domain::event::{Event, Outcome};
+use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
@@ -235,7 +236,7 @@ impl Knowledge for MysqlKnowledge {
         self.run("snapshot", data_set.clone(), |tables, data_set| Box::pin(tables.snapshot(data_set))).await
     }
 
-    async fn nodes(&self) -> Result<BTreeMap<NodeId, Node>> {
+    async fn nodes(&self) -> Result<FlatMap<NodeId, Node>> {
         self.run("nodes", (), |tables, ()| Box::pin(tables.nodes())).await
     }
 

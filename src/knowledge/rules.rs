@@ -6,8 +6,10 @@ use crate::domain::action::{Action, ActionType};
 use crate::domain::ask::{Ask, NODES_MAX, Question, Reply};
 use crate::domain::event::{Event, Outcome, Window};
 use crate::domain::feedback::{aggregate, blame, counter_after};
+use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
+use crate::domain::link_table::LinkTable;
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::Metrics;
 use crate::domain::placement::{
@@ -115,8 +117,8 @@ pub(super) fn still_wanted(nodes: &[Node], links: &[Link], removed: &BTreeSet<No
 
 /// Whether these nodes can be added to those that are registered. Of the links, those that exist are given.
 pub(super) fn check_addition(
-    registered: &BTreeMap<NodeId, Node>,
-    linked: &BTreeSet<(NodeId, NodeId)>,
+    registered: &FlatMap<NodeId, Node>,
+    linked: &LinkTable,
     nodes: &[Node],
     links: &[Link],
 ) -> Result<(), Rejection> {
@@ -130,16 +132,17 @@ pub(super) fn check_addition(
         }
     }
     check_network(&registered.keys().copied().collect(), nodes, links)?;
-    let mut ways = linked.clone();
+    let mut ways = BTreeSet::new();
     for link in links {
-        if !ways.insert((link.from, link.to)) {
+        if linked.get(link.from, link.to).is_some() || !ways.insert((link.from, link.to)) {
             return Err(Rejection::LinkExists(link.from, link.to));
         }
     }
     let others = || all.values().filter(|node| node.state != NodeState::Leaving).map(|node| node.id);
     let pairs = nodes.iter().flat_map(|node| others().map(move |other| (node.id, other)));
     let both = pairs.flat_map(|(node, other)| [(node, other), (other, node)]);
-    match both.filter(|(from, to)| from != to).find(|way| !ways.contains(way)) {
+    let is_there = |from, to| ways.contains(&(from, to)) || linked.get(from, to).is_some();
+    match both.filter(|(from, to)| from != to).find(|(from, to)| !is_there(*from, *to)) {
         Some((from, to)) => Err(Rejection::LinkMissing(from, to)),
         None => Ok(()),
     }
@@ -148,7 +151,7 @@ pub(super) fn check_addition(
 /// Whether a node may leave as far as its applications and the actions under way are concerned.
 pub(super) fn check_leave(
     node: NodeId,
-    peers: &BTreeMap<AgentId, Peer>,
+    peers: &FlatMap<AgentId, Peer>,
     running: &[Claim],
     silence: Duration,
     now: Timestamp,
@@ -176,7 +179,7 @@ pub(super) fn check_stays(node: &Node) -> Result<(), Rejection> {
 pub(super) fn leave(
     data_set: &DataSetName,
     placement: &Placement,
-    links: &BTreeMap<(NodeId, NodeId), Link>,
+    links: &LinkTable,
     homes: &BTreeMap<AgentId, NodeId>,
     node: NodeId,
     drained_at: Timestamp,

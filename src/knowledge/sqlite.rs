@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::domain::action::Action;
 use crate::domain::ask::{Question, Reply};
 use crate::domain::event::{Event, Outcome};
+use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
@@ -206,7 +207,7 @@ impl Knowledge for SqliteKnowledge {
         self.read("snapshot", move |tables| tables.snapshot(&data_set)).await
     }
 
-    async fn nodes(&self) -> Result<BTreeMap<NodeId, Node>> {
+    async fn nodes(&self) -> Result<FlatMap<NodeId, Node>> {
         self.read("nodes", |tables| tables.nodes()).await
     }
 

@@ -18,7 +18,6 @@ use crate::domain::placement::Replica;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use rand_distr::{Distribution, Normal};
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,6 +93,14 @@ struct Run {
     data_consistency: f64,
 }
 
+/// What a job reads, and what a snapshot says of it.
+#[derive(Debug)]
+struct Reading {
+    replica: Arc<Replica>,
+    availability_percent: f64,
+    data_consistency: f64,
+}
+
 /// A goal that does not hold, and all that is needed to plan.
 #[derive(Clone, Debug)]
 pub struct Violation {
@@ -109,7 +116,7 @@ pub enum Effect {
     Load,
     /// Run the job on this replica.
     Run {
-        replica: Replica,
+        replica: Arc<Replica>,
         snapshot: Snapshot,
     },
     Record {
@@ -147,9 +154,11 @@ pub struct Monitor {
     /// The job before the current one; forgotten when this agent acts: what hurts then may be its own doing.
     previous: Option<PreviousJob>,
     jobs: u64,
-    /// Whether the last jobs met the goal; emptied by anybody's action.
-    recent: VecDeque<bool>,
+    /// How many of the last jobs met the goal in a row, without anybody's action.
+    content_jobs: usize,
     last_known: Option<Snapshot>,
+    /// What the last run was to read, by the snapshot last known.
+    reading: Option<Reading>,
 }
 
 impl Monitor {
@@ -170,8 +179,9 @@ impl Monitor {
             state: State::Pausing,
             previous: None,
             jobs: 0,
-            recent: VecDeque::with_capacity(CONVERGED_JOBS),
+            content_jobs: 0,
             last_known: None,
+            reading: None,
         }
     }
 
@@ -185,7 +195,7 @@ impl Monitor {
 
     /// The last jobs met the goal and nobody acted meanwhile.
     pub fn is_converged(&self) -> bool {
-        self.recent.len() == CONVERGED_JOBS && self.recent.iter().all(|satisfied| *satisfied)
+        self.content_jobs >= CONVERGED_JOBS
     }
 
     pub fn handle(&mut self, input: Input, rng: &mut Rng) -> Vec<Effect> {
@@ -231,9 +241,9 @@ impl Monitor {
     fn run(&mut self, snapshot: Snapshot, rng: &mut Rng) -> Vec<Effect> {
         // Whoever acted: jobs on another placement say nothing about this one.
         if self.last_known.as_ref().is_some_and(|known| known.changed_at != snapshot.changed_at) {
-            self.recent.clear();
+            self.content_jobs = 0;
         }
-        let Some(replica) = snapshot.placement.reference(self.agent()).cloned() else {
+        let Some(reading) = self.reading(&snapshot) else {
             let mut effects = self.pause(rng);
             effects.push(Effect::Register);
             return effects;
@@ -242,24 +252,39 @@ impl Monitor {
         let run = Run {
             number: self.jobs,
             began: snapshot.at,
-            replica: replica.id,
-            node: replica.node,
-            availability_percent: availability(&snapshot, replica.node),
-            data_consistency: self.policy.consistency(&snapshot, replica.id, self.parameters.max_copies),
+            replica: reading.replica.id,
+            node: reading.replica.node,
+            availability_percent: reading.availability_percent,
+            data_consistency: reading.data_consistency,
         };
+        let replica = reading.replica.clone();
+        self.reading = Some(reading);
         self.last_known = Some(snapshot.clone());
         self.state = State::Running(run);
         vec![Effect::Run { replica, snapshot }]
     }
 
+    /// What a job reads that begins on this snapshot; nothing has to be looked up again where nothing has changed. `None`: the
+    /// agent reads nothing that is present.
+    fn reading(&mut self, snapshot: &Snapshot) -> Option<Reading> {
+        let is_known = self.last_known.as_ref().is_some_and(|known| known.has_content_of(snapshot));
+        if let Some(reading) = self.reading.take().filter(|_| is_known) {
+            return Some(reading);
+        }
+        let replica = snapshot.placement.reference(self.agent())?;
+        Some(Reading {
+            availability_percent: availability(snapshot, replica.node),
+            data_consistency: self.policy.consistency(snapshot, replica.id, self.parameters.max_copies),
+            replica: Arc::new(replica.clone()),
+        })
+    }
+
     fn observe(&mut self, run: &Run, observation: &Observation, rng: &mut Rng) -> Vec<Effect> {
         let measurement = Arc::new(self.measurement(run, observation));
         let satisfied = self.parameters.goal.holds(&measurement.metrics);
-        if self.recent.len() == CONVERGED_JOBS {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(satisfied);
-        let mut effects = vec![Effect::Record { measurement: measurement.clone(), satisfied }];
+        self.content_jobs = if satisfied { self.content_jobs + 1 } else { 0 };
+        let mut effects = Vec::with_capacity(2);
+        effects.push(Effect::Record { measurement: measurement.clone(), satisfied });
         if satisfied {
             self.previous = Some(PreviousJob { began: run.began, satisfied });
             effects.extend(self.pause(rng));

@@ -4,8 +4,10 @@ use super::planner::{Experience, Parameters, Rng};
 use super::prediction::{Latency, Predictor};
 use crate::domain::action::{Action, ActionType};
 use crate::domain::event::{Event, Outcome, Window};
+use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, EventId, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
+use crate::domain::link_table::LinkTable;
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::{Metric, Metrics};
 use crate::domain::placement::{DataSet, Link, Node, NodeState, Peer, Placement, Registration, Replica, ReplicaState};
@@ -74,12 +76,12 @@ pub fn snapshot(nodes: &[u32], reads: &[(u32, i64)]) -> Snapshot {
 }
 
 /// Links of 1000 ms between nodes 1 and 2, 1500 ms between 1 and 3, 1200 ms between 2 and 3.
-pub fn links() -> BTreeMap<(NodeId, NodeId), Link> {
+pub fn links() -> LinkTable {
     let between = [(1, 2, 1000.0), (1, 3, 1500.0), (2, 3, 1200.0)];
     let both =
         between.into_iter().flat_map(|(one, other, latency_ms)| [(one, other, latency_ms), (other, one, latency_ms)]);
     let link = |(from, to, latency_ms)| Link { from: NodeId(from), to: NodeId(to), latency_ms, jitter_ms: 0.0 };
-    both.map(link).map(|link| ((link.from, link.to), link)).collect()
+    both.map(link).collect()
 }
 
 /// Who expects a job to take 1 s, and 0.04 s more for each millisecond of latency; nothing is trained.
@@ -106,7 +108,7 @@ pub fn inhabited(mut snapshot: Snapshot, agents: u32) -> Snapshot {
         heartbeat_at: Some(snapshot.at),
         converged: false,
     };
-    let peers: BTreeMap<AgentId, Peer> = (1..=agents).map(|id| (AgentId(id), peer(id))).collect();
+    let peers: FlatMap<AgentId, Peer> = (1..=agents).map(|id| (AgentId(id), peer(id))).collect();
     (snapshot.links, snapshot.agents) = (links().into(), peers.into());
     snapshot
 }

@@ -21,7 +21,7 @@ use std::time::Duration;
 /// A job under way; ends in virtual time.
 pub enum Job {
     Runs {
-        replica: Replica,
+        replica: Arc<Replica>,
         job: physics::Job,
     },
     /// It has not read anything.

@@ -26,26 +26,23 @@ pub enum Planning {
     Ends,
 }
 
-/// What happens to an agent.
+/// What happens to an agent. What comes with actions is large and rare, what comes with jobs is small: so it is moved quickly.
 #[derive(Clone, Debug)]
-// One at a time: a box would save nothing.
-#[allow(clippy::large_enum_variant)]
 pub enum Input {
     Monitor(monitor::Input),
-    Executor(executor::Input),
+    Executor(Box<executor::Input>),
     Planner(planner::Input),
 }
 
-/// What an agent wants done.
+/// What an agent wants done; large where it is rare, as in [`Input`].
 #[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant)]
 pub enum Effect {
     Monitor(monitor::Effect),
-    Executor(executor::Effect),
+    Executor(Box<executor::Effect>),
     /// For people; its plan follows.
-    Decided(Decision),
-    Learn(Lesson),
-    Say(Message),
+    Decided(Box<Decision>),
+    Learn(Box<Lesson>),
+    Say(Box<Message>),
     /// Show it the table after this at the latest.
     Look {
         after: Duration,
@@ -76,7 +73,7 @@ impl Driver {
         let mut effects = Vec::with_capacity(2);
         match input {
             Input::Monitor(input) => self.monitoring(input, streams, &mut effects),
-            Input::Executor(input) => self.executing(input, streams, &mut effects),
+            Input::Executor(input) => self.executing(*input, streams, &mut effects),
             Input::Planner(input) => self.planning(input, streams, &mut effects),
         }
         effects
@@ -112,13 +109,13 @@ impl Driver {
         }
         for effect in wanted {
             match effect {
-                planner::Effect::Decided(decision) => effects.push(Effect::Decided(decision)),
+                planner::Effect::Decided(decision) => effects.push(Effect::Decided(Box::new(decision))),
                 planner::Effect::Execute(plan) => self.executing(executor::Input::Execute(plan), streams, effects),
                 planner::Effect::Repaired(repair) => {
                     self.monitoring(monitor::Input::Repaired(repair), streams, effects);
                 }
-                planner::Effect::Learn(lesson) => effects.push(Effect::Learn(lesson)),
-                planner::Effect::Say(message) => effects.push(Effect::Say(message)),
+                planner::Effect::Learn(lesson) => effects.push(Effect::Learn(Box::new(lesson))),
+                planner::Effect::Say(message) => effects.push(Effect::Say(Box::new(message))),
                 planner::Effect::Look { after } => effects.push(Effect::Look { after }),
             }
         }
@@ -134,7 +131,7 @@ impl Driver {
                 executor::Effect::Finished(repair) => {
                     self.planning(planner::Input::Ended(repair), streams, effects);
                 }
-                effect => effects.push(Effect::Executor(effect)),
+                effect => effects.push(Effect::Executor(Box::new(effect))),
             }
         }
     }

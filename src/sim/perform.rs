@@ -19,6 +19,7 @@ use crate::mape::notice::Notice;
 use crate::mape::planner::{self, LOOK_EVERY, Message};
 use rand::RngExt as _;
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 impl World<'_> {
@@ -26,7 +27,7 @@ impl World<'_> {
     pub fn perform(&mut self, agent: usize, effect: Effect) -> Option<Input> {
         match effect {
             Effect::Monitor(effect) => self.perform_for_monitor(agent, effect).map(Input::Monitor),
-            Effect::Executor(effect) => self.perform_for_executor(agent, effect).map(Input::Executor),
+            Effect::Executor(effect) => self.perform_for_executor(agent, *effect).map(Box::new).map(Input::Executor),
             Effect::Decided(decision) => {
                 let (id, action) = (self.agents[agent].id(), decision.chosen.action);
                 self.notify(|| Notice::Decided { agent: id, action, because: decision.because() });
@@ -140,7 +141,7 @@ impl World<'_> {
     }
 
     /// The job reads what can be reached now, over the link as it is now.
-    fn begin_job(&mut self, agent: usize, replica: Replica, snapshot: &Snapshot) {
+    fn begin_job(&mut self, agent: usize, replica: Arc<Replica>, snapshot: &Snapshot) {
         let (home, node) = (self.agents[agent].home(), replica.node);
         let hidden = self.damage.between(home, node);
         let missing = || (!self.stores.holds(&replica)).then(|| "its object is gone".to_owned());
@@ -194,7 +195,7 @@ impl World<'_> {
             Ok(()) => executor::Input::Transferred,
             Err(why) => executor::Input::TransferFailed(why),
         };
-        self.step(agent, Input::Executor(input));
+        self.step(agent, Input::Executor(Box::new(input)));
     }
 
     fn observation(&self, agent: usize, replica: ReplicaId, job: &physics::Job) -> Observation {
@@ -223,13 +224,12 @@ impl World<'_> {
         slot.tally.jobs += 1;
         slot.tally.violated += u64::from(!satisfied);
         slot.recent.add(measurement.began(), satisfied);
-        let parameters = slot.parameters().clone();
         self.measured = true;
-        self.notify(|| Notice::Job {
-            violated: parameters.goal.violated(&measurement.metrics).iter().map(ToString::to_string).collect(),
-            measurement: measurement.clone(),
-            satisfied,
-        });
+        if self.is_heard() {
+            let goal = &self.agents[agent].parameters().goal;
+            let violated = goal.violated(&measurement.metrics).iter().map(ToString::to_string).collect();
+            self.notify(|| Notice::Job { violated, measurement: measurement.clone(), satisfied });
+        }
         if !satisfied {
             let missed = || parameters.goal.violated(&measurement.metrics).iter().map(ToString::to_string).collect();
             self.oracle_hears_of_violation(measurement.agent, missed);
@@ -300,7 +300,7 @@ impl World<'_> {
             Ok(false) => {
                 self.agents[agent].transfer.drop();
                 let failed = executor::Input::TransferFailed("the lease was lost".to_owned());
-                self.step(agent, Input::Executor(failed));
+                self.step(agent, Input::Executor(Box::new(failed)));
             }
             Err(why) => {
                 self.trouble(agent, why);
@@ -345,10 +345,10 @@ impl World<'_> {
         self.trouble_of(agent, removed);
     }
 
-    /// Undoes claims whose leases ran out; with `own_too` also what the agent had begun in a former life.
-    pub fn recover(&mut self, agent: usize, own_too: bool) -> Result<(), String> {
+    /// Undoes claims that nobody will bring to an end.
+    pub fn recover(&mut self, agent: usize, claims: &[Claim]) -> Result<(), String> {
         let id = self.agents[agent].id();
-        for claim in self.table.ask(|table| table.unfinished(id, own_too))?.claims {
+        for claim in claims {
             self.touched = true;
             let why = "its agent died or lost its lease";
             let leftover = self.table.ask(|table| table.abort(claim.event, Outcome::Aborted, why))?;
@@ -362,17 +362,14 @@ impl World<'_> {
     }
 
     /// Deletes what nobody may read any more: on the own node at once, elsewhere when the agent there has had its time.
-    pub fn remove_drained(&mut self, agent: usize) -> Result<(), String> {
-        let (id, home, lease) =
-            (self.agents[agent].id(), self.agents[agent].home(), self.scenario.network.rhythm.lease);
-        let now = self.now();
-        for replica in self.table.ask(|table| table.unfinished(id, false))?.removing {
+    pub fn remove_drained(&mut self, agent: usize, removing: &[Replica]) {
+        let (home, lease, now) = (self.agents[agent].home(), self.scenario.network.rhythm.lease, self.now());
+        for replica in removing {
             let overdue = replica.lease.is_none_or(|held| held.until + lease < now);
             if replica.node == home || overdue {
-                self.remove(agent, &replica);
+                self.remove(agent, replica);
             }
         }
-        Ok(())
     }
 
     fn report(&mut self, agent: usize, report: Report) {

@@ -70,7 +70,6 @@ pub(super) enum Happening {
     Hits {
         fault: usize,
         agent: usize,
-        lasts: Duration,
     },
     Mends {
         fault: usize,
@@ -248,7 +247,8 @@ impl<'a> World<'a> {
             | Happening::Closes { .. } => {}
             Happening::Changes { change } => self.change(&self.scenario.changes[change]),
             Happening::Breaks { fault } => self.breaks(fault),
-            Happening::Hits { fault, agent, lasts } => {
+            Happening::Hits { fault, agent } => {
+                let lasts = self.scenario.faults[fault].lasts;
                 self.break_for(fault, Broken::Agent(self.agents[agent].id()), lasts);
             }
             Happening::Mends { fault, broken } => self.mends(fault, broken),
@@ -322,7 +322,8 @@ impl<'a> World<'a> {
         let id = self.agents[agent].id();
         self.agents[agent].begin_life();
         self.register(agent)?;
-        self.recover(agent, true)?;
+        let begun = self.table.ask(|table| table.unfinished(id, true))?;
+        self.recover(agent, &begun.claims)?;
         self.sweep(agent)?;
         let learned = self.table.ask(|table| table.impacts(id))?;
         Ok(learned.into_iter().filter_map(|(label, learned)| Some((label.parse().ok()?, learned.impacts))).collect())
@@ -355,8 +356,14 @@ impl<'a> World<'a> {
         let (id, life, converged) = (slot.id(), slot.named(), slot.was_converged);
         self.table.ask(|table| table.heartbeat(id, life, converged))?;
         self.close_due(agent)?;
-        self.recover(agent, false)?;
-        self.remove_drained(agent)
+        let mut left = self.table.ask(|table| table.unfinished(id, false))?;
+        if !left.claims.is_empty() {
+            self.recover(agent, &left.claims)?;
+            // There may be more to remove now.
+            left = self.table.ask(|table| table.unfinished(id, false))?;
+        }
+        self.remove_drained(agent, &left.removing);
+        Ok(())
     }
 
     fn close_due(&mut self, agent: usize) -> Result<(), String> {
@@ -409,9 +416,8 @@ impl<'a> World<'a> {
     pub fn has_come_to(&mut self, moment: Moment, agent: usize) {
         let id = self.agents[agent].id();
         for fault in self.faults.upon(moment, id) {
-            let lasts = self.scenario.faults[fault].lasts;
             // At its own time, when this step of the agent is over.
-            self.agenda.arrange(self.now(), Happening::Hits { fault, agent, lasts });
+            self.agenda.arrange(self.now(), Happening::Hits { fault, agent });
         }
     }
 
@@ -468,8 +474,13 @@ impl<'a> World<'a> {
         }
         if let Some(why) = transfer {
             self.agents[agent].transfer.drop();
-            self.step(agent, Input::Executor(executor::Input::TransferFailed(why)));
+            self.step(agent, Input::Executor(Box::new(executor::Input::TransferFailed(why))));
         }
+    }
+
+    /// Whether anybody is told what happens.
+    pub fn is_heard(&self) -> bool {
+        self.tell.is_some()
     }
 
     pub fn tell(&mut self, what: impl FnOnce() -> Told) {

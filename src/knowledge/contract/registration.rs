@@ -20,8 +20,8 @@ pub(crate) async fn the_network_is_added_and_edits_stay(table: Table) {
     assert_eq!(snapshot.nodes[&NodeId(2)].availability, Percent::new(80.0).unwrap());
     assert_eq!(snapshot.nodes[&NodeId(2)].name, "node-2");
     assert_eq!(snapshot.nodes[&NodeId(4)], fourth);
-    assert_eq!(snapshot.links[&(NodeId(1), NodeId(2))], link(1, 2, 1000.0));
-    assert_eq!(snapshot.links[&(NodeId(1), NodeId(4))], link(1, 4, 6.0));
+    assert_eq!(snapshot.links[(NodeId(1), NodeId(2))], link(1, 2, 1000.0));
+    assert_eq!(snapshot.links[(NodeId(1), NodeId(4))], link(1, 4, 6.0));
     assert_eq!(snapshot.links.len(), 7);
 }
 
@@ -212,8 +212,8 @@ pub(crate) async fn nodes_are_added_with_their_links(table: Table) {
     assert_eq!(snapshot.nodes[&NodeId(4)], added[0]);
     assert_eq!(snapshot.nodes[&NodeId(5)], added[1]);
     assert_eq!(snapshot.links.len(), 6 + 14);
-    assert_eq!(snapshot.links[&(NodeId(4), NodeId(5))], link(4, 5, 500.0));
-    assert_eq!(snapshot.links[&(NodeId(2), NodeId(5))], link(2, 5, 60.0));
+    assert_eq!(snapshot.links[(NodeId(4), NodeId(5))], link(4, 5, 500.0));
+    assert_eq!(snapshot.links[(NodeId(2), NodeId(5))], link(2, 5, 60.0));
     let at_home = Registration { node: NodeId(4), ..registration(4) };
     table.register(&at_home).await;
     table.act(4, "C3_4").await;
@@ -279,8 +279,8 @@ pub(crate) async fn availability_and_latency_can_be_set(table: Table) {
     table.knowledge.set_latency(NodeId(1), NodeId(2), 200.0).await.unwrap();
     let snapshot = table.snapshot().await;
     assert_eq!(snapshot.nodes[&NodeId(2)].availability.value(), 75.0);
-    assert_eq!(snapshot.links[&(NodeId(1), NodeId(2))], link(1, 2, 200.0));
-    assert_eq!(snapshot.links[&(NodeId(2), NodeId(1))], link(2, 1, 1000.0));
+    assert_eq!(snapshot.links[(NodeId(1), NodeId(2))], link(1, 2, 200.0));
+    assert_eq!(snapshot.links[(NodeId(2), NodeId(1))], link(2, 1, 1000.0));
     let full = Percent::new(100.0).unwrap();
     assert_eq!(rejected(table.knowledge.set_availability(NodeId(9), full).await), "node 9 is not registered");
     let unknown = table.knowledge.set_latency(NodeId(1), NodeId(9), 5.0).await;

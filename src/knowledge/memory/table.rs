@@ -3,8 +3,10 @@
 use crate::domain::action::{Action, ActionType};
 use crate::domain::ask::{Ask, Question, Reply};
 use crate::domain::event::{Event, Outcome, Window};
+use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
+use crate::domain::link_table::LinkTable;
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::{
     Claim, DataSet, Identity, Link, Node, NodeState, Peer, Placement, Plan, Registration, Replica, ReplicaState,
@@ -26,11 +28,11 @@ type Result<T> = std::result::Result<T, Rejection>;
 
 #[derive(Default)]
 pub(super) struct Table {
-    nodes: Arc<BTreeMap<NodeId, Node>>,
+    nodes: Arc<FlatMap<NodeId, Node>>,
     /// Those that were, and must not come back with a configuration that still lists them.
     removed: BTreeSet<NodeId>,
-    links: Arc<BTreeMap<(NodeId, NodeId), Link>>,
-    agents: Arc<BTreeMap<AgentId, Peer>>,
+    links: Arc<LinkTable>,
+    agents: Arc<FlatMap<AgentId, Peer>>,
     /// Signs of life that are not in `agents` and `nodes` yet: see [`Table::settle`].
     beats: BTreeMap<AgentId, Beat>,
     /// Since when the oldest of them waits.
@@ -38,7 +40,7 @@ pub(super) struct Table {
     /// What snapshots share until something changes.
     shown: BTreeMap<DataSetName, Arc<Content>>,
     /// Whose each agent is.
-    lives: BTreeMap<AgentId, Life>,
+    lives: FlatMap<AgentId, Life>,
     data_sets: BTreeMap<DataSetName, Shelf>,
     replicas_made: i64,
     /// Event N lies at N - 1.
@@ -143,7 +145,7 @@ impl Table {
         Ok(())
     }
 
-    pub(super) fn nodes(&self) -> BTreeMap<NodeId, Node> {
+    pub(super) fn nodes(&self) -> FlatMap<NodeId, Node> {
         (*self.nodes).clone()
     }
 
@@ -155,7 +157,7 @@ impl Table {
     }
 
     pub(super) fn add_nodes(&mut self, nodes: &[Node], links: &[Link]) -> Result<()> {
-        rules::check_addition(&self.nodes, &self.links.keys().copied().collect(), nodes, links)?;
+        rules::check_addition(&self.nodes, &self.links, nodes, links)?;
         self.insert(nodes.to_vec(), links);
         nodes.iter().for_each(|node| _ = self.removed.remove(&node.id));
         Ok(())
@@ -164,12 +166,10 @@ impl Table {
     /// What is missing.
     fn insert(&mut self, nodes: Vec<Node>, links: &[Link]) {
         for node in nodes {
-            Arc::make_mut(&mut self.nodes).entry(node.id).or_insert(node);
+            Arc::make_mut(&mut self.nodes).get_or_insert_with(node.id, || node);
         }
         let all = Arc::make_mut(&mut self.links);
-        for link in links {
-            all.entry((link.from, link.to)).or_insert(*link);
-        }
+        links.iter().for_each(|link| all.insert_missing(*link));
     }
 
     pub(super) fn leave_node(
@@ -207,7 +207,7 @@ impl Table {
         if held.is_empty() {
             Arc::make_mut(&mut self.nodes).remove(&node);
             self.removed.insert(node);
-            Arc::make_mut(&mut self.links).retain(|(from, to), _| ![*from, *to].contains(&node));
+            Arc::make_mut(&mut self.links).remove_node(node);
             self.forget_agents_on(node);
         }
         Ok(held)
@@ -329,7 +329,7 @@ impl Table {
 
     pub(super) fn set_latency(&mut self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()> {
         rules::check_latency(latency_ms)?;
-        let link = Arc::make_mut(&mut self.links).get_mut(&(from, to)).ok_or(Rejection::UnknownLink(from, to))?;
+        let link = Arc::make_mut(&mut self.links).get_mut(from, to).ok_or(Rejection::UnknownLink(from, to))?;
         link.latency_ms = latency_ms;
         self.conditions_set += 1;
         Ok(())

@@ -5,6 +5,7 @@ use super::tables::{
     AGENTS, COUNTERS, DATA_SETS, EVENTS, LINKS, NODES, REMOVED, REPLICAS, Result, Tables, in_order, places, text,
 };
 use crate::domain::action::Action;
+use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
 use crate::domain::placement::{DataSet, Identity, Lease, Node, Placement, Registration, Replica, ReplicaState};
 use crate::domain::saga::{self, Change};
@@ -332,7 +333,7 @@ impl Tables {
         Ok(Some(Snapshot::new(answer.now, content)))
     }
 
-    pub(super) async fn nodes(&mut self) -> Result<BTreeMap<NodeId, Node>> {
+    pub(super) async fn nodes(&mut self) -> Result<FlatMap<NodeId, Node>> {
         Ok(self.ask(Question::new().and(&NODES, "", [])).await?.nodes())
     }
 

@@ -14,7 +14,7 @@ impl Tables {
     pub(super) async fn register_network(&mut self, nodes: &[Node], links: &[Link]) -> Result<()> {
         let answer = self.ask(Question::new().and(&NODES, "", []).and(&REMOVED, "", [])).await?;
         let (nodes, links) = rules::still_wanted(nodes, links, &answer.removed_nodes());
-        rules::check_network(&answer.nodes().into_keys().collect(), &nodes, &links)?;
+        rules::check_network(&answer.nodes().keys().copied().collect(), &nodes, &links)?;
         self.begin().await?;
         self.insert(&nodes, &links).await?;
         self.commit().await
@@ -25,8 +25,7 @@ impl Tables {
         self.lock_all_data_sets().await?;
         let answer = self.ask(Question::new().and(&NODES, "", []).and(&LINKS, "", [])).await?;
         let registered = answer.nodes();
-        let linked = answer.links(&registered).into_keys().collect();
-        rules::check_addition(&registered, &linked, nodes, links)?;
+        rules::check_addition(&registered, &answer.links(&registered), nodes, links)?;
         for node in nodes {
             // Also what somebody left by hand of an earlier node with this number.
             self.unlink(node.id).await?;

@@ -5,8 +5,10 @@ use super::failure::{Failure, Sent};
 use super::select::{Answer, Part, Question};
 use crate::domain::action::Action;
 use crate::domain::event::Event;
+use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
-use crate::domain::placement::{DataSet, Link, Node, Peer, Placement, Replica};
+use crate::domain::link_table::LinkTable;
+use crate::domain::placement::{DataSet, Node, Peer, Placement, Replica};
 use crate::domain::time::Timestamp;
 use crate::knowledge::{Counter, quarantine};
 use futures::FutureExt as _;
@@ -216,7 +218,7 @@ impl Answer {
         self.read(&DATA_SETS, quarantine::catalogued).pop()
     }
 
-    pub(super) fn nodes(&self) -> BTreeMap<NodeId, Node> {
+    pub(super) fn nodes(&self) -> FlatMap<NodeId, Node> {
         self.read(&NODES, quarantine::node).into_iter().collect()
     }
 
@@ -224,7 +226,7 @@ impl Answer {
         self.read(&REMOVED, quarantine::removed).into_iter().collect()
     }
 
-    pub(super) fn links(&self, nodes: &BTreeMap<NodeId, Node>) -> BTreeMap<(NodeId, NodeId), Link> {
+    pub(super) fn links(&self, nodes: &FlatMap<NodeId, Node>) -> LinkTable {
         self.read(&LINKS, |row| quarantine::link(row, nodes)).into_iter().collect()
     }
 
@@ -256,7 +258,7 @@ impl Answer {
         replicas
     }
 
-    pub(super) fn agents(&self, nodes: &BTreeMap<NodeId, Node>) -> BTreeMap<AgentId, Peer> {
+    pub(super) fn agents(&self, nodes: &FlatMap<NodeId, Node>) -> FlatMap<AgentId, Peer> {
         self.read(&AGENTS, |row| quarantine::peer(row, nodes)).into_iter().collect()
     }
 

@@ -4,6 +4,7 @@ use super::{DETAIL_MAX, Field, Fields, LONGEST, TOLERANCE, Table};
 use crate::domain::action::Action;
 use crate::domain::ask::{Ask, Prospect, Reply};
 use crate::domain::event::{Event, Outcome, Window};
+use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::{Metric, Metrics};
@@ -54,7 +55,7 @@ const NODES_LONGEST: usize = 1 << 16;
 /// How content an agent can be.
 const LEVEL: RangeInclusive<f64> = 0.0..=1.0;
 
-type Nodes = BTreeMap<NodeId, Node>;
+type Nodes = FlatMap<NodeId, Node>;
 
 /// The column of each metric, and what can be measured.
 pub(in crate::knowledge) fn metric_column(metric: Metric) -> &'static str {
@@ -114,7 +115,7 @@ fn store_url(row: &mut Fields<'_>) -> Field<Option<String>> {
     Ok(None)
 }
 
-pub(in crate::knowledge) fn link(row: &mut Fields<'_>, nodes: &Nodes) -> Field<((NodeId, NodeId), Link)> {
+pub(in crate::knowledge) fn link(row: &mut Fields<'_>, nodes: &Nodes) -> Field<Link> {
     let (from, to) = (NodeId(row.id("from_node")?), NodeId(row.id("to_node")?));
     for (column, node) in [("from_node", from), ("to_node", to)] {
         if !nodes.contains_key(&node) {
@@ -123,7 +124,7 @@ pub(in crate::knowledge) fn link(row: &mut Fields<'_>, nodes: &Nodes) -> Field<(
     }
     let latency_ms = row.real_within("latency_ms", longest_ms())?;
     let jitter_ms = row.real_within("jitter_ms", longest_ms())?;
-    Ok(((from, to), Link { from, to, latency_ms, jitter_ms }))
+    Ok(Link { from, to, latency_ms, jitter_ms })
 }
 
 pub(in crate::knowledge) fn peer(row: &mut Fields<'_>, nodes: &Nodes) -> Field<(AgentId, Peer)> {
@@ -299,7 +300,7 @@ pub(in crate::knowledge) fn event(row: &mut Fields<'_>) -> Field<Event> {
 pub(in crate::knowledge) fn open_event(
     row: &mut Fields<'_>,
     nodes: &Nodes,
-    agents: &BTreeMap<AgentId, Peer>,
+    agents: &FlatMap<AgentId, Peer>,
     removed: &BTreeSet<NodeId>,
 ) -> Field<Event> {
     let event = event(row)?;

@@ -1,6 +1,7 @@
 //! What is seen of a row, table by table: a sensible row with some of its cells changed.
 
 use super::*;
+use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, AskId, NodeId, ReplicaId};
 use crate::domain::placement::{Lease, Node};
 use std::collections::{BTreeMap, BTreeSet};
@@ -146,7 +147,7 @@ fn put_right<T: std::fmt::Debug>(
     value.expect("it is read")
 }
 
-fn two_nodes() -> BTreeMap<NodeId, Node> {
+fn two_nodes() -> FlatMap<NodeId, Node> {
     let one = |id: i64| {
         let (node, reported) = seen(NODES, &node_row(&[("id", Cell::Integer(id))]), node);
         assert_eq!(reported, []);
@@ -158,7 +159,7 @@ fn two_nodes() -> BTreeMap<NodeId, Node> {
 #[test]
 fn sensible_rows_are_read_and_nothing_is_said() {
     let nodes = two_nodes();
-    let agents = BTreeMap::from([seen(AGENTS, &row(&[]), |row| peer(row, &nodes)).0.unwrap()]);
+    let agents = FlatMap::from([seen(AGENTS, &row(&[]), |row| peer(row, &nodes)).0.unwrap()]);
     let said = [
         seen(LINKS, &row(&[]), |row| link(row, &nodes)).1,
         seen(DATA_SETS, &row(&[]), catalogued).1,
@@ -240,7 +241,7 @@ fn addresses_of_stores() {
 #[test]
 fn links() {
     let nodes = two_nodes();
-    let link = |row: &mut Fields<'_>| link(row, &nodes).map(|(_, link)| link);
+    let link = |row: &mut Fields<'_>| link(row, &nodes);
     left_out(LINKS, &row(&[("to_node", Cell::Integer(9))]), link, "to_node", "node 9 is not registered");
     left_out(LINKS, &row(&[("latency_ms", Cell::Real(f64::NAN))]), link, "latency_ms", "there is no number");
     let clamped = |value, what: &str| {
@@ -372,7 +373,7 @@ fn references() {
 #[test]
 fn events() {
     let nodes = two_nodes();
-    let agents = BTreeMap::from([seen(AGENTS, &row(&[]), |row| peer(row, &nodes)).0.unwrap()]);
+    let agents = FlatMap::from([seen(AGENTS, &row(&[]), |row| peer(row, &nodes)).0.unwrap()]);
     let open_event = |row: &mut Fields<'_>| open_event(row, &nodes, &agents, &BTreeSet::new());
     let skipped = |column, value, why: &str| left_out(EVENTS, &open(&[(column, value)]), open_event, column, why);
     skipped("action", text("XYZ"), "`XYZ` is not an action; actions are written M1_2, C1_2, CR2, E2 and NA");

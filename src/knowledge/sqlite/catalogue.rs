@@ -4,8 +4,10 @@ use super::Tables;
 use super::connect::Failure;
 use super::rows;
 use crate::domain::action::Action;
+use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
-use crate::domain::placement::{DataSet, Identity, Link, Node, Peer, Placement, Registration, ReplicaState};
+use crate::domain::link_table::LinkTable;
+use crate::domain::placement::{DataSet, Identity, Node, Peer, Placement, Registration, ReplicaState};
 use crate::domain::saga::{self, Change};
 use crate::domain::snapshot::Content;
 use crate::domain::time::Timestamp;
@@ -276,26 +278,26 @@ impl Tables<'_> {
         Ok(found.into_iter().next())
     }
 
-    pub(super) fn nodes(&mut self) -> Result<BTreeMap<NodeId, Node>> {
+    pub(super) fn nodes(&mut self) -> Result<FlatMap<NodeId, Node>> {
         let sql = "select id, name, store_url, availability_percent, capacity_bytes, state, heartbeat_at
             from nodes";
         let nodes = rows::read(self.transaction, self.quarantine, NODES, sql, [], quarantine::node)?;
         Ok(nodes.into_iter().collect())
     }
 
-    pub(super) fn all_links(&mut self) -> Result<BTreeMap<(NodeId, NodeId), Link>> {
+    pub(super) fn all_links(&mut self) -> Result<LinkTable> {
         let nodes = self.nodes()?;
         self.links(&nodes)
     }
 
-    pub(super) fn links(&mut self, nodes: &BTreeMap<NodeId, Node>) -> Result<BTreeMap<(NodeId, NodeId), Link>> {
+    pub(super) fn links(&mut self, nodes: &FlatMap<NodeId, Node>) -> Result<LinkTable> {
         let sql = "select from_node, to_node, latency_ms, jitter_ms from links";
         let link = |row: &mut Fields<'_>| quarantine::link(row, nodes);
         let links = rows::read(self.transaction, self.quarantine, LINKS, sql, [], link)?;
         Ok(links.into_iter().collect())
     }
 
-    pub(super) fn agents(&mut self, nodes: &BTreeMap<NodeId, Node>) -> Result<BTreeMap<AgentId, Peer>> {
+    pub(super) fn agents(&mut self, nodes: &FlatMap<NodeId, Node>) -> Result<FlatMap<AgentId, Peer>> {
         let sql = "select id, node, goal, policy, heartbeat_at, converged from agents";
         let peer = |row: &mut Fields<'_>| quarantine::peer(row, nodes);
         let agents = rows::read(self.transaction, self.quarantine, AGENTS, sql, [], peer)?;

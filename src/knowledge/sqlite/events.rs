@@ -4,6 +4,7 @@ use super::Tables;
 use super::connect::Failure;
 use super::rows;
 use crate::domain::event::Event;
+use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
@@ -131,8 +132,8 @@ impl Tables<'_> {
     pub(super) fn open_events(
         &mut self,
         data_set: &DataSetName,
-        nodes: &BTreeMap<NodeId, Node>,
-        agents: &BTreeMap<AgentId, Peer>,
+        nodes: &FlatMap<NodeId, Node>,
+        agents: &FlatMap<AgentId, Peer>,
     ) -> Result<Vec<Event>> {
         let sql = select_event!("where data_set = ? and state = 'open' order by id");
         let removed = self.removed_nodes()?;

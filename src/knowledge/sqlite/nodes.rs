@@ -17,13 +17,13 @@ type Result<T> = std::result::Result<T, Failure>;
 impl Tables<'_> {
     pub(super) fn register_network(&mut self, nodes: &[Node], links: &[Link]) -> Result<()> {
         let (nodes, links) = rules::still_wanted(nodes, links, &self.removed_nodes()?);
-        let registered = self.nodes()?.into_keys().collect();
+        let registered = self.nodes()?.keys().copied().collect();
         rules::check_network(&registered, &nodes, &links)?;
         self.insert(&nodes, &links)
     }
 
     pub(super) fn add_nodes(&mut self, nodes: &[Node], links: &[Link]) -> Result<()> {
-        let (registered, linked) = (self.nodes()?, self.all_links()?.into_keys().collect());
+        let (registered, linked) = (self.nodes()?, self.all_links()?);
         rules::check_addition(&registered, &linked, nodes, links)?;
         for node in nodes {
             // Also what somebody left by hand of an earlier node with this number.

@@ -325,7 +325,7 @@ async fn edits_act_at_the_next_snapshot() {
     bench.edit("update links set latency_ms = 200, jitter_ms = 0 where from_node = 1 and to_node = 2");
     let snapshot = bench.table.snapshot().await;
     assert_eq!(snapshot.nodes[&NodeId(2)].availability.value(), 75.0);
-    let link = snapshot.links[&(NodeId(1), NodeId(2))];
+    let link = snapshot.links[(NodeId(1), NodeId(2))];
     assert_eq!((link.latency_ms, link.jitter_ms), (200.0, 0.0));
 }
 
@@ -416,7 +416,7 @@ async fn numbers_out_of_range_are_clamped() {
     assert_eq!(snapshot.nodes[&NodeId(1)].availability.value(), 100.0);
     assert_eq!(snapshot.nodes[&NodeId(1)].capacity_bytes, Some(0));
     assert_eq!(snapshot.nodes[&NodeId(2)].availability.value(), 0.0);
-    let link = snapshot.links[&(NodeId(1), NodeId(2))];
+    let link = snapshot.links[(NodeId(1), NodeId(2))];
     assert_eq!((link.latency_ms, link.jitter_ms), (0.0, 365.0 * 86_400_000.0));
     let counters = bench.table.counters().await;
     assert_eq!(counters, BTreeMap::from([("M1_2".to_owned(), u32::MAX), ("C1_2".to_owned(), 0)]));

@@ -577,8 +577,8 @@ fn conditions(view: &View) -> u64 {
         mix(node.availability.value().to_bits());
         mix(u64::from(node.store_url.is_some()) << 8 | node.state as u64);
     }
-    for ((_, to), link) in snapshot.links.range((home, NodeId(0))..=(home, NodeId(u32::MAX))) {
-        mix(u64::from(to.0));
+    for link in snapshot.links.from(home) {
+        mix(u64::from(link.to.0));
         mix(link.latency_ms.to_bits());
     }
     digest

@@ -314,6 +314,7 @@ fn forecasts(situation: &Situation, scored: &[Scored]) -> BTreeMap<NodeId, Forec
 mod tests {
     use super::super::{Experience, Fixed, decide};
     use super::*;
+    use crate::domain::flat_map::FlatMap;
     use crate::domain::metric::Metric;
     use crate::domain::placement::{Link, Node};
     use crate::domain::snapshot::Snapshot;
@@ -323,19 +324,18 @@ mod tests {
     /// with a link of 100 ms.
     fn decided(more: u32) -> Decision {
         let mut snapshot = scene::snapshot(&[3], &[(1, 1)]);
-        let (mut nodes, mut links) =
-            (BTreeMap::clone(&snapshot.nodes), BTreeMap::from([(2, 1000.0), (3, 1500.0)].map(link)));
+        let (mut nodes, mut links) = (FlatMap::clone(&snapshot.nodes), Vec::from([(2, 1000.0), (3, 1500.0)].map(link)));
         for id in 4..4 + more {
             nodes.insert(NodeId(id), Node { id: NodeId(id), ..nodes[&NodeId(1)].clone() });
             links.extend([link((id, 100.0))]);
         }
-        (snapshot.nodes, snapshot.links) = (nodes.into(), links.into());
+        (snapshot.nodes, snapshot.links) = (nodes.into(), Arc::new(links.into_iter().collect()));
         decide_on(&snapshot)
     }
 
-    fn link((to, latency_ms): (u32, f64)) -> ((NodeId, NodeId), Link) {
+    fn link((to, latency_ms): (u32, f64)) -> Link {
         let (from, to) = (NodeId(1), NodeId(to));
-        ((from, to), Link { from, to, latency_ms, jitter_ms: 0.0 })
+        Link { from, to, latency_ms, jitter_ms: 0.0 }
     }
 
     fn decide_on(snapshot: &Snapshot) -> Decision {

@@ -1,9 +1,9 @@
 //! The latency of a link, as it shows itself: every job and every probe measures it once.
 
 use super::Estimate;
+use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::NodeId;
 use crate::domain::placement::Node;
-use std::collections::BTreeMap;
 
 /// A measurement further than this many standard deviations from the estimate shows another link than before.
 const BREAK: f64 = 5.0;
@@ -43,7 +43,7 @@ impl LinkEstimate {
 
 /// The next `count` nodes whose links are to be probed, in turn: those behind `after`, then from the first one on. Not the own
 /// node, for its jobs tell, and none without a store, for it answers nothing.
-pub fn next_to_probe(nodes: &BTreeMap<NodeId, Node>, home: NodeId, after: NodeId, count: usize) -> Vec<NodeId> {
+pub fn next_to_probe(nodes: &FlatMap<NodeId, Node>, home: NodeId, after: NodeId, count: usize) -> Vec<NodeId> {
     let (first, behind): (Vec<NodeId>, Vec<NodeId>) = nodes
         .values()
         .filter(|node| node.store_url.is_some() && node.id != home)
@@ -79,8 +79,8 @@ mod tests {
 
     #[test]
     fn links_are_probed_in_turn() {
-        let mut nodes = BTreeMap::clone(&scene::snapshot(&[], &[]).nodes);
-        let check = |nodes: &BTreeMap<NodeId, Node>, after: u32, count: usize, expected: &[u32]| {
+        let mut nodes = FlatMap::clone(&scene::snapshot(&[], &[]).nodes);
+        let check = |nodes: &FlatMap<NodeId, Node>, after: u32, count: usize, expected: &[u32]| {
             let found = next_to_probe(nodes, NodeId(2), NodeId(after), count);
             assert_eq!(found, expected.iter().copied().map(NodeId).collect::<Vec<_>>());
         };

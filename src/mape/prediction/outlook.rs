@@ -56,10 +56,10 @@ fn place(node: &Node, stated: Option<Link>) -> Place {
 
 /// Every node with the link to it. Both tables are in the order of the nodes' ids, so one pass finds all links.
 fn places(snapshot: &Snapshot, home: NodeId) -> impl Iterator<Item = Place> + '_ {
-    let mut links = snapshot.links.range((home, NodeId(0))..=(home, NodeId(u32::MAX))).peekable();
+    let mut links = snapshot.links.from(home).peekable();
     snapshot.nodes.values().map(move |node| {
-        while links.next_if(|((_, to), _)| *to < node.id).is_some() {}
-        let stated = links.next_if(|((_, to), _)| *to == node.id).map(|(_, link)| *link);
+        while links.next_if(|link| link.to < node.id).is_some() {}
+        let stated = links.next_if(|link| link.to == node.id).copied();
         place(node, stated.or_else(|| if node.id == home { snapshot.link(home, home) } else { None }))
     })
 }

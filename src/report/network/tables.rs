@@ -272,7 +272,7 @@ pub fn nodes(course: &Course) -> Table {
         let readers: Vec<String> = replica.map_or_else(Vec::new, |replica| {
             snapshot.placement.readers(replica.id).map(|agent| format!("agent {agent}")).collect()
         });
-        let links = snapshot.links.values().filter(|link| link.from == node.id);
+        let links = snapshot.links.iter().filter(|link| link.from == node.id);
         let latency: Vec<String> =
             links.map(|link| format!("{}: {}", link.to, Unit::Milliseconds.show(link.latency_ms))).collect();
         vec![

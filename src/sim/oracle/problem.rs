@@ -272,7 +272,7 @@ mod tests {
 
     fn node(snapshot: &mut Snapshot, node: u32, change: impl FnOnce(&mut crate::domain::placement::Node)) {
         let nodes = std::sync::Arc::make_mut(&mut snapshot.nodes);
-        nodes.entry(NodeId(node)).and_modify(change);
+        change(nodes.get_mut(&NodeId(node)).expect("the node is registered"));
     }
 
     #[test]

@@ -231,7 +231,7 @@ async fn rows_that_make_no_sense_are_left_out() {
     assert_eq!(snapshot.nodes[&NodeId(1)].availability.value(), 100.0);
     assert_eq!(snapshot.nodes[&NodeId(1)].capacity_bytes, Some(0));
     assert_eq!(snapshot.links.len(), 6);
-    assert_eq!(snapshot.links[&(NodeId(1), NodeId(2))].latency_ms, 0.0);
+    assert_eq!(snapshot.links[(NodeId(1), NodeId(2))].latency_ms, 0.0);
     assert_eq!(snapshot.agents.len(), 3);
     assert_eq!(snapshot.placement.replicas.keys().map(|id| id.0).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(snapshot.placement.references.keys().map(|id| id.0).collect::<Vec<_>>(), [1, 3]);
