@@ -315,6 +315,7 @@ mod tests {
     use super::super::{Experience, Fixed, decide};
     use super::*;
     use crate::domain::flat_map::FlatMap;
+    use crate::domain::link_table::LinkTable;
     use crate::domain::metric::Metric;
     use crate::domain::placement::{Link, Node};
     use crate::domain::snapshot::Snapshot;
@@ -329,7 +330,7 @@ mod tests {
             nodes.insert(NodeId(id), Node { id: NodeId(id), ..nodes[&NodeId(1)].clone() });
             links.extend([link((id, 100.0))]);
         }
-        (snapshot.nodes, snapshot.links) = (nodes.into(), Arc::new(links.into_iter().collect()));
+        (snapshot.nodes, snapshot.links) = (nodes.into(), links.into_iter().collect::<LinkTable>().into());
         decide_on(&snapshot)
     }
 

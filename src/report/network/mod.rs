@@ -141,7 +141,9 @@ impl Course {
 pub(super) mod tests {
     use super::*;
     use crate::domain::event::Window;
+    use crate::domain::flat_map::FlatMap;
     use crate::domain::ids::{AgentId, EventId, ReplicaId};
+    use crate::domain::link_table::LinkTable;
     use crate::domain::metric::Metrics;
     use crate::domain::placement::{DataSet, Node, NodeState, Peer, Placement, Registration, Replica, ReplicaState};
     use crate::domain::snapshot::{Content, Counter};
@@ -233,13 +235,13 @@ pub(super) mod tests {
         };
         let content = Content {
             data_set,
-            nodes: BTreeMap::from([1, 2, 3].map(|id| (NodeId(id), node(id)))).into(),
-            links: BTreeMap::new().into(),
+            nodes: FlatMap::from([1, 2, 3].map(|id| (NodeId(id), node(id)))).into(),
+            links: LinkTable::default().into(),
             placement: Placement {
                 replicas: reads.iter().map(|id| (ReplicaId(i64::from(*id)), replica(*id))).collect(),
                 references: (1..).zip(reads).map(|(agent, id)| (AgentId(agent), ReplicaId(i64::from(id)))).collect(),
             },
-            agents: BTreeMap::from([1, 2].map(|agent| (AgentId(agent), peer(agent)))).into(),
+            agents: FlatMap::from([1, 2].map(|agent| (AgentId(agent), peer(agent)))).into(),
             open_events: Vec::new(),
             counters: BTreeMap::from([("M3_1".parse().unwrap(), Counter { value: 2, changed_at: Timestamp(90_000) })]),
             copies_made: BTreeMap::new(),
