@@ -129,11 +129,11 @@ impl World<'_> {
     }
 
     /// A job of an agent missed these bounds of its goal.
-    pub fn oracle_hears_of_violation(&mut self, agent: AgentId, missed: impl FnOnce() -> Vec<String>) {
+    pub fn oracle_hears_of_violation(&mut self, agent: AgentId, missed: &[String]) {
         if self.ask_oracle(self.now(), Asked::WhenMissed)
             && let Some(oracle) = &mut self.oracle
         {
-            oracle.hears(format!("a job of agent {agent} missed {}", missed().join(", ")));
+            oracle.hears(format!("a job of agent {agent} missed {}", missed.join(", ")));
         }
     }
 

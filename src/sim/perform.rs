@@ -225,14 +225,18 @@ impl World<'_> {
         slot.tally.violated += u64::from(!satisfied);
         slot.recent.add(measurement.began(), satisfied);
         self.measured = true;
+        // Put into words only where somebody hears them.
+        let missed = |world: &Self| -> Vec<String> {
+            let goal = &world.agents[agent].parameters().goal;
+            goal.violated(&measurement.metrics).iter().map(ToString::to_string).collect()
+        };
         if self.is_heard() {
-            let goal = &self.agents[agent].parameters().goal;
-            let violated = goal.violated(&measurement.metrics).iter().map(ToString::to_string).collect();
+            let violated = missed(self);
             self.notify(|| Notice::Job { violated, measurement: measurement.clone(), satisfied });
         }
-        if !satisfied {
-            let missed = || parameters.goal.violated(&measurement.metrics).iter().map(ToString::to_string).collect();
-            self.oracle_hears_of_violation(measurement.agent, missed);
+        if !satisfied && self.oracle.is_some() {
+            let missed = missed(self);
+            self.oracle_hears_of_violation(measurement.agent, &missed);
         }
     }
 
