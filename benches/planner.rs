@@ -4,7 +4,9 @@
 //! `cargo bench --bench planner -- [NODES [ROUNDS]]`
 
 use agent::domain::action::{Action, ActionType};
+use agent::domain::flat_map::FlatMap;
 use agent::domain::ids::{AgentId, NodeId, ReplicaId};
+use agent::domain::link_table::LinkTable;
 use agent::domain::measurement::Measurement;
 use agent::domain::metric::{Metric, Metrics};
 use agent::domain::placement::{DataSet, Link, Node, NodeState, Placement, Replica, ReplicaState};
@@ -90,17 +92,14 @@ fn snapshot(nodes: u32, rng: &mut Rng) -> Snapshot {
         },
         nodes: (1..=nodes)
             .map(|id| (NodeId(id), node(id, rng.random_range(70.0..100.0))))
-            .collect::<BTreeMap<_, _>>()
+            .collect::<FlatMap<_, _>>()
             .into(),
-        links: (2..=nodes)
-            .map(|to| ((NodeId(1), NodeId(to)), link(to, rng.random_range(1.0..2000.0))))
-            .collect::<BTreeMap<_, _>>()
-            .into(),
+        links: (2..=nodes).map(|to| link(to, rng.random_range(1.0..2000.0))).collect::<LinkTable>().into(),
         placement: Placement {
             replicas: [(replica.id, replica)].into(),
             references: [(AgentId(1), ReplicaId(1))].into(),
         },
-        agents: BTreeMap::new().into(),
+        agents: FlatMap::default().into(),
         open_events: Vec::new(),
         counters: BTreeMap::new(),
         copies_made: BTreeMap::new(),

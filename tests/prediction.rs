@@ -4,8 +4,10 @@
 use agent::app::training_file::{TrainingFile, derive_impacts};
 use agent::config::{self, Vocabulary, settings::Settings};
 use agent::domain::action::Action;
+use agent::domain::flat_map::FlatMap;
 use agent::domain::ids::{AgentId, NodeId, ReplicaId};
 use agent::domain::impact::Impacts;
+use agent::domain::link_table::LinkTable;
 use agent::domain::metric::{Metric, Metrics};
 use agent::domain::placement::{DataSet, Node, NodeState, Placement, Replica, ReplicaState};
 use agent::domain::snapshot::{Content, Snapshot};
@@ -60,16 +62,10 @@ fn snapshot(settings: &Settings, reads: NodeId) -> Snapshot {
             records: 1,
             sha256: String::new(),
         },
-        nodes: NODES.iter().map(node).collect::<BTreeMap<_, _>>().into(),
-        links: settings
-            .network
-            .links
-            .iter()
-            .map(|link| ((link.from, link.to), *link))
-            .collect::<BTreeMap<_, _>>()
-            .into(),
+        nodes: NODES.iter().map(node).collect::<FlatMap<_, _>>().into(),
+        links: settings.network.links.iter().copied().collect::<LinkTable>().into(),
         placement: Placement { replicas: [(replica.id, replica)].into(), references: BTreeMap::new() },
-        agents: BTreeMap::new().into(),
+        agents: FlatMap::default().into(),
         open_events: Vec::new(),
         counters: BTreeMap::new(),
         copies_made: BTreeMap::new(),
