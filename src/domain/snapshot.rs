@@ -91,6 +91,14 @@ impl Snapshot {
         self.nodes.values().filter(|node| node.state != NodeState::Leaving)
     }
 
+    /// Whether a replica can be brought to a node: it stays, has a store, holds none and is about to get none, and has room.
+    pub fn is_free(&self, node: &Node) -> bool {
+        node.state != NodeState::Leaving
+            && node.store_url.is_some()
+            && self.placement.on(node.id).is_none()
+            && self.has_room_on(node)
+    }
+
     /// Whether a node has room for one more replica of the data set.
     pub fn has_room(&self, node: NodeId) -> bool {
         self.nodes.get(&node).is_none_or(|node| self.has_room_on(node))

@@ -5,6 +5,7 @@
 //! here (a service is missing).
 
 pub(crate) mod asks;
+pub(crate) mod edits;
 pub(crate) mod feedback;
 pub(crate) mod leaving;
 pub(crate) mod records;

@@ -2,6 +2,7 @@ use super::*;
 use crate::clock::VirtualClock;
 use crate::domain::placement::NodeState;
 use crate::knowledge::contract::asks::{question, said};
+use crate::knowledge::contract::edits::{self, Watched};
 use crate::knowledge::contract::{
     LEASE, RULE, START, Table, WINDOW, clock, contract, data_set, identity, lives, registration,
 };
@@ -332,29 +333,12 @@ async fn edits_act_at_the_next_snapshot() {
 #[tokio::test]
 async fn edits_show_in_the_pulse() {
     let bench = Bench::three_agents().await;
-    let pulse = async || bench.table.knowledge.pulse(&data_set(), NodeId(1)).await.unwrap().unwrap();
-    let mut before = pulse().await;
-    let mut check = async |sql: &str, changes: bool| {
-        bench.edit(sql);
-        let now = pulse().await;
-        assert_eq!(now != before, changes, "{sql}: {before:?} -> {now:?}");
-        before = now;
-    };
-    check("update nodes set availability_percent = 75 where id = 2", true).await;
-    check("update links set latency_ms = 200 where from_node = 1 and to_node = 2", true).await;
-    check("update links set latency_ms = 200 where from_node = 3 and to_node = 2", false).await;
-    check("update nodes set name = 'fog', heartbeat_at = 5", false).await;
-    // Together they would balance, were the ids the weights.
-    check("update nodes set availability_percent = availability_percent + iif(id = 1, -10, 5) where id < 3", true)
-        .await;
-    // What no number is hides no other.
-    check("update nodes set availability_percent = 9e999 where id = 3", true).await;
-    check("update nodes set availability_percent = 74 where id = 2", true).await;
-    check("update data_sets set said = -7", true).await;
+    let mut watched = Watched::new(&bench.table, |sql| bench.edit(sql)).await;
+    watched.conditions("9e999").await;
     bench.table.act(1, "C3_1").await;
-    check("update events set ended_at_ms = ended_at_ms - 1", true).await;
-    check("update events set ended_at_ms = 253402300799000", true).await;
-    assert_eq!(pulse().await.changed_at, None);
+    watched.check("update events set ended_at_ms = ended_at_ms - 1", true).await;
+    watched.check("update events set ended_at_ms = 253402300799000", true).await;
+    assert_eq!(edits::pulse(&bench.table).await.changed_at, None);
     bench.edit("update data_sets set generation = -1");
     assert_eq!(bench.table.knowledge.pulse(&data_set(), NodeId(1)).await.unwrap(), None);
     assert_eq!(bench.table.knowledge.snapshot(&data_set()).await.unwrap(), None);
@@ -363,44 +347,16 @@ async fn edits_show_in_the_pulse() {
 #[tokio::test]
 async fn what_nobody_can_have_said_is_left_out() {
     let bench = Bench::three_agents().await;
-    let knowledge = &bench.table.knowledge;
-    let ask = knowledge.ask(&question("key")).await.unwrap();
-    assert!(knowledge.reply(ask, AgentId(2), &said()).await.unwrap());
-    let before = knowledge.conversation(&data_set(), WINDOW).await.unwrap();
-    bench.edit(
-        "insert into asks (idempotency_key, data_set, agent, generation, action, afresh, level, posted_at_ms, closed) values
-             ('a', 'blood', 1, 0, 'X1_2', 0, 0.5, 1000000, 0), ('b', 'blood', 1, 0, null, 0, 1.5, 1000000, 0),
-             ('c', 'blood', -1, 0, null, 0, 0.5, 1000000, 0), ('d', 'blood', 1, 0, null, 0, 0.5, 253402300799000, 0);
-         insert into ask_nodes values (1, -4), (77, 1);
-         insert into replies values (1, 3, -0.5, 0, '1'), (1, -3, 0.5, 0, '1'), (77, 2, 0.5, 0, '1');
-         insert into named_nodes values (1, 2, -1), (1, 3, 2);
-         insert into forecasts values (1, 2, 1, -2, 0.5), (1, 2, 1, 7, 9e999), (1, 2, -1, 1, 0.5), (1, 3, 1, 1, 0.5)",
-    );
-    assert_eq!(knowledge.conversation(&data_set(), WINDOW).await.unwrap(), before);
-    // The sensible ones can still be joined and closed.
-    assert!(knowledge.reply(ask, AgentId(2), &said()).await.unwrap());
-    knowledge.close_ask(ask).await.unwrap();
-    assert!(knowledge.conversation(&data_set(), WINDOW).await.unwrap()[0].closed);
+    edits::what_nobody_can_have_said_is_left_out(&bench.table, |sql| bench.edit(sql), "9e999").await;
 }
 
 #[tokio::test]
 async fn old_questions_go_some_at_a_time() {
     let bench = Bench::three_agents().await;
-    let count = |table: &str| -> i64 {
-        let connection = Connection::open(bench.path()).unwrap();
-        connection.query_row(&format!("select count(*) from {table}"), [], |row| row.get(0)).unwrap()
-    };
-    let ask = async |key: u32| bench.table.knowledge.ask(&question(&key.to_string())).await.unwrap();
-    for n in 0..30 {
-        let id = ask(n).await;
-        assert!(bench.table.knowledge.reply(id, AgentId(2), &said()).await.unwrap());
-    }
-    bench.table.advance(2 * 86_400);
-    for (n, left) in [(30, 11), (31, 2), (32, 3)] {
-        ask(n).await;
-        assert_eq!(["asks", "ask_nodes"].map(count), [left, 2 * left]);
-    }
-    assert_eq!(["replies", "named_nodes", "forecasts"].map(count), [0, 0, 0]);
+    let connection = Connection::open(bench.path()).unwrap();
+    let count =
+        |table: &str| connection.query_row(&format!("select count(*) from {table}"), [], |row| row.get(0)).unwrap();
+    edits::old_questions_go_some_at_a_time(&bench.table, count).await;
 }
 
 #[tokio::test]

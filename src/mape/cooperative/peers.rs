@@ -1,7 +1,7 @@
 //! What an agent knows of the others: what they said last, whether it came true, and how much their word counts for that.
 
 use super::said::{Said, State};
-use super::trust::{Budget, Cause, Trust};
+use super::trust::{Budget, Cause, NOTABLE, Trust};
 use super::{Answer, Planned, Reader};
 use crate::domain::ask::{Ask, Reply};
 use crate::domain::ids::{AgentId, AskId, NodeId};
@@ -12,8 +12,6 @@ use std::time::Duration;
 
 /// A forecast that nobody could check for so long is not checked any more.
 const CHECKED_WITHIN: Duration = Duration::from_secs(600);
-/// Only forecasts of at least this are checked.
-const NOTABLE: f64 = 0.2;
 
 #[derive(Debug, Default)]
 pub struct Peers {

@@ -7,7 +7,7 @@ use crate::domain::action::ActionType;
 use crate::domain::ask::Reply;
 use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::metric::{Metric, Metrics};
-use crate::domain::placement::{Node, NodeState};
+use crate::domain::placement::{self, Node};
 use crate::domain::snapshot::Snapshot;
 use crate::mape::planner::{Experience, Parameters, View};
 use crate::mape::prediction::{self, Estimate, Wanted};
@@ -57,7 +57,7 @@ impl<'a> Prospects<'a> {
         let place = prediction::place_of(self.snapshot, self.parameters.home, node);
         let Some(place) = place.filter(|_| !self.avoided.contains(&node)) else { return 0.0 };
         let mut forecast = self.experience.predictor.forecast(&place, &self.wanted);
-        let consistency = consistency(replicas, self.parameters.max_copies);
+        let consistency = placement::consistency(replicas as usize, self.parameters.max_copies);
         forecast.set(Metric::DataConsistency, Estimate::certain(consistency));
         let conditions = Conditions {
             node,
@@ -69,11 +69,7 @@ impl<'a> Prospects<'a> {
 
     /// Whether a replica can be brought to a node that will have none.
     pub fn is_open(&self, node: &Node) -> bool {
-        let stays = node.state != NodeState::Leaving && node.store_url.is_some();
-        stays
-            && !self.avoided.contains(&node.id)
-            && self.snapshot.placement.on(node.id).is_none()
-            && self.snapshot.has_room_on(node)
+        !self.avoided.contains(&node.id) && self.snapshot.is_free(node)
     }
 
     /// The same, by its number.
@@ -174,11 +170,6 @@ impl<'a> Prospects<'a> {
         let best = self.first(suits.collect(), NAMED);
         best.difference(known).copied().collect()
     }
-}
-
-/// With so many replicas (see [`Placement::consistency`](crate::domain::placement::Placement::consistency)).
-fn consistency(replicas: u32, max_copies: u32) -> f64 {
-    (1.0 - f64::from(replicas.saturating_sub(1)) / f64::from(max_copies)).max(0.0)
 }
 
 /// Who of the readers of a data set is heard of, and so is asked.

@@ -179,8 +179,7 @@ impl Protocol {
 
     /// Answers every open question about the planned placement as it is.
     fn answers(&mut self, scene: &Scene) -> Vec<Intent> {
-        let open = scene.view.conversation.iter().filter(|ask| ask.agent != scene.me && is_open(ask, scene.view));
-        let asked = open.filter(|ask| ask.generation == scene.planned.generation);
+        let asked = scene.view.asked_by_others().filter(|ask| ask.generation == scene.planned.generation);
         let own = &mut self.said;
         let reply = |ask: &Arc<Ask>| {
             let said = ask.replies.get(&scene.me).map(|reply| &reply.nodes);
@@ -225,29 +224,31 @@ impl Protocol {
         let arriving = arriving.fold(f64::NEG_INFINITY, f64::max);
         let (worth, best_new) = prospects.worth_asking(planned, here, level);
         self.judged = Some(judged);
-        if let Some((to, gain)) = present.filter(|(_, gain)| worth.is_empty() || best_new < gain + MUCH_MORE) {
-            return Next::Act(scene.decision(Action::ChangeReference { to }, Reason::Better { gain }, self, None));
+        if let Some(better) = present.filter(|(_, gain)| worth.is_empty() || best_new < gain + MUCH_MORE) {
+            return self.go(scene, better);
         }
         if worth.is_empty() || (arriving >= enough && best_new < arriving + MUCH_MORE) {
             return Next::Rest;
         }
         if let Some(until) = paused {
             return match present {
-                Some((to, gain)) => {
-                    Next::Act(scene.decision(Action::ChangeReference { to }, Reason::Better { gain }, self, None))
-                }
+                Some(better) => self.go(scene, better),
                 None => {
                     self.judged = None;
                     if self.is_awaited { Next::Rest } else { Next::Wait(until) }
                 }
             };
         }
-        let others = view.conversation.iter().filter(|ask| ask.agent != scene.me && is_open(ask, scene.view));
-        if let Some(first) = others.map(|ask| ask.posted_at).min() {
+        if let Some(first) = view.asked_by_others().map(|ask| ask.posted_at).min() {
             self.judged = None;
-            return Next::Wait(first + open_for(view.parameters));
+            return Next::Wait(first + view.open_for());
         }
         Next::Ask(worth)
+    }
+
+    /// Reads a present replica instead, which concerns nobody else.
+    fn go(&self, scene: &Scene, (to, gain): (NodeId, f64)) -> Next {
+        Next::Act(scene.decision(Action::ChangeReference { to }, Reason::Better { gain }, self, None))
     }
 
     /// What there is to do for an agent that has asked.
@@ -335,7 +336,7 @@ impl Protocol {
         if now < due {
             return Some(Next::Wait(due));
         }
-        if view.conversation.iter().any(|ask| is_open(ask, scene.view)) {
+        if view.conversation.iter().any(|ask| view.is_open(ask)) {
             return Some(Next::Wait(now + IDLE_AGAIN));
         }
         Some(Next::Act(scene.decision(Action::Evict { node: *node }, Reason::Idle, self, None)))
@@ -465,8 +466,7 @@ impl Protocol {
 
     /// Whether somebody else's question is what holds this agent up.
     fn waits_for_question(&self, scene: &Scene) -> bool {
-        self.judged.is_none()
-            && scene.view.conversation.iter().any(|ask| ask.agent != scene.me && is_open(ask, scene.view))
+        self.judged.is_none() && scene.view.asked_by_others().next().is_some()
     }
 }
 
@@ -505,10 +505,8 @@ impl Scene<'_> {
     /// Whether it is for this agent to drop what nobody reads at a node: for the one that lives there, else for the first.
     fn is_keeper_of(&self, node: NodeId) -> bool {
         let (snapshot, silence) = (self.view.snapshot, self.view.parameters.silence);
-        let lives = |agent: &&AgentId| **agent == self.me || snapshot.is_alive(**agent, silence);
-        let at_home = |agent: &&AgentId| snapshot.agents[*agent].registration.node == node;
-        let living = || snapshot.agents.keys().filter(lives);
-        living().find(at_home).or_else(|| living().next()) == Some(&self.me)
+        let lives = |agent| agent == self.me || snapshot.is_alive(agent, silence);
+        self.view.keeper(node, lives) == Some(self.me)
     }
 
     fn decision(
@@ -529,15 +527,6 @@ impl Scene<'_> {
         let choice = Choice { action, reason };
         Decision::deliberate(NAME, self.view, self.here, measured, choice, deliberation.unwrap_or_else(bare))
     }
-}
-
-/// Whether a question still holds others up: after twice the time for answers its asker is dead.
-fn is_open(ask: &Ask, view: &View) -> bool {
-    !ask.closed && view.now().since(ask.posted_at) < open_for(view.parameters)
-}
-
-fn open_for(parameters: &Parameters) -> Duration {
-    2 * parameters.patience
 }
 
 /// What everybody said of a plan.

@@ -13,7 +13,7 @@ const REWARD: f64 = 0.25;
 /// How long an agent against whose word a plan was executed counts in full, if it is not checked before.
 const HEARD_AGAIN_FOR: Duration = Duration::from_secs(600);
 /// A forecast smaller than this neither is checked nor uses up a budget.
-const NOTABLE: f64 = 0.2;
+pub(super) const NOTABLE: f64 = 0.2;
 /// What a budget gets back in a minute.
 const RECOVERY_PER_MINUTE: f64 = 0.1;
 

@@ -6,13 +6,10 @@ use crate::domain::placement::Replica;
 use crate::domain::snapshot::Snapshot;
 
 /// Nothing; the moves and copies of the replica that is read, `reference`, to every free node; a change to each other replica;
-/// the eviction of each that nobody reads. A node is free that holds no replica and is about to get none, stays, has a store,
-/// and has room. In a fixed order.
+/// the eviction of each that nobody reads. In a fixed order.
 pub fn candidates(snapshot: &Snapshot, reference: &Replica) -> Vec<Action> {
     let from = reference.node;
-    let with_store = snapshot.destinations().filter(|node| node.store_url.is_some());
-    let empty = with_store.filter(|node| snapshot.placement.on(node.id).is_none());
-    let free: Vec<NodeId> = empty.filter(|node| snapshot.has_room_on(node)).map(|node| node.id).collect();
+    let free: Vec<NodeId> = snapshot.nodes.values().filter(|node| snapshot.is_free(node)).map(|node| node.id).collect();
     let moves = free.iter().map(|to| Action::Move { from, to: *to });
     let copies = free.iter().map(|to| Action::Copy { from, to: *to });
     let others = || snapshot.placement.present().filter(move |replica| replica.node != from);

@@ -16,7 +16,7 @@ use super::foresight::Foresight;
 use super::{Choice, Decider, Decision, Intent, Parameters, Policy, Reason, Rng, Scored, Scoring, Situation, Verdict};
 use super::{View, decide};
 use crate::domain::action::{Action, ActionType};
-use crate::domain::ids::{AgentId, NodeId, ReplicaId};
+use crate::domain::ids::{NodeId, ReplicaId};
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::Metrics;
 use crate::domain::placement::Replica;
@@ -120,16 +120,9 @@ impl Keeper {
         let is_last = placement.present().count() < 2;
         let overdue = self.unused.iter().filter(|(_, since)| view.now().since(**since) >= self.held);
         let mut nodes = overdue.filter_map(|(replica, _)| Some(placement.replicas.get(replica)?.node));
-        nodes.find(|node| !is_last && keeper(view, *node) == Some(view.parameters.agent))
+        let lives = |agent| view.snapshot.is_alive(agent, view.parameters.silence);
+        nodes.find(|node| !is_last && view.keeper(*node, lives) == Some(view.parameters.agent))
     }
-}
-
-/// Who drops what lies on a node.
-fn keeper(view: &View, node: NodeId) -> Option<AgentId> {
-    let silence = view.parameters.silence;
-    let living = || view.snapshot.agents.iter().filter(move |(agent, _)| view.snapshot.is_alive(**agent, silence));
-    let at_home = living().find(|(_, peer)| peer.registration.node == node);
-    at_home.or_else(|| living().next()).map(|(agent, _)| *agent)
 }
 
 /// How a request is served that the copy it reads does not serve.
@@ -172,6 +165,7 @@ impl Scoring for Serve {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::AgentId;
     use crate::mape::planner::Experience;
     use crate::mape::scene::{self, NOW};
 

@@ -104,7 +104,7 @@ impl Decider for Voter {
     }
 
     fn looked(&mut self, view: &View, rng: &mut Rng) -> Vec<Intent> {
-        let mut intents: Vec<Intent> = view.conversation.iter().filter_map(|ask| vote(view, ask)).collect();
+        let mut intents: Vec<Intent> = view.asked_by_others().filter_map(|ask| vote(view, ask)).collect();
         if let Some(mut wish) = self.wish.take() {
             intents.extend(match wish.open.take() {
                 Some(proposal) => self.count(wish, proposal, view, rng),
@@ -121,9 +121,9 @@ impl Voter {
         let Some(reference) = snapshot.placement.reference(me).filter(|replica| replica.node == wish.reads) else {
             return vec![Intent::Over(Repair::Lost)];
         };
-        let others = view.conversation.iter().filter(|ask| ask.agent != me && is_open(view, ask));
-        let until = (wish.since + open_for(view))
-            .min(others.map(|ask| ask.posted_at + open_for(view)).max().unwrap_or(wish.since));
+        let others = view.asked_by_others().filter(|ask| ask.action.is_some());
+        let until = (wish.since + view.open_for())
+            .min(others.map(|ask| ask.posted_at + view.open_for()).max().unwrap_or(wish.since));
         if view.now() < until {
             return self.wait(wish, None, until.since(view.now()));
         }
@@ -237,21 +237,11 @@ fn concerned(action: Action) -> Option<NodeId> {
     }
 }
 
-/// Whether a proposal still waits for votes.
-fn is_open(view: &View, ask: &Ask) -> bool {
-    !ask.closed && ask.action.is_some() && view.now().since(ask.posted_at) < open_for(view)
-}
-
-/// How long a proposal of somebody else is waited for: who has not closed it by then is dead.
-fn open_for(view: &View) -> Duration {
-    2 * view.parameters.patience
-}
-
-/// What this agent has to say to a proposal of somebody else.
+/// What this agent has to say to an open proposal of somebody else.
 fn vote(view: &View, ask: &Ask) -> Option<Intent> {
     let (me, snapshot) = (view.parameters.agent, view.snapshot);
-    let is_asked = ask.agent != me && is_open(view, ask) && ask.generation == snapshot.generation;
-    let action = ask.action.filter(|_| is_asked && !ask.is_answered_by(me))?;
+    let is_asked = ask.generation == snapshot.generation && !ask.is_answered_by(me);
+    let action = ask.action.filter(|_| is_asked)?;
     let (foresight, node) = (Foresight::between_jobs(view), concerned(action)?);
     let reads = snapshot.placement.reference(me).map(|replica| replica.node);
     let level = reads.map_or(0.0, |reads| foresight.level_at(reads));
