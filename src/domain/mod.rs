@@ -2,6 +2,7 @@ pub mod action;
 pub mod ask;
 pub mod convergence;
 pub mod event;
+pub mod failure;
 pub mod fairness;
 pub mod feedback;
 pub mod flat_map;

@@ -8,7 +8,8 @@ pub mod command;
 /// `avg(cholesterol)` and its relatives.
 pub mod expression;
 
-use crate::storage::ObjectStore;
+use crate::domain::failure::FailureKind;
+use crate::storage::{ObjectStore, StorageError};
 use async_trait::async_trait;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -70,11 +71,31 @@ pub struct JobReport {
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
     #[error("cannot read the data")]
-    Storage(#[from] crate::storage::StorageError),
+    Storage(#[from] StorageError),
     #[error("`{object}` is not valid JSON at byte {offset}: {reason}")]
     Malformed { object: String, offset: u64, reason: String },
+    /// Well-formed, but nothing in it that the job is about.
+    #[error("`{object}`: {reason}")]
+    Unusable { object: String, reason: String },
     #[error("`{program}` {reason}\n{output}")]
     Command { program: String, reason: String, output: String },
+}
+
+impl JobError {
+    /// What failed: whether it may go well elsewhere.
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            JobError::Storage(error) => match error {
+                StorageError::NotFound { .. } | StorageError::Damaged { .. } | StorageError::Changed { .. } => {
+                    FailureKind::ChangedData
+                }
+                StorageError::Denied { .. } => FailureKind::Surroundings,
+                StorageError::Unavailable { .. } | StorageError::Full { .. } => FailureKind::Store,
+            },
+            JobError::Malformed { .. } | JobError::Unusable { .. } => FailureKind::Data,
+            JobError::Command { .. } => FailureKind::Program,
+        }
+    }
 }
 
 /// Something that reads a data set. Dropping the returned future stops it and leaves nothing behind.

@@ -36,6 +36,9 @@ pub enum StorageError {
     /// It answered, but not with what it should: a truncated body, a wrong checksum.
     #[error("{address}: `{key}` is damaged: {reason}")]
     Damaged { address: String, key: String, reason: String },
+    /// It is not, or no longer, the object that was asked for: somebody has replaced it.
+    #[error("{address}: `{key}` is another object by now: {reason}")]
+    Changed { address: String, key: String, reason: String },
     /// No room for the object.
     #[error("{address}: no room for `{key}`: {reason}")]
     Full { address: String, key: String, reason: String },
