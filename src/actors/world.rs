@@ -131,12 +131,13 @@ pub async fn run_job(
     latency: Duration,
 ) -> Result<Observation, String> {
     let reached = world.reach_at(snapshot, replica.node, latency).await.map_err(|error| chain(&error))?;
+    let known = snapshot.placement.replicas.get(&replica.id);
     let source = DataSource {
         store: reached.store.clone(),
         access: reached.access.clone(),
         data_set: snapshot.data_set.name.to_string(),
         object_key: replica.object_key.clone(),
-        etag: None,
+        etag: known.and_then(|row| row.validators.etag.clone()),
         bytes: snapshot.data_set.bytes,
         records: snapshot.data_set.records,
     };
@@ -157,6 +158,7 @@ pub async fn run_job(
         network_latency: network_latency?,
         emulated_latency: reached.emulated,
         data_consistency: None,
+        result: Some(report.result),
     })
 }
 

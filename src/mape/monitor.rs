@@ -67,6 +67,8 @@ pub struct Observation {
     pub emulated_latency: Option<Duration>,
     /// As counted when the job had ended; absent: as it was when the job began.
     pub data_consistency: Option<f64>,
+    /// What the job computed, for people.
+    pub result: Option<String>,
 }
 
 /// How the repair of a violation ended.
@@ -311,6 +313,8 @@ impl Monitor {
             at: observation.at,
             metrics,
             emulated_latency_ms: observation.emulated_latency.map(|latency| latency.as_secs_f64() * 1e3),
+            result: observation.result.clone(),
+            failure: None,
             job: format!("{}-{}", self.life, run.number),
         }
     }
@@ -396,6 +400,7 @@ mod tests {
                 network_latency: Duration::from_millis(20),
                 emulated_latency: None,
                 data_consistency: None,
+                result: None,
             }))
         }
     }

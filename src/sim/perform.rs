@@ -12,6 +12,7 @@ use crate::domain::measurement::Measurement;
 use crate::domain::placement::{Claim, Plan, Replica};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
+use crate::domain::validators::Validators;
 use crate::knowledge::{Claimed, Knowledge as _, Registered};
 use crate::mape::executor::{self, End, Report};
 use crate::mape::monitor::{self, Observation};
@@ -119,10 +120,10 @@ impl World<'_> {
                 Some(executor::Input::Noted)
             }
             executor::Effect::Transfer(claim) => self.begin_transfer(agent, claim),
-            executor::Effect::Commit(event) => {
+            executor::Effect::Commit { event, arrived } => {
                 self.touched = true;
                 let drain = self.scenario.network.rhythm.drain;
-                Some(match self.table.ask(|table| table.commit(event, drain)) {
+                Some(match self.table.ask(|table| table.commit(event, &arrived, drain)) {
                     Ok(committed) => executor::Input::Committed(committed),
                     Err(why) => executor::Input::CommitFailed(why),
                 })
@@ -192,7 +193,7 @@ impl World<'_> {
     pub fn transfer_ends(&mut self, agent: usize) {
         let Some(Transfer { claim, outcome }) = self.agents[agent].transfer.under_way.take() else { return };
         let input = match outcome.and_then(|()| self.arrive(&claim)) {
-            Ok(()) => executor::Input::Transferred,
+            Ok(()) => executor::Input::Transferred(Validators::default()),
             Err(why) => executor::Input::TransferFailed(why),
         };
         self.step(agent, Input::Executor(Box::new(input)));
@@ -208,6 +209,7 @@ impl World<'_> {
             network_latency: job.latency,
             emulated_latency: None,
             data_consistency: counted.map(|snapshot| self.agents[agent].consistency(&snapshot, replica)),
+            result: None,
         }
     }
 
@@ -275,7 +277,7 @@ impl World<'_> {
         let fails = physics::fails(physics, &mut self.agents[agent].transfers);
         if takes.is_zero() && !fails {
             return Some(match self.arrive(&claim) {
-                Ok(()) => executor::Input::Transferred,
+                Ok(()) => executor::Input::Transferred(Validators::default()),
                 Err(why) => executor::Input::TransferFailed(why),
             });
         }

@@ -200,6 +200,8 @@ mod tests {
             metrics: scene::slow(),
             emulated_latency_ms: None,
             job: "job".to_owned(),
+            failure: None,
+            result: None,
         };
         Violation { measurement: measurement.into(), snapshot: scene::snapshot(&[node], &[(1, 1)]) }
     }
