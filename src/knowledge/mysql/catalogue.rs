@@ -18,7 +18,7 @@ use crate::domain::validators::Validators;
 use crate::knowledge::rules::{self, Rejection};
 use crate::knowledge::{Counter, NotedUpload, Registered, Snapshot, quarantine};
 use mysql_async::Value;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 const LIVES: Part =
@@ -160,8 +160,9 @@ impl Tables {
         let answer = self.ask(Question::new().and(&UPLOADS, "where node = ?", [node.0.into()])).await?;
         let mut noted = answer.read(&UPLOADS, quarantine::upload);
         noted.sort_by_key(|upload| upload.begun_at);
-        // One may have been noted twice, when an answer was lost.
-        noted.dedup_by(|one, other| one.object_key == other.object_key && one.upload_id == other.upload_id);
+        // One is noted twice when an answer was lost.
+        let mut seen = BTreeSet::new();
+        noted.retain(|upload| seen.insert((upload.object_key.clone(), upload.upload_id.clone())));
         Ok(noted)
     }
 
