@@ -7,6 +7,7 @@ use agent::actors::{Reach, ReachError, Reached, Watch, World, beat, recover};
 use agent::clock::VirtualClock;
 use agent::domain::action::Action;
 use agent::domain::event::{Event, Outcome, Window};
+use agent::domain::failure::{FailureKind, JobFailure};
 use agent::domain::ids::{self, AgentId, DataSetName, EventId, NodeId};
 use agent::domain::invariants;
 use agent::domain::placement::{Claim, DataSet, Identity, Link, Node, NodeState, Plan, Registration, ReplicaState};
@@ -283,6 +284,7 @@ impl Network {
         let mut end = None;
         while let Some(effect) = effects.pop_front() {
             let input = match effect {
+                Effect::CheckLinks(_) => Input::LinksThere,
                 Effect::Claim(plan) => self.claim(&plan, life).await?,
                 Effect::Transfer(claim) => self.transfer(&claim, life).await?,
                 Effect::Commit(event) => self.commit(event, life).await?,
@@ -322,7 +324,7 @@ impl Network {
         life.point("after the transfer")?;
         Ok(match sent {
             Ok(_verified) => Input::Transferred,
-            Err(error) => Input::TransferFailed(error.to_string()),
+            Err(error) => Input::TransferFailed(JobFailure::new(FailureKind::Store, error.to_string())),
         })
     }
 
