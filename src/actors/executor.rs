@@ -4,12 +4,14 @@ use super::watchdog::Watch;
 use super::world::{World, chain, on_services};
 use super::{Notice, Step, deliver, planner};
 use crate::domain::event::Outcome;
+use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::ids::EventId;
 use crate::domain::placement::{Claim, Plan, Replica};
 use crate::domain::validators::Validators;
+use crate::jobs::JobError;
 use crate::knowledge::{Claimed, KnowledgeError};
-use crate::mape::executor::{Effect, End, Executor, Input, Report};
-use crate::storage::transfer::{Expected, transfer};
+use crate::mape::executor::{Effect, Executor, Input, Report};
+use crate::storage::transfer::{Expected, Side, transfer};
 use actix::prelude::*;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -53,6 +55,12 @@ impl ExecutorActor {
     fn perform(&mut self, effect: Effect, ctx: &mut Context<Self>) {
         let (world, watch) = (self.world.clone(), self.watch);
         match effect {
+            Effect::CheckLinks(action) => self.input_from(ctx, async move {
+                match world.check_links(action).await {
+                    Ok(()) => Input::LinksThere,
+                    Err(error) => Input::LinksAway(chain(&error)),
+                }
+            }),
             Effect::Claim(plan) => self.input_from(ctx, async move { claim(&world, watch, &plan).await }),
             Effect::Note(plan) => self.input_from(ctx, async move {
                 if let Err(error) = world.knowledge.record_nothing(&plan).await {
@@ -63,7 +71,7 @@ impl ExecutorActor {
             Effect::Transfer(claim) => self.input_from(ctx, async move {
                 match move_bytes(&world, watch, claim).await {
                     Ok(arrived) => Input::Transferred(arrived),
-                    Err(why) => Input::TransferFailed(why),
+                    Err(failure) => Input::TransferFailed(failure),
                 }
             }),
             Effect::Commit { event, arrived } => {
@@ -86,12 +94,7 @@ impl ExecutorActor {
     }
 
     fn report(&self, report: Report) {
-        let how = match report.end {
-            End::Done => "done".to_owned(),
-            End::Nothing => return,
-            End::Lost(why) => format!("not granted: {why}; judging again"),
-            End::Failed(why) => format!("FAILED: {why}"),
-        };
+        let Some(how) = report.end.told() else { return };
         let (agent, action, event) = (self.world.agent, report.action, report.event);
         self.world.notify(Notice::Acted { agent, action, event, how });
     }
@@ -129,36 +132,50 @@ async fn commit(world: &World, watch: Watch, event: EventId, arrived: &Validator
 }
 
 /// Streams the bytes to the destination through this agent's links and verifies them; the lease is renewed meanwhile.
-async fn move_bytes(world: &Arc<World>, watch: Watch, claim: Claim) -> Result<Validators, String> {
+async fn move_bytes(world: &Arc<World>, watch: Watch, claim: Claim) -> Result<Validators, JobFailure> {
     let (event, worker) = (claim.event, world.clone());
     let work = on_services(world, async move { transfer_claimed(&worker, &claim).await });
     tokio::pin!(work);
     loop {
         let renewal = tokio::time::sleep(world.clock.apply(watch.lease / 3));
         tokio::select! {
-            done = &mut work => return done?,
+            done = &mut work => return done.map_err(surroundings)?,
             () = renewal => match world.knowledge.renew(event, watch.lease).await {
                 Ok(true) => {}
-                Ok(false) => return Err("the lease was lost".to_owned()),
+                Ok(false) => return Err(surroundings("the lease was lost")),
                 Err(error) => world.trouble(chain(&error)),
             },
         }
     }
 }
 
-async fn transfer_claimed(world: &World, claim: &Claim) -> Result<Validators, String> {
-    let snapshot = world.knowledge.snapshot(&claim.data_set).await.map_err(|error| chain(&error))?;
-    let snapshot = snapshot.ok_or_else(|| format!("data set {} is gone", claim.data_set))?;
-    let to = claim.destination.as_ref().ok_or("there is no destination")?;
-    let source = world.reach(&snapshot, claim.source.node).await.map_err(|error| chain(&error))?;
-    let destination = world.reach(&snapshot, to.node).await.map_err(|error| chain(&error))?;
+async fn transfer_claimed(world: &World, claim: &Claim) -> Result<Validators, JobFailure> {
+    let snapshot = world.knowledge.snapshot(&claim.data_set).await.map_err(|error| surroundings(chain(&error)))?;
+    let gone = || JobFailure::new(FailureKind::Data, format!("data set {} is gone", claim.data_set));
+    let snapshot = snapshot.ok_or_else(gone)?;
+    let to = claim.destination.as_ref().ok_or_else(|| JobFailure::new(FailureKind::Data, "there is no destination"))?;
+    let source = world.reach(&snapshot, claim.source.node).await?;
+    let destination = world.reach(&snapshot, to.node).await?;
     let expected = Expected { bytes: snapshot.data_set.bytes, sha256: snapshot.data_set.sha256.clone() };
     let (from, into) = (source.store.as_ref(), destination.store.as_ref());
-    let etag = snapshot.placement.replicas.get(&claim.source.id).and_then(|row| row.validators.etag.as_deref());
-    transfer(from, &claim.source.object_key, etag, into, &to.object_key, &expected, |_| {})
-        .await
-        .map(|verified| verified.validators().clone())
-        .map_err(|error| chain(&error))
+    let known = snapshot.placement.replicas.get(&claim.source.id);
+    let etag = known.and_then(|row| row.validators.etag.as_deref());
+    match transfer(from, &claim.source.object_key, etag, into, &to.object_key, &expected, |_| {}).await {
+        Ok(verified) => Ok(verified.validators().clone()),
+        Err(failed) => {
+            let why = chain(&failed);
+            let node = match failed.side {
+                Side::Source => claim.source.node,
+                Side::Destination => to.node,
+            };
+            let failure = JobFailure::new(JobError::Storage(failed.error).kind(), why);
+            Err(world.unless_link_is_gone(node, failure).await)
+        }
+    }
+}
+
+fn surroundings(why: impl Into<String>) -> JobFailure {
+    JobFailure::new(FailureKind::Surroundings, why)
 }
 
 /// Undoes a claim. The destination's object goes even when somebody else has undone the claim before: this agent may have

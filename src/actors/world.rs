@@ -2,6 +2,7 @@
 
 use super::{Notice, Observer, Step};
 use crate::clock::Clock;
+use crate::domain::action::Action;
 use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::placement::{Identity, Node, Registration, Replica};
@@ -72,6 +73,12 @@ impl From<JobError> for JobFailure {
 pub trait Reach: Send + Sync {
     /// Opens the link to a node's store, with this latency (scenario time) where latency is injected.
     async fn reach(&self, node: &Node, latency: Duration) -> Result<Reached, ReachError>;
+
+    /// Whether there is a link to a node at present. `Ok(false)`: whoever offers links has none, or none any more, and would make
+    /// one; `Err`: it is away. On a real network there is always one.
+    async fn has_link(&self, _node: NodeId) -> Result<bool, ReachError> {
+        Ok(true)
+    }
 
     /// The latency of the link as measured on it: the smallest of several round trips, in scenario time.
     async fn probe(&self, reached: &Reached) -> Result<Duration, String>;
@@ -144,6 +151,28 @@ impl World {
         self.reach.reach(row, latency).await
     }
 
+    /// Whether the links that an action is about can be had; an error when whoever offers them is away.
+    pub async fn check_links(&self, action: Action) -> Result<(), ReachError> {
+        for node in [action.from_node(), action.to_node()].into_iter().flatten() {
+            self.reach.has_link(node).await?;
+        }
+        Ok(())
+    }
+
+    /// What failed at the other end of a link is no fault of the node when the link itself is gone.
+    pub async fn unless_link_is_gone(&self, node: NodeId, failure: JobFailure) -> JobFailure {
+        match failure.kind {
+            FailureKind::Store | FailureKind::ChangedData | FailureKind::Program => {}
+            FailureKind::Data | FailureKind::Surroundings => return failure,
+        }
+        let gone = match self.reach.has_link(node).await {
+            Ok(true) => return failure,
+            Ok(false) => format!("the link to node {node} is gone; was the emulator restarted?"),
+            Err(error) => chain(&error),
+        };
+        JobFailure::new(FailureKind::Surroundings, format!("{gone} ({})", failure.why))
+    }
+
     /// The latency of a link for one job: normal around what the table states.
     pub fn draw_latency(&self, snapshot: &Snapshot, node: NodeId, rng: &mut Rng) -> Duration {
         let Some(link) = snapshot.link(self.home, node) else { return Duration::ZERO };
@@ -176,8 +205,14 @@ pub async fn run_job(
     };
     let ended_early = |why| JobFailure::new(FailureKind::Surroundings, why);
     let (report, network_latency) = on_services(world, work).await.map_err(ended_early)?;
-    let report = report?;
-    let network_latency = network_latency.map_err(|why| JobFailure::new(FailureKind::Store, why))?;
+    let measured = report.map_err(JobFailure::from).and_then(|report| {
+        let latency = network_latency.map_err(|why| JobFailure::new(FailureKind::Store, why))?;
+        Ok((report, latency))
+    });
+    let (report, network_latency) = match measured {
+        Ok(measured) => measured,
+        Err(failure) => return Err(world.unless_link_is_gone(replica.node, failure).await),
+    };
     if report.skipped_records > 0 {
         world.trouble(format!("{} of {} records have no usable value", report.skipped_records, report.records));
     }

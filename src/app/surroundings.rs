@@ -19,7 +19,7 @@ use crate::jobs::aggregate::AggregateJob;
 use crate::jobs::command::CommandJob;
 use crate::knowledge::Knowledge;
 use crate::links::Links;
-use crate::links::emulator::Emulator;
+use crate::links::emulator::{Emulator, Metrics};
 use crate::links::toxiproxy::Toxiproxy;
 use crate::storage::embedded::{EmbeddedError, EmbeddedSettings, EmbeddedStore};
 use crate::storage::s3::S3Store;
@@ -181,7 +181,7 @@ pub async fn start_emulator(
         EmulatorSettings::Embedded => {
             let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
             // On the services' threads: an actor's handler must not delay a link.
-            let emulator = services.spawn(Emulator::start(anywhere)).await??;
+            let emulator = services.spawn(Emulator::start(anywhere, Metrics::Off)).await??;
             Ok((Some(format!("http://{}", emulator.address())), Some(emulator)))
         }
     }

@@ -347,4 +347,7 @@ pub struct Proxy {
     /// Where the API listens
     #[arg(long, default_value = "127.0.0.1:8474")]
     pub listen: SocketAddr,
+    /// Count what the proxies carry, and show it under /metrics as Prometheus reads it
+    #[arg(long)]
+    pub metrics: bool,
 }

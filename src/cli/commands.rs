@@ -20,7 +20,7 @@ use crate::domain::feedback::Feedback;
 use crate::domain::ids::{AgentId, EventId, NodeId};
 use crate::jobs::expression::Expression;
 use crate::knowledge::Knowledge;
-use crate::links::emulator::Emulator;
+use crate::links::emulator::{Emulator, Metrics};
 use crate::mape::planner::{Decision, POLICIES};
 use crate::storage::embedded::Durability;
 use anyhow::{Context as _, bail};
@@ -524,7 +524,8 @@ fn generate(records: u64, output: &Path) -> anyhow::Result<ExitCode> {
 
 fn serve_proxy(proxy: &Proxy) -> anyhow::Result<ExitCode> {
     services()?.block_on(async {
-        let emulator = Emulator::start(proxy.listen).await?;
+        let metrics = if proxy.metrics { Metrics::On } else { Metrics::Off };
+        let emulator = Emulator::start(proxy.listen, metrics).await?;
         println!("toxiproxy's API on http://{}; Ctrl-C ends it", emulator.address());
         signals::stop().await;
         emulator.shutdown().await;

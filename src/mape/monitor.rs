@@ -8,6 +8,7 @@
 //!    '-------------------------------------------------------------------------------------------'  else pause)
 //! ```
 
+use super::backoff::Backoff;
 use super::planner::{Parameters, Policy, PreviousJob, Rng};
 use crate::domain::convergence::CONVERGED_JOBS;
 use crate::domain::failure::{FailureKind, JobFailure};
@@ -81,6 +82,8 @@ pub enum Repair {
     Lost,
     /// Nothing was done, on purpose or because it could not be.
     Nothing,
+    /// This agent's surroundings are in the way: it was not begun, or given up, and no node is to blame.
+    NotNow,
 }
 
 /// A run of the job: what is read, and what was known of it when it started.
@@ -156,6 +159,8 @@ pub struct Monitor {
     state: State,
     /// The job before the current one; forgotten when this agent acts: what hurts then may be its own doing.
     previous: Option<PreviousJob>,
+    /// Since when the surroundings have been in the way.
+    backoff: Backoff,
     jobs: u64,
     /// How many of the last jobs met the goal in a row, without anybody's action.
     content_jobs: usize,
@@ -181,6 +186,7 @@ impl Monitor {
             life,
             state: State::Pausing,
             previous: None,
+            backoff: Backoff::default(),
             jobs: 0,
             content_jobs: 0,
             last_known: None,
@@ -232,6 +238,13 @@ impl Monitor {
         vec![Effect::Wake { after: self.rhythm.pause(rng) }]
     }
 
+    /// A pause that is longer each time in a row.
+    fn back_off(&mut self, rng: &mut Rng) -> Vec<Effect> {
+        self.state = State::Pausing;
+        let after = self.backoff.failed(rng).max(self.rhythm.pause(rng));
+        vec![Effect::Wake { after }]
+    }
+
     fn start(&mut self) -> Vec<Effect> {
         self.state = State::Starting;
         vec![Effect::Load]
@@ -279,6 +292,7 @@ impl Monitor {
     }
 
     fn observe(&mut self, run: &Run, observation: &Observation, rng: &mut Rng) -> Vec<Effect> {
+        self.backoff.succeeded();
         let measurement = Arc::new(self.measurement(run, observation));
         let satisfied = self.parameters.goal.holds(&measurement.metrics);
         self.content_jobs = if satisfied { self.content_jobs + 1 } else { 0 };
@@ -295,12 +309,15 @@ impl Monitor {
     }
 
     fn fail(&mut self, run: &Run, failure: &JobFailure, rng: &mut Rng) -> Vec<Effect> {
-        let mut effects = self.pause(rng);
         match failure.kind {
-            FailureKind::Store => effects.push(Effect::Failed { node: run.node }),
-            FailureKind::Program | FailureKind::Data | FailureKind::ChangedData | FailureKind::Surroundings => {}
+            FailureKind::Surroundings => self.back_off(rng),
+            FailureKind::Store => {
+                let mut effects = self.pause(rng);
+                effects.push(Effect::Failed { node: run.node });
+                effects
+            }
+            FailureKind::Program | FailureKind::Data | FailureKind::ChangedData => self.pause(rng),
         }
-        effects
     }
 
     fn measurement(&self, run: &Run, observation: &Observation) -> Measurement {
@@ -352,6 +369,7 @@ impl Monitor {
             }
             Repair::Lost => self.start(),
             Repair::Nothing => self.pause(rng),
+            Repair::NotNow => self.back_off(rng),
         }
     }
 }
@@ -527,6 +545,29 @@ mod tests {
             assert_eq!(followed.contains("failed(node 3)"), kind == FailureKind::Store, "{kind}: {followed}");
             assert!(followed.starts_with("wake("), "{kind}: jobs go on: {followed}");
         }
+    }
+
+    #[test]
+    fn while_its_surroundings_are_in_the_way_it_tries_less_and_less_often() {
+        let mut bench = Bench::new(GOAL);
+        let here = scene::snapshot(&[3], &[(1, 1)]);
+        let seconds = |effect: &str| -> u64 {
+            let wake = effect.strip_prefix("wake(").and_then(|rest| rest.strip_suffix(" s)"));
+            wake.unwrap_or_else(|| panic!("{effect} is no pause alone")).parse().unwrap()
+        };
+        bench.give(Input::Started);
+        let mut pauses = Vec::new();
+        for _ in 0..4 {
+            bench.give(Input::Woken);
+            bench.load(&here);
+            pauses.push(seconds(&bench.fail(FailureKind::Surroundings)));
+        }
+        assert!(pauses.is_sorted() && pauses[3] > 2 * pauses[0], "{pauses:?}");
+        // What could not be begun is one more of them; a job that ends well is the end of the row.
+        bench.job(&here, 50);
+        bench.load(&here);
+        let first = seconds(&bench.give(Input::Repaired(Repair::NotNow)));
+        assert!(first <= pauses[0], "{first} s after a job, {} s before", pauses[0]);
     }
 
     #[test]
