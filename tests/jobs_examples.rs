@@ -87,6 +87,7 @@ async fn run(program: &str, args: &[&str]) -> Vec<String> {
         time_limit: Duration::from_secs(600),
         env: BTreeMap::new(),
         request_bytes: NonZeroU64::new(180_000).unwrap(),
+        keeper: env!("CARGO_BIN_EXE_agent").into(),
     };
     let report = job.run(&server.source).await.unwrap_or_else(|error| panic!("{error}"));
     let average: f64 = report.result.parse().unwrap();

@@ -163,10 +163,9 @@ impl<'a> Trainer<'a> {
         let latency = world.draw_latency(&self.snapshot, replica.node, rng);
         let observed = run_job(world, &self.snapshot, replica, latency).await.map_err(anyhow::Error::msg)?;
         let availability = self.snapshot.nodes.get(&replica.node).map_or(0.0, |node| node.availability.value());
-        Ok(Metrics::default()
+        Ok(Metrics::from_iter(observed.throughput.map(|throughput| (Metric::Throughput, throughput)))
             .with(Metric::ResponseTime, observed.response_time.as_secs_f64())
             .with(Metric::ExecutionTime, observed.execution_time.as_secs_f64())
-            .with(Metric::Throughput, observed.throughput)
             .with(Metric::NetworkLatency, observed.network_latency.as_secs_f64() * 1e3)
             .with(Metric::Availability, availability))
     }

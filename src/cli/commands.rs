@@ -1,6 +1,6 @@
 //! From arguments to what `app` does, and its result to the screen.
 
-use super::arguments::{Arguments, Command, Data, Db, Demo, Events, Explain, Json, Log, Proxy, Run, Set, Train};
+use super::arguments::{Arguments, Command, Data, Db, Demo, Events, Explain, Json, Keep, Log, Proxy, Run, Set, Train};
 use super::{calibrate, display, experiment, print, signals, simulate};
 use crate::actors::Notice;
 use crate::app::data_directory::{DEFAULT_DEMO, DEFAULT_RUN, DataDirectory};
@@ -18,6 +18,7 @@ use crate::data::blood_tests::BloodTests;
 use crate::domain::event::Event;
 use crate::domain::feedback::Feedback;
 use crate::domain::ids::{AgentId, EventId, NodeId};
+use crate::jobs::command::keeper;
 use crate::jobs::expression::Expression;
 use crate::knowledge::Knowledge;
 use crate::links::emulator::Emulator;
@@ -69,6 +70,10 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Data(Data::Generate { records, output }) => generate(records, &output),
         Command::Db(db) => place.db(&db),
         Command::Proxy(proxy) => serve_proxy(&proxy),
+        Command::Keep(Keep { program, arguments }) => {
+            keeper::keep(&program, &arguments)?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
