@@ -178,10 +178,12 @@ async fn a_script_that_kills_its_own_group_ends_itself_alone() {
 #[tokio::test]
 async fn a_program_whose_keeper_is_killed_dies_with_it() {
     let directory = tempfile::tempdir().unwrap();
-    let script = format!("{} kill -9 $PPID; wait", hold(directory.path()).trim_end_matches("wait"));
+    let held = directory.path().join("held");
+    let script = format!("exec 9>'{}'; flock 9; kill -9 $PPID; exec sleep 1000", held.display());
     let error = run(&script).await.unwrap_err();
     assert_eq!(error.kind(), FailureKind::Surroundings);
     assert_eq!(error.to_string(), "`sh` was ended, and the process that watched over it, too");
+    released(directory.path()).await;
 }
 
 #[tokio::test]
