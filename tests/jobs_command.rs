@@ -4,14 +4,15 @@
 mod jobs_doubles;
 
 use agent::domain::failure::FailureKind;
+use agent::domain::ids::Life;
 use agent::jobs::command::CommandJob;
 use agent::jobs::{DataSource, Job, JobError, JobReport};
 use bytes::Bytes;
 use jobs_doubles::{Object, OneObject};
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::num::NonZeroU64;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -21,10 +22,16 @@ fn shell(script: &str, time_limit: Duration) -> CommandJob {
         program: "sh".to_owned(),
         args: vec!["-c".to_owned(), script.to_owned()],
         time_limit,
-        env: BTreeMap::from([("EXTRA".to_owned(), "more".to_owned())]),
         request_bytes: NonZeroU64::new(9_000_000).unwrap(),
+        life: life(),
         keeper: env!("CARGO_BIN_EXE_agent").into(),
     }
+}
+
+/// One that no other job has: what bears it may be killed.
+fn life() -> Life {
+    static LIVES: AtomicU32 = AtomicU32::new(0);
+    Life(format!("a1-{}-{}", std::process::id(), LIVES.fetch_add(1, Ordering::Relaxed)))
 }
 
 fn source() -> DataSource {
@@ -71,11 +78,12 @@ async fn a_result_may_be_a_number() {
 async fn a_program_finds_the_data_in_its_environment() {
     let script = r#"
         found="$AWS_ENDPOINT_URL $AWS_ENDPOINT_URL_S3 $AWS_ACCESS_KEY_ID $AWS_SECRET_ACCESS_KEY $AWS_REGION $AWS_DEFAULT_REGION"
-        found="$found $AGENT_BUCKET $AGENT_KEY $AGENT_DATA_SET $AGENT_BYTES $AGENT_RECORDS $AGENT_REQUEST_BYTES $EXTRA"
+        found="$found $AGENT_BUCKET $AGENT_KEY $AGENT_DATA_SET $AGENT_BYTES $AGENT_RECORDS $AGENT_REQUEST_BYTES $AGENT_LIFE"
         echo "{\"records\": 1, \"execution_time_s\": 0, \"result\": \"$found\"}""#;
-    let found = run(script).await.unwrap().result;
+    let job = shell(script, MINUTE);
+    let found = job.run(&source()).await.unwrap().result;
     let access = "http://in-memory http://in-memory id secret us-east-1 us-east-1";
-    assert_eq!(found, format!("{access} data blood_tests.json blood_tests 4 1 9000000 more"));
+    assert_eq!(found, format!("{access} data blood_tests.json blood_tests 4 1 9000000 {}", job.life));
 }
 
 #[tokio::test]
@@ -176,11 +184,9 @@ async fn a_script_that_kills_its_own_group_ends_itself_alone() {
 }
 
 #[tokio::test]
-async fn a_program_whose_keeper_is_killed_dies_with_it() {
+async fn a_program_whose_keeper_is_killed_dies_with_it_and_so_do_its_daemons() {
     let directory = tempfile::tempdir().unwrap();
-    let held = directory.path().join("held");
-    let script = format!("exec 9>'{}'; flock 9; kill -9 $PPID; exec sleep 1000", held.display());
-    let error = run(&script).await.unwrap_err();
+    let error = run(&daemon(directory.path(), "kill -9 $PPID; sleep 1000")).await.unwrap_err();
     assert_eq!(error.kind(), FailureKind::Surroundings);
     assert_eq!(error.to_string(), "`sh` was ended, and the process that watched over it, too");
     released(directory.path()).await;

@@ -4,10 +4,11 @@
 mod jobs_doubles;
 
 use agent::data::blood_tests::BloodTests;
+use agent::domain::ids::Life;
 use agent::jobs::command::CommandJob;
 use agent::jobs::{DataSource, Job, S3Access};
 use jobs_doubles::{Object, OneObject};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::BufWriter;
 use std::num::NonZeroU64;
@@ -85,8 +86,8 @@ async fn run(program: &str, args: &[&str]) -> Vec<String> {
         program: program.to_owned(),
         args: args.iter().map(|arg| (*arg).to_owned()).collect(),
         time_limit: Duration::from_secs(600),
-        env: BTreeMap::new(),
         request_bytes: NonZeroU64::new(180_000).unwrap(),
+        life: Life(format!("a1-{}-examples", std::process::id())),
         keeper: env!("CARGO_BIN_EXE_agent").into(),
     };
     let report = job.run(&server.source).await.unwrap_or_else(|error| panic!("{error}"));

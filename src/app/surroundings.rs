@@ -16,7 +16,6 @@ use crate::domain::placement::{Identity, Node};
 use crate::domain::store_url::BUCKET;
 use crate::jobs::Job;
 use crate::jobs::aggregate::AggregateJob;
-use crate::jobs::command::left_behind::AGENT_LIFE;
 use crate::jobs::command::{CommandJob, THIS_PROGRAM};
 use crate::knowledge::Knowledge;
 use crate::links::Links;
@@ -25,7 +24,6 @@ use crate::links::toxiproxy::Toxiproxy;
 use crate::storage::embedded::{EmbeddedError, EmbeddedSettings, EmbeddedStore};
 use crate::storage::s3::S3Store;
 use anyhow::Context as _;
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -201,8 +199,8 @@ fn job(network: &NetworkSettings, settings: &JobSettings, life: &Life) -> anyhow
                 program: program.clone(),
                 args: arguments.clone(),
                 time_limit: limit,
-                env: BTreeMap::from([(AGENT_LIFE.to_owned(), life.to_string())]),
                 request_bytes: at_scale(*request_bytes),
+                life: life.clone(),
                 keeper: THIS_PROGRAM.into(),
             })
         }

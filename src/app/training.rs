@@ -184,9 +184,13 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// Nothing of a training is known to the table.
+/// Nothing of a training is known to the table, and no other training has the same life.
 fn nobody() -> Identity {
-    Identity { life: Life("training".to_owned()), ended: Vec::new(), silence: Duration::ZERO }
+    Identity {
+        life: Life(format!("training-{:016x}", rand::random::<u64>())),
+        ended: Vec::new(),
+        silence: Duration::ZERO,
+    }
 }
 
 /// The network and the data set as the table states them.

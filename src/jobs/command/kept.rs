@@ -2,10 +2,14 @@
 
 use super::keeper::Told;
 use std::io;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+
+/// How long a keeper may take to end: longer than it waits for what it killed.
+const ENDS_WITHIN: Duration = Duration::from_secs(10);
 
 /// A program that runs, with all that it starts; dropping it ends them.
 pub(super) struct Kept {
@@ -35,9 +39,13 @@ impl Kept {
     }
 
     /// Ends the program and all that it started, and waits until they are gone.
-    pub async fn end(self) -> io::Result<ExitStatus> {
+    pub async fn end(self) -> io::Result<()> {
         let Self { mut keeper, socket } = self;
         drop(socket);
-        keeper.wait().await
+        match tokio::time::timeout(ENDS_WITHIN, keeper.wait()).await {
+            Ok(ended) => ended.map(|_| ()),
+            // Somebody holds it; the program dies with it.
+            Err(_) => keeper.kill().await,
+        }
     }
 }

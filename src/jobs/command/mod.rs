@@ -16,11 +16,12 @@ mod report;
 
 use self::keeper::Told;
 use self::kept::Kept;
+use self::left_behind::AGENT_LIFE;
 use self::output::Output;
 use self::report::Reported;
 use super::{DataSource, Job, JobError, JobReport};
+use crate::domain::ids::Life;
 use async_trait::async_trait;
-use std::collections::BTreeMap;
 use std::io;
 use std::num::NonZeroU64;
 use std::os::unix::process::ExitStatusExt as _;
@@ -56,10 +57,10 @@ pub struct CommandJob {
     pub args: Vec<String>,
     /// For the whole run, in real time.
     pub time_limit: Duration,
-    /// Variables besides those that describe the data.
-    pub env: BTreeMap<String, String>,
     /// How much the program is asked to read in one request.
     pub request_bytes: NonZeroU64,
+    /// Whose job it is: what it starts bears this mark.
+    pub life: Life,
     /// The `agent` program, whose command `keep` watches over the job's: [`THIS_PROGRAM`], but for tests.
     pub keeper: PathBuf,
 }
@@ -93,6 +94,8 @@ impl Job for CommandJob {
                 return Err(fail(format!("was stopped after its time limit of {:?}", self.time_limit)));
             }
             Followed::Lost => {
+                // Of one life, one job runs at a time.
+                left_behind::end(std::slice::from_ref(&self.life));
                 return Err(surroundings("was ended, and the process that watched over it, too".to_owned()));
             }
             Followed::Told(told, response_time) => (told, response_time),
@@ -137,35 +140,33 @@ impl CommandJob {
         let (mut kept, stdout, stderr) = Kept::start(self.command(source))?;
         let mut output = pin!(Output::collect(output, stdout, stderr));
         let mut is_read = false;
-        let followed = {
-            let mut told = pin!(tokio::time::timeout(self.time_limit, kept.told()));
-            loop {
-                tokio::select! {
-                    told = &mut told => break match told {
-                        Err(_) => Followed::TimeIsOver,
-                        Ok(told) => told?.map_or(Followed::Lost, |told| Followed::Told(told, started.elapsed())),
-                    },
-                    read = &mut output, if !is_read => {
-                        read?;
-                        is_read = true;
-                    }
+        let run = async move {
+            let followed = match tokio::time::timeout(self.time_limit, kept.told()).await {
+                Err(_) => Followed::TimeIsOver,
+                Ok(told) => told?.map_or(Followed::Lost, |told| Followed::Told(told, started.elapsed())),
+            };
+            kept.end().await?;
+            io::Result::Ok(followed)
+        };
+        let mut run = pin!(run);
+        let followed = loop {
+            tokio::select! {
+                followed = &mut run => break followed?,
+                read = &mut output, if !is_read => {
+                    read?;
+                    is_read = true;
                 }
             }
         };
-        // Somebody may still write more than a pipe holds while it is being ended.
-        let last_output = async {
-            if !is_read {
-                tokio::time::timeout(LAST_OUTPUT_WITHIN, output).await.unwrap_or(Ok(()))?;
-            }
-            Ok(())
-        };
-        tokio::try_join!(kept.end(), last_output)?;
+        if !is_read {
+            tokio::time::timeout(LAST_OUTPUT_WITHIN, output).await.unwrap_or(Ok(()))?;
+        }
         Ok(followed)
     }
 
     fn command(&self, source: &DataSource) -> Command {
         let mut command = Command::new(&self.keeper);
-        command.arg0("agent").args(["keep", "--", &self.program]).args(&self.args).envs(&self.env);
+        command.arg0("agent").args(["keep", "--", &self.program]).args(&self.args);
         // What the agent's own environment says about other stores must not mix with these credentials, and the shared
         // table is not the job's.
         for inherited in NOT_INHERITED {
@@ -176,6 +177,7 @@ impl CommandJob {
         command.envs(direct::no_proxy(&access.endpoint).into_iter().flatten());
         command.envs(access.ca.iter().map(|ca| ("AWS_CA_BUNDLE", ca)));
         command
+            .env(AGENT_LIFE, &self.life.0)
             .env("AWS_ENDPOINT_URL", &access.endpoint)
             .env("AWS_ENDPOINT_URL_S3", &access.endpoint)
             .env("AWS_ACCESS_KEY_ID", &access.access_key_id)
