@@ -3,7 +3,7 @@
 mod network;
 
 use network::edits::CALM;
-use network::process::Running;
+use network::process::{Running, run_with};
 use network::{PATIENCE, Place, text, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File, Permissions};
@@ -105,6 +105,23 @@ fn what_outlives_agent_and_keeper_is_ended_at_the_next_start() {
         assert_eq!(next.ended(), None, "{}\n{}", next.output(), next.errors());
         next.output().contains("job       ok")
     });
+}
+
+#[test]
+fn a_proxy_in_the_environment_diverts_nobody() {
+    let stage = Stage::new();
+    // The program's first run is the one that never ends.
+    fs::create_dir(stage.place.path().join("begun")).unwrap();
+    let nowhere = "http://127.0.0.1:1";
+    let proxies = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+    let environment = [&proxies.map(|name| (name, nowhere))[..], &[("NO_PROXY", ""), ("no_proxy", "")]].concat();
+    let (data, training) = (stage.place.data(), stage.place.path().join("trained"));
+    for agent in ["1", "3"] {
+        let arguments = ["train", "--iterations", "1", "--id", agent, "--config", &stage.config, "--data", text(&data)];
+        let arguments = [&arguments[..], &["--training", text(&training)]].concat();
+        let ended = run_with(&environment, PATIENCE, stage.place.path(), &arguments);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    }
 }
 
 #[test]
