@@ -28,8 +28,11 @@ const ERROR_MAX: usize = 100_000;
 /// Runs the command line; the whole program.
 pub fn main() -> ExitCode {
     let arguments = arguments::Arguments::parse();
-    telemetry::start(arguments.log);
-    telemetry::abort_on_panic();
+    // A keeper's standard error is the output of a job's program.
+    if !matches!(arguments.command, arguments::Command::Keep(_)) {
+        telemetry::start(arguments.log);
+        telemetry::abort_on_panic();
+    }
     match commands::dispatch(arguments) {
         Ok(code) => code,
         Err(error) if is_unread(&error) => ExitCode::SUCCESS,
