@@ -76,6 +76,7 @@ async fn serve() -> Server {
         access,
         data_set: "blood_tests".to_owned(),
         object_key: KEY.to_owned(),
+        etag: None,
         bytes: generated.bytes,
         records: RECORDS,
     };
