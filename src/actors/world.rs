@@ -216,11 +216,14 @@ pub async fn run_job(
     if report.skipped_records > 0 {
         world.trouble(format!("{} of {} records have no usable value", report.skipped_records, report.records));
     }
+    if report.throughput().is_none() {
+        world.trouble("the job reports an execution time of 0: its throughput is not known".to_owned());
+    }
     Ok(Observation {
         at: world.clock.now(),
         response_time: world.clock.record(report.response_time),
         execution_time: world.clock.record(report.execution_time),
-        throughput: report.records as f64 / report.execution_time.as_secs_f64().max(1e-9),
+        throughput: report.throughput(),
         network_latency,
         emulated_latency: reached.emulated,
         data_consistency: None,

@@ -63,8 +63,8 @@ pub struct Observation {
     pub at: Timestamp,
     pub response_time: Duration,
     pub execution_time: Duration,
-    /// Records for each real second: rates are never scaled.
-    pub throughput: f64,
+    /// Records for each real second: rates are never scaled. Absent: the job did not measure how long it took.
+    pub throughput: Option<f64>,
     pub network_latency: Duration,
     pub emulated_latency: Option<Duration>,
     /// As counted when the job had ended; absent: as it was when the job began.
@@ -294,7 +294,8 @@ impl Monitor {
     fn observe(&mut self, run: &Run, observation: &Observation, rng: &mut Rng) -> Vec<Effect> {
         self.backoff.succeeded();
         let measurement = Arc::new(self.measurement(run, observation));
-        let satisfied = self.parameters.goal.holds(&measurement.metrics);
+        // What nobody measured says nothing for or against a place.
+        let Some(satisfied) = self.parameters.goal.judge(&measurement.metrics) else { return self.pause(rng) };
         self.content_jobs = if satisfied { self.content_jobs + 1 } else { 0 };
         let mut effects = Vec::with_capacity(2);
         effects.push(Effect::Record { measurement: measurement.clone(), satisfied });
@@ -321,10 +322,10 @@ impl Monitor {
     }
 
     fn measurement(&self, run: &Run, observation: &Observation) -> Measurement {
-        let metrics = Metrics::default()
+        let throughput = observation.throughput.map(|throughput| (Metric::Throughput, throughput));
+        let metrics = Metrics::from_iter(throughput)
             .with(Metric::ResponseTime, observation.response_time.as_secs_f64())
             .with(Metric::ExecutionTime, observation.execution_time.as_secs_f64())
-            .with(Metric::Throughput, observation.throughput)
             .with(Metric::NetworkLatency, observation.network_latency.as_secs_f64() * 1e3)
             .with(Metric::Availability, run.availability_percent)
             .with(Metric::DataConsistency, observation.data_consistency.unwrap_or(run.data_consistency));
@@ -419,17 +420,21 @@ mod tests {
         }
 
         fn end(&mut self, seconds: u64) -> String {
-            let response_time = Duration::from_secs(seconds);
-            self.give(Input::JobEnded(Observation {
-                at: NOW + response_time,
-                response_time,
-                execution_time: response_time,
-                throughput: 1.0,
-                network_latency: Duration::from_millis(20),
-                emulated_latency: None,
-                data_consistency: None,
-                result: None,
-            }))
+            self.give(Input::JobEnded(observation(seconds)))
+        }
+    }
+
+    fn observation(seconds: u64) -> Observation {
+        let response_time = Duration::from_secs(seconds);
+        Observation {
+            at: NOW + response_time,
+            response_time,
+            execution_time: response_time,
+            throughput: Some(1.0),
+            network_latency: Duration::from_millis(20),
+            emulated_latency: None,
+            data_consistency: None,
+            result: None,
         }
     }
 
@@ -532,6 +537,18 @@ mod tests {
         assert_eq!(bench.fail(FailureKind::Store), "wake(15 s) failed(node 3)");
         assert_eq!(bench.end(10), "");
         assert_eq!(bench.give(Input::Repaired(Repair::Acted)), "");
+    }
+
+    #[test]
+    fn a_job_that_did_not_measure_what_the_goal_asks_for_is_not_judged() {
+        for (throughput, expected) in [(Some(1.0), "record(false) load"), (None, "wake(15 s)")] {
+            let mut bench = Bench::new("throughput >= 10 records/s");
+            bench.give(Input::Started);
+            bench.give(Input::Woken);
+            bench.load(&scene::snapshot(&[3], &[(1, 1)]));
+            let ended = Observation { throughput, ..observation(10) };
+            assert_eq!(bench.give(Input::JobEnded(ended)), expected);
+        }
     }
 
     #[test]

@@ -212,7 +212,7 @@ impl World<'_> {
             at: self.now(),
             response_time: job.response_time,
             execution_time: job.execution_time,
-            throughput: job.throughput,
+            throughput: Some(job.throughput),
             network_latency: job.latency,
             emulated_latency: None,
             data_consistency: counted.map(|snapshot| self.agents[agent].consistency(&snapshot, replica)),
