@@ -6,11 +6,12 @@ use super::{Notice, Step, deliver, planner};
 use crate::domain::event::Outcome;
 use crate::domain::ids::EventId;
 use crate::domain::placement::{Claim, Plan, Replica};
-use crate::knowledge::{Claimed, KnowledgeError};
+use crate::knowledge::{self, Claimed, KnowledgeError};
 use crate::mape::executor::{Effect, End, Executor, Input, Report};
 use crate::storage::transfer::{Expected, transfer};
 use actix::prelude::*;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Carry out a plan.
@@ -54,7 +55,7 @@ impl ExecutorActor {
         match effect {
             Effect::Claim(plan) => self.input_from(ctx, async move { claim(&world, watch, &plan).await }),
             Effect::Note(plan) => self.input_from(ctx, async move {
-                if let Err(error) = world.knowledge.record_nothing(&plan).await {
+                if let Err(error) = read_back(|| world.knowledge.record_nothing(&plan), is_certain).await {
                     world.trouble(chain(&error));
                 }
                 Input::Noted
@@ -88,41 +89,66 @@ impl ExecutorActor {
             End::Nothing => return,
             End::Lost(why) => format!("not granted: {why}; judging again"),
             End::Failed(why) => format!("FAILED: {why}"),
+            End::Unknown(why) => format!("outcome NOT KNOWN: {why}; the table is read when the lease has run out"),
         };
         let (agent, action, event) = (self.world.agent, report.action, report.event);
         self.world.notify(Notice::Acted { agent, action, event, how });
     }
 }
 
+/// How often what may have been carried out is asked for again, after pauses that double, each drawn from half to one and a half
+/// of that.
+const TRIES: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Asks for a write, of which the same again changes nothing more and is answered the same, until there is an answer or an error
+/// that ends it. What may have been carried out stays so however it is refused later.
+async fn read_back<T, A>(ask: impl Fn() -> A, ends: fn(&KnowledgeError) -> bool) -> knowledge::Result<T>
+where
+    A: Future<Output = knowledge::Result<T>>,
+{
+    let (mut known, mut pause) = (None, FIRST_PAUSE);
+    for tries in 1.. {
+        let error = match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error.after(known),
+        };
+        if ends(&error) || tries == TRIES {
+            return Err(error);
+        }
+        known = Some(error);
+        tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await;
+        pause *= 2;
+    }
+    unreachable!("the last try ends it")
+}
+
+fn is_certain(error: &KnowledgeError) -> bool {
+    !matches!(error, KnowledgeError::Uncertain { .. })
+}
+
 /// Claims; when the answer was lost, reads back by key what became of it (the same key is granted once).
 async fn claim(world: &World, watch: Watch, plan: &Plan) -> Input {
-    let ask = || world.knowledge.claim(plan, watch.lease, watch.window);
-    let answer = match ask().await {
-        Err(KnowledgeError::Uncertain { .. }) => ask().await,
-        answer => answer,
-    };
-    match answer {
+    match read_back(|| world.knowledge.claim(plan, watch.lease, watch.window), is_certain).await {
         Ok(claimed) => {
             if let Claimed::Granted(claim) = &claimed {
                 tracing::debug!(event = %claim.event, action = %claim.action, "claimed");
             }
             Input::Claimed(claimed)
         }
-        Err(error) => Input::ClaimFailed(chain(&error)),
+        Err(error) if is_certain(&error) => Input::ClaimFailed(chain(&error)),
+        Err(error) => Input::Uncertain(chain(&error)),
     }
 }
 
-/// Commits; committing twice is the same as once, so a lost answer is asked for again, a few times.
+/// Commits; committing twice is the same as once, so it is asked for again whatever went wrong: the bytes have arrived.
 async fn commit(world: &World, watch: Watch, event: EventId) -> Input {
-    const TRIES: u32 = 5;
-    let mut last = String::new();
-    for _ in 0..TRIES {
-        match world.knowledge.commit(event, watch.drain).await {
-            Ok(committed) => return Input::Committed(committed),
-            Err(error) => last = chain(&error),
-        }
+    let is_rejected = |error: &KnowledgeError| matches!(error, KnowledgeError::Rejected { .. });
+    match read_back(|| world.knowledge.commit(event, watch.drain), is_rejected).await {
+        Ok(committed) => Input::Committed(committed),
+        Err(error) if is_certain(&error) => Input::CommitFailed(chain(&error)),
+        Err(error) => Input::Uncertain(chain(&error)),
     }
-    Input::CommitFailed(last)
 }
 
 /// Streams the bytes to the destination through this agent's links and verifies them; the lease is renewed meanwhile.
@@ -160,7 +186,7 @@ async fn transfer_claimed(world: &World, claim: &Claim) -> Result<(), String> {
 /// Undoes a claim. The destination's object goes even when somebody else has undone the claim before: this agent may have
 /// written it since.
 async fn abort(world: &World, claim: &Claim, outcome: Outcome, why: &str) {
-    let undone = world.knowledge.abort(claim.event, outcome, why).await;
+    let undone = read_back(|| world.knowledge.abort(claim.event, outcome, why), is_certain).await;
     let deleted = match &claim.destination {
         Some(destination) => delete(world, destination).await,
         None => Ok(()),

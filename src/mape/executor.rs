@@ -27,8 +27,10 @@ pub enum Input {
     Transferred,
     TransferFailed(String),
     Committed(Committed),
-    /// The commit could not be asked for within its bound.
+    /// The commit could not be asked for within its bound, and nothing was changed.
     CommitFailed(String),
+    /// A claim or commit was sent, and what became of it could not be read back within its bound.
+    Uncertain(String),
     Aborted,
     /// Finish or release what runs; take nothing new.
     Stop,
@@ -67,6 +69,8 @@ pub enum End {
     Nothing,
     Lost(String),
     Failed(String),
+    /// It may have been carried out.
+    Unknown(String),
 }
 
 #[derive(Debug)]
@@ -122,9 +126,15 @@ impl Executor {
             (Input::Committed(Committed::Refused(refused)), State::Committing(claim)) => {
                 self.abort(claim, Outcome::Aborted, refused.to_string())
             }
-            // Whether it was carried out is not known: leave everything to recovery, which reads the table.
+            // The table cannot be asked: everything is left to recovery, which reads it when the lease has run out.
             (Input::CommitFailed(why), State::Committing(claim)) => {
                 ended(claim.action, Some(claim.event), End::Failed(why), Repair::Nothing)
+            }
+            (Input::Uncertain(why), State::Claiming(plan)) => {
+                ended(plan.action, None, End::Unknown(why), Repair::Nothing)
+            }
+            (Input::Uncertain(why), State::Committing(claim)) => {
+                ended(claim.action, Some(claim.event), End::Unknown(why), Repair::Nothing)
             }
             (Input::Aborted, State::Aborting) => vec![Effect::Finished(Repair::Nothing)],
             (_, state) => {
@@ -243,6 +253,7 @@ mod tests {
                 End::Nothing => "nothing".to_owned(),
                 End::Lost(_) => "lost".to_owned(),
                 End::Failed(why) => format!("failed({why})"),
+                End::Unknown(why) => format!("unknown({why})"),
             },
             Effect::Finished(repair) => format!("{repair:?}"),
         }
@@ -300,7 +311,14 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_of_unknown_outcome_is_left_to_recovery() {
+    fn what_has_an_unknown_outcome_is_left_to_recovery_and_never_said_to_have_failed() {
+        let lost = || Input::Uncertain("lost".to_owned());
+        check([(Input::Execute(plan("E3")), "claim"), (lost(), "unknown(lost) Nothing")]);
+        check([(Input::Execute(plan("E3")), "claim"), (granted("E3"), "commit"), (lost(), "unknown(lost) Nothing")]);
+    }
+
+    #[test]
+    fn a_commit_that_could_not_be_asked_for_is_left_to_recovery() {
         check([
             (Input::Execute(plan("E3")), "claim"),
             (granted("E3"), "commit"),

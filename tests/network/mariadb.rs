@@ -138,7 +138,8 @@ impl MariaDb {
         line.rsplit('\t').next().and_then(|count| count.parse().ok()).expect("a count of questions")
     }
 
-    fn try_execute(&self, sql: &str) -> Output {
+    /// The same where it may be refused.
+    pub fn try_execute(&self, sql: &str) -> Output {
         let mut client = Command::new("mariadb");
         client.args([
             "--no-defaults",
