@@ -101,6 +101,7 @@ impl Node {
             access,
             data_set: "blood_tests".to_owned(),
             object_key: KEY.to_owned(),
+            etag: None,
             bytes: data.bytes(),
             records: RECORDS,
         };
@@ -113,7 +114,7 @@ impl Node {
         let expected = Expected { bytes: self.source.bytes, sha256 };
         let started = Instant::now();
         let store = self.source.store.as_ref();
-        let transferred = transfer(store, KEY, &self.other, "copy", &expected, |_| {}).await;
+        let transferred = transfer(store, KEY, None, &self.other, "copy", &expected, |_| {}).await;
         assert_eq!(transferred.expect("the transfer succeeds").bytes(), self.source.bytes);
         show("transfer, verified", started.elapsed().as_secs_f64());
         println!("{:24} {:.0} MB", "peak resident", peak_resident_mb());

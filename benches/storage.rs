@@ -6,7 +6,7 @@
 use agent::storage::embedded::{EmbeddedSettings, EmbeddedStore};
 use agent::storage::s3::{S3Settings, S3Store};
 use agent::storage::transfer::{Expected, transfer};
-use agent::storage::{ByteStream, ObjectStore};
+use agent::storage::{ByteStream, Content, ObjectStore};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use sha2::{Digest, Sha256};
@@ -43,7 +43,7 @@ fn main() {
     }
     let expected = Expected { bytes, sha256: client.block_on(sha256(content(bytes))) };
     measure("transfer", bytes, || {
-        let verified = client.block_on(transfer(&near_store, "a", &far_store, "a", &expected, |_| ())).unwrap();
+        let verified = client.block_on(transfer(&near_store, "a", None, &far_store, "a", &expected, |_| ())).unwrap();
         assert_eq!(verified.bytes(), bytes);
     });
     println!("resident at most: {} MB", resident_at_most_kb() / 1000);
@@ -98,8 +98,9 @@ fn content(bytes: u64) -> ByteStream {
 
 async fn read(store: &S3Store, bytes: u64, range_bytes: u64) {
     let mut received = 0;
+    let content = Content { bytes, etag: None };
     for start in (0..bytes).step_by(range_bytes as usize) {
-        let mut body = store.read_range("a", start..bytes.min(start + range_bytes)).await.unwrap();
+        let mut body = store.read_range("a", start..bytes.min(start + range_bytes), &content).await.unwrap().bytes;
         while let Some(chunk) = body.next().await {
             received += chunk.unwrap().len() as u64;
         }

@@ -72,6 +72,7 @@ async fn serve() -> Server {
         access,
         data_set: "blood_tests".to_owned(),
         object_key: "blood_tests.json".to_owned(),
+        etag: None,
         bytes: generated.bytes,
         records: RECORDS,
     };

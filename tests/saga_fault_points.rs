@@ -19,9 +19,9 @@ use agent::knowledge::memory::MemoryKnowledge;
 use agent::knowledge::sqlite::SqliteKnowledge;
 use agent::knowledge::{ClosingRule, Knowledge};
 use agent::mape::executor::{Effect, End, Executor, Input};
-use agent::storage::ObjectStore;
 use agent::storage::memory::{Fault, Faulty, MemoryStore};
 use agent::storage::transfer::{Expected, transfer};
+use agent::storage::{Content, ObjectStore};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -318,7 +318,7 @@ impl Network {
         }
         life.point("in the middle of the transfer")?;
         let expected = Expected { bytes: CONTENT.len() as u64, sha256: hex::encode(Sha256::digest(CONTENT)) };
-        let sent = transfer(from, &claim.source.object_key, to, &destination.object_key, &expected, |_| {}).await;
+        let sent = transfer(from, &claim.source.object_key, None, to, &destination.object_key, &expected, |_| {}).await;
         life.point("after the transfer")?;
         Ok(match sent {
             Ok(_verified) => Input::Transferred,
@@ -410,7 +410,8 @@ async fn write(store: &Store, key: &str, content: &'static [u8]) {
 
 async fn read(store: &MemoryStore, key: &str) -> Option<Vec<u8>> {
     let bytes = store.info(key).await.unwrap()?.bytes;
-    let body: Vec<_> = store.read_range(key, 0..bytes).await.unwrap().collect().await;
+    let body: Vec<_> =
+        store.read_range(key, 0..bytes, &Content { bytes, etag: None }).await.unwrap().bytes.collect().await;
     Some(body.into_iter().flat_map(|piece| piece.unwrap()).collect())
 }
 

@@ -177,7 +177,7 @@ async fn transfer_claimed(world: &World, claim: &Claim) -> Result<(), String> {
     let destination = world.reach(&snapshot, to.node).await.map_err(|error| chain(&error))?;
     let expected = Expected { bytes: snapshot.data_set.bytes, sha256: snapshot.data_set.sha256.clone() };
     let (from, into) = (source.store.as_ref(), destination.store.as_ref());
-    transfer(from, &claim.source.object_key, into, &to.object_key, &expected, |_| {})
+    transfer(from, &claim.source.object_key, None, into, &to.object_key, &expected, |_| {})
         .await
         .map(|_verified| ())
         .map_err(|error| chain(&error))

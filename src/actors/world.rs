@@ -136,6 +136,7 @@ pub async fn run_job(
         access: reached.access.clone(),
         data_set: snapshot.data_set.name.to_string(),
         object_key: replica.object_key.clone(),
+        etag: None,
         bytes: snapshot.data_set.bytes,
         records: snapshot.data_set.records,
     };

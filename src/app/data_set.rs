@@ -37,7 +37,7 @@ async fn found(settings: &DataSetSettings, store: &dyn ObjectStore) -> anyhow::R
     let body = if object.bytes == 0 {
         futures::stream::empty().boxed()
     } else {
-        store.read_range(key, 0..object.bytes).await?
+        store.read_range(key, 0..object.bytes, &object.content()).await?.bytes
     };
     let sha256 = body.try_fold(Sha256::new(), async |sum, piece| Ok(sum.chain_update(&piece))).await?;
     let (name, object_key) = (settings.name.clone(), key.clone());

@@ -11,7 +11,7 @@ use crate::jobs::S3Access;
 use crate::links::Links;
 use crate::links::probe::probe;
 use crate::storage::s3::{S3Settings, S3Store};
-use crate::storage::{ObjectStore, StorageError};
+use crate::storage::{Content, ObjectStore, StorageError};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -68,8 +68,9 @@ impl StoreReach {
         // The first one may have to connect.
         for _ in 0..=self.probes {
             let began = Instant::now();
-            match store.read_range(PROBED_KEY, 0..1).await {
-                Ok(_) | Err(StorageError::NotFound { .. } | StorageError::Denied { .. }) => {}
+            match store.read_range(PROBED_KEY, 0..1, &Content { bytes: 1, etag: None }).await {
+                Ok(_)
+                | Err(StorageError::NotFound { .. } | StorageError::Changed { .. } | StorageError::Denied { .. }) => {}
                 Err(error) => return Err(error.to_string()),
             }
             shortest = shortest.min(began.elapsed());

@@ -155,7 +155,7 @@ impl<'a> Trainer<'a> {
         let Some(replica) = snapshot.placement.present().next() else { bail!("data set {name} has no replica") };
         let expected = Expected { bytes: *bytes, sha256: sha256.clone() };
         let source = self.surroundings.direct_store(replica.node).await?;
-        let _verified = transfer(&source, &replica.object_key, store, key, &expected, |_| {}).await?;
+        let _verified = transfer(&source, &replica.object_key, None, store, key, &expected, |_| {}).await?;
         Ok(())
     }
 

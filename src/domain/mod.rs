@@ -23,6 +23,7 @@ pub mod store_url;
 pub mod text;
 pub mod time;
 pub mod units;
+pub mod validators;
 
 /// `x` cut towards zero to `decimals` decimals, in this order of operations: the recorded vectors depend on it.
 #[inline]

@@ -23,6 +23,8 @@ pub struct DataSource {
     pub access: S3Access,
     pub data_set: String,
     pub object_key: String,
+    /// By what the catalogue knows the object, if it does.
+    pub etag: Option<String>,
     pub bytes: u64,
     pub records: u64,
 }

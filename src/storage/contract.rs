@@ -1,6 +1,7 @@
 //! What every store must do, whatever the technology: one suite, run on each of them.
 
-use super::{ByteStream, ObjectInfo, ObjectStore, Result, StorageError};
+use super::attributes::Attributes;
+use super::{ByteStream, Content, ObjectStore, Result, StorageError};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use std::ops::Range;
@@ -23,7 +24,13 @@ pub(crate) async fn put(store: &dyn ObjectStore, key: &str, content: &[u8]) {
 }
 
 pub(crate) async fn read(store: &dyn ObjectStore, key: &str, range: Range<u64>) -> Result<Vec<u8>> {
-    let chunks: Vec<Bytes> = store.read_range(key, range).await?.try_collect().await?;
+    // Whatever lies there: of what is missing or too short, the range's own refusal is asked for.
+    let content = store.info(key).await?.map_or(Content { bytes: range.end, etag: None }, |found| found.content());
+    read_of(store, key, range, &content).await
+}
+
+pub(crate) async fn read_of(store: &dyn ObjectStore, key: &str, range: Range<u64>, of: &Content) -> Result<Vec<u8>> {
+    let chunks: Vec<Bytes> = store.read_range(key, range, of).await?.bytes.try_collect().await?;
     Ok(chunks.concat())
 }
 
@@ -39,6 +46,9 @@ pub(crate) async fn check(store: &dyn ObjectStore) {
     small_objects(store).await;
     ranges(store).await;
     replacing(store).await;
+    one_content(store).await;
+    deleting_one_content(store).await;
+    attributes(store).await;
     bodies_of_another_length(store).await;
     failing_bodies(store).await;
     many_parts(store).await;
@@ -56,7 +66,8 @@ async fn small_objects(store: &dyn ObjectStore) {
     for (key, content) in [("empty", &b""[..]), ("one", b"1"), ("nested/with space & ümlaut+=%.json", b"[1, 2]")] {
         put(store, key, content).await;
         let bytes = content.len() as u64;
-        assert_eq!(store.info(key).await.unwrap(), Some(ObjectInfo { key: key.into(), bytes }));
+        let info = store.info(key).await.unwrap().unwrap();
+        assert_eq!((info.key.as_str(), info.bytes), (key, bytes));
         assert_eq!(read(store, key, 0..bytes).await.unwrap(), content);
         store.delete(key).await.unwrap();
         assert_eq!(store.info(key).await.unwrap(), None);
@@ -83,6 +94,61 @@ async fn replacing(store: &dyn ObjectStore) {
     assert_eq!(read(store, "replaced", 0..14).await.unwrap(), b"second, longer");
     assert_eq!(store.info("replaced").await.unwrap().unwrap().bytes, 14);
     store.delete("replaced").await.unwrap();
+}
+
+/// What is read, range by range, is one content: neither a longer one with the same beginning, nor another of the same length.
+async fn one_content(store: &dyn ObjectStore) {
+    put(store, "content", b"first").await;
+    let first = store.info("content").await.unwrap().unwrap().content();
+    assert_eq!(read_of(store, "content", 0..2, &first).await.unwrap(), b"fi");
+    let without_etag = Content { etag: None, ..first.clone() };
+    assert_eq!(read_of(store, "content", 2..5, &without_etag).await.unwrap(), b"rst");
+    for other in [&b"first, and more"[..], b"other"] {
+        put(store, "content", other).await;
+        let error = read_of(store, "content", 0..5, &first).await.unwrap_err();
+        assert!(matches!(&error, StorageError::Changed { key, .. } if key == "content"), "{error}");
+    }
+    store.delete("content").await.unwrap();
+}
+
+async fn deleting_one_content(store: &dyn ObjectStore) {
+    put(store, "deleted", b"ours").await;
+    let ours = store.info("deleted").await.unwrap().unwrap().content();
+    for other in [&b"somebody else's"[..], b"his!"] {
+        put(store, "deleted", other).await;
+        let error = store.delete_if("deleted", &ours).await.unwrap_err();
+        assert!(matches!(&error, StorageError::Changed { key, .. } if key == "deleted"), "{error}");
+        assert_eq!(read(store, "deleted", 0..4).await.unwrap(), other[..4]);
+    }
+    let his = store.info("deleted").await.unwrap().unwrap().content();
+    store.delete_if("deleted", &his).await.unwrap();
+    assert_eq!(store.info("deleted").await.unwrap(), None);
+    store.delete_if("deleted", &his).await.unwrap();
+}
+
+async fn attributes(store: &dyn ObjectStore) {
+    let text = |text: &str| Some(text.to_owned());
+    let attributes = Attributes {
+        content_type: text("application/json"),
+        content_encoding: text("gzip"),
+        content_language: text("de"),
+        content_disposition: text("attachment; filename=\"orders.json\""),
+        cache_control: text("max-age=60"),
+        metadata: [("owner".to_owned(), "laboratory 7".to_owned())].into(),
+        tags: [("retention".to_owned(), "10 years".to_owned())].into(),
+    };
+    for bytes in [5, MANY_PARTS_BYTES] {
+        let content = pattern(bytes);
+        store.write_with("described", bytes as u64, &attributes, body(&content, 300_000)).await.unwrap();
+        assert_eq!(store.attributes("described").await.unwrap(), attributes);
+        store.delete("described").await.unwrap();
+    }
+    let error = store.attributes("described").await.unwrap_err();
+    assert!(matches!(&error, StorageError::NotFound { key, .. } if key == "described"), "{error}");
+    put(store, "described", b"plain").await;
+    let plain = store.attributes("described").await.unwrap();
+    assert_eq!((plain.content_encoding, plain.tags.len()), (None, 0), "nothing is left of the former object");
+    store.delete("described").await.unwrap();
 }
 
 async fn bodies_of_another_length(store: &dyn ObjectStore) {

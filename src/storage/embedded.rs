@@ -4,6 +4,7 @@
 //! or not at all, whenever the process is killed.
 
 mod checksums;
+mod described;
 mod directory;
 mod keys;
 mod service;

@@ -1,11 +1,14 @@
 //! A store in memory: for tests and the simulator. And one that fails as real ones do.
 
-use super::{ByteStream, ObjectInfo, ObjectStore, Result, StorageError};
+use super::attributes::Attributes;
+use super::{ByteStream, Content, ObjectInfo, ObjectStore, RangeBody, Result, StorageError};
+use crate::domain::validators::Validators;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The size of the pieces a read yields, so that readers meet more than one piece.
@@ -15,17 +18,43 @@ const CHUNK_BYTES: usize = 64 * 1024;
 #[derive(Clone, Debug)]
 pub struct MemoryStore {
     address: String,
-    objects: Arc<Mutex<BTreeMap<String, Bytes>>>,
+    objects: Arc<Mutex<BTreeMap<String, Object>>>,
+    /// How often anything was written: each content's ETag.
+    writes: Arc<AtomicU64>,
+}
+
+#[derive(Clone, Debug)]
+struct Object {
+    bytes: Bytes,
+    attributes: Attributes,
+    etag: String,
+}
+
+impl Object {
+    fn info(&self, key: &str) -> ObjectInfo {
+        let validators = Validators { etag: Some(self.etag.clone()), modified_ms: None };
+        ObjectInfo { key: key.into(), bytes: self.bytes.len() as u64, validators }
+    }
 }
 
 impl MemoryStore {
     pub fn new(address: impl Into<String>) -> Self {
-        Self { address: address.into(), objects: Arc::default() }
+        Self { address: address.into(), objects: Arc::default(), writes: Arc::default() }
     }
 
-    fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Bytes>> {
+    fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Object>> {
         // Each critical section is one call on the map, so a panic elsewhere cannot have left it half changed.
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An object, if its content is the one that is meant.
+    fn object(&self, key: &str, of: &Content) -> Result<Object> {
+        let object = self.objects().get(key).cloned();
+        let object = object.ok_or_else(|| StorageError::NotFound { address: self.address.clone(), key: key.into() })?;
+        match of.difference(object.bytes.len() as u64, Some(&object.etag)) {
+            Some(reason) => Err(StorageError::Changed { address: self.address.clone(), key: key.into(), reason }),
+            None => Ok(object),
+        }
     }
 
     fn damaged(&self, key: &str, reason: String) -> StorageError {
@@ -40,12 +69,16 @@ impl ObjectStore for MemoryStore {
     }
 
     async fn info(&self, key: &str) -> Result<Option<ObjectInfo>> {
-        Ok(self.objects().get(key).map(|object| ObjectInfo { key: key.into(), bytes: object.len() as u64 }))
+        Ok(self.objects().get(key).map(|object| object.info(key)))
     }
 
-    async fn read_range(&self, key: &str, range: Range<u64>) -> Result<ByteStream> {
-        let object = self.objects().get(key).cloned();
-        let object = object.ok_or_else(|| StorageError::NotFound { address: self.address.clone(), key: key.into() })?;
+    async fn attributes(&self, key: &str) -> Result<Attributes> {
+        let attributes = self.objects().get(key).map(|object| object.attributes.clone());
+        attributes.ok_or_else(|| StorageError::NotFound { address: self.address.clone(), key: key.into() })
+    }
+
+    async fn read_range(&self, key: &str, range: Range<u64>, of: &Content) -> Result<RangeBody> {
+        let Object { bytes: object, etag, .. } = self.object(key, of)?;
         let inside = |end: u64| usize::try_from(end).ok().filter(|&end| end <= object.len());
         let (Some(start), Some(end)) = (inside(range.start), inside(range.end)) else {
             let reason = format!("bytes {}..{} of {} were asked for", range.start, range.end, object.len());
@@ -56,10 +89,10 @@ impl ObjectStore for MemoryStore {
             .step_by(CHUNK_BYTES)
             .map(|at| Ok(body.slice(at..body.len().min(at + CHUNK_BYTES))))
             .collect();
-        Ok(stream::iter(pieces).boxed())
+        Ok(RangeBody { etag: Some(etag), bytes: stream::iter(pieces).boxed() })
     }
 
-    async fn write(&self, key: &str, bytes: u64, mut body: ByteStream) -> Result<()> {
+    async fn write_with(&self, key: &str, bytes: u64, attributes: &Attributes, mut body: ByteStream) -> Result<()> {
         let mut object = Vec::new();
         while let Some(chunk) = body.next().await {
             object.extend_from_slice(&chunk?);
@@ -67,7 +100,9 @@ impl ObjectStore for MemoryStore {
         if object.len() as u64 != bytes {
             return Err(self.damaged(key, format!("its body has {} of {bytes} bytes", object.len())));
         }
-        self.objects().insert(key.into(), object.into());
+        let etag = self.writes.fetch_add(1, Ordering::Relaxed).to_string();
+        let object = Object { bytes: object.into(), attributes: attributes.clone(), etag };
+        self.objects().insert(key.into(), object);
         Ok(())
     }
 
@@ -76,10 +111,18 @@ impl ObjectStore for MemoryStore {
         Ok(())
     }
 
+    async fn delete_if(&self, key: &str, content: &Content) -> Result<()> {
+        match self.object(key, content) {
+            Ok(_) => self.delete(key).await,
+            Err(StorageError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>> {
         let objects = self.objects();
         let matching = objects.iter().filter(|(key, _)| key.starts_with(prefix));
-        Ok(matching.map(|(key, object)| ObjectInfo { key: key.clone(), bytes: object.len() as u64 }).collect())
+        Ok(matching.map(|(key, object)| object.info(key)).collect())
     }
 }
 
@@ -142,8 +185,12 @@ impl<S: ObjectStore> ObjectStore for Faulty<S> {
         self.store.info(key).await
     }
 
-    async fn read_range(&self, key: &str, range: Range<u64>) -> Result<ByteStream> {
-        let mut body = self.store.read_range(key, range).await?;
+    async fn attributes(&self, key: &str) -> Result<Attributes> {
+        self.store.attributes(key).await
+    }
+
+    async fn read_range(&self, key: &str, range: Range<u64>, of: &Content) -> Result<RangeBody> {
+        let RangeBody { etag, bytes: mut body } = self.store.read_range(key, range, of).await?;
         for fault in self.faults() {
             body = match fault {
                 Fault::TruncateReads(bytes) => truncated(body, bytes),
@@ -156,10 +203,10 @@ impl<S: ObjectStore> ObjectStore for Faulty<S> {
                 Fault::CorruptWrites | Fault::FillOnWrites | Fault::RefuseDeletes => body,
             };
         }
-        Ok(body)
+        Ok(RangeBody { etag, bytes: body })
     }
 
-    async fn write(&self, key: &str, bytes: u64, mut body: ByteStream) -> Result<()> {
+    async fn write_with(&self, key: &str, bytes: u64, attributes: &Attributes, mut body: ByteStream) -> Result<()> {
         for fault in self.faults() {
             match fault {
                 Fault::CorruptWrites => body = corrupted(body),
@@ -177,7 +224,7 @@ impl<S: ObjectStore> ObjectStore for Faulty<S> {
                 | Fault::RefuseDeletes => {}
             }
         }
-        self.store.write(key, bytes, body).await
+        self.store.write_with(key, bytes, attributes, body).await
     }
 
     async fn delete(&self, key: &str) -> Result<()> {
@@ -185,6 +232,13 @@ impl<S: ObjectStore> ObjectStore for Faulty<S> {
             return Err(self.unavailable("deleting", key, "the store is away"));
         }
         self.store.delete(key).await
+    }
+
+    async fn delete_if(&self, key: &str, content: &Content) -> Result<()> {
+        if self.faults().contains(&Fault::RefuseDeletes) {
+            return Err(self.unavailable("deleting", key, "the store is away"));
+        }
+        self.store.delete_if(key, content).await
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>> {

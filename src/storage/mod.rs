@@ -1,5 +1,7 @@
 //! The nodes' object stores, in our words. `s3` is the client technology, `embedded` a server, `transfer` moves bytes.
 
+/// What an object is besides its bytes.
+pub mod attributes;
 #[cfg(test)]
 pub(crate) mod contract;
 pub mod credentials;
@@ -8,6 +10,8 @@ pub mod memory;
 pub mod s3;
 pub mod transfer;
 
+use self::attributes::Attributes;
+use crate::domain::validators::Validators;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -21,6 +25,43 @@ pub type ByteStream = BoxStream<'static, Result<Bytes>>;
 pub struct ObjectInfo {
     pub key: String,
     pub bytes: u64,
+    pub validators: Validators,
+}
+
+impl ObjectInfo {
+    /// The content that lies there now.
+    pub fn content(&self) -> Content {
+        Content { bytes: self.bytes, etag: self.validators.etag.clone() }
+    }
+}
+
+/// Which content of an object is meant: a store belongs to others too, and under a key may lie another one by now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Content {
+    /// The whole object's length.
+    pub bytes: u64,
+    /// Absent: not known, or the store has none.
+    pub etag: Option<String>,
+}
+
+impl Content {
+    /// How what a store shows differs from what is meant, for people.
+    pub fn difference(&self, bytes: u64, etag: Option<&str>) -> Option<String> {
+        if bytes != self.bytes {
+            return Some(format!("it has {bytes} bytes, expected {}", self.bytes));
+        }
+        match (&self.etag, etag) {
+            (Some(meant), Some(found)) if meant != found => Some(format!("its ETag is {found}, expected {meant}")),
+            _ => None,
+        }
+    }
+}
+
+/// A range of an object as it comes.
+pub struct RangeBody {
+    /// Of the object that the range is of, if the store tells.
+    pub etag: Option<String>,
+    pub bytes: ByteStream,
 }
 
 /// Why a store did not do what it was asked; names the store's address and the object.
@@ -55,14 +96,28 @@ pub trait ObjectStore: Send + Sync {
     /// `None` when there is no such object.
     async fn info(&self, key: &str) -> Result<Option<ObjectInfo>>;
 
-    /// One request for one range of an object's bytes (end exclusive, within the object).
-    async fn read_range(&self, key: &str, range: Range<u64>) -> Result<ByteStream>;
+    /// What the object is besides its bytes; tags are left out where the store keeps none, or does not show them.
+    async fn attributes(&self, key: &str) -> Result<Attributes>;
+
+    /// One request for one range of an object's bytes (end exclusive, within the object). [`StorageError::Changed`] when
+    /// another content lies there than the one that is meant, also where the store knows no conditional reads.
+    async fn read_range(&self, key: &str, range: Range<u64>, of: &Content) -> Result<RangeBody>;
 
     /// Writes an object of exactly `bytes` bytes with bounded memory; nothing is visible under `key` before all of it arrived.
-    async fn write(&self, key: &str, bytes: u64, body: ByteStream) -> Result<()>;
+    async fn write(&self, key: &str, bytes: u64, body: ByteStream) -> Result<()> {
+        self.write_with(key, bytes, &Attributes::default(), body).await
+    }
 
-    /// Deleting what is not there is no error.
+    /// The same, with what it is besides its bytes. A store that keeps no tags gets none.
+    async fn write_with(&self, key: &str, bytes: u64, attributes: &Attributes, body: ByteStream) -> Result<()>;
+
+    /// Deletes whatever lies under the key: for keys that are the caller's alone. Deleting what is not there is no error.
     async fn delete(&self, key: &str) -> Result<()>;
+
+    /// Deletes this content and no other: it is looked at immediately before, and where the store knows conditional deletions,
+    /// nothing can come between. [`StorageError::Changed`] when something else lies there, which stays. No error when nothing
+    /// does.
+    async fn delete_if(&self, key: &str, content: &Content) -> Result<()>;
 
     /// The objects whose keys start with `prefix`.
     async fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>>;

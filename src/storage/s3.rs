@@ -3,6 +3,7 @@
 
 mod body;
 mod connection;
+mod described;
 mod failure;
 mod multipart;
 mod settings;
@@ -13,13 +14,17 @@ pub use self::settings::{Attempts, S3Settings, Timeouts};
 pub use self::trust::{Trust, TrustError};
 
 use self::body::{Parts, checked};
-use super::{ByteStream, ObjectInfo, ObjectStore, Result, StorageError};
+use super::attributes::Attributes;
+use super::{ByteStream, Content, ObjectInfo, ObjectStore, RangeBody, Result, StorageError};
 use crate::domain::store_url::REGION;
+use crate::domain::validators::Validators;
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::RequestChecksumCalculation;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{BucketLocationConstraint, ChecksumAlgorithm, CreateBucketConfiguration};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
@@ -50,6 +55,10 @@ pub struct S3Store {
     plain: Client,
     /// Until the store has refused a checksum and taken the same without.
     takes_checksums: Arc<AtomicBool>,
+    /// Until the store has refused tags and taken the same without.
+    takes_tags: Arc<AtomicBool>,
+    /// Until the store has refused a conditional deletion and done the same without a condition.
+    deletes_conditionally: Arc<AtomicBool>,
 }
 
 impl S3Store {
@@ -68,6 +77,8 @@ impl S3Store {
             control: client(control, WhenSupported),
             plain: client(control, WhenRequired),
             takes_checksums: Arc::new(AtomicBool::new(true)),
+            takes_tags: Arc::new(AtomicBool::new(true)),
+            deletes_conditionally: Arc::new(AtomicBool::new(true)),
             region: settings.region,
             bucket: settings.bucket,
             timeouts: settings.timeouts,
@@ -120,17 +131,42 @@ impl S3Store {
         self.timeouts.response + Duration::from_secs(bytes / slowest)
     }
 
-    async fn put(&self, key: &str, content: Bytes) -> Result<()> {
+    async fn put(&self, key: &str, attributes: &Attributes, content: Bytes) -> Result<()> {
         let limit = self.upload_limit(content.len() as u64);
-        let put = |client: Client, checksum| {
+        let put = |client: Client, checksum, tagging| {
             let request = client.put_object().bucket(&self.bucket).key(key).set_checksum_algorithm(checksum);
+            let request = described::put(request, attributes).set_tagging(tagging);
             // The server checks the checksum, and a transfer reads everything back; signing the payload as well would
             // only hash it once more.
             let request = request.body(content.clone().into()).customize().disable_payload_signing();
             self.answered("writing", key, limit, request.send())
         };
-        let answer = self.with_checksum(put).await?;
+        let answer = self.with_tags(attributes, put).await?;
         answer.map(drop).map_err(|error| self.failure("writing", key, error))
+    }
+
+    /// Sends a request with the object's tags, and once more without if the store refuses it with them.
+    async fn with_tags<T, E, F>(
+        &self,
+        attributes: &Attributes,
+        send: impl Fn(Client, Option<ChecksumAlgorithm>, Option<String>) -> F,
+    ) -> Result<std::result::Result<T, SdkError<E>>>
+    where
+        E: ProvideErrorMetadata,
+        F: Future<Output = Result<std::result::Result<T, SdkError<E>>>>,
+    {
+        let tagging = attributes.tagging().filter(|_| self.takes_tags.load(Ordering::Relaxed));
+        if tagging.is_some() {
+            match self.with_checksum(|client, checksum| send(client, checksum, tagging.clone())).await? {
+                Err(error) if matches!(status(&error), Some(400 | 403 | 501)) => {}
+                answer => return Ok(answer),
+            }
+        }
+        let answer = self.with_checksum(|client, checksum| send(client, checksum, None)).await?;
+        if answer.is_ok() && tagging.is_some() && self.takes_tags.swap(false, Ordering::Relaxed) {
+            tracing::info!(store = self.address, "the store takes no tags; objects arrive there without theirs");
+        }
+        Ok(answer)
     }
 
     /// Sends a request with a checksum, and once more without it if the store does not know what that is. When that helped,
@@ -160,8 +196,36 @@ impl S3Store {
         StorageError::Unavailable { address: self.address.clone(), operation, key: key.into(), reason }
     }
 
+    /// What the store says of an object; `None` when there is none.
+    async fn head(&self, key: &str) -> Result<Option<HeadObjectOutput>> {
+        let request = self.control.head_object().bucket(&self.bucket).key(key).send();
+        match self.answered("looking at", key, self.timeouts.response, request).await? {
+            Ok(head) => Ok(Some(head)),
+            // The answer to HEAD has no body that could say whether the object or the whole bucket is missing.
+            Err(error) if status(&error) == Some(404) => match self.bucket_exists().await? {
+                true => Ok(None),
+                false => Err(self.unavailable("looking at", key, failure::no_bucket(&self.bucket))),
+            },
+            Err(error) => Err(self.failure("looking at", key, error)),
+        }
+    }
+
+    /// Deletes the object, under this condition if there is one.
+    async fn delete_object(&self, key: &str, condition: Option<String>) -> Result<()> {
+        let request = self.control.delete_object().bucket(&self.bucket).key(key).set_if_match(condition).send();
+        match self.answered("deleting", key, self.timeouts.response, request).await? {
+            Ok(_) => Ok(()),
+            Err(error) if status(&error) == Some(404) && error.code() != Some("NoSuchBucket") => Ok(()),
+            Err(error) => Err(self.failure("deleting", key, error)),
+        }
+    }
+
     fn damaged(&self, key: &str, reason: String) -> StorageError {
         StorageError::Damaged { address: self.address.clone(), key: key.into(), reason }
+    }
+
+    fn changed(&self, key: &str, reason: String) -> StorageError {
+        StorageError::Changed { address: self.address.clone(), key: key.into(), reason }
     }
 
     fn failure<E>(&self, operation: &'static str, key: &str, error: SdkError<E>) -> StorageError
@@ -179,56 +243,76 @@ impl ObjectStore for S3Store {
     }
 
     async fn info(&self, key: &str) -> Result<Option<ObjectInfo>> {
-        let request = self.control.head_object().bucket(&self.bucket).key(key).send();
-        match self.answered("looking at", key, self.timeouts.response, request).await? {
-            Ok(head) => {
-                let bytes = head.content_length.and_then(|bytes| u64::try_from(bytes).ok());
-                let bytes = bytes.ok_or_else(|| self.damaged(key, "the store does not say how long it is".into()))?;
-                Ok(Some(ObjectInfo { key: key.into(), bytes }))
-            }
-            // The answer to HEAD has no body that could say whether the object or the whole bucket is missing.
-            Err(error) if status(&error) == Some(404) => match self.bucket_exists().await? {
-                true => Ok(None),
-                false => Err(self.unavailable("looking at", key, failure::no_bucket(&self.bucket))),
-            },
-            Err(error) => Err(self.failure("looking at", key, error)),
-        }
+        let Some(head) = self.head(key).await? else { return Ok(None) };
+        let bytes = head.content_length.and_then(|bytes| u64::try_from(bytes).ok());
+        let bytes = bytes.ok_or_else(|| self.damaged(key, "the store does not say how long it is".into()))?;
+        let validators = validators(head.e_tag.as_deref(), head.last_modified);
+        Ok(Some(ObjectInfo { key: key.into(), bytes, validators }))
+    }
+
+    async fn attributes(&self, key: &str) -> Result<Attributes> {
+        self.described(key).await
     }
 
     /// Exactly one request, unless the range is empty: HTTP cannot ask for nothing.
-    async fn read_range(&self, key: &str, range: Range<u64>) -> Result<ByteStream> {
+    async fn read_range(&self, key: &str, range: Range<u64>, of: &Content) -> Result<RangeBody> {
         let Some(last) = range.end.checked_sub(1).filter(|&last| last >= range.start) else {
-            return Ok(stream::empty().boxed());
+            return Ok(RangeBody { etag: of.etag.clone(), bytes: stream::empty().boxed() });
         };
         let request = self.reader.get_object().bucket(&self.bucket).key(key);
-        let request = request.range(format!("bytes={}-{last}", range.start)).send();
+        let request = request.range(format!("bytes={}-{last}", range.start)).set_if_match(condition(of)).send();
         let answer = self.answered("reading", key, self.timeouts.response, request).await?;
         let answer = answer.map_err(|error| self.failure("reading", key, error))?;
         if let Some(reason) = other_than_asked(&answer, &range) {
             return Err(self.damaged(key, reason));
         }
-        Ok(checked(answer.body, range.end - range.start, &self.address, key, self.timeouts.stall))
+        let etag = answer.e_tag.as_deref().and_then(etag);
+        // Not every store knows conditional reads.
+        let whole = whole_length(&answer).unwrap_or(of.bytes);
+        if let Some(reason) = of.difference(whole, etag.as_deref()) {
+            return Err(self.changed(key, reason));
+        }
+        let bytes = checked(answer.body, range.end - range.start, &self.address, key, self.timeouts.stall);
+        Ok(RangeBody { etag, bytes })
     }
 
-    async fn write(&self, key: &str, bytes: u64, mut body: ByteStream) -> Result<()> {
+    async fn write_with(&self, key: &str, bytes: u64, attributes: &Attributes, mut body: ByteStream) -> Result<()> {
         let part_bytes = PART_BYTES.max(bytes.div_ceil(PARTS_AT_MOST));
         let mut parts = Parts::new(&mut body, bytes, part_bytes, &self.address, key);
         if bytes > part_bytes {
-            return self.put_parts(key, bytes, parts).await;
+            return self.put_parts(key, bytes, attributes, parts).await;
         }
         let content = parts.next().await?.unwrap_or_default();
         parts.end().await?;
-        self.put(key, content).await
+        self.put(key, attributes, content).await
     }
 
     async fn delete(&self, key: &str) -> Result<()> {
         self.abort_left_uploads(key).await?;
-        let request = self.control.delete_object().bucket(&self.bucket).key(key).send();
-        match self.answered("deleting", key, self.timeouts.response, request).await? {
-            Ok(_) => Ok(()),
-            Err(error) if status(&error) == Some(404) && error.code() != Some("NoSuchBucket") => Ok(()),
-            Err(error) => Err(self.failure("deleting", key, error)),
+        self.delete_object(key, None).await
+    }
+
+    async fn delete_if(&self, key: &str, content: &Content) -> Result<()> {
+        let Some(found) = self.info(key).await? else { return Ok(()) };
+        if let Some(reason) = content.difference(found.bytes, found.validators.etag.as_deref()) {
+            return Err(self.changed(key, reason));
         }
+        // What was just looked at, also where the caller knows no ETag.
+        let condition = condition(&found.content()).filter(|_| self.deletes_conditionally.load(Ordering::Relaxed));
+        if condition.is_some() {
+            match self.delete_object(key, condition).await {
+                Err(StorageError::Unavailable { .. } | StorageError::Denied { .. }) => {}
+                answer => return answer,
+            }
+        }
+        self.delete_object(key, None).await?;
+        if found.validators.etag.is_some() && self.deletes_conditionally.swap(false, Ordering::Relaxed) {
+            tracing::info!(
+                store = self.address,
+                "the store knows no conditional deletions; objects are looked at before"
+            );
+        }
+        Ok(())
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>> {
@@ -244,7 +328,11 @@ impl ObjectStore for S3Store {
                 let (Some(key), Some(bytes)) = (object.key, bytes) else {
                     return Err(self.damaged(prefix, "an object is listed without its key or its length".into()));
                 };
-                found.push(ObjectInfo { key, bytes });
+                found.push(ObjectInfo {
+                    key,
+                    bytes,
+                    validators: validators(object.e_tag.as_deref(), object.last_modified),
+                });
             }
             page_token = page.next_continuation_token;
             if page_token.is_none() {
@@ -252,6 +340,32 @@ impl ObjectStore for S3Store {
             }
         }
         Err(self.damaged(prefix, format!("the listing did not end within {PAGES_AT_MOST} pages")))
+    }
+}
+
+/// Longer ones are nothing that a store could mean.
+const ETAG_MAX: usize = 256;
+
+/// An ETag without its quotes; a weak one does not tell contents apart.
+fn etag(sent: &str) -> Option<String> {
+    let plain = sent.strip_prefix('"').and_then(|sent| sent.strip_suffix('"')).unwrap_or(sent);
+    (!plain.is_empty() && plain.len() <= ETAG_MAX && !plain.starts_with("W/")).then(|| plain.to_owned())
+}
+
+fn validators(e_tag: Option<&str>, modified: Option<DateTime>) -> Validators {
+    Validators { etag: e_tag.and_then(etag), modified_ms: modified.and_then(|at| at.to_millis().ok()) }
+}
+
+/// As the header of a conditional request has it.
+fn condition(content: &Content) -> Option<String> {
+    content.etag.as_ref().map(|etag| format!("\"{etag}\""))
+}
+
+/// The length of the whole object that a range is of; absent when the store does not say.
+fn whole_length(answer: &GetObjectOutput) -> Option<u64> {
+    match &answer.content_range {
+        Some(sent) => sent.rsplit_once('/')?.1.parse().ok(),
+        None => answer.content_length.and_then(|bytes| u64::try_from(bytes).ok()),
     }
 }
 

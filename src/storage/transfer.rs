@@ -1,6 +1,7 @@
 //! Moving bytes from one store to another, and knowing afterwards that they are the right ones.
 
-use super::{ByteStream, ObjectStore, Result, StorageError};
+use super::{ByteStream, Content, ObjectInfo, ObjectStore, Result, StorageError};
+use crate::domain::validators::Validators;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use sha2::{Digest, Sha256};
@@ -20,6 +21,7 @@ pub struct Expected {
 #[must_use]
 pub struct Verified {
     expected: Expected,
+    validators: Validators,
 }
 
 impl Verified {
@@ -29,6 +31,11 @@ impl Verified {
 
     pub fn sha256(&self) -> &str {
         &self.expected.sha256
+    }
+
+    /// Of the content that was read.
+    pub fn validators(&self) -> &Validators {
+        &self.validators
     }
 }
 
@@ -64,14 +71,15 @@ impl fmt::Display for TransferError {
 
 impl std::error::Error for TransferError {}
 
-/// Copies an object with constant memory, then reads the copy back. `progress` hears how many bytes have been read from
-/// the source.
+/// Copies an object with constant memory and with its attributes, then reads the copy back. `progress` hears how many bytes
+/// have been read from the source, which must have the ETag that it is known by, where it is known.
 ///
 /// The destination's key belongs to the caller alone: whatever lies there is replaced, and deleted when the transfer
 /// fails. Dropping the future leaves at most an object under that key.
 pub async fn transfer(
     source: &dyn ObjectStore,
     source_key: &str,
+    source_etag: Option<&str>,
     destination: &dyn ObjectStore,
     destination_key: &str,
     expected: &Expected,
@@ -82,7 +90,8 @@ pub async fn transfer(
         let error = Tally::of(destination, destination_key, expected).damaged("it is the source itself".into());
         return Err(TransferError { side: Side::Destination, error, left_behind: None });
     }
-    let copied = copy(source, source_key, destination, destination_key, expected, progress).await;
+    let of = Content { bytes: expected.bytes, etag: source_etag.map(str::to_owned) };
+    let copied = copy(source, source_key, &of, destination, destination_key, expected, progress).await;
     let verified = match copied {
         Ok(()) => verify(destination, destination_key, expected).await.map_err(|error| (Side::Destination, error)),
         Err(failure) => Err(failure),
@@ -99,30 +108,39 @@ pub async fn transfer(
 /// Reads an object and compares it with what it must be; anything else is [`StorageError::Damaged`].
 pub async fn verify(store: &dyn ObjectStore, key: &str, expected: &Expected) -> Result<Verified> {
     let tally = Tally::of(store, key, expected);
-    let found = store.info(key).await?;
-    let found = found.ok_or_else(|| StorageError::NotFound { address: store.address().into(), key: key.into() })?;
+    let found = look(store, key).await?;
     if found.bytes != expected.bytes {
         return Err(tally.damaged(format!("it has {} bytes, expected {}", found.bytes, expected.bytes)));
     }
-    let mut body = store.read_range(key, 0..expected.bytes).await?;
+    let mut body = store.read_range(key, 0..expected.bytes, &found.content()).await?.bytes;
     while let Some(chunk) = body.next().await {
         tally.add(&chunk?);
     }
     tally.check()?;
-    Ok(Verified { expected: expected.clone() })
+    Ok(Verified { expected: expected.clone(), validators: found.validators })
+}
+
+/// What lies under a key; nothing is [`StorageError::NotFound`].
+async fn look(store: &dyn ObjectStore, key: &str) -> Result<ObjectInfo> {
+    let found = store.info(key).await?;
+    found.ok_or_else(|| StorageError::NotFound { address: store.address().into(), key: key.into() })
 }
 
 async fn copy(
     source: &dyn ObjectStore,
     source_key: &str,
+    of: &Content,
     destination: &dyn ObjectStore,
     destination_key: &str,
     expected: &Expected,
     progress: impl Fn(u64) + Send + Sync + 'static,
 ) -> std::result::Result<(), (Side, StorageError)> {
-    let body = source.read_range(source_key, 0..expected.bytes).await.map_err(|error| (Side::Source, error))?;
+    let at_source = |error| (Side::Source, error);
+    let attributes = source.attributes(source_key).await.map_err(at_source)?;
+    let body = source.read_range(source_key, 0..expected.bytes, of).await.map_err(at_source)?.bytes;
     let tally = Arc::new(Tally::of(source, source_key, expected));
-    let written = destination.write(destination_key, expected.bytes, counted(body, tally.clone(), progress)).await;
+    let body = counted(body, tally.clone(), progress);
+    let written = destination.write_with(destination_key, expected.bytes, &attributes, body).await;
     if let Some(error) = tally.take_failure() {
         return Err((Side::Source, error));
     }

@@ -2,7 +2,8 @@
 
 use agent::data::blood_tests::BloodTests;
 use agent::jobs::{DataSource, S3Access};
-use agent::storage::{ByteStream, ObjectInfo, ObjectStore, Result, StorageError};
+use agent::storage::attributes::Attributes;
+use agent::storage::{ByteStream, Content, ObjectInfo, ObjectStore, RangeBody, Result, StorageError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -66,6 +67,7 @@ impl OneObject {
             access,
             data_set: "blood_tests".to_owned(),
             object_key: KEY.to_owned(),
+            etag: None,
             bytes: self.bytes(),
             records,
         }
@@ -79,10 +81,18 @@ impl ObjectStore for OneObject {
     }
 
     async fn info(&self, key: &str) -> Result<Option<ObjectInfo>> {
-        Ok((key == KEY).then(|| ObjectInfo { key: key.to_owned(), bytes: self.bytes() }))
+        Ok((key == KEY).then(|| ObjectInfo {
+            key: key.to_owned(),
+            bytes: self.bytes(),
+            validators: Default::default(),
+        }))
     }
 
-    async fn read_range(&self, key: &str, range: Range<u64>) -> Result<ByteStream> {
+    async fn attributes(&self, _key: &str) -> Result<Attributes> {
+        unimplemented!("jobs only read")
+    }
+
+    async fn read_range(&self, key: &str, range: Range<u64>, _of: &Content) -> Result<RangeBody> {
         if key != KEY {
             return Err(StorageError::NotFound { address: self.address().to_owned(), key: key.to_owned() });
         }
@@ -96,14 +106,18 @@ impl ObjectStore for OneObject {
         let pieces = whole.flat_map(move |mut rest| {
             std::iter::from_fn(move || (!rest.is_empty()).then(|| Ok(rest.split_to(rest.len().min(piece_bytes)))))
         });
-        Ok(stream::iter(pieces).boxed())
+        Ok(RangeBody { etag: None, bytes: stream::iter(pieces).boxed() })
     }
 
-    async fn write(&self, _key: &str, _bytes: u64, _body: ByteStream) -> Result<()> {
+    async fn write_with(&self, _key: &str, _bytes: u64, _attributes: &Attributes, _body: ByteStream) -> Result<()> {
         unimplemented!("jobs only read")
     }
 
     async fn delete(&self, _key: &str) -> Result<()> {
+        unimplemented!("jobs only read")
+    }
+
+    async fn delete_if(&self, _key: &str, _content: &Content) -> Result<()> {
         unimplemented!("jobs only read")
     }
 

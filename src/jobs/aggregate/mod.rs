@@ -17,7 +17,7 @@ use self::parse::{Malformed, Totals};
 use self::pipeline::Pipeline;
 use super::expression::Expression;
 use super::{DataSource, Job, JobError, JobReport};
-use crate::storage::StorageError;
+use crate::storage::{Content, RangeBody, StorageError};
 use async_trait::async_trait;
 use futures::StreamExt;
 use std::num::NonZeroU64;
@@ -50,8 +50,9 @@ impl Job for AggregateJob {
 
     async fn run(&self, source: &DataSource) -> Result<JobReport, JobError> {
         let started = Instant::now();
-        let mut reading =
-            Reading { source, cutter: Cutter::new(), pipeline: Pipeline::new(Arc::clone(&self.expression)) };
+        let pipeline = Pipeline::new(Arc::clone(&self.expression));
+        let content = Content { bytes: source.bytes, etag: source.etag.clone() };
+        let mut reading = Reading { source, content, cutter: Cutter::new(), pipeline };
         let first_request = Instant::now();
         for range in ranges(source.bytes, self.request_bytes) {
             reading.read(range).await?;
@@ -80,13 +81,17 @@ fn ranges(bytes: u64, request_bytes: NonZeroU64) -> impl Iterator<Item = Range<u
 
 struct Reading<'s> {
     source: &'s DataSource,
+    /// What is read: every range is of one content, also where the catalogue knows no ETag.
+    content: Content,
     cutter: Cutter,
     pipeline: Pipeline,
 }
 
 impl Reading<'_> {
     async fn read(&mut self, range: Range<u64>) -> Result<(), JobError> {
-        let mut body = self.source.store.read_range(&self.source.object_key, range.clone()).await?;
+        let RangeBody { etag, bytes: mut body } =
+            self.source.store.read_range(&self.source.object_key, range.clone(), &self.content).await?;
+        self.content.etag = self.content.etag.take().or(etag);
         let mut expected = range.end - range.start;
         while let Some(piece) = body.next().await {
             let mut piece = piece?;

@@ -4,6 +4,7 @@
 //! credentials.json          for this user alone
 //! lock                      held by the store that runs
 //! objects/BUCKET/KEY        complete objects only; a key's slashes are folders
+//! described/BUCKET/...      what they are besides their bytes, where there is anything to say
 //! incoming/                 what is still arriving; emptied at every start
 //! ```
 
@@ -67,6 +68,11 @@ impl Directory {
     /// Bucket names were checked when the request was parsed: they are no paths.
     pub fn bucket(&self, bucket: &str) -> PathBuf {
         self.objects().join(bucket)
+    }
+
+    /// Where it says what objects of a bucket are besides their bytes.
+    pub fn described(&self, bucket: &str) -> PathBuf {
+        self.root.join("described").join(bucket)
     }
 
     /// Where an object lies; `None` for keys that no file can have or that would lead out of the bucket.

@@ -2,12 +2,14 @@
 //!
 //! Its own reading and writing are not used: it reads in pieces of 4 KiB, shows an object before its checksum was
 //! compared, compares none for parts, and leaves a file of metadata behind for each object that was deleted. Here an
-//! object is one file and nothing else: user metadata and content types are not kept.
+//! object is one file, and what it is besides its bytes is another one, where there is anything to say (`described`).
 
 use super::EmbeddedError;
 use super::checksums::Checksums;
+use super::described::{described_by, tag_set};
 use super::directory::Directory;
 use super::uploads::Uploads;
+use crate::storage::attributes::Attributes;
 use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt};
 use rustix::buffer::spare_capacity;
@@ -111,13 +113,22 @@ impl ObjectService {
         sums.check()
     }
 
-    async fn commit(&self, arrival: Arrival, object: PathBuf) -> S3Result<Metadata> {
+    async fn commit(&self, arrival: Arrival, named: Named, attributes: Attributes) -> S3Result<Metadata> {
         let directory = self.directory.clone();
         let committing = move || {
-            let committed = directory.commit(&arrival.path, &object).and_then(|()| fs::metadata(&object));
+            let Named { bucket, key, object } = named;
+            let committed = directory
+                .describe(&bucket, &key, &attributes)
+                .and_then(|()| directory.commit(&arrival.path, &object))
+                .and_then(|()| fs::metadata(&object));
             committed.map_err(|error| failed("writing", &object, error))
         };
         blocking(committing).await
+    }
+
+    /// Only of what is there.
+    fn attributes(&self, bucket: &str, key: &str) -> Attributes {
+        self.directory.attributes_of(bucket, key)
     }
 }
 
@@ -129,6 +140,7 @@ impl S3 for ObjectService {
         let (file, metadata) = self.open(&input.bucket, &input.key)?;
         let e_tag = e_tag(&metadata);
         check_conditions(&e_tag, input.if_match.as_ref(), input.if_none_match.as_ref())?;
+        let attributes = self.attributes(&input.bucket, &input.key);
         let whole = metadata.len();
         let range = match input.range {
             Some(range) => range.check(whole)?,
@@ -143,14 +155,32 @@ impl S3 for ObjectService {
             accept_ranges: Some("bytes".into()),
             last_modified: metadata.modified().ok().map(Timestamp::from),
             e_tag: Some(e_tag),
+            content_type: attributes.content_type,
+            content_encoding: attributes.content_encoding,
+            content_language: attributes.content_language,
+            content_disposition: attributes.content_disposition,
+            cache_control: attributes.cache_control,
+            metadata: Some(attributes.metadata.into_iter().collect()),
             ..Default::default()
         }))
+    }
+
+    async fn get_object_tagging(
+        &self,
+        request: S3Request<GetObjectTaggingInput>,
+    ) -> S3Result<S3Response<GetObjectTaggingOutput>> {
+        let input = request.input;
+        refuse_other_versions(input.version_id.as_deref(), None)?;
+        self.open(&input.bucket, &input.key)?;
+        let tag_set = tag_set(self.attributes(&input.bucket, &input.key));
+        Ok(S3Response::new(GetObjectTaggingOutput { tag_set, version_id: None }))
     }
 
     async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
         let input = request.input;
         refuse_other_versions(input.version_id.as_deref(), input.part_number)?;
         let (_, metadata) = self.open(&input.bucket, &input.key)?;
+        let attributes = self.attributes(&input.bucket, &input.key);
         let e_tag = e_tag(&metadata);
         check_conditions(&e_tag, input.if_match.as_ref(), input.if_none_match.as_ref())?;
         Ok(S3Response::new(HeadObjectOutput {
@@ -158,15 +188,22 @@ impl S3 for ObjectService {
             accept_ranges: Some("bytes".into()),
             last_modified: metadata.modified().ok().map(Timestamp::from),
             e_tag: Some(e_tag),
+            content_type: attributes.content_type,
+            content_encoding: attributes.content_encoding,
+            content_language: attributes.content_language,
+            content_disposition: attributes.content_disposition,
+            cache_control: attributes.cache_control,
+            metadata: Some(attributes.metadata.into_iter().collect()),
             ..Default::default()
         }))
     }
 
     async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
-        let input = request.input;
+        let mut input = request.input;
         refuse_conditions(input.if_match.is_some() || input.if_none_match.is_some())?;
         let object = self.object(&input.bucket, &input.key)?;
         self.check_bucket(&input.bucket)?;
+        let attributes = described_by!(input);
         let announced = Checksum {
             checksum_crc32: input.checksum_crc32,
             checksum_crc32c: input.checksum_crc32c,
@@ -178,7 +215,8 @@ impl S3 for ObjectService {
         let sums = Checksums::new(announced, input.content_md5, &request.headers, request.trailing_headers);
         let mut arrival = self.receive(input.body, input.content_length, sums).await?;
         let sums = std::mem::take(&mut arrival.sums);
-        let metadata = self.commit(arrival, object).await?;
+        let named = Named { bucket: input.bucket, key: input.key, object };
+        let metadata = self.commit(arrival, named, attributes).await?;
         Ok(S3Response::new(PutObjectOutput {
             e_tag: Some(e_tag(&metadata)),
             checksum_crc32: sums.checksum_crc32,
@@ -195,7 +233,18 @@ impl S3 for ObjectService {
         refuse_other_versions(input.version_id.as_deref(), None)?;
         let object = self.object(&input.bucket, &input.key)?;
         self.check_bucket(&input.bucket)?;
-        match tokio::fs::remove_file(&object).await {
+        if let Some(condition) = &input.if_match {
+            match self.open(&input.bucket, &input.key) {
+                Ok((_, metadata)) => check_conditions(&e_tag(&metadata), Some(condition), None)?,
+                Err(error) if *error.code() == S3ErrorCode::NoSuchKey => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let removed = tokio::fs::remove_file(&object).await;
+        self.directory
+            .forget_attributes(&input.bucket, &input.key)
+            .map_err(|error| failed("deleting what is said of", &object, error))?;
+        match removed {
             // What is a folder of other keys is no object either.
             Err(error) if !is_absent(&error) && error.kind() != io::ErrorKind::IsADirectory => {
                 Err(failed("deleting", &object, error))
@@ -208,10 +257,12 @@ impl S3 for ObjectService {
         &self,
         request: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
-        let CreateMultipartUploadInput { bucket, key, .. } = request.input;
+        let mut input = request.input;
+        let attributes = described_by!(input);
+        let CreateMultipartUploadInput { bucket, key, .. } = input;
         self.object(&bucket, &key)?;
         self.check_bucket(&bucket)?;
-        let id = self.uploads.begin(&bucket, &key)?;
+        let id = self.uploads.begin(&bucket, &key, attributes)?;
         let output = CreateMultipartUploadOutput {
             bucket: Some(bucket),
             key: Some(key),
@@ -264,7 +315,9 @@ impl S3 for ObjectService {
             Ok(arrival)
         };
         let arrival = blocking(joining).await?;
-        let metadata = self.commit(arrival, object).await?;
+        let attributes = self.uploads.attributes(&input.upload_id);
+        let named = Named { bucket: input.bucket.clone(), key: input.key.clone(), object };
+        let metadata = self.commit(arrival, named, attributes).await?;
         self.uploads.end(&input.upload_id)?;
         Ok(S3Response::new(CompleteMultipartUploadOutput {
             bucket: Some(input.bucket),
@@ -329,6 +382,13 @@ impl S3 for ObjectService {
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
         self.files.list_objects_v2(request).await
     }
+}
+
+/// An object by its names: in a bucket, and on the disk.
+struct Named {
+    bucket: String,
+    key: String,
+    object: PathBuf,
 }
 
 /// A file that is not yet an object; deleted unless it becomes one.

@@ -2,6 +2,7 @@
 
 use super::directory::Directory;
 use super::service::{e_tag, failed};
+use crate::storage::attributes::Attributes;
 use s3s::dto::{CompletedPart, MultipartUpload};
 use s3s::{S3Result, s3_error};
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ struct Target {
     bucket: String,
     key: String,
     begun: SystemTime,
+    attributes: Attributes,
 }
 
 impl Uploads {
@@ -31,7 +33,7 @@ impl Uploads {
         Self { directory, open: Mutex::default() }
     }
 
-    pub fn begin(&self, bucket: &str, key: &str) -> S3Result<String> {
+    pub fn begin(&self, bucket: &str, key: &str, attributes: Attributes) -> S3Result<String> {
         let mut open = self.open();
         if open.len() >= UPLOADS_AT_MOST {
             return Err(s3_error!(SlowDown, "{} uploads are open; complete or abort some", open.len()));
@@ -39,8 +41,14 @@ impl Uploads {
         let id = hex::encode(rand::random::<[u8; 16]>());
         let folder = self.directory.upload(&id);
         fs::create_dir(&folder).map_err(|error| failed("beginning an upload", &folder, error))?;
-        open.insert(id.clone(), Target { bucket: bucket.into(), key: key.into(), begun: SystemTime::now() });
+        let begun = SystemTime::now();
+        open.insert(id.clone(), Target { bucket: bucket.into(), key: key.into(), begun, attributes });
         Ok(id)
+    }
+
+    /// What its object will be besides its bytes.
+    pub fn attributes(&self, id: &str) -> Attributes {
+        self.open().get(id).map(|target| target.attributes.clone()).unwrap_or_default()
     }
 
     /// Where a part is to lie.

@@ -46,6 +46,7 @@ impl Failed<'_> {
                 self.unavailable(reason)
             }
             (404, _) => StorageError::NotFound { address, key },
+            (412, _) => StorageError::Changed { address, key, reason },
             (301, _) => self.unavailable(format!("{reason}; the bucket lies in another region: correct `region`")),
             (416, _)
             | (_, "BadDigest" | "IncompleteBody" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch") => {

@@ -1,7 +1,8 @@
 //! Large objects in parts; and what is left of uploads that nobody finished.
 
 use super::body::Parts;
-use super::{S3Store, failure, status};
+use super::{S3Store, described, failure, status};
+use crate::storage::attributes::Attributes;
 use crate::storage::{ObjectStore, Result, StorageError};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -22,13 +23,20 @@ pub struct UnfinishedUpload {
 }
 
 impl S3Store {
-    pub(super) async fn put_parts(&self, key: &str, bytes: u64, mut parts: Parts<'_>) -> Result<()> {
-        let create = |client: Client, checksum| {
+    pub(super) async fn put_parts(
+        &self,
+        key: &str,
+        bytes: u64,
+        attributes: &Attributes,
+        mut parts: Parts<'_>,
+    ) -> Result<()> {
+        let create = |client: Client, checksum, tagging| {
             let request = client.create_multipart_upload().bucket(&self.bucket).key(key);
+            let request = described::create(request, attributes).set_tagging(tagging);
             let request = request.set_checksum_algorithm(checksum).send();
             self.answered("starting to write", key, self.timeouts.response, request)
         };
-        let created = self.with_checksum(create).await?;
+        let created = self.with_tags(attributes, create).await?;
         let created = created.map_err(|error| self.failure("starting to write", key, error))?;
         let id = created.upload_id.ok_or_else(|| self.damaged(key, "the store named no upload".into()))?;
         let upload = Upload { store: self, key, id, open: true };

@@ -60,6 +60,9 @@ struct LyingStore {
     requests: Arc<Mutex<Vec<String>>>,
 }
 
+/// The content that most of these tests mean.
+const OF_99: Content = Content { bytes: 99, etag: None };
+
 /// For messages: no attempt but the first, or few.
 const IMPATIENT: Attempts = Attempts { read: 1, control: 2 };
 
@@ -136,7 +139,7 @@ async fn head(stream: &mut TcpStream) -> String {
 /// Reads bytes 10 to 16 of `a` from a store that replies so: what the error says after the store's address.
 async fn reading_says(reply: Reply) -> (String, StorageError) {
     let store = LyingStore::start(reply).await;
-    let error = contract::read(&store.client, "a", 10..16).await.unwrap_err();
+    let error = contract::read_of(&store.client, "a", 10..16, &OF_99).await.unwrap_err();
     assert_eq!(store.requests(), 1, "one range is one request, whatever comes back");
     let text = error.to_string();
     let said = text.strip_prefix(&format!("{}: ", store.client.address)).unwrap().to_owned();
@@ -147,7 +150,7 @@ async fn reading_says(reply: Reply) -> (String, StorageError) {
 async fn an_honest_range_is_one_request_for_that_range() {
     let head = "content-length: 6\r\ncontent-range: bytes 10-15/99\r\n";
     let store = LyingStore::start(reply("206 Partial Content", head, "abcdef")).await;
-    assert_eq!(contract::read(&store.client, "a b", 10..16).await.unwrap(), b"abcdef");
+    assert_eq!(contract::read_of(&store.client, "a b", 10..16, &OF_99).await.unwrap(), b"abcdef");
     let requests = store.requests.lock().unwrap();
     assert!(requests[0].starts_with("GET /data/a%20b"), "{requests:?}");
     assert!(requests[0].contains("\r\nrange: bytes=10-15\r\n"), "{requests:?}");
@@ -185,6 +188,43 @@ async fn damaged_answers_are_seen() {
 }
 
 #[tokio::test]
+async fn another_content_is_seen_with_and_without_conditional_reads() {
+    let of = Content { etag: Some("one".to_owned()), ..OF_99 };
+    let grown = "etag: \"one\"\r\ncontent-length: 6\r\ncontent-range: bytes 10-15/100\r\n";
+    let other = "etag: \"two\"\r\ncontent-length: 6\r\ncontent-range: bytes 10-15/99\r\n";
+    let cases = [
+        (error("412 Precondition Failed", "PreconditionFailed", "no"), "412 PreconditionFailed no"),
+        (reply("206 Partial Content", grown, "abcdef"), "it has 100 bytes, expected 99"),
+        (reply("206 Partial Content", other, "abcdef"), "its ETag is two, expected one"),
+    ];
+    for (reply, reason) in cases {
+        let store = LyingStore::start(reply).await;
+        let error = contract::read_of(&store.client, "a", 10..16, &of).await.unwrap_err();
+        let expected = format!("{}: `a` is another object by now: {reason}", store.client.address);
+        assert_eq!(error.to_string(), expected);
+        assert!(store.requests.lock().unwrap()[0].contains("\r\nif-match: \"one\"\r\n"));
+    }
+}
+
+#[tokio::test]
+async fn a_store_without_conditional_deletions_is_asked_without_a_condition() {
+    let store = LyingStore::answering(Timeouts::default().response, IMPATIENT, |request, _| match request {
+        head if head.starts_with("HEAD") => reply("200 OK", "etag: \"one\"\r\ncontent-length: 3\r\n", ""),
+        conditional if conditional.contains("if-match") => error("501 Not Implemented", "NotImplemented", "no"),
+        _ => reply("204 No Content", "", ""),
+    })
+    .await;
+    let content = Content { bytes: 3, etag: Some("one".to_owned()) };
+    for requests in [3, 5] {
+        store.client.delete_if("a", &content).await.unwrap();
+        assert_eq!(store.requests(), requests, "it is asked with a condition once");
+    }
+    let other = Content { bytes: 3, etag: Some("two".to_owned()) };
+    let error = store.client.delete_if("a", &other).await.unwrap_err();
+    assert!(matches!(error, StorageError::Changed { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn refusals_say_what_they_mean() {
     let denied = "access to `a` was refused: 403 SignatureDoesNotMatch no; check the credentials of this store";
     let cases = [
@@ -216,7 +256,7 @@ async fn stores_that_hang_are_left() {
     let stalled = Reply { then: Then::Hang, ..reply("206 Partial Content", head, "abc") };
     let mut client = LyingStore::start(stalled).await.client;
     client.timeouts.stall = limit;
-    let failure = contract::read(&client, "a", 10..16).await.unwrap_err();
+    let failure = contract::read_of(&client, "a", 10..16, &OF_99).await.unwrap_err();
     assert_eq!(failure.to_string(), format!("{}: reading `a`: no byte for 300ms", client.address));
 }
 
@@ -226,7 +266,7 @@ async fn a_store_that_is_away_is_unavailable() {
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let store = S3Store::new(S3Settings::new(&endpoint, "data", Credentials::new("key", "secret")));
-    let error = contract::read(&store, "a", 0..1).await.unwrap_err();
+    let error = contract::read_of(&store, "a", 0..1, &OF_99).await.unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, StorageError::Unavailable { .. }));
     assert!(text.starts_with(&format!("{endpoint}/data: reading `a`: ")), "{text}");
@@ -333,7 +373,7 @@ async fn ranges_share_one_connection() {
     });
     let store = S3Store::new(S3Settings::new(endpoint, "data", Credentials::new("key", "secret")));
     for _ in 0..36 {
-        assert_eq!(contract::read(&store, "a", 5..6).await.unwrap(), b"x");
+        assert_eq!(contract::read_of(&store, "a", 5..6, &Content { bytes: 9, etag: None }).await.unwrap(), b"x");
     }
     assert_eq!(*connections.lock().unwrap(), 1);
 }

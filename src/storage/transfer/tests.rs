@@ -22,7 +22,7 @@ async fn a_copy_is_verified_and_progress_is_told() {
     let read_bytes = Arc::new(AtomicU64::new(0));
     let told = read_bytes.clone();
     let progress = move |bytes| told.store(bytes, Ordering::SeqCst);
-    let verified = transfer(&source, "a", &destination, "b", &expected, progress).await.unwrap();
+    let verified = transfer(&source, "a", None, &destination, "b", &expected, progress).await.unwrap();
     assert_eq!((verified.bytes(), verified.sha256()), (200_000, expected.sha256.as_str()));
     assert_eq!(read_bytes.load(Ordering::SeqCst), 200_000);
     assert!(read(&destination, "b", 0..200_000).await.unwrap() == pattern(200_000));
@@ -31,7 +31,7 @@ async fn a_copy_is_verified_and_progress_is_told() {
 
 async fn check(at_source: &[Fault], at_destination: &[Fault], message: &str) {
     let (source, destination, expected) = stores(at_source, at_destination).await;
-    let error = transfer(&source, "a", &destination, "b", &expected, |_| ()).await.unwrap_err();
+    let error = transfer(&source, "a", None, &destination, "b", &expected, |_| ()).await.unwrap_err();
     assert_eq!(error.to_string(), message);
     assert!(source.info("a").await.unwrap().is_some(), "the source is untouched");
     if error.left_behind.is_none() {
@@ -68,11 +68,14 @@ async fn each_failure_names_its_side() {
 #[tokio::test]
 async fn a_source_that_is_not_there_or_of_another_length_is_the_sources_fault() {
     let (source, destination, right) = stores(&[], &[]).await;
-    let error = transfer(&source, "absent", &destination, "b", &right, |_| ()).await.unwrap_err();
+    let error = transfer(&source, "absent", None, &destination, "b", &right, |_| ()).await.unwrap_err();
     assert_eq!(error.to_string(), "source: source store: no object `absent`");
     let longer = Expected { bytes: 200_001, ..right };
-    let error = transfer(&source, "a", &destination, "b", &longer, |_| ()).await.unwrap_err();
-    assert_eq!(error.to_string(), "source: source store: `a` is damaged: bytes 0..200001 of 200000 were asked for");
+    let error = transfer(&source, "a", None, &destination, "b", &longer, |_| ()).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "source: source store: `a` is another object by now: it has 200000 bytes, expected 200001"
+    );
     assert_eq!(destination.info("b").await.unwrap(), None);
 }
 
@@ -95,7 +98,7 @@ async fn verifying_sees_every_difference() {
 #[tokio::test]
 async fn an_object_is_not_transferred_onto_itself() {
     let (source, _, expected) = stores(&[], &[]).await;
-    let error = transfer(&source, "a", &source, "a", &expected, |_| ()).await.unwrap_err();
+    let error = transfer(&source, "a", None, &source, "a", &expected, |_| ()).await.unwrap_err();
     assert_eq!(error.to_string(), "destination: source store: `a` is damaged: it is the source itself");
     assert!(source.info("a").await.unwrap().is_some());
 }
@@ -103,7 +106,7 @@ async fn an_object_is_not_transferred_onto_itself() {
 #[tokio::test]
 async fn a_transfer_that_hangs_can_be_dropped() {
     let (source, destination, expected) = stores(&[Fault::HangReads], &[]).await;
-    let hanging = transfer(&source, "a", &destination, "b", &expected, |_| ());
+    let hanging = transfer(&source, "a", None, &destination, "b", &expected, |_| ());
     assert!(futures::FutureExt::now_or_never(hanging).is_none());
     assert_eq!(destination.info("b").await.unwrap(), None);
 }
