@@ -7,7 +7,7 @@ use crate::domain::event::Outcome;
 use crate::domain::ids::EventId;
 use crate::domain::placement::{Claim, Plan, Replica};
 use crate::knowledge::{self, Claimed, KnowledgeError};
-use crate::mape::executor::{Effect, End, Executor, Input, Report};
+use crate::mape::executor::{Effect, Executor, Input, Report};
 use crate::storage::transfer::{Expected, transfer};
 use actix::prelude::*;
 use std::sync::Arc;
@@ -84,13 +84,7 @@ impl ExecutorActor {
     }
 
     fn report(&self, report: Report) {
-        let how = match report.end {
-            End::Done => "done".to_owned(),
-            End::Nothing => return,
-            End::Lost(why) => format!("not granted: {why}; judging again"),
-            End::Failed(why) => format!("FAILED: {why}"),
-            End::Unknown(why) => format!("outcome NOT KNOWN: {why}; the table is read when the lease has run out"),
-        };
+        let Some(how) = report.end.told() else { return };
         let (agent, action, event) = (self.world.agent, report.action, report.event);
         self.world.notify(Notice::Acted { agent, action, event, how });
     }
@@ -247,5 +241,58 @@ impl Handler<Stop> for ExecutorActor {
         }
         self.step(Input::Stop, ctx);
         Box::pin(async move { idle.await.unwrap_or_default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    const OPERATION: &str = "claim";
+
+    fn refused() -> KnowledgeError {
+        KnowledgeError::NotExecuted { operation: OPERATION, reason: "connection refused".to_owned() }
+    }
+
+    fn lost() -> KnowledgeError {
+        KnowledgeError::Uncertain { operation: OPERATION, reason: "connection lost".to_owned() }
+    }
+
+    fn rejected() -> KnowledgeError {
+        KnowledgeError::Rejected { operation: OPERATION, reason: "no such node".to_owned() }
+    }
+
+    /// What is known after these answers, and how many of them were not asked for.
+    async fn known(
+        answers: Vec<knowledge::Result<()>>,
+        ends: fn(&KnowledgeError) -> bool,
+    ) -> (knowledge::Result<()>, usize) {
+        let answers = RefCell::new(answers.into_iter());
+        let known = read_back(async || answers.borrow_mut().next().expect("another answer"), ends).await;
+        let left = answers.into_inner().len();
+        (known, left)
+    }
+
+    #[tokio::test]
+    async fn a_refusal_at_once_is_certain() {
+        let (known, left) = known(vec![Err(refused()), Ok(())], is_certain).await;
+        assert!(matches!(known, Err(KnowledgeError::NotExecuted { .. })) && left == 1, "{known:?}");
+    }
+
+    #[tokio::test]
+    async fn what_may_have_been_carried_out_is_asked_for_until_it_is_known() {
+        let (answer, _) = known(vec![Err(lost()), Err(refused()), Ok(())], is_certain).await;
+        assert!(answer.is_ok(), "{answer:?}");
+        let (answer, left) = known(vec![Err(lost()), Err(rejected()), Ok(())], is_certain).await;
+        assert!(matches!(answer, Err(KnowledgeError::Rejected { .. })) && left == 1, "{answer:?}");
+    }
+
+    #[tokio::test]
+    async fn no_number_of_refusals_makes_it_certain() {
+        let mut answers = vec![Err(refused()), Err(lost())];
+        answers.extend((2..TRIES).map(|_| Err(refused())));
+        let (answer, left) = known(answers, |_| false).await;
+        assert!(matches!(answer, Err(KnowledgeError::Uncertain { .. })) && left == 0, "{answer:?}");
     }
 }

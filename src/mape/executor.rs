@@ -73,6 +73,21 @@ pub enum End {
     Unknown(String),
 }
 
+impl End {
+    /// For people; absent where there is nothing to tell.
+    pub fn told(self) -> Option<String> {
+        match self {
+            End::Done => Some("done".to_owned()),
+            End::Nothing => None,
+            End::Lost(why) => Some(format!("not granted: {why}; judging again")),
+            End::Failed(why) => Some(format!("FAILED: {why}")),
+            End::Unknown(why) => {
+                Some(format!("NOT KNOWN: {why}; what the table says is followed when the lease is over"))
+            }
+        }
+    }
+}
+
 #[derive(Debug)]
 enum State {
     Idle,

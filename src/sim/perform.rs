@@ -13,7 +13,7 @@ use crate::domain::placement::{Claim, Plan, Replica};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::knowledge::{Claimed, Knowledge as _, Registered};
-use crate::mape::executor::{self, End, Report};
+use crate::mape::executor::{self, Report};
 use crate::mape::monitor::{self, Observation};
 use crate::mape::notice::Notice;
 use crate::mape::planner::{self, LOOK_EVERY, Message};
@@ -377,12 +377,7 @@ impl World<'_> {
     }
 
     fn report(&mut self, agent: usize, report: Report) {
-        let how = match report.end {
-            End::Done => "done".to_owned(),
-            End::Nothing => return,
-            End::Lost(why) => format!("not granted: {why}; judging again"),
-            End::Failed(why) => format!("FAILED: {why}"),
-        };
+        let Some(how) = report.end.told() else { return };
         let agent = self.agents[agent].id();
         self.notify(|| Notice::Acted { agent, action: report.action, event: report.event, how });
     }

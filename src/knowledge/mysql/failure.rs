@@ -187,8 +187,8 @@ fn of_server(code: u16, sent: Sent) -> Fate {
         // Too many connections.
         1040 | 1203 | 1226 => Fate::TryAgain,
         // The host, user or password is refused; a right, the schema or a table is missing.
-        1044 | 1045 | 1049 | 1129 | 1130 | 1142 | 1143 | 1146 | 1227 | 1251 | 1524 | 1665 | 1698 | 1820 | 1862
-        | 3118 | 3159 | 4151 => Fate::Unusable,
+        1044 | 1045 | 1049 | 1129 | 1130 | 1142 | 1143 | 1146 | 1227 | 1251 | 1275 | 1524 | 1665 | 1698 | 1820
+        | 1862 | 3118 | 3159 | 4151 => Fate::Unusable,
         // Statements and values that are refused before anything is written; read-only servers; full disks.
         1021 | 1048 | 1054 | 1064 | 1114 | 1153 | 1264 | 1265 | 1290 | 1364 | 1366 | 1406 | 1792 | 1836 => {
             Fate::NotExecuted
@@ -228,6 +228,11 @@ fn describe(error: &Error) -> String {
              alone: set it up on the server, and add `?tls=true` to the URL"
                 .to_owned()
         }
+        Error::Driver(DriverError::UnexpectedPacket { .. }) => {
+            "an answer that was not expected; of an account with several authentication plugins the first of them has to \
+             accept the password"
+                .to_owned()
+        }
         Error::Driver(error) => error.to_string(),
         Error::Other(error) => error.to_string(),
         Error::Url(error) => error.to_string(),
@@ -248,7 +253,7 @@ fn advice(code: u16) -> &'static str {
         1203 | 1226 => {
             "; raise max_user_connections, or the account's own limits: each agent holds up to 4 connections"
         }
-        1251 | 1524 => "; give the account an authentication plugin that docs/database.md names",
+        1251 | 1275 | 1524 => "; give the account an authentication plugin that docs/database.md names",
         1820 | 1862 => "; the account's password has expired: set another one there and in AGENT_DATABASE_PASSWORD",
         3118 | 4151 => "; unlock it with `alter user ... account unlock`",
         3159 => "; add `?tls=true` to the URL",
@@ -279,7 +284,7 @@ mod tests {
     #[test]
     fn a_broken_connection_is_uncertain_only_after_a_commit_was_sent() {
         let closed = || Error::Driver(DriverError::ConnectionClosed);
-        for error in [broken, closed, || server(1053), || server(1927)] {
+        for error in [broken, closed, || server(1047), || server(1053), || server(1927), || server(1969)] {
             assert_eq!(fate(&error(), Sent::Revocable), Fate::TryAgain, "{}", error());
             assert_eq!(fate(&error(), Sent::Commit), Fate::Uncertain, "{}", error());
         }
@@ -293,7 +298,7 @@ mod tests {
             }
         };
         check(&[1205, 1213, 1062, 1020, 9007, 3101, 1040], Fate::TryAgain);
-        check(&[1045, 1049, 1142, 1146], Fate::Unusable);
+        check(&[1045, 1049, 1142, 1146, 1275, 1862], Fate::Unusable);
         check(&[1114, 1290, 1406], Fate::NotExecuted);
     }
 
@@ -303,6 +308,13 @@ mod tests {
             assert_eq!(fate(&server(code), Sent::Revocable), Fate::NotExecuted);
             assert_eq!(fate(&server(code), Sent::Commit), Fate::Uncertain);
         }
+    }
+
+    #[test]
+    fn who_is_away_is_told_from_who_is_busy() {
+        let absent = |error| Failure::Database(error, Sent::Revocable).is_absence();
+        assert!(absent(broken()) && absent(server(1047)) && absent(server(1053)));
+        assert!(!absent(server(1040)) && !absent(server(1213)) && !Failure::TransactionEnded.is_absence());
     }
 
     #[test]
@@ -321,5 +333,12 @@ mod tests {
         let no_tls = said(Error::Driver(DriverError::NoClientSslFlagFromServer));
         assert_eq!(no_tls, "mysql://u@h/s: the server has no TLS; set it up there, or take `tls=true` from the URL");
         assert_eq!(said(broken()), "snapshot: not carried out: mysql://u@h/s: connection reset");
+        for code in [1040, 1203] {
+            let holds = format!("each agent holds up to {} connections", super::super::connect::CONNECTIONS);
+            assert!(said(server(code)).contains(&holds), "{}", said(server(code)));
+        }
+        let plugin = said(Error::Driver(DriverError::UnknownAuthPlugin { name: "sha256_password".to_owned() }));
+        assert!(plugin.contains("plugin `sha256_password` is none that this program speaks; give the"), "{plugin}");
+        assert!(said(Error::Driver(DriverError::CleartextPluginDisabled)).ends_with("add `?tls=true` to the URL"));
     }
 }
