@@ -9,11 +9,12 @@ use crate::domain::ids::EventId;
 use crate::domain::placement::{Claim, Plan, Replica};
 use crate::domain::validators::Validators;
 use crate::jobs::JobError;
-use crate::knowledge::{Claimed, KnowledgeError};
+use crate::knowledge::{self, Claimed, KnowledgeError};
 use crate::mape::executor::{Effect, Executor, Input, Report};
 use crate::storage::transfer::{Expected, Side, transfer};
 use actix::prelude::*;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Carry out a plan.
@@ -63,7 +64,7 @@ impl ExecutorActor {
             }),
             Effect::Claim(plan) => self.input_from(ctx, async move { claim(&world, watch, &plan).await }),
             Effect::Note(plan) => self.input_from(ctx, async move {
-                if let Err(error) = world.knowledge.record_nothing(&plan).await {
+                if let Err(error) = read_back(|| world.knowledge.record_nothing(&plan), is_certain).await {
                     world.trouble(chain(&error));
                 }
                 Input::Noted
@@ -100,35 +101,59 @@ impl ExecutorActor {
     }
 }
 
+/// How often what may have been carried out is asked for again, after pauses that double, each drawn from half to one and a half
+/// of that.
+const TRIES: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Asks for a write, of which the same again changes nothing more and is answered the same, until there is an answer or an error
+/// that ends it. What may have been carried out stays so however it is refused later.
+async fn read_back<T, A>(ask: impl Fn() -> A, ends: fn(&KnowledgeError) -> bool) -> knowledge::Result<T>
+where
+    A: Future<Output = knowledge::Result<T>>,
+{
+    let (mut known, mut pause) = (None, FIRST_PAUSE);
+    for tries in 1.. {
+        let error = match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error.after(known),
+        };
+        if ends(&error) || tries == TRIES {
+            return Err(error);
+        }
+        known = Some(error);
+        tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await;
+        pause *= 2;
+    }
+    unreachable!("the last try ends it")
+}
+
+fn is_certain(error: &KnowledgeError) -> bool {
+    !matches!(error, KnowledgeError::Uncertain { .. })
+}
+
 /// Claims; when the answer was lost, reads back by key what became of it (the same key is granted once).
 async fn claim(world: &World, watch: Watch, plan: &Plan) -> Input {
-    let ask = || world.knowledge.claim(plan, watch.lease, watch.window);
-    let answer = match ask().await {
-        Err(KnowledgeError::Uncertain { .. }) => ask().await,
-        answer => answer,
-    };
-    match answer {
+    match read_back(|| world.knowledge.claim(plan, watch.lease, watch.window), is_certain).await {
         Ok(claimed) => {
             if let Claimed::Granted(claim) = &claimed {
                 tracing::debug!(event = %claim.event, action = %claim.action, "claimed");
             }
             Input::Claimed(claimed)
         }
-        Err(error) => Input::ClaimFailed(chain(&error)),
+        Err(error) if is_certain(&error) => Input::ClaimFailed(chain(&error)),
+        Err(error) => Input::Uncertain(chain(&error)),
     }
 }
 
-/// Commits; committing twice is the same as once, so a lost answer is asked for again, a few times.
+/// Commits; committing twice is the same as once, so it is asked for again whatever went wrong: the bytes have arrived.
 async fn commit(world: &World, watch: Watch, event: EventId, arrived: &Validators) -> Input {
-    const TRIES: u32 = 5;
-    let mut last = String::new();
-    for _ in 0..TRIES {
-        match world.knowledge.commit(event, arrived, watch.drain).await {
-            Ok(committed) => return Input::Committed(committed),
-            Err(error) => last = chain(&error),
-        }
+    let is_rejected = |error: &KnowledgeError| matches!(error, KnowledgeError::Rejected { .. });
+    match read_back(|| world.knowledge.commit(event, arrived, watch.drain), is_rejected).await {
+        Ok(committed) => Input::Committed(committed),
+        Err(error) if is_certain(&error) => Input::CommitFailed(chain(&error)),
+        Err(error) => Input::Uncertain(chain(&error)),
     }
-    Input::CommitFailed(last)
 }
 
 /// Streams the bytes to the destination through this agent's links and verifies them; the lease is renewed meanwhile.
@@ -181,7 +206,7 @@ fn surroundings(why: impl Into<String>) -> JobFailure {
 /// Undoes a claim. The destination's object goes even when somebody else has undone the claim before: this agent may have
 /// written it since.
 async fn abort(world: &World, claim: &Claim, outcome: Outcome, why: &str) {
-    let undone = world.knowledge.abort(claim.event, outcome, why).await;
+    let undone = read_back(|| world.knowledge.abort(claim.event, outcome, why), is_certain).await;
     let deleted = match &claim.destination {
         Some(destination) => delete(world, destination).await,
         None => Ok(()),
@@ -242,5 +267,58 @@ impl Handler<Stop> for ExecutorActor {
         }
         self.step(Input::Stop, ctx);
         Box::pin(async move { idle.await.unwrap_or_default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    const OPERATION: &str = "claim";
+
+    fn refused() -> KnowledgeError {
+        KnowledgeError::NotExecuted { operation: OPERATION, reason: "connection refused".to_owned() }
+    }
+
+    fn lost() -> KnowledgeError {
+        KnowledgeError::Uncertain { operation: OPERATION, reason: "connection lost".to_owned() }
+    }
+
+    fn rejected() -> KnowledgeError {
+        KnowledgeError::Rejected { operation: OPERATION, reason: "no such node".to_owned() }
+    }
+
+    /// What is known after these answers, and how many of them were not asked for.
+    async fn known(
+        answers: Vec<knowledge::Result<()>>,
+        ends: fn(&KnowledgeError) -> bool,
+    ) -> (knowledge::Result<()>, usize) {
+        let answers = RefCell::new(answers.into_iter());
+        let known = read_back(async || answers.borrow_mut().next().expect("another answer"), ends).await;
+        let left = answers.into_inner().len();
+        (known, left)
+    }
+
+    #[tokio::test]
+    async fn a_refusal_at_once_is_certain() {
+        let (known, left) = known(vec![Err(refused()), Ok(())], is_certain).await;
+        assert!(matches!(known, Err(KnowledgeError::NotExecuted { .. })) && left == 1, "{known:?}");
+    }
+
+    #[tokio::test]
+    async fn what_may_have_been_carried_out_is_asked_for_until_it_is_known() {
+        let (answer, _) = known(vec![Err(lost()), Err(refused()), Ok(())], is_certain).await;
+        assert!(answer.is_ok(), "{answer:?}");
+        let (answer, left) = known(vec![Err(lost()), Err(rejected()), Ok(())], is_certain).await;
+        assert!(matches!(answer, Err(KnowledgeError::Rejected { .. })) && left == 1, "{answer:?}");
+    }
+
+    #[tokio::test]
+    async fn no_number_of_refusals_makes_it_certain() {
+        let mut answers = vec![Err(refused()), Err(lost())];
+        answers.extend((2..TRIES).map(|_| Err(refused())));
+        let (answer, left) = known(answers, |_| false).await;
+        assert!(matches!(answer, Err(KnowledgeError::Uncertain { .. })) && left == 0, "{answer:?}");
     }
 }

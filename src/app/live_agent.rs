@@ -18,9 +18,11 @@ use crate::mape::planner::{self, Experience, Parameters, Policy, REMEMBERED_JOBS
 use crate::mape::prediction::Latency;
 use crate::sim;
 use crate::storage::embedded::EmbeddedStore;
+use crate::storage::s3::S3Store;
 use anyhow::{Context as _, bail};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::task::AbortOnDropHandle;
 
 /// How long a stopping agent may take before it is left as it is: recovery undoes the rest.
 const STOP_WITHIN: Duration = Duration::from_secs(4);
@@ -30,6 +32,7 @@ pub struct LiveAgent {
     agent: Agent,
     world: Arc<World>,
     store: Option<EmbeddedStore>,
+    _sweeper: Option<AbortOnDropHandle<()>>,
     _lock: Lock,
 }
 
@@ -76,10 +79,13 @@ impl LiveAgent {
             take(surroundings, &world, &registration).await?;
         }
         recover(&world).await?;
-        match store {
-            Some(_) => sweep_orphans(surroundings, &world).await,
-            None => give_up_uploads(surroundings, &world).await,
-        }
+        let sweeper = match store {
+            Some(_) => keep_swept(surroundings, &world).await,
+            None => {
+                give_up_uploads(surroundings, &world).await;
+                None
+            }
+        };
         let network = surroundings.network();
         let makeup = Makeup {
             parameters: Arc::new(parameters(surroundings.clock.as_ref(), network, settings)),
@@ -90,7 +96,7 @@ impl LiveAgent {
             seed: seed_of(seed, id),
         };
         let agent = Agent::start(&makeup, &world);
-        Ok(Self { agent, world, store, _lock: lock })
+        Ok(Self { agent, world, store, _sweeper: sweeper, _lock: lock })
     }
 
     /// Ends in order: no new job, the running action finished or released, signed off, the store closed.
@@ -206,12 +212,30 @@ async fn wait_for_data_set(world: &World) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A store that cannot be listed now is swept at the next start; the agent runs all the same.
-async fn sweep_orphans(surroundings: &Surroundings, world: &World) {
+/// Looks for orphans in the agent's own store at its start and once in a lease from then on: none is deleted before it is as
+/// old. A store that cannot be listed now is looked at again then.
+async fn keep_swept(surroundings: &Surroundings, world: &Arc<World>) -> Option<AbortOnDropHandle<()>> {
+    let store = match surroundings.direct_store(world.home).await {
+        Ok(store) => store,
+        Err(error) => {
+            world.trouble(format!("{error:#}"));
+            return None;
+        }
+    };
+    let (world, lease) = (world.clone(), surroundings.clock.apply(surroundings.network().rhythm.lease));
+    let services = world.services.clone();
+    Some(AbortOnDropHandle::new(services.spawn(async move {
+        loop {
+            sweep_orphans(&store, &world, lease).await;
+            tokio::time::sleep(lease).await;
+        }
+    })))
+}
+
+async fn sweep_orphans(store: &S3Store, world: &World, lease: Duration) {
     let swept = async {
         let Some(snapshot) = world.knowledge.snapshot(&world.data_set).await? else { return anyhow::Ok(Vec::new()) };
-        let store = surroundings.direct_store(world.home).await?;
-        Ok(orphans::sweep(&store, world.knowledge.as_ref(), &snapshot.data_set).await?)
+        Ok(orphans::sweep(store, world.knowledge.as_ref(), &snapshot.data_set, lease).await?)
     };
     match swept.await {
         Ok(keys) => keys.into_iter().for_each(|key| {

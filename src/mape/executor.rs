@@ -33,8 +33,10 @@ pub enum Input {
     Transferred(Validators),
     TransferFailed(JobFailure),
     Committed(Committed),
-    /// The commit could not be asked for within its bound.
+    /// The commit could not be asked for within its bound, and nothing was changed.
     CommitFailed(String),
+    /// A claim or commit was sent, and what became of it could not be read back within its bound.
+    Uncertain(String),
     Aborted,
     /// Finish or release what runs; take nothing new.
     Stop,
@@ -80,6 +82,8 @@ pub enum End {
     /// It was not begun.
     NotNow(String),
     Failed(String),
+    /// It may have been carried out.
+    Unknown(String),
 }
 
 impl End {
@@ -91,6 +95,9 @@ impl End {
             End::Lost(why) => Some(format!("not granted: {why}; judging again")),
             End::NotNow(why) => Some(format!("not now: {why}")),
             End::Failed(why) => Some(format!("FAILED: {why}")),
+            End::Unknown(why) => {
+                Some(format!("NOT KNOWN: {why}; what the table says is followed when the lease is over"))
+            }
         }
     }
 }
@@ -154,9 +161,15 @@ impl Executor {
             (Input::Committed(Committed::Refused(refused)), State::Committing(claim)) => {
                 self.abort(claim, Outcome::Aborted, refused.to_string(), Repair::Nothing)
             }
-            // Whether it was carried out is not known: leave everything to recovery, which reads the table.
+            // The table cannot be asked: everything is left to recovery, which reads it when the lease has run out.
             (Input::CommitFailed(why), State::Committing(claim)) => {
                 ended(claim.action, Some(claim.event), End::Failed(why), Repair::Nothing)
+            }
+            (Input::Uncertain(why), State::Claiming(plan)) => {
+                ended(plan.action, None, End::Unknown(why), Repair::Nothing)
+            }
+            (Input::Uncertain(why), State::Committing(claim)) => {
+                ended(claim.action, Some(claim.event), End::Unknown(why), Repair::Nothing)
             }
             (Input::Aborted, State::Aborting(repair)) => vec![Effect::Finished(repair)],
             (_, state) => {
@@ -304,6 +317,7 @@ mod tests {
                 End::Lost(_) => "lost".to_owned(),
                 End::NotNow(why) => format!("not now({why})"),
                 End::Failed(why) => format!("failed({why})"),
+                End::Unknown(why) => format!("unknown({why})"),
             },
             Effect::Finished(repair) => format!("{repair:?}"),
         }
@@ -391,7 +405,15 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_of_unknown_outcome_is_left_to_recovery() {
+    fn what_has_an_unknown_outcome_is_left_to_recovery_and_never_said_to_have_failed() {
+        let lost = || Input::Uncertain("lost".to_owned());
+        let begun = || [(Input::Execute(plan("E3")), "check"), (Input::LinksThere, "claim")];
+        check(begun().into_iter().chain([(lost(), "unknown(lost) Nothing")]));
+        check(begun().into_iter().chain([(granted("E3"), "commit"), (lost(), "unknown(lost) Nothing")]));
+    }
+
+    #[test]
+    fn a_commit_that_could_not_be_asked_for_is_left_to_recovery() {
         check([
             (Input::Execute(plan("E3")), "check"),
             (Input::LinksThere, "claim"),

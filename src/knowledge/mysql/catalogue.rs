@@ -85,8 +85,7 @@ impl Tables {
         };
         self.apply(name, &mut Placement::default(), &[first]).await?;
         // Not to a node that has begun to leave since it was read.
-        let sql = "update nodes set state = state where id = ? and state <> 'leaving'";
-        self.execute_unless_overtaken(sql, vec![node.0.into()]).await?;
+        self.write_node_that_stays(node).await?;
         self.commit().await?;
         Ok(true)
     }
