@@ -17,8 +17,9 @@ async fn of_a_registration_and_a_leaving_at_once_one_is_refused() {
     one.knowledge.register_network(&nodes, &[]).await.unwrap();
     for round in 1..=ROUNDS {
         let data_set = DataSet { name: round.to_string().as_str().into(), ..blood() };
+        let unseen = crate::domain::validators::Validators::default();
         let (registered, left) = tokio::join!(
-            one.knowledge.register_data_set(&data_set, NodeId(round), "key", &Default::default()),
+            one.knowledge.register_data_set(&data_set, NodeId(round), "key", &unseen),
             other.knowledge.leave_node(NodeId(round), SILENCE, DRAIN),
         );
         match (registered, left) {
