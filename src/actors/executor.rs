@@ -6,6 +6,7 @@ use super::{Notice, Step, deliver, planner};
 use crate::domain::event::Outcome;
 use crate::domain::ids::EventId;
 use crate::domain::placement::{Claim, Plan, Replica};
+use crate::domain::validators::Validators;
 use crate::knowledge::{Claimed, KnowledgeError};
 use crate::mape::executor::{Effect, End, Executor, Input, Report};
 use crate::storage::transfer::{Expected, transfer};
@@ -61,11 +62,13 @@ impl ExecutorActor {
             }),
             Effect::Transfer(claim) => self.input_from(ctx, async move {
                 match move_bytes(&world, watch, claim).await {
-                    Ok(()) => Input::Transferred,
+                    Ok(arrived) => Input::Transferred(arrived),
                     Err(why) => Input::TransferFailed(why),
                 }
             }),
-            Effect::Commit(event) => self.input_from(ctx, async move { commit(&world, watch, event).await }),
+            Effect::Commit { event, arrived } => {
+                self.input_from(ctx, async move { commit(&world, watch, event, &arrived).await });
+            }
             Effect::Abort { claim, outcome, why } => self.input_from(ctx, async move {
                 abort(&world, &claim, outcome, &why).await;
                 Input::Aborted
@@ -113,11 +116,11 @@ async fn claim(world: &World, watch: Watch, plan: &Plan) -> Input {
 }
 
 /// Commits; committing twice is the same as once, so a lost answer is asked for again, a few times.
-async fn commit(world: &World, watch: Watch, event: EventId) -> Input {
+async fn commit(world: &World, watch: Watch, event: EventId, arrived: &Validators) -> Input {
     const TRIES: u32 = 5;
     let mut last = String::new();
     for _ in 0..TRIES {
-        match world.knowledge.commit(event, watch.drain).await {
+        match world.knowledge.commit(event, arrived, watch.drain).await {
             Ok(committed) => return Input::Committed(committed),
             Err(error) => last = chain(&error),
         }
@@ -126,7 +129,7 @@ async fn commit(world: &World, watch: Watch, event: EventId) -> Input {
 }
 
 /// Streams the bytes to the destination through this agent's links and verifies them; the lease is renewed meanwhile.
-async fn move_bytes(world: &Arc<World>, watch: Watch, claim: Claim) -> Result<(), String> {
+async fn move_bytes(world: &Arc<World>, watch: Watch, claim: Claim) -> Result<Validators, String> {
     let (event, worker) = (claim.event, world.clone());
     let work = on_services(world, async move { transfer_claimed(&worker, &claim).await });
     tokio::pin!(work);
@@ -143,7 +146,7 @@ async fn move_bytes(world: &Arc<World>, watch: Watch, claim: Claim) -> Result<()
     }
 }
 
-async fn transfer_claimed(world: &World, claim: &Claim) -> Result<(), String> {
+async fn transfer_claimed(world: &World, claim: &Claim) -> Result<Validators, String> {
     let snapshot = world.knowledge.snapshot(&claim.data_set).await.map_err(|error| chain(&error))?;
     let snapshot = snapshot.ok_or_else(|| format!("data set {} is gone", claim.data_set))?;
     let to = claim.destination.as_ref().ok_or("there is no destination")?;
@@ -151,9 +154,10 @@ async fn transfer_claimed(world: &World, claim: &Claim) -> Result<(), String> {
     let destination = world.reach(&snapshot, to.node).await.map_err(|error| chain(&error))?;
     let expected = Expected { bytes: snapshot.data_set.bytes, sha256: snapshot.data_set.sha256.clone() };
     let (from, into) = (source.store.as_ref(), destination.store.as_ref());
-    transfer(from, &claim.source.object_key, None, into, &to.object_key, &expected, |_| {})
+    let etag = snapshot.placement.replicas.get(&claim.source.id).and_then(|row| row.validators.etag.as_deref());
+    transfer(from, &claim.source.object_key, etag, into, &to.object_key, &expected, |_| {})
         .await
-        .map(|_verified| ())
+        .map(|verified| verified.validators().clone())
         .map_err(|error| chain(&error))
 }
 

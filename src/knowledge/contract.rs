@@ -172,6 +172,7 @@ pub(crate) fn node(id: u32, availability: f64) -> Node {
         capacity_bytes: None,
         state: NodeState::Declared,
         heartbeat_at: None,
+        store: Default::default(),
     }
 }
 
@@ -231,7 +232,9 @@ impl Table {
         let pairs = [(1, 2, 1000.0), (1, 3, 1500.0), (2, 3, 1200.0)];
         let links: Vec<_> = pairs.iter().flat_map(|(a, b, ms)| [link(*a, *b, *ms), link(*b, *a, *ms)]).collect();
         self.knowledge.register_network(&nodes, &links).await.unwrap();
-        assert!(self.knowledge.register_data_set(&blood(), NodeId(3), "blood.json").await.unwrap());
+        assert!(
+            self.knowledge.register_data_set(&blood(), NodeId(3), "blood.json", &Default::default()).await.unwrap()
+        );
         for agent in 1..=3 {
             self.register(&registration(agent)).await;
         }
@@ -288,7 +291,7 @@ impl Table {
     }
 
     pub(crate) async fn commit(&self, event: EventId) -> Option<Replica> {
-        match self.knowledge.commit(event, DRAIN).await.unwrap() {
+        match self.knowledge.commit(event, &Default::default(), DRAIN).await.unwrap() {
             Committed::Done { leftover } => leftover,
             Committed::Refused(refused) => panic!("{refused}"),
         }

@@ -123,6 +123,7 @@ fn node(id: NodeId) -> Node {
         capacity_bytes: None,
         state: NodeState::Declared,
         heartbeat_at: None,
+        store: Default::default(),
     }
 }
 
@@ -160,7 +161,7 @@ impl World {
             records: 1,
             sha256: "0".repeat(64),
         };
-        self.ask(self.table.register_data_set(&described, NodeId(3), "object"));
+        self.ask(self.table.register_data_set(&described, NodeId(3), "object", &Default::default()));
         for id in 1..=3 {
             let (agent, node) = (AgentId(id), NodeId(id));
             let registration = Registration { agent, node, goal: String::new(), policy: String::new() };
@@ -254,9 +255,9 @@ impl World {
         if claim.destination.as_ref().is_some_and(|row| !self.objects.contains(&object(row))) {
             return self.give_up(agent, claim.event);
         }
-        match self.ask(self.table.commit(claim.event, DRAIN)) {
+        match self.ask(self.table.commit(claim.event, &Default::default(), DRAIN)) {
             committed @ Committed::Done { .. } => {
-                assert_eq!(self.ask(self.table.commit(claim.event, DRAIN)), committed);
+                assert_eq!(self.ask(self.table.commit(claim.event, &Default::default(), DRAIN)), committed);
                 self.memory(agent).claim = None;
             }
             Committed::Refused(_) => self.give_up(agent, claim.event),

@@ -15,6 +15,7 @@ use crate::domain::event::Outcome;
 use crate::domain::ids::EventId;
 use crate::domain::placement::{Claim, Plan};
 use crate::domain::saga::{Claimed, Committed};
+use crate::domain::validators::Validators;
 
 #[derive(Clone, Debug)]
 pub enum Input {
@@ -24,7 +25,8 @@ pub enum Input {
     ClaimFailed(String),
     /// The decision to do nothing is recorded, or could not be.
     Noted,
-    Transferred,
+    /// The copy was verified; these are its object's validators.
+    Transferred(Validators),
     TransferFailed(String),
     Committed(Committed),
     /// The commit could not be asked for within its bound.
@@ -41,7 +43,10 @@ pub enum Effect {
     Note(Plan),
     /// Copy the bytes to the destination and verify them; renew the lease meanwhile.
     Transfer(Claim),
-    Commit(EventId),
+    Commit {
+        event: EventId,
+        arrived: Validators,
+    },
     /// Undo the claim; whatever arrived at its destination goes too.
     Abort {
         claim: Claim,
@@ -114,7 +119,7 @@ impl Executor {
             (Input::ClaimFailed(why), State::Claiming(plan)) => {
                 ended(plan.action, None, End::Failed(why), Repair::Nothing)
             }
-            (Input::Transferred, State::Transferring(claim)) => self.commit(claim),
+            (Input::Transferred(arrived), State::Transferring(claim)) => self.commit(claim, arrived),
             (Input::TransferFailed(why), State::Transferring(claim)) => self.abort(claim, Outcome::Failed, why),
             (Input::Committed(Committed::Done { .. }), State::Committing(claim)) => {
                 ended(claim.action, Some(claim.event), End::Done, Repair::Acted)
@@ -152,16 +157,16 @@ impl Executor {
         }
         // A move or copy onto a node that holds a replica already has no destination row: there is nothing to transfer.
         if claim.destination.is_none() {
-            return self.commit(claim);
+            return self.commit(claim, Validators::default());
         }
         self.state = State::Transferring(claim.clone());
         vec![Effect::Transfer(claim)]
     }
 
-    fn commit(&mut self, claim: Claim) -> Vec<Effect> {
+    fn commit(&mut self, claim: Claim, arrived: Validators) -> Vec<Effect> {
         let event = claim.event;
         self.state = State::Committing(claim);
-        vec![Effect::Commit(event)]
+        vec![Effect::Commit { event, arrived }]
     }
 
     fn abort(&mut self, claim: Claim, outcome: Outcome, why: String) -> Vec<Effect> {
@@ -236,7 +241,7 @@ mod tests {
             Effect::Claim(_) => "claim".to_owned(),
             Effect::Note(_) => "note".to_owned(),
             Effect::Transfer(_) => "transfer".to_owned(),
-            Effect::Commit(_) => "commit".to_owned(),
+            Effect::Commit { .. } => "commit".to_owned(),
             Effect::Abort { outcome, .. } => format!("abort({})", outcome.name()),
             Effect::Report(report) => match &report.end {
                 End::Done => "done".to_owned(),
@@ -253,7 +258,7 @@ mod tests {
         let executor = check([
             (Input::Execute(plan("M3_1")), "claim"),
             (granted("M3_1"), "transfer"),
-            (Input::Transferred, "commit"),
+            (Input::Transferred(Validators::default()), "commit"),
             (done(), "done Acted"),
         ]);
         assert!(executor.is_idle());
@@ -293,7 +298,7 @@ mod tests {
         check([
             (Input::Execute(plan("C3_1")), "claim"),
             (granted("C3_1"), "transfer"),
-            (Input::Transferred, "commit"),
+            (Input::Transferred(Validators::default()), "commit"),
             (refused, "failed(the lease on replica 1 ran out and was taken) abort(aborted)"),
             (Input::Aborted, "Nothing"),
         ]);
@@ -320,7 +325,7 @@ mod tests {
         check([
             (Input::Execute(plan("M3_1")), "claim"),
             (granted("M3_1"), "transfer"),
-            (Input::Transferred, "commit"),
+            (Input::Transferred(Validators::default()), "commit"),
             (Input::Stop, ""),
             (done(), "done Acted"),
         ]);

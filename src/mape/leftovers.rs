@@ -78,6 +78,7 @@ mod tests {
     use super::*;
     use crate::domain::ids::{AgentId, ReplicaId};
     use crate::domain::placement::{Lease, ReplicaState};
+    use crate::domain::validators::Validators;
 
     const TURN: Turn = Turn { home: NodeId(1), lease: Duration::from_secs(300), pause: Duration::from_secs(10) };
 
@@ -90,6 +91,8 @@ mod tests {
             state: ReplicaState::Removing,
             generation: 1,
             lease: lease_until.map(|until| Lease { holder: AgentId(2), until: at(until) }),
+            validators: Validators::default(),
+            remark: None,
         }
     }
 

@@ -10,6 +10,7 @@
 
 use super::planner::{Parameters, Policy, PreviousJob, Rng};
 use crate::domain::convergence::CONVERGED_JOBS;
+use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::goal::Goal;
 use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
 use crate::domain::measurement::Measurement;
@@ -50,7 +51,7 @@ pub enum Input {
     /// The job ended.
     JobEnded(Observation),
     /// It failed; whoever performed it has reported why.
-    JobFailed,
+    JobFailed(JobFailure),
     /// The planner and executor are done with a violation.
     Repaired(Repair),
 }
@@ -67,6 +68,8 @@ pub struct Observation {
     pub emulated_latency: Option<Duration>,
     /// As counted when the job had ended; absent: as it was when the job began.
     pub data_consistency: Option<f64>,
+    /// What the job computed, for people.
+    pub result: Option<String>,
 }
 
 /// How the repair of a violation ended.
@@ -123,7 +126,7 @@ pub enum Effect {
         measurement: Arc<Measurement>,
         satisfied: bool,
     },
-    /// The job could not read its data from this node.
+    /// This node's store, or the link to it, failed the job: it may go well elsewhere. No other failure is about a node.
     Failed {
         node: NodeId,
     },
@@ -209,11 +212,7 @@ impl Monitor {
                 None => self.pause(rng),
             },
             (Input::JobEnded(observation), State::Running(run)) => self.observe(&run, &observation, rng),
-            (Input::JobFailed, State::Running(run)) => {
-                let mut effects = self.pause(rng);
-                effects.push(Effect::Failed { node: run.node });
-                effects
-            }
+            (Input::JobFailed(failure), State::Running(run)) => self.fail(&run, &failure, rng),
             (Input::Loaded(snapshot), State::Judging { measurement, began }) => {
                 self.judge(measurement, began, snapshot)
             }
@@ -295,6 +294,15 @@ impl Monitor {
         effects
     }
 
+    fn fail(&mut self, run: &Run, failure: &JobFailure, rng: &mut Rng) -> Vec<Effect> {
+        let mut effects = self.pause(rng);
+        match failure.kind {
+            FailureKind::Store => effects.push(Effect::Failed { node: run.node }),
+            FailureKind::Program | FailureKind::Data | FailureKind::ChangedData | FailureKind::Surroundings => {}
+        }
+        effects
+    }
+
     fn measurement(&self, run: &Run, observation: &Observation) -> Measurement {
         let metrics = Metrics::default()
             .with(Metric::ResponseTime, observation.response_time.as_secs_f64())
@@ -311,6 +319,8 @@ impl Monitor {
             at: observation.at,
             metrics,
             emulated_latency_ms: observation.emulated_latency.map(|latency| latency.as_secs_f64() * 1e3),
+            result: observation.result.clone(),
+            failure: None,
             job: format!("{}-{}", self.life, run.number),
         }
     }
@@ -386,6 +396,10 @@ mod tests {
             self.end(seconds)
         }
 
+        fn fail(&mut self, kind: FailureKind) -> String {
+            self.give(Input::JobFailed(JobFailure { kind, why: "broken".to_owned() }))
+        }
+
         fn end(&mut self, seconds: u64) -> String {
             let response_time = Duration::from_secs(seconds);
             self.give(Input::JobEnded(Observation {
@@ -396,6 +410,7 @@ mod tests {
                 network_latency: Duration::from_millis(20),
                 emulated_latency: None,
                 data_consistency: None,
+                result: None,
             }))
         }
     }
@@ -496,9 +511,22 @@ mod tests {
         bench.give(Input::Started);
         bench.give(Input::Woken);
         bench.load(&scene::snapshot(&[3], &[(1, 1)]));
-        assert_eq!(bench.give(Input::JobFailed), "wake(15 s) failed(node 3)");
+        assert_eq!(bench.fail(FailureKind::Store), "wake(15 s) failed(node 3)");
         assert_eq!(bench.end(10), "");
         assert_eq!(bench.give(Input::Repaired(Repair::Acted)), "");
+    }
+
+    #[test]
+    fn only_a_store_or_link_that_failed_is_held_against_its_node() {
+        let mut bench = Bench::new(GOAL);
+        bench.give(Input::Started);
+        for kind in FailureKind::ALL {
+            bench.give(Input::Woken);
+            bench.load(&scene::snapshot(&[3], &[(1, 1)]));
+            let followed = bench.fail(kind);
+            assert_eq!(followed.contains("failed(node 3)"), kind == FailureKind::Store, "{kind}: {followed}");
+            assert!(followed.starts_with("wake("), "{kind}: jobs go on: {followed}");
+        }
     }
 
     #[test]

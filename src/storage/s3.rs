@@ -199,7 +199,7 @@ impl S3Store {
     fn info_of(&self, key: &str, head: &HeadObjectOutput) -> Result<ObjectInfo> {
         let bytes = head.content_length.and_then(|bytes| u64::try_from(bytes).ok());
         let bytes = bytes.ok_or_else(|| self.damaged(key, "the store does not say how long it is".into()))?;
-        let validators = validators(head.e_tag.as_deref(), head.last_modified);
+        let validators = validators(bytes, head.e_tag.as_deref(), head.last_modified);
         Ok(ObjectInfo { key: key.into(), bytes, validators })
     }
 
@@ -314,7 +314,7 @@ impl ObjectStore for S3Store {
                 found.push(ObjectInfo {
                     key,
                     bytes,
-                    validators: validators(object.e_tag.as_deref(), object.last_modified),
+                    validators: validators(bytes, object.e_tag.as_deref(), object.last_modified),
                 });
             }
             page_token = page.next_continuation_token;
@@ -335,8 +335,12 @@ fn etag(sent: &str) -> Option<String> {
     (!plain.is_empty() && plain.len() <= ETAG_MAX && !plain.starts_with("W/")).then(|| plain.to_owned())
 }
 
-fn validators(e_tag: Option<&str>, modified: Option<DateTime>) -> Validators {
-    Validators { etag: e_tag.and_then(etag), modified_ms: modified.and_then(|at| at.to_millis().ok()) }
+fn validators(bytes: u64, e_tag: Option<&str>, modified: Option<DateTime>) -> Validators {
+    Validators {
+        bytes: Some(bytes),
+        etag: e_tag.and_then(etag),
+        modified_ms: modified.and_then(|at| at.to_millis().ok()),
+    }
 }
 
 /// As the header of a conditional request has it.

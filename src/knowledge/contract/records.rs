@@ -17,6 +17,8 @@ fn measurement(job: &str) -> Measurement {
         metrics: Metrics::default().with(Metric::ResponseTime, 36.5).with(Metric::Throughput, 30_000.0),
         emulated_latency_ms: None,
         job: job.to_owned(),
+        failure: None,
+        result: None,
     }
 }
 

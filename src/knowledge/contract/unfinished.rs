@@ -112,7 +112,9 @@ pub(crate) async fn objects_are_removed_when_they_are_drained(table: Table) {
     let of = async |agent| table.knowledge.unfinished(AgentId(agent), true).await.unwrap().removing;
     let claim = table.claim(1, "M3_1").await;
     let drain = Duration::from_secs(20);
-    let Committed::Done { leftover: Some(leftover) } = table.knowledge.commit(claim.event, drain).await.unwrap() else {
+    let Committed::Done { leftover: Some(leftover) } =
+        table.knowledge.commit(claim.event, &Default::default(), drain).await.unwrap()
+    else {
         panic!("a move leaves its source behind");
     };
     table.advance(19);

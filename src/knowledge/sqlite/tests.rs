@@ -531,6 +531,8 @@ fn measurement() -> Measurement {
         metrics: crate::domain::metric::Metrics::default(),
         emulated_latency_ms: None,
         job: String::new(),
+        failure: None,
+        result: None,
     }
 }
 

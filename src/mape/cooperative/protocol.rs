@@ -498,7 +498,7 @@ impl Scene<'_> {
                 let from = from.into_iter().flatten().find(|node| present.contains(node))?;
                 Some(Action::Copy { from, to })
             }
-            Action::Nothing => None,
+            Action::Restore { .. } | Action::Nothing => None,
         }
     }
 

@@ -199,7 +199,7 @@ async fn time_is_the_servers() {
     bench.server.execute("set global time_zone = '+05:30'");
     knowledge.register_network(&[crate::knowledge::contract::node(1, 90.0)], &[]).await.unwrap();
     let blood = crate::knowledge::contract::blood();
-    knowledge.register_data_set(&blood, NodeId(1), "blood.json").await.unwrap();
+    knowledge.register_data_set(&blood, NodeId(1), "blood.json", &Default::default()).await.unwrap();
     let (before, at, after) =
         (seconds(), knowledge.snapshot(&data_set()).await.unwrap().unwrap().at.0 as f64 / 50_000.0, seconds());
     bench.server.execute("set global time_zone = 'SYSTEM'");
