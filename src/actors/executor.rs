@@ -232,15 +232,11 @@ async fn delete(world: &World, replica: &Replica) -> Result<(), String> {
     reached.store.delete(&replica.object_key).await.map_err(|error| chain(&error))
 }
 
-/// Deletes the object of a `removing` row and then the row; what fails is left to the next recovery.
-pub(super) async fn remove(world: &World, replica: &Replica) {
-    let removed = match delete(world, replica).await {
-        Ok(()) => world.knowledge.removed(replica.id).await.map_err(|error| chain(&error)),
-        Err(why) => Err(why),
-    };
-    if let Err(why) = removed {
-        world.trouble(format!("replica {} on node {} is not removed yet: {why}", replica.id, replica.node));
-    }
+/// Deletes the object of a `removing` row and then the row. An error is for people, and names no object.
+pub(super) async fn remove(world: &World, replica: &Replica) -> Result<(), String> {
+    let deleted = delete(world, replica).await.map_err(|why| why.replace(&replica.object_key, "..."));
+    deleted?;
+    world.knowledge.removed(replica.id).await.map_err(|error| chain(&error))
 }
 
 impl Actor for ExecutorActor {

@@ -111,7 +111,7 @@ impl JobError {
                 StorageError::NotFound { .. } | StorageError::Damaged { .. } | StorageError::Changed { .. } => {
                     FailureKind::ChangedData
                 }
-                StorageError::Denied { .. } => FailureKind::Surroundings,
+                StorageError::Denied { .. } | StorageError::Refused { .. } => FailureKind::Surroundings,
                 StorageError::Unavailable { .. } | StorageError::Full { .. } => FailureKind::Store,
             },
             JobError::Malformed { .. } | JobError::Unusable { .. } => FailureKind::Data,

@@ -6,6 +6,7 @@ pub mod chance;
 pub mod cooperative;
 pub mod executor;
 pub mod learner;
+pub mod leftovers;
 pub mod monitor;
 pub mod notice;
 pub mod planner;
