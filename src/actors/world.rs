@@ -10,6 +10,7 @@ use crate::domain::snapshot::Snapshot;
 use crate::jobs::{DataSource, Job, JobError, S3Access};
 use crate::knowledge::{Knowledge, Registered};
 use crate::links::LinkError;
+use crate::mape::executor::Report;
 use crate::mape::monitor::Observation;
 use crate::mape::planner::Rng;
 use crate::storage::ObjectStore;
@@ -134,6 +135,12 @@ impl World {
             self.displaced.notify_one();
         }
         Ok(())
+    }
+
+    /// Tells people how an action ended.
+    pub(super) fn notify_end(&self, report: Report) {
+        let Some(how) = report.end.told() else { return };
+        self.notify(Notice::Acted { agent: self.agent, action: report.action, event: report.event, how });
     }
 
     pub fn trouble(&self, what: String) {

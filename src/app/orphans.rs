@@ -1,6 +1,7 @@
 //! What no row of the catalogue names: an agent was killed while it wrote, or after that and before it could be known.
 
 use crate::domain::placement::DataSet;
+use crate::domain::saga::replica_prefixes;
 use crate::knowledge::{Knowledge, KnowledgeError};
 use crate::storage::s3::{S3Store, UnfinishedUpload};
 use crate::storage::{ObjectInfo, ObjectStore, StorageError};
@@ -26,7 +27,10 @@ pub async fn sweep(
     data_set: &DataSet,
     lease: Duration,
 ) -> Result<Vec<String>, SweepError> {
-    let mut objects = store.list(&format!("{}/", data_set.object_key)).await?;
+    let mut objects = Vec::new();
+    for prefix in replica_prefixes(&data_set.object_key) {
+        objects.extend(store.list(&prefix).await?);
+    }
     objects.retain(|object| object.validators.modified_ms.and_then(since_epoch).is_some_and(|at| is_old(at, lease)));
     delete_orphans(store, objects, || named(knowledge, data_set)).await
 }
@@ -66,7 +70,10 @@ pub async fn give_up_uploads(
     data_set: &DataSet,
     age: Duration,
 ) -> Result<Vec<String>, SweepError> {
-    let uploads = store.unfinished_uploads(&format!("{}/", data_set.object_key)).await?;
+    let mut uploads = Vec::new();
+    for prefix in replica_prefixes(&data_set.object_key) {
+        uploads.extend(store.unfinished_uploads(&prefix).await?);
+    }
     let Some(named) = named(knowledge, data_set).await? else { return Ok(Vec::new()) };
     let has_no_row =
         |upload: &UnfinishedUpload| upload.begun.is_some_and(|at| is_old(at, age)) && !named.contains(&upload.key);

@@ -133,6 +133,11 @@ pub enum Effect {
     Failed {
         node: NodeId,
     },
+    /// See whether the replica is what the catalogue says, and state it.
+    Inspect {
+        replica: Arc<Replica>,
+        snapshot: Snapshot,
+    },
     LeaveFeedback(Vec<EventId>),
     Plan(Violation),
     /// The agent reads nothing that is present: registered again, it is given a replica.
@@ -167,6 +172,8 @@ pub struct Monitor {
     last_known: Option<Snapshot>,
     /// What the last run was to read, by the snapshot last known.
     reading: Option<Reading>,
+    /// The replica that was last looked at because a job could not use it.
+    doubted: Option<Arc<Replica>>,
 }
 
 impl Monitor {
@@ -191,6 +198,7 @@ impl Monitor {
             content_jobs: 0,
             last_known: None,
             reading: None,
+            doubted: None,
         }
     }
 
@@ -317,8 +325,22 @@ impl Monitor {
                 effects.push(Effect::Failed { node: run.node });
                 effects
             }
-            FailureKind::Program | FailureKind::Data | FailureKind::ChangedData => self.pause(rng),
+            FailureKind::Program => self.pause(rng),
+            FailureKind::Data | FailureKind::ChangedData => {
+                let mut effects = self.pause(rng);
+                effects.extend(self.doubt());
+                effects
+            }
         }
+    }
+
+    /// What a job cannot use may be damaged: the replica is looked at, once as long as nothing new is known of it.
+    fn doubt(&mut self) -> Option<Effect> {
+        let replica = self.reading.as_ref()?.replica.clone();
+        let snapshot = self.last_known.clone()?;
+        let is_new = self.doubted.as_ref().is_none_or(|doubted| *doubted != replica);
+        self.doubted = Some(replica.clone());
+        is_new.then_some(Effect::Inspect { replica, snapshot })
     }
 
     fn measurement(&self, run: &Run, observation: &Observation) -> Measurement {
@@ -447,6 +469,7 @@ mod tests {
             Effect::Failed { node } => format!("failed(node {node})"),
             Effect::LeaveFeedback(events) => format!("feedback({})", events.len()),
             Effect::Plan(_) => "plan".to_owned(),
+            Effect::Inspect { replica, .. } => format!("inspect(node {})", replica.node),
             Effect::Register => "register".to_owned(),
         }
     }
@@ -461,6 +484,23 @@ mod tests {
         assert_eq!(bench.give(Input::Woken), "load");
         assert_eq!(bench.load(&here), "run(node 1)");
         assert_eq!(bench.end(10), "record(true) wake(15 s)");
+    }
+
+    #[test]
+    fn what_a_job_cannot_use_is_looked_at_once() {
+        let mut bench = Bench::new(GOAL);
+        let mut here = scene::snapshot(&[1], &[(1, 1)]);
+        bench.give(Input::Started);
+        let mut fail = |here: &Snapshot, kind| {
+            bench.give(Input::Woken);
+            bench.load(here);
+            bench.fail(kind)
+        };
+        assert!(fail(&here, FailureKind::ChangedData).ends_with("inspect(node 1)"));
+        assert!(!fail(&here, FailureKind::Data).contains("inspect"), "nothing new is known of it");
+        assert!(!fail(&here, FailureKind::Program).contains("inspect"));
+        here.placement.replicas.get_mut(&ReplicaId(1)).unwrap().validators.etag = Some("another".to_owned());
+        assert!(fail(&here, FailureKind::Data).ends_with("inspect(node 1)"));
     }
 
     #[test]

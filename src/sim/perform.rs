@@ -96,7 +96,8 @@ impl World<'_> {
                 None
             }
             // The driver gives them to the planner.
-            monitor::Effect::Plan(_) | monitor::Effect::Failed { .. } => None,
+            // Objects in virtual stores are what was written.
+            monitor::Effect::Plan(_) | monitor::Effect::Failed { .. } | monitor::Effect::Inspect { .. } => None,
         }
     }
 
