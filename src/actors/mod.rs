@@ -25,6 +25,7 @@ pub use crate::mape::notice::{Notice, show_metrics};
 pub use inspection::{Depth, inspect, judge};
 pub use mending::plan_for;
 pub use observer::{Observer, Step};
+pub use removal::remove as remove_object;
 pub use saga::carry_out;
 pub use watchdog::{Watch, beat, probe_links, recover};
 pub use world::{Reach, ReachError, Reached, World, chain, run_job};

@@ -22,7 +22,7 @@ async fn current(world: &World, replica: &Replica) -> Result<Snapshot, String> {
 ///
 /// What it leaves behind is looked at again before: what was damaged since it was copied must not outlive what it was copied
 /// from. And only what was written is deleted: another content under the key is somebody else's, and stays.
-pub(super) async fn remove(world: &World, replica: &Replica) -> Result<(), String> {
+pub async fn remove(world: &World, replica: &Replica) -> Result<(), String> {
     let snapshot = current(world, replica).await?;
     if is_verified(&snapshot.data_set, replica) && !is_safe(world, &snapshot, replica).await? {
         return Ok(());

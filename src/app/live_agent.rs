@@ -146,7 +146,7 @@ fn parameters(clock: &dyn Clock, network: &NetworkSettings, settings: &AgentSett
     Parameters { patience: stated.patience.max(clock.record(ANSWERED_WITHIN)), ..stated }
 }
 
-fn watch(network: &NetworkSettings) -> Watch {
+pub(super) fn watch(network: &NetworkSettings) -> Watch {
     Watch {
         heartbeat: network.rhythm.heartbeat,
         lease: network.rhythm.lease,

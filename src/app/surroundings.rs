@@ -11,7 +11,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::settings::{
     AgentSettings, EmulatorSettings, JobSettings, NetworkSettings, S3StoreSettings, Settings, StoreSettings,
 };
-use crate::domain::ids::{Life, NodeId};
+use crate::domain::ids::{AgentId, Life, NodeId};
 use crate::domain::placement::{Identity, Node};
 use crate::domain::store_url::BUCKET;
 use crate::jobs::Job;
@@ -141,6 +141,28 @@ impl Surroundings {
             services: self.services.clone(),
             notify: self.notify.clone(),
             observer: self.observer.clone(),
+        })
+    }
+
+    /// The world of somebody who runs no job and reaches stores directly.
+    pub fn world_of(&self, agent: AgentId, home: NodeId, life: Life) -> anyhow::Result<World> {
+        let (clock, network) = (self.clock.clone(), self.network());
+        let reach = StoreReach::new(agent, None, clock.clone(), network, self.access());
+        let silence = network.silence();
+        let no_job = AggregateJob::new("count(nothing)".parse()?, NonZeroU64::MIN);
+        Ok(World {
+            agent,
+            job: Arc::new(no_job),
+            identity: Identity { life, ended: Vec::new(), silence },
+            displaced: Notify::new(),
+            home,
+            data_set: network.data_set.name.clone(),
+            clock,
+            knowledge: self.knowledge.clone(),
+            reach: Arc::new(reach),
+            services: self.services.clone(),
+            notify: self.notify.clone(),
+            observer: None,
         })
     }
 

@@ -68,6 +68,10 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Store(arguments) => place.store(&arguments),
         Command::Check(Json { json }) => place.check(json),
         Command::Data(Data::Generate { records, output }) => generate(records, &output),
+        Command::Data(Data::Accept(arguments)) => place.accept(&arguments),
+        Command::Data(Data::Restore(arguments)) => place.restore(&arguments),
+        Command::Fsck(arguments) => place.fsck(&arguments),
+        Command::Act(arguments) => place.act(&arguments),
         Command::Db(db) => place.db(&db),
         Command::Proxy(proxy) => serve_proxy(&proxy),
         Command::Keep(Keep { program, arguments }) => {

@@ -6,6 +6,7 @@ mod arguments;
 mod calibrate;
 mod calibrate_arguments;
 mod commands;
+mod data;
 mod display;
 mod experiment;
 mod node_arguments;
