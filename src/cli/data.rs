@@ -86,9 +86,13 @@ impl Place {
         Ok(if done.is_some() { ExitCode::SUCCESS } else { ExitCode::from(signals::INTERRUPTED) })
     }
 
-    /// Work on the stores of a network that runs or ran, told in lines as it happens. `None`: it was stopped; what was begun is
-    /// undone when its lease has run out.
-    fn with_stores<T>(&self, work: impl AsyncFnOnce(&Surroundings) -> anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+    /// Work on the stores of a network that runs or ran, told in lines as it happens unless one document is wanted. `None`: it was
+    /// stopped; what was begun is undone when its lease has run out.
+    fn with_stores<T>(
+        &self,
+        quiet: bool,
+        work: impl AsyncFnOnce(&Surroundings) -> anyhow::Result<T>,
+    ) -> anyhow::Result<Option<T>> {
         let (services, log) = (services()?, self.log);
         let tell = Arc::new(move |notice: Notice| match quiet {
             true => tracing::info!(%notice, "told"),
