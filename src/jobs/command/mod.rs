@@ -188,6 +188,8 @@ impl CommandJob {
             let reason = format!("`{}` could use none of its {records} records", self.describe());
             return Err(JobError::Unusable { object: source.object_key.clone(), reason });
         }
+        // It is shown, and stands in the shared table.
+        let result = source.access.masked(result);
         Ok(JobReport { result, records, skipped_records, execution_time, response_time })
     }
 
