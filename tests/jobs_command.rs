@@ -82,7 +82,8 @@ async fn a_program_finds_the_data_in_its_environment() {
         echo "{\"records\": 1, \"execution_time_s\": 0, \"result\": \"$found\"}""#;
     let job = shell(script, MINUTE);
     let found = job.run(&source()).await.unwrap().result;
-    let access = "http://in-memory http://in-memory id secret us-east-1 us-east-1";
+    // A result is shown to people.
+    let access = "http://in-memory http://in-memory id *** us-east-1 us-east-1";
     assert_eq!(found, format!("{access} data blood_tests.json blood_tests 4 1 9000000 {}", job.life));
 }
 

@@ -6,8 +6,7 @@ use network::edits::CALM;
 use network::process::{Running, run_with};
 use network::{PATIENCE, Place, text, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
-use std::fs::{self, File, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs::{self, File};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -34,12 +33,9 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let place = Place::new();
-        let program = place.path().join("program");
-        fs::write(&program, PROGRAM).unwrap();
-        fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
-        let command = format!("kind = \"command\"\nprogram = \"{}\"\ntime_limit = \"100 h\"", text(&program));
-        let job = ("3.toml", "kind = \"aggregate\"\nexpression = \"avg(cholesterol)\"", command.as_str());
-        let config = text(&place.configuration("agents", &[&[job], &CALM[..]].concat())).to_owned();
+        let (file, aggregate, command) = place.job("3.toml", PROGRAM);
+        let edits = [&[(file, aggregate, command.as_str())], &CALM[..]].concat();
+        let config = text(&place.configuration("agents", &edits)).to_owned();
         Self { place, config }
     }
 

@@ -40,7 +40,10 @@ fn configuration(place: &Place, store: &FakeStore) {
     );
     let program = place.path().join("job.sh");
     let result = r#"{\"records\": 500, \"execution_time_s\": 0.1, \"result\": \"$AWS_SECRET_ACCESS_KEY\"}"#;
-    let script = format!("#!/bin/sh\nenv\ntest -e {} && exit 1\necho \"{result}\"\n", text(&place.path().join("fail")));
+    let script = format!(
+        "#!/bin/sh\nenv\nenv | grep SECRET\ntest -e {} && exit 1\necho \"{result}\"\n",
+        text(&place.path().join("fail"))
+    );
     fs::write(&program, script).expect("a script");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it can be run");
     let command = format!("kind = \"command\"\nprogram = \"{}\"\ntime_limit = \"10 min\"\n", text(&program));

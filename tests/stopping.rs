@@ -5,9 +5,8 @@ mod network;
 use network::process::Running;
 use network::{PATIENCE, Place, text, wait_until};
 use rustix::process::Signal;
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -21,12 +20,8 @@ const ENDLESS: &str = "#!/bin/sh\necho > begun\nsleep 1000\n";
 #[test]
 fn a_training_that_is_stopped_keeps_what_is_finished_and_says_so() {
     let place = Place::new();
-    let program = place.path().join("program");
-    fs::write(&program, ENDLESS).unwrap();
-    fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
-    let command = format!("kind = \"command\"\nprogram = \"{}\"\ntime_limit = \"100 h\"", text(&program));
-    let job = ("2.toml", "kind = \"aggregate\"\nexpression = \"avg(cholesterol)\"", command.as_str());
-    let config = place.configuration("agents", &[job]);
+    let (file, aggregate, command) = place.job("2.toml", ENDLESS);
+    let config = place.configuration("agents", &[(file, aggregate, &command)]);
     let (data, training) = (place.data(), place.path().join("trained"));
     let arguments = ["train", "--iterations", "1", "--config", text(&config), "--data", text(&data)];
     let arguments = [&arguments[..], &["--training", text(&training)]].concat();

@@ -10,7 +10,8 @@ pub mod mariadb;
 pub mod process;
 pub mod secrets;
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,15 @@ impl Place {
 
     pub fn training(&self) -> PathBuf {
         repository().join("training")
+    }
+
+    /// An edit that gives an agent's file this script, which is written here, as its job: it may run for hours.
+    pub fn job<'a>(&self, file: &'a str, script: &str) -> (&'a str, &'static str, String) {
+        let program = self.path().join("program");
+        fs::write(&program, script).expect("a script");
+        fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("a script that can be run");
+        let command = format!("kind = \"command\"\nprogram = \"{}\"\ntime_limit = \"100 h\"", text(&program));
+        (file, "kind = \"aggregate\"\nexpression = \"avg(cholesterol)\"", command)
     }
 
     /// A copy of the shipped configuration; each edit replaces a text that must be in its file.

@@ -87,41 +87,30 @@ impl Job for CommandJob {
             )));
         }
         let output = Mutex::new(Output::default());
-        let ended = self.follow(source, &output).await;
+        let followed = self.follow(source, &output).await;
         let fail = |reason: String| self.failure(reason, &output, source);
-        let (told, response_time) = match ended.map_err(|error| surroundings(format!("cannot be followed: {error}")))? {
-            Followed::TimeIsOver => {
-                return Err(fail(format!("was stopped after its time limit of {:?}", self.time_limit)));
+        match followed.map_err(|error| surroundings(format!("cannot be followed: {error}")))? {
+            Followed::Told(Told::Ended(status), response_time) => {
+                match ExitStatus::from_raw(status) {
+                    status if status.success() => {}
+                    status => return Err(fail(format!("failed: {status}"))),
+                }
+                let reported = Reported::read(&Output::last_line(&output)).map_err(fail)?;
+                self.report(reported, response_time, source)
             }
+            Followed::Told(Told::NotStarted { reason, is_refused: true }, _) => {
+                Err(surroundings(format!("cannot be started: {reason}")))
+            }
+            Followed::Told(Told::NotStarted { reason, is_refused: false }, _) => {
+                Err(fail(format!("cannot be started: {reason}; is it installed?")))
+            }
+            Followed::TimeIsOver => Err(fail(format!("was stopped after its time limit of {:?}", self.time_limit))),
             Followed::Lost => {
                 // Of one life, one job runs at a time.
                 left_behind::end(std::slice::from_ref(&self.life));
-                return Err(surroundings("was ended, and the process that watched over it, too".to_owned()));
+                Err(surroundings("was ended, and the process that watched over it, too".to_owned()))
             }
-            Followed::Told(told, response_time) => (told, response_time),
-        };
-        let status = match told {
-            Told::Ended(status) => ExitStatus::from_raw(status),
-            Told::NotStarted { reason, is_refused: true } => {
-                return Err(surroundings(format!("cannot be started: {reason}")));
-            }
-            Told::NotStarted { reason, .. } => {
-                return Err(fail(format!("cannot be started: {reason}; is it installed?")));
-            }
-        };
-        if !status.success() {
-            return Err(fail(format!("failed: {status}")));
         }
-        let Reported { result, records, skipped_records, execution_time } =
-            Reported::read(&Output::last_line(&output)).map_err(fail)?;
-        if skipped_records == records && records > 0 {
-            let object = source.object_key.clone();
-            return Err(JobError::Unusable {
-                object,
-                reason: format!("`{}` could use none of its {records} records", self.describe()),
-            });
-        }
-        Ok(JobReport { result, records, skipped_records, execution_time, response_time })
     }
 }
 
@@ -191,6 +180,17 @@ impl CommandJob {
             .env("AGENT_RECORDS", source.records.to_string())
             .env("AGENT_REQUEST_BYTES", self.request_bytes.to_string());
         command
+    }
+
+    fn report(&self, reported: Reported, response_time: Duration, source: &DataSource) -> Result<JobReport, JobError> {
+        let Reported { result, records, skipped_records, execution_time } = reported;
+        if skipped_records == records && records > 0 {
+            let reason = format!("`{}` could use none of its {records} records", self.describe());
+            return Err(JobError::Unusable { object: source.object_key.clone(), reason });
+        }
+        // It is shown, and stands in the shared table.
+        let result = source.access.masked(result);
+        Ok(JobReport { result, records, skipped_records, execution_time, response_time })
     }
 
     fn failure(&self, reason: String, output: &Mutex<Output>, source: &DataSource) -> JobError {
