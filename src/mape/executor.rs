@@ -81,9 +81,7 @@ impl End {
             End::Nothing => None,
             End::Lost(why) => Some(format!("not granted: {why}; judging again")),
             End::Failed(why) => Some(format!("FAILED: {why}")),
-            End::Unknown(why) => {
-                Some(format!("NOT KNOWN: {why}; what the table says is followed when the lease is over"))
-            }
+            End::Unknown(why) => Some(format!("NOT KNOWN: {why}")),
         }
     }
 }
