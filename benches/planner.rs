@@ -70,6 +70,7 @@ fn snapshot(nodes: u32, rng: &mut Rng) -> Snapshot {
         capacity_bytes: Some(1 << 40),
         state: NodeState::Running,
         heartbeat_at: None,
+        store: Default::default(),
     };
     let link = |to: u32, latency_ms: f64| Link { from: NodeId(1), to: NodeId(to), latency_ms, jitter_ms: 7.0 };
     let replica = Replica {
@@ -80,6 +81,8 @@ fn snapshot(nodes: u32, rng: &mut Rng) -> Snapshot {
         state: ReplicaState::Present,
         generation: 1,
         lease: None,
+        validators: Default::default(),
+        remark: None,
     };
     let content = Content {
         data_set: DataSet {
@@ -162,6 +165,8 @@ fn measurement(node: u32, metrics: Metrics) -> Measurement {
         at: Timestamp(0),
         metrics,
         emulated_latency_ms: None,
+        result: None,
+        failure: None,
         job: "job".to_owned(),
     }
 }

@@ -122,6 +122,7 @@ async fn fill(knowledge: &SqliteKnowledge) {
         capacity_bytes: Some(1000),
         state: NodeState::Declared,
         heartbeat_at: None,
+        store: Default::default(),
     };
     let link = |from, to| Link { from: NodeId(from), to: NodeId(to), latency_ms: 100.0, jitter_ms: 1.0 };
     let links = [link(1, 2), link(2, 1), link(1, 3), link(3, 1), link(2, 3), link(3, 2)];
@@ -133,12 +134,12 @@ async fn fill(knowledge: &SqliteKnowledge) {
         records: 10,
         sha256: "0".repeat(64),
     };
-    knowledge.register_data_set(&blood, NodeId(3), "blood.json").await.unwrap();
+    knowledge.register_data_set(&blood, NodeId(3), "blood.json", &Default::default()).await.unwrap();
     for agent in 1..=3 {
         register(knowledge, agent).await.unwrap();
     }
     let moved = act(knowledge, "M3_1").await.unwrap().expect("it is granted");
-    knowledge.commit(moved, Duration::ZERO).await.unwrap();
+    knowledge.commit(moved, &Default::default(), Duration::ZERO).await.unwrap();
     knowledge.leave_feedback(AgentId(2), &[moved], WINDOW).await.unwrap();
     knowledge.close_due(AgentId(1), RULE).await.unwrap();
     act(knowledge, "C1_2").await.unwrap().expect("it is granted");
@@ -218,6 +219,8 @@ async fn record(knowledge: &SqliteKnowledge) -> Result<(), KnowledgeError> {
         metrics: Metrics::default().with(Metric::ResponseTime, 30.0),
         emulated_latency_ms: None,
         job: "job".to_owned(),
+        failure: None,
+        result: None,
     };
     knowledge.record(&measurement, true).await
 }
@@ -259,7 +262,7 @@ async fn write(knowledge: &SqliteKnowledge) -> Result<(), KnowledgeError> {
         act(knowledge, "C1_3").await.err(),
         act(knowledge, "E2").await.err(),
         knowledge.renew(EventId(2), LEASE).await.err(),
-        knowledge.commit(EventId(2), Duration::ZERO).await.err(),
+        knowledge.commit(EventId(2), &Default::default(), Duration::ZERO).await.err(),
         knowledge.abort(EventId(2), agent::domain::event::Outcome::Aborted, "why").await.err(),
         knowledge.leave_feedback(AgentId(3), &[EventId(1), EventId(2)], WINDOW).await.err(),
         knowledge.close_due(AgentId(1), RULE).await.err(),

@@ -62,6 +62,7 @@ async fn links_are_measured_in_turn_and_what_does_not_answer_is_passed_over() {
         capacity_bytes: None,
         state: NodeState::Running,
         heartbeat_at: None,
+        store: Default::default(),
     };
     knowledge.register_network(&[1, 2, 3, 4, 5, 6, 7].map(node), &[]).await.unwrap();
     for id in [1, 2, 4, 5, 6, 7] {

@@ -42,6 +42,7 @@ fn snapshot(settings: &Settings, reads: NodeId) -> Snapshot {
             capacity_bytes: None,
             state: NodeState::Running,
             heartbeat_at: None,
+            store: Default::default(),
         };
         (*id, row)
     };
@@ -53,6 +54,8 @@ fn snapshot(settings: &Settings, reads: NodeId) -> Snapshot {
         state: ReplicaState::Present,
         generation: 1,
         lease: None,
+        validators: Default::default(),
+        remark: None,
     };
     let content = Content {
         data_set: DataSet {

@@ -144,6 +144,8 @@ fn snapshot(case: &Value) -> Snapshot {
             state: ReplicaState::Present,
             generation: 1,
             lease: None,
+            validators: Default::default(),
+            remark: None,
         };
         (id, row)
     };
@@ -157,6 +159,7 @@ fn snapshot(case: &Value) -> Snapshot {
             capacity_bytes: None,
             state: NodeState::Declared,
             heartbeat_at: None,
+            store: Default::default(),
         };
         (node.id, node)
     };

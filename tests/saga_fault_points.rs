@@ -7,13 +7,17 @@ use agent::actors::{Reach, ReachError, Reached, Watch, World, beat, recover};
 use agent::clock::VirtualClock;
 use agent::domain::action::Action;
 use agent::domain::event::{Event, Outcome, Window};
+use agent::domain::failure::{FailureKind, JobFailure};
 use agent::domain::ids::{self, AgentId, DataSetName, EventId, NodeId};
 use agent::domain::invariants;
-use agent::domain::placement::{Claim, DataSet, Identity, Link, Node, NodeState, Plan, Registration, ReplicaState};
+use agent::domain::placement::{
+    Claim, DataSet, Identity, Link, Node, NodeState, Plan, Registration, ReplicaState, StoreTraits,
+};
 use agent::domain::saga::{self, Claimed};
 use agent::domain::snapshot::Snapshot;
 use agent::domain::time::Timestamp;
 use agent::domain::units::Percent;
+use agent::domain::validators::Validators;
 use agent::jobs::{DataSource, Job, JobError, JobReport, S3Access};
 use agent::knowledge::memory::MemoryKnowledge;
 use agent::knowledge::sqlite::SqliteKnowledge;
@@ -200,11 +204,13 @@ impl Network {
             capacity_bytes: None,
             state: NodeState::Declared,
             heartbeat_at: None,
+            store: StoreTraits::default(),
         };
         let pairs = NODES.into_iter().flat_map(|from| NODES.map(|to| (from, to))).filter(|(from, to)| from != to);
         let links: Vec<Link> = pairs.map(|(from, to)| Link { from, to, latency_ms: 1000.0, jitter_ms: 0.0 }).collect();
         self.knowledge.register_network(&NODES.map(node), &links).await.unwrap();
         write(self.store(NodeId(3)), "blood.json/first", CONTENT).await;
+        let first = self.store(NodeId(3)).info("blood.json/first").await.unwrap().unwrap();
         let data_set = DataSet {
             name: data_set(),
             object_key: "blood.json".to_owned(),
@@ -212,7 +218,12 @@ impl Network {
             records: 1,
             sha256: hex::encode(Sha256::digest(CONTENT)),
         };
-        assert!(self.knowledge.register_data_set(&data_set, NodeId(3), "blood.json/first").await.unwrap());
+        assert!(
+            self.knowledge
+                .register_data_set(&data_set, NodeId(3), "blood.json/first", &first.validators)
+                .await
+                .unwrap()
+        );
         for agent in AGENTS {
             let (goal, policy) = ("availability >= 95 %".to_owned(), "fixed".to_owned());
             let registration = Registration { agent, node: agent.home(), goal, policy };
@@ -283,9 +294,10 @@ impl Network {
         let mut end = None;
         while let Some(effect) = effects.pop_front() {
             let input = match effect {
+                Effect::CheckLinks(_) => Input::LinksThere,
                 Effect::Claim(plan) => self.claim(&plan, life).await?,
                 Effect::Transfer(claim) => self.transfer(&claim, life).await?,
-                Effect::Commit(event) => self.commit(event, life).await?,
+                Effect::Commit { event, arrived } => self.commit(event, &arrived, life).await?,
                 Effect::Abort { claim, outcome, why } => self.abort(&claim, outcome, &why, life).await?,
                 Effect::Note(plan) => panic!("{plan:?} does something"),
                 Effect::Report(report) => {
@@ -321,14 +333,14 @@ impl Network {
         let sent = transfer(from, &claim.source.object_key, None, to, &destination.object_key, &expected, |_| {}).await;
         life.point("after the transfer")?;
         Ok(match sent {
-            Ok(_verified) => Input::Transferred,
-            Err(error) => Input::TransferFailed(error.to_string()),
+            Ok(verified) => Input::Transferred(verified.validators().clone()),
+            Err(error) => Input::TransferFailed(JobFailure::new(FailureKind::Store, error.to_string())),
         })
     }
 
-    async fn commit(&self, event: EventId, life: &mut Life) -> Result<Input, Died> {
+    async fn commit(&self, event: EventId, arrived: &Validators, life: &mut Life) -> Result<Input, Died> {
         life.point("before the commit")?;
-        let committed = self.knowledge.commit(event, WATCH.drain).await.unwrap();
+        let committed = self.knowledge.commit(event, arrived, WATCH.drain).await.unwrap();
         life.point("after the commit")?;
         Ok(Input::Committed(committed))
     }

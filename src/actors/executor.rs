@@ -4,11 +4,14 @@ use super::watchdog::Watch;
 use super::world::{World, chain, on_services};
 use super::{Notice, Step, deliver, planner};
 use crate::domain::event::Outcome;
+use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::ids::EventId;
 use crate::domain::placement::{Claim, Plan, Replica};
+use crate::domain::validators::Validators;
+use crate::jobs::JobError;
 use crate::knowledge::{self, Claimed, KnowledgeError};
 use crate::mape::executor::{Effect, Executor, Input, Report};
-use crate::storage::transfer::{Expected, transfer};
+use crate::storage::transfer::{Expected, Side, transfer};
 use actix::prelude::*;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +56,12 @@ impl ExecutorActor {
     fn perform(&mut self, effect: Effect, ctx: &mut Context<Self>) {
         let (world, watch) = (self.world.clone(), self.watch);
         match effect {
+            Effect::CheckLinks(action) => self.input_from(ctx, async move {
+                match world.check_links(action).await {
+                    Ok(()) => Input::LinksThere,
+                    Err(error) => Input::LinksAway(chain(&error)),
+                }
+            }),
             Effect::Claim(plan) => self.input_from(ctx, async move { claim(&world, watch, &plan).await }),
             Effect::Note(plan) => self.input_from(ctx, async move {
                 if let Err(error) = read_back(|| world.knowledge.record_nothing(&plan), is_certain).await {
@@ -62,11 +71,13 @@ impl ExecutorActor {
             }),
             Effect::Transfer(claim) => self.input_from(ctx, async move {
                 match move_bytes(&world, watch, claim).await {
-                    Ok(()) => Input::Transferred,
-                    Err(why) => Input::TransferFailed(why),
+                    Ok(arrived) => Input::Transferred(arrived),
+                    Err(failure) => Input::TransferFailed(failure),
                 }
             }),
-            Effect::Commit(event) => self.input_from(ctx, async move { commit(&world, watch, event).await }),
+            Effect::Commit { event, arrived } => {
+                self.input_from(ctx, async move { commit(&world, watch, event, &arrived).await });
+            }
             Effect::Abort { claim, outcome, why } => self.input_from(ctx, async move {
                 abort(&world, &claim, outcome, &why).await;
                 Input::Aborted
@@ -136,9 +147,9 @@ async fn claim(world: &World, watch: Watch, plan: &Plan) -> Input {
 }
 
 /// Commits; committing twice is the same as once, so it is asked for again whatever went wrong: the bytes have arrived.
-async fn commit(world: &World, watch: Watch, event: EventId) -> Input {
+async fn commit(world: &World, watch: Watch, event: EventId, arrived: &Validators) -> Input {
     let is_rejected = |error: &KnowledgeError| matches!(error, KnowledgeError::Rejected { .. });
-    match read_back(|| world.knowledge.commit(event, watch.drain), is_rejected).await {
+    match read_back(|| world.knowledge.commit(event, arrived, watch.drain), is_rejected).await {
         Ok(committed) => Input::Committed(committed),
         Err(error) if is_certain(&error) => Input::CommitFailed(chain(&error)),
         Err(error) => Input::Uncertain(chain(&error)),
@@ -146,35 +157,50 @@ async fn commit(world: &World, watch: Watch, event: EventId) -> Input {
 }
 
 /// Streams the bytes to the destination through this agent's links and verifies them; the lease is renewed meanwhile.
-async fn move_bytes(world: &Arc<World>, watch: Watch, claim: Claim) -> Result<(), String> {
+async fn move_bytes(world: &Arc<World>, watch: Watch, claim: Claim) -> Result<Validators, JobFailure> {
     let (event, worker) = (claim.event, world.clone());
     let work = on_services(world, async move { transfer_claimed(&worker, &claim).await });
     tokio::pin!(work);
     loop {
         let renewal = tokio::time::sleep(world.clock.apply(watch.lease / 3));
         tokio::select! {
-            done = &mut work => return done?,
+            done = &mut work => return done.map_err(surroundings)?,
             () = renewal => match world.knowledge.renew(event, watch.lease).await {
                 Ok(true) => {}
-                Ok(false) => return Err("the lease was lost".to_owned()),
+                Ok(false) => return Err(surroundings("the lease was lost")),
                 Err(error) => world.trouble(chain(&error)),
             },
         }
     }
 }
 
-async fn transfer_claimed(world: &World, claim: &Claim) -> Result<(), String> {
-    let snapshot = world.knowledge.snapshot(&claim.data_set).await.map_err(|error| chain(&error))?;
-    let snapshot = snapshot.ok_or_else(|| format!("data set {} is gone", claim.data_set))?;
-    let to = claim.destination.as_ref().ok_or("there is no destination")?;
-    let source = world.reach(&snapshot, claim.source.node).await.map_err(|error| chain(&error))?;
-    let destination = world.reach(&snapshot, to.node).await.map_err(|error| chain(&error))?;
+async fn transfer_claimed(world: &World, claim: &Claim) -> Result<Validators, JobFailure> {
+    let snapshot = world.knowledge.snapshot(&claim.data_set).await.map_err(|error| surroundings(chain(&error)))?;
+    let gone = || JobFailure::new(FailureKind::Data, format!("data set {} is gone", claim.data_set));
+    let snapshot = snapshot.ok_or_else(gone)?;
+    let to = claim.destination.as_ref().ok_or_else(|| JobFailure::new(FailureKind::Data, "there is no destination"))?;
+    let source = world.reach(&snapshot, claim.source.node).await?;
+    let destination = world.reach(&snapshot, to.node).await?;
     let expected = Expected { bytes: snapshot.data_set.bytes, sha256: snapshot.data_set.sha256.clone() };
     let (from, into) = (source.store.as_ref(), destination.store.as_ref());
-    transfer(from, &claim.source.object_key, None, into, &to.object_key, &expected, |_| {})
-        .await
-        .map(|_verified| ())
-        .map_err(|error| chain(&error))
+    let known = snapshot.placement.replicas.get(&claim.source.id);
+    let etag = known.and_then(|row| row.validators.etag.as_deref());
+    match transfer(from, &claim.source.object_key, etag, into, &to.object_key, &expected, |_| {}).await {
+        Ok(verified) => Ok(verified.validators().clone()),
+        Err(failed) => {
+            let why = chain(&failed);
+            let node = match failed.side {
+                Side::Source => claim.source.node,
+                Side::Destination => to.node,
+            };
+            let failure = JobFailure::new(JobError::Storage(failed.error).kind(), why);
+            Err(world.unless_link_is_gone(node, failure).await)
+        }
+    }
+}
+
+fn surroundings(why: impl Into<String>) -> JobFailure {
+    JobFailure::new(FailureKind::Surroundings, why)
 }
 
 /// Undoes a claim. The destination's object goes even when somebody else has undone the claim before: this agent may have
@@ -206,15 +232,11 @@ async fn delete(world: &World, replica: &Replica) -> Result<(), String> {
     reached.store.delete(&replica.object_key).await.map_err(|error| chain(&error))
 }
 
-/// Deletes the object of a `removing` row and then the row; what fails is left to the next recovery.
-pub(super) async fn remove(world: &World, replica: &Replica) {
-    let removed = match delete(world, replica).await {
-        Ok(()) => world.knowledge.removed(replica.id).await.map_err(|error| chain(&error)),
-        Err(why) => Err(why),
-    };
-    if let Err(why) = removed {
-        world.trouble(format!("replica {} on node {} is not removed yet: {why}", replica.id, replica.node));
-    }
+/// Deletes the object of a `removing` row and then the row. An error is for people, and names no object.
+pub(super) async fn remove(world: &World, replica: &Replica) -> Result<(), String> {
+    let deleted = delete(world, replica).await.map_err(|why| why.replace(&replica.object_key, "..."));
+    deleted?;
+    world.knowledge.removed(replica.id).await.map_err(|error| chain(&error))
 }
 
 impl Actor for ExecutorActor {

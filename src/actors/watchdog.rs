@@ -1,16 +1,19 @@
 //! Periodic duties: say that the agent is alive, close windows that are due, finish what somebody left unfinished, and on a real
-//! network measure the links. Each is idempotent; the next period is the retry.
+//! network measure the links. Each is idempotent; the next period is the retry. Each has a pace of its own and waits for no other:
+//! a store that hangs makes nobody look dead.
 
 use super::executor::remove;
 use super::world::{World, chain};
 use super::{Notice, deliver, monitor, planner};
 use crate::domain::event::Outcome;
 use crate::domain::ids::NodeId;
-use crate::domain::placement::{Claim, Node, Replica};
+use crate::domain::placement::{Node, Replica};
 use crate::knowledge::ClosingRule;
+use crate::mape::leftovers::{Leftovers, Turn};
 use crate::mape::planner::Rng;
 use crate::mape::prediction::next_to_probe;
 use actix::prelude::*;
+use futures::stream::{self, StreamExt as _};
 use rand::RngExt as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +32,11 @@ pub struct Watch {
 /// Links that are measured in one round, at the same time (I-7).
 const PROBED_LINKS: usize = 4;
 
+/// Stores in which objects are deleted at the same time (I-7).
+const STORES_AT_ONCE: usize = 4;
+/// A store that has refused so often in a round has its pause.
+const REFUSALS_AT_MOST: usize = 2;
+
 /// No further duty.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -42,6 +50,7 @@ pub struct WatchdogActor {
     probes: Option<Recipient<planner::Judge>>,
     /// The node whose link was probed last.
     probed: NodeId,
+    leftovers: Leftovers,
     rng: Rng,
 }
 
@@ -53,26 +62,56 @@ impl WatchdogActor {
         probes: Option<Recipient<planner::Judge>>,
         rng: Rng,
     ) -> Self {
-        Self { watch, world, monitor, probes, probed: NodeId(0), rng }
+        Self { watch, world, monitor, probes, probed: NodeId(0), leftovers: Leftovers::default(), rng }
     }
 
-    /// One round; the next is armed when it is done, with jitter, so that agents do not beat in step.
-    fn round(&mut self, ctx: &mut Context<Self>) {
-        let (world, watch, monitor) = (self.world.clone(), self.watch, self.monitor.clone());
-        let duties = async move {
+    fn beat(&mut self, ctx: &mut Context<Self>) {
+        let (world, monitor) = (self.world.clone(), self.monitor.clone());
+        let duty = async move {
             // A monitor that is gone cannot be converged.
             let converged = monitor.send(monitor::IsConverged).await.unwrap_or(false);
-            if let Err(error) = beat(&world, watch, converged).await {
-                world.trouble(chain(&error));
-            }
+            tell(&world, world.beat(converged).await);
         };
-        ctx.spawn(duties.into_actor(self).map(|(), actor, ctx| {
+        self.again(ctx, duty, |_, ()| {}, Self::beat);
+    }
+
+    fn close(&mut self, ctx: &mut Context<Self>) {
+        let (world, watch) = (self.world.clone(), self.watch);
+        let duty = async move { tell(&world, close_windows(&world, watch).await) };
+        self.again(ctx, duty, |_, ()| {}, Self::close);
+    }
+
+    fn recover(&mut self, ctx: &mut Context<Self>) {
+        let world = self.world.clone();
+        let duty = async move { tell(&world, undo_left(&world, false).await) };
+        self.again(ctx, duty, |_, ()| {}, Self::recover);
+    }
+
+    fn delete(&mut self, ctx: &mut Context<Self>) {
+        let (world, watch, mut leftovers) = (self.world.clone(), self.watch, std::mem::take(&mut self.leftovers));
+        let duty = async move {
+            tell(&world, delete_left(&world, watch, &mut leftovers).await);
+            leftovers
+        };
+        self.again(ctx, duty, |actor, leftovers| actor.leftovers = leftovers, Self::delete);
+    }
+
+    /// Does a duty, and after a pause the next one like it; with jitter, so that agents do not beat in step.
+    fn again<T: 'static>(
+        &self,
+        ctx: &mut Context<Self>,
+        duty: impl Future<Output = T> + 'static,
+        keep: fn(&mut Self, T),
+        next: fn(&mut Self, &mut Context<Self>),
+    ) {
+        ctx.spawn(duty.into_actor(self).map(move |done, actor, ctx| {
+            keep(actor, done);
             let pause = actor.pause();
-            ctx.run_later(pause, Self::round);
+            ctx.run_later(pause, next);
         }));
     }
 
-    /// Measures a few links; apart from the other duties, for a node that does not answer keeps nobody waiting.
+    /// Measures a few links.
     fn probe(&mut self, ctx: &mut Context<Self>) {
         let Some(planner) = self.probes.clone() else { return };
         let (world, after) = (self.world.clone(), self.probed);
@@ -118,50 +157,75 @@ async fn probe_link(world: &World, node: &Node) -> Option<Duration> {
         .ok()
 }
 
-/// One round of the duties.
+fn tell(world: &World, done: crate::knowledge::Result<()>) {
+    if let Err(error) = done {
+        world.trouble(chain(&error));
+    }
+}
+
+/// All duties but probing once, one after the other: for who has no actor.
 pub async fn beat(world: &World, watch: Watch, converged: bool) -> crate::knowledge::Result<()> {
     world.beat(converged).await?;
+    close_windows(world, watch).await?;
+    undo_left(world, false).await?;
+    delete_left(world, watch, &mut Leftovers::default()).await
+}
+
+async fn close_windows(world: &World, watch: Watch) -> crate::knowledge::Result<()> {
     for closed in world.knowledge.close_due(world.agent, watch.closing).await? {
         world.notify(Notice::Closed { closed });
     }
-    let mut left = world.knowledge.unfinished(world.agent, false).await?;
-    if !left.claims.is_empty() {
-        undo(world, &left.claims).await?;
-        // There may be more to remove now.
-        left = world.knowledge.unfinished(world.agent, false).await?;
-    }
-    remove_drained(world, watch, &left.removing).await;
     Ok(())
 }
 
 /// Undoes claims whose leases ran out, and what this agent itself had begun in a former life: at its start, when nothing of
-/// this life runs yet.
+/// this life runs yet. Objects are deleted later, for no undoing waits for a store.
 pub async fn recover(world: &World) -> crate::knowledge::Result<()> {
-    let left = world.knowledge.unfinished(world.agent, true).await?;
-    undo(world, &left.claims).await
+    undo_left(world, true).await
 }
 
-async fn undo(world: &World, claims: &[Claim]) -> crate::knowledge::Result<()> {
-    for claim in claims {
+async fn undo_left(world: &World, own_too: bool) -> crate::knowledge::Result<()> {
+    for claim in world.knowledge.unfinished(world.agent, own_too).await?.claims {
         let what = format!("{} of agent {} (event {}) is undone", claim.action, claim.agent, claim.event);
-        let leftover = world.knowledge.abort(claim.event, Outcome::Aborted, "its agent died or lost its lease").await?;
+        world.knowledge.abort(claim.event, Outcome::Aborted, "its agent died or lost its lease").await?;
         world.notify(Notice::Recovered { agent: world.agent, what });
-        if let Some(leftover) = leftover {
-            remove(world, &leftover).await;
-        }
     }
     Ok(())
 }
 
-/// Deletes the objects that nobody may read any more: on the own node at once, elsewhere when the agent there has had the
-/// time of a lease to do it and has not.
-async fn remove_drained(world: &World, watch: Watch, removing: &[Replica]) {
-    let now = world.clock.now();
-    for replica in removing {
-        let overdue = replica.lease.is_none_or(|lease| lease.until + watch.lease < now);
-        if replica.node == world.home || overdue {
-            remove(world, replica).await;
+/// Deletes the objects that nobody may read any more, in several stores at a time.
+async fn delete_left(world: &World, watch: Watch, leftovers: &mut Leftovers) -> crate::knowledge::Result<()> {
+    let turn = Turn { home: world.home, lease: watch.lease, pause: watch.heartbeat };
+    let removing = world.knowledge.unfinished(world.agent, false).await?.removing;
+    let due = stream::iter(leftovers.due(removing, turn, world.clock.now()));
+    let done = due.map(|(node, replicas)| async move { (node, remove_all(world, &replicas).await) });
+    let done: Vec<_> = done.buffer_unordered(STORES_AT_ONCE).collect().await;
+    for (node, removed) in done {
+        let news = match removed {
+            Ok(()) => leftovers.deleted(node),
+            Err((left, why)) => leftovers.refused(node, left, why, turn, world.clock.now()),
+        };
+        news.into_iter().for_each(|what| world.trouble(what));
+    }
+    Ok(())
+}
+
+/// Of one store: how many objects are left, and why. It is not asked for all of them when it refuses one after the other.
+async fn remove_all(world: &World, replicas: &[Replica]) -> Result<(), (usize, String)> {
+    let mut refusals = Vec::new();
+    let mut left = replicas.len();
+    for replica in replicas {
+        match remove(world, replica).await {
+            Ok(()) => left -= 1,
+            Err(why) => refusals.push(why),
         }
+        if refusals.len() == REFUSALS_AT_MOST {
+            break;
+        }
+    }
+    match refusals.into_iter().next() {
+        None => Ok(()),
+        Some(why) => Err((left, why)),
     }
 }
 
@@ -169,7 +233,10 @@ impl Actor for WatchdogActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.round(ctx);
+        self.beat(ctx);
+        self.close(ctx);
+        self.recover(ctx);
+        self.delete(ctx);
         self.probe(ctx);
     }
 }

@@ -2,11 +2,14 @@
 
 use super::{Notice, Observer, Step};
 use crate::clock::Clock;
+use crate::domain::action::Action;
+use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::placement::{Identity, Node, Registration, Replica};
 use crate::domain::snapshot::Snapshot;
-use crate::jobs::{DataSource, Job, S3Access};
+use crate::jobs::{DataSource, Job, JobError, S3Access};
 use crate::knowledge::{Knowledge, Registered};
+use crate::links::LinkError;
 use crate::mape::monitor::Observation;
 use crate::mape::planner::Rng;
 use crate::storage::ObjectStore;
@@ -35,7 +38,34 @@ pub enum ReachError {
     #[error("node {node}: {reason}")]
     Unusable { node: NodeId, reason: String },
     #[error("the link to node {node}")]
-    Link { node: NodeId, source: crate::links::LinkError },
+    Link { node: NodeId, source: LinkError },
+}
+
+impl ReachError {
+    /// What is in the way: an emulator that is away, or keys that are missing, are not the node's fault.
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            ReachError::NoStore(_)
+            | ReachError::Unknown(_)
+            | ReachError::Link { source: LinkError::SwitchedOff { .. }, .. } => FailureKind::Store,
+            ReachError::Unusable { .. }
+            | ReachError::Link { source: LinkError::Unavailable { .. } | LinkError::Refused { .. }, .. } => {
+                FailureKind::Surroundings
+            }
+        }
+    }
+}
+
+impl From<ReachError> for JobFailure {
+    fn from(error: ReachError) -> Self {
+        Self::new(error.kind(), chain(&error))
+    }
+}
+
+impl From<JobError> for JobFailure {
+    fn from(error: JobError) -> Self {
+        Self::new(error.kind(), chain(&error))
+    }
 }
 
 /// The ways from this agent to the nodes' stores.
@@ -43,6 +73,12 @@ pub enum ReachError {
 pub trait Reach: Send + Sync {
     /// Opens the link to a node's store, with this latency (scenario time) where latency is injected.
     async fn reach(&self, node: &Node, latency: Duration) -> Result<Reached, ReachError>;
+
+    /// Whether there is a link to a node at present. `Ok(false)`: whoever offers links has none, or none any more, and would make
+    /// one; `Err`: it is away. On a real network there is always one.
+    async fn has_link(&self, _node: NodeId) -> Result<bool, ReachError> {
+        Ok(true)
+    }
 
     /// The latency of the link as measured on it: the smallest of several round trips, in scenario time.
     async fn probe(&self, reached: &Reached) -> Result<Duration, String>;
@@ -115,6 +151,28 @@ impl World {
         self.reach.reach(row, latency).await
     }
 
+    /// Whether the links that an action is about can be had; an error when whoever offers them is away.
+    pub async fn check_links(&self, action: Action) -> Result<(), ReachError> {
+        for node in [action.from_node(), action.to_node()].into_iter().flatten() {
+            self.reach.has_link(node).await?;
+        }
+        Ok(())
+    }
+
+    /// What failed at the other end of a link is no fault of the node when the link itself is gone.
+    pub async fn unless_link_is_gone(&self, node: NodeId, failure: JobFailure) -> JobFailure {
+        match failure.kind {
+            FailureKind::Store | FailureKind::ChangedData | FailureKind::Program => {}
+            FailureKind::Data | FailureKind::Surroundings => return failure,
+        }
+        let gone = match self.reach.has_link(node).await {
+            Ok(true) => return failure,
+            Ok(false) => format!("the link to node {node} is gone; was the emulator restarted?"),
+            Err(error) => chain(&error),
+        };
+        JobFailure::new(FailureKind::Surroundings, format!("{gone} ({})", failure.why))
+    }
+
     /// The latency of a link for one job: normal around what the table states.
     pub fn draw_latency(&self, snapshot: &Snapshot, node: NodeId, rng: &mut Rng) -> Duration {
         let Some(link) = snapshot.link(self.home, node) else { return Duration::ZERO };
@@ -123,20 +181,21 @@ impl World {
     }
 }
 
-/// Runs the job once, and measures the link while it runs. `Err` says why it failed, for people.
+/// Runs the job once, and measures the link while it runs.
 pub async fn run_job(
     world: &Arc<World>,
     snapshot: &Snapshot,
     replica: &Replica,
     latency: Duration,
-) -> Result<Observation, String> {
-    let reached = world.reach_at(snapshot, replica.node, latency).await.map_err(|error| chain(&error))?;
+) -> Result<Observation, JobFailure> {
+    let reached = world.reach_at(snapshot, replica.node, latency).await?;
+    let known = snapshot.placement.replicas.get(&replica.id);
     let source = DataSource {
         store: reached.store.clone(),
         access: reached.access.clone(),
         data_set: snapshot.data_set.name.to_string(),
         object_key: replica.object_key.clone(),
-        etag: None,
+        etag: known.and_then(|row| row.validators.etag.clone()),
         bytes: snapshot.data_set.bytes,
         records: snapshot.data_set.records,
     };
@@ -144,19 +203,31 @@ pub async fn run_job(
         let (world, reached) = (world.clone(), reached.clone());
         async move { tokio::join!(world.job.run(&source), world.reach.probe(&reached)) }
     };
-    let (report, network_latency) = on_services(world, work).await?;
-    let report = report.map_err(|error| chain(&error))?;
+    let ended_early = |why| JobFailure::new(FailureKind::Surroundings, why);
+    let (report, network_latency) = on_services(world, work).await.map_err(ended_early)?;
+    let measured = report.map_err(JobFailure::from).and_then(|report| {
+        let latency = network_latency.map_err(|why| JobFailure::new(FailureKind::Store, why))?;
+        Ok((report, latency))
+    });
+    let (report, network_latency) = match measured {
+        Ok(measured) => measured,
+        Err(failure) => return Err(world.unless_link_is_gone(replica.node, failure).await),
+    };
     if report.skipped_records > 0 {
         world.trouble(format!("{} of {} records have no usable value", report.skipped_records, report.records));
+    }
+    if report.throughput().is_none() {
+        world.trouble("the job reports an execution time of 0: its throughput is not known".to_owned());
     }
     Ok(Observation {
         at: world.clock.now(),
         response_time: world.clock.record(report.response_time),
         execution_time: world.clock.record(report.execution_time),
-        throughput: report.records as f64 / report.execution_time.as_secs_f64().max(1e-9),
-        network_latency: network_latency?,
+        throughput: report.throughput(),
+        network_latency,
         emulated_latency: reached.emulated,
         data_consistency: None,
+        result: Some(report.result),
     })
 }
 

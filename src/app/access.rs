@@ -3,14 +3,16 @@
 use super::data_directory::DataDirectory;
 use crate::actors::{ReachError, chain};
 use crate::config::environment;
-use crate::config::settings::{CredentialsSettings, NetworkSettings, S3StoreSettings, StoreSettings};
+use crate::config::settings::{
+    CredentialsSettings, EncryptionSettings, NetworkSettings, S3StoreSettings, StoreSettings,
+};
 use crate::domain::ids::NodeId;
 use crate::domain::store_url::{BUCKET, StoreUrl, StoreUrlError};
 use crate::jobs::S3Access;
 use crate::storage::credentials::profile::{self, ProfileError};
-use crate::storage::credentials::{Credentials, IncompleteCredentials, Variables};
+use crate::storage::credentials::{Credentials, CredentialsError, Variables};
 use crate::storage::embedded::{EmbeddedError, EmbeddedStore};
-use crate::storage::s3::{S3Settings, Trust, TrustError};
+use crate::storage::s3::{Encryption, S3Settings, Trust, TrustError};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,7 +30,7 @@ pub enum AccessError {
     #[error(transparent)]
     Url(#[from] StoreUrlError),
     #[error(transparent)]
-    Incomplete(#[from] IncompleteCredentials),
+    Credentials(#[from] CredentialsError),
     #[error(transparent)]
     Profile(#[from] ProfileError),
     #[error(transparent)]
@@ -50,7 +52,7 @@ pub struct Access {
 impl Access {
     pub fn new(network: &NetworkSettings, data: DataDirectory) -> Self {
         let stores = network.nodes.values().map(|node| (node.id, node.store.clone())).collect();
-        Self { stores: Arc::new(stores), data, variable: |name| std::env::var(name).ok() }
+        Self { stores: Arc::new(stores), data, variable: environment_variable }
     }
 
     /// How the store of a node at a URL is used. Looked up each time: keys in files and in a running network change.
@@ -63,7 +65,11 @@ impl Access {
         let url: StoreUrl = url.parse()?;
         let credentials = self.credentials(node, &url).await?;
         let trust = if url.is_https() { self.trust(node)? } else { Trust::System };
-        Ok(S3Settings { trust, ..S3Settings::at(&url, credentials) })
+        let (encryption, delete_versions) = match self.stores.get(&node) {
+            Some(StoreSettings::S3(store)) => (store.encryption.as_ref().map(encryption), store.delete_versions),
+            Some(StoreSettings::Embedded { .. }) | None => (None, false),
+        };
+        Ok(S3Settings { trust, encryption, delete_versions, ..S3Settings::at(&url, credentials) })
     }
 
     /// Of the node's entry if it names some, else the embedded store's own if it is on this machine, else of the environment.
@@ -87,10 +93,14 @@ impl Access {
         match settings {
             CredentialsSettings::Environment => self.of_environment().await,
             CredentialsSettings::Profile(profile) => Ok(profile::named(profile).await?),
-            CredentialsSettings::Keys { access_key_id, secret_access_key, session_token } => Ok(Credentials {
-                session_token: session_token.as_ref().map(|token| token.expose().to_owned()),
-                ..Credentials::new(access_key_id, secret_access_key.expose())
-            }),
+            CredentialsSettings::Keys { access_key_id, secret_access_key, session_token } => {
+                let found = Credentials {
+                    session_token: session_token.as_ref().map(|token| token.expose().to_owned()),
+                    ..Credentials::new(access_key_id, secret_access_key.expose())
+                };
+                let names = ["access_key_id", "secret_access_key", "session_token"];
+                Ok(found.checked(names.map(|name| format!("{name} in network.toml")))?)
+            }
         }
     }
 
@@ -126,6 +136,37 @@ impl Access {
             None => Ok(Trust::System),
         }
     }
+}
+
+/// One that is no Unicode is there, and malformed.
+fn environment_variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+fn encryption(settings: &EncryptionSettings) -> Encryption {
+    match settings {
+        EncryptionSettings::Aes256 => Encryption::Aes256,
+        EncryptionSettings::Kms { key } => Encryption::Kms { key: key.clone() },
+    }
+}
+
+/// What can be said of a network's credentials without its stores: whatever variables and profiles hold could be shown to
+/// one. What is not there may be there where the agents run.
+pub async fn check_credentials(network: &NetworkSettings) -> Result<(), AccessError> {
+    Credentials::from_variables(STORE_VARIABLES, environment_variable)?;
+    let keys = Credentials::from_variables(Variables::AWS, environment_variable)?;
+    for node in network.nodes.values() {
+        let StoreSettings::S3(store) = &node.store else { continue };
+        let found = match &store.credentials {
+            CredentialsSettings::Environment if keys.is_none() => profile::of_environment().await.map(drop),
+            CredentialsSettings::Profile(profile) => profile::named(profile).await.map(drop),
+            CredentialsSettings::Environment | CredentialsSettings::Keys { .. } => Ok(()),
+        };
+        if let Err(ProfileError::Malformed(error)) = found {
+            return Err(error.into());
+        }
+    }
+    Ok(())
 }
 
 /// The same for programs. Through a link they take the store's own address for plain http, where only the port differs.
@@ -172,7 +213,7 @@ mod tests {
     fn access(data: &tempfile::TempDir, variable: fn(&str) -> Option<String>) -> Access {
         let s3 = |credentials| {
             let url = "http://s3:9000/data".parse().unwrap();
-            StoreSettings::S3(S3StoreSettings { url, credentials, ca: None })
+            StoreSettings::S3(S3StoreSettings { url, credentials, ca: None, encryption: None, delete_versions: false })
         };
         let keys = CredentialsSettings::Keys {
             access_key_id: "configured".to_owned(),

@@ -4,6 +4,8 @@ use crate::clock::TimeScale;
 use crate::config::settings::DataSetSettings;
 use crate::data::blood_tests::BloodTests;
 use crate::domain::placement::DataSet;
+use crate::domain::saga::object_key_for;
+use crate::domain::validators::Validators;
 use crate::knowledge::Knowledge;
 use crate::storage::ObjectStore;
 use crate::storage::transfer::{Expected, verify};
@@ -25,7 +27,7 @@ async fn generated(settings: &DataSetSettings, records: u64) -> anyhow::Result<D
 }
 
 /// The user's own object, as it lies in the store. How many records it has is not known: jobs report what they read.
-async fn found(settings: &DataSetSettings, store: &dyn ObjectStore) -> anyhow::Result<DataSet> {
+async fn found(settings: &DataSetSettings, store: &dyn ObjectStore) -> anyhow::Result<(DataSet, Validators)> {
     let key = &settings.object_key;
     let Some(object) = store.info(key).await? else {
         bail!(
@@ -41,7 +43,9 @@ async fn found(settings: &DataSetSettings, store: &dyn ObjectStore) -> anyhow::R
     };
     let sha256 = body.try_fold(Sha256::new(), async |sum, piece| Ok(sum.chain_update(&piece))).await?;
     let (name, object_key) = (settings.name.clone(), key.clone());
-    Ok(DataSet { name, object_key, bytes: object.bytes, records: 0, sha256: hex::encode(sha256.finalize()) })
+    let data_set =
+        DataSet { name, object_key, bytes: object.bytes, records: 0, sha256: hex::encode(sha256.finalize()) };
+    Ok((data_set, object.validators))
 }
 
 /// What the settings describe at a time scale.
@@ -52,22 +56,22 @@ pub async fn describe(
 ) -> anyhow::Result<DataSet> {
     match settings.generate_records {
         Some(records) => generated(settings, scale.shrink(records)).await,
-        None => found(settings, store).await,
+        None => Ok(found(settings, store).await?.0),
     }
 }
 
 /// Uploads a generated data set under a key, unless a verified copy lies there already.
-async fn upload(store: &dyn ObjectStore, key: &str, data_set: &DataSet) -> anyhow::Result<()> {
+async fn upload(store: &dyn ObjectStore, key: &str, data_set: &DataSet) -> anyhow::Result<Validators> {
     let expected = Expected { bytes: data_set.bytes, sha256: data_set.sha256.clone() };
     let there = store.info(key).await?.is_some_and(|object| object.bytes == data_set.bytes);
-    if there && verify(store, key, &expected).await.is_ok() {
-        return Ok(());
+    if there && let Ok(verified) = verify(store, key, &expected).await {
+        return Ok(verified.validators().clone());
     }
     let pieces = BloodTests::new(data_set.records).pieces(0..data_set.bytes);
     store.write(key, data_set.bytes, futures::stream::iter(pieces.map(Ok)).boxed()).await?;
-    let _verified =
-        verify(store, key, &expected).await.with_context(|| format!("{}: the upload of `{key}`", store.address()))?;
-    Ok(())
+    let verified = verify(store, key, &expected).await;
+    let verified = verified.with_context(|| format!("{}: the upload of `{key}`", store.address()))?;
+    Ok(verified.validators().clone())
 }
 
 /// Puts the first replica where the settings say and into the catalogue. Does nothing when the catalogue has the data set.
@@ -80,15 +84,20 @@ pub async fn establish(
     if knowledge.snapshot(&settings.name).await?.is_some() {
         return Ok(());
     }
-    let data_set = describe(settings, scale, store).await?;
-    let key = match settings.generate_records {
-        // Under a key of its own, as every replica: deleting this one can never delete a later one on the same node.
-        Some(_) => format!("{}/first", data_set.object_key),
-        None => data_set.object_key.clone(),
+    let (data_set, key, validators) = match settings.generate_records {
+        Some(records) => {
+            let data_set = generated(settings, scale.shrink(records)).await?;
+            // Under a key of its own, as every replica: deleting this one can never delete a later one on the same node.
+            let key = object_key_for(&data_set.object_key, "first");
+            let validators = upload(store, &key, &data_set).await?;
+            (data_set, key, validators)
+        }
+        None => {
+            let (data_set, validators) = found(settings, store).await?;
+            let key = data_set.object_key.clone();
+            (data_set, key, validators)
+        }
     };
-    if settings.generate_records.is_some() {
-        upload(store, &key, &data_set).await?;
-    }
-    knowledge.register_data_set(&data_set, settings.first_node, &key).await?;
+    knowledge.register_data_set(&data_set, settings.first_node, &key, &validators).await?;
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::config::settings::{AgentSettings, NetworkSettings};
 use crate::domain::ids::{AgentId, Life};
 use crate::domain::placement::{Identity, Registration};
+use crate::jobs::command::left_behind;
 use crate::knowledge::{ClosingRule, Registered};
 use crate::mape::chance::seed_of;
 use crate::mape::monitor::Rhythm;
@@ -51,6 +52,10 @@ impl LiveAgent {
         check_home(&surroundings.knowledge.nodes().await?, id, settings.node)?;
         let identity = new_life(surroundings, id, &lock);
         let world = Arc::new(surroundings.world(settings, identity)?);
+        for process in left_behind::end(&world.identity.ended) {
+            let what = format!("process {process}, which a job of a former life had left running, is ended");
+            world.notify(Notice::Recovered { agent: id, what });
+        }
         let policy = known_policy(policy.unwrap_or(&settings.policy))?;
         let registration = Registration {
             agent: id,

@@ -6,7 +6,7 @@ use crate::config::settings::{NodeSettings, StoreSettings};
 use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::link_table::LinkTable;
-use crate::domain::placement::{Link, Node, NodeState, Replica};
+use crate::domain::placement::{Link, Node, NodeState, Replica, StoreTraits};
 use crate::domain::store_url::StoreUrl;
 use crate::domain::units::Percent;
 use crate::knowledge::Knowledge;
@@ -148,6 +148,7 @@ fn bare(id: NodeId, availability: Percent) -> Node {
         capacity_bytes: None,
         state: NodeState::Declared,
         heartbeat_at: None,
+        store: StoreTraits::default(),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::domain::ids::{AgentId, Life, NodeId, ReplicaId};
 use crate::domain::metric::{Metric, Metrics};
 use crate::domain::placement::{DataSet, Identity, Node, NodeState, Replica, ReplicaState};
 use crate::domain::snapshot::Snapshot;
+use crate::domain::validators::Validators;
 use crate::mape::planner::Rng;
 use crate::storage::ObjectStore;
 use crate::storage::embedded::EmbeddedStore;
@@ -161,12 +162,12 @@ impl<'a> Trainer<'a> {
 
     async fn measure(&self, world: &Arc<World>, replica: &Replica, rng: &mut Rng) -> anyhow::Result<Metrics> {
         let latency = world.draw_latency(&self.snapshot, replica.node, rng);
-        let observed = run_job(world, &self.snapshot, replica, latency).await.map_err(anyhow::Error::msg)?;
+        let observed = run_job(world, &self.snapshot, replica, latency).await;
+        let observed = observed.map_err(|failure| anyhow::Error::msg(failure.why))?;
         let availability = self.snapshot.nodes.get(&replica.node).map_or(0.0, |node| node.availability.value());
-        Ok(Metrics::default()
+        Ok(Metrics::from_iter(observed.throughput.map(|throughput| (Metric::Throughput, throughput)))
             .with(Metric::ResponseTime, observed.response_time.as_secs_f64())
             .with(Metric::ExecutionTime, observed.execution_time.as_secs_f64())
-            .with(Metric::Throughput, observed.throughput)
             .with(Metric::NetworkLatency, observed.network_latency.as_secs_f64() * 1e3)
             .with(Metric::Availability, availability))
     }
@@ -177,17 +178,29 @@ impl<'a> Trainer<'a> {
             id: ReplicaId(0),
             data_set: self.snapshot.data_set.name.clone(),
             node,
-            object_key: format!("{}.training/agent-{agent}", self.snapshot.data_set.object_key),
+            object_key: temporary_key(&self.snapshot.data_set.object_key, agent),
             state: ReplicaState::Present,
             generation: 0,
             lease: None,
+            validators: Validators::default(),
+            remark: None,
         }
     }
 }
 
-/// Nothing of a training is known to the table.
+/// Named as the original is, for programs tell by its ending what an object is.
+fn temporary_key(original: &str, agent: AgentId) -> String {
+    let name = original.rsplit('/').find(|part| !part.is_empty()).unwrap_or(original);
+    format!("{original}.training/agent-{agent}/{name}")
+}
+
+/// Nothing of a training is known to the table, and no other training has the same life.
 fn nobody() -> Identity {
-    Identity { life: Life("training".to_owned()), ended: Vec::new(), silence: Duration::ZERO }
+    Identity {
+        life: Life(format!("training-{:016x}", rand::random::<u64>())),
+        ended: Vec::new(),
+        silence: Duration::ZERO,
+    }
 }
 
 /// The network and the data set as the table states them.

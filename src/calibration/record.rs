@@ -75,6 +75,8 @@ pub mod scene {
             metrics,
             emulated_latency_ms: Some(0.0),
             job: format!("{agent}-{at_seconds}"),
+            failure: None,
+            result: None,
         }
     }
 

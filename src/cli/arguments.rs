@@ -7,6 +7,7 @@ use super::report::Report;
 use crate::domain::ids::{AgentId, EventId, NodeId};
 use crate::domain::units::{Percent, parse_duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -94,6 +95,18 @@ pub enum Command {
     Data(Data),
     /// Serve toxiproxy's HTTP API: links with latency and other toxics
     Proxy(Proxy),
+    /// Watch over a job's program; agents start this themselves
+    #[command(hide = true)]
+    Keep(Keep),
+}
+
+#[derive(Args, Debug)]
+pub struct Keep {
+    /// The program
+    pub program: OsString,
+    /// Its arguments
+    #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
+    pub arguments: Vec<OsString>,
 }
 
 #[derive(Args, Debug)]
@@ -347,4 +360,7 @@ pub struct Proxy {
     /// Where the API listens
     #[arg(long, default_value = "127.0.0.1:8474")]
     pub listen: SocketAddr,
+    /// Count what the proxies carry, and show it under /metrics as Prometheus reads it
+    #[arg(long)]
+    pub metrics: bool,
 }

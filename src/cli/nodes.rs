@@ -46,7 +46,10 @@ impl Place {
         })?;
         match removed {
             true => print::lines([format!("node {node} is removed")])?,
-            false => eprintln!("stopped; node {node} is leaving: `agent remove-node {node}` goes on"),
+            false => {
+                display::note(&format!("stopped; node {node} is leaving: `agent remove-node {node}` goes on"));
+                return Ok(ExitCode::from(signals::INTERRUPTED));
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -89,7 +92,7 @@ impl Place {
             let surroundings = app::run::surroundings(settings, data, None, handle, own, notify).await?;
             let store = app::serve::start(&surroundings, node, arguments.listen).await?;
             print::lines([format!("the store of node {node} on {}; Ctrl-C ends it", store.endpoint())])?;
-            signals::stop().await;
+            display::stop().await;
             store.shutdown().await;
             Ok(ExitCode::SUCCESS)
         })
@@ -100,7 +103,7 @@ impl Place {
         let settings = Arc::new(self.settings()?);
         let data = app::existing_directory(&settings.network, self.data.as_deref())?;
         if self.data.is_none() {
-            eprintln!("# {}", data.path().display());
+            display::note(&format!("# {}", data.path().display()));
         }
         let clock = app::clock(&settings.network);
         let opened = app::existing_knowledge(&settings.network, Some(data.path()), &clock, services.handle());

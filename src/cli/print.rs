@@ -311,6 +311,7 @@ fn meaning(action: Action) -> String {
         Action::Copy { from, to } => format!("copy the data from node {from} to node {to}"),
         Action::ChangeReference { to } => format!("read the replica on node {to}"),
         Action::Evict { node } => format!("drop the replica on node {node}"),
+        Action::Restore { from, to } => format!("make the replica on node {to} anew from the one on node {from}"),
     }
 }
 

@@ -44,6 +44,12 @@ fn refuse_what_the_table_cannot_hold(node: &NodeSettings, problems: &mut Problem
         StoreSettings::S3(S3StoreSettings { ca: Some(_), .. }) => {
             ("ca", "remove it: name the certificates in AWS_CA_BUNDLE for each agent")
         }
+        StoreSettings::S3(S3StoreSettings { encryption: Some(_), .. }) => {
+            ("encryption", "remove it: set the bucket's own default encryption")
+        }
+        StoreSettings::S3(S3StoreSettings { delete_versions: true, .. }) => {
+            ("delete_versions", "remove it: add the node to network.toml, or suspend the bucket's versioning")
+        }
         StoreSettings::Embedded { .. } if node.store != StoreSettings::default() => {
             ("listen", "remove it: whoever serves the store says where, `agent store --node N --listen ADDRESS`")
         }

@@ -169,7 +169,8 @@ fn costs(written: &fragment::Cost, problems: &mut Problems) -> Option<BTreeMap<A
         let cost = match kind {
             ActionType::Nothing => 1.0,
             ActionType::Move => written.moving,
-            ActionType::Copy => written.copy,
+            // One that mends costs what it takes to copy.
+            ActionType::Copy | ActionType::Restore => written.copy,
             ActionType::ChangeReference => written.change_reference,
             ActionType::Evict => written.evict,
         };

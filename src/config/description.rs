@@ -1,8 +1,8 @@
 //! What a configuration would run, for `agent check`: a table for people, or JSON.
 
 use super::settings::{
-    AgentSettings, CredentialsSettings, DatabaseTls, DatabaseUrl, EmulatorSettings, JobSettings, KnowledgeSettings,
-    NetworkSettings, NodeSettings, S3StoreSettings, Settings, StoreSettings,
+    AgentSettings, CredentialsSettings, DatabaseTls, DatabaseUrl, EmulatorSettings, EncryptionSettings, JobSettings,
+    KnowledgeSettings, NetworkSettings, NodeSettings, S3StoreSettings, Settings, StoreSettings,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::domain::goal::Goal;
@@ -183,9 +183,16 @@ impl fmt::Display for StoreSettings {
                 }
                 advertise.as_ref().map_or(Ok(()), |advertise| write!(f, ", as {advertise}"))
             }
-            StoreSettings::S3(S3StoreSettings { url, credentials, ca }) => {
+            StoreSettings::S3(S3StoreSettings { url, credentials, ca, encryption, delete_versions }) => {
                 write!(f, "{}/{} ({}), credentials from {credentials}", url.endpoint(), url.bucket(), url.region())?;
-                ca.as_ref().map_or(Ok(()), |ca| write!(f, ", authorities in {}", ca.display()))
+                ca.as_ref().map_or(Ok(()), |ca| write!(f, ", authorities in {}", ca.display()))?;
+                match encryption {
+                    None => {}
+                    Some(EncryptionSettings::Aes256) => f.write_str(", encrypted with AES256")?,
+                    Some(EncryptionSettings::Kms { key: None }) => f.write_str(", encrypted with aws:kms")?,
+                    Some(EncryptionSettings::Kms { key: Some(key) }) => write!(f, ", encrypted with aws:kms, {key}")?,
+                }
+                f.write_str(if *delete_versions { ", versions are deleted" } else { "" })
             }
         }
     }

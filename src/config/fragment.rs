@@ -77,6 +77,9 @@ pub struct Store {
     #[serde(default, deserialize_with = "optional_table")]
     pub credentials: Option<Credentials>,
     pub ca: Option<String>,
+    pub encryption: Option<String>,
+    pub kms_key: Option<String>,
+    pub delete_versions: Option<bool>,
 }
 
 /// `[node.store.credentials]`: either `profile`, or the others.
@@ -253,6 +256,9 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("secret_access_key", r#"secret_access_key = "...""#),
     ("session_token", r#"session_token = "...""#),
     ("ca", r#"ca = "/etc/agent/ca.pem""#),
+    ("encryption", r#"encryption = "AES256""#),
+    ("kms_key", r#"kms_key = "alias/placement""#),
+    ("delete_versions", "delete_versions = true"),
     ("between", "between = [1, 2]"),
     ("from", "from = 1"),
     ("to", "to = 2"),

@@ -2,13 +2,14 @@
 
 use super::problem::{Invalid, Problems};
 use super::settings::{
-    CredentialsSettings, DataSetSettings, EmulatorSettings, FeedbackSettings, LearningSettings, NetworkSettings,
-    NodeSettings, RhythmSettings, S3StoreSettings, StoreSettings,
+    CredentialsSettings, DataSetSettings, EmulatorSettings, EncryptionSettings, FeedbackSettings, LearningSettings,
+    NetworkSettings, NodeSettings, RhythmSettings, S3StoreSettings, StoreSettings,
 };
 use super::{defaults, fragment, quantity};
 use crate::clock::TimeScale;
 use crate::domain::ids::NodeId;
 use crate::domain::placement::Link;
+use crate::domain::secret::{Secret, presentable};
 use crate::domain::store_url::StoreUrl;
 use crate::domain::text::without_userinfo;
 use crate::domain::units::show_duration;
@@ -190,6 +191,7 @@ fn store(written: &fragment::Store, place: &str, problems: &mut Problems) -> Opt
 
 fn embedded_store(written: &fragment::Store, place: &str, problems: &mut Problems) -> Option<StoreSettings> {
     let fragment::Store { endpoint, region, bucket, path_style, credentials, ca, .. } = written;
+    let fragment::Store { encryption, kms_key, delete_versions, .. } = written;
     let of_s3 = [
         ("endpoint", endpoint.is_some()),
         ("region", region.is_some()),
@@ -197,6 +199,9 @@ fn embedded_store(written: &fragment::Store, place: &str, problems: &mut Problem
         ("path_style", path_style.is_some()),
         ("credentials", credentials.is_some()),
         ("ca", ca.is_some()),
+        ("encryption", encryption.is_some()),
+        ("kms_key", kms_key.is_some()),
+        ("delete_versions", delete_versions.is_some()),
     ];
     refuse(&of_s3, "s3", place, problems);
     let listen = written.listen.as_deref().unwrap_or(defaults::STORE_LISTEN);
@@ -222,6 +227,7 @@ fn advertised(text: &str) -> Result<String, Invalid> {
 
 fn s3_store(written: &fragment::Store, place: &str, problems: &mut Problems) -> Option<S3StoreSettings> {
     let fragment::Store { listen, advertise, endpoint, region, bucket, path_style, credentials, ca, .. } = written;
+    let encryption = self::encryption(written, place, problems);
     let of_embedded = [("listen", listen.is_some()), ("advertise", advertise.is_some())];
     refuse(&of_embedded, "embedded", place, problems);
     let read = |text: &String| quantity::url(text, "http://10.0.0.4:9000");
@@ -246,7 +252,31 @@ fn s3_store(written: &fragment::Store, place: &str, problems: &mut Problems) -> 
         url: url?.with_path_style(path_style.unwrap_or(defaults::PATH_STYLE)),
         credentials: credentials?,
         ca,
+        encryption: encryption?,
+        delete_versions: written.delete_versions.unwrap_or(false),
     })
+}
+
+/// What the store is asked to encrypt objects with, if with anything.
+fn encryption(written: &fragment::Store, place: &str, problems: &mut Problems) -> Option<Option<EncryptionSettings>> {
+    let key = written.kms_key.as_deref().map(|key| presentable(key).map(str::to_owned)).transpose();
+    let key = key.map_err(|error| Invalid::new(error.to_string(), "write the key's id, ARN or alias"));
+    let key = problems.check(format!("{place}.kms_key"), key)?;
+    match (written.encryption.as_deref(), key) {
+        (Some("aws:kms"), key) => Some(Some(EncryptionSettings::Kms { key })),
+        (_, Some(_)) => {
+            let help = r#"remove it, or set `encryption = "aws:kms"`"#;
+            problems.add(format!("{place}.kms_key"), Invalid::new(r#"is only for `encryption = "aws:kms"`"#, help));
+            None
+        }
+        (None, None) => Some(None),
+        (Some("AES256"), None) => Some(Some(EncryptionSettings::Aes256)),
+        (Some(other), None) => {
+            let problem = format!("`{}` is no encryption that stores are asked for", other.escape_debug());
+            problems.add(format!("{place}.encryption"), Invalid::new(problem, r#"use "AES256" or "aws:kms""#));
+            None
+        }
+    }
 }
 
 fn credentials(written: &fragment::Credentials, place: &str, problems: &mut Problems) -> Option<CredentialsSettings> {
@@ -259,11 +289,26 @@ fn credentials(written: &fragment::Credentials, place: &str, problems: &mut Prob
             let profile = problems.check(format!("{place}.profile"), quantity::filled(profile));
             profile.map(CredentialsSettings::Profile)
         }
-        (None, Some(id), Some(secret)) => Some(CredentialsSettings::Keys {
-            access_key_id: problems.check(format!("{place}.access_key_id"), quantity::filled(id))?,
-            secret_access_key: secret.clone(),
-            session_token: session_token.clone(),
-        }),
+        (None, Some(id), Some(secret)) => {
+            let token = session_token.as_ref().map(Secret::expose);
+            let parts = [
+                ("access_key_id", Some(id.as_str())),
+                ("secret_access_key", Some(secret.expose())),
+                ("session_token", token),
+            ];
+            for (key, text) in parts {
+                let shown = text.map(presentable).transpose();
+                let shown = shown.map_err(|error| {
+                    Invalid::new(error.to_string(), "write visible ASCII, as the store gave it to you")
+                });
+                problems.check(format!("{place}.{key}"), shown);
+            }
+            Some(CredentialsSettings::Keys {
+                access_key_id: id.clone(),
+                secret_access_key: secret.clone(),
+                session_token: session_token.clone(),
+            })
+        }
         (Some(_), ..) => {
             problems.add(place, Invalid::new("names a profile and keys as well", HELP));
             None

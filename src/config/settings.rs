@@ -130,6 +130,20 @@ pub struct S3StoreSettings {
     pub credentials: CredentialsSettings,
     /// A PEM file with the authorities to trust instead of the machine's.
     pub ca: Option<PathBuf>,
+    /// What it is asked to encrypt objects with.
+    pub encryption: Option<EncryptionSettings>,
+    /// Whether what is deleted in a versioned bucket goes for good.
+    pub delete_versions: bool,
+}
+
+/// `x-amz-server-side-encryption`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum EncryptionSettings {
+    Aes256,
+    /// With this key, or the bucket's own.
+    Kms {
+        key: Option<String>,
+    },
 }
 
 /// Where the credentials of a store come from.

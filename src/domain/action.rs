@@ -1,4 +1,4 @@
-//! What an agent can do, and its label in the shared table: `M1_2`, `C1_2`, `CR2`, `E2`, `NA`.
+//! What an agent can do, and its label in the shared table: `M1_2`, `C1_2`, `CR2`, `E2`, `R1_2`, `NA`.
 
 use super::ids::NodeId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -17,6 +17,8 @@ pub enum Action {
     ChangeReference { to: NodeId },
     /// Drop the replica on `node`; its readers are given another one.
     Evict { node: NodeId },
+    /// Make the replica on `to`, which is damaged, anew from the one on `from`. No policy chooses it: it only mends.
+    Restore { from: NodeId, to: NodeId },
 }
 
 /// The kinds of action: what costs are stated for and what `events.action_type` holds.
@@ -28,11 +30,18 @@ pub enum ActionType {
     Copy,
     ChangeReference,
     Evict,
+    Restore,
 }
 
 impl ActionType {
-    pub const ALL: [ActionType; 5] =
-        [ActionType::Nothing, ActionType::Move, ActionType::Copy, ActionType::ChangeReference, ActionType::Evict];
+    pub const ALL: [ActionType; 6] = [
+        ActionType::Nothing,
+        ActionType::Move,
+        ActionType::Copy,
+        ActionType::ChangeReference,
+        ActionType::Evict,
+        ActionType::Restore,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -41,6 +50,7 @@ impl ActionType {
             ActionType::Copy => "copy",
             ActionType::ChangeReference => "change_reference",
             ActionType::Evict => "evict",
+            ActionType::Restore => "restore",
         }
     }
 }
@@ -59,27 +69,31 @@ impl Action {
             Action::Copy { .. } => ActionType::Copy,
             Action::ChangeReference { .. } => ActionType::ChangeReference,
             Action::Evict { .. } => ActionType::Evict,
+            Action::Restore { .. } => ActionType::Restore,
         }
     }
 
     /// Whether bytes travel.
     pub fn transfers(self) -> bool {
-        matches!(self, Action::Move { .. } | Action::Copy { .. })
+        matches!(self, Action::Move { .. } | Action::Copy { .. } | Action::Restore { .. })
     }
 
     /// The node that the data comes from, or that loses its replica.
     pub fn from_node(self) -> Option<NodeId> {
         match self {
-            Action::Move { from, .. } | Action::Copy { from, .. } => Some(from),
+            Action::Move { from, .. } | Action::Copy { from, .. } | Action::Restore { from, .. } => Some(from),
             Action::Evict { node } => Some(node),
             Action::Nothing | Action::ChangeReference { .. } => None,
         }
     }
 
-    /// The node where the acting agent reads afterwards, if the action changes that.
+    /// The node where the acting agent reads afterwards, if the action changes that; or whose replica is mended.
     pub fn to_node(self) -> Option<NodeId> {
         match self {
-            Action::Move { to, .. } | Action::Copy { to, .. } | Action::ChangeReference { to } => Some(to),
+            Action::Move { to, .. }
+            | Action::Copy { to, .. }
+            | Action::ChangeReference { to }
+            | Action::Restore { to, .. } => Some(to),
             Action::Nothing | Action::Evict { .. } => None,
         }
     }
@@ -93,13 +107,14 @@ impl fmt::Display for Action {
             Action::Copy { from, to } => format!("C{from}_{to}"),
             Action::ChangeReference { to } => format!("CR{to}"),
             Action::Evict { node } => format!("E{node}"),
+            Action::Restore { from, to } => format!("R{from}_{to}"),
         })
     }
 }
 
 /// The text is not an action's label.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("`{0}` is not an action; actions are written M1_2, C1_2, CR2, E2 and NA")]
+#[error("`{0}` is not an action; actions are written M1_2, C1_2, CR2, E2, R1_2 and NA")]
 pub struct UnknownAction(pub String);
 
 impl FromStr for Action {
@@ -125,6 +140,8 @@ impl FromStr for Action {
             pair(nodes).map(|(from, to)| Action::Move { from, to })
         } else if let Some(dropped) = label.strip_prefix('E') {
             Ok(Action::Evict { node: node(dropped)? })
+        } else if let Some(nodes) = label.strip_prefix('R') {
+            pair(nodes).map(|(from, to)| Action::Restore { from, to })
         } else {
             Err(unknown())
         }
@@ -149,7 +166,7 @@ mod tests {
 
     #[test]
     fn labels_are_read_as_they_are_written() {
-        for label in ["NA", "M1_2", "C12_3", "CR2", "E10"] {
+        for label in ["NA", "M1_2", "C12_3", "CR2", "E10", "R3_1"] {
             assert_eq!(label.parse::<Action>().unwrap().to_string(), label);
         }
     }

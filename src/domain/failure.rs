@@ -54,10 +54,17 @@ impl fmt::Display for FailureKind {
     }
 }
 
-/// A job that has no result.
+/// A job, or the transfer of an action, that has no result.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct JobFailure {
     pub kind: FailureKind,
     /// For people, in one line.
     pub why: String,
+}
+
+impl JobFailure {
+    /// With what stopped it, for people.
+    pub fn new(kind: FailureKind, why: impl Into<String>) -> Self {
+        Self { kind, why: why.into() }
+    }
 }

@@ -22,6 +22,8 @@ pub fn check(data_set: &DataSetName, placement: &Placement) -> Vec<Broken> {
     let mut broken = Vec::new();
     if placement.present().next().is_none() {
         broken.push(Broken::NoReplica(data_set.clone()));
+        // Whatever is referenced, there is none that could be.
+        return broken;
     }
     for (&agent, &replica) in &placement.references {
         match placement.replicas.get(&replica) {
@@ -33,10 +35,18 @@ pub fn check(data_set: &DataSetName, placement: &Placement) -> Vec<Broken> {
         }
     }
     let mut holders = BTreeMap::new();
-    for replica in placement.replicas.values().filter(|replica| replica.state != ReplicaState::Removing) {
+    for replica in placement.replicas.values().filter(|row| is_there(row.state)) {
         if let Some(other) = holders.insert(replica.node, replica.id) {
             broken.push(Broken::TwoOnOneNode(other, replica.id));
         }
     }
     broken
+}
+
+/// One that is made anew lies beside what it replaces.
+fn is_there(state: ReplicaState) -> bool {
+    match state {
+        ReplicaState::Copying | ReplicaState::Present => true,
+        ReplicaState::Removing | ReplicaState::Changed | ReplicaState::Damaged => false,
+    }
 }

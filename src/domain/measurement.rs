@@ -1,5 +1,6 @@
 //! What one run of the job showed.
 
+use super::failure::JobFailure;
 use super::ids::{AgentId, DataSetName, NodeId, ReplicaId};
 use super::metric::{Metric, Metrics};
 use super::time::Timestamp;
@@ -18,6 +19,10 @@ pub struct Measurement {
     pub metrics: Metrics,
     /// The link's latency as the emulator states it, beside the measured one \[ms\]; absent without an emulator.
     pub emulated_latency_ms: Option<f64>,
+    /// What the job computed, for people; absent for what failed, and for jobs of earlier versions.
+    pub result: Option<String>,
+    /// Why there is no result: then nothing was measured either.
+    pub failure: Option<JobFailure>,
     /// Unique for each run: a measurement recorded twice counts once (I-6).
     pub job: String,
 }

@@ -4,6 +4,7 @@ use super::action::Action;
 use super::ids::{AgentId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use super::time::Timestamp;
 use super::units::Percent;
+use super::validators::Validators;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -35,6 +36,15 @@ impl NodeState {
     }
 }
 
+/// What was found out about a node's store by trying.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct StoreTraits {
+    /// Whether what is written there can be deleted again; absent: nobody has tried.
+    pub deletes: Option<bool>,
+    /// For people: what it does that costs them something.
+    pub remarks: Option<String>,
+}
+
 /// A node as the shared table knows it.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Node {
@@ -48,6 +58,7 @@ pub struct Node {
     pub state: NodeState,
     /// When the node's agent was last heard of; absent: never.
     pub heartbeat_at: Option<Timestamp>,
+    pub store: StoreTraits,
 }
 
 /// The way from one node to another, as stated in the shared table.
@@ -80,14 +91,36 @@ pub enum ReplicaState {
     Present,
     /// Dropped from the catalogue; its object is still to be deleted.
     Removing,
+    /// The user's own object is another one by now. No action touches it until a person decides.
+    Changed,
+    /// Its object is gone, or not what was written: to be made anew from an intact replica.
+    Damaged,
 }
 
 impl ReplicaState {
+    pub const ALL: [ReplicaState; 5] = [
+        ReplicaState::Copying,
+        ReplicaState::Present,
+        ReplicaState::Removing,
+        ReplicaState::Changed,
+        ReplicaState::Damaged,
+    ];
+
     pub fn name(self) -> &'static str {
         match self {
             ReplicaState::Copying => "copying",
             ReplicaState::Present => "present",
             ReplicaState::Removing => "removing",
+            ReplicaState::Changed => "changed",
+            ReplicaState::Damaged => "damaged",
+        }
+    }
+
+    /// Whether the catalogue names it and its object is not what the catalogue says.
+    pub fn is_unsound(self) -> bool {
+        match self {
+            ReplicaState::Changed | ReplicaState::Damaged => true,
+            ReplicaState::Copying | ReplicaState::Present | ReplicaState::Removing => false,
         }
     }
 }
@@ -109,6 +142,20 @@ pub struct Replica {
     /// Rises with every change; a claim made on an older one fails (I-5).
     pub generation: i64,
     pub lease: Option<Lease>,
+    /// Of its object, as it was last seen to be right.
+    pub validators: Validators,
+    /// For people: what is wrong with it.
+    pub remark: Option<String>,
+}
+
+/// What a look at a replica's object showed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Condition {
+    /// It is what the catalogue says, and these are its validators now.
+    Intact(Validators),
+    /// It is not; why, for people.
+    Changed(String),
+    Damaged(String),
 }
 
 /// The replicas of one data set and its readers.
@@ -131,7 +178,15 @@ impl Placement {
 
     /// The replica that a node holds, or is about to hold; one that is being removed does not count.
     pub fn on(&self, node: NodeId) -> Option<&Replica> {
-        self.replicas.values().find(|replica| replica.node == node && replica.state != ReplicaState::Removing)
+        let there =
+            || self.replicas.values().filter(move |row| row.node == node && row.state != ReplicaState::Removing);
+        // One that is made anew lies beside what it replaces.
+        there().find(|row| !row.state.is_unsound()).or_else(|| there().next())
+    }
+
+    /// A node's replica that is not what the catalogue says.
+    pub fn unsound_on(&self, node: NodeId) -> Option<&Replica> {
+        self.replicas.values().find(|row| row.node == node && row.state.is_unsound())
     }
 
     /// The replica that an agent reads.

@@ -9,8 +9,9 @@
 use super::action::Action;
 use super::ids::{AgentId, NodeId, ReplicaId};
 use super::link_table::LinkTable;
-use super::placement::{Claim, Lease, Placement, Plan, Replica, ReplicaState};
+use super::placement::{Claim, Condition, Lease, Placement, Plan, Replica, ReplicaState};
 use super::time::Timestamp;
+use super::validators::Validators;
 use std::collections::BTreeMap;
 
 /// One change of a row.
@@ -21,17 +22,25 @@ pub enum Change {
         object_key: String,
         state: ReplicaState,
         lease: Option<Lease>,
+        validators: Validators,
     },
     /// Sets or clears the lease; the generation stays.
     Lease {
         replica: ReplicaId,
         lease: Option<Lease>,
     },
-    /// The replica lies elsewhere now; generation up, lease cleared.
+    /// The replica lies elsewhere now, and is present there; generation up, lease cleared.
     Relocate {
         replica: ReplicaId,
         node: NodeId,
         object_key: String,
+        validators: Validators,
+    },
+    /// What its object was seen to be; generation and lease stay.
+    See {
+        replica: ReplicaId,
+        validators: Validators,
+        remark: Option<String>,
     },
     /// Generation up.
     Become {
@@ -62,6 +71,10 @@ pub enum Lost {
     Occupied(NodeId),
     #[error("node {0} is leaving")]
     Leaving(NodeId),
+    #[error("the store of node {0} cannot delete what is written there")]
+    CannotDelete(NodeId),
+    #[error("there is no damaged replica on node {0}")]
+    NothingToMend(NodeId),
     #[error("replica {0} is the last one")]
     LastReplica(ReplicaId),
     #[error("somebody else has begun or given up an action since the plan was made")]
@@ -105,12 +118,24 @@ pub enum Committed {
 /// The replica that an action concerns: its source, the one to be read, or the one to be dropped.
 pub fn subject(placement: &Placement, action: Action) -> Option<&Replica> {
     let node = match action {
-        Action::Move { from, .. } | Action::Copy { from, .. } => from,
+        Action::Move { from, .. } | Action::Copy { from, .. } | Action::Restore { from, .. } => from,
         Action::ChangeReference { to } => to,
         Action::Evict { node } => node,
         Action::Nothing => return None,
     };
     placement.present().find(|replica| replica.node == node)
+}
+
+/// The key of a new replica's object: beside the user's own, never below it, for many stores cannot hold both; of no other
+/// replica ever; and named as the original is, for programs tell by its ending what an object is.
+pub fn object_key_for(original: &str, plan: &str) -> String {
+    let name = original.rsplit('/').find(|part| !part.is_empty()).unwrap_or(original);
+    format!("{}{plan}/{name}", replicas_prefix(original))
+}
+
+/// What the keys of all objects begin with that agents make of one, but for those of earlier versions: `ORIGINAL/...`.
+pub fn replicas_prefix(original: &str) -> String {
+    format!("{original}.replicas/")
 }
 
 /// Step 1: the changes that give `plan` its lease (and, for a move or copy, its destination row).
@@ -128,7 +153,7 @@ pub fn claim(
             Some(_) => {}
         }
     }
-    if placement.references.get(&plan.agent) != Some(&plan.reference) {
+    if plan.agent != AgentId::OPERATOR && placement.references.get(&plan.agent) != Some(&plan.reference) {
         return Err(Lost::ReferenceChanged);
     }
     let subject = subject(placement, plan.action).ok_or(Lost::NothingToClaim(plan.action))?;
@@ -138,7 +163,11 @@ pub fn claim(
     let lease = Lease { holder: plan.agent, until: lease_until };
     let mut changes = Vec::new();
     // A copy only reads its source: others may copy or move it meanwhile. What it leaves at a new node is verified.
-    let only_reads = matches!(plan.action, Action::Copy { to, .. } if placement.on(to).is_none());
+    let only_reads = match plan.action {
+        Action::Copy { to, .. } => placement.on(to).is_none(),
+        Action::Restore { .. } => true,
+        Action::Move { .. } | Action::ChangeReference { .. } | Action::Evict { .. } | Action::Nothing => false,
+    };
     if !only_reads {
         if let Some(lease) = subject.lease
             && lease.until >= now
@@ -147,23 +176,27 @@ pub fn claim(
         }
         changes.push(Change::Lease { replica: subject.id, lease: Some(lease) });
     }
+    let arriving = |node| Change::Insert {
+        node,
+        object_key: object_key_for(object_key, &plan.key),
+        state: ReplicaState::Copying,
+        lease: Some(lease),
+        validators: Validators::default(),
+    };
     match plan.action {
-        Action::Move { to, .. } | Action::Copy { to, .. } => {
-            match placement.on(to).map(|row| row.state) {
-                None => {
-                    let object_key = format!("{object_key}/{}", plan.key);
-                    changes.push(Change::Insert {
-                        node: to,
-                        object_key,
-                        state: ReplicaState::Copying,
-                        lease: Some(lease),
-                    });
-                }
-                // The bytes are there already: only readers change (the published policy chooses such actions, flaw 7).
-                Some(ReplicaState::Present) => {}
-                Some(ReplicaState::Copying | ReplicaState::Removing) => return Err(Lost::Occupied(to)),
+        Action::Move { to, .. } | Action::Copy { to, .. } => match placement.on(to).map(|row| row.state) {
+            None => changes.push(arriving(to)),
+            // The bytes are there already: only readers change (the published policy chooses such actions, flaw 7).
+            Some(ReplicaState::Present) => {}
+            Some(ReplicaState::Copying | ReplicaState::Removing | ReplicaState::Changed | ReplicaState::Damaged) => {
+                return Err(Lost::Occupied(to));
             }
-        }
+        },
+        Action::Restore { to, .. } => match placement.on(to) {
+            Some(row) if row.state.is_unsound() => changes.push(arriving(to)),
+            Some(row) if row.state == ReplicaState::Copying => return Err(Lost::Occupied(to)),
+            Some(_) | None => return Err(Lost::NothingToMend(to)),
+        },
         Action::Evict { .. } if placement.present().count() < 2 => return Err(Lost::LastReplica(subject.id)),
         Action::Evict { .. } | Action::ChangeReference { .. } | Action::Nothing => {}
     }
@@ -179,9 +212,11 @@ pub fn commit(
     links: &LinkTable,
     homes: &BTreeMap<AgentId, NodeId>,
     claim: &Claim,
+    arrived: &Validators,
     drained_at: Timestamp,
 ) -> Result<Vec<Change>, Refused> {
     let drain = Lease { holder: claim.agent, until: drained_at };
+    let seen = |replica| Change::See { replica, validators: arrived.clone(), remark: None };
     let removing = |replica| Change::Become { replica, state: ReplicaState::Removing, lease: Some(drain) };
     let present = |replica| Change::Become { replica, state: ReplicaState::Present, lease: None };
     let held = |replica: &Replica| {
@@ -196,7 +231,16 @@ pub fn commit(
         // Whoever holds the source goes on holding it; plans that were made when there was one replica less are void.
         let source = placement.replicas.get(&claim.source.id).filter(|row| row.state == ReplicaState::Present);
         let source = source.map(|row| Change::Become { replica: row.id, state: row.state, lease: row.lease });
-        return Ok([present(destination.id), point].into_iter().chain(source).collect());
+        return Ok([present(destination.id), seen(destination.id), point].into_iter().chain(source).collect());
+    }
+    if let (Action::Restore { to, .. }, Some(destination)) = (claim.action, destination) {
+        let mut changes = vec![present(destination.id), seen(destination.id)];
+        if let Some(replaced) = placement.unsound_on(to) {
+            let point = |agent| Change::Point { agent, replica: destination.id };
+            changes.extend(placement.readers(replaced.id).map(point));
+            changes.push(removing(replaced.id));
+        }
+        return Ok(changes);
     }
     let source = held(&claim.source)?;
     let changes = match (claim.action, destination) {
@@ -207,12 +251,14 @@ pub fn commit(
                     replica: source.id,
                     node: destination.node,
                     object_key: destination.object_key.clone(),
+                    validators: arrived.clone(),
                 },
                 Change::Insert {
                     node: source.node,
                     object_key: source.object_key.clone(),
                     state: ReplicaState::Removing,
                     lease: Some(drain),
+                    validators: source.validators.clone(),
                 },
             ];
             changes.extend(placement.readers(source.id).map(|agent| Change::Point { agent, replica: source.id }));
@@ -237,7 +283,9 @@ pub fn commit(
                 Change::Point { agent: claim.agent, replica: there },
             ]
         }
-        (Action::Copy { .. }, Some(_)) | (Action::Nothing, _) => return Err(Refused::Gone(source.id)),
+        (Action::Copy { .. }, Some(_)) | (Action::Restore { .. } | Action::Nothing, _) => {
+            return Err(Refused::Gone(source.id));
+        }
     };
     Ok(changes)
 }
@@ -273,8 +321,100 @@ pub fn leave(
     let drain = Lease { holder: AgentId::OPERATOR, until: drained_at };
     match present_on(placement, node) {
         Some(dropped) => evict(placement, links, homes, dropped, drain),
-        None => Ok(Vec::new()),
+        None => {
+            let unsound = placement.unsound_on(node).filter(|_| placement.present().next().is_some());
+            let removing =
+                |row: &Replica| Change::Become { replica: row.id, state: ReplicaState::Removing, lease: Some(drain) };
+            Ok(unsound.map(removing).into_iter().collect())
+        }
     }
+}
+
+/// What becomes of a replica whose object was looked at, if it still is of this generation.
+///
+/// One that is not what the catalogue says is read no more: its readers are given an intact one, if there is any. A lease
+/// stays, for what is under way may still save what it has read. One that drains becomes present again when it is intact and
+/// no other is: nothing may be the last good copy and go.
+pub fn found(
+    placement: &Placement,
+    links: &LinkTable,
+    homes: &BTreeMap<AgentId, NodeId>,
+    replica: ReplicaId,
+    generation: i64,
+    condition: &Condition,
+) -> Vec<Change> {
+    let Some(row) = placement.replicas.get(&replica).filter(|row| row.generation == generation) else {
+        return Vec::new();
+    };
+    let becomes = |state| Change::Become { replica, state, lease: row.lease };
+    let unsound = |state, why: &str| {
+        let seen = Change::See { replica, validators: row.validators.clone(), remark: Some(why.to_owned()) };
+        let readers = placement.readers(replica);
+        let points = readers.filter_map(|agent| {
+            let nearest = nearest(placement, links, homes, agent, replica)?;
+            Some(Change::Point { agent, replica: nearest })
+        });
+        [becomes(state), seen].into_iter().chain(points).collect()
+    };
+    let intact = |validators: &Validators| Change::See { replica, validators: validators.clone(), remark: None };
+    match (row.state, condition) {
+        (ReplicaState::Present, Condition::Intact(validators)) => {
+            (row.validators != *validators).then(|| intact(validators)).into_iter().collect()
+        }
+        (ReplicaState::Present, Condition::Changed(why)) => unsound(ReplicaState::Changed, why),
+        (ReplicaState::Present, Condition::Damaged(why)) => unsound(ReplicaState::Damaged, why),
+        (ReplicaState::Changed | ReplicaState::Damaged, Condition::Intact(validators)) => {
+            vec![becomes(ReplicaState::Present), intact(validators)]
+        }
+        (ReplicaState::Removing, Condition::Intact(validators))
+            if placement.present().next().is_none()
+                && placement.on(row.node).is_none_or(|row| row.state.is_unsound()) =>
+        {
+            let mut changes =
+                vec![Change::Become { replica, state: ReplicaState::Present, lease: None }, intact(validators)];
+            let drop = |row: &Replica| Change::Become { replica: row.id, state: ReplicaState::Removing, lease: None };
+            changes.extend(placement.unsound_on(row.node).map(drop));
+            changes.extend(placement.references.keys().map(|agent| Change::Point { agent: *agent, replica }));
+            changes
+        }
+        (
+            ReplicaState::Copying | ReplicaState::Changed | ReplicaState::Damaged | ReplicaState::Removing,
+            Condition::Intact(_) | Condition::Changed(_) | Condition::Damaged(_),
+        ) => Vec::new(),
+    }
+}
+
+/// A person takes what lies in a changed replica for the data set from now on: all others hold its former content, and are to
+/// be made anew. Whatever is under way carries the former content, too, and loses its leases. Nothing when the replica is not
+/// changed, or not of this generation any more.
+pub fn accept(
+    placement: &Placement,
+    replica: ReplicaId,
+    generation: i64,
+    validators: &Validators,
+    former_bytes: u64,
+) -> Vec<Change> {
+    let is_it = |row: &&Replica| row.generation == generation && row.state.is_unsound();
+    let Some(row) = placement.replicas.get(&replica).filter(is_it) else { return Vec::new() };
+    let mut changes = vec![
+        Change::Become { replica: row.id, state: ReplicaState::Present, lease: None },
+        Change::See { replica: row.id, validators: validators.clone(), remark: None },
+    ];
+    for other in placement.replicas.values().filter(|other| other.id != replica) {
+        match other.state {
+            ReplicaState::Present | ReplicaState::Changed | ReplicaState::Damaged => {
+                let validators =
+                    Validators { bytes: other.validators.bytes.or(Some(former_bytes)), ..other.validators.clone() };
+                let remark = Some("it holds the former content".to_owned());
+                changes.push(Change::Become { replica: other.id, state: ReplicaState::Damaged, lease: None });
+                changes.push(Change::See { replica: other.id, validators, remark });
+            }
+            ReplicaState::Copying => changes.push(Change::Lease { replica: other.id, lease: None }),
+            ReplicaState::Removing => {}
+        }
+    }
+    changes.extend(placement.references.keys().map(|agent| Change::Point { agent: *agent, replica }));
+    changes
 }
 
 /// Undoing a claim before its commit: leases are given back, bytes that may have arrived are marked for removal.
@@ -324,7 +464,7 @@ pub fn apply(
 ) {
     for change in changes {
         match change {
-            Change::Insert { node, object_key, state, lease } => {
+            Change::Insert { node, object_key, state, lease, validators } => {
                 let id = next_id();
                 let replica = Replica {
                     id,
@@ -334,6 +474,8 @@ pub fn apply(
                     state: *state,
                     generation: 1,
                     lease: *lease,
+                    validators: validators.clone(),
+                    remark: None,
                 };
                 placement.replicas.insert(id, replica);
             }
@@ -342,10 +484,19 @@ pub fn apply(
                     row.lease = *lease;
                 }
             }
-            Change::Relocate { replica, node, object_key } => {
+            Change::See { replica, validators, remark } => {
+                if let Some(row) = placement.replicas.get_mut(replica) {
+                    row.validators.clone_from(validators);
+                    row.remark.clone_from(remark);
+                }
+            }
+            Change::Relocate { replica, node, object_key, validators } => {
                 if let Some(row) = placement.replicas.get_mut(replica) {
                     row.node = *node;
                     row.object_key.clone_from(object_key);
+                    row.validators.clone_from(validators);
+                    row.state = ReplicaState::Present;
+                    row.remark = None;
                     row.generation += 1;
                     row.lease = None;
                 }

@@ -19,6 +19,31 @@ impl Secret {
     }
 }
 
+/// Why a text cannot be part of a request's headers. The text itself is never repeated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NotPresentable {
+    #[error("is empty")]
+    Empty,
+    #[error("has a blank or a line end in it (character {0})")]
+    Blank(usize),
+    #[error("has a character in it that is no visible ASCII (character {0})")]
+    Odd(usize),
+}
+
+/// What a client can show to a server: visible ASCII. Blanks and line ends at the end are left out: files of secrets often have
+/// one there.
+pub fn presentable(text: &str) -> Result<&str, NotPresentable> {
+    let shown = text.trim_ascii_end();
+    if shown.is_empty() {
+        return Err(NotPresentable::Empty);
+    }
+    match shown.chars().enumerate().find(|(_, c)| !c.is_ascii_graphic()) {
+        None => Ok(shown),
+        Some((at, c)) if c.is_ascii_whitespace() => Err(NotPresentable::Blank(at + 1)),
+        Some((at, _)) => Err(NotPresentable::Odd(at + 1)),
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
@@ -50,6 +75,18 @@ impl<'de> Deserialize<'de> for Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_server_can_be_shown_is_visible_ascii() {
+        assert_eq!(presentable("AKIA/+=%"), Ok("AKIA/+=%"));
+        assert_eq!(presentable("hush \r\n"), Ok("hush"));
+        assert_eq!(presentable(" \n"), Err(NotPresentable::Empty));
+        assert_eq!(presentable(" hush"), Err(NotPresentable::Blank(1)));
+        assert_eq!(presentable("hu\nsh"), Err(NotPresentable::Blank(3)));
+        for odd in ["hu\u{0}sh", "hu\u{7f}sh", "hu\u{fffd}sh", "hu\u{a0}sh"] {
+            assert_eq!(presentable(odd), Err(NotPresentable::Odd(3)), "{odd:?}");
+        }
+    }
 
     #[test]
     fn nothing_shows_it() {

@@ -95,6 +95,8 @@ impl Snapshot {
     pub fn is_free(&self, node: &Node) -> bool {
         node.state != NodeState::Leaving
             && node.store_url.is_some()
+            // Whatever is brought there would stay for ever.
+            && node.store.deletes != Some(false)
             && self.placement.on(node.id).is_none()
             && self.has_room_on(node)
     }

@@ -225,6 +225,8 @@ mod tests {
             metrics: Metrics::default(),
             emulated_latency_ms: None,
             job: String::new(),
+            failure: None,
+            result: None,
         };
         Told::Notice(Notice::Job { measurement, satisfied, violated: Vec::new() })
     }

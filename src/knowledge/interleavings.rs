@@ -135,6 +135,7 @@ fn node(id: NodeId) -> Node {
         capacity_bytes: None,
         state: NodeState::Declared,
         heartbeat_at: None,
+        store: Default::default(),
     }
 }
 
@@ -165,7 +166,8 @@ impl World {
         let nodes: Vec<_> = (1..=4).map(|id| node(NodeId(id))).collect();
         let link = |from, to| Link { from: NodeId(from), to: NodeId(to), latency_ms: 1000.0, jitter_ms: 0.0 };
         self.ask(self.table.register_network(&nodes, &[link(1, 2), link(2, 1), link(1, 3), link(3, 1)]));
-        self.ask(self.table.register_data_set(&described(data_set(), "object"), NodeId(3), "object"));
+        let first = described(data_set(), "object");
+        self.ask(self.table.register_data_set(&first, NodeId(3), "object", &Default::default()));
         for id in 1..=3 {
             let (agent, node) = (AgentId(id), NodeId(id));
             let registration = Registration { agent, node, goal: String::new(), policy: String::new() };
@@ -190,7 +192,12 @@ impl World {
             // Refused where it leaves, or is gone.
             Turn::Register => {
                 let another = described(another(), "other");
-                _ = self.runtime.block_on(self.table.register_data_set(&another, COMES_AND_GOES, "other"));
+                _ = self.runtime.block_on(self.table.register_data_set(
+                    &another,
+                    COMES_AND_GOES,
+                    "other",
+                    &Default::default(),
+                ));
             }
             Turn::Agent(agent, step) => self.step(agent, step),
         }
@@ -264,9 +271,9 @@ impl World {
         if claim.destination.as_ref().is_some_and(|row| !self.objects.contains(&object(row))) {
             return self.give_up(agent, claim.event);
         }
-        match self.ask(self.table.commit(claim.event, DRAIN)) {
+        match self.ask(self.table.commit(claim.event, &Default::default(), DRAIN)) {
             committed @ Committed::Done { .. } => {
-                assert_eq!(self.ask(self.table.commit(claim.event, DRAIN)), committed);
+                assert_eq!(self.ask(self.table.commit(claim.event, &Default::default(), DRAIN)), committed);
                 self.memory(agent).claim = None;
             }
             Committed::Refused(_) => self.give_up(agent, claim.event),

@@ -6,8 +6,8 @@ mod table;
 
 use super::rules;
 use super::{
-    Claimed, ClosedEvent, ClosingRule, Committed, Conversation, Counter, Feedback, Knowledge, Learned, Pulse, Recorded,
-    Registered, Result, Snapshot, Unfinished,
+    Claimed, ClosedEvent, ClosingRule, Committed, Conversation, Counter, Feedback, Knowledge, Learned, NotedUpload,
+    Pulse, Recorded, Registered, Result, Snapshot, Unfinished,
 };
 use crate::clock::Clock;
 use crate::domain::action::Action;
@@ -17,8 +17,11 @@ use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
-use crate::domain::placement::{DataSet, Identity, Link, Node, Placement, Plan, Registration, Replica};
+use crate::domain::placement::{
+    Condition, DataSet, Identity, Link, Node, Placement, Plan, Registration, Replica, StoreTraits,
+};
 use crate::domain::units::Percent;
+use crate::domain::validators::Validators;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -108,9 +111,47 @@ impl Knowledge for MemoryKnowledge {
         self.changing().register_store(node, store_url).map_err(|why| why.during("register store"))
     }
 
-    async fn register_data_set(&self, data_set: &DataSet, node: NodeId, object_key: &str) -> Result<bool> {
-        let registered = self.changing().register_data_set(data_set, node, object_key);
+    async fn describe_store(&self, node: NodeId, traits: &StoreTraits) -> Result<()> {
+        self.changing().describe_store(node, traits).map_err(|why| why.during("describe store"))
+    }
+
+    async fn note_upload(&self, node: NodeId, object_key: &str, upload_id: &str, agent: AgentId) -> Result<()> {
+        self.table().note_upload(node, object_key, upload_id, agent, self.clock.now());
+        Ok(())
+    }
+
+    async fn forget_upload(&self, node: NodeId, object_key: &str, upload_id: &str) -> Result<()> {
+        self.table().forget_upload(node, object_key, upload_id);
+        Ok(())
+    }
+
+    async fn uploads(&self, node: NodeId) -> Result<Vec<NotedUpload>> {
+        Ok(self.table().uploads(node))
+    }
+
+    async fn register_data_set(
+        &self,
+        data_set: &DataSet,
+        node: NodeId,
+        object_key: &str,
+        validators: &Validators,
+    ) -> Result<bool> {
+        let registered = self.changing().register_data_set(data_set, node, object_key, validators);
         registered.map_err(|why| why.during("register data set"))
+    }
+
+    async fn found(&self, replica: ReplicaId, generation: i64, condition: &Condition) -> Result<bool> {
+        self.changing().found(replica, generation, condition).map_err(|why| why.during("found"))
+    }
+
+    async fn accept(
+        &self,
+        data_set: &DataSet,
+        replica: ReplicaId,
+        generation: i64,
+        validators: &Validators,
+    ) -> Result<bool> {
+        self.changing().accept(data_set, replica, generation, validators).map_err(|why| why.during("accept"))
     }
 
     async fn register_agent(
@@ -163,8 +204,8 @@ impl Knowledge for MemoryKnowledge {
         self.changing().renew(event, self.clock.now() + lease).map_err(|why| why.during("renew"))
     }
 
-    async fn commit(&self, event: EventId, drain: Duration) -> Result<Committed> {
-        self.changing().commit(event, self.clock.now(), drain).map_err(|why| why.during("commit"))
+    async fn commit(&self, event: EventId, arrived: &Validators, drain: Duration) -> Result<Committed> {
+        self.changing().commit(event, arrived, self.clock.now(), drain).map_err(|why| why.during("commit"))
     }
 
     async fn abort(&self, event: EventId, outcome: Outcome, why: &str) -> Result<Option<Replica>> {

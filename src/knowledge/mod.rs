@@ -22,11 +22,14 @@ use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
-use crate::domain::placement::{Claim, DataSet, Identity, Link, Node, Plan, Registration, Replica};
+use crate::domain::placement::{
+    Claim, Condition, DataSet, Identity, Link, Node, Plan, Registration, Replica, StoreTraits,
+};
 pub use crate::domain::saga::{Claimed, Committed};
 pub use crate::domain::snapshot::{Counter, Snapshot};
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
+use crate::domain::validators::Validators;
 use async_trait::async_trait;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -133,6 +136,16 @@ pub struct Learned {
     pub samples: u32,
 }
 
+/// An upload in parts that was begun and, as far as is known, neither finished nor given up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NotedUpload {
+    pub object_key: String,
+    pub upload_id: String,
+    /// Who began it, and when.
+    pub agent: AgentId,
+    pub begun_at: Timestamp,
+}
+
 /// The shared table.
 #[async_trait]
 pub trait Knowledge: Send + Sync {
@@ -161,9 +174,42 @@ pub trait Knowledge: Send + Sync {
     /// States where a node's store listens now.
     async fn register_store(&self, node: NodeId, store_url: &str) -> Result<()>;
 
-    /// Puts a data set into the catalogue with its first replica, already verified. `false`: it was there already, with the
-    /// same bytes and SHA-256; with others: rejected.
-    async fn register_data_set(&self, data_set: &DataSet, node: NodeId, object_key: &str) -> Result<bool>;
+    /// States what was found out about a node's store. Rejected when there is no such node.
+    async fn describe_store(&self, node: NodeId, traits: &StoreTraits) -> Result<()>;
+
+    /// Remembers an upload in parts that was begun in a node's store, until it is forgotten.
+    async fn note_upload(&self, node: NodeId, object_key: &str, upload_id: &str, agent: AgentId) -> Result<()>;
+
+    /// It is finished or given up. No error when it is not known.
+    async fn forget_upload(&self, node: NodeId, object_key: &str, upload_id: &str) -> Result<()>;
+
+    /// The uploads that are remembered of a node, oldest first.
+    async fn uploads(&self, node: NodeId) -> Result<Vec<NotedUpload>>;
+
+    /// Puts a data set into the catalogue with its first replica, already verified, whose object has these validators. `false`:
+    /// it was there already, with the same bytes and SHA-256; with others: rejected.
+    async fn register_data_set(
+        &self,
+        data_set: &DataSet,
+        node: NodeId,
+        object_key: &str,
+        validators: &Validators,
+    ) -> Result<bool>;
+
+    /// States what a look at a replica's object showed (`domain::saga::found`). `false`: it changes nothing; the replica is
+    /// another one by now, or known to be so already.
+    async fn found(&self, replica: ReplicaId, generation: i64, condition: &Condition) -> Result<bool>;
+
+    /// Takes the content of a changed replica for the data set's from now on (`domain::saga::accept`): its bytes, records and
+    /// SHA-256 become those of `data_set`. `false`: nothing was changed, for the replica is not changed, or not of this
+    /// generation any more. Rejected when the data set is unknown or its sizes make no sense.
+    async fn accept(
+        &self,
+        data_set: &DataSet,
+        replica: ReplicaId,
+        generation: i64,
+        validators: &Validators,
+    ) -> Result<bool>;
 
     /// Registers or updates an application and gives it a reference if it has none that is present: to the replica on its own
     /// node, else to the one of the lowest id. Counts as a heartbeat. The agent belongs to this life from now on, unless
@@ -192,7 +238,7 @@ pub trait Knowledge: Send + Sync {
     /// Names of the data sets in the catalogue.
     async fn data_sets(&self) -> Result<Vec<DataSetName>>;
 
-    /// Keeps a measurement; once for each `measurement.job`. Rejected when a value is not a finite number.
+    /// Keeps a measurement, or a failure; once for each `measurement.job`. Rejected when a value is not a finite number.
     async fn record(&self, measurement: &Measurement, satisfied: bool) -> Result<()>;
 
     /// Leaves blame on the open ones of these events of others, once for each (event, agent), weighted by the table's clock
@@ -212,8 +258,9 @@ pub trait Knowledge: Send + Sync {
     /// Prolongs a running claim's leases, also after they ran out as long as nobody took them. `false`: they are lost, stop.
     async fn renew(&self, event: EventId, lease: Duration) -> Result<bool>;
 
-    /// Saga step 3. Committing what is committed already returns the same; what was aborted is refused.
-    async fn commit(&self, event: EventId, drain: Duration) -> Result<Committed>;
+    /// Saga step 3, with the validators of what arrived at the destination. Committing what is committed already returns the
+    /// same; what was aborted is refused.
+    async fn commit(&self, event: EventId, arrived: &Validators, drain: Duration) -> Result<Committed>;
 
     /// Ends a claim that was not committed: leases released, destination marked for removal (returned, also when asked again
     /// while it is to be removed), `outcome` (failed or aborted) set, and `why` joined to the event's detail as `failure`. An

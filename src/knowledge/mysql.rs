@@ -17,8 +17,8 @@ mod tables;
 
 use super::quarantine::Quarantine;
 use super::{
-    Claimed, ClosedEvent, ClosingRule, Committed, Conversation, Counter, Feedback, Knowledge, Learned, Pulse, Recorded,
-    Registered, Result, Snapshot, Unfinished,
+    Claimed, ClosedEvent, ClosingRule, Committed, Conversation, Counter, Feedback, Knowledge, Learned, NotedUpload,
+    Pulse, Recorded, Registered, Result, Snapshot, Unfinished,
 };
 use crate::clock::Clock;
 use crate::domain::action::Action;
@@ -28,9 +28,12 @@ use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
-use crate::domain::placement::{DataSet, Identity, Link, Node, Placement, Plan, Registration, Replica};
+use crate::domain::placement::{
+    Condition, DataSet, Identity, Link, Node, Placement, Plan, Registration, Replica, StoreTraits,
+};
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
+use crate::domain::validators::Validators;
 use async_trait::async_trait;
 use connect::PreparedStatements;
 pub use connect::{MysqlSettings, Tls};
@@ -210,10 +213,61 @@ impl Knowledge for MysqlKnowledge {
         .await
     }
 
-    async fn register_data_set(&self, data_set: &DataSet, node: NodeId, object_key: &str) -> Result<bool> {
-        let arguments = (data_set.clone(), node, object_key.to_owned());
-        self.run("register data set", arguments, |tables, (data_set, node, object_key)| {
-            Box::pin(tables.register_data_set(data_set, *node, object_key))
+    async fn describe_store(&self, node: NodeId, traits: &StoreTraits) -> Result<()> {
+        let arguments = (node, traits.clone());
+        self.run("describe store", arguments, |tables, (node, traits)| Box::pin(tables.describe_store(*node, traits)))
+            .await
+    }
+
+    async fn note_upload(&self, node: NodeId, object_key: &str, upload_id: &str, agent: AgentId) -> Result<()> {
+        let arguments = (node, object_key.to_owned(), upload_id.to_owned(), agent);
+        self.run("note upload", arguments, |tables, (node, key, id, agent)| {
+            Box::pin(tables.note_upload(*node, key, id, *agent))
+        })
+        .await
+    }
+
+    async fn forget_upload(&self, node: NodeId, object_key: &str, upload_id: &str) -> Result<()> {
+        let arguments = (node, object_key.to_owned(), upload_id.to_owned());
+        self.run("forget upload", arguments, |tables, (node, key, id)| Box::pin(tables.forget_upload(*node, key, id)))
+            .await
+    }
+
+    async fn uploads(&self, node: NodeId) -> Result<Vec<NotedUpload>> {
+        self.run("uploads", node, |tables, node| Box::pin(tables.uploads(*node))).await
+    }
+
+    async fn register_data_set(
+        &self,
+        data_set: &DataSet,
+        node: NodeId,
+        object_key: &str,
+        validators: &Validators,
+    ) -> Result<bool> {
+        let arguments = (data_set.clone(), node, object_key.to_owned(), validators.clone());
+        self.run("register data set", arguments, |tables, (data_set, node, object_key, validators)| {
+            Box::pin(tables.register_data_set(data_set, *node, object_key, validators))
+        })
+        .await
+    }
+
+    async fn found(&self, replica: ReplicaId, generation: i64, condition: &Condition) -> Result<bool> {
+        self.run("found", (replica, generation, condition.clone()), |tables, (replica, generation, condition)| {
+            Box::pin(tables.found(*replica, *generation, condition))
+        })
+        .await
+    }
+
+    async fn accept(
+        &self,
+        data_set: &DataSet,
+        replica: ReplicaId,
+        generation: i64,
+        validators: &Validators,
+    ) -> Result<bool> {
+        let arguments = (data_set.clone(), replica, generation, validators.clone());
+        self.run("accept", arguments, |tables, (data_set, replica, generation, validators)| {
+            Box::pin(tables.accept(data_set, *replica, *generation, validators))
         })
         .await
     }
@@ -284,8 +338,11 @@ impl Knowledge for MysqlKnowledge {
         self.run("renew", (event, lease), |tables, (event, lease)| Box::pin(tables.renew(*event, *lease))).await
     }
 
-    async fn commit(&self, event: EventId, drain: Duration) -> Result<Committed> {
-        self.run("commit", (event, drain), |tables, (event, drain)| Box::pin(tables.commit_claim(*event, *drain))).await
+    async fn commit(&self, event: EventId, arrived: &Validators, drain: Duration) -> Result<Committed> {
+        self.run("commit", (event, arrived.clone(), drain), |tables, (event, arrived, drain)| {
+            Box::pin(tables.commit_claim(*event, arrived, *drain))
+        })
+        .await
     }
 
     async fn abort(&self, event: EventId, outcome: Outcome, why: &str) -> Result<Option<Replica>> {

@@ -199,6 +199,10 @@ impl<'a> Fields<'a> {
         Ok(self.integer(column)? != 0)
     }
 
+    pub(super) fn maybe_flag(&mut self, column: &'static str) -> Field<Option<bool>> {
+        Ok(self.maybe_integer(column)?.map(|value| value != 0))
+    }
+
     pub(super) fn time(&mut self, column: &'static str) -> Field<Timestamp> {
         self.integer(column).map(Timestamp)
     }
@@ -290,6 +294,17 @@ impl<'a> Fields<'a> {
                 Err(_) => self.leave_out(column, "it is not UTF-8"),
             },
         }
+    }
+
+    /// The same where nothing may stand; absent also where what stands makes no sense.
+    pub(super) fn maybe_exact(&mut self, column: &'static str, most_bytes: usize) -> Field<Option<String>> {
+        if self.is_null(column)? {
+            return Ok(None);
+        }
+        Ok(self
+            .exact(column, most_bytes)
+            .map_err(|left| self.report(column, format!("{}; it is taken as absent", left.why)))
+            .ok())
     }
 
     pub(super) fn is_null(&self, column: &'static str) -> Field<bool> {

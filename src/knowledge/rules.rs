@@ -15,7 +15,7 @@ use crate::domain::metric::Metrics;
 use crate::domain::placement::{
     Claim, DataSet, Identity, Lease, Link, Node, NodeState, Peer, Placement, Plan, Replica, ReplicaState,
 };
-use crate::domain::saga::{self, Change};
+use crate::domain::saga::{self, Change, Lost};
 use crate::domain::text::{LINE_MAX, NAME_MAX, shortened};
 use crate::domain::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -257,6 +257,19 @@ pub(super) fn check_measurement(measurement: &Measurement) -> Result<(), Rejecti
     }
 }
 
+/// What is kept of a job's result or of why it failed: a line for people.
+pub(super) fn kept_line(text: &str) -> String {
+    shortened(text, LINE_MAX).into_owned()
+}
+
+/// Why nothing may be brought to a node; `None`: it may.
+pub(super) fn no_destination(node: &Node, action: Action) -> Option<Lost> {
+    if node.state == NodeState::Leaving {
+        return Some(Lost::Leaving(node.id));
+    }
+    (action.transfers() && node.store.deletes == Some(false)).then_some(Lost::CannotDelete(node.id))
+}
+
 /// Whether there is something to learn.
 pub(super) fn check_impacts(label: &str, impacts: &Impacts) -> Result<(), Rejection> {
     match impacts.iter().next() {
@@ -329,7 +342,9 @@ pub(super) fn earliest(now: Timestamp, within: Duration) -> Timestamp {
 pub(super) fn check_removing(row: &Replica) -> Result<(), Rejection> {
     match row.state {
         ReplicaState::Removing => Ok(()),
-        ReplicaState::Copying | ReplicaState::Present => Err(Rejection::NotRemoving(row.id, row.state)),
+        ReplicaState::Copying | ReplicaState::Present | ReplicaState::Changed | ReplicaState::Damaged => {
+            Err(Rejection::NotRemoving(row.id, row.state))
+        }
     }
 }
 
@@ -386,7 +401,7 @@ pub(super) fn granted(event: EventId, plan: &Plan, placement: &Placement) -> Cla
     let source = saga::subject(placement, plan.action).expect("a granted claim has a source").clone();
     let arriving = |node| placement.on(node).filter(|row| row.state == ReplicaState::Copying).cloned();
     let destination = match plan.action {
-        Action::Move { to, .. } | Action::Copy { to, .. } => arriving(to),
+        Action::Move { to, .. } | Action::Copy { to, .. } | Action::Restore { to, .. } => arriving(to),
         Action::ChangeReference { .. } | Action::Evict { .. } | Action::Nothing => None,
     };
     let Plan { agent, data_set, action, .. } = plan;
@@ -408,8 +423,9 @@ pub(super) fn left_behind(changes: &[Change], placement: &Placement) -> Option<R
 /// nothing can have changed (as in `saga::commit`).
 pub(super) fn renewal(placement: &Placement, claim: &Claim, until: Timestamp) -> Option<Vec<Change>> {
     let lease = Lease { holder: claim.agent, until };
-    // A copy to a new node only reads its source.
-    let source = Some(&claim.source).filter(|_| claim.action.kind() != ActionType::Copy || claim.destination.is_none());
+    // A copy to a new node, and one that mends, only reads its source.
+    let only_reads = matches!(claim.action.kind(), ActionType::Copy | ActionType::Restore);
+    let source = Some(&claim.source).filter(|_| !only_reads || claim.destination.is_none());
     let rows = source.into_iter().chain(&claim.destination);
     rows.map(|row| {
         let held = placement.replicas.get(&row.id)?.lease?.holder == claim.agent;
@@ -467,7 +483,7 @@ pub(super) fn others<'a>(
 
 /// Whether an event is of an agent that is registered, or was until its node was removed. Any other was put there by hand.
 pub(super) fn is_somebodys(event: &Event, is_registered: bool, removed: &BTreeSet<NodeId>) -> bool {
-    is_registered || removed.contains(&event.agent.home())
+    is_registered || event.agent == AgentId::OPERATOR || removed.contains(&event.agent.home())
 }
 
 /// The closing of an event of nobody: it ends as well, and moves nothing.

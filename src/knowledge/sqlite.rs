@@ -14,7 +14,7 @@ mod saga;
 use super::quarantine::Quarantine;
 use super::{
     Claimed, ClosedEvent, ClosingRule, Committed, Conversation, Counter, Feedback, Knowledge, KnowledgeError, Learned,
-    Pulse, Recorded, Registered, Result, Snapshot, Unfinished,
+    NotedUpload, Pulse, Recorded, Registered, Result, Snapshot, Unfinished,
 };
 use crate::clock::Clock;
 use crate::domain::action::Action;
@@ -24,9 +24,12 @@ use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
-use crate::domain::placement::{DataSet, Identity, Link, Node, Placement, Plan, Registration, Replica};
+use crate::domain::placement::{
+    Condition, DataSet, Identity, Link, Node, Placement, Plan, Registration, Replica, StoreTraits,
+};
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
+use crate::domain::validators::Validators;
 use async_trait::async_trait;
 use connect::Failure;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -177,9 +180,51 @@ impl Knowledge for SqliteKnowledge {
         self.write("register store", move |tables| tables.register_store(node, &store_url)).await
     }
 
-    async fn register_data_set(&self, data_set: &DataSet, node: NodeId, object_key: &str) -> Result<bool> {
-        let (data_set, object_key) = (data_set.clone(), object_key.to_owned());
-        self.write("register data set", move |tables| tables.register_data_set(&data_set, node, &object_key)).await
+    async fn describe_store(&self, node: NodeId, traits: &StoreTraits) -> Result<()> {
+        let traits = traits.clone();
+        self.write("describe store", move |tables| tables.describe_store(node, &traits)).await
+    }
+
+    async fn note_upload(&self, node: NodeId, object_key: &str, upload_id: &str, agent: AgentId) -> Result<()> {
+        let (key, id) = (object_key.to_owned(), upload_id.to_owned());
+        self.write("note upload", move |tables| tables.note_upload(node, &key, &id, agent)).await
+    }
+
+    async fn forget_upload(&self, node: NodeId, object_key: &str, upload_id: &str) -> Result<()> {
+        let (key, id) = (object_key.to_owned(), upload_id.to_owned());
+        self.write("forget upload", move |tables| tables.forget_upload(node, &key, &id)).await
+    }
+
+    async fn uploads(&self, node: NodeId) -> Result<Vec<NotedUpload>> {
+        self.read("uploads", move |tables| tables.uploads(node)).await
+    }
+
+    async fn register_data_set(
+        &self,
+        data_set: &DataSet,
+        node: NodeId,
+        object_key: &str,
+        validators: &Validators,
+    ) -> Result<bool> {
+        let (data_set, key, validators) = (data_set.clone(), object_key.to_owned(), validators.clone());
+        let register = move |tables: &mut Tables<'_>| tables.register_data_set(&data_set, node, &key, &validators);
+        self.write("register data set", register).await
+    }
+
+    async fn found(&self, replica: ReplicaId, generation: i64, condition: &Condition) -> Result<bool> {
+        let condition = condition.clone();
+        self.write("found", move |tables| tables.found(replica, generation, &condition)).await
+    }
+
+    async fn accept(
+        &self,
+        data_set: &DataSet,
+        replica: ReplicaId,
+        generation: i64,
+        validators: &Validators,
+    ) -> Result<bool> {
+        let (data_set, validators) = (data_set.clone(), validators.clone());
+        self.write("accept", move |tables| tables.accept(&data_set, replica, generation, &validators)).await
     }
 
     async fn register_agent(
@@ -239,8 +284,9 @@ impl Knowledge for SqliteKnowledge {
         self.write("renew", move |tables| tables.renew(event, lease)).await
     }
 
-    async fn commit(&self, event: EventId, drain: Duration) -> Result<Committed> {
-        self.write("commit", move |tables| tables.commit(event, drain)).await
+    async fn commit(&self, event: EventId, arrived: &Validators, drain: Duration) -> Result<Committed> {
+        let arrived = arrived.clone();
+        self.write("commit", move |tables| tables.commit(event, &arrived, drain)).await
     }
 
     async fn abort(&self, event: EventId, outcome: Outcome, why: &str) -> Result<Option<Replica>> {

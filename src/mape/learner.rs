@@ -86,6 +86,8 @@ mod tests {
             metrics: Metrics::default().with(Metric::ResponseTime, response_time),
             emulated_latency_ms: None,
             job: "job".to_owned(),
+            failure: None,
+            result: None,
         }
     }
 

@@ -8,8 +8,10 @@
 //!    '-------------------------------------------------------------------------------------------'  else pause)
 //! ```
 
+use super::backoff::Backoff;
 use super::planner::{Parameters, Policy, PreviousJob, Rng};
 use crate::domain::convergence::CONVERGED_JOBS;
+use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::goal::Goal;
 use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
 use crate::domain::measurement::Measurement;
@@ -50,7 +52,7 @@ pub enum Input {
     /// The job ended.
     JobEnded(Observation),
     /// It failed; whoever performed it has reported why.
-    JobFailed,
+    JobFailed(JobFailure),
     /// The planner and executor are done with a violation.
     Repaired(Repair),
 }
@@ -61,12 +63,14 @@ pub struct Observation {
     pub at: Timestamp,
     pub response_time: Duration,
     pub execution_time: Duration,
-    /// Records for each real second: rates are never scaled.
-    pub throughput: f64,
+    /// Records for each real second: rates are never scaled. Absent: the job did not measure how long it took.
+    pub throughput: Option<f64>,
     pub network_latency: Duration,
     pub emulated_latency: Option<Duration>,
     /// As counted when the job had ended; absent: as it was when the job began.
     pub data_consistency: Option<f64>,
+    /// What the job computed, for people.
+    pub result: Option<String>,
 }
 
 /// How the repair of a violation ended.
@@ -78,6 +82,8 @@ pub enum Repair {
     Lost,
     /// Nothing was done, on purpose or because it could not be.
     Nothing,
+    /// This agent's surroundings are in the way: it was not begun, or given up, and no node is to blame.
+    NotNow,
 }
 
 /// A run of the job: what is read, and what was known of it when it started.
@@ -123,7 +129,7 @@ pub enum Effect {
         measurement: Arc<Measurement>,
         satisfied: bool,
     },
-    /// The job could not read its data from this node.
+    /// This node's store, or the link to it, failed the job: it may go well elsewhere. No other failure is about a node.
     Failed {
         node: NodeId,
     },
@@ -153,6 +159,8 @@ pub struct Monitor {
     state: State,
     /// The job before the current one; forgotten when this agent acts: what hurts then may be its own doing.
     previous: Option<PreviousJob>,
+    /// Since when the surroundings have been in the way.
+    backoff: Backoff,
     jobs: u64,
     /// How many of the last jobs met the goal in a row, without anybody's action.
     content_jobs: usize,
@@ -178,6 +186,7 @@ impl Monitor {
             life,
             state: State::Pausing,
             previous: None,
+            backoff: Backoff::default(),
             jobs: 0,
             content_jobs: 0,
             last_known: None,
@@ -209,11 +218,7 @@ impl Monitor {
                 None => self.pause(rng),
             },
             (Input::JobEnded(observation), State::Running(run)) => self.observe(&run, &observation, rng),
-            (Input::JobFailed, State::Running(run)) => {
-                let mut effects = self.pause(rng);
-                effects.push(Effect::Failed { node: run.node });
-                effects
-            }
+            (Input::JobFailed(failure), State::Running(run)) => self.fail(&run, &failure, rng),
             (Input::Loaded(snapshot), State::Judging { measurement, began }) => {
                 self.judge(measurement, began, snapshot)
             }
@@ -231,6 +236,13 @@ impl Monitor {
     fn pause(&mut self, rng: &mut Rng) -> Vec<Effect> {
         self.state = State::Pausing;
         vec![Effect::Wake { after: self.rhythm.pause(rng) }]
+    }
+
+    /// A pause that is longer each time in a row.
+    fn back_off(&mut self, rng: &mut Rng) -> Vec<Effect> {
+        self.state = State::Pausing;
+        let after = self.backoff.failed(rng).max(self.rhythm.pause(rng));
+        vec![Effect::Wake { after }]
     }
 
     fn start(&mut self) -> Vec<Effect> {
@@ -280,8 +292,10 @@ impl Monitor {
     }
 
     fn observe(&mut self, run: &Run, observation: &Observation, rng: &mut Rng) -> Vec<Effect> {
+        self.backoff.succeeded();
         let measurement = Arc::new(self.measurement(run, observation));
-        let satisfied = self.parameters.goal.holds(&measurement.metrics);
+        // What nobody measured says nothing for or against a place.
+        let Some(satisfied) = self.parameters.goal.judge(&measurement.metrics) else { return self.pause(rng) };
         self.content_jobs = if satisfied { self.content_jobs + 1 } else { 0 };
         let mut effects = Vec::with_capacity(2);
         effects.push(Effect::Record { measurement: measurement.clone(), satisfied });
@@ -295,11 +309,23 @@ impl Monitor {
         effects
     }
 
+    fn fail(&mut self, run: &Run, failure: &JobFailure, rng: &mut Rng) -> Vec<Effect> {
+        match failure.kind {
+            FailureKind::Surroundings => self.back_off(rng),
+            FailureKind::Store => {
+                let mut effects = self.pause(rng);
+                effects.push(Effect::Failed { node: run.node });
+                effects
+            }
+            FailureKind::Program | FailureKind::Data | FailureKind::ChangedData => self.pause(rng),
+        }
+    }
+
     fn measurement(&self, run: &Run, observation: &Observation) -> Measurement {
-        let metrics = Metrics::default()
+        let throughput = observation.throughput.map(|throughput| (Metric::Throughput, throughput));
+        let metrics = Metrics::from_iter(throughput)
             .with(Metric::ResponseTime, observation.response_time.as_secs_f64())
             .with(Metric::ExecutionTime, observation.execution_time.as_secs_f64())
-            .with(Metric::Throughput, observation.throughput)
             .with(Metric::NetworkLatency, observation.network_latency.as_secs_f64() * 1e3)
             .with(Metric::Availability, run.availability_percent)
             .with(Metric::DataConsistency, observation.data_consistency.unwrap_or(run.data_consistency));
@@ -311,6 +337,8 @@ impl Monitor {
             at: observation.at,
             metrics,
             emulated_latency_ms: observation.emulated_latency.map(|latency| latency.as_secs_f64() * 1e3),
+            result: observation.result.clone(),
+            failure: None,
             job: format!("{}-{}", self.life, run.number),
         }
     }
@@ -342,6 +370,7 @@ impl Monitor {
             }
             Repair::Lost => self.start(),
             Repair::Nothing => self.pause(rng),
+            Repair::NotNow => self.back_off(rng),
         }
     }
 }
@@ -386,17 +415,26 @@ mod tests {
             self.end(seconds)
         }
 
+        fn fail(&mut self, kind: FailureKind) -> String {
+            self.give(Input::JobFailed(JobFailure { kind, why: "broken".to_owned() }))
+        }
+
         fn end(&mut self, seconds: u64) -> String {
-            let response_time = Duration::from_secs(seconds);
-            self.give(Input::JobEnded(Observation {
-                at: NOW + response_time,
-                response_time,
-                execution_time: response_time,
-                throughput: 1.0,
-                network_latency: Duration::from_millis(20),
-                emulated_latency: None,
-                data_consistency: None,
-            }))
+            self.give(Input::JobEnded(observation(seconds)))
+        }
+    }
+
+    fn observation(seconds: u64) -> Observation {
+        let response_time = Duration::from_secs(seconds);
+        Observation {
+            at: NOW + response_time,
+            response_time,
+            execution_time: response_time,
+            throughput: Some(1.0),
+            network_latency: Duration::from_millis(20),
+            emulated_latency: None,
+            data_consistency: None,
+            result: None,
         }
     }
 
@@ -496,9 +534,57 @@ mod tests {
         bench.give(Input::Started);
         bench.give(Input::Woken);
         bench.load(&scene::snapshot(&[3], &[(1, 1)]));
-        assert_eq!(bench.give(Input::JobFailed), "wake(15 s) failed(node 3)");
+        assert_eq!(bench.fail(FailureKind::Store), "wake(15 s) failed(node 3)");
         assert_eq!(bench.end(10), "");
         assert_eq!(bench.give(Input::Repaired(Repair::Acted)), "");
+    }
+
+    #[test]
+    fn a_job_that_did_not_measure_what_the_goal_asks_for_is_not_judged() {
+        for (throughput, expected) in [(Some(1.0), "record(false) load"), (None, "wake(15 s)")] {
+            let mut bench = Bench::new("throughput >= 10 records/s");
+            bench.give(Input::Started);
+            bench.give(Input::Woken);
+            bench.load(&scene::snapshot(&[3], &[(1, 1)]));
+            let ended = Observation { throughput, ..observation(10) };
+            assert_eq!(bench.give(Input::JobEnded(ended)), expected);
+        }
+    }
+
+    #[test]
+    fn only_a_store_or_link_that_failed_is_held_against_its_node() {
+        let mut bench = Bench::new(GOAL);
+        bench.give(Input::Started);
+        for kind in FailureKind::ALL {
+            bench.give(Input::Woken);
+            bench.load(&scene::snapshot(&[3], &[(1, 1)]));
+            let followed = bench.fail(kind);
+            assert_eq!(followed.contains("failed(node 3)"), kind == FailureKind::Store, "{kind}: {followed}");
+            assert!(followed.starts_with("wake("), "{kind}: jobs go on: {followed}");
+        }
+    }
+
+    #[test]
+    fn while_its_surroundings_are_in_the_way_it_tries_less_and_less_often() {
+        let mut bench = Bench::new(GOAL);
+        let here = scene::snapshot(&[3], &[(1, 1)]);
+        let seconds = |effect: &str| -> u64 {
+            let wake = effect.strip_prefix("wake(").and_then(|rest| rest.strip_suffix(" s)"));
+            wake.unwrap_or_else(|| panic!("{effect} is no pause alone")).parse().unwrap()
+        };
+        bench.give(Input::Started);
+        let mut pauses = Vec::new();
+        for _ in 0..4 {
+            bench.give(Input::Woken);
+            bench.load(&here);
+            pauses.push(seconds(&bench.fail(FailureKind::Surroundings)));
+        }
+        assert!(pauses.is_sorted() && pauses[3] > 2 * pauses[0], "{pauses:?}");
+        // What could not be begun is one more of them; a job that ends well is the end of the row.
+        bench.job(&here, 50);
+        bench.load(&here);
+        let first = seconds(&bench.give(Input::Repaired(Repair::NotNow)));
+        assert!(first <= pauses[0], "{first} s after a job, {} s before", pauses[0]);
     }
 
     #[test]

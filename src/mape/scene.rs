@@ -34,6 +34,8 @@ pub fn replica(id: i64, node: u32) -> Replica {
         state: ReplicaState::Present,
         generation: 1,
         lease: None,
+        validators: Default::default(),
+        remark: None,
     }
 }
 
@@ -47,6 +49,7 @@ pub fn snapshot(nodes: &[u32], reads: &[(u32, i64)]) -> Snapshot {
         capacity_bytes: None,
         state: NodeState::Declared,
         heartbeat_at: None,
+        store: Default::default(),
     };
     let nodes_known = [(1, 97.0), (2, 80.0), (3, 85.0)].map(|one| (NodeId(one.0), node(one)));
     let replicas = (1..).zip(nodes).map(|(id, node)| (ReplicaId(id), replica(id, *node)));
@@ -124,6 +127,8 @@ pub fn measurement(node: u32, response_time_s: f64) -> Measurement {
         metrics: slow().with(Metric::ResponseTime, response_time_s),
         emulated_latency_ms: None,
         job: "job".to_owned(),
+        failure: None,
+        result: None,
     }
 }
 

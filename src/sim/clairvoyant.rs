@@ -14,6 +14,7 @@ use crate::domain::placement::{Claim, Plan};
 use crate::domain::saga;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
+use crate::domain::validators::Validators;
 use crate::knowledge::{Claimed, Committed, Knowledge as _};
 use crate::mape::notice::Notice;
 use crate::mape::planner::{Choice, Clairvoyance, Decision, Prospect, Reason};
@@ -227,7 +228,8 @@ impl World<'_> {
         };
         self.checkers.acted(self.now(), self.damage.database_is_away());
         let done = self.bring(&claim).and_then(|()| {
-            match self.table.ask(|table| table.commit(claim.event, rhythm.drain))? {
+            let arrived = Validators::default();
+            match self.table.ask(|table| table.commit(claim.event, &arrived, rhythm.drain))? {
                 Committed::Done { .. } => Ok(claim.event),
                 Committed::Refused(refused) => Err(refused.to_string()),
             }
@@ -284,7 +286,7 @@ impl World<'_> {
 /// Whether bytes cannot go where an action needs them.
 fn is_cut_off(damage: &Damage, action: Action) -> bool {
     match action {
-        Action::Move { from, to } | Action::Copy { from, to } => {
+        Action::Move { from, to } | Action::Copy { from, to } | Action::Restore { from, to } => {
             [from, to].iter().any(|store| damage.between(to, *store).is_some())
         }
         Action::ChangeReference { .. } | Action::Evict { .. } | Action::Nothing => false,

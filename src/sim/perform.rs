@@ -7,11 +7,13 @@ use super::world::{Happening, World};
 use crate::config::scenario::{Lie, Moment, Rules};
 use crate::domain::ask::Reply;
 use crate::domain::event::Outcome;
+use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::ids::{NodeId, ReplicaId};
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::{Claim, Plan, Replica};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
+use crate::domain::validators::Validators;
 use crate::knowledge::{Claimed, Knowledge as _, Registered};
 use crate::mape::executor::{self, Report};
 use crate::mape::monitor::{self, Observation};
@@ -111,6 +113,8 @@ impl World<'_> {
 
     fn perform_for_executor(&mut self, agent: usize, effect: executor::Effect) -> Option<executor::Input> {
         match effect {
+            // Nobody stands between an agent and the virtual stores.
+            executor::Effect::CheckLinks(_) => Some(executor::Input::LinksThere),
             executor::Effect::Claim(plan) => Some(self.claim(agent, &plan)),
             executor::Effect::Note(plan) => {
                 let noted = self.table.ask(|table| table.record_nothing(&plan));
@@ -119,10 +123,10 @@ impl World<'_> {
                 Some(executor::Input::Noted)
             }
             executor::Effect::Transfer(claim) => self.begin_transfer(agent, claim),
-            executor::Effect::Commit(event) => {
+            executor::Effect::Commit { event, arrived } => {
                 self.touched = true;
                 let drain = self.scenario.network.rhythm.drain;
-                Some(match self.table.ask(|table| table.commit(event, drain)) {
+                Some(match self.table.ask(|table| table.commit(event, &arrived, drain)) {
                     Ok(committed) => executor::Input::Committed(committed),
                     Err(why) => executor::Input::CommitFailed(why),
                 })
@@ -143,12 +147,15 @@ impl World<'_> {
     /// The job reads what can be reached now, over the link as it is now.
     fn begin_job(&mut self, agent: usize, replica: Arc<Replica>, snapshot: &Snapshot) {
         let (home, node) = (self.agents[agent].home(), replica.node);
-        let hidden = self.damage.between(home, node);
-        let missing = || (!self.stores.holds(&replica)).then(|| "its object is gone".to_owned());
-        let link = snapshot.link(home, node);
-        let (None, Some(link)) = (hidden.clone().or_else(missing), link) else {
-            let why = hidden.or_else(missing).unwrap_or_else(|| format!("there is no link to node {node}"));
-            return self.lose_job(agent, node, why);
+        let hidden = self.damage.between(home, node).map(|why| JobFailure::new(FailureKind::Store, why));
+        let missing =
+            || (!self.stores.holds(&replica)).then(|| JobFailure::new(FailureKind::ChangedData, "its object is gone"));
+        if let Some(failure) = hidden.or_else(missing) {
+            return self.lose_job(agent, node, failure);
+        }
+        let Some(link) = snapshot.link(home, node) else {
+            let why = format!("there is no link to node {node}");
+            return self.lose_job(agent, node, JobFailure::new(FailureKind::Store, why));
         };
         let (physics, slow) = (&self.scenario.physics, self.damage.slowness(node));
         let slot = &mut self.agents[agent];
@@ -158,16 +165,16 @@ impl World<'_> {
         self.begin_work(agent, Job::Runs { replica, job }, takes);
     }
 
-    /// The job that runs reads nothing more, and notices after a while.
+    /// The job that runs reads nothing more from the node's store, and notices after a while.
     pub fn fail_job(&mut self, agent: usize, why: String) {
         if let Some(Job::Runs { replica, .. }) = &self.agents[agent].job.under_way {
             let node = replica.node;
-            self.lose_job(agent, node, why);
+            self.lose_job(agent, node, JobFailure::new(FailureKind::Store, why));
         }
     }
 
-    fn lose_job(&mut self, agent: usize, node: NodeId, why: String) {
-        self.begin_work(agent, Job::IsLost { node, why }, self.scenario.physics.job_failure);
+    fn lose_job(&mut self, agent: usize, node: NodeId, failure: JobFailure) {
+        self.begin_work(agent, Job::IsLost { node, failure }, self.scenario.physics.job_failure);
     }
 
     fn begin_work(&mut self, agent: usize, job: Job, takes: Duration) {
@@ -178,12 +185,13 @@ impl World<'_> {
     pub fn job_ends(&mut self, agent: usize) {
         let input = match self.agents[agent].job.under_way.take() {
             Some(Job::Runs { replica, .. }) if !self.stores.holds(&replica) => {
-                self.job_failed(agent, replica.node, "its object was deleted while it was read".to_owned())
+                let failure = JobFailure::new(FailureKind::ChangedData, "its object was deleted while it was read");
+                self.job_failed(agent, replica.node, failure)
             }
             Some(Job::Runs { replica, job }) => {
                 Input::Monitor(monitor::Input::JobEnded(self.observation(agent, replica.id, &job)))
             }
-            Some(Job::IsLost { node, why }) => self.job_failed(agent, node, why),
+            Some(Job::IsLost { node, failure }) => self.job_failed(agent, node, failure),
             None => return,
         };
         self.step(agent, input);
@@ -192,8 +200,8 @@ impl World<'_> {
     pub fn transfer_ends(&mut self, agent: usize) {
         let Some(Transfer { claim, outcome }) = self.agents[agent].transfer.under_way.take() else { return };
         let input = match outcome.and_then(|()| self.arrive(&claim)) {
-            Ok(()) => executor::Input::Transferred,
-            Err(why) => executor::Input::TransferFailed(why),
+            Ok(()) => executor::Input::Transferred(Validators::default()),
+            Err(why) => transfer_failed(why),
         };
         self.step(agent, Input::Executor(Box::new(input)));
     }
@@ -204,18 +212,19 @@ impl World<'_> {
             at: self.now(),
             response_time: job.response_time,
             execution_time: job.execution_time,
-            throughput: job.throughput,
+            throughput: Some(job.throughput),
             network_latency: job.latency,
             emulated_latency: None,
             data_consistency: counted.map(|snapshot| self.agents[agent].consistency(&snapshot, replica)),
+            result: None,
         }
     }
 
-    fn job_failed(&mut self, agent: usize, node: NodeId, why: String) -> Input {
+    fn job_failed(&mut self, agent: usize, node: NodeId, failure: JobFailure) -> Input {
         self.agents[agent].tally.failed += 1;
         let agent = self.agents[agent].id();
-        self.notify(|| Notice::JobFailed { agent, node, why });
-        Input::Monitor(monitor::Input::JobFailed)
+        self.notify(|| Notice::JobFailed { agent, node, why: failure.why.clone() });
+        Input::Monitor(monitor::Input::JobFailed(failure))
     }
 
     /// Measurements are counted, not kept: a day of a thousand agents has millions.
@@ -263,11 +272,11 @@ impl World<'_> {
     fn begin_transfer(&mut self, agent: usize, claim: Claim) -> Option<executor::Input> {
         let home = self.agents[agent].home();
         let Some(to) = claim.destination.as_ref().map(|row| row.node) else {
-            return Some(executor::Input::TransferFailed("there is no destination".to_owned()));
+            return Some(transfer_failed("there is no destination"));
         };
         let from = claim.source.node;
         if let Some(why) = self.damage.between(home, from).or_else(|| self.damage.between(home, to)) {
-            return Some(executor::Input::TransferFailed(why));
+            return Some(transfer_failed(why));
         }
         let slow = |node| (node, self.damage.slowness(node));
         let physics = &self.scenario.physics;
@@ -275,8 +284,8 @@ impl World<'_> {
         let fails = physics::fails(physics, &mut self.agents[agent].transfers);
         if takes.is_zero() && !fails {
             return Some(match self.arrive(&claim) {
-                Ok(()) => executor::Input::Transferred,
-                Err(why) => executor::Input::TransferFailed(why),
+                Ok(()) => executor::Input::Transferred(Validators::default()),
+                Err(why) => transfer_failed(why),
             });
         }
         let (takes, outcome) = match fails {
@@ -303,7 +312,8 @@ impl World<'_> {
             Ok(true) => self.arrange_renewal(agent),
             Ok(false) => {
                 self.agents[agent].transfer.drop();
-                let failed = executor::Input::TransferFailed("the lease was lost".to_owned());
+                let lost = JobFailure::new(FailureKind::Surroundings, "the lease was lost");
+                let failed = executor::Input::TransferFailed(lost);
                 self.step(agent, Input::Executor(Box::new(failed)));
             }
             Err(why) => {
@@ -477,4 +487,9 @@ impl World<'_> {
         let phase = self.agents[agent].phase.as_millis() as i64;
         Timestamp(now + 1 + (phase - now - 1).rem_euclid(every))
     }
+}
+
+/// A transfer that broke off at one of its ends.
+pub fn transfer_failed(why: impl Into<String>) -> executor::Input {
+    executor::Input::TransferFailed(JobFailure::new(FailureKind::Store, why))
 }

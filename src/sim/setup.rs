@@ -18,9 +18,10 @@ use crate::domain::feedback::Feedback;
 use crate::domain::ids::{AgentId, EventId, NodeId, ReplicaId};
 use crate::domain::impact::derive_impacts;
 use crate::domain::metric::Metrics;
-use crate::domain::placement::{DataSet, Link, Node, NodeState, Placement, Replica, ReplicaState};
+use crate::domain::placement::{DataSet, Link, Node, NodeState, Placement, Replica, ReplicaState, StoreTraits};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
+use crate::domain::validators::Validators;
 use crate::knowledge::Knowledge as _;
 use crate::knowledge::memory::MemoryKnowledge;
 use crate::mape::planner::{self, Experience, Policy};
@@ -163,7 +164,7 @@ impl World<'_> {
             // Of no bytes that exist.
             sha256: "0".repeat(64),
         };
-        let registered = ready(self.table.knowledge.register_data_set(&data_set, first, &key));
+        let registered = ready(self.table.knowledge.register_data_set(&data_set, first, &key, &Validators::default()));
         let written = self.stores.write(first, &key, data_set.bytes);
         registered.expect(VALIDATED);
         written.expect("an empty store has room, or the scenario cannot begin");
@@ -180,9 +181,18 @@ impl World<'_> {
             let (name, state) = (data_set.name.clone(), ReplicaState::Present);
             let written = self.stores.write(node, &object_key, data_set.bytes);
             written.expect("an empty store has room, or the scenario cannot begin");
-            placement
-                .replicas
-                .insert(id, Replica { id, data_set: name, node, object_key, state, generation: 1, lease: None });
+            let replica = Replica {
+                id,
+                data_set: name,
+                node,
+                object_key,
+                state,
+                generation: 1,
+                lease: None,
+                validators: Validators::default(),
+                remark: None,
+            };
+            placement.replicas.insert(id, replica);
         }
         let of_interest = self.scenario.network.links.iter().filter(|link| self.scenario.placed.contains(&link.to));
         let latencies: BTreeMap<(NodeId, NodeId), f64> =
@@ -211,6 +221,7 @@ impl World<'_> {
                 capacity_bytes: settings.capacity_bytes,
                 state: NodeState::Running,
                 heartbeat_at: None,
+                store: StoreTraits::default(),
             })
             .collect();
         let known = ready(self.table.knowledge.nodes()).unwrap_or_default();

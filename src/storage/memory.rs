@@ -32,8 +32,9 @@ struct Object {
 
 impl Object {
     fn info(&self, key: &str) -> ObjectInfo {
-        let validators = Validators { etag: Some(self.etag.clone()), modified_ms: None };
-        ObjectInfo { key: key.into(), bytes: self.bytes.len() as u64, validators }
+        let bytes = self.bytes.len() as u64;
+        let validators = Validators { bytes: Some(bytes), etag: Some(self.etag.clone()), modified_ms: None };
+        ObjectInfo { key: key.into(), bytes, validators }
     }
 }
 

@@ -74,6 +74,9 @@ pub enum StorageError {
     /// Away, timed out, or failing on its side: the same call may succeed later.
     #[error("{address}: {operation} `{key}`: {reason}")]
     Unavailable { address: String, operation: &'static str, key: String, reason: String },
+    /// It says no, and will say so again until somebody changes something: the region, the endpoint, a right.
+    #[error("{address}: {operation} `{key}`: {reason}")]
+    Refused { address: String, operation: &'static str, key: String, reason: String },
     /// It answered, but not with what it should: a truncated body, a wrong checksum.
     #[error("{address}: `{key}` is damaged: {reason}")]
     Damaged { address: String, key: String, reason: String },

@@ -1,22 +1,27 @@
 //! Any store that speaks S3, through `aws-sdk-s3`: any endpoint, plain or behind TLS, directly or through a link; one
 //! connection pool for each store.
 
+mod abilities;
 mod body;
+mod bucket;
 mod connection;
+mod deletion;
 mod described;
+mod examination;
 mod failure;
 mod multipart;
 mod settings;
 mod trust;
 
-pub use self::multipart::UnfinishedUpload;
-pub use self::settings::{Attempts, S3Settings, Timeouts};
+pub use self::examination::{Examination, Step};
+pub use self::multipart::{UnfinishedUpload, UploadLog};
+pub use self::settings::{Attempts, Encryption, S3Settings, Timeouts};
 pub use self::trust::{Trust, TrustError};
 
+use self::abilities::Abilities;
 use self::body::{Parts, checked};
 use super::attributes::Attributes;
 use super::{ByteStream, Content, ObjectInfo, ObjectStore, RangeBody, Result, StorageError};
-use crate::domain::store_url::REGION;
 use crate::domain::validators::Validators;
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
@@ -25,13 +30,12 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::DateTime;
-use aws_sdk_s3::types::{BucketLocationConstraint, ChecksumAlgorithm, CreateBucketConfiguration};
+use aws_sdk_s3::types::ChecksumAlgorithm;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Objects up to this size are written in one request, larger ones in parts of at least this size.
@@ -53,12 +57,11 @@ pub struct S3Store {
     reader: Client,
     control: Client,
     plain: Client,
-    /// Until the store has refused a checksum and taken the same without.
-    takes_checksums: Arc<AtomicBool>,
-    /// Until the store has refused tags and taken the same without.
-    takes_tags: Arc<AtomicBool>,
-    /// Until the store has refused a conditional deletion and done the same without a condition.
-    deletes_conditionally: Arc<AtomicBool>,
+    encryption: Option<Encryption>,
+    delete_versions: bool,
+    abilities: Arc<Abilities>,
+    /// Where it notes its uploads, if anywhere.
+    log: Option<Arc<dyn UploadLog>>,
 }
 
 impl S3Store {
@@ -76,42 +79,20 @@ impl S3Store {
             // `WhenRequired` would leave out even the checksums that are asked for.
             control: client(control, WhenSupported),
             plain: client(control, WhenRequired),
-            takes_checksums: Arc::new(AtomicBool::new(true)),
-            takes_tags: Arc::new(AtomicBool::new(true)),
-            deletes_conditionally: Arc::new(AtomicBool::new(true)),
+            encryption: settings.encryption,
+            delete_versions: settings.delete_versions,
+            abilities: Arc::default(),
+            log: None,
             region: settings.region,
             bucket: settings.bucket,
             timeouts: settings.timeouts,
         }
     }
 
-    /// Creates the bucket if it is not there.
-    pub async fn ensure_bucket(&self) -> Result<()> {
-        if self.bucket_exists().await? {
-            return Ok(());
-        }
-        // us-east-1 is the one region that must not be named.
-        let location = (self.region != REGION).then(|| {
-            let region = BucketLocationConstraint::from(self.region.as_str());
-            CreateBucketConfiguration::builder().location_constraint(region).build()
-        });
-        let request =
-            self.control.create_bucket().bucket(&self.bucket).set_create_bucket_configuration(location).send();
-        match self.answered("creating the bucket", &self.bucket, self.timeouts.response, request).await? {
-            Ok(_) => Ok(()),
-            // Somebody else was faster; that it is ours shows with the first object.
-            Err(error) if matches!(error.code(), Some("BucketAlreadyOwnedByYou" | "BucketAlreadyExists")) => Ok(()),
-            Err(error) => Err(self.failure("creating the bucket", &self.bucket, error)),
-        }
-    }
-
-    pub async fn bucket_exists(&self) -> Result<bool> {
-        let request = self.control.head_bucket().bucket(&self.bucket).send();
-        match self.answered("looking for the bucket", &self.bucket, self.timeouts.response, request).await? {
-            Ok(_) => Ok(true),
-            Err(error) if status(&error) == Some(404) => Ok(false),
-            Err(error) => Err(self.failure("looking for the bucket", &self.bucket, error)),
-        }
+    /// The same store, whose uploads are noted here from now on.
+    #[must_use]
+    pub fn with_log(self, log: Arc<dyn UploadLog>) -> Self {
+        Self { log: Some(log), ..self }
     }
 
     /// Waits for the answer to a request, but not for ever.
@@ -135,14 +116,17 @@ impl S3Store {
         let limit = self.upload_limit(content.len() as u64);
         let put = |client: Client, checksum, tagging| {
             let request = client.put_object().bucket(&self.bucket).key(key).set_checksum_algorithm(checksum);
-            let request = described::put(request, attributes).set_tagging(tagging);
+            let request = described::put(request, attributes, self.encryption.as_ref()).set_tagging(tagging);
             // The server checks the checksum, and a transfer reads everything back; signing the payload as well would
             // only hash it once more.
             let request = request.body(content.clone().into()).customize().disable_payload_signing();
             self.answered("writing", key, limit, request.send())
         };
         let answer = self.with_tags(attributes, put).await?;
-        answer.map(drop).map_err(|error| self.failure("writing", key, error))
+        match answer {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.refused_write("writing", key, error).await),
+        }
     }
 
     /// Sends a request with the object's tags, and once more without if the store refuses it with them.
@@ -155,16 +139,17 @@ impl S3Store {
         E: ProvideErrorMetadata,
         F: Future<Output = Result<std::result::Result<T, SdkError<E>>>>,
     {
-        let tagging = attributes.tagging().filter(|_| self.takes_tags.load(Ordering::Relaxed));
+        let tagging = attributes.tagging().filter(|_| self.abilities.tags.is_there());
+        let mut refused = None;
         if tagging.is_some() {
             match self.with_checksum(|client, checksum| send(client, checksum, tagging.clone())).await? {
-                Err(error) if matches!(status(&error), Some(400 | 403 | 501)) => {}
+                Err(error) if matches!(status(&error), Some(400 | 403 | 501)) => refused = Some(said(&error)),
                 answer => return Ok(answer),
             }
         }
         let answer = self.with_checksum(|client, checksum| send(client, checksum, None)).await?;
-        if answer.is_ok() && tagging.is_some() && self.takes_tags.swap(false, Ordering::Relaxed) {
-            tracing::info!(store = self.address, "the store takes no tags; objects arrive there without theirs");
+        if let Some(why) = refused.filter(|_| answer.is_ok()) {
+            self.abilities.tags.is_missing(&self.address, &why);
         }
         Ok(answer)
     }
@@ -179,15 +164,16 @@ impl S3Store {
         E: ProvideErrorMetadata,
         F: Future<Output = Result<std::result::Result<T, SdkError<E>>>>,
     {
-        if self.takes_checksums.load(Ordering::Relaxed) {
+        let mut refused = None;
+        if self.abilities.checksums.is_there() {
             match send(self.control.clone(), Some(ChecksumAlgorithm::Crc32)).await? {
-                Err(error) if failure::may_refuse_checksums(&error) => {}
+                Err(error) if failure::may_refuse_checksums(&error) => refused = Some(said(&error)),
                 answer => return Ok(answer),
             }
         }
         let answer = send(self.plain.clone(), None).await?;
-        if answer.is_ok() && self.takes_checksums.swap(false, Ordering::Relaxed) {
-            tracing::info!(store = self.address, "the store takes no checksums; what is written is only read back");
+        if let Some(why) = refused.filter(|_| answer.is_ok()) {
+            self.abilities.checksums.is_missing(&self.address, &why);
         }
         Ok(answer)
     }
@@ -210,13 +196,29 @@ impl S3Store {
         }
     }
 
-    /// Deletes the object, under this condition if there is one.
-    async fn delete_object(&self, key: &str, condition: Option<String>) -> Result<()> {
-        let request = self.control.delete_object().bucket(&self.bucket).key(key).set_if_match(condition).send();
-        match self.answered("deleting", key, self.timeouts.response, request).await? {
-            Ok(_) => Ok(()),
-            Err(error) if status(&error) == Some(404) && error.code() != Some("NoSuchBucket") => Ok(()),
-            Err(error) => Err(self.failure("deleting", key, error)),
+    fn info_of(&self, key: &str, head: &HeadObjectOutput) -> Result<ObjectInfo> {
+        let bytes = head.content_length.and_then(|bytes| u64::try_from(bytes).ok());
+        let bytes = bytes.ok_or_else(|| self.damaged(key, "the store does not say how long it is".into()))?;
+        let validators = validators(bytes, head.e_tag.as_deref(), head.last_modified);
+        Ok(ObjectInfo { key: key.into(), bytes, validators })
+    }
+
+    /// Why a write was refused: one that is, where everything else is allowed, mostly is for a policy that wants encryption.
+    async fn refused_write<E>(&self, operation: &'static str, key: &str, error: SdkError<E>) -> StorageError
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let may_be_policy = self.encryption.is_none() && error.code() == Some("AccessDenied");
+        let failure = self.failure(operation, key, error);
+        match failure {
+            StorageError::Denied { address, key, reason }
+                if may_be_policy && self.bucket_exists().await.unwrap_or(false) =>
+            {
+                let hint = "listing is allowed: the right to write is missing, or the bucket takes only objects that are to \
+                            be encrypted (`encryption = \"AES256\"` or \"aws:kms\" in its [node.store])";
+                StorageError::Denied { address, key, reason: format!("{reason}; {hint}") }
+            }
+            other => other,
         }
     }
 
@@ -232,7 +234,11 @@ impl S3Store {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        failure::Failed { address: &self.address, bucket: &self.bucket, operation, key }.because(error)
+        self.failed(operation, key).because(error)
+    }
+
+    fn failed<'a>(&'a self, operation: &'static str, key: &'a str) -> failure::Failed<'a> {
+        failure::Failed { address: &self.address, bucket: &self.bucket, region: &self.region, operation, key }
     }
 }
 
@@ -244,10 +250,7 @@ impl ObjectStore for S3Store {
 
     async fn info(&self, key: &str) -> Result<Option<ObjectInfo>> {
         let Some(head) = self.head(key).await? else { return Ok(None) };
-        let bytes = head.content_length.and_then(|bytes| u64::try_from(bytes).ok());
-        let bytes = bytes.ok_or_else(|| self.damaged(key, "the store does not say how long it is".into()))?;
-        let validators = validators(head.e_tag.as_deref(), head.last_modified);
-        Ok(Some(ObjectInfo { key: key.into(), bytes, validators }))
+        self.info_of(key, &head).map(Some)
     }
 
     async fn attributes(&self, key: &str) -> Result<Attributes> {
@@ -288,31 +291,11 @@ impl ObjectStore for S3Store {
     }
 
     async fn delete(&self, key: &str) -> Result<()> {
-        self.abort_left_uploads(key).await?;
-        self.delete_object(key, None).await
+        self.delete_own(key).await
     }
 
     async fn delete_if(&self, key: &str, content: &Content) -> Result<()> {
-        let Some(found) = self.info(key).await? else { return Ok(()) };
-        if let Some(reason) = content.difference(found.bytes, found.validators.etag.as_deref()) {
-            return Err(self.changed(key, reason));
-        }
-        // What was just looked at, also where the caller knows no ETag.
-        let condition = condition(&found.content()).filter(|_| self.deletes_conditionally.load(Ordering::Relaxed));
-        if condition.is_some() {
-            match self.delete_object(key, condition).await {
-                Err(StorageError::Unavailable { .. } | StorageError::Denied { .. }) => {}
-                answer => return answer,
-            }
-        }
-        self.delete_object(key, None).await?;
-        if found.validators.etag.is_some() && self.deletes_conditionally.swap(false, Ordering::Relaxed) {
-            tracing::info!(
-                store = self.address,
-                "the store knows no conditional deletions; objects are looked at before"
-            );
-        }
-        Ok(())
+        self.delete_one_content(key, content).await
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>> {
@@ -331,7 +314,7 @@ impl ObjectStore for S3Store {
                 found.push(ObjectInfo {
                     key,
                     bytes,
-                    validators: validators(object.e_tag.as_deref(), object.last_modified),
+                    validators: validators(bytes, object.e_tag.as_deref(), object.last_modified),
                 });
             }
             page_token = page.next_continuation_token;
@@ -352,8 +335,12 @@ fn etag(sent: &str) -> Option<String> {
     (!plain.is_empty() && plain.len() <= ETAG_MAX && !plain.starts_with("W/")).then(|| plain.to_owned())
 }
 
-fn validators(e_tag: Option<&str>, modified: Option<DateTime>) -> Validators {
-    Validators { etag: e_tag.and_then(etag), modified_ms: modified.and_then(|at| at.to_millis().ok()) }
+fn validators(bytes: u64, e_tag: Option<&str>, modified: Option<DateTime>) -> Validators {
+    Validators {
+        bytes: Some(bytes),
+        etag: e_tag.and_then(etag),
+        modified_ms: modified.and_then(|at| at.to_millis().ok()),
+    }
 }
 
 /// As the header of a conditional request has it.
@@ -367,6 +354,12 @@ fn whole_length(answer: &GetObjectOutput) -> Option<u64> {
         Some(sent) => sent.rsplit_once('/')?.1.parse().ok(),
         None => answer.content_length.and_then(|bytes| u64::try_from(bytes).ok()),
     }
+}
+
+/// A refusal in a word, for people.
+fn said<E: ProvideErrorMetadata>(error: &SdkError<E>) -> String {
+    let status = status(error).map(|status| status.to_string());
+    status.into_iter().chain(error.code().map(str::to_owned)).collect::<Vec<_>>().join(" ")
 }
 
 fn status<E>(error: &SdkError<E>) -> Option<u16> {

@@ -77,12 +77,18 @@ async fn populate(knowledge: &MysqlKnowledge) {
         capacity_bytes: None,
         state: NodeState::Declared,
         heartbeat_at: None,
+        store: Default::default(),
     };
     let link = |from, to| Link { from: NodeId(from), to: NodeId(to), latency_ms: 1.0, jitter_ms: 0.0 };
     knowledge.register_network(&[node(1), node(2)], &[link(1, 2), link(2, 1)]).await.expect("a network");
     let data_set =
         DataSet { name: blood(), object_key: "blood".to_owned(), bytes: 1, records: 1, sha256: "0".repeat(64) };
-    assert!(knowledge.register_data_set(&data_set, NodeId(1), "blood/first").await.expect("a data set"));
+    assert!(
+        knowledge
+            .register_data_set(&data_set, NodeId(1), "blood/first", &Default::default())
+            .await
+            .expect("a data set")
+    );
     let (goal, policy) = ("availability >= 0 %".to_owned(), "fixed".to_owned());
     let registration = Registration { agent: AgentId(1), node: NodeId(1), goal, policy };
     let identity = Identity { life: Life("first".to_owned()), ended: Vec::new(), silence: MINUTE };

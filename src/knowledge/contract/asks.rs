@@ -137,7 +137,7 @@ pub(crate) async fn a_closed_question_takes_no_reply(table: Table) {
 pub(crate) async fn only_what_was_asked_lately_about_the_data_set_is_read(table: Table) {
     let table = table.three_agents().await;
     let another = DataSet { name: "another".into(), ..blood() };
-    table.knowledge.register_data_set(&another, NodeId(1), "another.json").await.unwrap();
+    table.knowledge.register_data_set(&another, NodeId(1), "another.json", &Default::default()).await.unwrap();
     table.ask("old").await;
     table.advance(61);
     let recent = table.ask("recent").await;
@@ -213,7 +213,7 @@ pub(crate) async fn what_begins_or_gives_up_an_action_makes_a_new_generation(tab
 pub(crate) async fn who_comes_and_what_leaves_makes_a_new_generation(table: Table) {
     let table = table.three_agents().await;
     let another = DataSet { name: "another".into(), ..blood() };
-    table.knowledge.register_data_set(&another, NodeId(1), "another.json").await.unwrap();
+    table.knowledge.register_data_set(&another, NodeId(1), "another.json", &Default::default()).await.unwrap();
     let mut before = table.snapshot().await.generation;
     let mut check = async |what: &str, changes: bool| {
         let now = table.snapshot().await.generation;
@@ -275,7 +275,7 @@ pub(crate) async fn a_pulse_changes_with_what_matters_and_with_nothing_else(tabl
     table.knowledge.set_latency(NodeId(1), NodeId(2), 900.0).await.unwrap();
     check("a link", true).await;
     let another = DataSet { name: "another".into(), ..blood() };
-    table.knowledge.register_data_set(&another, NodeId(1), "another.json").await.unwrap();
+    table.knowledge.register_data_set(&another, NodeId(1), "another.json", &Default::default()).await.unwrap();
     table.knowledge.ask(&Question { data_set: "another".into(), ..question("elsewhere") }).await.unwrap();
     check("a question about another data set", false).await;
     let ask = table.ask("key").await;

@@ -229,7 +229,7 @@ pub(crate) async fn a_running_event_waits_for_its_end(table: Table) {
 pub(crate) async fn only_events_about_the_data_set_are_open_in_its_snapshot(table: Table) {
     let table = table.three_agents().await;
     let another = DataSet { name: "another".into(), ..blood() };
-    table.knowledge.register_data_set(&another, NodeId(3), "another.json").await.unwrap();
+    table.knowledge.register_data_set(&another, NodeId(3), "another.json", &Default::default()).await.unwrap();
     table.knowledge.register_agent(&registration(1), &another.name, &identity()).await.unwrap();
     let first = table.act(1, "M3_1").await;
     let elsewhere = table.knowledge.snapshot(&another.name).await.unwrap().unwrap();

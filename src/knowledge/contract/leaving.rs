@@ -28,7 +28,7 @@ impl Table {
 pub(crate) async fn a_node_leaves_with_all_that_it_holds(table: Table) {
     let table = table.four_nodes().await;
     let another = DataSet { name: "another".into(), ..blood() };
-    table.knowledge.register_data_set(&another, NodeId(1), "another.json").await.unwrap();
+    table.knowledge.register_data_set(&another, NodeId(1), "another.json", &Default::default()).await.unwrap();
     table.act(1, "C3_4").await;
     let before = table.replica(3).await.unwrap();
     let drain = Duration::from_secs(20);
@@ -85,7 +85,7 @@ pub(crate) async fn a_node_stays_as_long_as_it_is_needed(table: Table) {
     table.knowledge.abort(reading.event, Outcome::Aborted, "").await.unwrap();
 
     let another = DataSet { name: "another".into(), ..blood() };
-    table.knowledge.register_data_set(&another, FOUR, "another.json").await.unwrap();
+    table.knowledge.register_data_set(&another, FOUR, "another.json", &Default::default()).await.unwrap();
     let before = table.snapshot().await;
     let last = "node 4 holds the only replica of data set `another`; copy or move it to another node first";
     assert_eq!(rejected(table.leave().await), last);
@@ -107,7 +107,10 @@ pub(crate) async fn to_a_leaving_node_nothing_comes(table: Table) {
     let refused = table.knowledge.register_agent(&fourth, &data_set(), &identity()).await;
     assert_eq!(rejected(refused), "node 4 is leaving");
     let another = DataSet { name: "another".into(), ..blood() };
-    assert_eq!(rejected(table.knowledge.register_data_set(&another, FOUR, "k").await), "node 4 is leaving");
+    assert_eq!(
+        rejected(table.knowledge.register_data_set(&another, FOUR, "k", &Default::default()).await),
+        "node 4 is leaving"
+    );
     // Its store may still be started, for what drains there has to be deleted.
     table.knowledge.register_store(FOUR, "http://127.0.0.1:4").await.unwrap();
     assert_eq!(table.state().await, Some(NodeState::Leaving));

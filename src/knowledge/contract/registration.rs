@@ -54,7 +54,7 @@ pub(crate) async fn a_store_is_where_it_says_it_is(table: Table) {
 
 pub(crate) async fn a_data_set_is_registered_once(table: Table) {
     let table = table.three_agents().await;
-    assert!(!table.knowledge.register_data_set(&blood(), NodeId(1), "elsewhere").await.unwrap());
+    assert!(!table.knowledge.register_data_set(&blood(), NodeId(1), "elsewhere", &Default::default()).await.unwrap());
     let placement = table.snapshot().await.placement.clone();
     assert_eq!(placement.replicas.len(), 1);
     let first = &placement.replicas[&ReplicaId(1)];
@@ -66,18 +66,24 @@ pub(crate) async fn a_data_set_is_registered_once(table: Table) {
         blood().sha256
     );
     for other in [DataSet { bytes: 101, ..blood() }, DataSet { sha256: "ff".repeat(32), ..blood() }] {
-        assert_eq!(rejected(table.knowledge.register_data_set(&other, NodeId(3), "k").await), known);
+        assert_eq!(
+            rejected(table.knowledge.register_data_set(&other, NodeId(3), "k", &Default::default()).await),
+            known
+        );
     }
     let nowhere = DataSet { name: "b".into(), ..blood() };
-    assert_eq!(rejected(table.knowledge.register_data_set(&nowhere, NodeId(9), "k").await), "node 9 is not registered");
+    assert_eq!(
+        rejected(table.knowledge.register_data_set(&nowhere, NodeId(9), "k", &Default::default()).await),
+        "node 9 is not registered"
+    );
     let unverifiable = DataSet { name: "b".into(), sha256: "14BA3E".to_owned(), ..blood() };
     assert_eq!(
-        rejected(table.knowledge.register_data_set(&unverifiable, NodeId(3), "k").await),
+        rejected(table.knowledge.register_data_set(&unverifiable, NodeId(3), "k", &Default::default()).await),
         "data set `b` comes without a SHA-256: 64 digits of lower-case hexadecimal"
     );
     let huge = DataSet { name: "b".into(), bytes: u64::MAX, ..blood() };
     assert_eq!(
-        rejected(table.knowledge.register_data_set(&huge, NodeId(3), "k").await),
+        rejected(table.knowledge.register_data_set(&huge, NodeId(3), "k", &Default::default()).await),
         "the size in bytes is 18446744073709551615, more than a table can hold"
     );
     assert_eq!(table.knowledge.data_sets().await.unwrap(), [data_set()]);
@@ -261,7 +267,7 @@ pub(crate) async fn only_known_data_sets_have_a_snapshot(table: Table) {
     assert_eq!(table.knowledge.snapshot(&data_set()).await.unwrap(), None);
     let table = table.three_agents().await;
     let another = DataSet { name: "another".into(), ..blood() };
-    table.knowledge.register_data_set(&another, NodeId(1), "another.json").await.unwrap();
+    table.knowledge.register_data_set(&another, NodeId(1), "another.json", &Default::default()).await.unwrap();
     assert_eq!(table.knowledge.data_sets().await.unwrap(), ["another".into(), data_set()]);
     table.advance(7);
     let snapshot = table.snapshot().await;
@@ -292,7 +298,7 @@ pub(crate) async fn availability_and_latency_can_be_set(table: Table) {
 pub(crate) async fn stored_bytes_count_every_replica_of_every_data_set(table: Table) {
     let table = table.three_agents().await;
     let another = DataSet { name: "another".into(), bytes: 7, ..blood() };
-    table.knowledge.register_data_set(&another, NodeId(3), "another.json").await.unwrap();
+    table.knowledge.register_data_set(&another, NodeId(3), "another.json", &Default::default()).await.unwrap();
     let stored = async || table.snapshot().await.stored_bytes.clone();
     assert_eq!(stored().await, BTreeMap::from([(NodeId(3), 107)]));
     // The bytes to come count from the claim on, and those left behind until they are deleted.

@@ -12,7 +12,17 @@ use std::sync::Arc;
 /// A replica of the data set as a test expects it.
 fn row(id: i64, node: u32, object_key: &str, state: ReplicaState, generation: i64, lease: Option<Lease>) -> Replica {
     let (id, node, object_key) = (ReplicaId(id), NodeId(node), object_key.to_owned());
-    Replica { id, data_set: data_set(), node, object_key, state, generation, lease }
+    Replica {
+        id,
+        data_set: data_set(),
+        node,
+        object_key,
+        state,
+        generation,
+        lease,
+        validators: Default::default(),
+        remark: None,
+    }
 }
 
 fn lease(holder: u32, until_ms: i64) -> Option<Lease> {
@@ -30,7 +40,7 @@ pub(crate) async fn a_claim_takes_the_lease_and_makes_the_destination(table: Tab
         data_set: data_set(),
         action: Action::Move { from: NodeId(3), to: NodeId(1) },
         source: row(1, 3, "blood.json", ReplicaState::Present, 1, held),
-        destination: Some(row(2, 1, "blood.json/key-0", ReplicaState::Copying, 1, held)),
+        destination: Some(row(2, 1, "blood.json.replicas/key-0/blood.json", ReplicaState::Copying, 1, held)),
     };
     assert_eq!(claim, expected);
     assert_eq!(table.replica(1).await, Some(expected.source));
@@ -116,7 +126,7 @@ pub(crate) async fn claims_that_make_no_sense_are_rejected(table: Table) {
     assert_eq!(rejected(unknown), "data set `urine` is not in the catalogue");
     let nowhere = table.plan(1, "M3_9").await;
     assert_eq!(rejected(table.knowledge.claim(&nowhere, LEASE, WINDOW).await), "node 9 is not registered");
-    assert_eq!(rejected(table.knowledge.commit(EventId(9), DRAIN).await), "there is no event 9");
+    assert_eq!(rejected(table.knowledge.commit(EventId(9), &Default::default(), DRAIN).await), "there is no event 9");
     assert_eq!(rejected(table.knowledge.renew(EventId(9), LEASE).await), "there is no event 9");
     assert_eq!(rejected(table.knowledge.abort(EventId(9), Outcome::Failed, "").await), "there is no event 9");
 }
@@ -200,7 +210,7 @@ pub(crate) async fn a_move_takes_its_readers_along(table: Table) {
     let leftover = table.commit(claim.event).await.unwrap();
     assert_eq!(leftover, row(3, 3, "blood.json", ReplicaState::Removing, 1, lease(1, 1_000_000)));
     let placement = table.snapshot().await.placement.clone();
-    let moved = row(1, 1, "blood.json/key-0", ReplicaState::Present, 2, None);
+    let moved = row(1, 1, "blood.json.replicas/key-0/blood.json", ReplicaState::Present, 2, None);
     assert_eq!(placement.replicas, BTreeMap::from([(ReplicaId(1), moved), (ReplicaId(3), leftover)]));
     assert_eq!(placement.readers(ReplicaId(1)).map(|agent| agent.0).collect::<Vec<_>>(), [1, 2, 3]);
     let event = table.event(claim.event).await;
@@ -215,7 +225,7 @@ pub(crate) async fn a_copy_is_read_by_its_maker_alone(table: Table) {
     assert_eq!(table.commit(claim.event).await, None);
     let placement = table.snapshot().await.placement.clone();
     let original = row(1, 3, "blood.json", ReplicaState::Present, 2, None);
-    let copy = row(2, 2, "blood.json/key-0", ReplicaState::Present, 2, None);
+    let copy = row(2, 2, "blood.json.replicas/key-0/blood.json", ReplicaState::Present, 2, None);
     assert_eq!(placement.replicas, BTreeMap::from([(ReplicaId(1), original), (ReplicaId(2), copy)]));
     assert_eq!(placement.readers(ReplicaId(2)).collect::<Vec<_>>(), [AgentId(2)]);
 }
@@ -253,7 +263,7 @@ pub(crate) async fn the_last_replica_is_never_evicted(table: Table) {
     table.act(1, "C3_1").await;
     let (first, second) = (table.claim(1, "E1").await, table.claim(3, "E3").await);
     table.commit(first.event).await;
-    let refused = table.knowledge.commit(second.event, DRAIN).await.unwrap();
+    let refused = table.knowledge.commit(second.event, &Default::default(), DRAIN).await.unwrap();
     assert_eq!(refused, Committed::Refused(Refused::LastReplica(ReplicaId(1))));
     assert_eq!(table.event(second.event).await.outcome, Outcome::Running);
     assert_eq!(table.knowledge.abort(second.event, Outcome::Failed, "last").await.unwrap(), None);
@@ -266,13 +276,13 @@ pub(crate) async fn a_commit_can_be_repeated(table: Table) {
     let table = table.three_agents().await;
     for (agent, label) in [(1, "M3_1"), (2, "C1_2"), (3, "CR2"), (1, "E1")] {
         let event = table.claim(agent, label).await.event;
-        let first = table.knowledge.commit(event, DRAIN).await.unwrap();
+        let first = table.knowledge.commit(event, &Default::default(), DRAIN).await.unwrap();
         let after = table.snapshot().await;
-        assert_eq!(table.knowledge.commit(event, DRAIN).await.unwrap(), first);
+        assert_eq!(table.knowledge.commit(event, &Default::default(), DRAIN).await.unwrap(), first);
         assert_eq!(table.snapshot().await, after);
         if let Committed::Done { leftover: Some(leftover) } = &first {
             table.knowledge.removed(leftover.id).await.unwrap();
-            assert_eq!(table.knowledge.commit(event, DRAIN).await.unwrap(), first);
+            assert_eq!(table.knowledge.commit(event, &Default::default(), DRAIN).await.unwrap(), first);
         }
     }
 }
@@ -283,15 +293,15 @@ pub(crate) async fn a_commit_needs_its_leases(table: Table) {
     table.advance(61);
     let faster = table.claim(2, "M3_2").await;
     let lost = Committed::Refused(Refused::LeaseLost(ReplicaId(1)));
-    assert_eq!(table.knowledge.commit(late.event, DRAIN).await.unwrap(), lost);
+    assert_eq!(table.knowledge.commit(late.event, &Default::default(), DRAIN).await.unwrap(), lost);
     table.commit(faster.event).await;
-    assert_eq!(table.knowledge.commit(late.event, DRAIN).await.unwrap(), lost);
+    assert_eq!(table.knowledge.commit(late.event, &Default::default(), DRAIN).await.unwrap(), lost);
     assert_eq!(table.reads(1).await, Some(NodeId(2)));
 
     let given_up = table.claim(3, "CR2").await;
     table.knowledge.abort(given_up.event, Outcome::Aborted, "given up").await.unwrap();
     let lost = Committed::Refused(Refused::LeaseLost(given_up.source.id));
-    assert_eq!(table.knowledge.commit(given_up.event, DRAIN).await.unwrap(), lost);
+    assert_eq!(table.knowledge.commit(given_up.event, &Default::default(), DRAIN).await.unwrap(), lost);
     // Late, but nobody was faster.
     let late = table.claim(3, "CR2").await;
     table.advance(61);
@@ -310,7 +320,10 @@ pub(crate) async fn nothing_is_recorded_as_an_event(table: Table) {
     assert_eq!((event.window, event.outcome), (Window::Closed, Outcome::Done));
     assert_eq!((event.posted_at, event.closes_at), (Timestamp(1_000_000), Timestamp(1_000_000)));
     assert_eq!(table.snapshot().await.open_events, []);
-    assert_eq!(table.knowledge.commit(id, DRAIN).await.unwrap(), Committed::Done { leftover: None });
+    assert_eq!(
+        table.knowledge.commit(id, &Default::default(), DRAIN).await.unwrap(),
+        Committed::Done { leftover: None }
+    );
     let lost = Claimed::Lost(Lost::NothingToClaim(Action::Nothing));
     assert_eq!(table.knowledge.claim(&plan, LEASE, WINDOW).await.unwrap(), lost);
     let something = table.plan(1, "M3_1").await;

@@ -11,7 +11,7 @@ pub(crate) async fn an_abort_gives_everything_back(table: Table) {
     let claim = table.claim(1, "C3_1").await;
     let left = table.knowledge.abort(claim.event, Outcome::Failed, "store away").await.unwrap().unwrap();
     assert_eq!((left.id, left.state, left.lease), (ReplicaId(2), ReplicaState::Removing, None));
-    assert_eq!(left.object_key, "blood.json/key-0");
+    assert_eq!(left.object_key, "blood.json.replicas/key-0/blood.json");
     assert_eq!(table.replica(1).await.unwrap().lease, None);
     let event = table.event(claim.event).await;
     assert_eq!((event.outcome, event.window), (Outcome::Failed, Window::Open));
@@ -112,7 +112,9 @@ pub(crate) async fn objects_are_removed_when_they_are_drained(table: Table) {
     let of = async |agent| table.knowledge.unfinished(AgentId(agent), true).await.unwrap().removing;
     let claim = table.claim(1, "M3_1").await;
     let drain = Duration::from_secs(20);
-    let Committed::Done { leftover: Some(leftover) } = table.knowledge.commit(claim.event, drain).await.unwrap() else {
+    let Committed::Done { leftover: Some(leftover) } =
+        table.knowledge.commit(claim.event, &Default::default(), drain).await.unwrap()
+    else {
         panic!("a move leaves its source behind");
     };
     table.advance(19);

@@ -9,16 +9,18 @@ use crate::domain::impact::Impacts;
 use crate::domain::link_table::LinkTable;
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::{
-    Claim, DataSet, Identity, Link, Node, NodeState, Peer, Placement, Plan, Registration, Replica, ReplicaState,
+    Claim, Condition, DataSet, Identity, Link, Node, NodeState, Peer, Placement, Plan, Registration, Replica,
+    ReplicaState, StoreTraits,
 };
 use crate::domain::saga::{self, Change, Lost, Refused};
 use crate::domain::snapshot::Content;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
+use crate::domain::validators::Validators;
 use crate::knowledge::rules::{self, Rejection};
 use crate::knowledge::{
-    Claimed, ClosedEvent, ClosingRule, Committed, Conversation, Counter, Feedback, Learned, Pulse, Recorded,
-    Registered, Snapshot, Unfinished,
+    Claimed, ClosedEvent, ClosingRule, Committed, Conversation, Counter, Feedback, Learned, NotedUpload, Pulse,
+    Recorded, Registered, Snapshot, Unfinished,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -59,6 +61,8 @@ pub(super) struct Table {
     measurements: Vec<Recorded>,
     jobs: BTreeSet<String>,
     impacts: BTreeMap<AgentId, BTreeMap<String, Learned>>,
+    /// Who began an upload, and when, by node, key and upload.
+    uploads: BTreeMap<(NodeId, String, String), (AgentId, Timestamp)>,
 }
 
 /// A sign of life.
@@ -247,14 +251,93 @@ impl Table {
         Ok(())
     }
 
-    pub(super) fn register_data_set(&mut self, data_set: &DataSet, node: NodeId, object_key: &str) -> Result<bool> {
+    pub(super) fn describe_store(&mut self, node: NodeId, traits: &StoreTraits) -> Result<()> {
+        let remarks = traits.remarks.as_deref().map(rules::kept_line);
+        self.node(node)?.store = StoreTraits { deletes: traits.deletes, remarks };
+        Ok(())
+    }
+
+    pub(super) fn note_upload(&mut self, node: NodeId, key: &str, upload_id: &str, agent: AgentId, now: Timestamp) {
+        let known = (node, key.to_owned(), upload_id.to_owned());
+        self.uploads.entry(known).or_insert((agent, now));
+    }
+
+    pub(super) fn forget_upload(&mut self, node: NodeId, key: &str, upload_id: &str) {
+        self.uploads.remove(&(node, key.to_owned(), upload_id.to_owned()));
+    }
+
+    pub(super) fn uploads(&self, node: NodeId) -> Vec<NotedUpload> {
+        let of_node = self.uploads.iter().filter(|((on, ..), _)| *on == node);
+        let mut noted: Vec<NotedUpload> = of_node
+            .map(|((_, object_key, upload_id), (agent, begun_at))| NotedUpload {
+                object_key: object_key.clone(),
+                upload_id: upload_id.clone(),
+                agent: *agent,
+                begun_at: *begun_at,
+            })
+            .collect();
+        noted.sort_by_key(|upload| upload.begun_at);
+        noted
+    }
+
+    /// The data set that a replica is of.
+    fn data_set_of(&self, replica: ReplicaId) -> Option<DataSetName> {
+        let holds = |(_, shelf): &(&DataSetName, &Shelf)| shelf.placement.replicas.contains_key(&replica);
+        self.data_sets.iter().find(holds).map(|(name, _)| name.clone())
+    }
+
+    pub(super) fn found(&mut self, replica: ReplicaId, generation: i64, condition: &Condition) -> Result<bool> {
+        let Some(name) = self.data_set_of(replica) else { return Ok(false) };
+        let (links, homes) = (self.links.clone(), self.homes());
+        let shelf = shelf(&mut self.data_sets, &name)?;
+        let changes = saga::found(&shelf.placement, &links, &homes, replica, generation, condition);
+        if changes.is_empty() {
+            return Ok(false);
+        }
+        shelf.generation += 1;
+        self.apply(&name, &changes)?;
+        Ok(true)
+    }
+
+    pub(super) fn accept(
+        &mut self,
+        data_set: &DataSet,
+        replica: ReplicaId,
+        generation: i64,
+        validators: &Validators,
+    ) -> Result<bool> {
+        rules::check_sizes(data_set)?;
+        let shelf = shelf(&mut self.data_sets, &data_set.name)?;
+        let changes = saga::accept(&shelf.placement, replica, generation, validators, shelf.data_set.bytes);
+        if changes.is_empty() {
+            return Ok(false);
+        }
+        let DataSet { bytes, records, sha256, .. } = data_set.clone();
+        shelf.data_set = DataSet { bytes, records, sha256, ..shelf.data_set.clone() };
+        shelf.generation += 1;
+        self.apply(&data_set.name, &changes)?;
+        Ok(true)
+    }
+
+    pub(super) fn register_data_set(
+        &mut self,
+        data_set: &DataSet,
+        node: NodeId,
+        object_key: &str,
+        validators: &Validators,
+    ) -> Result<bool> {
         if let Some(shelf) = self.data_sets.get(&data_set.name) {
             return rules::check_same_content(&shelf.data_set, data_set).map(|()| false);
         }
         rules::check_sizes(data_set)?;
         rules::check_stays(self.node(node)?)?;
-        let first =
-            Change::Insert { node, object_key: object_key.to_owned(), state: ReplicaState::Present, lease: None };
+        let first = Change::Insert {
+            node,
+            object_key: object_key.to_owned(),
+            state: ReplicaState::Present,
+            lease: None,
+            validators: validators.clone(),
+        };
         let mut placement = Placement::default();
         saga::apply(&mut placement, &data_set.name, &[first], next_replica(&mut self.replicas_made));
         let shelf = Shelf {
@@ -366,8 +449,8 @@ impl Table {
         let shelf = shelf(&mut self.data_sets, &plan.data_set)?;
         if let Some(to) = plan.action.to_node() {
             let node = self.nodes.get(&to).ok_or(Rejection::UnknownNode(to))?;
-            if node.state == NodeState::Leaving {
-                return Ok(Claimed::Lost(Lost::Leaving(to)));
+            if let Some(lost) = rules::no_destination(node, plan.action) {
+                return Ok(Claimed::Lost(lost));
             }
         }
         if plan.generation.is_some_and(|generation| generation != shelf.generation) {
@@ -397,7 +480,13 @@ impl Table {
         Ok(true)
     }
 
-    pub(super) fn commit(&mut self, event: EventId, now: Timestamp, drain: Duration) -> Result<Committed> {
+    pub(super) fn commit(
+        &mut self,
+        event: EventId,
+        arrived: &Validators,
+        now: Timestamp,
+        drain: Duration,
+    ) -> Result<Committed> {
         let posted = self.posted(event)?;
         let Some(claim) = posted.claim.clone() else {
             return Ok(Committed::Done { leftover: None });
@@ -412,7 +501,7 @@ impl Table {
         // Only the readers of what is dropped need another replica, near to where they live.
         let homes = if claim.action.kind() == ActionType::Evict { self.homes() } else { BTreeMap::new() };
         let placement = &shelf(&mut self.data_sets, &claim.data_set)?.placement;
-        let changes = match saga::commit(placement, &self.links, &homes, &claim, now + drain) {
+        let changes = match saga::commit(placement, &self.links, &homes, &claim, arrived, now + drain) {
             Ok(changes) => changes,
             Err(refused) => return Ok(Committed::Refused(refused)),
         };
@@ -629,7 +718,10 @@ impl Table {
         rules::check_measurement(measurement)?;
         if self.jobs.insert(measurement.job.clone()) {
             let id = number(self.measurements.len()) + 1;
-            self.measurements.push(Recorded { id, measurement: measurement.clone(), satisfied });
+            let mut measurement = measurement.clone();
+            measurement.result = measurement.result.as_deref().map(rules::kept_line);
+            measurement.failure.iter_mut().for_each(|failure| failure.why = rules::kept_line(&failure.why));
+            self.measurements.push(Recorded { id, measurement, satisfied });
         }
         Ok(())
     }

@@ -7,15 +7,18 @@ use super::tables::{
 use crate::domain::action::Action;
 use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
-use crate::domain::placement::{DataSet, Identity, Lease, Node, Placement, Registration, Replica, ReplicaState};
+use crate::domain::placement::{
+    Condition, DataSet, Identity, Lease, Node, Placement, Registration, Replica, ReplicaState, StoreTraits,
+};
 use crate::domain::saga::{self, Change};
 use crate::domain::snapshot::Content;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
+use crate::domain::validators::Validators;
 use crate::knowledge::rules::{self, Rejection};
-use crate::knowledge::{Counter, Registered, Snapshot, quarantine};
+use crate::knowledge::{Counter, NotedUpload, Registered, Snapshot, quarantine};
 use mysql_async::Value;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 const LIVES: Part =
@@ -39,6 +42,13 @@ const STORED: Part = Part {
     from: "from replicas join data_sets on data_sets.name = replicas.data_set",
 };
 
+const UPLOADS: Part = Part {
+    name: "uploads",
+    table: quarantine::UPLOADS,
+    columns: &["node", "object_key", "upload_id", "agent", "begun_at_ms"],
+    from: "from uploads",
+};
+
 /// So many changes may be said to have ended in the future before the last real one is overlooked.
 pub(super) const LATEST_CHANGES: &str = "and data_set = ? order by ended_at_ms desc limit 100";
 
@@ -49,6 +59,7 @@ impl Tables {
         data_set: &DataSet,
         node: NodeId,
         object_key: &str,
+        validators: &Validators,
     ) -> Result<bool> {
         let question = Question::new().and_data_set(&data_set.name).and(&NODES, "where id = ?", [node.0.into()]);
         let answer = self.ask(question).await?;
@@ -65,13 +76,93 @@ impl Tables {
             vec![text(&name.0), text(own_key), sql_integer(*bytes), sql_integer(*records), text(sha256)],
         )
         .await?;
-        let first =
-            Change::Insert { node, object_key: object_key.to_owned(), state: ReplicaState::Present, lease: None };
+        let first = Change::Insert {
+            node,
+            object_key: object_key.to_owned(),
+            state: ReplicaState::Present,
+            lease: None,
+            validators: validators.clone(),
+        };
         self.apply(name, &mut Placement::default(), &[first]).await?;
         // Not to a node that has begun to leave since it was read.
         self.write_node_that_stays(node).await?;
         self.commit().await?;
         Ok(true)
+    }
+
+    pub(super) async fn found(&mut self, id: ReplicaId, generation: i64, condition: &Condition) -> Result<bool> {
+        let Some(row) = self.replica(id).await? else { return Ok(false) };
+        let name = &row.data_set;
+        self.begin().await?;
+        self.lock_data_set(name).await?;
+        let question = Question::new().and_placement(name).and(&NODES, "", []).and(&LINKS, "", []).and(&AGENTS, "", []);
+        let answer = self.ask(question).await?;
+        let (mut placement, links) = (answer.placement(name), answer.links(&answer.nodes()));
+        let changes = saga::found(&placement, &links, &answer.homes(), id, generation, condition);
+        if changes.is_empty() {
+            return Ok(false);
+        }
+        self.apply(name, &mut placement, &changes).await?;
+        self.raise_generation(name).await?;
+        self.commit().await?;
+        Ok(true)
+    }
+
+    pub(super) async fn accept(
+        &mut self,
+        data_set: &DataSet,
+        replica: ReplicaId,
+        generation: i64,
+        validators: &Validators,
+    ) -> Result<bool> {
+        let DataSet { name, bytes, records, sha256, .. } = data_set;
+        self.begin().await?;
+        self.lock_data_set(name).await?;
+        let answer = self.ask(Question::new().and_data_set(name).and_placement(name).and(&NODES, "", [])).await?;
+        let (known, _) = answer.data_set().ok_or_else(|| Rejection::UnknownDataSet(name.clone()))?;
+        rules::check_sizes(data_set)?;
+        let mut placement = answer.placement(name);
+        let changes = saga::accept(&placement, replica, generation, validators, known.bytes);
+        if changes.is_empty() {
+            return Ok(false);
+        }
+        let sql = "update data_sets set bytes = ?, records = ?, sha256 = ? where name = ?";
+        let values = vec![sql_integer(*bytes), sql_integer(*records), text(sha256), text(&name.0)];
+        self.execute(sql, values).await?;
+        self.apply(name, &mut placement, &changes).await?;
+        self.raise_generation(name).await?;
+        self.commit().await?;
+        Ok(true)
+    }
+
+    pub(super) async fn describe_store(&mut self, node: NodeId, traits: &StoreTraits) -> Result<()> {
+        let sql = "update nodes set store_deletes = ?, store_remarks = ? where id = ?";
+        let remarks = traits.remarks.as_deref().map(rules::kept_line);
+        let values = vec![traits.deletes.into(), remarks.into(), node.0.into()];
+        self.change_one(sql, values, Rejection::UnknownNode(node)).await
+    }
+
+    pub(super) async fn note_upload(&mut self, node: NodeId, key: &str, id: &str, agent: AgentId) -> Result<()> {
+        let now = self.ask(Question::new()).await?.now;
+        let sql = "insert into uploads (node, object_key, upload_id, agent, begun_at_ms) values (?, ?, ?, ?, ?)";
+        self.execute_alone(sql, vec![node.0.into(), text(key), text(id), agent.0.into(), now.0.into()]).await?;
+        Ok(())
+    }
+
+    pub(super) async fn forget_upload(&mut self, node: NodeId, key: &str, id: &str) -> Result<()> {
+        let sql = "delete from uploads where node = ? and object_key = ? and upload_id = ?";
+        self.execute_alone(sql, vec![node.0.into(), text(key), text(id)]).await?;
+        Ok(())
+    }
+
+    pub(super) async fn uploads(&mut self, node: NodeId) -> Result<Vec<NotedUpload>> {
+        let answer = self.ask(Question::new().and(&UPLOADS, "where node = ?", [node.0.into()])).await?;
+        let mut noted = answer.read(&UPLOADS, quarantine::upload);
+        noted.sort_by_key(|upload| upload.begun_at);
+        // One is noted twice when an answer was lost.
+        let mut seen = BTreeSet::new();
+        noted.retain(|upload| seen.insert((upload.object_key.clone(), upload.upload_id.clone())));
+        Ok(noted)
     }
 
     pub(super) async fn register_agent(
@@ -229,13 +320,14 @@ impl Tables {
 
     async fn write(&mut self, data_set: &DataSetName, change: &Change) -> Result<Option<ReplicaId>> {
         match change {
-            Change::Insert { node, object_key, state, lease } => {
+            Change::Insert { node, object_key, state, lease, validators } => {
                 let [holder, until] = lease_values(*lease);
-                let values =
+                let mut values =
                     vec![text(&data_set.0), node.0.into(), text(object_key), state.name().into(), holder, until];
+                values.extend(validator_values(validators));
                 let sql = "insert into replicas
-                    (data_set, node, object_key, state, lease_holder, lease_until, generation)
-                    values (?, ?, ?, ?, ?, ?, 1)";
+                    (data_set, node, object_key, state, lease_holder, lease_until, object_bytes, etag, modified_at_ms,
+                    generation) values (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)";
                 self.execute(sql, values).await?;
                 return Ok(Some(ReplicaId(self.last_id())));
             }
@@ -244,10 +336,20 @@ impl Tables {
                 let sql = "update replicas set lease_holder = ?, lease_until = ? where id = ?";
                 self.execute(sql, vec![holder, until, replica.0.into()]).await?;
             }
-            Change::Relocate { replica, node, object_key } => {
-                let sql = "update replicas set node = ?, object_key = ?, generation = generation + 1,
+            Change::Relocate { replica, node, object_key, validators } => {
+                let sql =
+                    "update replicas set node = ?, object_key = ?, object_bytes = ?, etag = ?, modified_at_ms = ?,
+                    state = 'present', remark = null, generation = generation + 1,
                     lease_holder = null, lease_until = null where id = ?";
-                self.execute(sql, vec![node.0.into(), text(object_key), replica.0.into()]).await?;
+                let [bytes, etag, modified] = validator_values(validators);
+                self.execute(sql, vec![node.0.into(), text(object_key), bytes, etag, modified, replica.0.into()])
+                    .await?;
+            }
+            Change::See { replica, validators, remark } => {
+                let sql = "update replicas set object_bytes = ?, etag = ?, modified_at_ms = ?, remark = ? where id = ?";
+                let [bytes, etag, modified] = validator_values(validators);
+                let remark = remark.as_deref().map(rules::kept_line).into();
+                self.execute(sql, vec![bytes, etag, modified, remark, replica.0.into()]).await?;
             }
             Change::Become { replica, state, lease } => {
                 let [holder, until] = lease_values(*lease);
@@ -364,6 +466,13 @@ impl Answer {
 /// Holder and end.
 pub(super) fn lease_values(lease: Option<Lease>) -> [Value; 2] {
     [lease.map(|lease| lease.holder.0).into(), lease.map(|lease| lease.until.0).into()]
+}
+
+/// Length, ETag and time of the last change.
+fn validator_values(validators: &Validators) -> [Value; 3] {
+    let Validators { bytes, etag, modified_ms } = validators;
+    let bytes = bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+    [bytes.into(), etag.as_deref().map(text).unwrap_or(Value::NULL), (*modified_ms).into()]
 }
 
 /// SQL integers are signed. `rules` refuses larger values before they get here.

@@ -44,6 +44,9 @@ const MEASUREMENTS: Part = Part {
         "data_consistency",
         "emulated_latency_ms",
         "satisfied",
+        "result",
+        "failure",
+        "failure_reason",
         "job",
     ],
     from: "from measurements",
@@ -147,8 +150,9 @@ impl Tables {
         let metric = |metric| Value::from(measurement.metrics.get(metric));
         let sql = "insert ignore into measurements
             (agent, data_set, replica, node, at_ms, response_time_s, execution_time_s, throughput_records_per_s,
-            network_latency_ms, availability_percent, data_consistency, emulated_latency_ms, satisfied, job)
-            values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+            network_latency_ms, availability_percent, data_consistency, emulated_latency_ms, satisfied, result, failure,
+            failure_reason, job)
+            values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let values = vec![
             measurement.agent.0.into(),
             text(&measurement.data_set.0),
@@ -163,6 +167,9 @@ impl Tables {
             metric(Metric::DataConsistency),
             measurement.emulated_latency_ms.into(),
             satisfied.into(),
+            measurement.result.as_deref().map(rules::kept_line).into(),
+            measurement.failure.as_ref().map(|failure| failure.kind.name()).into(),
+            measurement.failure.as_ref().map(|failure| rules::kept_line(&failure.why)).into(),
             text(&measurement.job),
         ];
         self.execute_alone(sql, values).await?;

@@ -6,8 +6,9 @@ use super::tables::{AGENTS, CLAIMS, EVENTS, LINKS, NODES, REPLICAS, Result, Tabl
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome};
 use crate::domain::ids::{AgentId, DataSetName, EventId, ReplicaId};
-use crate::domain::placement::{Claim, DataSet, NodeState, Placement, Plan, Replica};
+use crate::domain::placement::{Claim, DataSet, Placement, Plan, Replica};
 use crate::domain::saga::{self, Lost, Refused};
+use crate::domain::validators::Validators;
 use crate::knowledge::rules::{self, Rejection};
 use crate::knowledge::{Claimed, Committed, Unfinished, quarantine};
 use mysql_async::Value;
@@ -27,6 +28,10 @@ const REMOVING: Part = Part {
         "generation",
         "lease_holder",
         "lease_until",
+        "object_bytes",
+        "etag",
+        "modified_at_ms",
+        "remark",
         "exists (select 1 from replicas other where other.node = replicas.node
             and other.object_key = replicas.object_key and other.state <> 'removing') as object_used",
     ],
@@ -89,9 +94,9 @@ impl Tables {
         }
         let (data_set, generation) = require_data_set(&answer, name)?;
         if let Some(to) = plan.action.to_node()
-            && answer.require_node(to)?.state == NodeState::Leaving
+            && let Some(lost) = rules::no_destination(&answer.require_node(to)?, plan.action)
         {
-            return Ok(Claimed::Lost(Lost::Leaving(to)));
+            return Ok(Claimed::Lost(lost));
         }
         if plan.generation.is_some_and(|planned| planned != generation) {
             return Ok(Claimed::Lost(Lost::Overtaken));
@@ -131,7 +136,12 @@ impl Tables {
     }
 
     /// Named by what it does, for `commit` ends a transaction.
-    pub(super) async fn commit_claim(&mut self, id: EventId, drain: Duration) -> Result<Committed> {
+    pub(super) async fn commit_claim(
+        &mut self,
+        id: EventId,
+        arrived: &Validators,
+        drain: Duration,
+    ) -> Result<Committed> {
         self.begin().await?;
         self.lock_data_set_of(id).await?;
         let question = Question::new().and_event(id).and(&LINKS, "", []).and(&AGENTS, "", []).and(&NODES, "", []);
@@ -152,7 +162,7 @@ impl Tables {
             }
         }
         let (mut placement, links) = (answer.placement(&claim.data_set), answer.links(&answer.nodes()));
-        let changes = match saga::commit(&placement, &links, &answer.homes(), &claim, answer.now + drain) {
+        let changes = match saga::commit(&placement, &links, &answer.homes(), &claim, arrived, answer.now + drain) {
             Ok(changes) => changes,
             Err(refused) => return Ok(Committed::Refused(refused)),
         };

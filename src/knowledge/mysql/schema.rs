@@ -12,13 +12,19 @@ use tokio::time::timeout;
 
 /// Migration N lies at N - 1. Files that were released never change; a new one is added. Each can be repeated, for the server
 /// does not take back what it made when it is interrupted: only its last statement may fail then, with [`COLUMN_EXISTS`].
-const MIGRATIONS: [&str; 2] = [include_str!("001_tables.sql"), include_str!("002_asks.sql")];
+const MIGRATIONS: [&str; 5] = [
+    include_str!("001_tables.sql"),
+    include_str!("002_asks.sql"),
+    include_str!("003_stores.sql"),
+    include_str!("004_sound_replicas.sql"),
+    include_str!("005_results.sql"),
+];
 
 /// The comment of every table of ours. By it tables of other programs are known, and left alone.
 const MARK: &str = "agent";
 
 /// Everything that a run needs a right to: rows of all tables.
-const TABLES: [&str; 19] = [
+const TABLES: [&str; 20] = [
     "nodes",
     "links",
     "data_sets",
@@ -37,6 +43,7 @@ const TABLES: [&str; 19] = [
     "replies",
     "named_nodes",
     "forecasts",
+    "uploads",
     "schema_version",
 ];
 

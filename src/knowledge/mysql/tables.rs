@@ -25,14 +25,37 @@ pub(super) type Result<T> = std::result::Result<T, Failure>;
 
 macro_rules! replica_columns {
     ($id:literal $(, $more:literal)*) => {
-        &[$id, "node", "object_key", "state", "generation", "lease_holder", "lease_until" $(, $more)*]
+        &[
+            $id,
+            "node",
+            "object_key",
+            "state",
+            "generation",
+            "lease_holder",
+            "lease_until",
+            "object_bytes",
+            "etag",
+            "modified_at_ms",
+            "remark"
+            $(, $more)*
+        ]
     };
 }
 
 pub(super) const NODES: Part = Part {
     name: "nodes",
     table: quarantine::NODES,
-    columns: &["id", "name", "store_url", "availability_percent", "capacity_bytes", "state", "heartbeat_at"],
+    columns: &[
+        "id",
+        "name",
+        "store_url",
+        "availability_percent",
+        "capacity_bytes",
+        "state",
+        "heartbeat_at",
+        "store_deletes",
+        "store_remarks",
+    ],
     from: "from nodes",
 };
 pub(super) const REMOVED: Part =

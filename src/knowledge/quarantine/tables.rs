@@ -4,18 +4,22 @@ use super::{DETAIL_MAX, Field, Fields, LONGEST, TOLERANCE, Table};
 use crate::domain::action::Action;
 use crate::domain::ask::{Ask, Prospect, Reply};
 use crate::domain::event::{Event, Outcome, Window};
+use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::{Metric, Metrics};
-use crate::domain::placement::{DataSet, Lease, Link, Node, NodeState, Peer, Registration, Replica, ReplicaState};
+use crate::domain::placement::{
+    DataSet, Lease, Link, Node, NodeState, Peer, Registration, Replica, ReplicaState, StoreTraits,
+};
 use crate::domain::store_url::StoreUrl;
-use crate::domain::text::NAME_MAX;
+use crate::domain::text::{LINE_MAX, NAME_MAX};
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
+use crate::domain::validators::Validators;
 use crate::knowledge::conversation;
 use crate::knowledge::rules::{Rejection, is_sha256, is_somebodys};
-use crate::knowledge::{Counter, Feedback, Pulse, Recorded};
+use crate::knowledge::{Counter, Feedback, NotedUpload, Pulse, Recorded};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
@@ -32,6 +36,7 @@ pub(in crate::knowledge) const CLAIMS: Table = Table { name: "claims", key: &["e
 pub(in crate::knowledge) const FEEDBACK: Table = Table { name: "feedback", key: &["event", "agent"] };
 pub(in crate::knowledge) const COUNTERS: Table = Table { name: "counters", key: &["action"] };
 pub(in crate::knowledge) const MEASUREMENTS: Table = Table { name: "measurements", key: &["id"] };
+pub(in crate::knowledge) const UPLOADS: Table = Table { name: "uploads", key: &["node", "object_key", "upload_id"] };
 pub(in crate::knowledge) const IMPACTS: Table = Table { name: "impacts", key: &["agent", "action", "metric"] };
 pub(in crate::knowledge) const ASKS: Table = Table { name: "asks", key: &["id"] };
 pub(in crate::knowledge) const ASK_NODES: Table = Table { name: "ask_nodes", key: &["ask", "node"] };
@@ -46,6 +51,10 @@ const GOAL_MAX: usize = 4096;
 const KEY_MAX: usize = 1024;
 /// The key of a run or request \[bytes\].
 const JOB_MAX: usize = 200;
+/// A line for people, of any characters \[bytes\].
+const LINE_BYTES_MAX: usize = 4 * LINE_MAX;
+/// What a store calls an object's content \[bytes\].
+const ETAG_MAX: usize = 256;
 /// No data set is larger; sums of them stay numbers.
 const BYTES_MAX: u64 = 9_000_000_000_000_000;
 /// More than all agents there can be: such a sum says no more than that everybody was hurt.
@@ -97,8 +106,14 @@ pub(in crate::knowledge) fn node(row: &mut Fields<'_>) -> Field<(NodeId, Node)> 
         capacity_bytes: row.maybe_amount("capacity_bytes")?,
         state: row.one_of_or(NodeState::default(), "state", NodeState::ALL, NodeState::name)?,
         heartbeat_at: row.maybe_past("heartbeat_at")?,
+        store: StoreTraits { deletes: row.maybe_flag("store_deletes")?, remarks: maybe_line(row, "store_remarks")? },
     };
     Ok((id, node))
+}
+
+/// A line for people; null is none.
+fn maybe_line(row: &mut Fields<'_>, column: &'static str) -> Field<Option<String>> {
+    if row.is_null(column)? { Ok(None) } else { row.text(column, LINE_BYTES_MAX).map(Some) }
 }
 
 /// A node whose store cannot be addressed is a node whose store was not started. The address itself is not repeated: it may hold
@@ -193,7 +208,15 @@ pub(in crate::knowledge) fn pulse(row: &mut Fields<'_>) -> Field<Pulse> {
 /// A row of `replicas`. One whose generation cannot rise any more could never be claimed.
 pub(in crate::knowledge) fn any_replica(row: &mut Fields<'_>) -> Field<Replica> {
     let data_set = data_set_name(row, "data_set")?;
-    placed(row, "id", data_set)
+    let replica = placed(row, "id", data_set)?;
+    Ok(Replica { validators: validators(row)?, remark: maybe_line(row, "remark")?, ..replica })
+}
+
+/// What makes no sense is not known: then the object itself is read before anything rests on it.
+fn validators(row: &mut Fields<'_>) -> Field<Validators> {
+    let etag = row.maybe_exact("etag", ETAG_MAX)?;
+    let bytes = row.maybe_amount("object_bytes")?;
+    Ok(Validators { bytes, etag, modified_ms: row.maybe_integer("modified_at_ms")? })
 }
 
 /// The same, on a node that is registered.
@@ -220,15 +243,26 @@ pub(in crate::knowledge) fn claimed(row: &mut Fields<'_>, data_set: &DataSetName
 }
 
 fn placed(row: &mut Fields<'_>, id: &'static str, data_set: DataSetName) -> Field<Replica> {
-    let states = [ReplicaState::Copying, ReplicaState::Present, ReplicaState::Removing];
     Ok(Replica {
         id: ReplicaId(row.countable(id)?),
         data_set,
         node: NodeId(row.id("node")?),
         object_key: row.exact("object_key", KEY_MAX)?,
-        state: row.one_of("state", states, ReplicaState::name)?,
+        state: row.one_of("state", ReplicaState::ALL, ReplicaState::name)?,
         generation: row.countable("generation")?,
         lease: lease(row)?,
+        validators: Validators::default(),
+        remark: None,
+    })
+}
+
+/// An upload that somebody began.
+pub(in crate::knowledge) fn upload(row: &mut Fields<'_>) -> Field<NotedUpload> {
+    Ok(NotedUpload {
+        object_key: row.exact("object_key", KEY_MAX)?,
+        upload_id: row.exact("upload_id", KEY_MAX)?,
+        agent: AgentId(row.id("agent")?),
+        begun_at: row.time("begun_at_ms")?,
     })
 }
 
@@ -346,9 +380,19 @@ pub(in crate::knowledge) fn recorded(row: &mut Fields<'_>) -> Field<Recorded> {
         at: row.time("at_ms")?,
         metrics,
         emulated_latency_ms: row.measured("emulated_latency_ms", longest_ms())?,
+        result: maybe_line(row, "result")?,
+        failure: failure(row)?,
         job: row.text("job", JOB_MAX)?,
     };
     Ok(Recorded { id: row.countable("id")?, measurement, satisfied: row.flag("satisfied")? })
+}
+
+fn failure(row: &mut Fields<'_>) -> Field<Option<JobFailure>> {
+    if row.is_null("failure")? {
+        return Ok(None);
+    }
+    let kind = row.one_of("failure", FailureKind::ALL, FailureKind::name)?;
+    Ok(Some(JobFailure { kind, why: maybe_line(row, "failure_reason")?.unwrap_or_default() }))
 }
 
 /// What was learned under a label about a metric, and how often.

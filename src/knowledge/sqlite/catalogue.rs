@@ -7,16 +7,19 @@ use crate::domain::action::Action;
 use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
 use crate::domain::link_table::LinkTable;
-use crate::domain::placement::{DataSet, Identity, Node, Peer, Placement, Registration, ReplicaState};
+use crate::domain::placement::{
+    Condition, DataSet, Identity, Node, Peer, Placement, Registration, ReplicaState, StoreTraits,
+};
 use crate::domain::saga::{self, Change};
 use crate::domain::snapshot::Content;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
+use crate::domain::validators::Validators;
 use crate::knowledge::quarantine::{
-    self, AGENTS, COPIES, COUNTERS, DATA_SETS, Fields, LINKS, NODES, REFERENCES, REPLICAS,
+    self, AGENTS, COPIES, COUNTERS, DATA_SETS, Fields, LINKS, NODES, REFERENCES, REPLICAS, UPLOADS,
 };
 use crate::knowledge::rules::{self, Rejection};
-use crate::knowledge::{Counter, Registered, Snapshot};
+use crate::knowledge::{Counter, NotedUpload, Registered, Snapshot};
 use rusqlite::params;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -25,7 +28,13 @@ type Result<T> = std::result::Result<T, Failure>;
 
 // Registration, and what people set.
 impl Tables<'_> {
-    pub(super) fn register_data_set(&mut self, data_set: &DataSet, node: NodeId, object_key: &str) -> Result<bool> {
+    pub(super) fn register_data_set(
+        &mut self,
+        data_set: &DataSet,
+        node: NodeId,
+        object_key: &str,
+        validators: &Validators,
+    ) -> Result<bool> {
         if let Some((known, _)) = self.data_set(&data_set.name)? {
             rules::check_same_content(&known, data_set)?;
             return Ok(false);
@@ -37,10 +46,74 @@ impl Tables<'_> {
             "insert into data_sets (name, object_key, bytes, records, sha256) values (?, ?, ?, ?, ?)",
             params![name.0, own_key, sql_integer(*bytes), sql_integer(*records), sha256],
         )?;
-        let first =
-            Change::Insert { node, object_key: object_key.to_owned(), state: ReplicaState::Present, lease: None };
+        let first = Change::Insert {
+            node,
+            object_key: object_key.to_owned(),
+            state: ReplicaState::Present,
+            lease: None,
+            validators: validators.clone(),
+        };
         self.apply(name, &mut Placement::default(), &[first])?;
         Ok(true)
+    }
+
+    pub(super) fn found(&mut self, id: ReplicaId, generation: i64, condition: &Condition) -> Result<bool> {
+        let Some(row) = self.replica(id)? else { return Ok(false) };
+        let mut placement = self.placement(&row.data_set)?;
+        let changes = saga::found(&placement, &self.all_links()?, &self.homes()?, id, generation, condition);
+        if changes.is_empty() {
+            return Ok(false);
+        }
+        self.apply(&row.data_set, &mut placement, &changes)?;
+        self.raise_generation(&row.data_set)?;
+        Ok(true)
+    }
+
+    pub(super) fn accept(
+        &mut self,
+        data_set: &DataSet,
+        replica: ReplicaId,
+        generation: i64,
+        validators: &Validators,
+    ) -> Result<bool> {
+        let (known, _) = self.require_data_set(&data_set.name)?;
+        rules::check_sizes(data_set)?;
+        let mut placement = self.placement(&data_set.name)?;
+        let changes = saga::accept(&placement, replica, generation, validators, known.bytes);
+        if changes.is_empty() {
+            return Ok(false);
+        }
+        let DataSet { name, bytes, records, sha256, .. } = data_set;
+        let sql = "update data_sets set bytes = ?, records = ?, sha256 = ? where name = ?";
+        self.execute(sql, params![sql_integer(*bytes), sql_integer(*records), sha256, name.0])?;
+        self.apply(name, &mut placement, &changes)?;
+        self.raise_generation(name)?;
+        Ok(true)
+    }
+
+    pub(super) fn describe_store(&mut self, node: NodeId, traits: &StoreTraits) -> Result<()> {
+        let sql = "update nodes set store_deletes = ?, store_remarks = ? where id = ?";
+        let values = params![traits.deletes, traits.remarks.as_deref().map(rules::kept_line), node.0];
+        self.change_one(sql, values, Rejection::UnknownNode(node))
+    }
+
+    pub(super) fn note_upload(&mut self, node: NodeId, key: &str, upload_id: &str, agent: AgentId) -> Result<()> {
+        let sql =
+            "insert or ignore into uploads (node, object_key, upload_id, agent, begun_at_ms) values (?, ?, ?, ?, ?)";
+        self.execute(sql, params![node.0, key, upload_id, agent.0, self.now.0])?;
+        Ok(())
+    }
+
+    pub(super) fn forget_upload(&mut self, node: NodeId, key: &str, upload_id: &str) -> Result<()> {
+        let sql = "delete from uploads where node = ? and object_key = ? and upload_id = ?";
+        self.execute(sql, params![node.0, key, upload_id])?;
+        Ok(())
+    }
+
+    pub(super) fn uploads(&mut self, node: NodeId) -> Result<Vec<NotedUpload>> {
+        let sql =
+            "select node, object_key, upload_id, agent, begun_at_ms from uploads where node = ? order by begun_at_ms";
+        Ok(rows::read(self.transaction, self.quarantine, UPLOADS, sql, [node.0], quarantine::upload)?)
     }
 
     pub(super) fn register_agent(
@@ -125,11 +198,12 @@ impl Tables<'_> {
         self.execute("delete from replicas where data_set = ?", [&data_set.0])?;
         self.execute("delete from reference_replicas where data_set = ?", [&data_set.0])?;
         for replica in placement.replicas.values() {
-            let lease = replica.lease;
+            let (lease, validators) = (replica.lease, &replica.validators);
             self.execute(
                 "insert into replicas
-                    (id, data_set, node, object_key, state, generation, lease_holder, lease_until)
-                    values (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (id, data_set, node, object_key, state, generation, lease_holder, lease_until,
+                    object_bytes, etag, modified_at_ms, remark)
+                    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 params![
                     replica.id.0,
                     data_set.0,
@@ -138,7 +212,11 @@ impl Tables<'_> {
                     replica.state.name(),
                     replica.generation,
                     lease.map(|lease| lease.holder.0),
-                    lease.map(|lease| lease.until.0)
+                    lease.map(|lease| lease.until.0),
+                    validators.bytes.map(sql_integer),
+                    validators.etag,
+                    validators.modified_ms,
+                    replica.remark
                 ],
             )?;
         }
@@ -180,13 +258,16 @@ impl Tables<'_> {
 
     fn write(&self, data_set: &DataSetName, change: &Change) -> Result<Option<ReplicaId>> {
         match change {
-            Change::Insert { node, object_key, state, lease } => {
+            Change::Insert { node, object_key, state, lease, validators } => {
                 let holder = lease.map(|lease| lease.holder.0);
                 let until = lease.map(|lease| lease.until.0);
-                let values = params![data_set.0, node.0, object_key, state.name(), holder, until];
+                let Validators { bytes, etag, modified_ms } = validators;
+                let bytes = bytes.map(sql_integer);
+                let values =
+                    params![data_set.0, node.0, object_key, state.name(), holder, until, bytes, etag, modified_ms];
                 let sql = "insert into replicas
-                    (data_set, node, object_key, state, lease_holder, lease_until, generation)
-                    values (?, ?, ?, ?, ?, ?, 1)";
+                    (data_set, node, object_key, state, lease_holder, lease_until, object_bytes, etag, modified_at_ms,
+                    generation) values (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)";
                 self.execute(sql, values)?;
                 return Ok(Some(ReplicaId(self.transaction.last_insert_rowid())));
             }
@@ -196,10 +277,17 @@ impl Tables<'_> {
                 let sql = "update replicas set lease_holder = ?, lease_until = ? where id = ?";
                 self.execute(sql, params![holder, until, replica.0])?;
             }
-            Change::Relocate { replica, node, object_key } => {
-                let sql = "update replicas set node = ?, object_key = ?, generation = generation + 1,
+            Change::Relocate { replica, node, object_key, validators: Validators { bytes, etag, modified_ms } } => {
+                let sql =
+                    "update replicas set node = ?, object_key = ?, object_bytes = ?, etag = ?, modified_at_ms = ?,
+                    state = 'present', remark = null, generation = generation + 1,
                     lease_holder = null, lease_until = null where id = ?";
-                self.execute(sql, params![node.0, object_key, replica.0])?;
+                self.execute(sql, params![node.0, object_key, bytes.map(sql_integer), etag, modified_ms, replica.0])?;
+            }
+            Change::See { replica, validators: Validators { bytes, etag, modified_ms }, remark } => {
+                let sql = "update replicas set object_bytes = ?, etag = ?, modified_at_ms = ?, remark = ? where id = ?";
+                let remark = remark.as_deref().map(rules::kept_line);
+                self.execute(sql, params![bytes.map(sql_integer), etag, modified_ms, remark, replica.0])?;
             }
             Change::Become { replica, state, lease } => {
                 let holder = lease.map(|lease| lease.holder.0);
@@ -279,8 +367,9 @@ impl Tables<'_> {
     }
 
     pub(super) fn nodes(&mut self) -> Result<FlatMap<NodeId, Node>> {
-        let sql = "select id, name, store_url, availability_percent, capacity_bytes, state, heartbeat_at
-            from nodes";
+        let sql =
+            "select id, name, store_url, availability_percent, capacity_bytes, state, heartbeat_at, store_deletes,
+            store_remarks from nodes";
         let nodes = rows::read(self.transaction, self.quarantine, NODES, sql, [], quarantine::node)?;
         Ok(nodes.into_iter().collect())
     }
@@ -311,8 +400,8 @@ impl Tables<'_> {
     }
 
     pub(super) fn placement(&mut self, data_set: &DataSetName) -> Result<Placement> {
-        let sql = "select id, data_set, node, object_key, state, generation, lease_holder, lease_until,
-            exists (select 1 from nodes where nodes.id = replicas.node) as node_known from replicas where data_set = ?";
+        let sql = "select id, data_set, node, object_key, state, generation, lease_holder, lease_until, object_bytes, etag,
+            modified_at_ms, remark, exists (select 1 from nodes where nodes.id = replicas.node) as node_known from replicas where data_set = ?";
         let replicas =
             rows::read(self.transaction, self.quarantine, REPLICAS, sql, [&data_set.0], quarantine::replica)?;
         let replicas: BTreeMap<_, _> = replicas.into_iter().map(|replica| (replica.id, replica)).collect();

@@ -11,8 +11,12 @@ use std::time::Duration;
 const APPLICATION_ID: i64 = 0x6167_6e74;
 
 /// Migration N lies at N - 1. Files that were released never change; a new one is added.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("001_tables.sql"), include_str!("002_nodes_come_and_go.sql"), include_str!("003_asks.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("001_tables.sql"),
+    include_str!("002_nodes_come_and_go.sql"),
+    include_str!("003_asks.sql"),
+    include_str!("004_sound_replicas.sql"),
+];
 
 /// How long a writer waits for the writers of other processes; their transactions take well under a millisecond.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -83,8 +83,9 @@ impl Tables<'_> {
         let metric = |metric| measurement.metrics.get(metric);
         let sql = "insert or ignore into measurements
             (agent, data_set, replica, node, at_ms, response_time_s, execution_time_s, throughput_records_per_s,
-            network_latency_ms, availability_percent, data_consistency, emulated_latency_ms, satisfied, job)
-            values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+            network_latency_ms, availability_percent, data_consistency, emulated_latency_ms, satisfied, result, failure,
+            failure_reason, job)
+            values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let values = params![
             measurement.agent.0,
             measurement.data_set.0,
@@ -99,6 +100,9 @@ impl Tables<'_> {
             metric(Metric::DataConsistency),
             measurement.emulated_latency_ms,
             satisfied,
+            measurement.result.as_deref().map(rules::kept_line),
+            measurement.failure.as_ref().map(|failure| failure.kind.name()),
+            measurement.failure.as_ref().map(|failure| rules::kept_line(&failure.why)),
             measurement.job
         ];
         self.execute(sql, values)?;
@@ -171,7 +175,7 @@ impl Tables<'_> {
     pub(super) fn measurements(&mut self, after: i64, limit: usize) -> Result<Vec<Recorded>> {
         let sql = "select id, agent, data_set, replica, node, at_ms, response_time_s, execution_time_s,
             throughput_records_per_s, network_latency_ms, availability_percent, data_consistency, emulated_latency_ms,
-            satisfied, job from measurements where id > ? order by id";
+            satisfied, result, failure, failure_reason, job from measurements where id > ? order by id";
         let (quarantine, read) = (&mut *self.quarantine, quarantine::recorded);
         Ok(rows::read_at_most(limit, self.transaction, quarantine, MEASUREMENTS, sql, [after], read)?)
     }
@@ -185,7 +189,7 @@ impl Tables<'_> {
     ) -> Result<Vec<Recorded>> {
         let sql = "select id, agent, data_set, replica, node, at_ms, response_time_s, execution_time_s,
             throughput_records_per_s, network_latency_ms, availability_percent, data_consistency, emulated_latency_ms,
-            satisfied, job from measurements where agent = ? and data_set = ? order by id desc";
+            satisfied, result, failure, failure_reason, job from measurements where agent = ? and data_set = ? order by id desc";
         let (quarantine, read, values) = (&mut *self.quarantine, quarantine::recorded, params![agent.0, data_set.0]);
         let mut latest = rows::read_at_most(limit, self.transaction, quarantine, MEASUREMENTS, sql, values, read)?;
         latest.reverse();

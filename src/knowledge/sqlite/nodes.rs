@@ -113,8 +113,9 @@ impl Tables<'_> {
 
     /// The rows on a node, whatever their state.
     fn held(&mut self, node: NodeId) -> Result<Vec<Replica>> {
-        let sql = "select id, data_set, node, object_key, state, generation, lease_holder, lease_until
-            from replicas where node = ? order by id";
+        let sql =
+            "select id, data_set, node, object_key, state, generation, lease_holder, lease_until, object_bytes, etag,
+            modified_at_ms, remark from replicas where node = ? order by id";
         Ok(rows::read(self.transaction, self.quarantine, REPLICAS, sql, [node.0], quarantine::any_replica)?)
     }
 }

@@ -6,8 +6,9 @@ use super::rows;
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome};
 use crate::domain::ids::{AgentId, DataSetName, EventId, ReplicaId};
-use crate::domain::placement::{Claim, NodeState, Plan, Replica};
+use crate::domain::placement::{Claim, Plan, Replica};
 use crate::domain::saga::{self, Lost, Refused};
+use crate::domain::validators::Validators;
 use crate::knowledge::quarantine::{self, CLAIMS, Fields, REPLICAS};
 use crate::knowledge::rules::{self, Rejection};
 use crate::knowledge::{Claimed, Committed, Unfinished};
@@ -56,9 +57,9 @@ impl Tables<'_> {
         }
         let (data_set, generation) = self.require_data_set(&plan.data_set)?;
         if let Some(to) = plan.action.to_node()
-            && self.require_node(to)?.state == NodeState::Leaving
+            && let Some(lost) = rules::no_destination(&self.require_node(to)?, plan.action)
         {
-            return Ok(Claimed::Lost(Lost::Leaving(to)));
+            return Ok(Claimed::Lost(lost));
         }
         if plan.generation.is_some_and(|planned| planned != generation) {
             return Ok(Claimed::Lost(Lost::Overtaken));
@@ -92,7 +93,7 @@ impl Tables<'_> {
         Ok(true)
     }
 
-    pub(super) fn commit(&mut self, id: EventId, drain: Duration) -> Result<Committed> {
+    pub(super) fn commit(&mut self, id: EventId, arrived: &Validators, drain: Duration) -> Result<Committed> {
         let event = self.require_event(id)?;
         let Some(claim) = self.granted(&event)? else {
             return Ok(match event.action {
@@ -111,7 +112,8 @@ impl Tables<'_> {
             }
         }
         let mut placement = self.placement(&claim.data_set)?;
-        let changes = match saga::commit(&placement, &self.all_links()?, &self.homes()?, &claim, self.now + drain) {
+        let (links, homes) = (self.all_links()?, self.homes()?);
+        let changes = match saga::commit(&placement, &links, &homes, &claim, arrived, self.now + drain) {
             Ok(changes) => changes,
             Err(refused) => return Ok(Committed::Refused(refused)),
         };
@@ -143,15 +145,19 @@ impl Tables<'_> {
     }
 
     pub(super) fn removed(&mut self, replica: ReplicaId) -> Result<()> {
-        let sql = "select id, data_set, node, object_key, state, generation, lease_holder, lease_until
-            from replicas where id = ?";
-        let found = rows::read(self.transaction, self.quarantine, REPLICAS, sql, [replica.0], quarantine::any_replica)?;
-        let Some(row) = found.into_iter().next() else {
-            return Ok(());
-        };
+        let Some(row) = self.replica(replica)? else { return Ok(()) };
         rules::check_removing(&row)?;
         self.execute("delete from replicas where id = ?", [replica.0])?;
         Ok(())
+    }
+
+    /// A replica, whatever its node.
+    pub(super) fn replica(&mut self, id: ReplicaId) -> Result<Option<Replica>> {
+        let sql =
+            "select id, data_set, node, object_key, state, generation, lease_holder, lease_until, object_bytes, etag,
+            modified_at_ms, remark from replicas where id = ?";
+        let found = rows::read(self.transaction, self.quarantine, REPLICAS, sql, [id.0], quarantine::any_replica)?;
+        Ok(found.into_iter().next())
     }
 
     pub(super) fn unfinished(&mut self, own: Option<AgentId>) -> Result<Unfinished> {
@@ -161,8 +167,9 @@ impl Tables<'_> {
             let claim = self.granted(&event)?;
             unfinished.claims.extend(claim.filter(|claim| rules::is_unfinished(claim, &placement, own, self.now)));
         }
-        let sql = "select id, data_set, node, object_key, state, generation, lease_holder, lease_until,
-            exists (select 1 from replicas other where other.node = replicas.node
+        let sql =
+            "select id, data_set, node, object_key, state, generation, lease_holder, lease_until, object_bytes, etag,
+            modified_at_ms, remark, exists (select 1 from replicas other where other.node = replicas.node
                 and other.object_key = replicas.object_key and other.state <> 'removing') as object_used
             from replicas where state = 'removing' order by id";
         let found = quarantine::replica_to_remove;

@@ -34,9 +34,10 @@ impl Planned {
                 }
                 Action::Copy { to, .. } | Action::ChangeReference { to } => _ = reads.insert(event.agent, to),
                 Action::Evict { node } => reads.retain(|_, read| *read != node),
-                Action::Nothing => {}
+                Action::Restore { .. } | Action::Nothing => {}
             }
-            if let Some(gone) = gone.filter(|_| !matches!(event.action, Action::Copy { .. })) {
+            let stays = matches!(event.action, Action::Copy { .. } | Action::Restore { .. });
+            if let Some(gone) = gone.filter(|_| !stays) {
                 set.remove(&gone);
                 ready.remove(&gone);
             }

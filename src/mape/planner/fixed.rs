@@ -86,6 +86,7 @@ impl ByImpacts for Fixed {
             }
             Action::Move { .. } | Action::Copy { .. } => situation.expected(action),
             Action::Evict { .. } => Some(Expected::Known(&situation.evict)),
+            Action::Restore { .. } => None,
         }
     }
 
@@ -109,7 +110,7 @@ fn changed_what_is_read(event: &Event, replica: ReplicaId, consistency_is_violat
         ActionType::Move => event.replica == replica,
         ActionType::Copy => consistency_is_violated,
         // An evict drops only what nobody reads, a change of reference concerns its own agent.
-        ActionType::Evict | ActionType::ChangeReference | ActionType::Nothing => false,
+        ActionType::Evict | ActionType::ChangeReference | ActionType::Restore | ActionType::Nothing => false,
     }
 }
 
@@ -198,6 +199,8 @@ mod tests {
                 metrics: scene::slow(),
                 emulated_latency_ms: None,
                 job: "job".to_owned(),
+                failure: None,
+                result: None,
             };
             let previous = Some(PreviousJob { began: NOW, satisfied });
             let blamed = Fixed.blame(&scene::parameters(GOAL), previous, &measurement, &snapshot);

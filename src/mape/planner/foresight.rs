@@ -47,6 +47,7 @@ impl<'a> Foresight<'a> {
             | Action::Copy { .. }
             | Action::ChangeReference { .. }
             | Action::Evict { .. }
+            | Action::Restore { .. }
             | Action::Nothing => reads,
         };
         self.level(follows, self.replicas_after(action))
@@ -78,7 +79,7 @@ impl<'a> Foresight<'a> {
 /// Of the number of replicas.
 fn change(action: Action) -> isize {
     match action {
-        Action::Copy { .. } => 1,
+        Action::Copy { .. } | Action::Restore { .. } => 1,
         Action::Evict { .. } => -1,
         Action::Move { .. } | Action::ChangeReference { .. } | Action::Nothing => 0,
     }

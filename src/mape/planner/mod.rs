@@ -97,9 +97,11 @@ impl Parameters {
     pub fn outlay(&self, action: Action) -> f64 {
         match action {
             Action::Nothing => 0.0,
-            Action::Move { .. } | Action::Copy { .. } | Action::ChangeReference { .. } | Action::Evict { .. } => {
-                self.cost(action.kind())
-            }
+            Action::Move { .. }
+            | Action::Copy { .. }
+            | Action::ChangeReference { .. }
+            | Action::Evict { .. }
+            | Action::Restore { .. } => self.cost(action.kind()),
         }
     }
 
@@ -301,9 +303,11 @@ pub trait Policy: Send + Sync {
     fn learned_as(&self, action: Action, reference_node: NodeId) -> Change {
         match action {
             Action::ChangeReference { to } => Change::Going { from: reference_node, to },
-            Action::Nothing | Action::Move { .. } | Action::Copy { .. } | Action::Evict { .. } => {
-                Change::Action(action)
-            }
+            Action::Nothing
+            | Action::Move { .. }
+            | Action::Copy { .. }
+            | Action::Evict { .. }
+            | Action::Restore { .. } => Change::Action(action),
         }
     }
 }

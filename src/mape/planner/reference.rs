@@ -88,6 +88,7 @@ impl ByImpacts for Reference {
             Action::Nothing => Some(Expected::Known(&situation.nothing)),
             Action::ChangeReference { to } => situation.expected_of_going(to),
             Action::Move { .. } | Action::Copy { .. } | Action::Evict { .. } => situation.expected(action),
+            Action::Restore { .. } => None,
         }
     }
 

@@ -233,7 +233,7 @@ fn concerned(action: Action) -> Option<NodeId> {
     match action {
         Action::Move { to, .. } | Action::Copy { to, .. } => Some(to),
         Action::Evict { node } => Some(node),
-        Action::ChangeReference { .. } | Action::Nothing => None,
+        Action::ChangeReference { .. } | Action::Restore { .. } | Action::Nothing => None,
     }
 }
 

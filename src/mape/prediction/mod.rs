@@ -234,6 +234,8 @@ mod tests {
             metrics,
             emulated_latency_ms: None,
             job: "job".to_owned(),
+            failure: None,
+            result: None,
         }
     }
 

@@ -161,6 +161,8 @@ pub(super) mod tests {
             metrics: Metrics::default().with(Metric::ResponseTime, 10.0).with(Metric::Availability, 85.0),
             emulated_latency_ms: None,
             job: format!("{agent} {at_s}"),
+            failure: None,
+            result: None,
         };
         Job { measurement, satisfied }
     }
@@ -206,6 +208,7 @@ pub(super) mod tests {
             capacity_bytes: None,
             state: NodeState::Running,
             heartbeat_at: None,
+            store: Default::default(),
         };
         let replica = |id: u32| Replica {
             id: ReplicaId(i64::from(id)),
@@ -215,6 +218,8 @@ pub(super) mod tests {
             state: ReplicaState::Present,
             generation: 1,
             lease: None,
+            validators: Default::default(),
+            remark: None,
         };
         let peer = |agent: u32| Peer {
             registration: Registration {

@@ -117,6 +117,7 @@ fn acted(now: &Change, act: &Act) -> Change {
             references.insert(agent, to.0);
         }
         Action::ChangeReference { to } => _ = references.insert(agent, to.0),
+        Action::Restore { to, .. } => _ = replicas.insert(to.0),
         Action::Evict { node } => {
             replicas.remove(&node.0);
             references.retain(|_, read| *read != node.0);

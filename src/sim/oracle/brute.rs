@@ -154,6 +154,7 @@ fn followed(problem: &Problem, steps: &[search::Step]) -> ((Vec<NodeId>, Vec<Nod
                 reads[agent] = to;
                 cost += problem.prices.changed;
             }
+            Action::Restore { .. } => unreachable!("no oracle mends"),
             Action::Evict { node } => {
                 assert!(holders.contains(&node) && !reads.contains(&node), "{step:?}");
                 holders.retain(|holder| *holder != node);

@@ -2,7 +2,7 @@
 //! `AWS_SHARED_CREDENTIALS_FILE` and `AWS_CONFIG_FILE` say. Only keys are read: roles, SSO and programs that print
 //! credentials are not.
 
-use super::Credentials;
+use super::{Credentials, CredentialsError};
 use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_runtime::env_config::section::{EnvConfigSections, Profile};
 use aws_runtime::env_config::source;
@@ -24,6 +24,8 @@ pub enum ProfileError {
          are not followed: put keys into a profile or into the environment"
     )]
     NoKeys { profile: String },
+    #[error(transparent)]
+    Malformed(#[from] CredentialsError),
 }
 
 /// The keys of a profile.
@@ -40,7 +42,11 @@ async fn of(environment: &Env, files: &Fs) -> Result<Option<Credentials>, Profil
     let sections = read(environment, files).await?;
     match environment.get(PROFILE).ok().filter(|profile| !profile.is_empty()) {
         Some(profile) => keys(&sections, &profile).map(Some),
-        None => Ok(keys(&sections, DEFAULT).ok()),
+        None => match keys(&sections, DEFAULT) {
+            Ok(found) => Ok(Some(found)),
+            Err(error @ ProfileError::Malformed(_)) => Err(error),
+            Err(_) => Ok(None),
+        },
     }
 }
 
@@ -60,7 +66,9 @@ fn keys(sections: &EnvConfigSections, profile: &str) -> Result<Credentials, Prof
     let (Some(id), Some(secret)) = (value(found, "aws_access_key_id"), value(found, "aws_secret_access_key")) else {
         return Err(ProfileError::NoKeys { profile: profile.to_owned() });
     };
-    Ok(Credentials { session_token: value(found, "aws_session_token"), ..Credentials::new(id, secret) })
+    let found = Credentials { session_token: value(found, "aws_session_token"), ..Credentials::new(id, secret) };
+    let names = ["aws_access_key_id", "aws_secret_access_key", "aws_session_token"];
+    Ok(found.checked(names.map(|name| format!("{name} of the AWS profile `{profile}`")))?)
 }
 
 fn value(profile: &Profile, key: &str) -> Option<String> {
@@ -98,6 +106,14 @@ mod tests {
         check(&[("AWS_SHARED_CREDENTIALS_FILE", "/home/me/.aws/none")], Ok(None)).await;
         check(&[(PROFILE, "plnt")], Err("no AWS profile `plnt`; profiles are default, plant, role")).await;
         check(&[(PROFILE, "role")], Err("the AWS profile `role` has no aws_access_key_id")).await;
+    }
+
+    #[tokio::test]
+    async fn keys_that_no_store_could_be_shown_are_refused() {
+        let files = "[default]\naws_access_key_id = AK ID\naws_secret_access_key = hush\n";
+        let files = Fs::from_slice(&[("/home/me/.aws/credentials", files)]);
+        let error = of(&Env::from_slice(&[("HOME", "/home/me")]), &files).await.unwrap_err().to_string();
+        assert!(error.starts_with("aws_access_key_id of the AWS profile `default` has a blank"), "{error}");
     }
 
     #[tokio::test]

@@ -52,8 +52,10 @@ fn load(path: &Path, file: File) -> Result<Credentials, EmbeddedError> {
     let text = io::read_to_string(file).map_err(failed)?;
     // Only where: what is wrong there may be the secret.
     let place = |error: serde_json::Error| format!("line {}, column {}", error.line(), error.column());
-    serde_json::from_str(&text)
-        .map_err(|error| EmbeddedError::UnreadableCredentials { path: path.into(), reason: place(error) })
+    let unreadable = |reason| EmbeddedError::UnreadableCredentials { path: path.into(), reason };
+    let found: Credentials = serde_json::from_str(&text).map_err(|error| unreadable(place(error)))?;
+    let names = ["access_key_id", "secret_access_key", "session_token"].map(str::to_owned);
+    found.checked(names).map_err(|error| unreadable(error.to_string()))
 }
 
 fn generate(directory: &Path, path: &Path) -> Result<Credentials, EmbeddedError> {

@@ -4,6 +4,7 @@ use super::body::Parts;
 use super::{S3Store, described, failure, status};
 use crate::storage::attributes::Attributes;
 use crate::storage::{ObjectStore, Result, StorageError};
+use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, MultipartUpload};
@@ -22,6 +23,17 @@ pub struct UnfinishedUpload {
     id: String,
 }
 
+/// Where a client notes its uploads: not every store lists them, and one whose writer was killed is given up by its id. A note
+/// that could not be made keeps nobody from writing.
+#[async_trait]
+pub trait UploadLog: Send + Sync + std::fmt::Debug {
+    /// Before the first part is sent.
+    async fn begun(&self, key: &str, upload_id: &str);
+
+    /// It is finished or given up.
+    async fn ended(&self, key: &str, upload_id: &str);
+}
+
 impl S3Store {
     pub(super) async fn put_parts(
         &self,
@@ -32,17 +44,27 @@ impl S3Store {
     ) -> Result<()> {
         let create = |client: Client, checksum, tagging| {
             let request = client.create_multipart_upload().bucket(&self.bucket).key(key);
-            let request = described::create(request, attributes).set_tagging(tagging);
+            let request = described::create(request, attributes, self.encryption.as_ref()).set_tagging(tagging);
             let request = request.set_checksum_algorithm(checksum).send();
             self.answered("starting to write", key, self.timeouts.response, request)
         };
         let created = self.with_tags(attributes, create).await?;
-        let created = created.map_err(|error| self.failure("starting to write", key, error))?;
-        let id = created.upload_id.ok_or_else(|| self.damaged(key, "the store named no upload".into()))?;
+        let id = match created {
+            Ok(created) => created.upload_id,
+            // So rclone 1.75 answers.
+            Err(error) => match failure::element(&error, "UploadId") {
+                None => return Err(self.refused_write("starting to write", key, error).await),
+                named => named,
+            },
+        };
+        let id = id.ok_or_else(|| self.damaged(key, "the store named no upload".into()))?;
         let upload = Upload { store: self, key, id, open: true };
+        if let Some(log) = &self.log {
+            log.begun(key, &upload.id).await;
+        }
         match self.fill(&upload, bytes, &mut parts).await {
             Ok(()) => {
-                upload.completed();
+                upload.completed().await;
                 Ok(())
             }
             Err(error) => {
@@ -97,39 +119,55 @@ impl S3Store {
             .build())
     }
 
-    async fn abort(&self, key: &str, upload_id: &str) -> Result<()> {
+    /// Gives up an upload that was noted: its parts go. One that has ended meanwhile is no error.
+    pub async fn give_up(&self, key: &str, upload_id: &str) -> Result<()> {
         let request = self.control.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload_id).send();
         match self.answered("giving up writing", key, self.timeouts.response, request).await? {
-            Ok(_) => Ok(()),
-            Err(error) if status(&error) == Some(404) => Ok(()),
-            Err(error) => Err(self.failure("giving up writing", key, error)),
+            Ok(_) => {}
+            Err(error) if status(&error) == Some(404) => {}
+            Err(error) => return Err(self.failure("giving up writing", key, error)),
         }
-    }
-
-    /// Parts of an upload whose writer was killed lie in the store unseen, until somebody deletes the key.
-    pub(super) async fn abort_left_uploads(&self, key: &str) -> Result<()> {
-        let uploads = match self.unfinished_uploads(key).await {
-            // Who may not list them may still delete the object.
-            Err(StorageError::Denied { .. }) => return Ok(()),
-            uploads => uploads?,
-        };
-        for upload in uploads.iter().filter(|upload| upload.key == key) {
-            self.abort_upload(upload).await?;
+        if let Some(log) = &self.log {
+            log.ended(key, upload_id).await;
         }
         Ok(())
     }
 
-    /// The uploads under keys that start with `prefix`; none where the store cannot list them.
+    /// Parts of an upload whose writer was killed lie in the store unseen, until somebody deletes the key. What cannot be
+    /// found or given up keeps nobody from deleting the object.
+    pub(super) async fn abort_left_uploads(&self, key: &str) {
+        let given_up = async {
+            for upload in self.unfinished_uploads(key).await?.iter().filter(|upload| upload.key == key) {
+                self.abort_upload(upload).await?;
+            }
+            Result::Ok(())
+        };
+        if let Err(error) = given_up.await {
+            tracing::debug!(%error, "unfinished uploads may be left");
+        }
+    }
+
+    /// The uploads under keys that start with `prefix`; none where the store, in whatever way, refuses to list them.
     pub async fn unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>> {
         const LOOKING: &str = "looking for parts of";
         let (mut found, mut next) = (Vec::new(), (None, None));
+        if !self.abilities.listing_uploads.is_there() {
+            return Ok(found);
+        }
         for _ in 0..PAGES_AT_MOST {
             let request = self.control.list_multipart_uploads().bucket(&self.bucket).prefix(prefix);
             let request = request.set_key_marker(next.0).set_upload_id_marker(next.1).send();
             let page = match self.answered(LOOKING, prefix, self.timeouts.response, request).await? {
                 Ok(page) => page,
-                Err(error) if matches!(status(&error), Some(405 | 501)) => return Ok(Vec::new()),
-                Err(error) => return Err(self.failure(LOOKING, prefix, error)),
+                // So rclone's server says that there are none.
+                Err(error) if error.code() == Some("NoSuchUpload") => return Ok(found),
+                Err(error) => match self.failure(LOOKING, prefix, error) {
+                    error @ StorageError::Unavailable { .. } => return Err(error),
+                    refusal => {
+                        self.abilities.listing_uploads.is_missing(&self.address, &refusal.to_string());
+                        return Ok(Vec::new());
+                    }
+                },
             };
             found.extend(page.uploads.unwrap_or_default().into_iter().filter_map(UnfinishedUpload::listed));
             next = (page.next_key_marker, page.next_upload_id_marker);
@@ -142,7 +180,7 @@ impl S3Store {
 
     /// Gives an upload up: its parts go. One that has ended meanwhile is no error.
     pub async fn abort_upload(&self, upload: &UnfinishedUpload) -> Result<()> {
-        self.abort(&upload.key, &upload.id).await
+        self.give_up(&upload.key, &upload.id).await
     }
 }
 
@@ -166,12 +204,15 @@ struct Upload<'a> {
 }
 
 impl Upload<'_> {
-    fn completed(mut self) {
+    async fn completed(mut self) {
         self.open = false;
+        if let Some(log) = &self.store.log {
+            log.ended(self.key, &self.id).await;
+        }
     }
 
     async fn abort(mut self) {
-        let aborted = self.store.abort(self.key, &self.id).await;
+        let aborted = self.store.give_up(self.key, &self.id).await;
         self.open = false;
         if let Err(error) = aborted {
             // The write's own failure is what the caller hears of; deleting the key tries this again.
@@ -188,7 +229,7 @@ impl Drop for Upload<'_> {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let (store, key, id) = (self.store.clone(), self.key.to_owned(), self.id.clone());
         runtime.spawn(async move {
-            if let Err(error) = store.abort(&key, &id).await {
+            if let Err(error) = store.give_up(&key, &id).await {
                 tracing::warn!(%error, "parts of an upload were left behind");
             }
         });

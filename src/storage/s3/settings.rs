@@ -4,6 +4,7 @@ use super::connection::Detour;
 use super::trust::Trust;
 use crate::domain::store_url::{REGION, StoreUrl};
 use crate::storage::credentials::Credentials;
+use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::interceptors::InterceptorContext;
 use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction, RetryConfig, RetryPartition};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
@@ -11,7 +12,9 @@ use aws_sdk_s3::config::{
     BehaviorVersion, Builder, Credentials as SdkCredentials, Region, RequestChecksumCalculation,
     ResponseChecksumValidation, SharedHttpClient, StalledStreamProtectionConfig,
 };
-use std::time::Duration;
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat as Format};
+use aws_sdk_s3::types::ServerSideEncryption;
+use std::time::{Duration, SystemTime};
 
 /// Before the second attempt, at most; it doubles with each further one, and is drawn at random below that.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
@@ -56,6 +59,31 @@ impl Default for Attempts {
     }
 }
 
+/// What a store is asked to encrypt objects with, where its bucket wants that to be said.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Encryption {
+    /// `AES256`: a key of the store's.
+    Aes256,
+    /// `aws:kms`: this key of a key service; absent: the bucket's own.
+    Kms { key: Option<String> },
+}
+
+impl Encryption {
+    pub(super) fn algorithm(&self) -> ServerSideEncryption {
+        match self {
+            Self::Aes256 => ServerSideEncryption::Aes256,
+            Self::Kms { .. } => ServerSideEncryption::AwsKms,
+        }
+    }
+
+    pub(super) fn key(&self) -> Option<&str> {
+        match self {
+            Self::Aes256 => None,
+            Self::Kms { key } => key.as_deref(),
+        }
+    }
+}
+
 /// A store as one agent reaches it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct S3Settings {
@@ -70,13 +98,16 @@ pub struct S3Settings {
     pub trust: Trust,
     /// `host:port` to connect to instead of the endpoint's own: the agent's end of a link to the store.
     pub link: Option<String>,
+    pub encryption: Option<Encryption>,
+    /// Whether what is deleted in a versioned bucket goes for good, not only behind a delete marker.
+    pub delete_versions: bool,
     pub timeouts: Timeouts,
     pub attempts: Attempts,
 }
 
 impl S3Settings {
-    /// Path style, region `us-east-1`, which stores without regions expect, the machine's certificates, no link, and
-    /// default time-outs and attempts.
+    /// Path style, region `us-east-1`, which stores without regions expect, the machine's certificates, no link, no
+    /// encryption, no deletion of versions, and default time-outs and attempts.
     pub fn new(endpoint: impl Into<String>, bucket: impl Into<String>, credentials: Credentials) -> Self {
         Self {
             endpoint: endpoint.into(),
@@ -86,6 +117,8 @@ impl S3Settings {
             credentials,
             trust: Trust::System,
             link: None,
+            encryption: None,
+            delete_versions: false,
             timeouts: Timeouts::default(),
             attempts: Attempts::default(),
         }
@@ -101,21 +134,37 @@ impl S3Settings {
     }
 }
 
-/// A store says with 429, too, that it has too much to do.
+/// What is sent again beyond what the SDK knows: a store says with 429, too, that it has too much to do; and the answer to
+/// HEAD has no body that could say that the signature's time is too far from the store's.
 #[derive(Debug)]
-struct TooManyRequests;
+struct SentAgain;
 
-impl ClassifyRetry for TooManyRequests {
+impl ClassifyRetry for SentAgain {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        match context.response().map(|response| response.status().as_u16()) {
-            Some(429) => RetryAction::throttling_error(),
+        let Some(response) = context.response() else { return RetryAction::NoActionIndicated };
+        match response.status().as_u16() {
+            429 => RetryAction::throttling_error(),
+            // The SDK signs the next attempt by the store's clock.
+            403 if response.body().bytes().is_none_or(<[u8]>::is_empty) && ahead(response).is_some() => {
+                RetryAction::server_error()
+            }
             _ => RetryAction::NoActionIndicated,
         }
     }
 
     fn name(&self) -> &'static str {
-        "too many requests"
+        "too many requests, and clocks that differ"
     }
+}
+
+/// Clocks that differ by more than this many seconds are worth a word; stores refuse signatures from a quarter of an hour on.
+const CLOCKS_DIFFER: i64 = 4 * 60;
+
+/// By how many seconds the store's clock is ahead of this machine's, if that is much: below zero, it is behind.
+pub(super) fn ahead(response: &HttpResponse) -> Option<i64> {
+    let date = DateTime::from_str(response.headers().get("date")?, Format::HttpDate).ok()?;
+    let ahead = date.secs() - DateTime::from(SystemTime::now()).secs();
+    (ahead.abs() > CLOCKS_DIFFER).then_some(ahead)
 }
 
 /// For a client that tries so often and sends checksums, or does not.
@@ -138,7 +187,7 @@ pub(super) fn sdk(
         .endpoint_url(&settings.endpoint)
         .force_path_style(settings.path_style)
         .retry_partition(budget)
-        .retry_classifier(TooManyRequests)
+        .retry_classifier(SentAgain)
         .retry_config(RetryConfig::standard().with_max_attempts(attempts.max(1)).with_initial_backoff(RETRY_PAUSE))
         .region(Region::new(settings.region.clone()))
         .credentials_provider(credentials)

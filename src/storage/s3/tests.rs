@@ -1,4 +1,6 @@
 mod independent;
+mod refusals;
+mod servers;
 mod slow_down;
 
 use super::*;

@@ -20,6 +20,8 @@ fn measurement(table: &Table, agent: u32) -> Measurement {
         metrics: Metrics::default().with(Metric::ResponseTime, 36.5),
         emulated_latency_ms: None,
         job: format!("{agent}-1"),
+        failure: None,
+        result: None,
     }
 }
 
@@ -117,7 +119,7 @@ async fn many_agents_at_once_come_to_no_deadlock() {
     let nodes: Vec<_> = (1..=AGENTS).map(|id| node(id, 90.0)).collect();
     let links: Vec<_> = (2..=AGENTS).flat_map(|id| [link(1, id, 10.0), link(id, 1, 10.0)]).collect();
     first.knowledge.register_network(&nodes, &links).await.unwrap();
-    first.knowledge.register_data_set(&blood(), NodeId(1), "blood.json").await.unwrap();
+    first.knowledge.register_data_set(&blood(), NodeId(1), "blood.json", &Default::default()).await.unwrap();
     let first = Arc::new(first);
     let each = |id: u32, table: Arc<Table>| async move {
         table.register(&registration(id)).await;

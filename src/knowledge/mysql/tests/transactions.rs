@@ -17,8 +17,9 @@ async fn of_a_registration_and_a_leaving_at_once_one_is_refused() {
     one.knowledge.register_network(&nodes, &[]).await.unwrap();
     for round in 1..=ROUNDS {
         let data_set = DataSet { name: round.to_string().as_str().into(), ..blood() };
+        let unseen = crate::domain::validators::Validators::default();
         let (registered, left) = tokio::join!(
-            one.knowledge.register_data_set(&data_set, NodeId(round), "key"),
+            one.knowledge.register_data_set(&data_set, NodeId(round), "key", &unseen),
             other.knowledge.leave_node(NodeId(round), SILENCE, DRAIN),
         );
         match (registered, left) {
@@ -38,7 +39,7 @@ async fn a_registration_leaves_the_nodes_row_as_it_is() {
     let before = table.knowledge.nodes().await.unwrap();
     for id in [1, 2] {
         let data_set = DataSet { name: id.to_string().as_str().into(), ..blood() };
-        assert!(table.knowledge.register_data_set(&data_set, NodeId(id), "key").await.unwrap());
+        assert!(table.knowledge.register_data_set(&data_set, NodeId(id), "key", &Default::default()).await.unwrap());
     }
     assert_eq!(table.knowledge.nodes().await.unwrap(), before);
 }

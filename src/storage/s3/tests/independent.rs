@@ -1,54 +1,16 @@
-//! The contract on a server that is not ours: moto's, plain and behind TLS, directly and through a link.
+//! The contract on servers that are not ours: moto's, plain and behind TLS, directly and through a link; rclone's and SeaweedFS'.
 
 use super::super::*;
-use crate::storage::contract;
+use super::servers::Server;
+use crate::storage::contract::{self, Lack};
 use crate::storage::credentials::Credentials;
+use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
-
-/// Moto's server, ended with the test.
-struct Moto {
-    process: Child,
-    address: SocketAddr,
-}
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-impl Moto {
-    /// `None`, and said so, when it is not installed. It says on its standard error where it listens.
-    fn start(arguments: &[&str]) -> Option<Self> {
-        let mut command = Command::new("moto_server");
-        command.args(["--host", "127.0.0.1", "--port", "0"]).args(arguments);
-        let Ok(mut process) = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn() else {
-            println!("SKIPPED: moto_server is not installed");
-            return None;
-        };
-        let mut said = BufReader::new(process.stderr.take().unwrap()).lines().map_while(|line| line.ok());
-        let url = said.find_map(|line| Some(line.split_once("Running on ")?.1.trim().to_owned()));
-        // Read on, or it would wait for somebody to do so.
-        std::thread::spawn(move || said.for_each(drop));
-        let url = url.expect("moto_server ended before it listened");
-        let address = url.split_once("://").unwrap().1.parse().unwrap();
-        Some(Self { process, address })
-    }
-
-    fn behind_tls(certificates: &Certificates) -> Option<Self> {
-        let [certificate, key] =
-            ["server.pem", "server.key"].map(|file| certificates.path(file).to_str().unwrap().to_owned());
-        Self::start(&["-s", "-c", &certificate, "-k", &key])
-    }
-}
 
 /// An authority's certificate, and one that it signed. Moto takes what is before the first dot of a host for a bucket.
 struct Certificates(TempDir);
@@ -77,6 +39,12 @@ impl Certificates {
     }
 }
 
+fn moto_behind_tls(certificates: &Certificates) -> Option<Server> {
+    let [certificate, key] =
+        ["server.pem", "server.key"].map(|file| certificates.path(file).to_str().unwrap().to_owned());
+    Server::moto(&["-s", "-c", &certificate, "-k", &key])
+}
+
 fn settings(endpoint: String) -> S3Settings {
     S3Settings::new(endpoint, "data", Credentials::new("any", "thing"))
 }
@@ -99,7 +67,7 @@ async fn link_to(upstream: SocketAddr) -> String {
 
 #[tokio::test]
 async fn another_implementation_keeps_the_contract() {
-    let Some(moto) = Moto::start(&[]) else { return };
+    let Some(moto) = Server::moto(&[]) else { return };
     let client = S3Store::new(settings(format!("http://{}", moto.address)));
     assert!(!client.bucket_exists().await.unwrap());
     client.ensure_bucket().await.unwrap();
@@ -108,9 +76,105 @@ async fn another_implementation_keeps_the_contract() {
 }
 
 #[tokio::test]
+async fn rclone_keeps_the_contract_but_for_tags() {
+    let Some(rclone) = Server::rclone() else { return };
+    let client = S3Store::new(settings(format!("http://{}", rclone.address)));
+    client.ensure_bucket().await.unwrap();
+    contract::check_but(&client, &[Lack::Tags]).await;
+    assert_eq!(client.examine("agent-probe/a1").await.deletes, Some(true));
+}
+
+/// SeaweedFS' server says that it listens before it does, and takes no objects before its parts have found each other.
+async fn ready(client: &S3Store) {
+    const TRIES: u32 = 100;
+    for _ in 0..TRIES {
+        let written = match client.ensure_bucket().await {
+            Ok(()) => client.write("ready", 5, contract::body(b"ready", 5)).await,
+            Err(error) => Err(error),
+        };
+        match written {
+            Ok(()) => return client.delete("ready").await.unwrap(),
+            Err(error) => println!("not yet: {error}"),
+        }
+    }
+    panic!("it never took an object");
+}
+
+#[tokio::test]
+async fn seaweedfs_keeps_the_contract() {
+    let Some(weed) = Server::seaweedfs() else { return };
+    let client = S3Store::new(settings(format!("http://{}", weed.address)));
+    ready(&client).await;
+    contract::check(&client).await;
+    assert_eq!(client.examine("agent-probe/a1").await.deletes, Some(true));
+}
+
+/// SeaweedFS' server knows users who may do some things and not others.
+#[tokio::test]
+async fn a_user_who_may_not_delete_is_found_out_by_the_examination() {
+    let Some(weed) = Server::seaweedfs() else { return };
+    let owner = settings(format!("http://{}", weed.address));
+    ready(&S3Store::new(owner.clone())).await;
+    let reader = S3Store::new(S3Settings { credentials: Credentials::new("reader", "thing"), ..owner });
+    let found = reader.examine("agent-probe/a1").await;
+    assert_eq!(found.deletes, Some(false), "{found:?}");
+    assert!(matches!(found.failure(), Some(StorageError::Denied { .. })), "{found:?}");
+}
+
+#[tokio::test]
+async fn what_is_deleted_in_a_versioned_bucket_goes_for_good_only_where_that_is_wanted() {
+    let Some(moto) = Server::moto(&[]) else { return };
+    let keeping = settings(format!("http://{}", moto.address));
+    let deleting = S3Store::new(S3Settings { delete_versions: true, ..keeping.clone() });
+    let keeping = S3Store::new(keeping);
+    keeping.ensure_bucket().await.unwrap();
+    let enabled = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+    keeping.control.put_bucket_versioning().bucket("data").versioning_configuration(enabled).send().await.unwrap();
+    let left = async || keeping.versions("a").await.unwrap().len();
+
+    let found = keeping.examine("agent-probe/a1").await;
+    assert_eq!((found.deletes, found.remarks.len()), (Some(true), 1), "{found:?}");
+    contract::put(&keeping, "a", b"first").await;
+    let first = keeping.info("a").await.unwrap().unwrap().content();
+    keeping.delete_if("a", &first).await.unwrap();
+    assert_eq!((keeping.info("a").await.unwrap(), left().await), (None, 2), "the version and its delete marker");
+    deleting.delete("a").await.unwrap();
+    assert_eq!(left().await, 0);
+
+    contract::put(&keeping, "a", b"first").await;
+    deleting.delete_if("a", &first).await.unwrap();
+    assert_eq!((keeping.info("a").await.unwrap(), left().await), (None, 0));
+
+    // An older version must not become the object again.
+    contract::put(&keeping, "a", b"theirs").await;
+    contract::put(&keeping, "a", b"first").await;
+    deleting.delete_if("a", &first).await.unwrap();
+    assert_eq!((keeping.info("a").await.unwrap(), left().await), (None, 3));
+}
+
+#[tokio::test]
+async fn an_authority_that_shows_itself_as_the_server_is_told_how_to_do_it() {
+    let certificates = Certificates::make();
+    let mut own = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let own = CertifiedIssuer::self_signed(own, key).unwrap();
+    fs::write(certificates.path("server.pem"), own.pem()).unwrap();
+    fs::write(certificates.path("server.key"), own.key().serialize_pem()).unwrap();
+    fs::write(certificates.path("ca.pem"), own.pem()).unwrap();
+    let Some(moto) = moto_behind_tls(&certificates) else { return };
+    let by_address = settings(format!("https://{}", moto.address));
+    let said =
+        S3Store::new(S3Settings { trust: certificates.trust(), ..by_address }).bucket_exists().await.unwrap_err();
+    let said = said.to_string();
+    assert!(said.contains("CaUsedAsEndEntity"), "{said}");
+    assert!(said.contains("; the server shows an authority's certificate as its own: "), "{said}");
+}
+
+#[tokio::test]
 async fn a_certificate_that_is_not_trusted_is_refused() {
     let certificates = Certificates::make();
-    let Some(moto) = Moto::behind_tls(&certificates) else { return };
+    let Some(moto) = moto_behind_tls(&certificates) else { return };
     let by_address = settings(format!("https://{}", moto.address));
     let another = Certificates::make().trust();
     for trust in [another, Trust::System] {
@@ -128,7 +192,7 @@ async fn a_certificate_that_is_not_trusted_is_refused() {
 #[tokio::test]
 async fn behind_tls_and_a_link_it_keeps_the_contract_too() {
     let certificates = Certificates::make();
-    let Some(moto) = Moto::behind_tls(&certificates) else { return };
+    let Some(moto) = moto_behind_tls(&certificates) else { return };
     let client = S3Store::new(S3Settings {
         trust: certificates.trust(),
         link: Some(link_to(moto.address).await),
@@ -151,7 +215,7 @@ async fn is_usable(settings: S3Settings) {
 #[tokio::test]
 async fn a_store_is_reached_by_name_and_by_address_directly_and_through_links() {
     let certificates = Certificates::make();
-    let (Some(plain), Some(tls)) = (Moto::start(&[]), Moto::behind_tls(&certificates)) else { return };
+    let (Some(plain), Some(tls)) = (Server::moto(&[]), moto_behind_tls(&certificates)) else { return };
     let (to_plain, to_tls) = (link_to(plain.address).await, link_to(tls.address).await);
     let through = |link: &String, endpoint: &str| S3Settings {
         trust: certificates.trust(),
@@ -168,7 +232,7 @@ async fn a_store_is_reached_by_name_and_by_address_directly_and_through_links() 
 
 #[tokio::test]
 async fn what_a_killed_process_left_of_uploads_is_found_and_given_up() {
-    let Some(moto) = Moto::start(&[]) else { return };
+    let Some(moto) = Server::moto(&[]) else { return };
     let client = S3Store::new(settings(format!("http://{}", moto.address)));
     client.ensure_bucket().await.unwrap();
     for key in ["ours/1", "ours/2", "theirs"] {

@@ -83,7 +83,7 @@ async fn another_refusal_of_a_write_does_not_give_checksums_up() {
     let store = LyingStore::start(error("400 Bad Request", "InvalidArgument", "not that key")).await;
     let refused = store.client.write("a", 3, contract::body(b"abc", 3)).await.unwrap_err();
     assert!(refused.to_string().ends_with("writing `a`: 400 InvalidArgument not that key"), "{refused}");
-    assert!(store.client.takes_checksums.load(Ordering::Relaxed));
+    assert!(store.client.abilities.checksums.is_there());
 }
 
 /// The store has done it and its answer was lost: the next attempt hears that there is no such upload.
