@@ -95,9 +95,7 @@ impl End {
             End::Lost(why) => Some(format!("not granted: {why}; judging again")),
             End::NotNow(why) => Some(format!("not now: {why}")),
             End::Failed(why) => Some(format!("FAILED: {why}")),
-            End::Unknown(why) => {
-                Some(format!("NOT KNOWN: {why}; what the table says is followed when the lease is over"))
-            }
+            End::Unknown(why) => Some(format!("NOT KNOWN: {why}")),
         }
     }
 }

@@ -106,7 +106,7 @@ async fn an_account_that_changes_is_said_and_tried_again() {
     let account = Account::new(&bench, "changing", "by 's3cret'");
     let knowledge = open(&account.settings("s3cret"), &clock()).await.unwrap();
     let end_sessions = || bench.server.execute(&format!("kill user '{}'", account.user));
-    let refused = async || knowledge.nodes().await.err().expect("it is refused");
+    let refused = async || knowledge.nodes().await.expect_err("it is refused");
     account.alter("identified by 'another'");
     // A session that is open stays so.
     knowledge.nodes().await.unwrap();
