@@ -25,7 +25,7 @@ pub(super) enum Decompressor {
     /// Its first bytes, which are too few to tell.
     Undecided(Vec<u8>),
     Plain,
-    Gzip(Gzip),
+    Gzip(Box<Gzip>),
     Zstd(Zstd),
 }
 
@@ -77,7 +77,7 @@ impl Decompressor {
     fn decide(&mut self) -> Result<Vec<u8>, Damage> {
         let Self::Undecided(beginning) = std::mem::replace(self, Self::Plain) else { return Ok(Vec::new()) };
         match beginning[..] {
-            [0x1f, 0x8b, ..] => *self = Self::Gzip(Gzip::default()),
+            [0x1f, 0x8b, ..] => *self = Self::Gzip(Box::default()),
             // A frame, or one that is to be skipped: some writers begin with those.
             [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => {
                 let zstd = Zstd::new().map_err(|error| Damage { compression: "zstd", reason: error.to_string() })?;

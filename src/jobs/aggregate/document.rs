@@ -31,7 +31,7 @@ enum Part {
     Beginning,
     /// What stands before the records.
     Before(Box<Envelope>),
-    Records(Cutter, Pipeline),
+    Records(Cutter, Box<Pipeline>),
 }
 
 impl Document {
@@ -85,7 +85,9 @@ impl Document {
         let text = Bytes::copy_from_slice(without_mark(&self.beginning));
         let start = (self.beginning.len() - text.len()) as u64;
         self.part = match self.path.take() {
-            None => Part::Records(Cutter::new(start, false), Pipeline::new(Arc::clone(&self.expression), None)),
+            None => {
+                Part::Records(Cutter::new(start, false), Box::new(Pipeline::new(Arc::clone(&self.expression), None)))
+            }
             Some(path) => Part::Before(Box::new(Envelope::new(path, start))),
         };
         self.go_on(text).await
@@ -114,7 +116,8 @@ impl Document {
     fn enter_array(&mut self) {
         if let Part::Before(envelope) = mem::replace(&mut self.part, Part::Beginning) {
             let cutter = Cutter::new(envelope.offset(), true);
-            self.part = Part::Records(cutter, Pipeline::new(Arc::clone(&self.expression), Some(*envelope)));
+            let pipeline = Pipeline::new(Arc::clone(&self.expression), Some(*envelope));
+            self.part = Part::Records(cutter, Box::new(pipeline));
         }
     }
 }

@@ -193,7 +193,7 @@ mod tests {
                 let at = i * piece_bytes + bytes - piece.len();
                 assert_eq!(envelope.offset(), 3 + at as u64);
                 let end = text.rfind(']').unwrap() + 1;
-                envelope.read_after(3 + end as u64, text[end..].as_bytes())?;
+                envelope.read_after(3 + end as u64, &text.as_bytes()[end..])?;
                 envelope.finish()?;
                 return Ok(Some(at));
             }
