@@ -40,6 +40,10 @@ fn main() {
     let before = duckdb();
     runtime.block_on(async {
         aggregate("from memory", &from_memory.source(RECORDS)).await;
+        for (name, object) in [("from memory, gzip", gzip()), ("from memory, zstd", zstd())] {
+            let compressed = OneObject::new(Object::Bytes(object.into()), 64 * 1024);
+            aggregate(name, &compressed.source(RECORDS)).await;
+        }
         let node = Node::start().await;
         let ours = aggregate("store through the link", &node.source).await;
         // Before and after ours: the machine may have changed its mind meanwhile.
@@ -54,6 +58,18 @@ fn main() {
         node.transfer().await;
         node.stop().await;
     });
+}
+
+fn gzip() -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    BloodTests::new(RECORDS).generate(&mut encoder).expect("it can be generated");
+    encoder.finish().expect("memory takes it")
+}
+
+fn zstd() -> Vec<u8> {
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).expect("a known level");
+    BloodTests::new(RECORDS).generate(&mut encoder).expect("it can be generated");
+    encoder.finish().expect("memory takes it")
 }
 
 /// A node's embedded store at the end of an emulated link without latency, and a second store to transfer to.

@@ -14,7 +14,7 @@ const NEEDS: [&str; 5] = ["knowledge", "storage", "links", "jobs", "data"];
 const NO_TECHNOLOGY: [&str; 1] = ["storage::transfer"];
 
 /// A crate, and the only modules that may name it.
-const HOMES: [(&str, &[&str]); 26] = [
+const HOMES: [(&str, &[&str]); 28] = [
     ("actix", &["actors", "app", "cli"]),
     ("actix_rt", &["actors", "app", "cli"]),
     ("aws_runtime", &["storage::credentials"]),
@@ -25,6 +25,7 @@ const HOMES: [(&str, &[&str]); 26] = [
     ("aws_types", &["storage::credentials"]),
     ("axum", &["links::emulator"]),
     ("clap", &["cli"]),
+    ("flate2", &["jobs::aggregate::compression"]),
     ("hyper", &["storage::embedded"]),
     ("hyper_util", &["storage::embedded"]),
     ("indicatif", &["cli"]),
@@ -41,6 +42,7 @@ const HOMES: [(&str, &[&str]); 26] = [
     ("s3s", &["storage::embedded"]),
     ("s3s_fs", &["storage::embedded"]),
     ("toml", &["config"]),
+    ("zstd", &["jobs::aggregate::compression"]),
 ];
 
 /// Words that would make a decision depend on more than its input.

@@ -4,6 +4,7 @@
 mod jobs_doubles;
 
 use agent::data::blood_tests::BloodTests;
+use agent::domain::failure::FailureKind;
 use agent::jobs::aggregate::AggregateJob;
 use agent::jobs::{Job, JobError, JobReport};
 use bytes::Bytes;
@@ -24,9 +25,15 @@ async fn aggregate(expression: &str, document: impl Into<Bytes>) -> (String, u64
     (report.result, report.records, report.skipped_records)
 }
 
-async fn malformed(document: impl Into<Bytes>) -> String {
+async fn failure(expression: &str, document: impl Into<Bytes>) -> String {
     let store = OneObject::new(Object::Bytes(document.into()), 10_000);
-    run("avg(a)", 100_000, &store).await.unwrap_err().to_string()
+    let error = run(expression, 100_000, &store).await.unwrap_err();
+    assert_eq!(error.kind(), FailureKind::Data);
+    error.to_string()
+}
+
+async fn malformed(document: impl Into<Bytes>) -> String {
+    failure("avg(a)", document).await
 }
 
 #[tokio::test]
@@ -36,6 +43,8 @@ async fn the_published_average_comes_out_in_as_many_requests_as_there_are_ranges
     let report = run("avg(cholesterol)", 180_000, &store).await.unwrap();
     let average: f64 = report.result.parse().unwrap();
     assert!((average - 172.782_943_566_591_14).abs() < 1e-9, "{average}");
+    // The published one was added up with rounding.
+    assert_eq!(report.result, "172.78294356659143");
     assert_eq!((report.records, report.skipped_records), (11_075, 0));
     assert!(!report.execution_time.is_zero() && report.execution_time <= report.response_time);
 
@@ -99,7 +108,10 @@ async fn documents_whose_records_are_hard_to_find_are_read_all_the_same() {
 async fn records_that_are_no_objects_are_counted() {
     let numbers: Vec<String> = (0..300_000).map(|i| i.to_string()).collect();
     assert_eq!(aggregate("count(*)", format!("[{}]", numbers.join(","))).await, ("300000".to_owned(), 300_000, 0));
-    assert_eq!(aggregate("sum(a)", numbers.join("\n")).await, ("0".to_owned(), 300_000, 300_000));
+    assert_eq!(
+        failure("sum(a)", numbers.join("\n")).await,
+        "`blood_tests.json`: none of its 300000 records has a number in `a`: the first one is a number, not an object: 0"
+    );
 }
 
 #[tokio::test]
@@ -145,10 +157,66 @@ async fn a_store_that_keeps_bytes_back_is_named() {
 }
 
 #[tokio::test]
-async fn an_object_without_bytes_needs_no_request() {
+async fn a_field_that_no_record_has_fails_the_job_and_shows_what_they_have() {
+    let store = OneObject::new(Object::Generated(BloodTests::new(1000)), 16 * 1024);
+    let error = run("avg(cholestrol)", 180_000, &store).await.unwrap_err();
+    assert!(matches!(error, JobError::Unusable { .. }), "{error:?}");
+    assert_eq!(error.kind(), FailureKind::Data);
+    let message = error.to_string();
+    let none =
+        "`blood_tests.json`: none of its 1000 records has a number in `cholestrol`: the first one has the members";
+    assert!(message.starts_with(none), "{message}");
+    assert!(message.ends_with("; did you mean `cholesterol`?"), "{message}");
+    for expression in ["count(cholestrol)", "sum(cholestrol)", "min(ssn)", "quantile(cholesterol.x, 0.5)"] {
+        assert!(run(expression, 180_000, &store).await.is_err(), "{expression}");
+    }
+}
+
+#[tokio::test]
+async fn one_usable_record_is_enough() {
+    let records = vec![r#"{"b":1}"#; 50_000].join("\n") + "\n{\"a\":7}";
+    assert_eq!(aggregate("avg(a)", records).await, ("7".to_owned(), 50_001, 50_000));
+}
+
+#[tokio::test]
+async fn an_array_without_records_is_computed_with_and_an_object_without_anything_is_not() {
+    for (expression, result) in [("count(*)", "0"), ("count(a)", "0"), ("sum(a)", "0"), ("avg(a)", "null")] {
+        assert_eq!(aggregate(expression, "[ ]\n").await, (result.to_owned(), 0, 0));
+    }
+    for nothing in [" \n".repeat(5000), "\u{feff}".to_owned()] {
+        let error = failure("count(*)", nothing).await;
+        assert!(error.starts_with("`blood_tests.json`: it is empty; accepted are a JSON array"), "{error}");
+    }
     let store = OneObject::new(Object::Bytes(Bytes::new()), 1000);
-    let report = run("avg(a)", 100_000, &store).await.unwrap();
-    assert_eq!((report.result.as_str(), report.records, store.requests().len()), ("null", 0, 0));
+    let error = run("count(*)", 100_000, &store).await.unwrap_err();
+    assert_eq!((error.kind(), store.requests().len()), (FailureKind::Data, 0));
+}
+
+#[tokio::test]
+async fn whole_numbers_keep_their_value_and_nothing_becomes_of_finite_ones() {
+    let ids = "{\"id\":9007199254740993}\n{\"id\":9007199254740995}\n{\"id\":9007199254740997}\n";
+    let check = async |expression: &str, document: &str, expected: &str| {
+        assert_eq!(aggregate(expression, document.to_owned()).await.0, expected, "{expression}");
+    };
+    check("max(id)", ids, "9007199254740997").await;
+    check("min(id)", ids, "9007199254740993").await;
+    check("sum(id)", ids, "27021597764222985").await;
+    check("count(id)", ids, "3").await;
+    let large = r#"[{"price":1.5e308},{"price":1.5e308}]"#;
+    check("avg(price)", large, "1.5e308").await;
+    check("sum(price)", large, "inf").await;
+    check("sum(price)", r#"[{"price":1.5e308},{"price":1.5e308},{"price":-1.5e308}]"#, "1.5e308").await;
+}
+
+#[tokio::test]
+async fn rounding_does_not_depend_on_where_batches_end() {
+    // Neither order nor pairs of these give what is right, when each addition rounds.
+    let numbers: Vec<String> = (0..40_000).map(|i| format!("1e{}", (i * 7) % 300)).collect();
+    let record = |number: &String, sign: &str| format!("{{\"a\":{sign}{number},\"b\":\"{}\"}}", "x".repeat(30));
+    let mut records: Vec<String> = numbers.iter().map(|number| record(number, "")).collect();
+    records.push(record(&"0.1".to_owned(), ""));
+    records.extend(numbers.iter().rev().map(|number| record(number, "-")));
+    assert_eq!(aggregate("sum(a)", records.join("\n")).await.0, "0.1");
 }
 
 /// The first byte that no valid document has there, found one beginning after the other with serde_json alone.

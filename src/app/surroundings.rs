@@ -212,8 +212,12 @@ pub async fn start_emulator(
 fn job(network: &NetworkSettings, settings: &JobSettings, life: &Life) -> anyhow::Result<Arc<dyn Job>> {
     let at_scale = |bytes: u64| NonZeroU64::new(network.time_scale.shrink(bytes)).unwrap_or(NonZeroU64::MIN);
     Ok(match settings {
-        JobSettings::Aggregate { expression, request_bytes } => {
-            Arc::new(AggregateJob::new(expression.parse()?, at_scale(*request_bytes)))
+        JobSettings::Aggregate { expression, path, request_bytes } => {
+            let job = AggregateJob::new(expression.parse()?, at_scale(*request_bytes));
+            match path {
+                Some(path) => Arc::new(job.within(path.clone())),
+                None => Arc::new(job),
+            }
         }
         JobSettings::Command { program, arguments, time_limit, request_bytes } => {
             let limit = SystemClock::new(network.time_scale).apply(*time_limit);

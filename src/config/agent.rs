@@ -12,6 +12,7 @@ use crate::domain::goal::{Goal, GoalError, nearest};
 use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::impact::Rho;
 use crate::domain::metric::Metric;
+use crate::domain::records_path::{PathError, RecordsPath};
 use std::collections::BTreeMap;
 
 /// What an agent's file is held against.
@@ -88,9 +89,9 @@ fn data_set(written: Option<&str>, context: &Context<'_>) -> Result<(), Invalid>
 }
 
 fn job(written: &fragment::Job, context: &Context<'_>, problems: &mut Problems) -> Option<JobSettings> {
-    let fragment::Job { kind, request_size, expression, program, arguments, time_limit } = written;
+    let fragment::Job { kind, request_size, expression, path, program, arguments, time_limit } = written;
     let request_bytes = problems.check("job.request_size", self::request_size(request_size, context));
-    let of_aggregate = [("expression", expression.is_some())];
+    let of_aggregate = [("expression", expression.is_some()), ("path", path.is_some())];
     let of_command =
         [("program", program.is_some()), ("arguments", arguments.is_some()), ("time_limit", time_limit.is_some())];
     match kind.as_str() {
@@ -98,7 +99,8 @@ fn job(written: &fragment::Job, context: &Context<'_>, problems: &mut Problems) 
             refuse(&of_command, "command", "job", problems);
             let check = |text: &String| (context.vocabulary.expression)(text).map(|()| text.clone());
             let expression = problems.require("job.expression", expression.as_ref(), check);
-            Some(JobSettings::Aggregate { expression: expression?, request_bytes: request_bytes? })
+            let path = path.as_deref().and_then(|path| problems.check("job.path", records_path(path)));
+            Some(JobSettings::Aggregate { expression: expression?, path, request_bytes: request_bytes? })
         }
         "command" => {
             refuse(&of_aggregate, "aggregate", "job", problems);
@@ -123,6 +125,10 @@ fn job(written: &fragment::Job, context: &Context<'_>, problems: &mut Problems) 
             None
         }
     }
+}
+
+fn records_path(text: &str) -> Result<RecordsPath, Invalid> {
+    text.parse().map_err(|error: PathError| Invalid::new(error.to_string(), PathError::HELP))
 }
 
 /// A node whose store programs cannot reach: its certificate is not for the link that they are told.

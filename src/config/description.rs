@@ -211,7 +211,8 @@ impl fmt::Display for CredentialsSettings {
 impl fmt::Display for JobSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            JobSettings::Aggregate { expression, .. } => f.write_str(expression),
+            JobSettings::Aggregate { expression, path: None, .. } => f.write_str(expression),
+            JobSettings::Aggregate { expression, path: Some(path), .. } => write!(f, "{expression} of {path}"),
             JobSettings::Command { program, arguments, .. } => {
                 f.write_str(program)?;
                 arguments.iter().try_for_each(|argument| write!(f, " {argument}"))

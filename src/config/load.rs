@@ -180,7 +180,8 @@ mod tests {
         assert_eq!(third.rho.get(Metric::NetworkLatency), Some(2000.0));
         assert_eq!(third.costs[&ActionType::Copy], 1.8);
         assert_eq!(third.costs[&ActionType::Nothing], 1.0);
-        let job = JobSettings::Aggregate { expression: "avg(cholesterol)".to_owned(), request_bytes: 9_000_000 };
+        let job =
+            JobSettings::Aggregate { expression: "avg(cholesterol)".to_owned(), path: None, request_bytes: 9_000_000 };
         assert_eq!(third.job, job);
     }
 

@@ -6,6 +6,7 @@ use crate::domain::goal::Goal;
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::impact::Rho;
 use crate::domain::placement::Link;
+use crate::domain::records_path::RecordsPath;
 use crate::domain::secret::Secret;
 use crate::domain::store_url::StoreUrl;
 use crate::domain::units::Percent;
@@ -220,6 +221,8 @@ pub enum JobSettings {
     Aggregate {
         /// `avg(cholesterol)`; checked by `jobs::expression`.
         expression: String,
+        /// To the array of records, where the object is not itself one.
+        path: Option<RecordsPath>,
         /// Bytes of the scenario asked for in one request.
         request_bytes: u64,
     },

@@ -15,6 +15,8 @@ pub mod measurement;
 pub mod metric;
 pub mod oscillation;
 pub mod placement;
+/// The way to an array of records within an object.
+pub mod records_path;
 pub mod saga;
 pub mod score;
 pub mod secret;

@@ -72,19 +72,21 @@ impl fmt::Display for Expression {
         if self.field.is_empty() {
             f.write_str("*")?;
         }
-        for (depth, name) in self.field.iter().enumerate() {
-            let dot = if depth == 0 { "" } else { "." };
-            if name.is_empty() || name.trim() != name || name.contains(is_reserved) {
-                write!(f, "{dot}{}", serde_json::Value::from(name.as_str()))?;
-            } else {
-                write!(f, "{dot}{name}")?;
-            }
-        }
+        f.write_str(&field_text(&self.field))?;
         if let Function::Quantile(share) = self.function {
             write!(f, ", {share}")?;
         }
         f.write_str(")")
     }
+}
+
+/// A field as people write it: `patient.age`, `"LDL (calc.)"`.
+pub(super) fn field_text(names: &[String]) -> String {
+    let text = |name: &String| match name.is_empty() || name.trim() != name || name.contains(is_reserved) {
+        true => serde_json::Value::from(name.as_str()).to_string(),
+        false => name.clone(),
+    };
+    names.iter().map(text).collect::<Vec<_>>().join(".")
 }
 
 /// A character that ends a name without quotes.

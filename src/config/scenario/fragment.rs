@@ -214,6 +214,7 @@ impl Agent {
                 kind: "aggregate".to_owned(),
                 request_size: Quantity("9 MB".to_owned()),
                 expression: Some("avg(cholesterol)".to_owned()),
+                path: None,
                 program: None,
                 arguments: None,
                 time_limit: None,

@@ -24,6 +24,8 @@ pub(super) struct Batch {
     pub(super) begins: Place,
     /// Whether the object ends with this batch.
     pub(super) is_last: bool,
+    /// Whether the records' array is within an object, and more of that may stand behind it.
+    pub(super) is_enclosed: bool,
 }
 
 /// Collects pieces of any length and gives batches of similar lengths.
@@ -32,6 +34,7 @@ pub(super) struct Cutter {
     offset: u64,
     begins: Place,
     boundary: Option<Boundary>,
+    is_enclosed: bool,
 }
 
 /// What stands between the records of a document.
@@ -46,8 +49,10 @@ enum Boundary {
 }
 
 impl Cutter {
-    pub(super) fn new() -> Self {
-        Self { collected: Vec::with_capacity(LONGEST), offset: 0, begins: Place::Start, boundary: None }
+    /// `offset`: where in the object the first byte is. `is_enclosed`: whether it begins an array within an object.
+    pub(super) fn new(offset: u64, is_enclosed: bool) -> Self {
+        let collected = Vec::with_capacity(LONGEST);
+        Self { collected, offset, begins: Place::Start, boundary: None, is_enclosed }
     }
 
     /// Takes as many bytes from the front of `piece` as fit; a batch when that filled one. Call again until `piece` is
@@ -60,7 +65,8 @@ impl Cutter {
 
     /// The last batch: what is left.
     pub(super) fn finish(self) -> Batch {
-        Batch { bytes: self.collected, offset: self.offset, begins: self.begins, is_last: true }
+        let Self { collected: bytes, offset, begins, is_enclosed, .. } = self;
+        Batch { bytes, offset, begins, is_last: true, is_enclosed }
     }
 
     fn cut(&mut self) -> Batch {
@@ -83,6 +89,7 @@ impl Cutter {
             offset: self.offset,
             begins: std::mem::replace(&mut self.begins, place),
             is_last: false,
+            is_enclosed: self.is_enclosed,
         };
         self.offset += length as u64;
         batch
@@ -108,7 +115,7 @@ mod tests {
     use super::*;
 
     fn cut_all(document: &[u8], piece_bytes: usize) -> Vec<Batch> {
-        let mut cutter = Cutter::new();
+        let mut cutter = Cutter::new(0, false);
         let mut batches = Vec::new();
         for piece in document.chunks(piece_bytes) {
             let mut piece = Bytes::copy_from_slice(piece);

@@ -1,5 +1,6 @@
 //! Picking one field out of a record while serde_json checks all of it.
 
+use super::number::Number;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -10,7 +11,7 @@ use std::fmt;
 pub(super) enum Field {
     Missing,
     Null,
-    Number(f64),
+    Number(Number),
     /// A string, a boolean, an object, an array, or a number beyond what an f64 holds.
     Other,
 }
@@ -36,10 +37,7 @@ pub(super) fn pick(text: &str, path: &[String]) -> serde_json::Result<(Field, us
 /// `json` is one valid value.
 pub(super) fn classify(json: &str) -> Field {
     match json.as_bytes() {
-        [b'-' | b'0'..=b'9', ..] => match json.parse::<f64>() {
-            Ok(number) if number.is_finite() => Field::Number(number),
-            Ok(_) | Err(_) => Field::Other,
-        },
+        [b'-' | b'0'..=b'9', ..] => Number::parse(json).map_or(Field::Other, Field::Number),
         b"null" => Field::Null,
         _ => Field::Other,
     }
@@ -105,6 +103,10 @@ impl Visitor<'_> for IsName<'_> {
 mod tests {
     use super::*;
 
+    fn number(json: &str) -> Field {
+        Field::Number(Number::parse(json).unwrap())
+    }
+
     #[track_caller]
     fn check(path: &[&str], json: &str, expected: Field) {
         let path: Vec<String> = path.iter().map(|name| (*name).to_owned()).collect();
@@ -113,11 +115,11 @@ mod tests {
 
     #[test]
     fn a_field_is_found_wherever_it_stands() {
-        check(&["a"], r#"{"a":1}"#, Field::Number(1.0));
-        check(&["a"], r#"{ "b" : {"a":2} , "a" : -13.0e1 }"#, Field::Number(-130.0));
-        check(&["a"], r#"{"a":1,"a":2}"#, Field::Number(2.0));
-        check(&["ä b"], r#"{"\u00e4 b":0.1}"#, Field::Number(0.1));
-        check(&["a", "b"], r#"{"a":{"b":3},"b":4}"#, Field::Number(3.0));
+        check(&["a"], r#"{"a":1}"#, number("1.0"));
+        check(&["a"], r#"{ "b" : {"a":2} , "a" : -13.0e1 }"#, number("-130.0"));
+        check(&["a"], r#"{"a":1,"a":2}"#, number("2.0"));
+        check(&["ä b"], r#"{"\u00e4 b":0.1}"#, number("0.1"));
+        check(&["a", "b"], r#"{"a":{"b":3},"b":4}"#, number("3.0"));
     }
 
     #[test]
@@ -135,6 +137,6 @@ mod tests {
 
     #[test]
     fn a_record_ends_where_it_ends() {
-        assert_eq!(pick(r#"{"a":1},{"a":2}"#, &["a".to_owned()]).unwrap(), (Field::Number(1.0), 7));
+        assert_eq!(pick(r#"{"a":1},{"a":2}"#, &["a".to_owned()]).unwrap(), (number("1.0"), 7));
     }
 }

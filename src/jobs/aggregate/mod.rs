@@ -1,63 +1,103 @@
 //! A job that computes in this process: one function of one field over all records of an object.
 //!
-//! `batch` cuts the bytes as they come, `pipeline` has the batches parsed on all cores and merges them in order, `parse`
-//! reads a batch's records, `field` picks the field (`shape` the same, faster, where records look alike), `accumulator` and
-//! `quantile` compute.
+//! `compression` undoes gzip and zstd as the bytes come, `document` finds the records in what comes out (`envelope` and
+//! `scanner` read what may stand around them), `batch` cuts them, `pipeline` has the batches parsed on all cores and merges
+//! them in order, `parse` reads a batch's records, `field` picks the field (`shape` the same, faster, where records look
+//! alike) and its `number`, `accumulator`, `exact_sum` and `quantile` compute. What cannot be used is described by
+//! `appearance` and `unusable`.
 
 mod accumulator;
+mod appearance;
 mod batch;
+mod compression;
+mod document;
+mod envelope;
+mod exact_sum;
 mod field;
+mod number;
 mod parse;
 mod pipeline;
 mod quantile;
+mod scanner;
 mod shape;
+mod unusable;
 
-use self::batch::Cutter;
-use self::parse::{Malformed, Totals};
-use self::pipeline::Pipeline;
+use self::appearance::ACCEPTED;
+use self::compression::{Damage, Decompressor};
+use self::document::Document;
+use self::parse::{Malformed, Totals, Unreadable};
+use self::pipeline::outcome;
 use super::expression::Expression;
 use super::{DataSource, Job, JobError, JobReport};
+use crate::domain::records_path::RecordsPath;
 use crate::storage::{Content, RangeBody, StorageError};
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::StreamExt;
+use std::mem;
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::task::spawn_blocking;
+
+/// The longest record [bytes], and so the most that waits for its end in memory.
+const LONGEST_RECORD: usize = 16 << 20;
 
 /// Reads a JSON array of records, or newline-delimited JSON, in ranged requests one after the other, as Hadoop's S3A does:
-/// a job that read everything at once would hardly feel a link's latency.
+/// a job that read everything at once would hardly feel a link's latency. Objects that gzip or zstd compressed are
+/// decompressed as they come.
 ///
 /// The result does not depend on the number of cores or on the size of the requests, to the last bit. Memory is bounded by
-/// a few batches of 256 kB for each core, one record (16 MiB at most) and what the store hands out at a time.
+/// a few batches of 256 kB for each core, one record (16 MiB at most), what the store hands out at a time, and the window
+/// of zstd (128 MiB at most, mostly 8 MiB or less).
 pub struct AggregateJob {
     expression: Arc<Expression>,
+    path: Option<RecordsPath>,
     request_bytes: NonZeroU64,
 }
 
 impl AggregateJob {
     /// With `request_bytes` in each request but the last.
     pub fn new(expression: Expression, request_bytes: NonZeroU64) -> Self {
-        Self { expression: Arc::new(expression), request_bytes }
+        Self { expression: Arc::new(expression), path: None, request_bytes }
+    }
+
+    /// The same over the array that `path` leads to within one object.
+    pub fn within(self, path: RecordsPath) -> Self {
+        Self { path: Some(path).filter(|path| !path.names().is_empty()), ..self }
     }
 }
 
 #[async_trait]
 impl Job for AggregateJob {
     fn describe(&self) -> String {
-        self.expression.to_string()
+        match &self.path {
+            Some(path) => format!("{} of {path}", self.expression),
+            None => self.expression.to_string(),
+        }
     }
 
     async fn run(&self, source: &DataSource) -> Result<JobReport, JobError> {
         let started = Instant::now();
-        let pipeline = Pipeline::new(Arc::clone(&self.expression));
-        let content = Content { bytes: source.bytes, etag: source.etag.clone() };
-        let mut reading = Reading { source, content, cutter: Cutter::new(), pipeline };
+        let mut reading = Reading {
+            source,
+            content: Content { bytes: source.bytes, etag: source.etag.clone() },
+            decompressor: Decompressor::new(),
+            document: Document::new(Arc::clone(&self.expression), self.path.clone()),
+        };
         let first_request = Instant::now();
+        if source.bytes == 0 {
+            reading.check_that_it_is_empty().await?;
+        }
         for range in ranges(source.bytes, self.request_bytes) {
             reading.read(range).await?;
         }
         let totals = reading.finish().await?;
+        if totals.records > 0 && totals.records == totals.skipped_records {
+            let reason = totals.first_unused.map(|unused| unused.reason(totals.records, &self.expression));
+            return Err(unusable(source, reason.unwrap_or_default()));
+        }
         let result = totals.accumulator.result();
         tracing::debug!(object = source.object_key, records = totals.records, result, "aggregated");
         Ok(JobReport {
@@ -83,8 +123,8 @@ struct Reading<'s> {
     source: &'s DataSource,
     /// What is read: every range is of one content, also where the catalogue knows no ETag.
     content: Content,
-    cutter: Cutter,
-    pipeline: Pipeline,
+    decompressor: Decompressor,
+    document: Document,
 }
 
 impl Reading<'_> {
@@ -99,10 +139,9 @@ impl Reading<'_> {
                 .checked_sub(piece.len() as u64)
                 .ok_or_else(|| self.damaged(format!("more bytes came than the range {range:?} has")))?;
             while !piece.is_empty() {
-                if let Some(batch) = self.cutter.push(&mut piece) {
-                    let submitted = self.pipeline.submit(batch).await;
-                    submitted.map_err(|malformed| not_json(self.source, malformed))?;
-                }
+                let bytes = self.decompress(&mut piece).await?;
+                let read = self.document.read(bytes).await;
+                read.map_err(|unreadable| self.unreadable(unreadable))?;
             }
         }
         match expected {
@@ -111,21 +150,70 @@ impl Reading<'_> {
         }
     }
 
+    /// Where nothing is compressed, `piece` as it is; else some of what it holds.
+    async fn decompress(&mut self, piece: &mut Bytes) -> Result<Bytes, JobError> {
+        if self.decompressor.compression().is_none() {
+            return self.decompressor.read(piece).map_err(|damage| self.broken(damage));
+        }
+        let mut decompressor = mem::replace(&mut self.decompressor, Decompressor::new());
+        let mut rest = mem::take(piece);
+        // Links are served by these threads too: none of them may be kept for long.
+        let task = spawn_blocking(move || {
+            let read = decompressor.read(&mut rest);
+            (decompressor, rest, read)
+        });
+        let (decompressor, rest, read) = outcome(task).await;
+        (self.decompressor, *piece) = (decompressor, rest);
+        read.map_err(|damage| self.broken(damage))
+    }
+
     async fn finish(mut self) -> Result<Totals, JobError> {
-        let finished = match self.pipeline.submit(self.cutter.finish()).await {
-            Ok(()) => self.pipeline.finish().await,
-            Err(malformed) => Err(malformed),
+        let left = self.decompressor.finish().map_err(|damage| self.broken(damage))?;
+        let finished = match self.document.read(left).await {
+            Ok(()) => self.document.finish().await,
+            Err(unreadable) => Err(unreadable),
         };
-        finished.map_err(|malformed| not_json(self.source, malformed))
+        finished.map_err(|unreadable| self.unreadable(unreadable))
+    }
+
+    /// Nothing is asked of an object without bytes, so nothing would show that it has some by now.
+    async fn check_that_it_is_empty(&self) -> Result<(), JobError> {
+        let (address, key) = (self.source.store.address().to_owned(), self.source.object_key.clone());
+        let Some(found) = self.source.store.info(&key).await? else {
+            return Err(StorageError::NotFound { address, key }.into());
+        };
+        match self.content.difference(found.bytes, found.validators.etag.as_deref()) {
+            Some(reason) => Err(StorageError::Changed { address, key, reason }.into()),
+            None => Ok(()),
+        }
     }
 
     fn damaged(&self, reason: String) -> JobError {
         let (address, key) = (self.source.store.address().to_owned(), self.source.object_key.clone());
         StorageError::Damaged { address, key, reason }.into()
     }
+
+    fn broken(&self, Damage { compression, reason }: Damage) -> JobError {
+        unusable(self.source, format!("its {compression} data {reason}"))
+    }
+
+    fn unreadable(&self, unreadable: Unreadable) -> JobError {
+        let malformed = match unreadable {
+            Unreadable::Unusable(reason) => return unusable(self.source, reason),
+            Unreadable::Malformed(malformed) => malformed,
+        };
+        if let Some(appearance) = self.document.appearance(&malformed) {
+            return unusable(self.source, format!("it looks like {appearance}; {ACCEPTED}"));
+        }
+        let Malformed { offset, reason } = malformed;
+        let reason = match self.decompressor.compression() {
+            Some(compression) => format!("{reason} (counted in what its {compression} data holds)"),
+            None => reason,
+        };
+        JobError::Malformed { object: self.source.object_key.clone(), offset, reason }
+    }
 }
 
-fn not_json(source: &DataSource, malformed: Malformed) -> JobError {
-    let Malformed { offset, reason } = malformed;
-    JobError::Malformed { object: source.object_key.clone(), offset, reason }
+fn unusable(source: &DataSource, reason: String) -> JobError {
+    JobError::Unusable { object: source.object_key.clone(), reason }
 }

@@ -4,6 +4,7 @@ use super::accumulator::Accumulator;
 use super::batch::Batch;
 use super::field::{Field, pick};
 use super::shape::Shape;
+use super::unusable::Unused;
 use crate::jobs::expression::{Expression, Function};
 
 /// Where in a document a byte stands, as far as the records around it say.
@@ -17,7 +18,7 @@ pub(super) enum Place {
     Element,
     /// After an element: `,` or `]`.
     AfterElement,
-    /// After `]`: only white space.
+    /// After `]`: only white space, unless the array is within an object.
     AfterArray,
     /// A record or an empty line.
     Line,
@@ -32,6 +33,8 @@ pub(super) struct Totals {
     pub(super) records: u64,
     /// Records without the field, or with another type of it.
     pub(super) skipped_records: u64,
+    /// The document's first record, when it is one of these.
+    pub(super) first_unused: Option<Unused>,
 }
 
 /// A batch's whole records. From `end` on the batch may hold the beginning of one more.
@@ -41,6 +44,20 @@ pub(super) struct Parsed {
     /// In bytes from the batch's beginning.
     pub(super) end: usize,
     pub(super) ends: Place,
+}
+
+/// Why a document cannot be read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Unreadable {
+    Malformed(Malformed),
+    /// Well-formed, but not as a job can read it: for people.
+    Unusable(String),
+}
+
+impl From<Malformed> for Unreadable {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
 }
 
 /// What is not JSON, and the first byte that shows it.
@@ -53,13 +70,14 @@ pub(super) struct Malformed {
 
 impl Totals {
     pub(super) fn new(function: Function) -> Self {
-        Self { accumulator: Accumulator::new(function), records: 0, skipped_records: 0 }
+        Self { accumulator: Accumulator::new(function), records: 0, skipped_records: 0, first_unused: None }
     }
 
     pub(super) fn merge(&mut self, later: Self) {
         self.accumulator.merge(later.accumulator);
         self.records += later.records;
         self.skipped_records += later.skipped_records;
+        self.first_unused = self.first_unused.take().or(later.first_unused);
     }
 
     fn add(&mut self, field: Field, expression: &Expression) {
@@ -67,8 +85,8 @@ impl Totals {
         let is_count = expression.function() == Function::Count;
         match field {
             Field::Number(value) => self.accumulator.add(value),
-            Field::Other if is_count => self.accumulator.add(1.0),
-            Field::Missing if expression.field().is_empty() => self.accumulator.add(1.0),
+            Field::Other if is_count => self.accumulator.count(),
+            Field::Missing if expression.field().is_empty() => self.accumulator.count(),
             Field::Other | Field::Missing | Field::Null => self.skipped_records += 1,
         }
     }
@@ -81,6 +99,7 @@ pub(super) fn parse(batch: &Batch, expression: &Expression) -> Result<Parsed, Ma
         text,
         at: 0,
         place: batch.begins,
+        is_enclosed: batch.is_enclosed,
         is_last: batch.is_last && text.len() == batch.bytes.len(),
         shape: None,
         totals: Totals::new(expression.function()),
@@ -112,6 +131,7 @@ struct Records<'t> {
     /// Everything before is read: records and what stands between them.
     at: usize,
     place: Place,
+    is_enclosed: bool,
     /// Whether the document ends with this text.
     is_last: bool,
     /// Of the first record.
@@ -143,6 +163,7 @@ impl Records<'_> {
                 },
                 (Place::AfterElement, _) => return Err(self.wrong("expected `,` or `]` after a record")),
                 (Place::AfterLine, _) => return Err(self.wrong("expected the line's end after a record")),
+                (Place::AfterArray, _) if self.is_enclosed => return Ok(()),
                 (Place::AfterArray, _) => return Err(self.wrong("expected nothing after the array")),
             };
             if !matches!(after, Place::AfterElement | Place::AfterLine) {
@@ -164,6 +185,10 @@ impl Records<'_> {
                     self.shape = Shape::of(&text[..end], expression.field());
                 }
                 self.totals.add(field, expression);
+                let is_first = matches!(self.place, Place::Start | Place::FirstElement);
+                if is_first && self.totals.skipped_records > 0 {
+                    self.totals.first_unused = Some(Unused::of(&text[..end], expression));
+                }
                 self.at += end;
                 Ok(true)
             }
@@ -225,7 +250,7 @@ fn first_wrong_byte(text: &str, field: &[String]) -> usize {
 }
 
 /// serde_json's words without its line and column, which count from the record's beginning.
-fn reason(error: &serde_json::Error) -> String {
+pub(super) fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.rsplit_once(" at line ").map_or(text.clone(), |(reason, _)| reason.to_owned())
 }
@@ -235,7 +260,7 @@ mod tests {
     use super::*;
 
     fn batch(text: &[u8], begins: Place, is_last: bool) -> Batch {
-        Batch { bytes: text.to_owned(), offset: 1000, begins, is_last }
+        Batch { bytes: text.to_owned(), offset: 1000, begins, is_last, is_enclosed: false }
     }
 
     fn average() -> Expression {

@@ -1,15 +1,15 @@
 //! Batches on their way: parsed on all cores, merged in their order.
 
+use super::LONGEST_RECORD;
 use super::batch::Batch;
-use super::parse::{Malformed, Parsed, Place, Totals, parse};
+use super::envelope::{Envelope, array_within};
+use super::parse::{Malformed, Parsed, Place, Totals, Unreadable, parse};
+use super::unusable::around;
 use crate::jobs::expression::Expression;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use tokio::task::{JoinHandle, spawn_blocking};
-
-/// The longest record [bytes], and so the most that waits for its end in memory.
-const LONGEST_RECORD: usize = 16 << 20;
 
 type Outcome = (Batch, Result<Parsed, Malformed>);
 
@@ -28,17 +28,21 @@ struct Merged {
     place: Place,
     /// The beginning of a record that goes on in the next batch.
     unfinished: Vec<u8>,
+    /// Where the records are an array within an object: its rest.
+    envelope: Option<Envelope>,
 }
 
 impl Pipeline {
-    pub(super) fn new(expression: Arc<Expression>) -> Self {
-        let merged = Merged { totals: Totals::new(expression.function()), place: Place::Start, unfinished: Vec::new() };
+    /// `envelope`: where the records are an array within an object, what is around them, read up to their array.
+    pub(super) fn new(expression: Arc<Expression>, envelope: Option<Envelope>) -> Self {
+        let totals = Totals::new(expression.function());
+        let merged = Merged { totals, place: Place::Start, unfinished: Vec::new(), envelope };
         let limit = available_parallelism().map_or(1, usize::from) + 1;
         Self { expression, in_work: VecDeque::new(), limit, merged }
     }
 
     /// Waits while too many are in work. An error belongs to this batch or one before it.
-    pub(super) async fn submit(&mut self, batch: Batch) -> Result<(), Malformed> {
+    pub(super) async fn submit(&mut self, batch: Batch) -> Result<(), Unreadable> {
         if self.in_work.len() == self.limit {
             self.merge_oldest().await?;
         }
@@ -46,10 +50,11 @@ impl Pipeline {
         Ok(())
     }
 
-    pub(super) async fn finish(mut self) -> Result<Totals, Malformed> {
+    pub(super) async fn finish(mut self) -> Result<Totals, Unreadable> {
         while !self.in_work.is_empty() {
             self.merge_oldest().await?;
         }
+        self.merged.envelope.as_ref().map_or(Ok(()), Envelope::finish)?;
         Ok(self.merged.totals)
     }
 
@@ -61,9 +66,12 @@ impl Pipeline {
         })
     }
 
-    async fn merge_oldest(&mut self) -> Result<(), Malformed> {
+    async fn merge_oldest(&mut self) -> Result<(), Unreadable> {
         let Some(oldest) = self.in_work.pop_front() else { return Ok(()) };
         let (batch, parsed) = outcome(oldest).await;
+        if self.merged.place == Place::AfterArray && batch.is_enclosed {
+            return self.merged.read_after(batch.offset, &batch.bytes);
+        }
         let was_guessed_right = self.merged.unfinished.is_empty() && self.merged.place == batch.begins;
         let (batch, parsed) = if was_guessed_right {
             (batch, parsed)
@@ -81,22 +89,41 @@ impl Merged {
         let mut bytes = std::mem::take(&mut self.unfinished);
         let offset = batch.offset - bytes.len() as u64;
         bytes.extend_from_slice(&batch.bytes);
-        Batch { bytes, offset, begins: self.place, is_last: batch.is_last }
+        Batch { bytes, offset, begins: self.place, ..batch }
     }
 
-    fn add(&mut self, mut batch: Batch, parsed: Parsed) -> Result<(), Malformed> {
+    fn add(&mut self, mut batch: Batch, parsed: Parsed) -> Result<(), Unreadable> {
         self.totals.merge(parsed.totals);
         self.place = parsed.ends;
-        self.unfinished = batch.bytes.split_off(parsed.end);
-        if self.unfinished.len() > LONGEST_RECORD {
-            let reason = format!("the record that begins here is longer than {LONGEST_RECORD} bytes");
-            return Err(Malformed { offset: batch.offset + parsed.end as u64, reason });
+        let rest = batch.bytes.split_off(parsed.end);
+        let offset = batch.offset + parsed.end as u64;
+        if self.place == Place::AfterArray && batch.is_enclosed {
+            return self.read_after(offset, &rest);
         }
+        if rest.len() > LONGEST_RECORD {
+            return Err(self.too_long(offset, &rest));
+        }
+        self.unfinished = rest;
         Ok(())
+    }
+
+    fn read_after(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Unreadable> {
+        self.envelope.as_mut().map_or(Ok(()), |envelope| envelope.read_after(offset, bytes))
+    }
+
+    fn too_long(&self, offset: u64, record: &[u8]) -> Unreadable {
+        match array_within(record).filter(|_| self.place == Place::Start) {
+            Some(path) => Unreadable::Unusable(around(&path)),
+            None => {
+                let reason = format!("the record that begins here is longer than {LONGEST_RECORD} bytes");
+                Malformed { offset, reason }.into()
+            }
+        }
     }
 }
 
-async fn outcome(task: JoinHandle<Outcome>) -> Outcome {
+/// Of work that blocks.
+pub(super) async fn outcome<T>(task: JoinHandle<T>) -> T {
     match task.await {
         Ok(outcome) => outcome,
         // Nobody cancels these tasks, and a panic is the same bug here as it was there.

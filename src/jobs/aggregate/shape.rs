@@ -26,7 +26,7 @@ impl Shape {
     /// Of a record that serde_json has found valid. `None` when it is no object, when it is empty, or when the field lies
     /// in a nested object.
     pub(super) fn of(record: &str, path: &[String]) -> Option<Self> {
-        let members = serde_json::from_str::<Members>(record).ok()?.0;
+        let members = members(record)?;
         let mut shape = Self { before: Vec::new(), after: String::new(), field: None };
         let mut end = 0;
         for (i, (name, value)) in members.iter().enumerate() {
@@ -96,7 +96,11 @@ fn plain_number(json: &[u8]) -> Option<usize> {
     }
 }
 
-/// An object's members in their order, with their values as written.
+/// An object's members in their order, with their values as written; `None` when `json` is none.
+pub(super) fn members(json: &str) -> Option<Vec<(String, &RawValue)>> {
+    serde_json::from_str::<Members>(json).ok().map(|members| members.0)
+}
+
 struct Members<'t>(Vec<(String, &'t RawValue)>);
 
 impl<'de: 't, 't> Deserialize<'de> for Members<'t> {
@@ -127,7 +131,12 @@ impl<'de> Visitor<'de> for MembersVisitor {
 mod tests {
     use super::*;
     use crate::jobs::aggregate::field::pick;
+    use crate::jobs::aggregate::number::Number;
     use proptest::prelude::*;
+
+    fn number(json: &str) -> Field {
+        Field::Number(Number::parse(json).unwrap())
+    }
 
     fn path(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
@@ -137,7 +146,7 @@ mod tests {
     fn records_that_look_alike_are_picked() {
         let shape = Shape::of("{\r\n\"a\":1,\r\n\"b\": \"x\" }", &path(&["a"])).unwrap();
         let check = |record: &str, expected| assert_eq!(shape.pick(record), expected, "{record}");
-        check("{\r\n\"a\":-20.5,\r\n\"b\": \"\" },", Some((Field::Number(-20.5), 24)));
+        check("{\r\n\"a\":-20.5,\r\n\"b\": \"\" },", Some((number("-20.5"), 24)));
         check("{\r\n\"a\":\"1\",\r\n\"b\": null }", Some((Field::Other, 24)));
         check("{\r\n\"a\":null,\r\n\"b\": true }", Some((Field::Null, 25)));
         check("{\r\n\"a\":1,\n\"b\": \"x\" }", None);
@@ -151,7 +160,7 @@ mod tests {
     #[test]
     fn of_members_with_one_name_the_last_counts() {
         let shape = Shape::of(r#"{"a":1,"\u0061":2}"#, &path(&["a"])).unwrap();
-        assert_eq!(shape.pick(r#"{"a":3,"\u0061":4}"#), Some((Field::Number(4.0), 18)));
+        assert_eq!(shape.pick(r#"{"a":3,"\u0061":4}"#), Some((number("4.0"), 18)));
     }
 
     #[test]
