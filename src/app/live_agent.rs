@@ -3,6 +3,7 @@
 use super::applications::check_home;
 use super::data_directory::Lock;
 use super::orphans;
+use super::stores::{self, LeftUploads};
 use super::surroundings::Surroundings;
 use super::training_file::TrainingFile;
 use crate::actors::{Agent, Makeup, Notice, Watch, World, chain, recover};
@@ -20,6 +21,7 @@ use crate::storage::embedded::EmbeddedStore;
 use anyhow::{Context as _, bail};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::AbortHandle;
 
 /// How long a stopping agent may take before it is left as it is: recovery undoes the rest.
 const STOP_WITHIN: Duration = Duration::from_secs(4);
@@ -29,6 +31,8 @@ pub struct LiveAgent {
     agent: Agent,
     world: Arc<World>,
     store: Option<EmbeddedStore>,
+    /// What is done once at the start and waits for stores.
+    looking: AbortHandle,
     _lock: Lock,
 }
 
@@ -71,10 +75,15 @@ impl LiveAgent {
             take(surroundings, &world, &registration).await?;
         }
         recover(&world).await?;
-        match store {
-            Some(_) => sweep_orphans(surroundings, &world).await,
-            None => give_up_uploads(surroundings, &world).await,
+        let is_embedded = store.is_some();
+        if is_embedded {
+            sweep_orphans(surroundings, &world).await;
         }
+        let left = stores::left_uploads(surroundings, id, settings.node).await?;
+        let looking = {
+            let (surroundings, world) = (surroundings.clone(), world.clone());
+            tokio::spawn(async move { look_at_stores(&surroundings, &world, is_embedded, left).await })
+        };
         let network = surroundings.network();
         let makeup = Makeup {
             parameters: Arc::new(parameters(surroundings.clock.as_ref(), network, settings)),
@@ -85,7 +94,7 @@ impl LiveAgent {
             seed: seed_of(seed, id),
         };
         let agent = Agent::start(&makeup, &world);
-        Ok(Self { agent, world, store, _lock: lock })
+        Ok(Self { agent, world, store, looking: looking.abort_handle(), _lock: lock })
     }
 
     /// Ends in order: no new job, the running action finished or released, signed off, the store closed.
@@ -97,6 +106,7 @@ impl LiveAgent {
 
     /// The same, but its node's store goes on.
     pub async fn stop_but_store(self) -> Option<EmbeddedStore> {
+        self.looking.abort();
         if tokio::time::timeout(STOP_WITHIN, self.agent.stop()).await.is_err() {
             tracing::warn!(agent = %self.world.agent, "an action did not end in time; the next start undoes it");
         }
@@ -217,19 +227,36 @@ async fn sweep_orphans(surroundings: &Surroundings, world: &World) {
     }
 }
 
+/// What is left of former lives in the stores, and what those at nodes without an agent can: beside the agent's work, for a store
+/// may be silent.
+async fn look_at_stores(surroundings: &Surroundings, world: &World, is_embedded: bool, left: LeftUploads) {
+    let noted = async {
+        stores::give_up(surroundings, world.agent, left).await.iter().for_each(|key| given_up(world, key));
+        if !is_embedded {
+            give_up_uploads(surroundings, world).await;
+        }
+    };
+    let (examined, ()) = tokio::join!(stores::examine_unmanned(surroundings), noted);
+    if let Err(error) = examined {
+        world.trouble(format!("{error:#}"));
+    }
+}
+
+fn given_up(world: &World, key: &str) {
+    let what = format!("the unfinished upload of `{key}` is given up");
+    world.notify(Notice::Recovered { agent: world.agent, what });
+}
+
 /// What is left in a store of somebody else's: uploads that were never finished. Its objects are not all ours to judge.
 async fn give_up_uploads(surroundings: &Surroundings, world: &World) {
-    let given_up = async {
+    let found = async {
         let Some(snapshot) = world.knowledge.snapshot(&world.data_set).await? else { return anyhow::Ok(Vec::new()) };
         let store = surroundings.direct_store(world.home).await?;
         let age = surroundings.clock.apply(surroundings.network().rhythm.lease);
         Ok(orphans::give_up_uploads(&store, world.knowledge.as_ref(), &snapshot.data_set, age).await?)
     };
-    match given_up.await {
-        Ok(keys) => keys.into_iter().for_each(|key| {
-            let what = format!("the unfinished upload of `{key}` is given up");
-            world.notify(Notice::Recovered { agent: world.agent, what });
-        }),
+    match found.await {
+        Ok(keys) => keys.iter().for_each(|key| given_up(world, key)),
         Err(error) => world.trouble(format!("{error:#}")),
     }
 }
