@@ -70,7 +70,7 @@ fn a_bucket_is_made_only_when_that_is_asked_for() {
 
     let mut agent = start(&place, 1, "data", &[], &["--create-bucket"]);
     wait_for_job_on(&mut agent, 1);
-    assert!(objects.path().join("objects/missing/blood_tests.json/first").is_file());
+    assert!(objects.path().join("objects/missing/blood_tests.json.replicas/first/blood_tests.json").is_file());
     for said in [agent.output(), agent.errors(), refused.errors()] {
         assert!(!said.contains(&server.credentials().secret_access_key), "{said}");
     }
