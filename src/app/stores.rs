@@ -217,3 +217,48 @@ pub async fn check(access: &Access, nodes: impl Iterator<Item = &NodeSettings>) 
     });
     stream::iter(checked).buffered(STORES_AT_ONCE).collect().await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::knowledge::contract::{Table, clock};
+    use crate::knowledge::memory::MemoryKnowledge;
+    use crate::storage::embedded::{Durability, EmbeddedSettings, EmbeddedStore};
+    use crate::storage::s3::S3Settings;
+    use bytes::Bytes;
+
+    const PART: usize = 9 << 20;
+
+    #[tokio::test]
+    async fn an_upload_is_noted_until_it_has_ended_and_can_be_given_up_by_its_id() {
+        let clock = clock();
+        let knowledge = Table::new(MemoryKnowledge::new(clock.clone()), clock, ()).three_agents().await.knowledge;
+        let directory = tempfile::tempdir().unwrap();
+        let settings = EmbeddedSettings::new(directory.path(), "data");
+        let settings = EmbeddedSettings { durability: Durability::Kill, ..settings };
+        let server = EmbeddedStore::start(settings, &tokio::runtime::Handle::current()).unwrap();
+        let settings = S3Settings::new(server.endpoint(), "data", server.credentials().clone());
+        let log = NotedUploads { knowledge: knowledge.clone(), node: NodeId(1), agent: AgentId(2) };
+        let store = S3Store::new(settings).with_log(Arc::new(log));
+        let noted = async || knowledge.uploads(NodeId(1)).await.unwrap();
+
+        let whole = stream::iter([Ok(Bytes::from(vec![7; PART]))]).boxed();
+        store.write("whole", PART as u64, whole).await.unwrap();
+        assert_eq!(noted().await, []);
+
+        // One that has sent a part and then hangs, as one whose process was killed.
+        let writer = store.clone();
+        let body = stream::iter([Ok(Bytes::from(vec![7; PART]))]).chain(stream::pending()).boxed();
+        let hanging = tokio::spawn(async move { writer.write("left", 3 * PART as u64, body).await });
+        while noted().await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let left = noted().await.remove(0);
+        assert_eq!((left.object_key.as_str(), left.agent), ("left", AgentId(2)));
+        store.give_up(&left.object_key, &left.upload_id).await.unwrap();
+        assert_eq!(noted().await, []);
+        assert_eq!(store.unfinished_uploads("").await.unwrap(), []);
+        hanging.abort();
+        server.shutdown().await;
+    }
+}
