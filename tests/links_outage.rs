@@ -19,6 +19,7 @@ use agent::domain::invariants;
 use agent::domain::placement::{Claim, Plan};
 use agent::domain::saga::{self, Claimed, Committed};
 use agent::domain::snapshot::Snapshot;
+use agent::domain::validators::Validators;
 use agent::links::emulator::{Emulator, Metrics};
 use agent::mape::{executor, planner};
 use agent::storage::embedded::Durability;
@@ -146,18 +147,19 @@ async fn act(all: &Surroundings, agent: AgentId, action: Action) -> Option<()> {
     let rhythm = &all.network().rhythm;
     let claimed = all.knowledge.claim(&plan, rhythm.lease, all.network().feedback.window).await;
     let Claimed::Granted(claim) = claimed.expect("the table answers") else { return None };
-    bring(all, &before, &claim).await;
-    let committed = all.knowledge.commit(claim.event, rhythm.drain).await.expect("the table answers");
+    let arrived = bring(all, &before, &claim).await;
+    let committed = all.knowledge.commit(claim.event, &arrived, rhythm.drain).await.expect("the table answers");
     matches!(committed, Committed::Done { .. }).then_some(())
 }
 
 /// The bytes, if any travel: from store to store, for there are no links.
-async fn bring(all: &Surroundings, before: &Snapshot, Claim { source, destination, .. }: &Claim) {
-    let Some(to) = destination else { return };
+async fn bring(all: &Surroundings, before: &Snapshot, Claim { source, destination, .. }: &Claim) -> Validators {
+    let Some(to) = destination else { return Validators::default() };
     let from = all.direct_store(source.node).await.expect("a store");
     let into = all.direct_store(to.node).await.expect("a store");
     let expected = Expected { bytes: before.data_set.bytes, sha256: before.data_set.sha256.clone() };
-    let _verified = transfer(&from, &source.object_key, &into, &to.object_key, &expected, |_| {}).await.expect("bytes");
+    let sent = transfer(&from, &source.object_key, None, &into, &to.object_key, &expected, |_| {}).await;
+    sent.expect("bytes").validators().clone()
 }
 
 /// Leaves a replica that nobody reads, where there was none: one of its node's agent will read it or drop it.

@@ -70,10 +70,50 @@ fn a_bucket_is_made_only_when_that_is_asked_for() {
 
     let mut agent = start(&place, 1, "data", &[], &["--create-bucket"]);
     wait_for_job_on(&mut agent, 1);
-    assert!(objects.path().join("objects/missing/blood_tests.json/first").is_file());
+    assert!(objects.path().join("objects/missing/blood_tests.json.replicas/first/blood_tests.json").is_file());
     for said in [agent.output(), agent.errors(), refused.errors()] {
         assert!(!said.contains(&server.credentials().secret_access_key), "{said}");
     }
+}
+
+/// `agent check --online` on a store of another's server; its exit code and what it says.
+fn check_online(place: &Place, keys: [&str; 2]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_agent"));
+    command.args(["check", "--online", "--config", "agents"]).current_dir(place.path());
+    command.env("AWS_ACCESS_KEY_ID", keys[0]).env("AWS_SECRET_ACCESS_KEY", keys[1]).env("AWS_CONFIG_FILE", "/dev/null");
+    let output = command.env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null").output().expect("it runs");
+    let [said, errors] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).expect("UTF-8"));
+    (output.status.code(), said, errors)
+}
+
+#[test]
+fn stores_are_tried_by_hand_step_by_step() {
+    let runtime = Runtime::new().expect("threads");
+    let objects = tempfile::tempdir().expect("a directory");
+    let settings = EmbeddedSettings { durability: Durability::Kill, ..EmbeddedSettings::new(objects.path(), "data") };
+    let server = EmbeddedStore::start(settings, runtime.handle()).expect("it listens");
+    let node = |bucket: &str| {
+        let store = format!("kind = \"s3\", endpoint = \"{}\", bucket = \"{bucket}\"", server.endpoint());
+        format!("name = \"cloud\"\nstore = {{ {store} }}")
+    };
+    let keys = [server.credentials().access_key_id.as_str(), server.credentials().secret_access_key.as_str()];
+    let place = Place::new();
+    place.configuration("agents", &[("network.toml", "name = \"cloud\"", &node("data"))]);
+
+    let (code, said, errors) = check_online(&place, keys);
+    assert_eq!(code, Some(0), "{said}{errors}");
+    for step in ["bucket", "put", "get", "list", "delete"] {
+        assert!(said.contains(&format!("\nnode 1      {step:<8}ok\n")), "{step}: {said}");
+    }
+    let (code, said, _) = check_online(&place, [keys[0], "another"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("\nnode 1      bucket  FAILED: "), "{said}");
+    assert!(said.contains("SignatureDoesNotMatch"), "{said}");
+    // What no store could be shown is found without asking any.
+    let (code, _, errors) = check_online(&place, [keys[0], "hu\nsh"]);
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("AWS_SECRET_ACCESS_KEY has a blank or a line end in it (character 3)"), "{errors}");
+    assert!(!errors.contains("hu\nsh"), "{errors}");
 }
 
 /// Two data directories stand for two machines: only the table and the variables are shared.

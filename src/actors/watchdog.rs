@@ -280,3 +280,115 @@ impl Handler<Stop> for WatchdogActor {
         ctx.stop();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Reach, ReachError, Reached};
+    use super::*;
+    use crate::domain::ids::AgentId;
+    use crate::domain::time::Timestamp;
+    use crate::jobs::{DataSource, Job, JobError, JobReport};
+    use crate::knowledge::contract::{RULE, Table, clock, data_set, identity};
+    use crate::knowledge::memory::MemoryKnowledge;
+    use async_trait::async_trait;
+    use rand::SeedableRng as _;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use tokio::runtime::Handle;
+    use tokio::sync::Notify;
+
+    /// Stores that never answer, and how often they were asked.
+    #[derive(Default)]
+    struct Silent(AtomicU32);
+
+    #[async_trait]
+    impl Reach for Silent {
+        async fn reach(&self, _: &Node, _: Duration) -> Result<Reached, ReachError> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            std::future::pending().await
+        }
+
+        async fn probe(&self, _: &Reached) -> Result<Duration, String> {
+            std::future::pending().await
+        }
+    }
+
+    struct NoJob;
+
+    #[async_trait]
+    impl Job for NoJob {
+        fn describe(&self) -> String {
+            "none".to_owned()
+        }
+
+        async fn run(&self, _: &DataSource) -> Result<JobReport, JobError> {
+            std::future::pending().await
+        }
+    }
+
+    struct Contented;
+
+    impl Actor for Contented {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<monitor::IsConverged> for Contented {
+        type Result = bool;
+
+        fn handle(&mut self, _: monitor::IsConverged, _: &mut Self::Context) -> bool {
+            true
+        }
+    }
+
+    fn world(table: &Table, reach: Arc<Silent>) -> World {
+        World {
+            agent: AgentId(1),
+            identity: identity(),
+            displaced: Notify::new(),
+            home: NodeId(1),
+            data_set: data_set(),
+            clock: table.clock.clone(),
+            knowledge: table.knowledge.clone(),
+            reach,
+            job: Arc::new(NoJob),
+            services: Handle::current(),
+            notify: Arc::new(|_| {}),
+            observer: None,
+        }
+    }
+
+    #[actix::test]
+    async fn a_store_that_hangs_keeps_no_other_duty_waiting() {
+        const HEARTBEAT: Duration = Duration::from_millis(1);
+        let clock = clock();
+        let table = Table::new(MemoryKnowledge::new(clock.clone()), clock, ()).three_agents().await;
+        // Something that has to be deleted from node 2, and a claim whose holder is gone.
+        let copy = table.claim(2, "C3_2").await;
+        table.knowledge.abort(copy.event, Outcome::Failed, "it failed").await.unwrap();
+        table.claim(2, "C3_2").await;
+        let silent = Arc::new(Silent::default());
+        let watch = Watch {
+            heartbeat: HEARTBEAT,
+            lease: Duration::from_secs(60),
+            drain: Duration::ZERO,
+            window: Duration::from_secs(210),
+            closing: RULE,
+        };
+        let world = Arc::new(world(&table, silent.clone()));
+        let monitor = Contented.start().recipient();
+        let watchdog = WatchdogActor::new(watch, world, monitor, None, Rng::seed_from_u64(1)).start();
+        while silent.0.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+
+        table.advance(100);
+        let heard_of = async || table.snapshot().await.agents[&AgentId(1)].heartbeat_at;
+        let now: Timestamp = table.now();
+        while heard_of().await != Some(now)
+            || !table.knowledge.unfinished(AgentId(1), false).await.unwrap().claims.is_empty()
+        {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(silent.0.load(Ordering::SeqCst), 1, "it is asked once, and waited for");
+        watchdog.send(Stop).await.unwrap();
+    }
+}

@@ -45,14 +45,21 @@ pub enum AccessError {
 #[derive(Clone)]
 pub struct Access {
     stores: Arc<BTreeMap<NodeId, StoreSettings>>,
-    data: DataDirectory,
+    /// Where embedded stores on this machine keep their keys; absent: none is used.
+    data: Option<DataDirectory>,
     variable: fn(&str) -> Option<String>,
 }
 
 impl Access {
     pub fn new(network: &NetworkSettings, data: DataDirectory) -> Self {
         let stores = network.nodes.values().map(|node| (node.id, node.store.clone())).collect();
-        Self { stores: Arc::new(stores), data, variable: environment_variable }
+        Self { stores: Arc::new(stores), data: Some(data), variable: environment_variable }
+    }
+
+    /// For the stores of others' servers alone.
+    pub fn to_others(network: &NetworkSettings) -> Self {
+        let stores = network.nodes.values().map(|node| (node.id, node.store.clone())).collect();
+        Self { stores: Arc::new(stores), data: None, variable: environment_variable }
     }
 
     /// How the store of a node at a URL is used. Looked up each time: keys in files and in a running network change.
@@ -105,7 +112,8 @@ impl Access {
     }
 
     fn of_embedded(&self, node: NodeId) -> Result<Option<Credentials>, AccessError> {
-        match EmbeddedStore::credentials_of(&self.data.store(node))? {
+        let own = self.data.as_ref().map(|data| EmbeddedStore::credentials_of(&data.store(node)));
+        match own.transpose()?.flatten() {
             Some(own) => Ok(Some(own)),
             None => self.given(),
         }
@@ -225,7 +233,7 @@ mod tests {
             (WITH_KEYS, s3(keys)),
             (FOREIGN, s3(CredentialsSettings::Environment)),
         ]);
-        Access { stores: Arc::new(stores), data: DataDirectory::create(data.path()).unwrap(), variable }
+        Access { stores: Arc::new(stores), data: Some(DataDirectory::create(data.path()).unwrap()), variable }
     }
 
     async fn key(access: &Access, node: NodeId, url: &str) -> Result<String, String> {
@@ -246,7 +254,7 @@ mod tests {
         check(IN_TABLE_ALONE, "http://agent9:9000/agent", "store").await;
         check(IN_TABLE_ALONE, "https://s3.example.org/office?region=eu", "aws").await;
 
-        let own = EmbeddedSettings::new(access.data.store(EMBEDDED), "agent");
+        let own = EmbeddedSettings::new(access.data.as_ref().unwrap().store(EMBEDDED), "agent");
         let store = EmbeddedStore::start(own, &tokio::runtime::Handle::current()).unwrap();
         check(EMBEDDED, &store.endpoint(), &store.credentials().access_key_id).await;
         store.shutdown().await;

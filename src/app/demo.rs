@@ -118,9 +118,8 @@ async fn converge(
     // Nodes without an agent of their own have a store all the same.
     surroundings.register_network().await?;
     let homes: Vec<_> = surroundings.settings.agents.values().map(|agent| agent.node).collect();
-    for node in network.nodes.keys().filter(|node| !homes.contains(node)) {
-        running.stores.extend(surroundings.start_store(*node).await?);
-    }
+    let unmanned: Vec<_> = network.nodes.keys().copied().filter(|node| !homes.contains(node)).collect();
+    running.stores.extend(surroundings.start_stores(&unmanned).await?);
     surroundings.establish_on_unmanned_node(&homes).await?;
     for id in order {
         let training = &options.training[&id];

@@ -17,18 +17,18 @@ pub struct Hosting {
     pub advertise: Option<String>,
 }
 
-/// A store has its bucket, now or already. One that does not answer is left to whoever uses it: it may be back by then.
-pub async fn provide_bucket(store: &S3Store, bucket: &str, create: bool) -> anyhow::Result<()> {
+/// A store has its bucket, now or already. `false`: it does not answer, and is left to whoever uses it: it may be back by then.
+pub async fn provide_bucket(store: &S3Store, bucket: &str, create: bool) -> anyhow::Result<bool> {
     let found = if create { store.ensure_bucket().await.map(|()| true) } else { store.bucket_exists().await };
     match found {
-        Ok(true) => Ok(()),
+        Ok(true) => Ok(true),
         Ok(false) => bail!(
             "{}: the bucket `{bucket}` does not exist; create it, correct its name, or start with --create-bucket",
             crate::storage::ObjectStore::address(store)
         ),
         Err(error @ StorageError::Unavailable { .. }) => {
             tracing::warn!(%error, "the bucket was not looked for");
-            Ok(())
+            Ok(false)
         }
         Err(error) => Err(error.into()),
     }

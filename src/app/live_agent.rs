@@ -3,6 +3,7 @@
 use super::applications::check_home;
 use super::data_directory::Lock;
 use super::orphans;
+use super::stores::{self, LeftUploads};
 use super::surroundings::Surroundings;
 use super::training_file::TrainingFile;
 use crate::actors::{Agent, Makeup, Notice, Watch, World, chain, recover};
@@ -32,7 +33,10 @@ pub struct LiveAgent {
     agent: Agent,
     world: Arc<World>,
     store: Option<EmbeddedStore>,
+    /// Looks for orphans from time to time.
     _sweeper: Option<AbortOnDropHandle<()>>,
+    /// What is done once at the start and waits for stores.
+    _looking: AbortOnDropHandle<()>,
     _lock: Lock,
 }
 
@@ -79,12 +83,12 @@ impl LiveAgent {
             take(surroundings, &world, &registration).await?;
         }
         recover(&world).await?;
-        let sweeper = match store {
-            Some(_) => keep_swept(surroundings, &world).await,
-            None => {
-                give_up_uploads(surroundings, &world).await;
-                None
-            }
+        let is_embedded = store.is_some();
+        let sweeper = if is_embedded { keep_swept(surroundings, &world).await } else { None };
+        let left = stores::left_uploads(surroundings, id, settings.node).await?;
+        let looking = {
+            let (surroundings, world) = (surroundings.clone(), world.clone());
+            tokio::spawn(async move { look_at_stores(&surroundings, &world, is_embedded, left).await })
         };
         let network = surroundings.network();
         let makeup = Makeup {
@@ -96,7 +100,8 @@ impl LiveAgent {
             seed: seed_of(seed, id),
         };
         let agent = Agent::start(&makeup, &world);
-        Ok(Self { agent, world, store, _sweeper: sweeper, _lock: lock })
+        let looking = AbortOnDropHandle::new(looking);
+        Ok(Self { agent, world, store, _sweeper: sweeper, _looking: looking, _lock: lock })
     }
 
     /// Ends in order: no new job, the running action finished or released, signed off, the store closed.
@@ -246,19 +251,36 @@ async fn sweep_orphans(store: &S3Store, world: &World, lease: Duration) {
     }
 }
 
+/// What is left of former lives in the stores, and what those at nodes without an agent can: beside the agent's work, for a store
+/// may be silent.
+async fn look_at_stores(surroundings: &Surroundings, world: &World, is_embedded: bool, left: LeftUploads) {
+    let noted = async {
+        stores::give_up(surroundings, world.agent, left).await.iter().for_each(|key| given_up(world, key));
+        if !is_embedded {
+            give_up_uploads(surroundings, world).await;
+        }
+    };
+    let (examined, ()) = tokio::join!(stores::examine_unmanned(surroundings), noted);
+    if let Err(error) = examined {
+        world.trouble(format!("{error:#}"));
+    }
+}
+
+fn given_up(world: &World, key: &str) {
+    let what = format!("the unfinished upload of `{key}` is given up");
+    world.notify(Notice::Recovered { agent: world.agent, what });
+}
+
 /// What is left in a store of somebody else's: uploads that were never finished. Its objects are not all ours to judge.
 async fn give_up_uploads(surroundings: &Surroundings, world: &World) {
-    let given_up = async {
+    let found = async {
         let Some(snapshot) = world.knowledge.snapshot(&world.data_set).await? else { return anyhow::Ok(Vec::new()) };
         let store = surroundings.direct_store(world.home).await?;
         let age = surroundings.clock.apply(surroundings.network().rhythm.lease);
         Ok(orphans::give_up_uploads(&store, world.knowledge.as_ref(), &snapshot.data_set, age).await?)
     };
-    match given_up.await {
-        Ok(keys) => keys.into_iter().for_each(|key| {
-            let what = format!("the unfinished upload of `{key}` is given up");
-            world.notify(Notice::Recovered { agent: world.agent, what });
-        }),
+    match found.await {
+        Ok(keys) => keys.iter().for_each(|key| given_up(world, key)),
         Err(error) => world.trouble(format!("{error:#}")),
     }
 }

@@ -22,6 +22,7 @@ pub mod run;
 pub mod serve;
 pub mod simulate;
 pub mod status;
+pub mod stores;
 pub mod summary;
 pub mod surroundings;
 pub mod training;

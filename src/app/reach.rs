@@ -1,6 +1,7 @@
 //! The ways from one agent to the nodes' stores: through the emulator's links, or over the real network.
 
 use super::access::{Access, for_programs};
+use super::stores::NotedUploads;
 use crate::actors::{Reach, ReachError, Reached, chain};
 use crate::clock::Clock;
 use crate::config::settings::NetworkSettings;
@@ -8,6 +9,7 @@ use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::placement::Node;
 use crate::domain::store_url::{StoreUrl, StoreUrlError};
 use crate::jobs::S3Access;
+use crate::knowledge::Knowledge;
 use crate::links::Links;
 use crate::links::probe::probe;
 use crate::storage::s3::{S3Settings, S3Store};
@@ -29,6 +31,7 @@ pub struct StoreReach {
     clock: Arc<dyn Clock>,
     probes: u32,
     access: Access,
+    knowledge: Option<Arc<dyn Knowledge>>,
     clients: Mutex<BTreeMap<NodeId, (S3Settings, Arc<S3Store>)>>,
 }
 
@@ -41,7 +44,13 @@ impl StoreReach {
         network: &NetworkSettings,
         access: Access,
     ) -> Self {
-        Self { agent, links, clock, probes: network.rhythm.probes, access, clients: Mutex::default() }
+        Self { agent, links, clock, probes: network.rhythm.probes, access, knowledge: None, clients: Mutex::default() }
+    }
+
+    /// The same; the agent's uploads are noted in this table.
+    #[must_use]
+    pub fn noting_uploads(self, knowledge: Arc<dyn Knowledge>) -> Self {
+        Self { knowledge: Some(knowledge), ..self }
     }
 
     /// The client of a node's store, through a link if there is one; kept until the store is used in another way.
@@ -57,7 +66,11 @@ impl StoreReach {
         if let Some((_, store)) = clients.get(&node).filter(|(known, _)| *known == settings) {
             return Ok((store.clone(), access));
         }
-        let store = Arc::new(S3Store::new(settings.clone()));
+        let store = S3Store::new(settings.clone());
+        let store = Arc::new(match self.knowledge.clone() {
+            Some(knowledge) => store.with_log(Arc::new(NotedUploads { knowledge, node, agent: self.agent })),
+            None => store,
+        });
         clients.insert(node, (settings, store.clone()));
         Ok((store, access))
     }

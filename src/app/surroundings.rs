@@ -6,6 +6,7 @@ use super::data_set;
 use super::hosting::{self, Hosting};
 use super::nodes;
 use super::reach::StoreReach;
+use super::stores::{self, NotedUploads};
 use crate::actors::{Notice, Observer, World};
 use crate::clock::{Clock, SystemClock};
 use crate::config::settings::{
@@ -81,12 +82,16 @@ impl Surroundings {
         node: NodeId,
         settings: &StoreSettings,
     ) -> anyhow::Result<Option<EmbeddedStore>> {
-        let (store, url) = match settings {
+        match settings {
             StoreSettings::S3(S3StoreSettings { url, .. }) => {
                 let client = S3Store::new(self.access().settings(node, &url.to_string()).await?);
                 let provided = hosting::provide_bucket(&client, url.bucket(), self.hosting.create_bucket).await;
-                provided.with_context(|| format!("the store of node {node}"))?;
-                (None, url.clone())
+                let answers = provided.with_context(|| format!("the store of node {node}"))?;
+                self.knowledge.register_store(node, &url.to_string()).await?;
+                if answers {
+                    stores::examine(self.knowledge.as_ref(), node, &client).await?;
+                }
+                Ok(None)
             }
             StoreSettings::Embedded { listen, advertise } => {
                 let embedded = EmbeddedSettings {
@@ -102,11 +107,21 @@ impl Surroundings {
                 };
                 let advertise = advertise.as_ref().or(self.hosting.advertise.as_ref());
                 let url = hosting::url_of(&store, advertise.map(String::as_str));
-                (Some(store), url.with_context(|| format!("the store of node {node}"))?)
+                let url = url.with_context(|| format!("the store of node {node}"))?;
+                self.knowledge.register_store(node, &url.to_string()).await?;
+                Ok(Some(store))
             }
-        };
-        self.knowledge.register_store(node, &url.to_string()).await?;
-        Ok(store)
+        }
+    }
+
+    /// The same for several nodes at a time: one that is silent keeps nobody else waiting.
+    pub async fn start_stores(&self, nodes: &[NodeId]) -> anyhow::Result<Vec<EmbeddedStore>> {
+        let started = futures::future::join_all(nodes.iter().map(|node| self.start_store(*node))).await;
+        let mut stores = Vec::new();
+        for started in started {
+            stores.extend(started?);
+        }
+        Ok(stores)
     }
 
     /// What is needed to use the stores.
@@ -123,7 +138,8 @@ impl Surroundings {
     /// One agent's ways to the stores.
     fn reach(&self, agent: &AgentSettings) -> anyhow::Result<StoreReach> {
         let (links, clock, network) = (self.links(agent)?, self.clock.clone(), self.network());
-        Ok(StoreReach::new(agent.id, links, clock, network, self.access()))
+        let reach = StoreReach::new(agent.id, links, clock, network, self.access());
+        Ok(reach.noting_uploads(self.knowledge.clone()))
     }
 
     /// The world of one agent.
@@ -184,10 +200,16 @@ impl Surroundings {
 
     /// A node's own store, not through any link.
     pub async fn direct_store(&self, node: NodeId) -> anyhow::Result<S3Store> {
+        self.noting_store(node, AgentId::OPERATOR).await
+    }
+
+    /// The same, as this agent uses it.
+    pub async fn noting_store(&self, node: NodeId, agent: AgentId) -> anyhow::Result<S3Store> {
         let nodes = self.knowledge.nodes().await?;
         let url = nodes.get(&node).and_then(|row| row.store_url.clone());
         let url = url.with_context(|| format!("node {node} has no store yet; start its agent"))?;
-        Ok(S3Store::new(self.access().settings(node, &url).await?))
+        let log = NotedUploads { knowledge: self.knowledge.clone(), node, agent };
+        Ok(S3Store::new(self.access().settings(node, &url).await?).with_log(Arc::new(log)))
     }
 }
 

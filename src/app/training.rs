@@ -65,11 +65,10 @@ impl<'a> Trainer<'a> {
         if nodes.is_empty() {
             bail!("the network has no node {}", only.map_or(String::new(), |only| only.to_string()));
         }
-        let mut stores = Vec::new();
         // Wherever the data may come from, and where it is measured.
-        for node in known.values().filter(|node| is_served(node) || nodes.contains(&node.id)) {
-            stores.extend(surroundings.start_store(node.id).await?);
-        }
+        let used = known.values().filter(|node| is_served(node) || nodes.contains(&node.id));
+        let used: Vec<NodeId> = used.map(|node| node.id).collect();
+        let stores = surroundings.start_stores(&used).await?;
         surroundings.establish_data_set(surroundings.network().data_set.first_node).await?;
         let snapshot = snapshot(surroundings).await?;
         Ok(Self { surroundings, snapshot, nodes, stores, seed, iterations })

@@ -87,7 +87,7 @@ pub enum Command {
     /// Serve a node's store without an application (Ctrl-C)
     Store(Store),
     /// Validate the configuration and print what would run
-    Check(Json),
+    Check(Check),
     /// Prepare and check a MySQL or MariaDB schema for the shared table
     #[command(subcommand)]
     Db(Db),
@@ -268,6 +268,19 @@ pub struct Train {
 
 #[derive(Args, Debug)]
 pub struct Json {
+    /// Print one JSON document and nothing else
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Exit code 0: all is well; 1: a store does not do what it should; 2: the configuration is wrong."
+)]
+pub struct Check {
+    /// Also write, read, list and delete a small object in each store that is not embedded
+    #[arg(long)]
+    pub online: bool,
     /// Print one JSON document and nothing else
     #[arg(long)]
     pub json: bool,

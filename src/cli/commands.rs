@@ -1,16 +1,20 @@
 //! From arguments to what `app` does, and its result to the screen.
 
-use super::arguments::{Arguments, Command, Data, Db, Demo, Events, Explain, Json, Keep, Log, Proxy, Run, Set, Train};
+use super::arguments::{
+    Arguments, Check, Command, Data, Db, Demo, Events, Explain, Json, Keep, Log, Proxy, Run, Set, Train,
+};
 use super::{calibrate, display, experiment, print, signals, simulate};
 use crate::actors::Notice;
+use crate::app::access::{self, Access};
 use crate::app::data_directory::{DEFAULT_DEMO, DEFAULT_RUN, DataDirectory};
 use crate::app::demo::DemoOptions;
 use crate::app::hosting::Hosting;
 use crate::app::run::RunOptions;
+use crate::app::stores::CheckedStore;
 use crate::app::surroundings::start_emulator;
 use crate::app::training::Trainer;
 use crate::app::training_file::TrainingFile;
-use crate::app::{self, Failure, change, database, status, summary};
+use crate::app::{self, Failure, change, database, status, stores, summary};
 use crate::clock::TimeScale;
 use crate::config::settings::{KnowledgeSettings, Settings};
 use crate::config::{self, Invalid, Vocabulary, environment};
@@ -66,7 +70,7 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::RemoveNode(arguments) => place.remove_node(&arguments),
         Command::AddAgent(arguments) => place.add_agent(arguments),
         Command::Store(arguments) => place.store(&arguments),
-        Command::Check(Json { json }) => place.check(json),
+        Command::Check(check) => place.check(&check),
         Command::Data(Data::Generate { records, output }) => generate(records, &output),
         Command::Data(Data::Accept(arguments)) => place.accept(&arguments),
         Command::Data(Data::Restore(arguments)) => place.restore(&arguments),
@@ -341,15 +345,30 @@ impl Place {
         })
     }
 
-    fn check(&self, json: bool) -> anyhow::Result<ExitCode> {
+    fn check(&self, check: &Check) -> anyhow::Result<ExitCode> {
         let settings = self.settings()?;
+        let runtime = services()?;
+        let well_formed = runtime.block_on(access::check_credentials(&settings.network));
+        well_formed.map_err(|error| Failure::Configuration(error.to_string()))?;
         let description = config::describe(&settings, |records| BloodTests::new(records).bytes());
-        if json {
-            print::json(&description)?
-        } else {
-            print::text(&description.to_string())?
+        let stores = check.online.then(|| {
+            let access = Access::to_others(&settings.network);
+            runtime.block_on(stores::check(&access, settings.network.nodes.values()))
+        });
+        match (&stores, check.json) {
+            (None, true) => print::json(&description)?,
+            (Some(stores), true) => {
+                let mut document = serde_json::to_value(&description)?;
+                document["stores"] = serde_json::to_value(stores)?;
+                print::json(&document)?
+            }
+            (_, false) => print::text(&description.to_string())?,
         }
-        Ok(ExitCode::SUCCESS)
+        if let (Some(stores), false) = (&stores, check.json) {
+            print::stores(stores)?
+        }
+        let is_well = stores.iter().flatten().all(CheckedStore::is_well);
+        Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     fn db(&self, db: &Db) -> anyhow::Result<ExitCode> {

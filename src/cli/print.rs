@@ -5,6 +5,7 @@ use crate::app::change::Changed;
 use crate::app::database::Report;
 use crate::app::nodes::Newcomers;
 use crate::app::status::{AgentStatus, ReplicaStatus, Status};
+use crate::app::stores::CheckedStore;
 use crate::app::summary::Summary;
 use crate::config::settings::KnowledgeSettings;
 use crate::domain::action::Action;
@@ -88,6 +89,24 @@ pub fn database(report: &Report) -> anyhow::Result<()> {
     let mut text = vec![report.address.clone()];
     text.extend(report.findings.iter().map(finding));
     text.extend(report.broken.iter().map(|broken| format!("BROKEN: {broken}")));
+    lines(text)
+}
+
+/// A line for each store and step.
+pub fn stores(stores: &[CheckedStore]) -> anyhow::Result<()> {
+    let mut text = vec![String::new(), "store       step    outcome".to_owned()];
+    if stores.is_empty() {
+        text.push("(all are embedded: agents start them)".to_owned());
+    }
+    for store in stores {
+        text.extend(store.steps.iter().map(|step| {
+            let outcome = step.error.as_ref().map_or_else(|| "ok".to_owned(), |error| format!("FAILED: {error}"));
+            format!("{:<10}  {:<8}{outcome}", format!("node {}", store.node), step.name)
+        }));
+        text.extend(
+            store.remarks.iter().map(|remark| format!("{:<10}  remark  {remark}", format!("node {}", store.node))),
+        );
+    }
     lines(text)
 }
 
