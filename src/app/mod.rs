@@ -14,6 +14,7 @@ pub mod hosting;
 pub mod live_agent;
 pub mod nodes;
 pub mod orphans;
+pub mod output;
 pub mod reach;
 pub mod real_runs;
 pub mod report;

@@ -514,11 +514,13 @@ async fn follow(knowledge: &dyn Knowledge, first: Vec<Event>, json: bool, pause:
 }
 
 fn generate(records: u64, output: &Path) -> anyhow::Result<ExitCode> {
-    let failed = || format!("{}: cannot be written", output.display());
-    let file = std::fs::File::create(output).with_context(failed)?;
-    let generated =
-        BloodTests::new(records).generate(std::io::BufWriter::with_capacity(1 << 20, file)).with_context(failed)?;
-    println!("{}: {records} records, {} bytes, SHA-256 {}", output.display(), generated.bytes, generated.sha256);
+    let file = app::output::create(output, "--output")?;
+    let generated = BloodTests::new(records)
+        .generate(std::io::BufWriter::with_capacity(1 << 20, file))
+        .with_context(|| format!("{}: cannot be written", output.display()))?;
+    let (bytes, sha256) = (generated.bytes, generated.sha256);
+    print::beside(Some(output))
+        .lines([format!("{}: {records} records, {bytes} bytes, SHA-256 {sha256}", output.display())])?;
     Ok(ExitCode::SUCCESS)
 }
 

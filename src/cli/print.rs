@@ -4,6 +4,7 @@ use crate::actors::show_metrics;
 use crate::app::change::Changed;
 use crate::app::database::Report;
 use crate::app::nodes::Newcomers;
+use crate::app::output;
 use crate::app::status::{AgentStatus, ReplicaStatus, Status};
 use crate::app::summary::Summary;
 use crate::config::settings::KnowledgeSettings;
@@ -20,13 +21,46 @@ use crate::mape::planner::{Basis, Clairvoyance, Decision, Deliberation, Opinion,
 use crate::mape::prediction::{Estimate, Forecast};
 use serde::Serialize;
 use std::fmt::Display;
-use std::io::{Result as IoResult, Write as _};
+use std::io::{Result as IoResult, Write};
+use std::path::Path;
 use std::time::Duration;
+
+/// Where results are told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Channel {
+    Output,
+    /// Standard output is a document that the command was asked for.
+    Error,
+}
+
+/// Where to tell what a command came to that writes this.
+pub fn beside(output: Option<&Path>) -> Channel {
+    if output.is_some_and(output::is_standard) { Channel::Error } else { Channel::Output }
+}
+
+impl Channel {
+    /// One document.
+    pub fn json(self, document: &impl Serialize) -> anyhow::Result<()> {
+        let text = serde_json::to_string_pretty(document)?;
+        self.write(|out| writeln!(out, "{}", legible_json(&text)))
+    }
+
+    /// Lines, with nothing hidden in what others wrote; fails when nobody reads them, instead of panicking.
+    pub fn lines(self, all: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
+        self.write(|out| all.into_iter().try_for_each(|line| writeln!(out, "{}", legible(&line, LINE_MAX))))
+    }
+
+    fn write(self, write: impl FnOnce(&mut dyn Write) -> IoResult<()>) -> anyhow::Result<()> {
+        Ok(match self {
+            Channel::Output => write(&mut std::io::stdout().lock()),
+            Channel::Error => write(&mut std::io::stderr().lock()),
+        }?)
+    }
+}
 
 /// One document on standard output.
 pub fn json(document: &impl Serialize) -> anyhow::Result<()> {
-    let text = serde_json::to_string_pretty(document)?;
-    Ok(writeln!(std::io::stdout().lock(), "{}", legible_json(&text))?)
+    Channel::Output.json(document)
 }
 
 /// One document on one line.
@@ -40,11 +74,9 @@ pub fn text(text: &str) -> anyhow::Result<()> {
     lines(text.lines().map(str::to_owned))
 }
 
-/// Lines on standard output, with nothing hidden in what others wrote; fails when it is closed, instead of panicking.
+/// Lines on standard output.
 pub fn lines(all: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    let written: IoResult<()> = all.into_iter().try_for_each(|line| writeln!(out, "{}", legible(&line, LINE_MAX)));
-    Ok(written?)
+    Channel::Output.lines(all)
 }
 
 fn list<T: Display>(items: impl IntoIterator<Item = T>, join: &str) -> String {
@@ -366,6 +398,10 @@ pub fn changed(changed: &Changed) -> anyhow::Result<()> {
 }
 
 pub fn summary(summary: &Summary) -> anyhow::Result<()> {
+    lines(summary_lines(summary))
+}
+
+pub fn summary_lines(summary: &Summary) -> Vec<String> {
     let converged = if summary.converged { "converged" } else { "NOT CONVERGED" };
     let scenario = show_duration(Duration::try_from_secs_f64(summary.scenario_seconds).unwrap_or_default());
     let real = match summary.real_seconds {
@@ -413,5 +449,5 @@ pub fn summary(summary: &Summary) -> anyhow::Result<()> {
         ));
     }
     text.push(format!("bytes moved {}", show_bytes(summary.bytes_moved)));
-    lines(text)
+    text
 }

@@ -56,7 +56,7 @@ impl Place {
         let mut said =
             vec![format!("{}: {}, {}", output.display(), report.about, show_bytes(report.html.len() as u64))];
         said.extend(csv.iter().map(|folder| format!("{}: {} tables", folder.display(), report.tables.len())));
-        print::lines(said)?;
+        print::beside(Some(output)).lines(said)?;
         Ok(ExitCode::SUCCESS)
     }
 }

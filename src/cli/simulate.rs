@@ -22,10 +22,11 @@ pub fn simulate(arguments: &Simulate) -> anyhow::Result<ExitCode> {
         until_converged: arguments.until_converged,
     };
     let summary = app::simulate::run(scenario, &options, arguments.trace.as_deref(), progress(lasts))?;
+    let beside = print::beside(arguments.trace.as_deref());
     if arguments.json {
-        print::json(&summary)?
+        beside.json(&summary)?
     } else {
-        print::summary(&summary)?
+        beside.lines(print::summary_lines(&summary))?
     }
     Ok(ExitCode::SUCCESS)
 }
