@@ -66,7 +66,7 @@ pub enum Command {
     /// Measure the job at every node and derive what each action does
     Train(Train),
     /// Show nodes, replicas, references and agents
-    Status(Json),
+    Status(StatusArguments),
     /// Show what the agents did, and how others answered
     Events(Events),
     /// Show why an action was chosen: every candidate and its parts
@@ -85,6 +85,10 @@ pub enum Command {
     /// Serve a node's store without an application (Ctrl-C)
     Store(Store),
     /// Validate the configuration and print what would run
+    #[command(after_help = "\
+Examples:
+  agent check
+  agent check --config my-agents --json")]
     Check(Json),
     /// Prepare and check a MySQL or MariaDB schema for the shared table
     #[command(subcommand)]
@@ -94,6 +98,10 @@ pub enum Command {
     Data(Data),
     /// Serve toxiproxy's HTTP API: links with latency and other toxics
     Proxy(Proxy),
+    /// Print a script that completes this program's commands in a shell
+    Completion(Completion),
+    /// Print this manual as a page for `man`, or write a page for each command
+    Man(Man),
 }
 
 #[derive(Args, Debug)]
@@ -101,7 +109,9 @@ pub enum Command {
 Examples:
   agent demo --seed 7
   agent demo --policy reference --json
-  agent demo --scale 20 --limit 2h
+  agent demo --scale 20 --train --limit 2h
+
+Training rests on the time scale: another one needs --train.
 
 Exit code 0: converged; 3: not converged within the limit.")]
 pub struct Demo {
@@ -240,9 +250,9 @@ pub struct Train {
     /// The source of all chance
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Where to write the training files
-    #[arg(long, default_value = "training", value_name = "DIR")]
-    pub training: PathBuf,
+    /// Where to write the training files [default: training, but never over the files that ship]
+    #[arg(long, value_name = "DIR")]
+    pub training: Option<PathBuf>,
     /// Make the bucket of a store of kind "s3" when it is not there
     #[arg(long)]
     pub create_bucket: bool,
@@ -256,11 +266,43 @@ pub struct Json {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent status
+  agent status --watch
+  agent status --data /var/lib/agent --json
+
+An agent or node that has missed three heartbeats without signing off is `silent since` the last one.")]
+pub struct StatusArguments {
+    /// Show it again every second, until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
+    /// Print JSON: one document, with --watch one on each line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent events
+  agent events --agent 2 --limit 10
+  agent events --since '30 min' --follow        what was posted in the last half hour of the scenario, and from now on
+  agent events --since 2026-03-01T12:00:00Z --json")]
 pub struct Events {
+    /// Only this agent's
+    #[arg(long, value_name = "ID")]
+    pub agent: Option<AgentId>,
+    /// Only those posted since then: an instant by RFC 3339, or how long ago in the scenario
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only the last so many
+    #[arg(long, value_name = "COUNT")]
+    pub limit: Option<usize>,
     /// Go on showing what happens, until Ctrl-C
     #[arg(long)]
     pub follow: bool,
-    /// Print JSON: one document, with --follow one for each line
+    /// Print JSON: one document, with --follow one on each line
     #[arg(long)]
     pub json: bool,
 }
@@ -269,20 +311,24 @@ pub struct Events {
 #[command(after_help = "\
 Examples:
   agent events          lists the events with their numbers
-  agent explain 7")]
+  agent explain 7
+  agent explain 7 --json
+  agent explain 3 --trace run.log     of a simulation")]
 pub struct Explain {
     /// The event's number
     pub event: EventId,
     /// From the trace of a simulation, instead of the table
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
+    /// Print one JSON document and nothing else: the event, the decision, the feedback
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Subcommand, Debug)]
 pub enum Set {
-    /// A node's availability, like `agent set availability 2 75`
+    /// A node's availability
+    #[command(after_help = "Examples:\n  agent set availability 2 75\n  agent set availability 2 '99.5 %'")]
     Availability {
         node: NodeId,
         /// In percent
@@ -290,7 +336,8 @@ pub enum Set {
         #[arg(long)]
         json: bool,
     },
-    /// A link's latency, like `agent set latency 1 2 '200 ms'`
+    /// A link's latency
+    #[command(after_help = "Examples:\n  agent set latency 1 2 '200 ms'\n  agent set latency 1 2 1.5s --one-way")]
     Latency {
         from: NodeId,
         to: NodeId,
@@ -313,9 +360,13 @@ Examples:
   AGENT_DATABASE_PASSWORD=... agent db init 'mysql://admin@db.example.org/agent?tls=true'")]
     Init(Database),
     /// Bring the tables of an older version up to date
+    #[command(after_help = "Example: agent db migrate mysql://root@127.0.0.1:3306/agent")]
     Migrate(Database),
     /// Look at version, rights, isolation, durability, clocks, and every promise of the catalogue; changes nothing
-    #[command(after_help = "Exit code 0: all is well; 1: something is not.")]
+    #[command(after_help = "\
+Example: agent db check mysql://agent@db.example.org:3306/agent --json
+
+Exit code 0: all is well; 1: something is not.")]
     Check(Database),
 }
 
@@ -347,4 +398,25 @@ pub struct Proxy {
     /// Where the API listens
     #[arg(long, default_value = "127.0.0.1:8474")]
     pub listen: SocketAddr,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent completion bash > ~/.local/share/bash-completion/completions/agent
+  agent completion zsh > ~/.zfunc/_agent
+  agent completion fish > ~/.config/fish/completions/agent.fish")]
+pub struct Completion {
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent man | man -l -
+  agent man --output /usr/local/share/man/man1")]
+pub struct Man {
+    /// Write agent.1, agent-run.1 and so on into this folder
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
 }

@@ -58,7 +58,8 @@ impl Place {
         }
         let mut impacts = BTreeMap::new();
         for &agent in record.snapshot.agents.keys().filter(|agent| settings.agents.contains_key(agent)) {
-            match self.training(&settings, arguments.training.as_deref(), agent)? {
+            let directory = arguments.training.as_deref();
+            match self.training(&settings, directory, agent, &self.train_again(directory, agent))? {
                 Some(file) => _ = impacts.insert(agent, file.impacts),
                 None => eprintln!("# agent {agent} has no training file: the simulator trains it"),
             }

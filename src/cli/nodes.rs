@@ -7,7 +7,7 @@ use crate::actors::Notice;
 use crate::app::data_directory::{DEFAULT_RUN, DataDirectory};
 use crate::app::nodes::{Described, Newcomers, Objects, Present};
 use crate::app::surroundings::Surroundings;
-use crate::app::{self, Failure, applications};
+use crate::app::{self, Existing, Failure, Purpose, applications};
 use crate::config::{self, Draft, NewAgent};
 use crate::domain::ids::NodeId;
 use crate::domain::placement::Replica;
@@ -24,7 +24,7 @@ use tokio::runtime::Runtime;
 
 impl Place {
     pub(super) fn add_node(&self, arguments: &AddNode) -> anyhow::Result<ExitCode> {
-        self.with_knowledge(async |settings, knowledge| {
+        self.changing(async |settings, knowledge| {
             let present = Present::load(knowledge, &settings.network.data_set.name).await?;
             let (newcomers, seed) = newcomers(&present, arguments)?;
             knowledge.add_nodes(&newcomers.nodes, &newcomers.links).await?;
@@ -56,7 +56,7 @@ impl Place {
             let why = "the built-in configuration cannot be added to; name a directory of your own with --config";
             Failure::Configuration(why.to_owned())
         })?;
-        self.with_knowledge(async |settings, knowledge| {
+        self.changing(async |settings, knowledge| {
             let AddAgent { id, goal, node, like, policy } = arguments;
             let first = settings.agents.keys().next().copied();
             // There is a first one: a configuration without agents is refused.
@@ -102,9 +102,9 @@ impl Place {
         if self.data.is_none() {
             eprintln!("# {}", data.path().display());
         }
-        let clock = app::clock(&settings.network);
-        let opened = app::existing_knowledge(&settings.network, Some(data.path()), &clock, services.handle());
-        let (knowledge, _) = services.block_on(opened)?;
+        let purpose = Purpose::Change;
+        let opened = app::existing_knowledge(&settings.network, Some(data.path()), purpose, services.handle());
+        let Existing { knowledge, clock, .. } = services.block_on(opened)?;
         let quiet = Arc::new(|notice: Notice| tracing::debug!(%notice, "while removing"));
         let (services, hosting) = (services.handle().clone(), hosting(Durability::PowerLoss, false));
         Ok(Surroundings {

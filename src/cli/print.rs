@@ -7,6 +7,7 @@ use crate::app::nodes::Newcomers;
 use crate::app::output;
 use crate::app::status::{AgentStatus, ReplicaStatus, Status};
 use crate::app::summary::Summary;
+use crate::clock::{TimeScale, WallTime};
 use crate::config::settings::KnowledgeSettings;
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome, Window};
@@ -90,7 +91,8 @@ pub fn status(status: &Status) -> anyhow::Result<()> {
         let latency = list(node.latency_ms.iter().map(|(to, ms)| format!("{to}: {ms} ms")), ", ");
         let (row, stored) = (&node.node, show_bytes(node.stored_bytes));
         let (state, availability) = (row.state.name(), row.availability.to_string());
-        format!("{:<5} {:<11} {state:<9} {availability:<13} {stored:<10} {latency}", row.id, row.name)
+        let silent = silence(node.silent_since);
+        format!("{:<5} {:<11} {state:<9} {availability:<13} {stored:<10} {latency}{silent}", row.id, row.name)
     }));
     text.push(String::new());
     text.push(format!("replicas  {}", replicas_line(&status.replicas)));
@@ -140,6 +142,11 @@ pub fn replicas_line(replicas: &[ReplicaStatus]) -> String {
     list(replicas.iter().map(one), "   ")
 }
 
+/// What is said behind a node of which nobody has heard for too long.
+fn silence(since: Option<WallTime>) -> String {
+    since.map_or(String::new(), |since| format!("  silent since {since}"))
+}
+
 /// Longer goals are shown by their beginning \[characters\].
 const GOAL_SHOWN: usize = 200;
 
@@ -150,7 +157,11 @@ pub fn agent_line(agent: &AgentStatus) -> String {
         Some(true) => "goal met",
         Some(false) => "VIOLATED",
     };
-    let alive = if agent.alive { "" } else { " (not running)" };
+    let alive = match (agent.alive, agent.silent_since) {
+        (true, _) => String::new(),
+        (false, None) => " (not running)".to_owned(),
+        (false, Some(since)) => format!(" (silent since {since})"),
+    };
     let reads = agent.reads.map_or("nothing".to_owned(), |node| format!("node {node}"));
     let last = agent.last.as_ref().map_or(String::new(), |last| format!(", {}", show_metrics(&last.metrics)));
     let converged = if agent.peer.converged { ", converged" } else { "" };
@@ -163,18 +174,16 @@ pub fn agent_line(agent: &AgentStatus) -> String {
     )
 }
 
-pub fn events(events: &[Event]) -> anyhow::Result<()> {
-    lines(events.iter().map(event_line))
-}
-
-pub fn event_line(event: &Event) -> String {
+/// With the instant on the wall in front.
+pub fn event_line(event: &Event, scale: TimeScale) -> String {
     let explored = if event.explored { "  explored" } else { "" };
     let window = match event.window {
         Window::Open => "open",
         Window::Closed => "closed",
     };
     format!(
-        "event {:<4} agent {}  {:<5} {:<8} window {window:<6} feedback {:.2}{explored}",
+        "{}  event {:<4} agent {}  {:<5} {:<8} window {window:<6} feedback {:.2}{explored}",
+        scale.on_the_wall(event.posted_at),
         event.id,
         event.agent,
         event.action,
@@ -183,7 +192,13 @@ pub fn event_line(event: &Event) -> String {
     )
 }
 
-pub fn explain(event: &Event, decision: &Decision, feedback: &[Feedback]) -> anyhow::Result<()> {
+/// `scale`: of the agents that decided; absent in a simulation, which knows no wall.
+pub fn explain(
+    event: &Event,
+    decision: &Decision,
+    feedback: &[Feedback],
+    scale: Option<TimeScale>,
+) -> anyhow::Result<()> {
     let because = match decision.chosen.reason {
         Reason::HighestScore { global } => format!("its score {global:+.4} is the highest"),
         Reason::Explored => "taken at random, to explore".to_owned(),
@@ -201,6 +216,7 @@ pub fn explain(event: &Event, decision: &Decision, feedback: &[Feedback]) -> any
     let mut text = vec![
         format!("event {}: {who} chose {} ({})", event.id, event.action, meaning(event.action)),
         format!("  because   {because}"),
+        posted_line(event, scale),
         format!("  policy    {}", decision.policy),
         format!("  goal      {}", decision.goal),
     ];
@@ -229,6 +245,13 @@ pub fn explain(event: &Event, decision: &Decision, feedback: &[Feedback]) -> any
     }
     text.extend(forecast_lines(decision));
     lines(text)
+}
+
+fn posted_line(event: &Event, scale: Option<TimeScale>) -> String {
+    match scale {
+        Some(scale) => format!("  posted    {}", scale.on_the_wall(event.posted_at)),
+        None => format!("  posted    at {} s of the scenario", event.posted_at.0 as f64 / 1e3),
+    }
 }
 
 fn or_nothing(text: String, nothing: &str) -> String {

@@ -1,7 +1,8 @@
 //! `agent simulate`, and explaining what it traced.
 
 use super::arguments::Simulate;
-use super::commands::{VOCABULARY, explained};
+use super::commands::VOCABULARY;
+use super::looking::explained;
 use super::print;
 use crate::app;
 use crate::config::scenario;
@@ -52,6 +53,6 @@ fn progress(lasts: Duration) -> impl FnMut(Timestamp) {
 
 pub fn explain(trace: &Path, event: EventId, json: bool) -> anyhow::Result<ExitCode> {
     let traced = app::simulate::explained(trace, event)?;
-    explained(&traced.event, &traced.feedback, json)?;
+    explained(&traced.event, &traced.feedback, None, json)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,12 +5,10 @@ use super::problem::Invalid;
 use crate::domain::metric::Metric;
 use crate::domain::store_url::is_endpoint;
 use crate::domain::text::without_userinfo;
+use crate::domain::time::LONGEST;
 use crate::domain::units::{Percent, QuantityError, parse_bytes, parse_duration, parse_percent, split_quantity};
 use std::ops::RangeInclusive;
 use std::time::Duration;
-
-/// Longer durations are mistakes, and would overflow when they are scaled.
-const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
 /// Splits an error into what is wrong and what to do.
 impl From<QuantityError> for Invalid {
