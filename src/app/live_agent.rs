@@ -55,6 +55,14 @@ impl LiveAgent {
             goal: settings.goal.to_string(),
             policy: policy.name().to_owned(),
         };
+        world.notify(Notice::Started {
+            agent: id,
+            node: settings.node,
+            goal: registration.goal.clone(),
+            policy: registration.policy.clone(),
+            job: settings.job.to_string(),
+            table: surroundings.table(),
+        });
         // Before the store is started: a process that is refused must not have told others where its own store is. As long as
         // there is no data set, nobody can be registered.
         let known = data_set(&world).await?;
@@ -103,7 +111,7 @@ impl LiveAgent {
             tracing::warn!(agent = %self.world.agent, "an action did not end in time; the next start undoes it");
         }
         match self.world.knowledge.sign_off(self.world.agent, &self.world.identity.life).await {
-            Ok(true) => {}
+            Ok(true) => self.world.notify(Notice::Stopped { agent: self.world.agent }),
             Ok(false) => tracing::warn!(agent = %self.world.agent, "not signed off: another process is this agent now"),
             Err(error) => tracing::warn!(agent = %self.world.agent, error = chain(&error), "not signed off"),
         }

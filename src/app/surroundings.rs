@@ -61,6 +61,14 @@ impl Surroundings {
         }
     }
 
+    /// The address of the shared table, as people find it.
+    pub fn table(&self) -> String {
+        match self.table_file() {
+            Some(file) => self.data.path().join(file).display().to_string(),
+            None => self.network().knowledge.to_string(),
+        }
+    }
+
     /// Writes what the settings say of nodes and links into the table, where it is missing.
     pub async fn register_network(&self) -> anyhow::Result<()> {
         let nodes: Vec<Node> = self.network().nodes.values().map(nodes::row).collect();

@@ -4,8 +4,10 @@ use super::calibrate_arguments::{Calibrate, Compare};
 use super::node_arguments::{AddAgent, AddNode, RemoveNode, Store};
 use super::policies;
 use super::report::Report;
+use crate::clock::TimeScale;
+use crate::config::quantity;
 use crate::domain::ids::{AgentId, EventId, NodeId};
-use crate::domain::units::{Percent, parse_duration};
+use crate::domain::units::Percent;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -122,10 +124,10 @@ pub struct Demo {
     #[arg(long, value_parser = policies::of_agents())]
     pub policy: Option<String>,
     /// Seconds of the scenario in a real second [default: network.toml's]
-    #[arg(long)]
-    pub scale: Option<u32>,
+    #[arg(long, value_parser = time_scale)]
+    pub scale: Option<TimeScale>,
     /// Scenario time after which to give up
-    #[arg(long, default_value = "1h", value_parser = parse_duration)]
+    #[arg(long, default_value = "1h", value_parser = quantity::positive_duration::<str>)]
     pub limit: Duration,
     /// Train first, instead of using the training files
     #[arg(long)]
@@ -160,8 +162,8 @@ pub struct Simulate {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Hours of virtual time
-    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=8784))]
-    pub hours: u32,
+    #[arg(long, default_value = "24", value_parser = hours)]
+    pub hours: f64,
     /// End as soon as the network has converged, as a demo does
     #[arg(long)]
     pub until_converged: bool,
@@ -332,6 +334,7 @@ pub enum Set {
     Availability {
         node: NodeId,
         /// In percent
+        #[arg(value_parser = quantity::percent::<str>)]
         percent: Percent,
         #[arg(long)]
         json: bool,
@@ -341,8 +344,9 @@ pub enum Set {
     Latency {
         from: NodeId,
         to: NodeId,
-        #[arg(value_parser = parse_duration)]
-        latency: Duration,
+        /// In milliseconds or with a unit
+        #[arg(value_parser = quantity::latency_ms::<str>)]
+        latency: f64,
         /// Only from FROM to TO, not back
         #[arg(long)]
         one_way: bool,
@@ -419,4 +423,12 @@ pub struct Man {
     /// Write agent.1, agent-run.1 and so on into this folder
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
+}
+
+fn time_scale(text: &str) -> anyhow::Result<TimeScale> {
+    Ok(quantity::time_scale(text.parse()?)?)
+}
+
+fn hours(text: &str) -> anyhow::Result<f64> {
+    Ok(quantity::hours(text.parse()?)?)
 }

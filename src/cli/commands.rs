@@ -12,7 +12,6 @@ use crate::app::surroundings::start_emulator;
 use crate::app::training::{Progress, Trainer};
 use crate::app::training_file::{Circumstances, TrainingFile};
 use crate::app::{self, Existing, Failure, Purpose, change, database, warnings};
-use crate::clock::TimeScale;
 use crate::config::settings::{KnowledgeSettings, Settings};
 use crate::config::{self, Invalid, Vocabulary, environment};
 use crate::data::blood_tests::BloodTests;
@@ -194,9 +193,7 @@ impl Place {
     fn demo(&self, demo: &Demo) -> anyhow::Result<ExitCode> {
         let mut settings = self.settings()?;
         if let Some(scale) = demo.scale {
-            let known = TimeScale::new(scale);
-            settings.network.time_scale = known
-                .ok_or_else(|| Failure::Configuration(format!("--scale {scale}: a scale lies between 1 and 1000")))?;
+            settings.network.time_scale = scale;
         }
         let (data, _lock) = DataDirectory::for_demo(self.data.as_deref().unwrap_or(Path::new(DEFAULT_DEMO)))?;
         let services = services()?;

@@ -7,12 +7,12 @@ use super::{print, signals, simulate};
 use crate::app::status::{self, JobCounter, Timing};
 use crate::app::{Existing, Failure, Purpose, summary};
 use crate::clock::{TimeScale, WallTime};
+use crate::config::quantity;
 use crate::config::settings::Settings;
 use crate::domain::event::Event;
 use crate::domain::feedback::Feedback;
 use crate::domain::ids::EventId;
 use crate::domain::time::Timestamp;
-use crate::domain::units::parse_duration;
 use crate::mape::planner::Decision;
 use anyhow::Context as _;
 use std::collections::BTreeMap;
@@ -159,8 +159,8 @@ fn since(text: &str, existing: &Existing) -> Result<Timestamp, Failure> {
     if let Ok(at) = text.parse::<WallTime>() {
         return Ok(existing.scale.in_the_scenario(at));
     }
-    let ago = parse_duration(text).map_err(|error| {
-        Failure::Configuration(format!("--since {text}: {error}, or an instant like `2026-03-01T12:00:00Z`"))
+    let ago = quantity::duration(text).map_err(|invalid| {
+        Failure::Configuration(format!("--since {text}: {invalid}, or an instant like `2026-03-01T12:00:00Z`"))
     })?;
     let back = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
     Ok(Timestamp(existing.clock.now().0.saturating_sub(back)))

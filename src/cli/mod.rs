@@ -4,6 +4,7 @@
 mod arguments;
 mod calibrate;
 mod calibrate_arguments;
+mod colour;
 mod commands;
 mod display;
 mod event_document;

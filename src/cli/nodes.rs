@@ -46,7 +46,10 @@ impl Place {
         })?;
         match removed {
             true => print::lines([format!("node {node} is removed")])?,
-            false => eprintln!("stopped; node {node} is leaving: `agent remove-node {node}` goes on"),
+            false => {
+                let again = self.invocation().command(&format!("remove-node {node}"));
+                eprintln!("stopped; node {node} is leaving: `{again}` goes on");
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -56,6 +59,7 @@ impl Place {
             let why = "the built-in configuration cannot be added to; name a directory of your own with --config";
             Failure::Configuration(why.to_owned())
         })?;
+        let here = self.invocation();
         self.changing(async |settings, knowledge| {
             let AddAgent { id, goal, node, like, policy } = arguments;
             let first = settings.agents.keys().next().copied();
@@ -71,7 +75,11 @@ impl Place {
             registered?;
             print::lines([
                 format!("{}: agent {id} on node {}", drafted.path.display(), drafted.settings.node),
-                format!("next: `agent train --id {id}`, then `agent run --id {id}`"),
+                format!(
+                    "next: `{}`, then `{}`",
+                    here.command(&format!("train --id {id}")),
+                    here.command(&format!("run --id {id}"))
+                ),
             ])
         })
     }
@@ -135,7 +143,7 @@ fn newcomers(present: &Present, arguments: &AddNode) -> anyhow::Result<(Newcomer
         let seed = arguments.seed.unwrap_or_else(|| u64::from(now()));
         return Ok((app::nodes::drawn(present, arguments.id, arguments.count, seed), Some(seed)));
     };
-    let name = arguments.name.as_deref().map(config::checked_name).transpose();
+    let name = arguments.name.as_deref().map(config::quantity::name).transpose();
     let latency_ms: BTreeMap<NodeId, f64> = arguments.latency.iter().copied().collect();
     if latency_ms.len() != arguments.latency.len() {
         return Err(Failure::Configuration("--latency names a node twice".to_owned()).into());
@@ -146,7 +154,7 @@ fn newcomers(present: &Present, arguments: &AddNode) -> anyhow::Result<(Newcomer
             .map_err(|invalid| Failure::Configuration(format!("--name: {}; {}", invalid.problem, invalid.help)))?,
         availability,
         latency_ms,
-        jitter_ms: arguments.jitter.unwrap_or_default().as_secs_f64() * 1e3,
+        jitter_ms: arguments.jitter.unwrap_or_default(),
         capacity_bytes: arguments.capacity,
         store: arguments.store.clone(),
     };

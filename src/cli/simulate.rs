@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 pub fn simulate(arguments: &Simulate) -> anyhow::Result<ExitCode> {
     let scenario = scenario::load(&arguments.scenario, &VOCABULARY)?;
-    let lasts = Duration::from_secs(u64::from(arguments.hours) * 3600);
+    let lasts = Duration::from_secs_f64(arguments.hours * 3600.0);
     let options = Options {
         policy: arguments.policy.clone(),
         seed: arguments.seed,
