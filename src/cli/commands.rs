@@ -1,6 +1,6 @@
 //! From arguments to what `app` does, and its result to the screen.
 
-use super::arguments::{Arguments, Command, Data, Db, Demo, Json, Log, Proxy, Run, Set, Train};
+use super::arguments::{Arguments, Check, Command, Data, Db, Demo, Log, Proxy, Run, Set, Train};
 use super::{calibrate, display, experiment, manual, print, signals, simulate};
 use crate::actors::Notice;
 use crate::app::data_directory::{DATABASE, DEFAULT_DEMO, DEFAULT_RUN, DataDirectory};
@@ -12,8 +12,8 @@ use crate::app::surroundings::start_emulator;
 use crate::app::training::{Progress, Trainer};
 use crate::app::training_file::{Circumstances, TrainingFile};
 use crate::app::{self, Existing, Failure, Purpose, change, database, warnings};
-use crate::config::settings::{KnowledgeSettings, Settings};
-use crate::config::{self, Invalid, Vocabulary, environment};
+use crate::config::settings::{KnowledgeSettings, NetworkSettings, Settings};
+use crate::config::{self, Description, Invalid, Vocabulary, environment};
 use crate::data::blood_tests::BloodTests;
 use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::text::{MESSAGE_MAX, legible};
@@ -23,7 +23,9 @@ use crate::links::emulator::Emulator;
 use crate::mape::planner::POLICIES;
 use crate::storage::embedded::Durability;
 use anyhow::{Context as _, bail};
+use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -65,7 +67,7 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::RemoveNode(arguments) => place.remove_node(&arguments),
         Command::AddAgent(arguments) => place.add_agent(arguments),
         Command::Store(arguments) => place.store(&arguments),
-        Command::Check(Json { json }) => place.check(json),
+        Command::Check(arguments) => place.check(&arguments),
         Command::Data(Data::Generate { records, output }) => generate(records, &output),
         Command::Db(db) => place.db(&db),
         Command::Proxy(proxy) => serve_proxy(&proxy),
@@ -374,13 +376,26 @@ impl Place {
         })
     }
 
-    fn check(&self, json: bool) -> anyhow::Result<ExitCode> {
+    fn check(&self, arguments: &Check) -> anyhow::Result<ExitCode> {
         let settings = self.settings()?;
         let description = config::describe(&settings, |records| BloodTests::new(records).bytes());
-        if json {
-            print::json(&description)?
+        let directory = arguments.training.as_deref();
+        let (mut known, mut training) = (BTreeMap::new(), BTreeMap::new());
+        for &id in settings.agents.keys() {
+            let found = self.training(&settings, directory, id, &self.train_again(directory, id));
+            let state = match &found {
+                Ok(Some(file)) => format!("trained at nodes {}", print::list(file.runs.keys(), ", ")),
+                Ok(None) => self.untrained(directory, &[id]),
+                Err(error) => format!("{error:#}"),
+            };
+            training.insert(id, state);
+            known.extend(found.ok().flatten().map(|file| (id, file)));
+        }
+        let checked = Checked { description, training, warnings: warnings::beforehand(&settings, &known) };
+        if arguments.json {
+            print::json(&checked)?
         } else {
-            print::text(&description.to_string())?
+            print::text(&checked.to_string())?
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -419,7 +434,9 @@ impl Place {
         &self,
         work: impl AsyncFnOnce(&Settings, &dyn Knowledge) -> anyhow::Result<()>,
     ) -> anyhow::Result<ExitCode> {
-        self.with_knowledge(Purpose::Change, async |settings, existing| work(settings, existing.knowledge.as_ref()).await)
+        self.with_knowledge(Purpose::Change, async |settings, existing| {
+            work(settings, existing.knowledge.as_ref()).await
+        })
     }
 
     /// Opens the table of a network that runs or ran, and says which on standard error.
@@ -457,12 +474,33 @@ fn extend(known: &TrainingFile, later: TrainingFile, settings: &Settings) -> any
     known.clone().extended(later, &agent.rho, settings.network.learning.max_copies)
 }
 
-/// Whether an agent is as it is in the built-in environment, and so are the links that were there.
+/// The document of `agent check`.
+#[derive(Serialize)]
+struct Checked {
+    #[serde(flatten)]
+    description: Description,
+    /// What is known of each agent's training.
+    training: BTreeMap<AgentId, String>,
+    /// What would go wrong all the same.
+    warnings: Vec<String>,
+}
+
+impl fmt::Display for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}\ntraining", self.description)?;
+        self.training.iter().try_for_each(|(agent, state)| writeln!(f, "  agent {agent}  {state}"))?;
+        self.warnings.iter().try_for_each(|warning| writeln!(f, "\nWARNING: {warning}"))
+    }
+}
+
+/// Whether an agent is as it is in the built-in environment, and so is what its training rests on.
 fn is_built_in(settings: &Settings, id: AgentId) -> anyhow::Result<bool> {
     let built_in = config::load(None, &VOCABULARY)?;
     let has_links = built_in.network.links.iter().all(|link| settings.network.links.contains(link));
+    let rests_on = |network: &NetworkSettings| (network.time_scale, network.data_set.clone());
+    let is_alike = rests_on(&settings.network) == rests_on(&built_in.network) && has_links;
     let agent = settings.agents.get(&id);
-    Ok(agent.is_some() && agent == built_in.agents.get(&id) && has_links)
+    Ok(agent.is_some() && agent == built_in.agents.get(&id) && is_alike)
 }
 
 /// What is known to go wrong before anything is started.

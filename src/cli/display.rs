@@ -21,7 +21,9 @@ use std::time::Duration;
 pub fn line(log: Log, notice: &Notice) {
     let mut out = std::io::stdout();
     let text = match log {
-        Log::Text if colour::suits(log, out.is_terminal()) => colour::of(notice).apply_to(for_people(notice)).to_string(),
+        Log::Text if colour::suits(log, out.is_terminal()) => {
+            colour::of(notice).apply_to(for_people(notice)).to_string()
+        }
         Log::Text => for_people(notice),
         Log::Json => {
             let line = Line { time: WallTime::now(), notice };

@@ -115,12 +115,7 @@ async fn until_stopped(mut look: impl AsyncFnMut() -> anyhow::Result<()>) -> any
 }
 
 /// Shows an event when it is new, and when it changes: an outcome, feedback, the end of its window.
-fn show_change(
-    shown: &mut BTreeMap<EventId, Event>,
-    event: Event,
-    scale: TimeScale,
-    json: bool,
-) -> anyhow::Result<()> {
+fn show_change(shown: &mut BTreeMap<EventId, Event>, event: Event, scale: TimeScale, json: bool) -> anyhow::Result<()> {
     if shown.get(&event.id) == Some(&event) {
         return Ok(());
     }
