@@ -1,36 +1,31 @@
 //! From arguments to what `app` does, and its result to the screen.
 
-use super::arguments::{
-    Arguments, Check, Command, Data, Db, Demo, Events, Explain, Json, Keep, Log, Proxy, Run, Set, Train,
-};
-use super::{calibrate, display, experiment, print, signals, simulate};
+use super::arguments::{Arguments, Command, Data, Db, Demo, Keep, Log, Proxy, Run, Set, Train};
+use super::training::TRAINING;
+use super::{calibrate, display, experiment, manual, print, signals, simulate};
 use crate::actors::Notice;
-use crate::app::access::{self, Access};
-use crate::app::data_directory::{DEFAULT_DEMO, DEFAULT_RUN, DataDirectory};
+use crate::app::data_directory::{DATABASE, DEFAULT_DEMO, DEFAULT_RUN, DataDirectory};
 use crate::app::demo::DemoOptions;
 use crate::app::hosting::Hosting;
+use crate::app::invocation::Invocation;
 use crate::app::run::RunOptions;
-use crate::app::stores::CheckedStore;
 use crate::app::surroundings::start_emulator;
 use crate::app::training::Trainer;
 use crate::app::training_file::TrainingFile;
-use crate::app::{self, Failure, change, database, status, stores, summary};
-use crate::clock::TimeScale;
+use crate::app::{self, Existing, Failure, Purpose, change, database, warnings};
 use crate::config::settings::{KnowledgeSettings, Settings};
 use crate::config::{self, Invalid, Vocabulary, environment};
 use crate::data::blood_tests::BloodTests;
-use crate::domain::event::Event;
-use crate::domain::feedback::Feedback;
-use crate::domain::ids::{AgentId, EventId, NodeId};
+use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::text::{MESSAGE_MAX, legible};
 use crate::jobs::command::keeper;
 use crate::jobs::expression::Expression;
 use crate::knowledge::Knowledge;
 use crate::links::emulator::{Emulator, Metrics};
-use crate::mape::planner::{Decision, POLICIES};
+use crate::mape::planner::POLICIES;
 use crate::storage::embedded::Durability;
 use anyhow::{Context as _, bail};
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -60,17 +55,16 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Compare(arguments) => calibrate::compare(&arguments),
         Command::Run(run) => place.run(run),
         Command::Train(train) => place.train(&train),
-        Command::Status(Json { json }) => place.status(json),
-        Command::Events(events) => place.events(&events),
-        Command::Explain(Explain { event, trace: Some(trace), json }) => simulate::explain(&trace, event, json),
-        Command::Explain(explain) => place.explain(&explain),
+        Command::Status(arguments) => place.status(&arguments),
+        Command::Events(arguments) => place.events(&arguments),
+        Command::Explain(arguments) => place.explain(&arguments),
         Command::Report(arguments) => place.report(&arguments),
         Command::Set(set) => place.set(set),
         Command::AddNode(arguments) => place.add_node(&arguments),
         Command::RemoveNode(arguments) => place.remove_node(&arguments),
         Command::AddAgent(arguments) => place.add_agent(arguments),
         Command::Store(arguments) => place.store(&arguments),
-        Command::Check(check) => place.check(&check),
+        Command::Check(arguments) => place.check(&arguments),
         Command::Data(Data::Generate { records, output }) => generate(records, &output),
         Command::Data(Data::Accept(arguments)) => place.accept(&arguments),
         Command::Data(Data::Restore(arguments)) => place.restore(&arguments),
@@ -78,6 +72,8 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Act(arguments) => place.act(&arguments),
         Command::Db(db) => place.db(&db),
         Command::Proxy(proxy) => serve_proxy(&proxy),
+        Command::Completion(arguments) => manual::completion(&arguments),
+        Command::Man(arguments) => manual::man(&arguments),
         Command::Keep(Keep { program, arguments }) => {
             keeper::keep(&program, &arguments)?;
             Ok(ExitCode::SUCCESS)
@@ -87,7 +83,7 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 /// Which network a command is about.
 pub(super) struct Place {
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     pub(super) data: Option<PathBuf>,
     pub(super) log: Log,
 }
@@ -101,78 +97,37 @@ impl Place {
         Ok(settings)
     }
 
+    /// What commands are about this network.
+    pub(super) fn invocation(&self) -> Invocation {
+        Invocation { config: self.config.clone(), data: self.data.clone(), training: None }
+    }
+
     /// The folder of the configuration; `None`: the built-in one.
     pub(super) fn configuration(&self) -> Option<&Path> {
         let here = Path::new("agents");
         self.config.as_deref().or_else(|| here.join("network.toml").is_file().then_some(here))
     }
 
-    /// The training of an agent: its file, else the built-in one when the configuration is the built-in one.
-    pub(super) fn training(
-        &self,
-        settings: &Settings,
-        directory: Option<&Path>,
-        id: AgentId,
-    ) -> anyhow::Result<Option<TrainingFile>> {
-        let directory = directory.unwrap_or(Path::new("training"));
-        if let Some(file) = TrainingFile::read(directory, id)? {
-            return Ok(Some(file));
-        }
-        let defaults = config::load(None, &VOCABULARY)?;
-        let is_default =
-            settings.agents.get(&id) == defaults.agents.get(&id) && settings.network.links == defaults.network.links;
-        if is_default { TrainingFile::embedded(id) } else { Ok(None) }
-    }
-
-    /// The training of each of these agents; an error when one has none.
-    fn trainings(
-        &self,
-        settings: &Settings,
-        directory: &Path,
-        ids: &[AgentId],
-    ) -> anyhow::Result<BTreeMap<AgentId, TrainingFile>> {
-        let mut all = BTreeMap::new();
-        for &id in ids {
-            let known = self.training(settings, Some(directory), id)?;
-            all.insert(id, known.with_context(|| untrained_message(&[id]))?);
-        }
-        Ok(all)
-    }
-
     fn demo(&self, demo: &Demo) -> anyhow::Result<ExitCode> {
         let mut settings = self.settings()?;
         if let Some(scale) = demo.scale {
-            let known = TimeScale::new(scale);
-            settings.network.time_scale = known
-                .ok_or_else(|| Failure::Configuration(format!("--scale {scale}: a scale lies between 1 and 1000")))?;
+            settings.network.time_scale = scale;
         }
+        let known = if demo.train { BTreeMap::new() } else { self.demo_trainings(demo, &mut settings)? };
         let (data, _lock) = DataDirectory::for_demo(self.data.as_deref().unwrap_or(Path::new(DEFAULT_DEMO)))?;
         let services = services()?;
-        let ids: Vec<AgentId> = settings.agents.keys().copied().collect();
         let settings = Arc::new(settings);
-        let mut training = BTreeMap::new();
-        for &id in &ids {
-            let file = if demo.train { None } else { self.training(&settings, demo.training.as_deref(), id)? };
-            training.extend(file.map(|file| (id, file)));
-        }
-        let untrained: Vec<AgentId> = ids.into_iter().filter(|id| !training.contains_key(id)).collect();
-        if !demo.train && !untrained.is_empty() {
-            bail!(untrained_message(&untrained));
-        }
-        if demo.train {
-            let options = TrainOptions {
-                seed: demo.seed,
-                hosting: hosting(Durability::Kill, demo.create_bucket),
-                show: !demo.json,
-                ..TrainOptions::default()
-            };
-            let Trained { files, is_whole } = train(&services, settings.clone(), data.clone(), &untrained, options)?;
-            if !is_whole {
-                display::note("stopped before the agents were trained");
-                return Ok(ExitCode::from(signals::INTERRUPTED));
+        let training = match demo.train {
+            false => known,
+            true => {
+                let Some(files) = self.train_for_demo(demo, &services, &settings, &data)? else {
+                    display::note("stopped before the agents were trained");
+                    return Ok(ExitCode::from(signals::INTERRUPTED));
+                };
+                files.into_iter().map(|file| (file.agent, file)).collect()
             }
-            training = files.into_iter().map(|file| (file.agent, file)).collect();
-        }
+        };
+        warn(&warnings::beforehand(&settings, &training));
         let options = DemoOptions {
             seed: demo.seed,
             policy: demo.policy.clone(),
@@ -208,6 +163,28 @@ impl Place {
         Ok(if summary.converged { ExitCode::SUCCESS } else { ExitCode::from(NOT_CONVERGED) })
     }
 
+    /// In a place of its own: the demo's table is still to be empty.
+    fn train_for_demo(
+        &self,
+        demo: &Demo,
+        services: &Runtime,
+        settings: &Settings,
+        data: &DataDirectory,
+    ) -> anyhow::Result<Option<Vec<TrainingFile>>> {
+        let options = TrainOptions {
+            seed: demo.seed,
+            hosting: hosting(Durability::Kill, demo.create_bucket),
+            show: !demo.json,
+            ..TrainOptions::default()
+        };
+        let mut apart = settings.clone();
+        apart.network.knowledge = KnowledgeSettings::Sqlite(PathBuf::from(DATABASE));
+        let ids: Vec<AgentId> = settings.agents.keys().copied().collect();
+        let place = DataDirectory::create(&data.path().join(TRAINING))?;
+        let Trained { files, is_whole } = train(services, Arc::new(apart), place, &ids, options)?;
+        Ok(is_whole.then_some(files))
+    }
+
     fn run(&self, run: Run) -> anyhow::Result<ExitCode> {
         let settings = Arc::new(self.settings()?);
         if !settings.agents.contains_key(&run.id) {
@@ -216,7 +193,8 @@ impl Place {
         let data = DataDirectory::create(self.data.as_deref().unwrap_or(Path::new(DEFAULT_RUN)))?;
         let services = services()?;
         let own = hosting(Durability::PowerLoss, run.create_bucket);
-        let training = match self.training(&settings, run.training.as_deref(), run.id)? {
+        let directory = run.training.as_deref();
+        let training = match self.training(&settings, directory, run.id, &self.train_again(directory, run.id))? {
             Some(file) => file,
             None if run.train => {
                 let options = TrainOptions { hosting: own.clone(), ..TrainOptions::default() };
@@ -225,11 +203,12 @@ impl Place {
                     display::note("stopped before the agent was trained");
                     return Ok(ExitCode::from(signals::INTERRUPTED));
                 };
-                file.write(run.training.as_deref().unwrap_or(Path::new("training")))?;
+                file.write(directory.unwrap_or(Path::new(TRAINING)))?;
                 file
             }
-            None => bail!(untrained_message(&[run.id])),
+            None => bail!(self.untrained(directory, &[run.id])),
         };
+        warn(&warnings::beforehand(&settings, &BTreeMap::from([(run.id, training.clone())])));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
         let options = RunOptions {
             id: run.id,
@@ -261,6 +240,7 @@ impl Place {
             Some(id) => vec![id],
             None => settings.agents.keys().copied().collect(),
         };
+        let directory = self.train_into(arguments, &ids)?;
         let data = DataDirectory::create(self.data.as_deref().unwrap_or(Path::new(DEFAULT_RUN)))?;
         let services = services()?;
         let options = TrainOptions {
@@ -272,7 +252,7 @@ impl Place {
         };
         // What a node's runs are to join, before anything is measured.
         let known = match arguments.node {
-            Some(_) => self.trainings(&settings, &arguments.training, &ids)?,
+            Some(_) => self.trainings(&settings, directory, &ids)?,
             None => BTreeMap::new(),
         };
         let Trained { files, is_whole } = train(&services, settings.clone(), data, &ids, options)?;
@@ -283,7 +263,7 @@ impl Place {
                 Some(known) => extend(known, file, &settings)?,
                 None => file,
             };
-            print::lines([file.write(&arguments.training)?.display().to_string()])?;
+            print::lines([file.write(directory)?.display().to_string()])?;
         }
         if is_whole {
             return Ok(ExitCode::SUCCESS);
@@ -298,41 +278,8 @@ impl Place {
         Ok(ExitCode::from(signals::INTERRUPTED))
     }
 
-    fn status(&self, json: bool) -> anyhow::Result<ExitCode> {
-        self.with_knowledge(async |settings, knowledge| {
-            let mut jobs = status::JobCounter::default();
-            let network = &settings.network;
-            let status = status::load(knowledge, &network.data_set.name, network.silence(), &mut jobs).await?;
-            if json { print::json(&status) } else { print::status(&status) }
-        })
-    }
-
-    fn events(&self, arguments: &Events) -> anyhow::Result<ExitCode> {
-        self.with_knowledge(async |settings, knowledge| {
-            let events = summary::all_events(knowledge).await?;
-            if !arguments.follow {
-                return if arguments.json { print::json(&events) } else { print::events(&events) };
-            }
-            let pause = crate::clock::Clock::apply(
-                &crate::clock::SystemClock::new(settings.network.time_scale),
-                Duration::from_secs(5),
-            );
-            follow(knowledge, events, arguments.json, pause.max(Duration::from_millis(100))).await
-        })
-    }
-
-    fn explain(&self, arguments: &Explain) -> anyhow::Result<ExitCode> {
-        let id = arguments.event;
-        self.with_knowledge(async |_, knowledge| {
-            let event = knowledge.event(id).await?;
-            let event = event.with_context(|| format!("there is no event {id}; `agent events` lists them"))?;
-            let feedback = knowledge.feedback(id).await?;
-            explained(&event, &feedback, arguments.json)
-        })
-    }
-
     fn set(&self, set: Set) -> anyhow::Result<ExitCode> {
-        self.with_knowledge(async |_, knowledge| {
+        self.changing(async |_, knowledge| {
             let (changed, json) = match set {
                 Set::Availability { node, percent, json } => {
                     (change::availability(knowledge, node, percent).await?, json)
@@ -343,32 +290,6 @@ impl Place {
             };
             if json { print::json(&changed) } else { print::changed(&changed) }
         })
-    }
-
-    fn check(&self, check: &Check) -> anyhow::Result<ExitCode> {
-        let settings = self.settings()?;
-        let runtime = services()?;
-        let well_formed = runtime.block_on(access::check_credentials(&settings.network));
-        well_formed.map_err(|error| Failure::Configuration(error.to_string()))?;
-        let description = config::describe(&settings, |records| BloodTests::new(records).bytes());
-        let stores = check.online.then(|| {
-            let access = Access::to_others(&settings.network);
-            runtime.block_on(stores::check(&access, settings.network.nodes.values()))
-        });
-        match (&stores, check.json) {
-            (None, true) => print::json(&description)?,
-            (Some(stores), true) => {
-                let mut document = serde_json::to_value(&description)?;
-                document["stores"] = serde_json::to_value(stores)?;
-                print::json(&document)?
-            }
-            (_, false) => print::text(&description.to_string())?,
-        }
-        if let (Some(stores), false) = (&stores, check.json) {
-            print::stores(stores)?
-        }
-        let is_well = stores.iter().flatten().all(CheckedStore::is_well);
-        Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     fn db(&self, db: &Db) -> anyhow::Result<ExitCode> {
@@ -400,29 +321,32 @@ impl Place {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Opens the table of a network that runs or ran, and says which on standard error.
-    pub(super) fn with_knowledge(
+    /// Changes something in the table of a network that runs or ran.
+    pub(super) fn changing(
         &self,
         work: impl AsyncFnOnce(&Settings, &dyn Knowledge) -> anyhow::Result<()>,
     ) -> anyhow::Result<ExitCode> {
+        self.with_knowledge(Purpose::Change, async |settings, existing| {
+            work(settings, existing.knowledge.as_ref()).await
+        })
+    }
+
+    /// Opens the table of a network that runs or ran, and says which on standard error.
+    pub(super) fn with_knowledge(
+        &self,
+        purpose: Purpose,
+        work: impl AsyncFnOnce(&Settings, &Existing) -> anyhow::Result<()>,
+    ) -> anyhow::Result<ExitCode> {
         let settings = self.settings()?;
         let runtime = services()?;
-        let clock = app::clock(&settings.network);
-        let opened = app::existing_knowledge(&settings.network, self.data.as_deref(), &clock, runtime.handle());
-        let (knowledge, place) = runtime.block_on(opened)?;
+        let opened = app::existing_knowledge(&settings.network, self.data.as_deref(), purpose, runtime.handle());
+        let existing = runtime.block_on(opened)?;
         if self.data.is_none() {
-            display::note(&format!("# {place}"));
+            display::note(&format!("# {}", existing.place));
         }
-        runtime.block_on(work(&settings, knowledge.as_ref()))?;
+        runtime.block_on(work(&settings, &existing))?;
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// An event with the decision that it came from.
-pub(super) fn explained(event: &Event, feedback: &[Feedback], json: bool) -> anyhow::Result<()> {
-    let decision: Decision = serde_json::from_str(&event.detail)
-        .with_context(|| format!("event {} holds no decision that this version can read", event.id))?;
-    if json { print::json(&(event, &decision, feedback)) } else { print::explain(event, &decision, feedback) }
 }
 
 /// A table's address that did not come from a file.
@@ -442,15 +366,9 @@ fn extend(known: &TrainingFile, later: TrainingFile, settings: &Settings) -> any
     known.clone().extended(later, &agent.rho, settings.network.learning.max_copies)
 }
 
-fn untrained_message(ids: &[AgentId]) -> String {
-    let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    format!(
-        "agent {} has not been trained: there is no training/agent-{}.json for this configuration; run `agent train --id {}` \
-         first, or add --train",
-        names.join(", "),
-        ids[0],
-        ids[0]
-    )
+/// What is known to go wrong before anything is started.
+fn warn(warnings: &[String]) {
+    warnings.iter().for_each(|warning| display::note(&format!("# WARNING: {}", legible(warning, MESSAGE_MAX))));
 }
 
 /// The stores of a process in which several may run: none is the one that an address could be advertised for.
@@ -532,39 +450,14 @@ fn train(
     })
 }
 
-async fn follow(knowledge: &dyn Knowledge, first: Vec<Event>, json: bool, pause: Duration) -> anyhow::Result<()> {
-    let mut shown: BTreeMap<EventId, Event> = BTreeMap::new();
-    let mut events = first;
-    let stop = signals::stop();
-    tokio::pin!(stop);
-    loop {
-        for event in events {
-            // Also when it changes: an outcome, feedback, the end of its window.
-            if shown.get(&event.id) != Some(&event) {
-                if json {
-                    print::json_line(&event)?
-                } else {
-                    print::lines([print::event_line(&event)])?
-                }
-                std::io::stdout().flush()?;
-                shown.insert(event.id, event);
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = &mut stop => return Ok(()),
-        }
-        events = summary::all_events(knowledge).await?;
-    }
-}
-
 fn generate(records: u64, output: &Path) -> anyhow::Result<ExitCode> {
-    let failed = || format!("{}: cannot be written", output.display());
-    let file = std::fs::File::create(output).with_context(failed)?;
-    let generated =
-        BloodTests::new(records).generate(std::io::BufWriter::with_capacity(1 << 20, file)).with_context(failed)?;
+    let file = app::output::create(output, "--output")?;
+    let generated = BloodTests::new(records)
+        .generate(std::io::BufWriter::with_capacity(1 << 20, file))
+        .with_context(|| format!("{}: cannot be written", output.display()))?;
     let (bytes, sha256) = (generated.bytes, generated.sha256);
-    print::lines([format!("{}: {records} records, {bytes} bytes, SHA-256 {sha256}", output.display())])?;
+    print::beside(Some(output))
+        .lines([format!("{}: {records} records, {bytes} bytes, SHA-256 {sha256}", output.display())])?;
     Ok(ExitCode::SUCCESS)
 }
 
