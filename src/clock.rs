@@ -5,8 +5,13 @@
 //! *recorded* ([`Clock::record`]). Everything else, goals, rho, leases, windows, reports, speaks scenario time.
 
 use crate::domain::time::Timestamp;
+use serde::{Serialize, Serializer};
+use std::fmt;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// What time it is in the scenario, and how scenario durations relate to the wall's.
 pub trait Clock: Send + Sync {
@@ -44,6 +49,58 @@ impl TimeScale {
     pub fn shrink(self, amount: u64) -> u64 {
         let factor = u64::from(self.0);
         (amount + factor / 2) / factor
+    }
+
+    /// When on the wall it was this time of the scenario.
+    pub fn on_the_wall(self, at: Timestamp) -> WallTime {
+        WallTime(at.0 / i64::from(self.0))
+    }
+
+    /// What time of the scenario it was then.
+    pub fn in_the_scenario(self, at: WallTime) -> Timestamp {
+        Timestamp(at.0.saturating_mul(i64::from(self.0)))
+    }
+}
+
+/// An instant as calendars and other programs know it: milliseconds since the Unix epoch. Written by RFC 3339, in UTC.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct WallTime(i64);
+
+impl WallTime {
+    pub fn now() -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+impl fmt::Display for WallTime {
+    /// `2026-03-01T12:00:00.250Z`: always as long, so that lines stay in columns.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000) {
+            Ok(at) => {
+                let (year, month, day) = at.to_calendar_date();
+                let (hour, minute, second, milli) = at.to_hms_milli();
+                write!(f, "{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z", u8::from(month))
+            }
+            // No calendar has that year: somebody edited a table.
+            Err(_) => write!(f, "{} ms", self.0),
+        }
+    }
+}
+
+impl FromStr for WallTime {
+    type Err = time::error::Parse;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let at = OffsetDateTime::parse(text, &Rfc3339)?;
+        // A calendar's years are fewer than an `i64` of milliseconds holds.
+        Ok(Self((at.unix_timestamp_nanos() / 1_000_000) as i64))
+    }
+}
+
+impl Serialize for WallTime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -165,6 +222,17 @@ mod tests {
         clock.follow(elsewhere);
         let off = clock.now().since(elsewhere);
         assert!(clock.now() >= elsewhere && off < Duration::from_secs(60), "{off:?}");
+    }
+
+    #[test]
+    fn the_time_on_the_wall_is_written_as_calendars_do() {
+        let scale = TimeScale::new(50).unwrap();
+        let at: WallTime = "2026-03-01T13:00:00.25+01:00".parse().unwrap();
+        assert_eq!(at.to_string(), "2026-03-01T12:00:00.250Z");
+        assert_eq!(scale.on_the_wall(scale.in_the_scenario(at)), at);
+        assert_eq!(serde_json::to_string(&TimeScale::REAL.on_the_wall(Timestamp(0))).unwrap(), "\"1970-01-01T00:00:00.000Z\"");
+        assert_eq!(WallTime(i64::MAX).to_string(), "9223372036854775807 ms");
+        assert!("yesterday".parse::<WallTime>().is_err());
     }
 
     #[test]

@@ -4,7 +4,6 @@ use crate::domain::ids::NodeId;
 use crate::domain::units::Percent;
 use crate::knowledge::Knowledge;
 use serde::Serialize;
-use std::time::Duration;
 
 /// What was changed, for printing.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -26,10 +25,9 @@ pub async fn availability(
 pub async fn latency(
     knowledge: &dyn Knowledge,
     (from, to): (NodeId, NodeId),
-    latency: Duration,
+    latency_ms: f64,
     both_directions: bool,
 ) -> crate::knowledge::Result<Changed> {
-    let latency_ms = latency.as_secs_f64() * 1e3;
     knowledge.set_latency(from, to, latency_ms).await?;
     if both_directions {
         knowledge.set_latency(to, from, latency_ms).await?;

@@ -1,11 +1,14 @@
 //! Where an agent keeps what outlives it: `network.db`, `nodes/<id>/` with the embedded stores, and the locks.
 
+use crate::clock::TimeScale;
 use crate::domain::ids::{AgentId, Life, NodeId};
 use anyhow::{Context as _, bail};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What `agent run` uses unless `--data` says otherwise.
 pub const DEFAULT_RUN: &str = "agent-data/run";
@@ -13,6 +16,12 @@ pub const DEFAULT_RUN: &str = "agent-data/run";
 pub const DEFAULT_DEMO: &str = "agent-data/demo";
 /// The table's file, unless `network.toml` names another.
 pub const DATABASE: &str = "network.db";
+
+/// Holds the time scale of what runs here, for those who look at it.
+const TIME_SCALE: &str = "time-scale";
+
+/// How often it is looked whether a directory is still there, on the wall.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Marks a directory as a demo's, so that only such a one is ever emptied.
 const DEMO_MARK: &str = "this-is-a-demo";
@@ -96,6 +105,33 @@ impl DataDirectory {
         &self.path
     }
 
+    /// Notes at which scale agents run here.
+    pub fn note_time_scale(&self, scale: TimeScale) -> anyhow::Result<()> {
+        let path = self.path.join(TIME_SCALE);
+        let written = fs::write(&path, format!("{}\n", scale.factor()));
+        written.with_context(|| format!("{}: cannot be written; choose another directory with --data", path.display()))
+    }
+
+    /// At which scale agents run or ran here; `None` when nobody has said so.
+    pub fn time_scale(&self) -> Option<TimeScale> {
+        let text = fs::read_to_string(self.path.join(TIME_SCALE)).ok()?;
+        TimeScale::new(text.trim().parse().ok()?)
+    }
+
+    /// Completes when what is at this path is not what was there when this was called, or `file` in it is not. Nothing that
+    /// this process does there has any effect on others then.
+    pub async fn removed(&self, file: Option<&Path>) {
+        let paths = [Some(self.path.clone()), file.map(|file| self.path.join(file))];
+        let look = || {
+            let paths = paths.iter().flatten();
+            paths.map(|path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))).collect::<Vec<_>>()
+        };
+        let first = look();
+        while look() == first {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     /// Where a node's embedded store keeps its objects.
     pub fn store(&self, node: NodeId) -> PathBuf {
         self.path.join("nodes").join(node.to_string())
@@ -173,6 +209,20 @@ mod tests {
         data.note_lives(AgentId(1), &lives[..1]).unwrap();
         assert_eq!(data.ended_lives(AgentId(1), &lock), lives[..1]);
         assert_eq!(data.ended_lives(AgentId(2), &lock), []);
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_is_removed_or_replaced_is_noticed() {
+        let place = tempfile::tempdir().unwrap();
+        let data = DataDirectory::create(&place.path().join("data")).unwrap();
+        fs::write(data.path().join(DATABASE), "rows").unwrap();
+        let mut removed = Box::pin(data.removed(Some(Path::new(DATABASE))));
+        assert!(futures::poll!(&mut removed).is_pending());
+        fs::write(data.path().join(DATABASE), "more rows").unwrap();
+        assert!(futures::poll!(&mut removed).is_pending());
+        fs::remove_dir_all(data.path()).unwrap();
+        fs::create_dir(data.path()).unwrap();
+        removed.await;
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! `agent demo`: the whole network in one process, until it has converged.
 
+use super::{Failure, warnings};
 use super::data_directory::DataDirectory;
 use super::hosting::Hosting;
 use super::live_agent::LiveAgent;
-use super::status::{self, JobCounter, Status};
+use super::status::{self, JobCounter, Status, Timing};
 use super::summary::{self, RunFacts, Summary};
 use super::surroundings::{Surroundings, start_emulator};
 use super::training_file::TrainingFile;
@@ -47,13 +48,19 @@ pub async fn run(
 ) -> anyhow::Result<Option<Summary>> {
     let (address, emulator) = start_emulator(&settings.network.emulator, &services).await?;
     let hosting = Hosting { durability: Durability::Kill, create_bucket: options.create_bucket, advertise: None };
+    let notify = warnings::watching(settings.clone(), &options.training, notify);
     let surroundings = super::run::surroundings(settings, data, address, services, hosting, notify).await?;
     require_empty(&surroundings).await?;
     let (began, began_scenario) = (Instant::now(), surroundings.clock.now());
     let mut running = Running::default();
+    let (directory, table) = (surroundings.data.clone(), surroundings.table_file());
     let ended = tokio::select! {
         ended = converge(&surroundings, options, began_scenario, &mut running, &mut show) => Some(ended),
         () = stop => None,
+        // Nothing there can be ended in order any more.
+        () = directory.removed(table.as_deref()) => {
+            return Err(Failure::DirectoryRemoved(directory.path().to_owned()).into());
+        }
     };
     let (real, scenario) = (began.elapsed(), surroundings.clock.now().since(began_scenario));
     let Running { agents, mut stores } = running;
@@ -131,7 +138,8 @@ async fn converge(
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let knowledge = surroundings.knowledge.as_ref();
-        let status = status::load(knowledge, &network.data_set.name, network.silence(), &mut jobs).await?;
+        let timing = Timing { silence: network.silence(), scale: network.time_scale };
+        let status = status::load(knowledge, &network.data_set.name, timing, &mut jobs).await?;
         let passed = surroundings.clock.now().since(began);
         show(&status, passed);
         if status.converged && status.agents.iter().all(|agent| agent.alive) {

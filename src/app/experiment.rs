@@ -1,5 +1,6 @@
 //! `agent experiment`: what is not stored yet of an experiment is made and stored.
 
+use super::{Failure, output};
 use crate::config::experiment::Experiment;
 use crate::experiments::resume::{Plan, plan};
 use crate::experiments::{Cell, cells, perform};
@@ -86,6 +87,13 @@ pub fn run(
     mut watch: impl FnMut(Progress<'_>),
 ) -> anyhow::Result<Report> {
     let output = options.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.db", experiment.name)));
+    if !output::is_file(&output) {
+        let problem = format!(
+            "--output {}: an experiment's file is a database, to which every run is added; name a file",
+            output.display()
+        );
+        return Err(Failure::Configuration(problem).into());
+    }
     let written_by = concat!("agent ", env!("CARGO_PKG_VERSION"));
     let mut database = Database::open(&output, &experiment.name, &experiment.about, written_by)?;
     let cells = cells(experiment);

@@ -9,7 +9,7 @@ use crate::actors::{Agent, Makeup, Notice, Watch, World, chain, recover};
 use crate::clock::Clock;
 use crate::config::settings::{AgentSettings, NetworkSettings};
 use crate::domain::ids::{AgentId, Life};
-use crate::domain::placement::{Identity, Registration};
+use crate::domain::placement::{DataSet, Identity, Registration};
 use crate::knowledge::{ClosingRule, Registered};
 use crate::mape::chance::seed_of;
 use crate::mape::monitor::Rhythm;
@@ -55,10 +55,20 @@ impl LiveAgent {
             goal: settings.goal.to_string(),
             policy: policy.name().to_owned(),
         };
+        world.notify(Notice::Started {
+            agent: id,
+            node: settings.node,
+            goal: registration.goal.clone(),
+            policy: registration.policy.clone(),
+            job: settings.job.to_string(),
+            table: surroundings.table(),
+        });
         // Before the store is started: a process that is refused must not have told others where its own store is. As long as
         // there is no data set, nobody can be registered.
-        let may_be_taken = is_in_catalogue(&world).await?;
-        if may_be_taken {
+        let known = data_set(&world).await?;
+        let may_be_taken = known.is_some();
+        if let Some(known) = known {
+            training.require_data_set(&known)?;
             take(surroundings, &world, &registration).await?;
         }
         let store = surroundings.start_store(settings.node).await?;
@@ -66,7 +76,7 @@ impl LiveAgent {
         if surroundings.knowledge.nodes().await?.get(&settings.node).is_some_and(|node| node.store_url.is_some()) {
             surroundings.establish_data_set(settings.node).await?;
         }
-        wait_for_data_set(&world).await?;
+        training.require_data_set(&known_data_set(&world).await?)?;
         if !may_be_taken {
             take(surroundings, &world, &registration).await?;
         }
@@ -101,7 +111,7 @@ impl LiveAgent {
             tracing::warn!(agent = %self.world.agent, "an action did not end in time; the next start undoes it");
         }
         match self.world.knowledge.sign_off(self.world.agent, &self.world.identity.life).await {
-            Ok(true) => {}
+            Ok(true) => self.world.notify(Notice::Stopped { agent: self.world.agent }),
             Ok(false) => tracing::warn!(agent = %self.world.agent, "not signed off: another process is this agent now"),
             Err(error) => tracing::warn!(agent = %self.world.agent, error = chain(&error), "not signed off"),
         }
@@ -183,22 +193,25 @@ fn known_policy(name: &str) -> anyhow::Result<Arc<dyn Policy>> {
     }
 }
 
-async fn is_in_catalogue(world: &World) -> anyhow::Result<bool> {
-    Ok(world.knowledge.snapshot(&world.data_set).await?.is_some())
+/// As the catalogue has it.
+async fn data_set(world: &World) -> anyhow::Result<Option<DataSet>> {
+    Ok(world.knowledge.snapshot(&world.data_set).await?.map(|snapshot| snapshot.data_set.clone()))
 }
 
-/// The data set comes from its first node's agent, which may still have to start.
-async fn wait_for_data_set(world: &World) -> anyhow::Result<()> {
+/// Waits for the data set: it comes from its first node's agent, which may still have to start.
+async fn known_data_set(world: &World) -> anyhow::Result<DataSet> {
     const LOOK_EVERY: Duration = Duration::from_millis(200);
     let mut told = false;
-    while !is_in_catalogue(world).await? {
+    loop {
+        if let Some(known) = data_set(world).await? {
+            return Ok(known);
+        }
         if !told {
             world.trouble(format!("waiting for data set {}: its first node's agent has to bring it", world.data_set));
             told = true;
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    Ok(())
 }
 
 /// A store that cannot be listed now is swept at the next start; the agent runs all the same.

@@ -11,9 +11,11 @@ pub mod database;
 pub mod demo;
 pub mod experiment;
 pub mod hosting;
+pub mod invocation;
 pub mod live_agent;
 pub mod nodes;
 pub mod orphans;
+pub mod output;
 pub mod reach;
 pub mod real_runs;
 pub mod report;
@@ -25,14 +27,15 @@ pub mod summary;
 pub mod surroundings;
 pub mod training;
 pub mod training_file;
+pub mod warnings;
 
-use crate::clock::{Clock, FollowingClock};
+use crate::clock::{Clock, FollowingClock, TimeScale};
 use crate::config::settings::{KnowledgeSettings, NetworkSettings};
 use crate::knowledge::Knowledge;
 use crate::knowledge::sqlite::SqliteKnowledge;
 use anyhow::bail;
 use data_directory::DataDirectory;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -42,6 +45,12 @@ pub enum Failure {
     /// Configuration or arguments: exit code 2.
     #[error("{0}")]
     Configuration(String),
+    /// What an agent runs on was deleted under it: exit code 5.
+    #[error(
+        "{}: the data directory was removed while this process used it; it has stopped, and what was there is lost to it",
+        .0.display()
+    )]
+    DirectoryRemoved(PathBuf),
 }
 
 /// The clock of a network: the shared table's, where that has one.
@@ -71,15 +80,37 @@ pub fn existing_directory(network: &NetworkSettings, named: Option<&Path>) -> an
     }
 }
 
-/// Opens the shared table of a network that runs or ran; it is not made when it is missing. Its address comes with it.
+/// What a command does with the shared table of a network that runs or ran.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// Nothing is written, migrated or made, and no right to is needed.
+    Look,
+    Change,
+}
+
+/// The shared table of a network that runs or ran.
+pub struct Existing {
+    pub knowledge: Arc<dyn Knowledge>,
+    pub clock: Arc<dyn Clock>,
+    /// At which its agents run: the configuration's, unless its directory says otherwise.
+    pub scale: TimeScale,
+    /// The table's address, or the directory that it lies in.
+    pub place: String,
+}
+
+/// Opens the shared table of a network that runs or ran; it is not made when it is missing.
 pub async fn existing_knowledge(
     network: &NetworkSettings,
     data: Option<&Path>,
-    clock: &Arc<dyn Clock>,
+    purpose: Purpose,
     services: &Handle,
-) -> anyhow::Result<(Arc<dyn Knowledge>, String)> {
+) -> anyhow::Result<Existing> {
     match &network.knowledge {
-        KnowledgeSettings::Mysql(url) => Ok((database::open(url, clock, services).await?, url.to_string())),
+        KnowledgeSettings::Mysql(url) => {
+            let (scale, clock) = (network.time_scale, clock(network));
+            let knowledge = database::open(url, &clock, services).await?;
+            Ok(Existing { knowledge, clock, scale, place: url.to_string() })
+        }
         KnowledgeSettings::Sqlite(file) => {
             let data = DataDirectory::existing(data)?;
             let path = data.path().join(file);
@@ -89,7 +120,13 @@ pub async fn existing_knowledge(
                     path.display()
                 );
             }
-            Ok((knowledge(network, &data, clock, services).await?, data.path().display().to_string()))
+            let scale = data.time_scale().unwrap_or(network.time_scale);
+            let clock: Arc<dyn Clock> = Arc::new(FollowingClock::new(scale));
+            let knowledge = match purpose {
+                Purpose::Look => SqliteKnowledge::open_to_read(&path, clock.clone())?,
+                Purpose::Change => SqliteKnowledge::open(&path, clock.clone())?,
+            };
+            Ok(Existing { knowledge: Arc::new(knowledge), clock, scale, place: data.path().display().to_string() })
         }
     }
 }

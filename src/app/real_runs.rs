@@ -70,7 +70,7 @@ fn sqlite(named: &Path, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<dyn Knowled
     if !file.is_file() {
         bail!("{}: there is no such table; name the {DATABASE} of a run, or the directory of a demo", file.display());
     }
-    Ok(Arc::new(SqliteKnowledge::open(&file, clock)?))
+    Ok(Arc::new(SqliteKnowledge::open_to_read(&file, clock)?))
 }
 
 async fn all_jobs(knowledge: &dyn Knowledge) -> crate::knowledge::Result<Vec<(Measurement, bool)>> {

@@ -1,6 +1,6 @@
 //! `agent report`: what a database holds, as a page and as tables.
 
-use super::{Failure, database, summary};
+use super::{Failure, database, output, summary};
 use crate::clock::Clock;
 use crate::config::settings::DatabaseUrl;
 use crate::domain::event::Event;
@@ -40,7 +40,7 @@ pub async fn of_file(path: &Path, wanted: &[Wanted], clock: &Arc<dyn Clock>) -> 
     match contents(path)? {
         Contents::Experiment => of_experiment(path, wanted),
         Contents::Network => {
-            let knowledge = SqliteKnowledge::open(path, clock.clone())?;
+            let knowledge = SqliteKnowledge::open_to_read(path, clock.clone())?;
             of_network(&knowledge, path.display().to_string(), wanted).await
         }
     }
@@ -57,21 +57,14 @@ pub async fn of_server(
     of_network(knowledge.as_ref(), url.to_string(), wanted).await
 }
 
-/// Writes the page, so that there is never half of one.
-pub fn write(report: &Report, output: &Path, csv: Option<&Path>) -> anyhow::Result<()> {
-    let failed = |path: &Path| format!("{}: cannot be written", path.display());
-    let mut growing = output.as_os_str().to_owned();
-    growing.push(".new");
-    fs::write(&growing, &report.html)
-        .and_then(|()| fs::rename(&growing, output))
-        .with_context(|| format!("{}; name another file with --output", failed(output)))?;
+/// Writes the page and its tables.
+pub fn write(report: &Report, page: &Path, csv: Option<&Path>) -> anyhow::Result<()> {
+    output::write(page, report.html.as_bytes(), "--output")?;
     let Some(folder) = csv else { return Ok(()) };
-    fs::create_dir_all(folder).with_context(|| format!("{}; name another folder with --csv", failed(folder)))?;
-    for table in &report.tables {
-        let path = folder.join(format!("{}.csv", table.name));
-        fs::write(&path, table.csv()).with_context(|| failed(&path))?;
-    }
-    Ok(())
+    let failed = || format!("{}: cannot be written; name another folder with --csv", folder.display());
+    fs::create_dir_all(folder).with_context(failed)?;
+    let table = |table: &Table| output::write(&folder.join(format!("{}.csv", table.name)), table.csv().as_bytes(), "--csv");
+    report.tables.iter().try_for_each(table)
 }
 
 fn of_experiment(path: &Path, wanted: &[Wanted]) -> anyhow::Result<Report> {

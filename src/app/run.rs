@@ -5,11 +5,12 @@ use super::hosting::Hosting;
 use super::live_agent::LiveAgent;
 use super::surroundings::{Surroundings, start_emulator};
 use super::training_file::TrainingFile;
-use super::{clock, knowledge};
+use super::{Failure, clock, knowledge, warnings};
 use crate::actors::Notice;
 use crate::config::settings::Settings;
 use crate::domain::ids::AgentId;
 use anyhow::bail;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -32,29 +33,48 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let id = options.id;
     let (address, emulator) = start_emulator(&settings.network.emulator, &services).await?;
+    let notify = warnings::watching(settings.clone(), &BTreeMap::from([(id, options.training.clone())]), notify);
     let surroundings = surroundings(settings, data, address, services, options.hosting, notify).await?;
-    tokio::pin!(stop);
+    let (data, table) = (surroundings.data.clone(), surroundings.table_file());
+    let removed = data.removed(table.as_deref());
+    tokio::pin!(stop, removed);
     let started = tokio::select! {
         started = LiveAgent::start(&surroundings, options.id, options.policy.as_deref(), &options.training, options.seed) => {
             Some(started?)
         }
         () = &mut stop => None,
+        () = &mut removed => return Err(Failure::DirectoryRemoved(data.path().to_owned()).into()),
     };
-    let mut displaced = false;
+    let mut ended = Ended::Told;
     if let Some(agent) = started {
         tokio::select! {
             () = stop => {}
-            () = agent.displaced() => displaced = true,
+            () = agent.displaced() => ended = Ended::Displaced,
+            () = removed => ended = Ended::DirectoryRemoved,
         }
-        agent.stop().await;
+        match ended {
+            // There is nothing left to sign off from, and what fails now has been said.
+            Ended::DirectoryRemoved => {}
+            Ended::Told | Ended::Displaced => agent.stop().await,
+        }
     }
     if let Some(emulator) = emulator {
         emulator.shutdown().await;
     }
-    if displaced {
-        bail!("another process is agent {id} now, or the agent was removed from the table; this one has stopped");
+    match ended {
+        Ended::Told => Ok(()),
+        Ended::Displaced => {
+            bail!("another process is agent {id} now, or the agent was removed from the table; this one has stopped")
+        }
+        Ended::DirectoryRemoved => Err(Failure::DirectoryRemoved(data.path().to_owned()).into()),
     }
-    Ok(())
+}
+
+/// Why an agent ends.
+enum Ended {
+    Told,
+    Displaced,
+    DirectoryRemoved,
 }
 
 /// What agents of one process share.
@@ -68,5 +88,6 @@ pub async fn surroundings(
 ) -> anyhow::Result<Surroundings> {
     let clock = clock(&settings.network);
     let knowledge = knowledge(&settings.network, &data, &clock, &services).await?;
+    data.note_time_scale(settings.network.time_scale)?;
     Ok(Surroundings { settings, data, clock, knowledge, emulator, services, hosting, notify, observer: None })
 }

@@ -1,5 +1,6 @@
 //! `agent simulate`: a scenario in virtual time, and what it came to.
 
+use super::output;
 use super::summary::{self, Jobs, RunFacts, Summary};
 use crate::config::scenario::Scenario;
 use crate::domain::ids::EventId;
@@ -33,7 +34,7 @@ fn traced(
     watch: impl FnMut(Timestamp),
 ) -> anyhow::Result<Outcome> {
     let failed = || format!("{}: cannot be written", path.display());
-    let mut trace = Trace::new(BufWriter::new(File::create(path).with_context(failed)?));
+    let mut trace = Trace::new(BufWriter::new(output::create(path, "--trace")?));
     let mut tell = |at: Timestamp, told: &Told| trace.line(at, told);
     let outcome = sim::run(scenario, options, Some(&mut tell), watch)?;
     trace.finish(&outcome).with_context(failed)?;

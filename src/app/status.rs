@@ -1,12 +1,14 @@
 //! What a network looks like now: nodes, replicas, references, agents, and the promises that are broken, if any.
 
+use crate::clock::{TimeScale, WallTime};
 use crate::domain::convergence::RecentJobs;
 use crate::domain::event::Outcome;
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::invariants;
 use crate::domain::measurement::Measurement;
-use crate::domain::placement::{Node, Peer, ReplicaState};
+use crate::domain::placement::{Node, NodeState, Peer, ReplicaState};
 use crate::domain::snapshot::Snapshot;
+use crate::domain::time::Timestamp;
 use crate::knowledge::Knowledge;
 use anyhow::Context as _;
 use serde::Serialize;
@@ -32,6 +34,8 @@ pub struct NodeStatus {
     pub stored_bytes: u64,
     /// Mean latency to the other nodes \[ms\].
     pub latency_ms: BTreeMap<NodeId, f64>,
+    /// Its agent runs as far as the table knows, and has missed three heartbeats since then: it was killed, or is cut off.
+    pub silent_since: Option<WallTime>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -46,6 +50,8 @@ pub struct AgentStatus {
     #[serde(flatten)]
     pub peer: Peer,
     pub alive: bool,
+    /// It did not sign off, and has missed three heartbeats since then.
+    pub silent_since: Option<WallTime>,
     /// The node that it reads.
     pub reads: Option<NodeId>,
     pub jobs: u64,
@@ -100,20 +106,37 @@ impl JobCounter {
     }
 }
 
-/// Loads the status of a data set. `silence`: how long without a heartbeat an agent counts as alive.
+/// How the times in a table are read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Timing {
+    /// How long without a heartbeat an agent counts as alive.
+    pub silence: Duration,
+    /// At which its agents run.
+    pub scale: TimeScale,
+}
+
+impl Timing {
+    /// Since when somebody is silent who was last heard of then.
+    fn silent_since(self, heard_at: Option<Timestamp>, now: Timestamp) -> Option<WallTime> {
+        let heard_at = heard_at.filter(|heard_at| now.since(*heard_at) > self.silence)?;
+        Some(self.scale.on_the_wall(heard_at))
+    }
+}
+
+/// Loads the status of a data set.
 pub async fn load(
     knowledge: &dyn Knowledge,
     data_set: &DataSetName,
-    silence: Duration,
+    timing: Timing,
     jobs: &mut JobCounter,
 ) -> anyhow::Result<Status> {
     jobs.update(knowledge).await?;
     let snapshot = knowledge.snapshot(data_set).await?;
     let snapshot = snapshot.with_context(|| format!("data set {data_set} is not in the catalogue yet"))?;
-    Ok(status(&snapshot, silence, jobs))
+    Ok(status(&snapshot, timing, jobs))
 }
 
-fn status(snapshot: &Snapshot, silence: Duration, jobs: &JobCounter) -> Status {
+fn status(snapshot: &Snapshot, timing: Timing, jobs: &JobCounter) -> Status {
     let agents: Vec<AgentStatus> = snapshot
         .agents
         .iter()
@@ -121,7 +144,8 @@ fn status(snapshot: &Snapshot, silence: Duration, jobs: &JobCounter) -> Status {
             let count = jobs.counts.get(id).cloned().unwrap_or_default();
             AgentStatus {
                 peer: peer.clone(),
-                alive: snapshot.is_alive(*id, silence),
+                alive: snapshot.is_alive(*id, timing.silence),
+                silent_since: timing.silent_since(peer.heartbeat_at, snapshot.at),
                 reads: snapshot.placement.reference(*id).map(|replica| replica.node),
                 jobs: count.jobs,
                 violated: count.violated,
@@ -138,7 +162,7 @@ fn status(snapshot: &Snapshot, silence: Duration, jobs: &JobCounter) -> Status {
     let acting = snapshot.open_events.iter().any(|event| event.outcome == Outcome::Running);
     Status {
         data_set: snapshot.data_set.name.clone(),
-        nodes: snapshot.nodes.values().map(|node| node_status(snapshot, node)).collect(),
+        nodes: snapshot.nodes.values().map(|node| node_status(snapshot, node, timing)).collect(),
         replicas: replicas(snapshot),
         converged: !acting && concerned.peek().is_some() && concerned.all(content),
         broken: invariants::check(&snapshot.data_set.name, &snapshot.placement)
@@ -149,12 +173,15 @@ fn status(snapshot: &Snapshot, silence: Duration, jobs: &JobCounter) -> Status {
     }
 }
 
-fn node_status(snapshot: &Snapshot, node: &Node) -> NodeStatus {
+fn node_status(snapshot: &Snapshot, node: &Node, timing: Timing) -> NodeStatus {
+    let is_running = node.state == NodeState::Running;
+    let heard_at = node.heartbeat_at.filter(|_| is_running);
     let others = snapshot.links.iter().filter(|link| link.from == node.id);
     NodeStatus {
         node: node.clone(),
         stored_bytes: snapshot.stored_bytes.get(&node.id).copied().unwrap_or(0),
         latency_ms: others.map(|link| (link.to, link.latency_ms)).collect(),
+        silent_since: timing.silent_since(heard_at, snapshot.at),
     }
 }
 

@@ -9,7 +9,7 @@ use super::reach::StoreReach;
 use crate::actors::{Notice, Observer, World};
 use crate::clock::{Clock, SystemClock};
 use crate::config::settings::{
-    AgentSettings, EmulatorSettings, JobSettings, NetworkSettings, S3StoreSettings, Settings, StoreSettings,
+    AgentSettings, EmulatorSettings, JobSettings, KnowledgeSettings, NetworkSettings, S3StoreSettings, Settings, StoreSettings,
 };
 use crate::domain::ids::NodeId;
 use crate::domain::placement::{Identity, Node};
@@ -27,6 +27,7 @@ use anyhow::Context as _;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU64;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -50,6 +51,22 @@ pub struct Surroundings {
 impl Surroundings {
     pub fn network(&self) -> &NetworkSettings {
         &self.settings.network
+    }
+
+    /// The file of the shared table in the data directory; `None`: it is in a server.
+    pub fn table_file(&self) -> Option<PathBuf> {
+        match &self.network().knowledge {
+            KnowledgeSettings::Sqlite(file) => Some(file.clone()),
+            KnowledgeSettings::Mysql(_) => None,
+        }
+    }
+
+    /// The address of the shared table, as people find it.
+    pub fn table(&self) -> String {
+        match self.table_file() {
+            Some(file) => self.data.path().join(file).display().to_string(),
+            None => self.network().knowledge.to_string(),
+        }
     }
 
     /// Writes what the settings say of nodes and links into the table, where it is missing.

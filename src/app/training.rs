@@ -119,9 +119,16 @@ impl<'a> Trainer<'a> {
             records: *records,
             sha256: sha256.clone(),
             job: world.job.describe(),
+            home: settings.node,
+            nodes: runs.keys().map(|node| (*node, self.name(*node))).collect(),
+            remedy: String::new(),
             impacts: derive_impacts(&runs, &settings.rho, max_copies),
             runs,
         })
+    }
+
+    fn name(&self, node: NodeId) -> String {
+        self.snapshot.nodes.get(&node).map_or_else(|| node.to_string(), |node| node.name.clone())
     }
 
     /// Removes the temporary objects of these agents and closes the stores.

@@ -4,8 +4,10 @@ use super::calibrate_arguments::{Calibrate, Compare};
 use super::node_arguments::{AddAgent, AddNode, RemoveNode, Store};
 use super::policies;
 use super::report::Report;
+use crate::clock::TimeScale;
+use crate::config::quantity;
 use crate::domain::ids::{AgentId, EventId, NodeId};
-use crate::domain::units::{Percent, parse_duration};
+use crate::domain::units::Percent;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -66,7 +68,7 @@ pub enum Command {
     /// Measure the job at every node and derive what each action does
     Train(Train),
     /// Show nodes, replicas, references and agents
-    Status(Json),
+    Status(StatusArguments),
     /// Show what the agents did, and how others answered
     Events(Events),
     /// Show why an action was chosen: every candidate and its parts
@@ -85,6 +87,10 @@ pub enum Command {
     /// Serve a node's store without an application (Ctrl-C)
     Store(Store),
     /// Validate the configuration and print what would run
+    #[command(after_help = "\
+Examples:
+  agent check
+  agent check --config my-agents --json")]
     Check(Json),
     /// Prepare and check a MySQL or MariaDB schema for the shared table
     #[command(subcommand)]
@@ -94,6 +100,10 @@ pub enum Command {
     Data(Data),
     /// Serve toxiproxy's HTTP API: links with latency and other toxics
     Proxy(Proxy),
+    /// Print a script that completes this program's commands in a shell
+    Completion(Completion),
+    /// Print this manual as a page for `man`, or write a page for each command
+    Man(Man),
 }
 
 #[derive(Args, Debug)]
@@ -101,7 +111,9 @@ pub enum Command {
 Examples:
   agent demo --seed 7
   agent demo --policy reference --json
-  agent demo --scale 20 --limit 2h
+  agent demo --scale 20 --train --limit 2h
+
+Training rests on the time scale: another one needs --train.
 
 Exit code 0: converged; 3: not converged within the limit.")]
 pub struct Demo {
@@ -112,10 +124,10 @@ pub struct Demo {
     #[arg(long, value_parser = policies::of_agents())]
     pub policy: Option<String>,
     /// Seconds of the scenario in a real second [default: network.toml's]
-    #[arg(long)]
-    pub scale: Option<u32>,
+    #[arg(long, value_parser = time_scale)]
+    pub scale: Option<TimeScale>,
     /// Scenario time after which to give up
-    #[arg(long, default_value = "1h", value_parser = parse_duration)]
+    #[arg(long, default_value = "1h", value_parser = quantity::positive_duration::<str>)]
     pub limit: Duration,
     /// Train first, instead of using the training files
     #[arg(long)]
@@ -150,8 +162,8 @@ pub struct Simulate {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Hours of virtual time
-    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=8784))]
-    pub hours: u32,
+    #[arg(long, default_value = "24", value_parser = hours)]
+    pub hours: f64,
     /// End as soon as the network has converged, as a demo does
     #[arg(long)]
     pub until_converged: bool,
@@ -240,9 +252,9 @@ pub struct Train {
     /// The source of all chance
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Where to write the training files
-    #[arg(long, default_value = "training", value_name = "DIR")]
-    pub training: PathBuf,
+    /// Where to write the training files [default: training, but never over the files that ship]
+    #[arg(long, value_name = "DIR")]
+    pub training: Option<PathBuf>,
     /// Make the bucket of a store of kind "s3" when it is not there
     #[arg(long)]
     pub create_bucket: bool,
@@ -256,11 +268,43 @@ pub struct Json {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent status
+  agent status --watch
+  agent status --data /var/lib/agent --json
+
+An agent or node that has missed three heartbeats without signing off is `silent since` the last one.")]
+pub struct StatusArguments {
+    /// Show it again every second, until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
+    /// Print JSON: one document, with --watch one on each line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent events
+  agent events --agent 2 --limit 10
+  agent events --since '30 min' --follow        what was posted in the last half hour of the scenario, and from now on
+  agent events --since 2026-03-01T12:00:00Z --json")]
 pub struct Events {
+    /// Only this agent's
+    #[arg(long, value_name = "ID")]
+    pub agent: Option<AgentId>,
+    /// Only those posted since then: an instant by RFC 3339, or how long ago in the scenario
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only the last so many
+    #[arg(long, value_name = "COUNT")]
+    pub limit: Option<usize>,
     /// Go on showing what happens, until Ctrl-C
     #[arg(long)]
     pub follow: bool,
-    /// Print JSON: one document, with --follow one for each line
+    /// Print JSON: one document, with --follow one on each line
     #[arg(long)]
     pub json: bool,
 }
@@ -269,33 +313,40 @@ pub struct Events {
 #[command(after_help = "\
 Examples:
   agent events          lists the events with their numbers
-  agent explain 7")]
+  agent explain 7
+  agent explain 7 --json
+  agent explain 3 --trace run.log     of a simulation")]
 pub struct Explain {
     /// The event's number
     pub event: EventId,
     /// From the trace of a simulation, instead of the table
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
+    /// Print one JSON document and nothing else: the event, the decision, the feedback
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Subcommand, Debug)]
 pub enum Set {
-    /// A node's availability, like `agent set availability 2 75`
+    /// A node's availability
+    #[command(after_help = "Examples:\n  agent set availability 2 75\n  agent set availability 2 '99.5 %'")]
     Availability {
         node: NodeId,
         /// In percent
+        #[arg(value_parser = quantity::percent::<str>)]
         percent: Percent,
         #[arg(long)]
         json: bool,
     },
-    /// A link's latency, like `agent set latency 1 2 '200 ms'`
+    /// A link's latency
+    #[command(after_help = "Examples:\n  agent set latency 1 2 '200 ms'\n  agent set latency 1 2 1.5s --one-way")]
     Latency {
         from: NodeId,
         to: NodeId,
-        #[arg(value_parser = parse_duration)]
-        latency: Duration,
+        /// In milliseconds or with a unit
+        #[arg(value_parser = quantity::latency_ms::<str>)]
+        latency: f64,
         /// Only from FROM to TO, not back
         #[arg(long)]
         one_way: bool,
@@ -313,9 +364,13 @@ Examples:
   AGENT_DATABASE_PASSWORD=... agent db init 'mysql://admin@db.example.org/agent?tls=true'")]
     Init(Database),
     /// Bring the tables of an older version up to date
+    #[command(after_help = "Example: agent db migrate mysql://root@127.0.0.1:3306/agent")]
     Migrate(Database),
     /// Look at version, rights, isolation, durability, clocks, and every promise of the catalogue; changes nothing
-    #[command(after_help = "Exit code 0: all is well; 1: something is not.")]
+    #[command(after_help = "\
+Example: agent db check mysql://agent@db.example.org:3306/agent --json
+
+Exit code 0: all is well; 1: something is not.")]
     Check(Database),
 }
 
@@ -347,4 +402,33 @@ pub struct Proxy {
     /// Where the API listens
     #[arg(long, default_value = "127.0.0.1:8474")]
     pub listen: SocketAddr,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent completion bash > ~/.local/share/bash-completion/completions/agent
+  agent completion zsh > ~/.zfunc/_agent
+  agent completion fish > ~/.config/fish/completions/agent.fish")]
+pub struct Completion {
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent man | man -l -
+  agent man --output /usr/local/share/man/man1")]
+pub struct Man {
+    /// Write agent.1, agent-run.1 and so on into this folder
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+}
+
+fn time_scale(text: &str) -> anyhow::Result<TimeScale> {
+    Ok(quantity::time_scale(text.parse()?)?)
+}
+
+fn hours(text: &str) -> anyhow::Result<f64> {
+    Ok(quantity::hours(text.parse()?)?)
 }

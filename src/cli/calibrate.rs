@@ -3,7 +3,7 @@
 use super::calibrate_arguments::{Calibrate, Compare};
 use super::commands::{Place, VOCABULARY, services};
 use super::print;
-use crate::app::{Failure, calibrate, compare, real_runs};
+use crate::app::{Failure, calibrate, compare, output, real_runs};
 use crate::calibration::{Bias, Calibration, Compared, Comparison, Fit, LinkFit, Record, Sample, Side};
 use crate::config::scenario::{self, Scenario};
 use crate::domain::units::show_bytes;
@@ -28,14 +28,17 @@ impl Place {
                 Some((path, base)) => calibrate::over(&calibration, &name, base, &beside(output, path)?),
                 None => self.own_network(arguments, &calibration, &name, &records[0])?,
             };
-            std::fs::write(output, text).with_context(|| format!("{}: cannot be written", output.display()))?;
+            output::write(output, text.as_bytes(), "--output")?;
             // What is written can be simulated, or the files around it say why not.
-            read(output)?;
+            if output::is_file(output) {
+                read(output)?;
+            }
         }
+        let beside = print::beside(arguments.output.as_deref());
         if arguments.json {
-            print::json(&calibration)?
+            beside.json(&calibration)?
         } else {
-            print::lines(report(&calibration, arguments))?
+            beside.lines(report(&calibration, arguments))?
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -55,7 +58,8 @@ impl Place {
         }
         let mut impacts = BTreeMap::new();
         for &agent in record.snapshot.agents.keys().filter(|agent| settings.agents.contains_key(agent)) {
-            match self.training(&settings, arguments.training.as_deref(), agent)? {
+            let directory = arguments.training.as_deref();
+            match self.training(&settings, directory, agent, &self.train_again(directory, agent))? {
                 Some(file) => _ = impacts.insert(agent, file.impacts),
                 None => eprintln!("# agent {agent} has no training file: the simulator trains it"),
             }

@@ -1,6 +1,6 @@
 //! What can be written about real runs, and scenarios like them.
 
-use crate::domain::units::parse_duration;
+use crate::config::quantity;
 use crate::mape::planner::POLICIES;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -58,7 +58,7 @@ pub struct Compare {
     #[arg(long, default_value = "1..200", value_parser = seeds, value_name = "FIRST..LAST")]
     pub seeds: RangeInclusive<u64>,
     /// Scenario time after which a run that has not converged ends; as the real ones had
-    #[arg(long, default_value = "1h", value_parser = parse_duration)]
+    #[arg(long, default_value = "1h", value_parser = quantity::positive_duration::<str>)]
     pub limit: Duration,
     /// Print one JSON document and nothing else
     #[arg(long)]

@@ -1,31 +1,29 @@
 //! From arguments to what `app` does, and its result to the screen.
 
-use super::arguments::{Arguments, Command, Data, Db, Demo, Events, Explain, Json, Log, Proxy, Run, Set, Train};
-use super::{calibrate, display, experiment, print, signals, simulate};
+use super::arguments::{Arguments, Command, Data, Db, Demo, Json, Log, Proxy, Run, Set, Train};
+use super::{calibrate, display, experiment, manual, print, signals, simulate};
 use crate::actors::Notice;
-use crate::app::data_directory::{DEFAULT_DEMO, DEFAULT_RUN, DataDirectory};
+use crate::app::data_directory::{DATABASE, DEFAULT_DEMO, DEFAULT_RUN, DataDirectory};
 use crate::app::demo::DemoOptions;
 use crate::app::hosting::Hosting;
+use crate::app::invocation::Invocation;
 use crate::app::run::RunOptions;
 use crate::app::surroundings::start_emulator;
 use crate::app::training::{Progress, Trainer};
-use crate::app::training_file::TrainingFile;
-use crate::app::{self, Failure, change, database, status, summary};
-use crate::clock::TimeScale;
+use crate::app::training_file::{Circumstances, TrainingFile};
+use crate::app::{self, Existing, Failure, Purpose, change, database, warnings};
 use crate::config::settings::{KnowledgeSettings, Settings};
 use crate::config::{self, Invalid, Vocabulary, environment};
 use crate::data::blood_tests::BloodTests;
-use crate::domain::event::Event;
-use crate::domain::feedback::Feedback;
-use crate::domain::ids::{AgentId, EventId, NodeId};
+use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::text::{MESSAGE_MAX, legible};
 use crate::jobs::expression::Expression;
 use crate::knowledge::Knowledge;
 use crate::links::emulator::Emulator;
-use crate::mape::planner::{Decision, POLICIES};
+use crate::mape::planner::POLICIES;
 use crate::storage::embedded::Durability;
 use anyhow::{Context as _, bail};
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -41,6 +39,9 @@ pub(super) const VOCABULARY: Vocabulary = Vocabulary {
     },
 };
 
+/// Where training files lie unless `--training` says otherwise.
+const TRAINING: &str = "training";
+
 /// Not converged within the limit.
 const NOT_CONVERGED: u8 = 3;
 
@@ -55,10 +56,9 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Compare(arguments) => calibrate::compare(&arguments),
         Command::Run(run) => place.run(run),
         Command::Train(train) => place.train(&train),
-        Command::Status(Json { json }) => place.status(json),
-        Command::Events(events) => place.events(&events),
-        Command::Explain(Explain { event, trace: Some(trace), json }) => simulate::explain(&trace, event, json),
-        Command::Explain(explain) => place.explain(&explain),
+        Command::Status(arguments) => place.status(&arguments),
+        Command::Events(arguments) => place.events(&arguments),
+        Command::Explain(arguments) => place.explain(&arguments),
         Command::Report(arguments) => place.report(&arguments),
         Command::Set(set) => place.set(set),
         Command::AddNode(arguments) => place.add_node(&arguments),
@@ -69,6 +69,8 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Data(Data::Generate { records, output }) => generate(records, &output),
         Command::Db(db) => place.db(&db),
         Command::Proxy(proxy) => serve_proxy(&proxy),
+        Command::Completion(arguments) => manual::completion(&arguments),
+        Command::Man(arguments) => manual::man(&arguments),
     }
 }
 
@@ -88,27 +90,66 @@ impl Place {
         Ok(settings)
     }
 
+    /// What commands are about this network.
+    pub(super) fn invocation(&self) -> Invocation {
+        Invocation { config: self.config.clone(), data: self.data.clone(), training: None }
+    }
+
     /// The folder of the configuration; `None`: the built-in one.
     pub(super) fn configuration(&self) -> Option<&Path> {
         let here = Path::new("agents");
         self.config.as_deref().or_else(|| here.join("network.toml").is_file().then_some(here))
     }
 
-    /// The training of an agent: its file, else the built-in one when the configuration is the built-in one.
+    /// The training of an agent, which fits: from this folder when one is named; else the built-in one where the agent is, and
+    /// lives among the nodes of, the built-in environment; else from `training`.
     pub(super) fn training(
         &self,
         settings: &Settings,
         directory: Option<&Path>,
         id: AgentId,
+        remedy: &str,
     ) -> anyhow::Result<Option<TrainingFile>> {
-        let directory = directory.unwrap_or(Path::new("training"));
-        if let Some(file) = TrainingFile::read(directory, id)? {
-            return Ok(Some(file));
-        }
-        let defaults = config::load(None, &VOCABULARY)?;
-        let is_default =
-            settings.agents.get(&id) == defaults.agents.get(&id) && settings.network.links == defaults.network.links;
-        if is_default { TrainingFile::embedded(id) } else { Ok(None) }
+        let (known, place) = match directory {
+            None if is_built_in(settings, id)? => (TrainingFile::embedded(id)?, "built in".to_owned()),
+            directory => {
+                let directory = directory.unwrap_or(Path::new(TRAINING));
+                let path = TrainingFile::path(directory, id);
+                (TrainingFile::read(directory, id, remedy)?, path.display().to_string())
+            }
+        };
+        let (Some(known), Some(agent)) = (known, settings.agents.get(&id)) else { return Ok(None) };
+        let known = TrainingFile { remedy: remedy.to_owned(), ..known };
+        known.require(&Circumstances::of(settings, agent), &place)?;
+        Ok(Some(known))
+    }
+
+    /// The command that trains an agent where the one that is run would look.
+    fn train_command(&self, directory: Option<&Path>, id: AgentId) -> String {
+        // What ships for the built-in environment stays.
+        let own = TrainingFile::is_shipped(Path::new(TRAINING), id).then(|| Path::new("my-training"));
+        let training = directory.or(own).map(Path::to_owned);
+        Invocation { training, ..self.invocation() }.training_command(&format!("train --id {id}"))
+    }
+
+    /// What to do about training that is of no use to `run`.
+    pub(super) fn train_again(&self, directory: Option<&Path>, id: AgentId) -> String {
+        let named = match directory.is_none() && TrainingFile::is_shipped(Path::new(TRAINING), id) {
+            true => ", and name the same --training here",
+            false => "",
+        };
+        format!("make it anew with `{}`{named}", self.train_command(directory, id))
+    }
+
+    fn untrained(&self, directory: Option<&Path>, ids: &[AgentId]) -> String {
+        let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let file = TrainingFile::path(directory.unwrap_or(Path::new(TRAINING)), ids[0]);
+        format!(
+            "agent {} has not been trained: there is no {} for this configuration; run `{}` first, or add --train",
+            names.join(", "),
+            file.display(),
+            self.train_command(directory, ids[0])
+        )
     }
 
     /// The training of each of these agents; an error when one has none.
@@ -120,44 +161,54 @@ impl Place {
     ) -> anyhow::Result<BTreeMap<AgentId, TrainingFile>> {
         let mut all = BTreeMap::new();
         for &id in ids {
-            let known = self.training(settings, Some(directory), id)?;
-            all.insert(id, known.with_context(|| untrained_message(&[id]))?);
+            let known = self.training(settings, Some(directory), id, &self.train_again(Some(directory), id))?;
+            all.insert(id, known.with_context(|| self.untrained(Some(directory), &[id]))?);
         }
         Ok(all)
+    }
+
+    /// The training of a demo's agents. An agent that somebody added to the folder `agents` and has not trained takes no part,
+    /// unless that folder was named.
+    fn demo_trainings(&self, demo: &Demo, settings: &mut Settings) -> anyhow::Result<BTreeMap<AgentId, TrainingFile>> {
+        let directory = demo.training.as_deref();
+        let mut known = BTreeMap::new();
+        for &id in settings.agents.keys() {
+            let file = self.training(settings, directory, id, "add --train, which measures it here first")?;
+            known.extend(file.map(|file| (id, file)));
+        }
+        let untrained: Vec<AgentId> = settings.agents.keys().filter(|id| !known.contains_key(id)).copied().collect();
+        if untrained.is_empty() {
+            return Ok(known);
+        }
+        if self.config.is_some() || known.is_empty() {
+            bail!(self.untrained(directory, &untrained));
+        }
+        for id in untrained {
+            eprintln!("# agent {id} takes no part: {}", self.untrained(directory, &[id]));
+            settings.agents.remove(&id);
+        }
+        Ok(known)
     }
 
     fn demo(&self, demo: &Demo) -> anyhow::Result<ExitCode> {
         let mut settings = self.settings()?;
         if let Some(scale) = demo.scale {
-            let known = TimeScale::new(scale);
-            settings.network.time_scale = known
-                .ok_or_else(|| Failure::Configuration(format!("--scale {scale}: a scale lies between 1 and 1000")))?;
+            settings.network.time_scale = scale;
         }
         let (data, _lock) = DataDirectory::for_demo(self.data.as_deref().unwrap_or(Path::new(DEFAULT_DEMO)))?;
         let services = services()?;
-        let ids: Vec<AgentId> = settings.agents.keys().copied().collect();
+        let known = if demo.train { BTreeMap::new() } else { self.demo_trainings(demo, &mut settings)? };
         let settings = Arc::new(settings);
-        let mut training = BTreeMap::new();
-        for &id in &ids {
-            let file = if demo.train { None } else { self.training(&settings, demo.training.as_deref(), id)? };
-            training.extend(file.map(|file| (id, file)));
-        }
-        let untrained: Vec<AgentId> = ids.into_iter().filter(|id| !training.contains_key(id)).collect();
-        if !demo.train && !untrained.is_empty() {
-            bail!(untrained_message(&untrained));
-        }
-        if demo.train {
-            let options = TrainOptions {
-                seed: demo.seed,
-                hosting: hosting(Durability::Kill, demo.create_bucket),
-                show: !demo.json,
-                ..TrainOptions::default()
-            };
-            let Some(files) = train(&services, settings.clone(), data.clone(), &untrained, options)? else {
-                return Ok(ExitCode::SUCCESS);
-            };
-            training = files.into_iter().map(|file| (file.agent, file)).collect();
-        }
+        let training = match demo.train {
+            false => known,
+            true => {
+                let Some(files) = self.train_for_demo(demo, &services, &settings, &data)? else {
+                    return Ok(ExitCode::SUCCESS);
+                };
+                files.into_iter().map(|file| (file.agent, file)).collect()
+            }
+        };
+        warn(&warnings::beforehand(&settings, &training));
         let options = DemoOptions {
             seed: demo.seed,
             policy: demo.policy.clone(),
@@ -190,6 +241,27 @@ impl Place {
         Ok(if summary.converged { ExitCode::SUCCESS } else { ExitCode::from(NOT_CONVERGED) })
     }
 
+    /// In a place of its own: the demo's table is still to be empty.
+    fn train_for_demo(
+        &self,
+        demo: &Demo,
+        services: &Runtime,
+        settings: &Settings,
+        data: &DataDirectory,
+    ) -> anyhow::Result<Option<Vec<TrainingFile>>> {
+        let options = TrainOptions {
+            seed: demo.seed,
+            hosting: hosting(Durability::Kill, demo.create_bucket),
+            show: !demo.json,
+            ..TrainOptions::default()
+        };
+        let mut apart = settings.clone();
+        apart.network.knowledge = KnowledgeSettings::Sqlite(PathBuf::from(DATABASE));
+        let ids: Vec<AgentId> = settings.agents.keys().copied().collect();
+        let place = DataDirectory::create(&data.path().join(TRAINING))?;
+        train(services, Arc::new(apart), place, &ids, options)
+    }
+
     fn run(&self, run: Run) -> anyhow::Result<ExitCode> {
         let settings = Arc::new(self.settings()?);
         if !settings.agents.contains_key(&run.id) {
@@ -198,7 +270,8 @@ impl Place {
         let data = DataDirectory::create(self.data.as_deref().unwrap_or(Path::new(DEFAULT_RUN)))?;
         let services = services()?;
         let own = hosting(Durability::PowerLoss, run.create_bucket);
-        let training = match self.training(&settings, run.training.as_deref(), run.id)? {
+        let directory = run.training.as_deref();
+        let training = match self.training(&settings, directory, run.id, &self.train_again(directory, run.id))? {
             Some(file) => file,
             None if run.train => {
                 let options = TrainOptions { hosting: own.clone(), ..TrainOptions::default() };
@@ -206,11 +279,12 @@ impl Place {
                     return Ok(ExitCode::SUCCESS);
                 };
                 let file = files.swap_remove(0);
-                file.write(run.training.as_deref().unwrap_or(Path::new("training")))?;
+                file.write(directory.unwrap_or(Path::new(TRAINING)))?;
                 file
             }
-            None => bail!(untrained_message(&[run.id])),
+            None => bail!(self.untrained(directory, &[run.id])),
         };
+        warn(&warnings::beforehand(&settings, &BTreeMap::from([(run.id, training.clone())])));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
         let options = RunOptions {
             id: run.id,
@@ -242,6 +316,7 @@ impl Place {
             Some(id) => vec![id],
             None => settings.agents.keys().copied().collect(),
         };
+        let directory = self.train_into(arguments, &ids)?;
         let data = DataDirectory::create(self.data.as_deref().unwrap_or(Path::new(DEFAULT_RUN)))?;
         let services = services()?;
         let options = TrainOptions {
@@ -253,7 +328,7 @@ impl Place {
         };
         // What a node's runs are to join, before anything is measured.
         let known = match arguments.node {
-            Some(_) => self.trainings(&settings, &arguments.training, &ids)?,
+            Some(_) => self.trainings(&settings, directory, &ids)?,
             None => BTreeMap::new(),
         };
         let files = train(&services, settings.clone(), data, &ids, options)?;
@@ -263,46 +338,30 @@ impl Place {
                 Some(known) => extend(known, file, &settings)?,
                 None => file,
             };
-            println!("{}", file.write(&arguments.training)?.display());
+            println!("{}", file.write(directory)?.display());
         }
         Ok(ExitCode::SUCCESS)
     }
 
-    fn status(&self, json: bool) -> anyhow::Result<ExitCode> {
-        self.with_knowledge(async |settings, knowledge| {
-            let mut jobs = status::JobCounter::default();
-            let network = &settings.network;
-            let status = status::load(knowledge, &network.data_set.name, network.silence(), &mut jobs).await?;
-            if json { print::json(&status) } else { print::status(&status) }
-        })
-    }
-
-    fn events(&self, arguments: &Events) -> anyhow::Result<ExitCode> {
-        self.with_knowledge(async |settings, knowledge| {
-            let events = summary::all_events(knowledge).await?;
-            if !arguments.follow {
-                return if arguments.json { print::json(&events) } else { print::events(&events) };
-            }
-            let pause = crate::clock::Clock::apply(
-                &crate::clock::SystemClock::new(settings.network.time_scale),
-                Duration::from_secs(5),
-            );
-            follow(knowledge, events, arguments.json, pause.max(Duration::from_millis(100))).await
-        })
-    }
-
-    fn explain(&self, arguments: &Explain) -> anyhow::Result<ExitCode> {
-        let id = arguments.event;
-        self.with_knowledge(async |_, knowledge| {
-            let event = knowledge.event(id).await?;
-            let event = event.with_context(|| format!("there is no event {id}; `agent events` lists them"))?;
-            let feedback = knowledge.feedback(id).await?;
-            explained(&event, &feedback, arguments.json)
-        })
+    /// Where `train` writes: not over the files that ship, unless their folder is named.
+    fn train_into<'a>(&self, arguments: &'a Train, ids: &[AgentId]) -> Result<&'a Path, Failure> {
+        let Some(named) = &arguments.training else {
+            let directory = Path::new(TRAINING);
+            return match ids.iter().find(|id| TrainingFile::is_shipped(directory, **id)) {
+                None => Ok(directory),
+                Some(id) => Err(Failure::Configuration(format!(
+                    "{}: this file ships with the program; name a folder of your own with --training (`{}`), or replace it with \
+                     --training {TRAINING}",
+                    TrainingFile::path(directory, *id).display(),
+                    self.train_command(None, *id)
+                ))),
+            };
+        };
+        Ok(named)
     }
 
     fn set(&self, set: Set) -> anyhow::Result<ExitCode> {
-        self.with_knowledge(async |_, knowledge| {
+        self.changing(async |_, knowledge| {
             let (changed, json) = match set {
                 Set::Availability { node, percent, json } => {
                     (change::availability(knowledge, node, percent).await?, json)
@@ -355,29 +414,30 @@ impl Place {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Opens the table of a network that runs or ran, and says which on standard error.
-    pub(super) fn with_knowledge(
+    /// Changes something in the table of a network that runs or ran.
+    pub(super) fn changing(
         &self,
         work: impl AsyncFnOnce(&Settings, &dyn Knowledge) -> anyhow::Result<()>,
     ) -> anyhow::Result<ExitCode> {
+        self.with_knowledge(Purpose::Change, async |settings, existing| work(settings, existing.knowledge.as_ref()).await)
+    }
+
+    /// Opens the table of a network that runs or ran, and says which on standard error.
+    pub(super) fn with_knowledge(
+        &self,
+        purpose: Purpose,
+        work: impl AsyncFnOnce(&Settings, &Existing) -> anyhow::Result<()>,
+    ) -> anyhow::Result<ExitCode> {
         let settings = self.settings()?;
         let runtime = services()?;
-        let clock = app::clock(&settings.network);
-        let opened = app::existing_knowledge(&settings.network, self.data.as_deref(), &clock, runtime.handle());
-        let (knowledge, place) = runtime.block_on(opened)?;
+        let opened = app::existing_knowledge(&settings.network, self.data.as_deref(), purpose, runtime.handle());
+        let existing = runtime.block_on(opened)?;
         if self.data.is_none() {
-            eprintln!("# {place}");
+            eprintln!("# {}", existing.place);
         }
-        runtime.block_on(work(&settings, knowledge.as_ref()))?;
+        runtime.block_on(work(&settings, &existing))?;
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// An event with the decision that it came from.
-pub(super) fn explained(event: &Event, feedback: &[Feedback], json: bool) -> anyhow::Result<()> {
-    let decision: Decision = serde_json::from_str(&event.detail)
-        .with_context(|| format!("event {} holds no decision that this version can read", event.id))?;
-    if json { print::json(&(event, &decision, feedback)) } else { print::explain(event, &decision, feedback) }
 }
 
 /// A table's address that did not come from a file.
@@ -397,15 +457,17 @@ fn extend(known: &TrainingFile, later: TrainingFile, settings: &Settings) -> any
     known.clone().extended(later, &agent.rho, settings.network.learning.max_copies)
 }
 
-fn untrained_message(ids: &[AgentId]) -> String {
-    let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    format!(
-        "agent {} has not been trained: there is no training/agent-{}.json for this configuration; run `agent train --id {}` \
-         first, or add --train",
-        names.join(", "),
-        ids[0],
-        ids[0]
-    )
+/// Whether an agent is as it is in the built-in environment, and so are the links that were there.
+fn is_built_in(settings: &Settings, id: AgentId) -> anyhow::Result<bool> {
+    let built_in = config::load(None, &VOCABULARY)?;
+    let has_links = built_in.network.links.iter().all(|link| settings.network.links.contains(link));
+    let agent = settings.agents.get(&id);
+    Ok(agent.is_some() && agent == built_in.agents.get(&id) && has_links)
+}
+
+/// What is known to go wrong before anything is started.
+fn warn(warnings: &[String]) {
+    warnings.iter().for_each(|warning| eprintln!("# WARNING: {}", legible(warning, MESSAGE_MAX)));
 }
 
 /// The stores of a process in which several may run: none is the one that an address could be advertised for.
@@ -487,38 +549,14 @@ fn train(
     })
 }
 
-async fn follow(knowledge: &dyn Knowledge, first: Vec<Event>, json: bool, pause: Duration) -> anyhow::Result<()> {
-    let mut shown: BTreeMap<EventId, Event> = BTreeMap::new();
-    let mut events = first;
-    let stop = signals::stop();
-    tokio::pin!(stop);
-    loop {
-        for event in events {
-            // Also when it changes: an outcome, feedback, the end of its window.
-            if shown.get(&event.id) != Some(&event) {
-                if json {
-                    print::json_line(&event)?
-                } else {
-                    print::lines([print::event_line(&event)])?
-                }
-                std::io::stdout().flush()?;
-                shown.insert(event.id, event);
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = &mut stop => return Ok(()),
-        }
-        events = summary::all_events(knowledge).await?;
-    }
-}
-
 fn generate(records: u64, output: &Path) -> anyhow::Result<ExitCode> {
-    let failed = || format!("{}: cannot be written", output.display());
-    let file = std::fs::File::create(output).with_context(failed)?;
-    let generated =
-        BloodTests::new(records).generate(std::io::BufWriter::with_capacity(1 << 20, file)).with_context(failed)?;
-    println!("{}: {records} records, {} bytes, SHA-256 {}", output.display(), generated.bytes, generated.sha256);
+    let file = app::output::create(output, "--output")?;
+    let generated = BloodTests::new(records)
+        .generate(std::io::BufWriter::with_capacity(1 << 20, file))
+        .with_context(|| format!("{}: cannot be written", output.display()))?;
+    let (bytes, sha256) = (generated.bytes, generated.sha256);
+    print::beside(Some(output))
+        .lines([format!("{}: {records} records, {bytes} bytes, SHA-256 {sha256}", output.display())])?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,33 +1,49 @@
 //! While it happens: lines, or on a terminal a live picture below the last events.
 
 use super::arguments::Log;
-use super::print;
+use super::{colour, print};
 use crate::actors::Notice;
 use crate::app::status::Status;
+use crate::clock::WallTime;
 use crate::config::settings::Settings;
 use crate::domain::ids::AgentId;
 use crate::domain::text::{LINE_MAX, MESSAGE_MAX, legible, legible_json, legible_lines};
 use crate::domain::units::show_duration;
+use console::{Term, measure_text_width, truncate_str};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// One line to standard output. A reader that went away (`| head`) is no reason to stop an agent.
 pub fn line(log: Log, notice: &Notice) {
+    let mut out = std::io::stdout();
     let text = match log {
+        Log::Text if colour::suits(log, out.is_terminal()) => colour::of(notice).apply_to(for_people(notice)).to_string(),
         Log::Text => for_people(notice),
         Log::Json => {
-            let text = serde_json::to_string(notice).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
+            let line = Line { time: WallTime::now(), notice };
+            let text = serde_json::to_string(&line).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
             legible_json(&text).into_owned()
         }
     };
-    let _reader_is_gone = writeln!(std::io::stdout(), "{text}");
+    let _reader_is_gone = writeln!(out, "{text}");
 }
 
-/// What others wrote may bring lines of its own; they are indented, so that none looks like a notice.
+/// A notice for machines.
+#[derive(Serialize)]
+struct Line<'a> {
+    time: WallTime,
+    #[serde(flatten)]
+    notice: &'a Notice,
+}
+
+/// With the time in front. What others wrote may bring lines of its own; they are indented, so that none looks like a notice.
 fn for_people(notice: &Notice) -> String {
-    legible_lines(&notice.to_string(), MESSAGE_MAX).replace('\n', "\n    ")
+    let text = legible_lines(&notice.to_string(), MESSAGE_MAX).replace('\n', "\n    ");
+    format!("{}  {text}", WallTime::now())
 }
 
 /// What a demo shows.
@@ -43,6 +59,16 @@ pub struct Live {
     bars: MultiProgress,
     agents: BTreeMap<AgentId, ProgressBar>,
     replicas: ProgressBar,
+    colours: bool,
+    drawn: Mutex<Drawn>,
+}
+
+/// What stands on the terminal now.
+#[derive(Default)]
+struct Drawn {
+    columns: usize,
+    /// The width of each line.
+    widths: Vec<usize>,
 }
 
 impl Screen {
@@ -58,24 +84,15 @@ impl Screen {
         match self {
             Screen::Silent => {}
             Screen::Lines(log) => line(*log, notice),
-            Screen::Live(live) if notice.is_event() => {
-                if let Err(error) = live.bars.println(for_people(notice)) {
-                    tracing::debug!(%error, "the terminal is gone");
-                }
-            }
+            Screen::Live(live) if notice.is_event() => live.event(notice),
             Screen::Live(_) => {}
         }
     }
 
     pub fn status(&self, status: &Status, passed: Duration) {
-        let Screen::Live(live) = self else { return };
-        for agent in &status.agents {
-            if let Some(bar) = live.agents.get(&agent.peer.registration.agent) {
-                bar.set_message(legible(&print::agent_line(agent), LINE_MAX).into_owned());
-            }
+        if let Screen::Live(live) = self {
+            live.status(status, passed);
         }
-        let replicas = print::replicas_line(&status.replicas);
-        live.replicas.set_message(format!("replicas {replicas}   {} of the scenario", show_duration(passed)));
     }
 
     pub fn finish(&self) {
@@ -88,19 +105,74 @@ impl Screen {
 impl Live {
     fn new(settings: &Settings) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stdout());
-        let line = || bars.add(ProgressBar::new_spinner().with_style(message_style("{wide_msg}")));
+        let line = || bars.add(ProgressBar::new_spinner().with_style(message_style("{msg}")));
         let agents = settings
             .agents
             .values()
             .map(|agent| {
                 let bar = line();
-                bar.set_message(format!("agent {}  {}  starting", agent.id, agent.goal));
+                bar.set_message(cut(&format!("agent {}  {}  starting", agent.id, agent.goal), columns()));
                 (agent.id, bar)
             })
             .collect();
         let replicas = line();
-        Self { bars, agents, replicas }
+        let colours = colour::is_wanted(true);
+        Self { bars, agents, replicas, colours, drawn: Mutex::default() }
     }
+
+    fn event(&self, notice: &Notice) {
+        let text = cut(&for_people(notice).replace('\n', " "), columns());
+        let text = if self.colours { colour::of(notice).apply_to(text).to_string() } else { text };
+        if let Err(error) = self.bars.println(text) {
+            tracing::debug!(%error, "the terminal is gone");
+        }
+    }
+
+    fn status(&self, status: &Status, passed: Duration) {
+        let columns = columns();
+        let replicas = print::replicas_line(&status.replicas);
+        let replicas = cut(&format!("replicas {replicas}   {} of the scenario", show_duration(passed)), columns);
+        let mut lines: Vec<(&ProgressBar, String, bool)> = Vec::new();
+        for agent in &status.agents {
+            let Some(bar) = self.agents.get(&agent.peer.registration.agent) else { continue };
+            let text = cut(&legible(&print::agent_line(agent), LINE_MAX), columns);
+            lines.push((bar, text, agent.goal_met == Some(false)));
+        }
+        lines.push((&self.replicas, replicas, false));
+        self.resized(columns, lines.iter().map(|(_, text, _)| measure_text_width(text)).collect());
+        for (bar, text, is_violated) in lines {
+            let is_coloured = is_violated && self.colours;
+            let text = if is_coloured { colour::violated().apply_to(text).to_string() } else { text };
+            // What stands there already is not drawn again.
+            if bar.message() != text {
+                bar.set_message(text);
+            }
+        }
+    }
+
+    /// A terminal that became narrower has broken the lines that stand there; the rows more are cleared before anything is drawn.
+    fn resized(&self, columns: usize, widths: Vec<usize>) {
+        // A panic ends the process.
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        if columns < drawn.columns {
+            let more: usize = drawn.widths.iter().map(|width| width.saturating_sub(1) / columns.max(1)).sum();
+            self.bars.suspend(|| match more {
+                0 => {}
+                more => print!("\u{1b}[{more}A\r\u{1b}[J"),
+            });
+        }
+        *drawn = Drawn { columns, widths };
+    }
+}
+
+/// One column stays free: some terminals begin a new line behind the last one.
+fn columns() -> usize {
+    usize::from(Term::stdout().size().1).saturating_sub(1).max(20)
+}
+
+/// As much of a line as fits, with an ellipsis where there is more.
+fn cut(text: &str, columns: usize) -> String {
+    truncate_str(text, columns, "\u{2026}").into_owned()
 }
 
 /// Runs of the job, with the time left.

@@ -1,12 +1,16 @@
 //! The commands' arguments, their dispatch and exit codes: 0 done, 1 failed (or compared and found to differ), 2 wrong
-//! configuration or arguments, 3 a demo that did not converge within its limit.
+//! configuration or arguments, 3 a demo that did not converge within its limit, 5 a data directory that was removed under it.
 
 mod arguments;
 mod calibrate;
 mod calibrate_arguments;
+mod colour;
 mod commands;
 mod display;
+mod event_document;
 mod experiment;
+mod looking;
+mod manual;
 mod node_arguments;
 mod nodes;
 mod policies;
@@ -16,6 +20,7 @@ mod signals;
 mod simulate;
 mod telemetry;
 
+use crate::app::Failure;
 use crate::config::ConfigError;
 use crate::domain::text::legible_lines;
 use clap::Parser as _;
@@ -39,8 +44,12 @@ pub fn main() -> ExitCode {
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
-    let is_configuration = error.is::<ConfigError>() || error.is::<crate::app::Failure>();
-    if is_configuration { 2 } else { 1 }
+    match error.downcast_ref() {
+        Some(Failure::Configuration(_)) => 2,
+        Some(Failure::DirectoryRemoved(_)) => 5,
+        None if error.is::<ConfigError>() => 2,
+        None => 1,
+    }
 }
 
 /// The error and its causes; a cause that the sentence before it names already is not repeated.

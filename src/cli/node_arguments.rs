@@ -1,13 +1,13 @@
 //! What can be written about nodes and applications that come and go.
 
 use super::policies;
+use crate::config::quantity;
 use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::store_url::StoreUrl;
-use crate::domain::units::{Percent, parse_bytes, parse_duration};
+use crate::domain::units::Percent;
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -27,17 +27,17 @@ pub struct AddNode {
     #[arg(long, conflicts_with = "random")]
     pub name: Option<String>,
     /// In percent
-    #[arg(long, required_unless_present_any = ["random", "from"], conflicts_with = "random")]
+    #[arg(long, value_parser = quantity::percent::<str>, required_unless_present_any = ["random", "from"], conflicts_with = "random")]
     pub availability: Option<Percent>,
     /// To and from every other node, in milliseconds or with a unit
     #[arg(long, value_name = "NODE=MS,...", value_delimiter = ',', value_parser = latency)]
     #[arg(required_unless_present_any = ["random", "from"], conflicts_with = "random")]
     pub latency: Vec<(NodeId, f64)>,
-    /// Spread of the latencies from job to job
-    #[arg(long, value_parser = parse_duration, conflicts_with = "random")]
-    pub jitter: Option<Duration>,
+    /// Spread of the latencies from job to job, in milliseconds or with a unit
+    #[arg(long, value_parser = quantity::latency_ms::<str>, conflicts_with = "random")]
+    pub jitter: Option<f64>,
     /// What its store holds, like '10 GB' [default: without limit]
-    #[arg(long, value_parser = parse_bytes, conflicts_with = "random")]
+    #[arg(long, value_parser = quantity::positive_size::<str>, conflicts_with = "random")]
     pub capacity: Option<u64>,
     /// Where its store is: http(s)://HOST:PORT/BUCKET[?region=R] [default: one that `agent store` starts]
     #[arg(long, value_name = "URL", conflicts_with = "random")]
@@ -117,12 +117,8 @@ fn latency(text: &str) -> Result<(NodeId, f64), String> {
     const HELP: &str = "write it like `1=2000` (milliseconds) or `1=500ms`";
     let (node, value) = text.split_once('=').ok_or(HELP)?;
     let node = node.trim().parse().map_err(|_| format!("`{}` is not a node's number; {HELP}", node.escape_debug()))?;
-    let milliseconds = match value.trim().parse::<f64>() {
-        Ok(number) => number,
-        Err(_) => parse_duration(value).map_err(|error| format!("{error}; {HELP}"))?.as_secs_f64() * 1e3,
-    };
-    let is_one = milliseconds.is_finite() && milliseconds >= 0.0;
-    is_one.then_some((node, milliseconds)).ok_or_else(|| format!("{milliseconds} ms is not a latency; {HELP}"))
+    let milliseconds = quantity::latency_ms(value).map_err(|invalid| format!("{}; {HELP}", invalid.problem))?;
+    Ok((node, milliseconds))
 }
 
 fn agent_id(text: &str) -> Result<AgentId, String> {
@@ -140,7 +136,7 @@ mod tests {
         check("3=500", 500.0);
         check("3=2 s", 2000.0);
         check(" 3 = 1.5ms ", 1.5);
-        for text in ["500", "x=500", "3=", "3=-1", "3=nan", "3=inf", "3=5 apples"] {
+        for text in ["500", "x=500", "3=", "3=-1", "3=nan", "3=inf", "3=5 apples", "3=400 d"] {
             assert!(latency(text).is_err(), "{text}");
         }
         assert!(agent_id("0").is_err() && agent_id("4").is_ok());

@@ -7,7 +7,7 @@ use crate::actors::Notice;
 use crate::app::data_directory::{DEFAULT_RUN, DataDirectory};
 use crate::app::nodes::{Described, Newcomers, Objects, Present};
 use crate::app::surroundings::Surroundings;
-use crate::app::{self, Failure, applications};
+use crate::app::{self, Existing, Failure, Purpose, applications};
 use crate::config::{self, Draft, NewAgent};
 use crate::domain::ids::NodeId;
 use crate::domain::placement::Replica;
@@ -24,7 +24,7 @@ use tokio::runtime::Runtime;
 
 impl Place {
     pub(super) fn add_node(&self, arguments: &AddNode) -> anyhow::Result<ExitCode> {
-        self.with_knowledge(async |settings, knowledge| {
+        self.changing(async |settings, knowledge| {
             let present = Present::load(knowledge, &settings.network.data_set.name).await?;
             let (newcomers, seed) = newcomers(&present, arguments)?;
             knowledge.add_nodes(&newcomers.nodes, &newcomers.links).await?;
@@ -46,7 +46,10 @@ impl Place {
         })?;
         match removed {
             true => print::lines([format!("node {node} is removed")])?,
-            false => eprintln!("stopped; node {node} is leaving: `agent remove-node {node}` goes on"),
+            false => {
+                let again = self.invocation().command(&format!("remove-node {node}"));
+                eprintln!("stopped; node {node} is leaving: `{again}` goes on");
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -56,7 +59,8 @@ impl Place {
             let why = "the built-in configuration cannot be added to; name a directory of your own with --config";
             Failure::Configuration(why.to_owned())
         })?;
-        self.with_knowledge(async |settings, knowledge| {
+        let here = self.invocation();
+        self.changing(async |settings, knowledge| {
             let AddAgent { id, goal, node, like, policy } = arguments;
             let first = settings.agents.keys().next().copied();
             // There is a first one: a configuration without agents is refused.
@@ -71,7 +75,11 @@ impl Place {
             registered?;
             print::lines([
                 format!("{}: agent {id} on node {}", drafted.path.display(), drafted.settings.node),
-                format!("next: `agent train --id {id}`, then `agent run --id {id}`"),
+                format!(
+                    "next: `{}`, then `{}`",
+                    here.command(&format!("train --id {id}")),
+                    here.command(&format!("run --id {id}"))
+                ),
             ])
         })
     }
@@ -102,9 +110,9 @@ impl Place {
         if self.data.is_none() {
             eprintln!("# {}", data.path().display());
         }
-        let clock = app::clock(&settings.network);
-        let opened = app::existing_knowledge(&settings.network, Some(data.path()), &clock, services.handle());
-        let (knowledge, _) = services.block_on(opened)?;
+        let purpose = Purpose::Change;
+        let opened = app::existing_knowledge(&settings.network, Some(data.path()), purpose, services.handle());
+        let Existing { knowledge, clock, .. } = services.block_on(opened)?;
         let quiet = Arc::new(|notice: Notice| tracing::debug!(%notice, "while removing"));
         let (services, hosting) = (services.handle().clone(), hosting(Durability::PowerLoss, false));
         Ok(Surroundings {
@@ -135,7 +143,7 @@ fn newcomers(present: &Present, arguments: &AddNode) -> anyhow::Result<(Newcomer
         let seed = arguments.seed.unwrap_or_else(|| u64::from(now()));
         return Ok((app::nodes::drawn(present, arguments.id, arguments.count, seed), Some(seed)));
     };
-    let name = arguments.name.as_deref().map(config::checked_name).transpose();
+    let name = arguments.name.as_deref().map(config::quantity::name).transpose();
     let latency_ms: BTreeMap<NodeId, f64> = arguments.latency.iter().copied().collect();
     if latency_ms.len() != arguments.latency.len() {
         return Err(Failure::Configuration("--latency names a node twice".to_owned()).into());
@@ -146,7 +154,7 @@ fn newcomers(present: &Present, arguments: &AddNode) -> anyhow::Result<(Newcomer
             .map_err(|invalid| Failure::Configuration(format!("--name: {}; {}", invalid.problem, invalid.help)))?,
         availability,
         latency_ms,
-        jitter_ms: arguments.jitter.unwrap_or_default().as_secs_f64() * 1e3,
+        jitter_ms: arguments.jitter.unwrap_or_default(),
         capacity_bytes: arguments.capacity,
         store: arguments.store.clone(),
     };

@@ -4,8 +4,10 @@ use crate::actors::show_metrics;
 use crate::app::change::Changed;
 use crate::app::database::Report;
 use crate::app::nodes::Newcomers;
+use crate::app::output;
 use crate::app::status::{AgentStatus, ReplicaStatus, Status};
 use crate::app::summary::Summary;
+use crate::clock::{TimeScale, WallTime};
 use crate::config::settings::KnowledgeSettings;
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome, Window};
@@ -20,13 +22,46 @@ use crate::mape::planner::{Basis, Clairvoyance, Decision, Deliberation, Opinion,
 use crate::mape::prediction::{Estimate, Forecast};
 use serde::Serialize;
 use std::fmt::Display;
-use std::io::{Result as IoResult, Write as _};
+use std::io::{Result as IoResult, Write};
+use std::path::Path;
 use std::time::Duration;
+
+/// Where results are told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Channel {
+    Output,
+    /// Standard output is a document that the command was asked for.
+    Error,
+}
+
+/// Where to tell what a command came to that writes this.
+pub fn beside(output: Option<&Path>) -> Channel {
+    if output.is_some_and(output::is_standard) { Channel::Error } else { Channel::Output }
+}
+
+impl Channel {
+    /// One document.
+    pub fn json(self, document: &impl Serialize) -> anyhow::Result<()> {
+        let text = serde_json::to_string_pretty(document)?;
+        self.write(|out| writeln!(out, "{}", legible_json(&text)))
+    }
+
+    /// Lines, with nothing hidden in what others wrote; fails when nobody reads them, instead of panicking.
+    pub fn lines(self, all: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
+        self.write(|out| all.into_iter().try_for_each(|line| writeln!(out, "{}", legible(&line, LINE_MAX))))
+    }
+
+    fn write(self, write: impl FnOnce(&mut dyn Write) -> IoResult<()>) -> anyhow::Result<()> {
+        Ok(match self {
+            Channel::Output => write(&mut std::io::stdout().lock()),
+            Channel::Error => write(&mut std::io::stderr().lock()),
+        }?)
+    }
+}
 
 /// One document on standard output.
 pub fn json(document: &impl Serialize) -> anyhow::Result<()> {
-    let text = serde_json::to_string_pretty(document)?;
-    Ok(writeln!(std::io::stdout().lock(), "{}", legible_json(&text))?)
+    Channel::Output.json(document)
 }
 
 /// One document on one line.
@@ -40,11 +75,9 @@ pub fn text(text: &str) -> anyhow::Result<()> {
     lines(text.lines().map(str::to_owned))
 }
 
-/// Lines on standard output, with nothing hidden in what others wrote; fails when it is closed, instead of panicking.
+/// Lines on standard output.
 pub fn lines(all: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    let written: IoResult<()> = all.into_iter().try_for_each(|line| writeln!(out, "{}", legible(&line, LINE_MAX)));
-    Ok(written?)
+    Channel::Output.lines(all)
 }
 
 fn list<T: Display>(items: impl IntoIterator<Item = T>, join: &str) -> String {
@@ -58,7 +91,8 @@ pub fn status(status: &Status) -> anyhow::Result<()> {
         let latency = list(node.latency_ms.iter().map(|(to, ms)| format!("{to}: {ms} ms")), ", ");
         let (row, stored) = (&node.node, show_bytes(node.stored_bytes));
         let (state, availability) = (row.state.name(), row.availability.to_string());
-        format!("{:<5} {:<11} {state:<9} {availability:<13} {stored:<10} {latency}", row.id, row.name)
+        let silent = silence(node.silent_since);
+        format!("{:<5} {:<11} {state:<9} {availability:<13} {stored:<10} {latency}{silent}", row.id, row.name)
     }));
     text.push(String::new());
     text.push(format!("replicas  {}", replicas_line(&status.replicas)));
@@ -108,6 +142,11 @@ pub fn replicas_line(replicas: &[ReplicaStatus]) -> String {
     list(replicas.iter().map(one), "   ")
 }
 
+/// What is said behind a node of which nobody has heard for too long.
+fn silence(since: Option<WallTime>) -> String {
+    since.map_or(String::new(), |since| format!("  silent since {since}"))
+}
+
 /// Longer goals are shown by their beginning \[characters\].
 const GOAL_SHOWN: usize = 200;
 
@@ -118,7 +157,11 @@ pub fn agent_line(agent: &AgentStatus) -> String {
         Some(true) => "goal met",
         Some(false) => "VIOLATED",
     };
-    let alive = if agent.alive { "" } else { " (not running)" };
+    let alive = match (agent.alive, agent.silent_since) {
+        (true, _) => String::new(),
+        (false, None) => " (not running)".to_owned(),
+        (false, Some(since)) => format!(" (silent since {since})"),
+    };
     let reads = agent.reads.map_or("nothing".to_owned(), |node| format!("node {node}"));
     let last = agent.last.as_ref().map_or(String::new(), |last| format!(", {}", show_metrics(&last.metrics)));
     let converged = if agent.peer.converged { ", converged" } else { "" };
@@ -131,18 +174,16 @@ pub fn agent_line(agent: &AgentStatus) -> String {
     )
 }
 
-pub fn events(events: &[Event]) -> anyhow::Result<()> {
-    lines(events.iter().map(event_line))
-}
-
-pub fn event_line(event: &Event) -> String {
+/// With the instant on the wall in front.
+pub fn event_line(event: &Event, scale: TimeScale) -> String {
     let explored = if event.explored { "  explored" } else { "" };
     let window = match event.window {
         Window::Open => "open",
         Window::Closed => "closed",
     };
     format!(
-        "event {:<4} agent {}  {:<5} {:<8} window {window:<6} feedback {:.2}{explored}",
+        "{}  event {:<4} agent {}  {:<5} {:<8} window {window:<6} feedback {:.2}{explored}",
+        scale.on_the_wall(event.posted_at),
         event.id,
         event.agent,
         event.action,
@@ -151,7 +192,13 @@ pub fn event_line(event: &Event) -> String {
     )
 }
 
-pub fn explain(event: &Event, decision: &Decision, feedback: &[Feedback]) -> anyhow::Result<()> {
+/// `scale`: of the agents that decided; absent in a simulation, which knows no wall.
+pub fn explain(
+    event: &Event,
+    decision: &Decision,
+    feedback: &[Feedback],
+    scale: Option<TimeScale>,
+) -> anyhow::Result<()> {
     let because = match decision.chosen.reason {
         Reason::HighestScore { global } => format!("its score {global:+.4} is the highest"),
         Reason::Explored => "taken at random, to explore".to_owned(),
@@ -169,6 +216,7 @@ pub fn explain(event: &Event, decision: &Decision, feedback: &[Feedback]) -> any
     let mut text = vec![
         format!("event {}: {who} chose {} ({})", event.id, event.action, meaning(event.action)),
         format!("  because   {because}"),
+        posted_line(event, scale),
         format!("  policy    {}", decision.policy),
         format!("  goal      {}", decision.goal),
     ];
@@ -197,6 +245,13 @@ pub fn explain(event: &Event, decision: &Decision, feedback: &[Feedback]) -> any
     }
     text.extend(forecast_lines(decision));
     lines(text)
+}
+
+fn posted_line(event: &Event, scale: Option<TimeScale>) -> String {
+    match scale {
+        Some(scale) => format!("  posted    {}", scale.on_the_wall(event.posted_at)),
+        None => format!("  posted    at {} s of the scenario", event.posted_at.0 as f64 / 1e3),
+    }
 }
 
 fn or_nothing(text: String, nothing: &str) -> String {
@@ -367,6 +422,10 @@ pub fn changed(changed: &Changed) -> anyhow::Result<()> {
 }
 
 pub fn summary(summary: &Summary) -> anyhow::Result<()> {
+    lines(summary_lines(summary))
+}
+
+pub fn summary_lines(summary: &Summary) -> Vec<String> {
     let converged = if summary.converged { "converged" } else { "NOT CONVERGED" };
     let scenario = show_duration(Duration::try_from_secs_f64(summary.scenario_seconds).unwrap_or_default());
     let real = match summary.real_seconds {
@@ -414,5 +473,5 @@ pub fn summary(summary: &Summary) -> anyhow::Result<()> {
         ));
     }
     text.push(format!("bytes moved {}", show_bytes(summary.bytes_moved)));
-    lines(text)
+    text
 }

@@ -2,13 +2,16 @@
 
 use super::commands::{Place, knowledge, services};
 use super::print;
-use crate::app::{self, report};
-use crate::config::settings::KnowledgeSettings;
+use crate::app::data_directory::DataDirectory;
+use crate::app::report;
+use crate::clock::{Clock, FollowingClock};
+use crate::config::settings::{KnowledgeSettings, NetworkSettings};
 use crate::domain::units::show_bytes;
 use crate::report::experiment::wanted::Wanted;
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Arguments.
 #[derive(Args, Debug)]
@@ -36,10 +39,17 @@ pub struct Report {
     pub runs: Vec<Wanted>,
 }
 
+/// Of the agents that wrote this table: its directory knows their scale.
+fn clock(network: &NetworkSettings, table: &Path) -> Arc<dyn Clock> {
+    let directory = table.parent().and_then(|folder| DataDirectory::existing(Some(folder)).ok());
+    let scale = directory.and_then(|directory| directory.time_scale());
+    Arc::new(FollowingClock::new(scale.unwrap_or(network.time_scale)))
+}
+
 impl Place {
     pub(super) fn report(&self, arguments: &Report) -> anyhow::Result<ExitCode> {
         let network = self.settings()?.network;
-        let clock = app::clock(&network);
+        let clock = clock(&network, Path::new(&arguments.database));
         let services = services()?;
         let Report { database, output, csv, runs } = arguments;
         let report = if database.contains("://") {
@@ -56,7 +66,7 @@ impl Place {
         let mut said =
             vec![format!("{}: {}, {}", output.display(), report.about, show_bytes(report.html.len() as u64))];
         said.extend(csv.iter().map(|folder| format!("{}: {} tables", folder.display(), report.tables.len())));
-        print::lines(said)?;
+        print::beside(Some(output)).lines(said)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,7 +1,8 @@
 //! `agent simulate`, and explaining what it traced.
 
 use super::arguments::Simulate;
-use super::commands::{VOCABULARY, explained};
+use super::commands::VOCABULARY;
+use super::looking::explained;
 use super::print;
 use crate::app;
 use crate::config::scenario;
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 
 pub fn simulate(arguments: &Simulate) -> anyhow::Result<ExitCode> {
     let scenario = scenario::load(&arguments.scenario, &VOCABULARY)?;
-    let lasts = Duration::from_secs(u64::from(arguments.hours) * 3600);
+    let lasts = Duration::from_secs_f64(arguments.hours * 3600.0);
     let options = Options {
         policy: arguments.policy.clone(),
         seed: arguments.seed,
@@ -22,10 +23,11 @@ pub fn simulate(arguments: &Simulate) -> anyhow::Result<ExitCode> {
         until_converged: arguments.until_converged,
     };
     let summary = app::simulate::run(scenario, &options, arguments.trace.as_deref(), progress(lasts))?;
+    let beside = print::beside(arguments.trace.as_deref());
     if arguments.json {
-        print::json(&summary)?
+        beside.json(&summary)?
     } else {
-        print::summary(&summary)?
+        beside.lines(print::summary_lines(&summary))?
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -51,6 +53,6 @@ fn progress(lasts: Duration) -> impl FnMut(Timestamp) {
 
 pub fn explain(trace: &Path, event: EventId, json: bool) -> anyhow::Result<ExitCode> {
     let traced = app::simulate::explained(trace, event)?;
-    explained(&traced.event, &traced.feedback, json)?;
+    explained(&traced.event, &traced.feedback, None, json)?;
     Ok(ExitCode::SUCCESS)
 }

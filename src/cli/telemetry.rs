@@ -1,6 +1,7 @@
 //! Diagnostics on standard error: `AGENT_LOG=debug` shows more; people's lines go to standard output and are not these.
 
 use super::arguments::Log;
+use super::colour;
 use std::io::IsTerminal as _;
 use tracing::Metadata;
 use tracing::level_filters::LevelFilter;
@@ -23,8 +24,8 @@ pub fn start(log: Log) {
     let filter = EnvFilter::try_from_env(crate::config::environment::AGENT_LOG)
         .unwrap_or_else(|_| EnvFilter::new("warn,s3s=off"));
     let discreet = filter_fn(is_discreet).with_max_level_hint(LevelFilter::TRACE);
-    let lines =
-        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let colours = colour::suits(log, std::io::stderr().is_terminal());
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     let lines = match log {
         Log::Text => lines.with_target(false).boxed(),
         Log::Json => lines.json().boxed(),

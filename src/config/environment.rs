@@ -14,6 +14,8 @@ variables! {
     AGENT_KNOWLEDGE: "Where the shared table is, instead of `knowledge` in network.toml, in the same form.";
     AGENT_DATABASE_PASSWORD: "The password of the shared table's user, where the URL has none.";
     NO_COLOR: "Set to anything: output has no colours (see no-color.org).";
+    CLICOLOR_FORCE: "Set to anything but `0`: output has colours in files and pipes too, unless `NO_COLOR` is set.";
+    TERM: "Read: a terminal that calls itself `dumb` gets no colours.";
     AWS_ACCESS_KEY_ID: "Read: the user of the stores of kind \"s3\". Set for command jobs: the user of the store they read.";
     AWS_SECRET_ACCESS_KEY: "Read: the secret that belongs to the access key. Set for command jobs alike.";
     AWS_SESSION_TOKEN: "Read: the session token that temporary credentials have beside their key and secret. Set for command jobs alike.";

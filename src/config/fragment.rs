@@ -207,6 +207,12 @@ fn optional_table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: 
 #[derive(Clone, Debug)]
 pub struct Quantity(pub String);
 
+impl AsRef<str> for Quantity {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
 const A_QUANTITY: &str = "a quantity with its unit in quotes";
 
 impl<'de> Deserialize<'de> for Quantity {

@@ -73,13 +73,7 @@ fn join(ids: &BTreeSet<NodeId>) -> String {
 
 /// Also when something else is wrong with the network.
 pub fn time_scale(network: &fragment::Network) -> Result<TimeScale, Invalid> {
-    let written = network.time_scale;
-    u32::try_from(written).ok().and_then(TimeScale::new).ok_or_else(|| {
-        Invalid::new(
-            format!("{written} is out of range"),
-            "seconds of the scenario in a second on the clock: a whole number between 1 and 1000",
-        )
-    })
+    quantity::time_scale(network.time_scale)
 }
 
 fn emulator(text: &str) -> Result<EmulatorSettings, Invalid> {
@@ -332,11 +326,10 @@ fn link_place(index: usize, written: &fragment::Link) -> String {
 
 /// In milliseconds.
 pub fn latency_and_jitter(written: &fragment::Link, place: &str, problems: &mut Problems) -> Option<(f64, f64)> {
-    let milliseconds = |written| quantity::duration(written).map(|duration| duration.as_nanos() as f64 / 1e6);
     let no_jitter = fragment::Quantity(defaults::JITTER.to_owned());
-    let latency = problems.check(format!("{place}: latency"), milliseconds(&written.latency));
+    let latency = problems.check(format!("{place}: latency"), quantity::latency_ms(&written.latency));
     let jitter =
-        problems.check(format!("{place}: jitter"), milliseconds(written.jitter.as_ref().unwrap_or(&no_jitter)));
+        problems.check(format!("{place}: jitter"), quantity::latency_ms(written.jitter.as_ref().unwrap_or(&no_jitter)));
     latency.zip(jitter)
 }
 

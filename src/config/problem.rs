@@ -63,6 +63,14 @@ impl Invalid {
     }
 }
 
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.problem, self.help)
+    }
+}
+
+impl std::error::Error for Invalid {}
+
 /// Gathers what is wrong, so that the user sees all of it at once.
 #[derive(Default, Debug)]
 pub(super) struct Problems {

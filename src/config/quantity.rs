@@ -1,16 +1,14 @@
 //! One value of a file: read with its unit, and held to its range.
 
-use super::fragment::Quantity;
 use super::problem::Invalid;
+use crate::clock::TimeScale;
 use crate::domain::metric::Metric;
 use crate::domain::store_url::is_endpoint;
 use crate::domain::text::without_userinfo;
+use crate::domain::time::LONGEST;
 use crate::domain::units::{Percent, QuantityError, parse_bytes, parse_duration, parse_percent, split_quantity};
 use std::ops::RangeInclusive;
 use std::time::Duration;
-
-/// Longer durations are mistakes, and would overflow when they are scaled.
-const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
 /// Splits an error into what is wrong and what to do.
 impl From<QuantityError> for Invalid {
@@ -35,37 +33,69 @@ fn out_of_range(text: &str, range: &str) -> Invalid {
 }
 
 /// `0 s` or longer, up to a year.
-pub fn duration(written: &Quantity) -> Result<Duration, Invalid> {
-    let duration = parse_duration(&written.0)?;
+pub fn duration<T: AsRef<str> + ?Sized>(written: &T) -> Result<Duration, Invalid> {
+    let duration = parse_duration(written.as_ref())?;
     match duration <= LONGEST {
         true => Ok(duration),
-        false => Err(out_of_range(&written.0, "a duration is at most 365 d")),
+        false => Err(out_of_range(written.as_ref(), "a duration is at most 365 d")),
     }
 }
 
 /// Longer than `0 s`.
-pub fn positive_duration(written: &Quantity) -> Result<Duration, Invalid> {
+pub fn positive_duration<T: AsRef<str> + ?Sized>(written: &T) -> Result<Duration, Invalid> {
     match duration(written)? {
-        Duration::ZERO => Err(out_of_range(&written.0, "it has to be longer than 0 s")),
+        Duration::ZERO => Err(out_of_range(written.as_ref(), "it has to be longer than 0 s")),
         positive => Ok(positive),
     }
 }
 
 /// At least one byte.
-pub fn positive_size(written: &Quantity) -> Result<u64, Invalid> {
-    match parse_bytes(&written.0)? {
-        0 => Err(out_of_range(&written.0, "it has to be at least 1 B")),
+pub fn positive_size<T: AsRef<str> + ?Sized>(written: &T) -> Result<u64, Invalid> {
+    match parse_bytes(written.as_ref())? {
+        0 => Err(out_of_range(written.as_ref(), "it has to be at least 1 B")),
         bytes => Ok(bytes),
     }
 }
 
-/// `0 %` to `100 %`; here the unit is not optional.
-pub fn percent(written: &Quantity) -> Result<Percent, Invalid> {
-    const EXAMPLE: &str = "95 %";
-    match split_quantity(&written.0, EXAMPLE)? {
-        (_, "") => Err(QuantityError::NoUnit(written.0.trim().to_owned(), EXAMPLE).into()),
-        _ => Ok(parse_percent(&written.0)?),
+/// `0 %` to `100 %`. A number alone is one of percent.
+pub fn percent<T: AsRef<str> + ?Sized>(written: &T) -> Result<Percent, Invalid> {
+    Ok(parse_percent(written.as_ref())?)
+}
+
+/// Of a link, or its spread: as durations are written, and a number alone is one of milliseconds.
+pub fn latency<T: AsRef<str> + ?Sized>(written: &T) -> Result<Duration, Invalid> {
+    let text = written.as_ref().trim();
+    match text.parse::<f64>() {
+        Ok(_) => duration(&format!("{text} ms")),
+        Err(_) => duration(text),
     }
+}
+
+/// Milliseconds of a latency, as tables and links keep it.
+pub fn latency_ms<T: AsRef<str> + ?Sized>(written: &T) -> Result<f64, Invalid> {
+    latency(written).map(|latency| latency.as_nanos() as f64 / 1e6)
+}
+
+/// Virtual time to simulate: so long that samples of a run's course lie apart, and at most a leap year.
+pub fn hours(value: f64) -> Result<f64, Invalid> {
+    const RANGE: RangeInclusive<f64> = 0.01..=8784.0;
+    match RANGE.contains(&value) {
+        true => Ok(value),
+        false => {
+            let help = format!("it lies between {} and {}", RANGE.start(), RANGE.end());
+            Err(out_of_range(&value.to_string(), &help))
+        }
+    }
+}
+
+/// Seconds of the scenario in a second on the clock.
+pub fn time_scale(value: i64) -> Result<TimeScale, Invalid> {
+    u32::try_from(value).ok().and_then(TimeScale::new).ok_or_else(|| {
+        Invalid::new(
+            format!("{value} is out of range"),
+            "seconds of the scenario in a second on the clock: a whole number between 1 and 1000",
+        )
+    })
 }
 
 /// A ratio from 0 to 1.
@@ -101,7 +131,7 @@ fn between(range: &RangeInclusive<i64>) -> String {
 }
 
 /// A difference of `metric` that counts as large, in the metric's own unit: above 0.
-pub fn rho(metric: Metric, written: &Quantity) -> Result<f64, Invalid> {
+pub fn rho<T: AsRef<str> + ?Sized>(metric: Metric, written: &T) -> Result<f64, Invalid> {
     match metric {
         Metric::ResponseTime | Metric::ExecutionTime => positive_duration(written).map(|long| long.as_secs_f64()),
         Metric::NetworkLatency => positive_duration(written).map(|long| long.as_secs_f64() * 1e3),
@@ -113,11 +143,11 @@ pub fn rho(metric: Metric, written: &Quantity) -> Result<f64, Invalid> {
     }
 }
 
-fn rate(written: &Quantity) -> Result<f64, Invalid> {
+fn rate<T: AsRef<str> + ?Sized>(written: &T) -> Result<f64, Invalid> {
     const EXAMPLE: &str = "3000 records/s";
-    match split_quantity(&written.0, EXAMPLE)? {
+    match split_quantity(written.as_ref(), EXAMPLE)? {
         (value, "records/s") => Ok(value),
-        (_, "") => Err(QuantityError::NoUnit(written.0.trim().to_owned(), EXAMPLE).into()),
+        (_, "") => Err(QuantityError::NoUnit(written.as_ref().trim().to_owned(), EXAMPLE).into()),
         (_, unit) => {
             Err(QuantityError::WrongUnit { unit: unit.to_owned(), what: "throughput", known: "records/s" }.into())
         }
@@ -187,8 +217,18 @@ mod tests {
     }
 
     #[test]
+    fn shares_and_latencies_need_no_unit() {
+        let share = |text: &str| percent(text).map(Percent::value);
+        assert_eq!((share("75"), share("99.5 %")), (Ok(75.0), Ok(99.5)));
+        assert_eq!((latency_ms("200"), latency_ms("1.5 s"), latency_ms("0")), (Ok(200.0), Ok(1500.0), Ok(0.0)));
+        for text in ["", "-1", "nan", "inf", "1e300", "400 d", "5 apples"] {
+            assert!(latency(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn rho_is_kept_in_the_unit_of_its_metric() {
-        let check = |metric, text: &str, value| assert_eq!(rho(metric, &Quantity(text.to_owned())), Ok(value));
+        let check = |metric, text: &str, value| assert_eq!(rho(metric, text), Ok(value));
         check(Metric::ResponseTime, "2 min", 120.0);
         check(Metric::NetworkLatency, "2 s", 2000.0);
         check(Metric::Throughput, "3_000 records/s", 3000.0);

@@ -24,6 +24,7 @@ pub struct Feedback {
     pub event: EventId,
     pub agent: AgentId,
     pub p: f64,
+    #[serde(rename = "left_at_scenario_ms", alias = "left_at")]
     pub left_at: Timestamp,
 }
 

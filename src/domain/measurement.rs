@@ -15,6 +15,7 @@ pub struct Measurement {
     pub replica: ReplicaId,
     pub node: NodeId,
     /// When the job ended.
+    #[serde(rename = "at_scenario_ms")]
     pub at: Timestamp,
     pub metrics: Metrics,
     /// The link's latency as the emulator states it, beside the measured one \[ms\]; absent without an emulator.

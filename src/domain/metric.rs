@@ -1,8 +1,10 @@
 //! The six metrics, their units and directions, and a value for each.
 
+use super::time::LONGEST;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::{fmt, str::FromStr};
 
 /// A quality of service that goals speak of.
@@ -59,6 +61,17 @@ impl Metric {
             Metric::NetworkLatency => "ms",
             Metric::Availability => "%",
             Metric::DataConsistency => "",
+        }
+    }
+
+    /// What can be measured, wherever it is read from.
+    pub fn measurable(self) -> RangeInclusive<f64> {
+        match self {
+            Metric::ResponseTime | Metric::ExecutionTime => 0.0..=LONGEST.as_secs_f64(),
+            Metric::Throughput => 0.0..=f64::MAX,
+            Metric::NetworkLatency => 0.0..=LONGEST.as_secs_f64() * 1e3,
+            Metric::Availability => 0.0..=100.0,
+            Metric::DataConsistency => 0.0..=1.0,
         }
     }
 

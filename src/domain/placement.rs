@@ -57,6 +57,7 @@ pub struct Node {
     pub capacity_bytes: Option<u64>,
     pub state: NodeState,
     /// When the node's agent was last heard of; absent: never.
+    #[serde(rename = "heartbeat_at_scenario_ms")]
     pub heartbeat_at: Option<Timestamp>,
     pub store: StoreTraits,
 }
@@ -237,6 +238,7 @@ pub struct Peer {
     #[serde(flatten)]
     pub registration: Registration,
     /// When it was last heard of; absent after a clean stop.
+    #[serde(rename = "heartbeat_at_scenario_ms")]
     pub heartbeat_at: Option<Timestamp>,
     /// Its last jobs met its goal and nobody acted meanwhile.
     pub converged: bool,

@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use std::{fmt, ops, time::Duration};
 
+/// No configuration, edit or measurement has longer durations: more is a mistake, and would overflow when it is scaled.
+pub const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
 /// Milliseconds of scenario time since the clock's origin (the Unix epoch, scaled; see [`crate::clock`]).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -104,7 +104,9 @@ impl Observer {
                 self.place(at, by, &snapshot.placement);
             }
             Told::Notice(
-                Notice::JobFailed { .. }
+                Notice::Started { .. }
+                | Notice::Stopped { .. }
+                | Notice::JobFailed { .. }
                 | Notice::Said { .. }
                 | Notice::FeedbackLeft { .. }
                 | Notice::Closed { .. }

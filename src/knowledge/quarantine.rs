@@ -24,8 +24,6 @@ pub(super) const ROWS_MAX: usize = 100_000;
 pub(super) const DETAIL_MAX: usize = 1 << 20;
 /// Identities, generations and sizes beyond this could not be counted on: the next number may not exist.
 const COUNTABLE: i64 = 1 << 53;
-/// No configuration has longer windows, leases or latencies.
-const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 /// Clocks may be set back by so much before what they wrote lies in the future.
 const TOLERANCE: Duration = Duration::from_secs(3600);
 

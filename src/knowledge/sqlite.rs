@@ -7,6 +7,7 @@ mod asks;
 mod catalogue;
 mod connect;
 mod events;
+mod look;
 mod nodes;
 mod rows;
 mod saga;
@@ -32,10 +33,11 @@ use crate::domain::units::Percent;
 use crate::domain::validators::Validators;
 use async_trait::async_trait;
 use connect::Failure;
+use look::Lie;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The shared table of agents on one machine.
@@ -52,7 +54,12 @@ struct File {
 struct Session {
     connection: Connection,
     quarantine: Quarantine,
+    /// Of a file that is only looked at: how it lay when it was opened.
+    lie: Option<Lie>,
 }
+
+/// A file that changes while it is looked at is looked at again, so often (I-7).
+const LOOKS: u32 = 10;
 
 /// All tables within one transaction; the files in `sqlite/` say what it can do.
 struct Tables<'a> {
@@ -66,8 +73,19 @@ impl SqliteKnowledge {
     /// creating it at the same moment.
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
         let connection = connect::open(path, clock.now())?;
-        let session = Mutex::new(Session { connection, quarantine: Quarantine::default() });
-        Ok(Self { file: Arc::new(File { path: path.to_owned(), clock, session }) })
+        Ok(Self::over(path, clock, connection, None))
+    }
+
+    /// Opens the file at `path` for reading alone: nothing is written, not even beside it, and nothing is made. Every write
+    /// fails.
+    pub fn open_to_read(path: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
+        let (connection, lie) = look::open(path, clock.now(), connect::BUSY_TIMEOUT)?;
+        Ok(Self::over(path, clock, connection, Some(lie)))
+    }
+
+    fn over(path: &Path, clock: Arc<dyn Clock>, connection: Connection, lie: Option<Lie>) -> Self {
+        let session = Mutex::new(Session { connection, quarantine: Quarantine::default(), lie });
+        Self { file: Arc::new(File { path: path.to_owned(), clock, session }) }
     }
 
     /// Sets counters, as if events had moved them. For experiments that start in the middle.
@@ -86,9 +104,9 @@ impl SqliteKnowledge {
     async fn read<T: Send + 'static>(
         &self,
         operation: &'static str,
-        work: impl FnOnce(&mut Tables<'_>) -> std::result::Result<T, Failure> + Send + 'static,
+        work: impl Fn(&mut Tables<'_>) -> std::result::Result<T, Failure> + Send + 'static,
     ) -> Result<T> {
-        self.run(operation, TransactionBehavior::Deferred, work).await
+        self.blocking(operation, move |file| file.look(work)).await
     }
 
     /// All of the work or, when it fails, nothing.
@@ -97,16 +115,11 @@ impl SqliteKnowledge {
         operation: &'static str,
         work: impl FnOnce(&mut Tables<'_>) -> std::result::Result<T, Failure> + Send + 'static,
     ) -> Result<T> {
-        self.run(operation, TransactionBehavior::Immediate, work).await
-    }
-
-    async fn run<T: Send + 'static>(
-        &self,
-        operation: &'static str,
-        behavior: TransactionBehavior,
-        work: impl FnOnce(&mut Tables<'_>) -> std::result::Result<T, Failure> + Send + 'static,
-    ) -> Result<T> {
-        self.blocking(operation, move |file| file.transact(behavior, work)).await
+        self.blocking(operation, move |file| {
+            let mut session = file.session();
+            session.transact(file.clock.as_ref(), TransactionBehavior::Immediate, work)
+        })
+        .await
     }
 
     /// Runs on a thread that may wait for the disk.
@@ -129,27 +142,57 @@ impl SqliteKnowledge {
     }
 }
 
-impl File {
+impl Session {
     fn transact<T>(
-        &self,
+        &mut self,
+        clock: &dyn Clock,
         behavior: TransactionBehavior,
         work: impl FnOnce(&mut Tables<'_>) -> std::result::Result<T, Failure>,
     ) -> std::result::Result<T, Failure> {
-        // A panic rolled its transaction back, so what it left is sound.
-        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        let Session { connection, quarantine } = &mut *session;
-        let transaction = Transaction::new(connection, behavior)?;
+        let transaction = Transaction::new(&mut self.connection, behavior)?;
         // Read under the write lock: the order of times is the order of transactions.
-        let now = self.clock.now();
-        quarantine.at(now);
-        let result = work(&mut Tables { transaction: &transaction, now, quarantine })?;
+        let now = clock.now();
+        self.quarantine.at(now);
+        let result = work(&mut Tables { transaction: &transaction, now, quarantine: &mut self.quarantine })?;
         transaction.commit().map_err(Failure::Committing)?;
         Ok(result)
+    }
+}
+
+impl File {
+    fn session(&self) -> MutexGuard<'_, Session> {
+        // A panic rolled its transaction back, so what it left is sound.
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One transaction that only reads.
+    fn look<T>(
+        &self,
+        work: impl Fn(&mut Tables<'_>) -> std::result::Result<T, Failure>,
+    ) -> std::result::Result<T, Failure> {
+        let mut session = self.session();
+        if session.lie.is_none() {
+            return session.transact(self.clock.as_ref(), TransactionBehavior::Deferred, work);
+        }
+        let lie = || Lie::of(&self.path).ok();
+        for _ in 0..LOOKS {
+            if session.lie != lie() {
+                let opened = look::open(&self.path, self.clock.now(), connect::BUSY_TIMEOUT);
+                let (connection, lie) = opened.map_err(Failure::Opening)?;
+                (session.connection, session.lie) = (connection, Some(lie));
+            }
+            let seen = session.transact(self.clock.as_ref(), TransactionBehavior::Deferred, &work);
+            // Without a lock, what was read while it changed is worth nothing: neither a result nor an error.
+            if !matches!(session.lie, Some(Lie::Still(..))) || session.lie == lie() {
+                return seen;
+            }
+        }
+        Err(Failure::Unsteady)
     }
 
     /// Waits until everything committed so far is on the disk; `false` when somebody else is in the way for too long.
     fn reach_the_disk(&self) -> std::result::Result<bool, Failure> {
-        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = self.session();
         let busy: i64 = session.connection.query_row("pragma wal_checkpoint(full)", [], |row| row.get(0))?;
         Ok(busy == 0)
     }

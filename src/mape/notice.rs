@@ -13,6 +13,20 @@ use std::fmt;
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(tag = "notice", rename_all = "snake_case")]
 pub enum Notice {
+    /// What an agent is, when it begins.
+    Started {
+        agent: AgentId,
+        node: NodeId,
+        goal: String,
+        policy: String,
+        job: String,
+        /// The address of the shared table.
+        table: String,
+    },
+    /// It ended in order, and has signed off.
+    Stopped {
+        agent: AgentId,
+    },
     Job {
         measurement: Measurement,
         satisfied: bool,
@@ -62,7 +76,9 @@ impl Notice {
             Notice::Job { measurement, .. } => measurement.agent,
             Notice::FeedbackLeft { feedback } => feedback.agent,
             Notice::Closed { closed } => closed.agent,
-            Notice::JobFailed { agent, .. }
+            Notice::Started { agent, .. }
+            | Notice::Stopped { agent }
+            | Notice::JobFailed { agent, .. }
             | Notice::Decided { agent, .. }
             | Notice::Acted { agent, .. }
             | Notice::Said { agent, .. }
@@ -81,7 +97,11 @@ impl Notice {
             | Notice::Said { what: text, .. }
             | Notice::Recovered { what: text, .. }
             | Notice::Trouble { what: text, .. } => text,
-            Notice::Job { .. } | Notice::FeedbackLeft { .. } | Notice::Closed { .. } => return self,
+            Notice::Started { .. }
+            | Notice::Stopped { .. }
+            | Notice::Job { .. }
+            | Notice::FeedbackLeft { .. }
+            | Notice::Closed { .. } => return self,
         };
         if let Cow::Owned(short) = shortened(text, MESSAGE_MAX) {
             *text = short;
@@ -99,6 +119,10 @@ impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "agent {}  ", self.agent())?;
         match self {
+            Notice::Started { node, goal, policy, job, table, .. } => {
+                write!(f, "started   on node {node}; goal {goal}; policy {policy}; job {job}; table {table}")
+            }
+            Notice::Stopped { .. } => f.write_str("stopped"),
             Notice::Job { measurement, satisfied, violated } => {
                 let mark = if *satisfied { "ok      " } else { "VIOLATED" };
                 write!(f, "job       {mark} node {}  {}", measurement.node, show_metrics(&measurement.metrics))?;

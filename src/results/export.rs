@@ -37,7 +37,9 @@ pub fn export(database: &Database, folder: &Path) -> Result<Vec<PathBuf>, Export
 
 fn write(database: &Database, table: Table, folder: &Path) -> Result<PathBuf, ExportError> {
     let path = folder.join(format!("{}.parquet", table.name()));
-    let growing = path.with_extension("parquet.new");
+    // A device, FIFO or symbolic link is written through.
+    let is_replaced = fs::symlink_metadata(&path).map_or(true, |there| there.is_file());
+    let growing = if is_replaced { path.with_extension("parquet.new") } else { path.clone() };
     let broken = |source| ExportError::File { path: path.clone(), source };
     let failed = |source| ExportError::Parquet { path: path.clone(), source };
     let columns = table.columns();
@@ -55,7 +57,9 @@ fn write(database: &Database, table: Table, folder: &Path) -> Result<PathBuf, Ex
     })?;
     group.flush(&mut writer).map_err(failed)?;
     writer.close().map_err(failed)?;
-    fs::rename(&growing, &path).map_err(broken)?;
+    if is_replaced {
+        fs::rename(&growing, &path).map_err(broken)?;
+    }
     Ok(path)
 }
 

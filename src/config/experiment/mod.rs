@@ -10,7 +10,6 @@ use super::scenario::{self, Scenario};
 use super::{fragment as files, quantity};
 use fragment::{Factor, GUIDE, Seeds, Variant};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
 use std::path::Path;
 
 /// The largest grid \[runs\].
@@ -74,7 +73,7 @@ fn validate(
     let name = problems.check("name", quantity::name(&written.name));
     let policies = policies(&written.policies, vocabulary, problems);
     let seeds = problems.check("seeds", seeds(&written.seeds));
-    let hours = problems.check("hours", hours(written.hours));
+    let hours = problems.check("hours", quantity::hours(written.hours));
     let combinations = combinations(&written.factor, problems);
     let subjects = subjects(&written.scenarios, combinations?, file, vocabulary, problems)?;
     let (name, seeds, hours) = (name?, seeds?, hours?);
@@ -124,18 +123,6 @@ fn seeds(written: &Seeds) -> Result<Vec<u64>, Invalid> {
         0 => Err(Invalid::new("there is no seed", HELP)),
         distinct if distinct < seeds.len() => Err(Invalid::new("a seed is there twice", "remove one of them")),
         _ => Ok(seeds),
-    }
-}
-
-/// So long that samples of a run's course lie apart, and as long as `agent simulate` goes on at most: a leap year.
-fn hours(written: f64) -> Result<f64, Invalid> {
-    const RANGE: RangeInclusive<f64> = 0.01..=8784.0;
-    match RANGE.contains(&written) {
-        true => Ok(written),
-        false => {
-            let help = format!("it lies between {} and {}", RANGE.start(), RANGE.end());
-            Err(Invalid::new(format!("{written} is out of range"), help))
-        }
     }
 }
 

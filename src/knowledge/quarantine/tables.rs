@@ -1,6 +1,6 @@
 //! What the columns of each table may hold.
 
-use super::{DETAIL_MAX, Field, Fields, LONGEST, TOLERANCE, Table};
+use super::{DETAIL_MAX, Field, Fields, TOLERANCE, Table};
 use crate::domain::action::Action;
 use crate::domain::ask::{Ask, Prospect, Reply};
 use crate::domain::event::{Event, Outcome, Window};
@@ -14,7 +14,7 @@ use crate::domain::placement::{
 };
 use crate::domain::store_url::StoreUrl;
 use crate::domain::text::{LINE_MAX, NAME_MAX};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{LONGEST, Timestamp};
 use crate::domain::units::Percent;
 use crate::domain::validators::Validators;
 use crate::knowledge::conversation;
@@ -66,7 +66,7 @@ const LEVEL: RangeInclusive<f64> = 0.0..=1.0;
 
 type Nodes = FlatMap<NodeId, Node>;
 
-/// The column of each metric, and what can be measured.
+/// The column of each metric.
 pub(in crate::knowledge) fn metric_column(metric: Metric) -> &'static str {
     match metric {
         Metric::ResponseTime => "response_time_s",
@@ -75,16 +75,6 @@ pub(in crate::knowledge) fn metric_column(metric: Metric) -> &'static str {
         Metric::NetworkLatency => "network_latency_ms",
         Metric::Availability => "availability_percent",
         Metric::DataConsistency => "data_consistency",
-    }
-}
-
-fn measurable(metric: Metric) -> RangeInclusive<f64> {
-    match metric {
-        Metric::ResponseTime | Metric::ExecutionTime => 0.0..=LONGEST.as_secs_f64(),
-        Metric::Throughput => 0.0..=f64::MAX,
-        Metric::NetworkLatency => longest_ms(),
-        Metric::Availability => 0.0..=100.0,
-        Metric::DataConsistency => 0.0..=1.0,
     }
 }
 
@@ -368,7 +358,7 @@ pub(in crate::knowledge) fn feedback(row: &mut Fields<'_>) -> Field<Feedback> {
 pub(in crate::knowledge) fn recorded(row: &mut Fields<'_>) -> Field<Recorded> {
     let mut metrics = Metrics::default();
     for metric in Metric::ALL {
-        if let Some(value) = row.measured(metric_column(metric), measurable(metric))? {
+        if let Some(value) = row.measured(metric_column(metric), metric.measurable())? {
             metrics.set(metric, value);
         }
     }

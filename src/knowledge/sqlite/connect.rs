@@ -18,8 +18,11 @@ const MIGRATIONS: [&str; 4] = [
     include_str!("004_sound_replicas.sql"),
 ];
 
+/// The version that these make.
+pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
+
 /// How long a writer waits for the writers of other processes; their transactions take well under a millisecond.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Switching a new file to WAL does not wait for other processes by itself.
 const WAL_ATTEMPTS: u32 = 50;
@@ -35,6 +38,10 @@ pub(super) enum Failure {
     /// Before the commit was asked for: the transaction was rolled back.
     Before(rusqlite::Error),
     Committing(rusqlite::Error),
+    /// The file, which is only looked at, had to be opened again.
+    Opening(KnowledgeError),
+    /// The file, which is only looked at, changed each time while it was read.
+    Unsteady,
 }
 
 impl From<rusqlite::Error> for Failure {
@@ -53,6 +60,11 @@ impl Failure {
     pub(super) fn during(self, operation: &'static str, path: &Path) -> KnowledgeError {
         match self {
             Failure::Rejected(rejection) => rejection.during(operation),
+            Failure::Opening(error) => error,
+            Failure::Unsteady => {
+                let reason = format!("{}: it changes while it is read; try again", path.display());
+                KnowledgeError::NotExecuted { operation, reason }
+            }
             Failure::Before(error) if is_unusable(&error) => unusable(path, &error),
             Failure::Before(error) => not_executed(operation, path, &error),
             Failure::Committing(error) => match code(&error) {
@@ -106,7 +118,7 @@ fn use_wal(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "wal")
 }
 
-fn migrate(connection: &mut Connection, path: &Path, now: Timestamp) -> Result<(), KnowledgeError> {
+pub(super) fn migrate(connection: &mut Connection, path: &Path, now: Timestamp) -> Result<(), KnowledgeError> {
     let unusable = |error| unusable(path, &error);
     let transaction = Transaction::new(connection, TransactionBehavior::Immediate).map_err(unusable)?;
     // Again, now that no other process can be migrating it.
@@ -128,7 +140,7 @@ fn migrate(connection: &mut Connection, path: &Path, now: Timestamp) -> Result<(
 }
 
 /// The schema's version, 0 in an empty file; an error when the file is another program's or a newer version's.
-fn check_schema(connection: &Connection, path: &Path) -> Result<i64, KnowledgeError> {
+pub(super) fn check_schema(connection: &Connection, path: &Path) -> Result<i64, KnowledgeError> {
     let address = || path.display().to_string();
     let read = || {
         let owner: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
@@ -148,9 +160,10 @@ fn check_schema(connection: &Connection, path: &Path) -> Result<i64, KnowledgeEr
         let reason = "this is an SQLite file of another program; name another file".to_owned();
         return Err(KnowledgeError::Unusable { address: address(), reason });
     }
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     match version {
-        Some(found) if found > known => Err(KnowledgeError::Newer { address: address(), found, known }),
+        Some(found) if found > SCHEMA_VERSION => {
+            Err(KnowledgeError::Newer { address: address(), found, known: SCHEMA_VERSION })
+        }
         Some(found) => Ok(found),
         None => Ok(0),
     }
@@ -175,7 +188,7 @@ fn is_unusable(error: &rusqlite::Error) -> bool {
     )
 }
 
-fn unusable(path: &Path, error: &rusqlite::Error) -> KnowledgeError {
+pub(super) fn unusable(path: &Path, error: &rusqlite::Error) -> KnowledgeError {
     let advice = advice(error);
     KnowledgeError::Unusable { address: path.display().to_string(), reason: format!("{error}{advice}") }
 }
