@@ -230,7 +230,10 @@ mod tests {
         let at: WallTime = "2026-03-01T13:00:00.25+01:00".parse().unwrap();
         assert_eq!(at.to_string(), "2026-03-01T12:00:00.250Z");
         assert_eq!(scale.on_the_wall(scale.in_the_scenario(at)), at);
-        assert_eq!(serde_json::to_string(&TimeScale::REAL.on_the_wall(Timestamp(0))).unwrap(), "\"1970-01-01T00:00:00.000Z\"");
+        assert_eq!(
+            serde_json::to_string(&TimeScale::REAL.on_the_wall(Timestamp(0))).unwrap(),
+            "\"1970-01-01T00:00:00.000Z\""
+        );
         assert_eq!(WallTime(i64::MAX).to_string(), "9223372036854775807 ms");
         assert!("yesterday".parse::<WallTime>().is_err());
     }

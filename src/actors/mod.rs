@@ -17,7 +17,7 @@ mod planner;
 mod watchdog;
 mod world;
 
-pub use crate::mape::notice::{Notice, show_metrics};
+pub use crate::mape::notice::{Notice, RESULT_SHOWN, show_metrics};
 pub use observer::{Observer, Step};
 pub use watchdog::{Watch, beat, probe_links, recover};
 pub use world::{Reach, ReachError, Reached, World, chain, run_job};

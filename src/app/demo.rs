@@ -1,6 +1,5 @@
 //! `agent demo`: the whole network in one process, until it has converged.
 
-use super::{Failure, warnings};
 use super::data_directory::DataDirectory;
 use super::hosting::Hosting;
 use super::live_agent::LiveAgent;
@@ -8,6 +7,7 @@ use super::status::{self, JobCounter, Status, Timing};
 use super::summary::{self, RunFacts, Summary};
 use super::surroundings::{Surroundings, start_emulator};
 use super::training_file::TrainingFile;
+use super::{Failure, warnings};
 use crate::actors::Notice;
 use crate::config::settings::Settings;
 use crate::domain::ids::AgentId;

@@ -126,7 +126,10 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         let before = File::open(&path).unwrap();
         write(&path, b"two", "--output").unwrap();
-        assert_eq!((io::read_to_string(before).unwrap(), fs::read_to_string(&path).unwrap()), ("one".into(), "two".into()));
+        assert_eq!(
+            (io::read_to_string(before).unwrap(), fs::read_to_string(&path).unwrap()),
+            ("one".into(), "two".into())
+        );
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
@@ -149,7 +152,10 @@ mod tests {
     #[test]
     fn devices_and_fifos_are_written_to_and_stay() {
         let full = write(Path::new("/dev/full"), b"x", "--output").unwrap_err();
-        assert_eq!(format!("{full:#}"), "/dev/full: cannot be written; name another with --output: No space left on device (os error 28)");
+        assert_eq!(
+            format!("{full:#}"),
+            "/dev/full: cannot be written; name another with --output: No space left on device (os error 28)"
+        );
         write(Path::new("/dev/null"), b"x", "--output").unwrap();
         for device in ["/dev/full", "/dev/null"] {
             assert!(fs::symlink_metadata(device).unwrap().file_type().is_char_device(), "{device}");

@@ -63,7 +63,8 @@ pub fn write(report: &Report, page: &Path, csv: Option<&Path>) -> anyhow::Result
     let Some(folder) = csv else { return Ok(()) };
     let failed = || format!("{}: cannot be written; name another folder with --csv", folder.display());
     fs::create_dir_all(folder).with_context(failed)?;
-    let table = |table: &Table| output::write(&folder.join(format!("{}.csv", table.name)), table.csv().as_bytes(), "--csv");
+    let table =
+        |table: &Table| output::write(&folder.join(format!("{}.csv", table.name)), table.csv().as_bytes(), "--csv");
     report.tables.iter().try_for_each(table)
 }
 

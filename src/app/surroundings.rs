@@ -9,7 +9,8 @@ use super::reach::StoreReach;
 use crate::actors::{Notice, Observer, World};
 use crate::clock::{Clock, SystemClock};
 use crate::config::settings::{
-    AgentSettings, EmulatorSettings, JobSettings, KnowledgeSettings, NetworkSettings, S3StoreSettings, Settings, StoreSettings,
+    AgentSettings, EmulatorSettings, JobSettings, KnowledgeSettings, NetworkSettings, S3StoreSettings, Settings,
+    StoreSettings,
 };
 use crate::domain::ids::NodeId;
 use crate::domain::placement::{Identity, Node};

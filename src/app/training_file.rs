@@ -138,7 +138,10 @@ impl TrainingFile {
 
     /// A value that nothing can have measured, as in the rows of the shared table.
     fn problem(&self) -> Option<String> {
-        let values = self.runs.iter().flat_map(|(node, runs)| runs.iter().flat_map(move |run| run.iter().map(move |it| (node, it))));
+        let values = self
+            .runs
+            .iter()
+            .flat_map(|(node, runs)| runs.iter().flat_map(move |run| run.iter().map(move |it| (node, it))));
         let measured = |(node, (metric, value)): (&NodeId, (Metric, f64))| {
             let is_sane = metric.measurable().contains(&value);
             (!is_sane).then(|| format!("the {metric} of a run at node {node}, {value}, is out of range"))
@@ -165,11 +168,15 @@ impl TrainingFile {
             () if self.data_set != here.data_set.to_string() => {
                 Some(format!("it was trained on data set {}, and reads {}", self.data_set, here.data_set))
             }
-            () if self.job != here.job => Some(format!("it was trained with the job `{}`, and runs `{}`", self.job, here.job)),
+            () if self.job != here.job => {
+                Some(format!("it was trained with the job `{}`, and runs `{}`", self.job, here.job))
+            }
             () if self.time_scale != scale => {
                 Some(format!("it was trained at time_scale = {}, and runs at {scale}", self.time_scale))
             }
-            () if self.home != here.home => Some(format!("it was trained on node {}, and lives on node {}", self.home, here.home)),
+            () if self.home != here.home => {
+                Some(format!("it was trained on node {}, and lives on node {}", self.home, here.home))
+            }
             () => renamed(),
         };
         self.refuse(difference, place)
@@ -189,9 +196,9 @@ impl TrainingFile {
         let (agent, remedy) = (self.agent, &self.remedy);
         let place = if place.is_empty() { String::new() } else { format!("{place}: ") };
         match difference {
-            Some(difference) => {
-                Err(Failure::Configuration(format!("{place}the training of agent {agent} does not fit: {difference}; {remedy}")))
-            }
+            Some(difference) => Err(Failure::Configuration(format!(
+                "{place}the training of agent {agent} does not fit: {difference}; {remedy}"
+            ))),
             None => Ok(()),
         }
     }

@@ -51,7 +51,8 @@ fn slow_links(network: &NetworkSettings) -> Option<String> {
         return None;
     }
     let (clock, patience) = (SystemClock::new(network.time_scale), Timeouts::default().response);
-    let latency = |milliseconds: f64| clock.apply(Duration::try_from_secs_f64(milliseconds / 1e3).unwrap_or(Duration::MAX));
+    let latency =
+        |milliseconds: f64| clock.apply(Duration::try_from_secs_f64(milliseconds / 1e3).unwrap_or(Duration::MAX));
     let slow = network.links.iter().filter(|link| latency(link.latency_ms) >= patience);
     let slow: Vec<String> = slow.map(|link| format!("{} to {}", link.from, link.to)).collect();
     (!slow.is_empty()).then(|| {
@@ -98,7 +99,8 @@ struct Watch {
 
 impl Watch {
     fn new(settings: Arc<Settings>, training: &BTreeMap<AgentId, TrainingFile>) -> Self {
-        let known = training.iter().filter_map(|(agent, file)| short_drain(&settings.network, *agent, file).map(|_| *agent));
+        let known =
+            training.iter().filter_map(|(agent, file)| short_drain(&settings.network, *agent, file).map(|_| *agent));
         let outlasting = known.collect();
         let mean = |file: &TrainingFile| {
             let runs = file.runs.get(&file.home)?;
@@ -164,8 +166,7 @@ mod tests {
     }
 
     fn job(node: u32, seconds: f64) -> Notice {
-        let metrics =
-            Metrics::default().with(Metric::ResponseTime, seconds).with(Metric::ExecutionTime, seconds);
+        let metrics = Metrics::default().with(Metric::ResponseTime, seconds).with(Metric::ExecutionTime, seconds);
         let measurement = Measurement {
             agent: AgentId(1),
             data_set: "blood_tests".into(),
@@ -175,6 +176,8 @@ mod tests {
             metrics,
             emulated_latency_ms: None,
             job: "1".to_owned(),
+            failure: None,
+            result: None,
         };
         Notice::Job { measurement, satisfied: true, violated: Vec::new() }
     }
@@ -202,7 +205,8 @@ mod tests {
     fn what_only_jobs_show_is_said_once() {
         let (settings, training) = built_in();
         let mut watch = Watch::new(Arc::new(settings), &training);
-        let said: Vec<usize> = [40.0, 40.0, 2.0, 40.0, 40.0, 40.0, 40.0].map(|took| watch.hear(&job(1, took)).len()).into();
+        let said: Vec<usize> =
+            [40.0, 40.0, 2.0, 40.0, 40.0, 40.0, 40.0].map(|took| watch.hear(&job(1, took)).len()).into();
         assert_eq!(said, [0, 0, 0, 0, 0, 1, 0]);
         let said: Vec<usize> = [70.0, 70.0].map(|took| watch.hear(&job(3, took)).len()).into();
         assert_eq!(said, [1, 0]);

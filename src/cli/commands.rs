@@ -419,7 +419,9 @@ impl Place {
         &self,
         work: impl AsyncFnOnce(&Settings, &dyn Knowledge) -> anyhow::Result<()>,
     ) -> anyhow::Result<ExitCode> {
-        self.with_knowledge(Purpose::Change, async |settings, existing| work(settings, existing.knowledge.as_ref()).await)
+        self.with_knowledge(Purpose::Change, async |settings, existing| {
+            work(settings, existing.knowledge.as_ref()).await
+        })
     }
 
     /// Opens the table of a network that runs or ran, and says which on standard error.

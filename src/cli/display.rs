@@ -21,7 +21,9 @@ use std::time::Duration;
 pub fn line(log: Log, notice: &Notice) {
     let mut out = std::io::stdout();
     let text = match log {
-        Log::Text if colour::suits(log, out.is_terminal()) => colour::of(notice).apply_to(for_people(notice)).to_string(),
+        Log::Text if colour::suits(log, out.is_terminal()) => {
+            colour::of(notice).apply_to(for_people(notice)).to_string()
+        }
         Log::Text => for_people(notice),
         Log::Json => {
             let line = Line { time: WallTime::now(), notice };
@@ -136,7 +138,7 @@ impl Live {
         for agent in &status.agents {
             let Some(bar) = self.agents.get(&agent.peer.registration.agent) else { continue };
             let text = cut(&legible(&print::agent_line(agent), LINE_MAX), columns);
-            lines.push((bar, text, agent.goal_met == Some(false)));
+            lines.push((bar, text, agent.goal_met == Some(false) || agent.failed_in_a_row > 0));
         }
         lines.push((&self.replicas, replicas, false));
         self.resized(columns, lines.iter().map(|(_, text, _)| measure_text_width(text)).collect());

@@ -1,5 +1,6 @@
 //! The commands' arguments, their dispatch and exit codes: 0 done, 1 failed (or compared and found to differ), 2 wrong
-//! configuration or arguments, 3 a demo that did not converge within its limit, 5 a data directory that was removed under it.
+//! configuration or arguments, 3 a demo that did not converge within its limit, 4 a
+//! network that is not well (`status`), 5 a data directory that was removed under it.
 
 mod arguments;
 mod calibrate;
