@@ -14,7 +14,7 @@ const NEEDS: [&str; 5] = ["knowledge", "storage", "links", "jobs", "data"];
 const NO_TECHNOLOGY: [&str; 1] = ["storage::transfer"];
 
 /// A crate, and the only modules that may name it.
-const HOMES: [(&str, &[&str]); 30] = [
+const HOMES: [(&str, &[&str]); 29] = [
     ("actix", &["actors", "app", "cli"]),
     ("actix_rt", &["actors", "app", "cli"]),
     ("aws_runtime", &["storage::credentials"]),
@@ -43,7 +43,6 @@ const HOMES: [(&str, &[&str]); 30] = [
     ("rustls_native_certs", &["storage::s3"]),
     ("s3s", &["storage::embedded"]),
     ("s3s_fs", &["storage::embedded"]),
-    ("time", &["clock"]),
     ("toml", &["config"]),
 ];
 
