@@ -5,7 +5,7 @@ mod network;
 use network::audit::Audit;
 use network::fake_store::{FakeStore, Mood};
 use network::process::{Finished, Running, run};
-use network::{PATIENCE, Place, text, wait_until};
+use network::{PATIENCE, Place, sha256, text, wait_until};
 use rusqlite::Connection;
 use rustix::process::Signal;
 use std::fs;
@@ -76,13 +76,21 @@ fn what_is_wrong_with_a_configuration_is_exit_code_2() {
         "error: nowhere: does not exist
   help: a configuration is a folder with network.toml and one N.toml for each agent; see docs/configuration.md\n",
     );
-    check(&["demo", "--scale", "0"], |_| {}, 2, "error: --scale 0: a scale lies between 1 and 1000\n");
+    check(
+        &["demo", "--scale", "0"],
+        |_| {},
+        2,
+        "error: invalid value '0' for '--scale <SCALE>': 0 is out of range; seconds of the scenario in a second on the clock: a \
+         whole number between 1 and 1000\n\nFor more information, try '--help'.\n",
+    );
     check(&["train", "--id", "9"], |_| {}, 2, "error: --id 9: there is no 9.toml; agents are 1, 2, 3\n");
 }
 
 #[test]
 fn damaged_training_files_name_the_command_that_mends_them() {
-    let again = "make it anew with `agent train --id 1`";
+    const RUN: [&str; 7] = ["run", "--id", "1", "--data", "data", "--training", "training"];
+    const DEMO: [&str; 5] = ["demo", "--data", "data", "--training", "training"];
+    let again = "make it anew with `agent train --id 1 --data data --training training`";
     let file = "training/agent-1.json";
     check(
         &RUN,
@@ -92,16 +100,82 @@ fn damaged_training_files_name_the_command_that_mends_them() {
     );
     check(
         &RUN,
-        |place| edit(place, file, "\"format\": 1", "\"format\": 9"),
+        |place| edit(place, file, "\"format\": 2", "\"format\": 9"),
         1,
-        &format!("error: {file}: its format is 9, this version reads 1; {again}\n"),
+        &format!("error: {file}: its format is 9, this version reads 2; {again}\n"),
     );
     check(
-        &["demo", "--data", "data"],
+        &DEMO,
         |place| drop(fs::copy(place.path().join("training/agent-2.json"), place.path().join(file))),
         1,
-        &format!("error: {file}: it was trained for agent 2; {again}\n"),
+        &format!("error: {file}: it was trained for agent 2; add --train, which measures it here first\n"),
     );
+    check(
+        &RUN,
+        |place| edit(place, file, "\"response_time\": 1.7014971", "\"response_time\": -1e308"),
+        1,
+        &format!(
+            "error: {file}: the response_time of a run at node 1, -1{}, is out of range; {again}\n",
+            "0".repeat(308)
+        ),
+    );
+}
+
+#[test]
+fn training_of_other_circumstances_is_refused() {
+    const RUN: [&str; 7] = ["run", "--id", "1", "--data", "data", "--training", "training"];
+    let again = "make it anew with `agent train --id 1 --data data --training training`";
+    let file = "training/agent-1.json";
+    let refused = |from: &str, to: &str, why: &str| {
+        let message = format!("error: {file}: the training of agent 1 does not fit: {why}; {again}\n");
+        check(&RUN, |place| edit(place, file, from, to), 2, &message);
+    };
+    refused("\"time_scale\": 50", "\"time_scale\": 20", "it was trained at time_scale = 20, and runs at 50");
+    refused(
+        "\"avg(cholesterol)\"",
+        "\"max(age)\"",
+        "it was trained with the job `max(age)`, and runs `avg(cholesterol)`",
+    );
+    refused("\"blood_tests\"", "\"tides\"", "it was trained on data set tides, and reads blood_tests");
+    refused("\"home\": 1", "\"home\": 2", "it was trained on node 2, and lives on node 1");
+    refused("\"fog\"", "\"mist\"", "node 2 was mist, and is fog");
+    check(
+        &["demo", "--scale", "20", "--data", "data"],
+        |_| {},
+        2,
+        "error: training/agent-1.json: the training of agent 1 does not fit: it was trained at time_scale = 50, and runs at 20; add --train, \
+         which measures it here first\n",
+    );
+    // The content is known when the catalogue is.
+    let place = place();
+    edit(&place, "training/agent-3.json", "\"14ba3efa", "\"00000000");
+    let other = run(place.path(), &["run", "--id", "3", "--data", "data", "--training", "training"]);
+    assert_eq!(other.code, Some(2), "{other:?}");
+    assert!(other.err.contains("it was trained on other content of blood_tests"), "{other:?}");
+}
+
+#[test]
+fn what_ships_is_not_overwritten_unless_its_folder_is_named() {
+    check(
+        &["train", "--id", "1", "--data", "data"],
+        |_| {},
+        2,
+        "error: training/agent-1.json: this file ships with the program; name a folder of your own with --training (`agent \
+         train --id 1 --data data --training my-training`), or replace it with --training training\n",
+    );
+}
+
+#[test]
+fn an_agent_that_was_added_and_not_trained_does_not_keep_the_others_from_a_demo() {
+    let place = place();
+    fs::copy(place.path().join("agents/3.toml"), place.path().join("agents/4.toml")).expect("a copy");
+    edit(&place, "agents/4.toml", "goal =", "node = 3\ngoal =");
+    let demo = ["demo", "--data", "data", "--limit", "1 s"];
+    let here = run(place.path(), &demo);
+    assert_eq!(here.code, Some(3), "{here:?}");
+    assert!(here.err.contains("# agent 4 takes no part: agent 4 has not been trained"), "{here:?}");
+    let named = run(place.path(), &[&demo[..], &["--config", "agents"]].concat());
+    assert_eq!(named.code, Some(1), "{named:?}");
 }
 
 #[test]
@@ -131,6 +205,15 @@ fn data_directories_that_are_of_no_use_are_named() {
         |_| {},
         1,
         "error: nowhere: there is no such data directory; name the one of `agent run` or `agent demo`\n",
+    );
+    check(
+        &["status", "--data", "data"],
+        |place| {
+            fs::create_dir(place.data()).expect("a directory");
+            fs::write(place.data().join("network.db"), "").expect("a file");
+        },
+        1,
+        "error: data/network.db: the file is empty: no network has used it yet; name another one\n",
     );
     check(
         &["status"],
@@ -218,7 +301,8 @@ fn wait_for_line(agent: &mut Running, said_before: usize, parts: &[&str]) {
 fn start(place: &Place, agent: u32) -> Running {
     let keys = [("AWS_ACCESS_KEY_ID", "someone"), ("AWS_SECRET_ACCESS_KEY", "secret")];
     let id = agent.to_string();
-    let arguments = ["run", "--id", &id, "--data", "data"];
+    let training = place.training();
+    let arguments = ["run", "--id", &id, "--data", "data", "--training", text(&training)];
     Running::start_with(&keys, place.path(), &format!("agent-{agent}"), &arguments)
 }
 
@@ -266,6 +350,7 @@ fn beside(store: &FakeStore) -> Place {
         edit(&place, file, shipped, goal);
     }
     fs::remove_file(place.path().join("agents/3.toml")).expect("it was there");
+    place.trained_on(&sha256(&blood_tests()));
     place
 }
 
@@ -325,7 +410,8 @@ fn an_agent_ends_in_order_while_a_store_hangs() {
 fn a_store_without_credentials_says_which_variables_to_set() {
     let store = FakeStore::start(blood_tests());
     let place = beside(&store);
-    let refused = run(place.path(), &RUN);
+    let training = place.training();
+    let refused = run(place.path(), &[&RUN[..], &["--training", text(&training)]].concat());
     let message = "error: node 1: there are no credentials for its store: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
                    or AWS_PROFILE\n";
     assert_eq!((refused.code, refused.err.as_str()), (Some(1), message));

@@ -174,7 +174,7 @@ fn ctrl_c_ends_it_in_order() {
     demo.signal(Signal::INT);
     assert_eq!(demo.ends_within(Duration::from_secs(5)), Some(0), "{}", demo.errors());
     assert_eq!(demo.errors(), "stopped before the network had converged\n");
-    assert!(demo.output().lines().all(|line| line.starts_with("agent ")), "{}", demo.output());
+    assert!(demo.output().lines().all(|line| line.contains("Z  agent ")), "{}", demo.output());
     assert_eq!(processes_about(&data), Vec::<String>::new());
     assert_eq!(audit.broken(), Vec::<String>::new());
     assert_eq!(audit.orphans(), Vec::<String>::new());

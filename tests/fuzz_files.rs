@@ -117,7 +117,7 @@ proptest! {
         let directory = tempfile::tempdir().unwrap();
         let text = damages.iter().fold(TRAINING.to_owned(), |text, damage| damage.done_to(&text));
         fs::write(TrainingFile::path(directory.path(), AgentId(1)), text).unwrap();
-        match TrainingFile::read(directory.path(), AgentId(1)) {
+        match TrainingFile::read(directory.path(), AgentId(1), "make it anew with `agent train --id 1`") {
             Ok(file) => {
                 let impacts = file.unwrap().impacts;
                 let sane = |value: f64| (-1.0..=1.0).contains(&value);

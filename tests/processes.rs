@@ -119,10 +119,14 @@ fn looking_tells_what_happened(network: &Network, audit: &Audit) {
         audit.rows(moved, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).remove(0);
     let line = format!("event {id:<4} agent {agent}  {action:<5} {outcome:<8} window ");
     let events = network.lines(&["events"]);
-    assert!(events.iter().any(|event| event.starts_with(&line)), "{events:#?}");
+    assert!(events.iter().any(|event| event.contains(&line)), "{events:#?}");
     let events = network.json(&["events", "--json"]);
     let event = list(&events).iter().find(|event| event["id"] == id).expect("it is among them");
     assert_eq!((&event["agent"], &event["action"]), (&Value::from(agent), &Value::from(action.as_str())));
+    assert!(
+        event["detail"].is_object() && event["posted_at"].as_str().is_some_and(|at| at.ends_with('Z')),
+        "{event:#}"
+    );
 
     let explained = network.lines(&["explain", &id.to_string()]);
     assert!(explained[0].starts_with(&format!("event {id}: agent {agent} chose {action} (move the data from node ")));
@@ -135,7 +139,7 @@ fn looking_tells_what_happened(network: &Network, audit: &Audit) {
     assert!(explained[2].is_array(), "the feedback: {explained:#}");
     let unknown = run(network.place.path(), &network.line(&["explain", "9999"]));
     assert_eq!(unknown.code, Some(1));
-    assert_eq!(unknown.err, "error: there is no event 9999; `agent events` lists them\n");
+    assert!(unknown.err.starts_with("error: there is no event 9999; `agent events --"), "{}", unknown.err);
 
     let mut follow = Running::start(network.place.path(), "follow", &network.line(&["events", "--follow", "--json"]));
     wait_until("events are followed", PATIENCE, || follow.output().lines().count() >= list(&events).len());
@@ -201,5 +205,6 @@ fn an_untrained_agent_names_the_command_that_trains_it() {
     let refused = run(network.place.path(), &network.line(&arguments));
     assert_eq!(refused.code, Some(1));
     assert!(refused.err.starts_with("error: agent 1 has not been trained"), "{}", refused.err);
-    assert!(refused.err.contains("run `agent train --id 1` first, or add --train"), "{}", refused.err);
+    let command = format!("--training {}` first, or add --train", text(&nothing));
+    assert!(refused.err.contains("run `agent train --id 1 --") && refused.err.contains(&command), "{}", refused.err);
 }

@@ -12,6 +12,7 @@ use agent::app::surroundings::start_emulator;
 use agent::app::training_file::TrainingFile;
 use agent::clock::TimeScale;
 use agent::config::{self, Vocabulary};
+use agent::data::blood_tests::BloodTests;
 use agent::domain::ids::{AgentId, Life};
 use agent::mape::chance::Streams;
 use agent::mape::monitor::Monitor;
@@ -82,9 +83,14 @@ fn demo(policy: &str, seed: u64, actions: usize) -> BTreeMap<Life, Recorded> {
         let all = surroundings(settings, data, address, threads, hosting, silent).await.expect("a table");
         let all = agent::app::surroundings::Surroundings { observer: Some(recorder.clone()), ..all };
         let mut agents = Vec::new();
+        // At this scale the data set is another one than the shipped training was measured on.
+        let records =
+            all.network().time_scale.shrink(all.network().data_set.generate_records.expect("it is generated"));
+        let data_set = BloodTests::new(records).generate(std::io::sink()).expect("nothing is written");
         // The one that brings the data set comes first.
         for id in [3, 1, 2].map(AgentId) {
-            let training = TrainingFile::embedded(id).expect("a valid file").expect("it is shipped");
+            let shipped = TrainingFile::embedded(id).expect("a valid file").expect("it is shipped");
+            let training = TrainingFile { sha256: data_set.sha256.clone(), records, ..shipped };
             agents.push(LiveAgent::start(&all, id, Some(policy), &training, seed).await.expect("it starts"));
         }
         let began = Instant::now();

@@ -6,7 +6,7 @@ mod network;
 use network::fake_store::{FakeStore, Mood};
 use network::process::{Finished, Running, run, run_with};
 use network::secrets::Secrets;
-use network::{PATIENCE, Place, text, wait_until};
+use network::{PATIENCE, Place, sha256, text, wait_until};
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -60,6 +60,13 @@ fn configuration(place: &Place, store: &FakeStore) {
     fs::remove_file(directory.join("3.toml")).expect("it was there");
 }
 
+/// Agent 2's job is not the one that it was trained with.
+fn trained_with_its_program(place: &Place) {
+    let file = place.training().join("agent-2.json");
+    let trained = fs::read_to_string(&file).expect("a training file");
+    fs::write(file, trained.replace("avg(cholesterol)", text(&place.path().join("job.sh")))).expect("a file");
+}
+
 fn start(place: &Place, agent: u32) -> Running {
     let (id, training) = (agent.to_string(), place.training());
     let arguments = ["run", "--id", &id, "--data", "data", "--training", text(&training)];
@@ -69,9 +76,13 @@ fn start(place: &Place, agent: u32) -> Running {
 #[test]
 fn a_network_keeps_its_secrets_at_every_level_of_diagnostics() {
     let records: Vec<String> = (0..500).map(|n| format!("{{\"cholesterol\": 1{}.5}}", n % 10)).collect();
-    let store = FakeStore::start(format!("[{}]", records.join(",\n")).into_bytes());
+    let content = format!("[{}]", records.join(",\n")).into_bytes();
+    let content_hash = sha256(&content);
+    let store = FakeStore::start(content);
     let place = Place::new();
     configuration(&place, &store);
+    place.trained_on(&content_hash);
+    trained_with_its_program(&place);
     let mut one = start(&place, 1);
     wait_until("agent 1 reads", PATIENCE, || one.output().contains("job       ok"));
     store.set(Mood::WrongContent);

@@ -55,14 +55,6 @@ impl LiveAgent {
             goal: settings.goal.to_string(),
             policy: policy.name().to_owned(),
         };
-        world.notify(Notice::Started {
-            agent: id,
-            node: settings.node,
-            goal: registration.goal.clone(),
-            policy: registration.policy.clone(),
-            job: settings.job.to_string(),
-            table: surroundings.table(),
-        });
         // Before the store is started: a process that is refused must not have told others where its own store is. As long as
         // there is no data set, nobody can be registered.
         let known = data_set(&world).await?;
@@ -72,6 +64,14 @@ impl LiveAgent {
             take(surroundings, &world, &registration).await?;
         }
         let store = surroundings.start_store(settings.node).await?;
+        world.notify(Notice::Started {
+            agent: id,
+            node: settings.node,
+            goal: registration.goal.clone(),
+            policy: registration.policy.clone(),
+            job: settings.job.to_string(),
+            table: surroundings.table(),
+        });
         // Another process that has only just started the node's store, and not said so yet, brings the data set, too.
         if surroundings.knowledge.nodes().await?.get(&settings.node).is_some_and(|node| node.store_url.is_some()) {
             surroundings.establish_data_set(settings.node).await?;

@@ -18,6 +18,9 @@ const SLOWED_DOWN: f64 = 10.0;
 /// So many of them in a row: one alone may have met a backup.
 const SLOW_JOBS: u32 = 3;
 
+/// A job that is longer than `drain` by no more than this share is hit only by a move in its first moments.
+const DRAIN_MARGIN: f64 = 1.1;
+
 /// What settings and training show.
 pub fn beforehand(settings: &Settings, training: &BTreeMap<AgentId, TrainingFile>) -> Vec<String> {
     let network = &settings.network;
@@ -35,7 +38,7 @@ fn short_drain(network: &NetworkSettings, agent: AgentId, training: &TrainingFil
 
 fn outlasts_drain(network: &NetworkSettings, agent: AgentId, node: NodeId, seconds: f64) -> Option<String> {
     let drain = network.rhythm.drain;
-    (seconds > drain.as_secs_f64()).then(|| {
+    (seconds > drain.as_secs_f64() * DRAIN_MARGIN).then(|| {
         format!(
             "a job of agent {agent} takes {} at node {node}, and what a move leaves behind is deleted after `drain`, {}: jobs \
              that read it then fail; make `drain` in network.toml longer than any job",

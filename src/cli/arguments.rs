@@ -87,11 +87,7 @@ pub enum Command {
     /// Serve a node's store without an application (Ctrl-C)
     Store(Store),
     /// Validate the configuration and print what would run
-    #[command(after_help = "\
-Examples:
-  agent check
-  agent check --config my-agents --json")]
-    Check(Json),
+    Check(Check),
     /// Prepare and check a MySQL or MariaDB schema for the shared table
     #[command(subcommand)]
     Db(Db),
@@ -261,7 +257,14 @@ pub struct Train {
 }
 
 #[derive(Args, Debug)]
-pub struct Json {
+#[command(after_help = "\
+Examples:
+  agent check
+  agent check --config my-agents --training my-training --json")]
+pub struct Check {
+    /// Where the training files lie
+    #[arg(long, value_name = "DIR")]
+    pub training: Option<PathBuf>,
     /// Print one JSON document and nothing else
     #[arg(long)]
     pub json: bool,

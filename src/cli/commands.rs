@@ -1,6 +1,7 @@
 //! From arguments to what `app` does, and its result to the screen.
 
-use super::arguments::{Arguments, Command, Data, Db, Demo, Json, Log, Proxy, Run, Set, Train};
+use super::arguments::{Arguments, Command, Data, Db, Demo, Log, Proxy, Run, Set, Train};
+use super::training::TRAINING;
 use super::{calibrate, display, experiment, manual, print, signals, simulate};
 use crate::actors::Notice;
 use crate::app::data_directory::{DATABASE, DEFAULT_DEMO, DEFAULT_RUN, DataDirectory};
@@ -10,7 +11,7 @@ use crate::app::invocation::Invocation;
 use crate::app::run::RunOptions;
 use crate::app::surroundings::start_emulator;
 use crate::app::training::{Progress, Trainer};
-use crate::app::training_file::{Circumstances, TrainingFile};
+use crate::app::training_file::TrainingFile;
 use crate::app::{self, Existing, Failure, Purpose, change, database, warnings};
 use crate::config::settings::{KnowledgeSettings, Settings};
 use crate::config::{self, Invalid, Vocabulary, environment};
@@ -39,9 +40,6 @@ pub(super) const VOCABULARY: Vocabulary = Vocabulary {
     },
 };
 
-/// Where training files lie unless `--training` says otherwise.
-const TRAINING: &str = "training";
-
 /// Not converged within the limit.
 const NOT_CONVERGED: u8 = 3;
 
@@ -65,7 +63,7 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::RemoveNode(arguments) => place.remove_node(&arguments),
         Command::AddAgent(arguments) => place.add_agent(arguments),
         Command::Store(arguments) => place.store(&arguments),
-        Command::Check(Json { json }) => place.check(json),
+        Command::Check(arguments) => place.check(&arguments),
         Command::Data(Data::Generate { records, output }) => generate(records, &output),
         Command::Db(db) => place.db(&db),
         Command::Proxy(proxy) => serve_proxy(&proxy),
@@ -101,103 +99,14 @@ impl Place {
         self.config.as_deref().or_else(|| here.join("network.toml").is_file().then_some(here))
     }
 
-    /// The training of an agent, which fits: from this folder when one is named; else the built-in one where the agent is, and
-    /// lives among the nodes of, the built-in environment; else from `training`.
-    pub(super) fn training(
-        &self,
-        settings: &Settings,
-        directory: Option<&Path>,
-        id: AgentId,
-        remedy: &str,
-    ) -> anyhow::Result<Option<TrainingFile>> {
-        let (known, place) = match directory {
-            None if is_built_in(settings, id)? => (TrainingFile::embedded(id)?, "built in".to_owned()),
-            directory => {
-                let directory = directory.unwrap_or(Path::new(TRAINING));
-                let path = TrainingFile::path(directory, id);
-                (TrainingFile::read(directory, id, remedy)?, path.display().to_string())
-            }
-        };
-        let (Some(known), Some(agent)) = (known, settings.agents.get(&id)) else { return Ok(None) };
-        let known = TrainingFile { remedy: remedy.to_owned(), ..known };
-        known.require(&Circumstances::of(settings, agent), &place)?;
-        Ok(Some(known))
-    }
-
-    /// The command that trains an agent where the one that is run would look.
-    fn train_command(&self, directory: Option<&Path>, id: AgentId) -> String {
-        // What ships for the built-in environment stays.
-        let own = TrainingFile::is_shipped(Path::new(TRAINING), id).then(|| Path::new("my-training"));
-        let training = directory.or(own).map(Path::to_owned);
-        Invocation { training, ..self.invocation() }.training_command(&format!("train --id {id}"))
-    }
-
-    /// What to do about training that is of no use to `run`.
-    pub(super) fn train_again(&self, directory: Option<&Path>, id: AgentId) -> String {
-        let named = match directory.is_none() && TrainingFile::is_shipped(Path::new(TRAINING), id) {
-            true => ", and name the same --training here",
-            false => "",
-        };
-        format!("make it anew with `{}`{named}", self.train_command(directory, id))
-    }
-
-    fn untrained(&self, directory: Option<&Path>, ids: &[AgentId]) -> String {
-        let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
-        let file = TrainingFile::path(directory.unwrap_or(Path::new(TRAINING)), ids[0]);
-        format!(
-            "agent {} has not been trained: there is no {} for this configuration; run `{}` first, or add --train",
-            names.join(", "),
-            file.display(),
-            self.train_command(directory, ids[0])
-        )
-    }
-
-    /// The training of each of these agents; an error when one has none.
-    fn trainings(
-        &self,
-        settings: &Settings,
-        directory: &Path,
-        ids: &[AgentId],
-    ) -> anyhow::Result<BTreeMap<AgentId, TrainingFile>> {
-        let mut all = BTreeMap::new();
-        for &id in ids {
-            let known = self.training(settings, Some(directory), id, &self.train_again(Some(directory), id))?;
-            all.insert(id, known.with_context(|| self.untrained(Some(directory), &[id]))?);
-        }
-        Ok(all)
-    }
-
-    /// The training of a demo's agents. An agent that somebody added to the folder `agents` and has not trained takes no part,
-    /// unless that folder was named.
-    fn demo_trainings(&self, demo: &Demo, settings: &mut Settings) -> anyhow::Result<BTreeMap<AgentId, TrainingFile>> {
-        let directory = demo.training.as_deref();
-        let mut known = BTreeMap::new();
-        for &id in settings.agents.keys() {
-            let file = self.training(settings, directory, id, "add --train, which measures it here first")?;
-            known.extend(file.map(|file| (id, file)));
-        }
-        let untrained: Vec<AgentId> = settings.agents.keys().filter(|id| !known.contains_key(id)).copied().collect();
-        if untrained.is_empty() {
-            return Ok(known);
-        }
-        if self.config.is_some() || known.is_empty() {
-            bail!(self.untrained(directory, &untrained));
-        }
-        for id in untrained {
-            eprintln!("# agent {id} takes no part: {}", self.untrained(directory, &[id]));
-            settings.agents.remove(&id);
-        }
-        Ok(known)
-    }
-
     fn demo(&self, demo: &Demo) -> anyhow::Result<ExitCode> {
         let mut settings = self.settings()?;
         if let Some(scale) = demo.scale {
             settings.network.time_scale = scale;
         }
+        let known = if demo.train { BTreeMap::new() } else { self.demo_trainings(demo, &mut settings)? };
         let (data, _lock) = DataDirectory::for_demo(self.data.as_deref().unwrap_or(Path::new(DEFAULT_DEMO)))?;
         let services = services()?;
-        let known = if demo.train { BTreeMap::new() } else { self.demo_trainings(demo, &mut settings)? };
         let settings = Arc::new(settings);
         let training = match demo.train {
             false => known,
@@ -343,23 +252,6 @@ impl Place {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Where `train` writes: not over the files that ship, unless their folder is named.
-    fn train_into<'a>(&self, arguments: &'a Train, ids: &[AgentId]) -> Result<&'a Path, Failure> {
-        let Some(named) = &arguments.training else {
-            let directory = Path::new(TRAINING);
-            return match ids.iter().find(|id| TrainingFile::is_shipped(directory, **id)) {
-                None => Ok(directory),
-                Some(id) => Err(Failure::Configuration(format!(
-                    "{}: this file ships with the program; name a folder of your own with --training (`{}`), or replace it with \
-                     --training {TRAINING}",
-                    TrainingFile::path(directory, *id).display(),
-                    self.train_command(None, *id)
-                ))),
-            };
-        };
-        Ok(named)
-    }
-
     fn set(&self, set: Set) -> anyhow::Result<ExitCode> {
         self.changing(async |_, knowledge| {
             let (changed, json) = match set {
@@ -372,17 +264,6 @@ impl Place {
             };
             if json { print::json(&changed) } else { print::changed(&changed) }
         })
-    }
-
-    fn check(&self, json: bool) -> anyhow::Result<ExitCode> {
-        let settings = self.settings()?;
-        let description = config::describe(&settings, |records| BloodTests::new(records).bytes());
-        if json {
-            print::json(&description)?
-        } else {
-            print::text(&description.to_string())?
-        }
-        Ok(ExitCode::SUCCESS)
     }
 
     fn db(&self, db: &Db) -> anyhow::Result<ExitCode> {
@@ -457,14 +338,6 @@ fn no_such_agent(id: AgentId, settings: &Settings) -> Failure {
 fn extend(known: &TrainingFile, later: TrainingFile, settings: &Settings) -> anyhow::Result<TrainingFile> {
     let agent = settings.agents.get(&later.agent).with_context(|| format!("there is no {}.toml", later.agent))?;
     known.clone().extended(later, &agent.rho, settings.network.learning.max_copies)
-}
-
-/// Whether an agent is as it is in the built-in environment, and so are the links that were there.
-fn is_built_in(settings: &Settings, id: AgentId) -> anyhow::Result<bool> {
-    let built_in = config::load(None, &VOCABULARY)?;
-    let has_links = built_in.network.links.iter().all(|link| settings.network.links.contains(link));
-    let agent = settings.agents.get(&id);
-    Ok(agent.is_some() && agent == built_in.agents.get(&id) && has_links)
 }
 
 /// What is known to go wrong before anything is started.

@@ -5,6 +5,7 @@
 mod arguments;
 mod calibrate;
 mod calibrate_arguments;
+mod check;
 mod colour;
 mod commands;
 mod display;
@@ -20,6 +21,7 @@ mod report;
 mod signals;
 mod simulate;
 mod telemetry;
+mod training;
 
 use crate::app::Failure;
 use crate::config::ConfigError;

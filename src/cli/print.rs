@@ -81,7 +81,7 @@ pub fn lines(all: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
     Channel::Output.lines(all)
 }
 
-fn list<T: Display>(items: impl IntoIterator<Item = T>, join: &str) -> String {
+pub fn list<T: Display>(items: impl IntoIterator<Item = T>, join: &str) -> String {
     items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(join)
 }
 

@@ -1,4 +1,5 @@
-/* Without this the page says the same: it lets one section be seen alone, and shows at once what a mark stands for. */
+/* Without this the page says the same: it lets one section be seen alone, shows at once what a mark stands for, and says of
+   which tables a part is out of sight. */
 (function () {
   "use strict";
   var choose = document.getElementById("choose");
@@ -21,6 +22,15 @@
       if (link && document.getElementById(link.hash.slice(1)).hidden) { show(link.hash.slice(1)); }
     });
   }
+
+  var tables = Array.prototype.slice.call(document.querySelectorAll(".scroll"));
+  var measure = function () {
+    tables.forEach(function (table) { table.classList.toggle("wide", table.scrollWidth > table.clientWidth + 1); });
+  };
+  window.addEventListener("resize", measure);
+  document.addEventListener("toggle", measure, true);
+  document.addEventListener("change", measure);
+  measure();
 
   var tip = document.createElement("div");
   tip.className = "tip";

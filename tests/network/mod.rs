@@ -10,12 +10,16 @@ pub mod mariadb;
 pub mod process;
 pub mod secrets;
 
+use agent::data::blood_tests::BloodTests;
+use sha2::{Digest as _, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long anything may take that takes moments on an idle machine.
 pub const PATIENCE: Duration = Duration::from_secs(90);
+/// SHA-256 of the data set of the shipped configuration.
+const SHIPPED_DATA: &str = "14ba3efa805cd7614442624a2598619ed789dc44fdff1ed08323e0994795b767";
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Waits until a condition holds; panics with `what` when it does not within the limit.
@@ -53,8 +57,28 @@ impl Place {
         self.path().join("data")
     }
 
+    /// The shipped training files; of a configuration with another data set, as if they had been measured on that one.
     pub fn training(&self) -> PathBuf {
-        repository().join("training")
+        let own = self.path().join("trained");
+        if own.is_dir() { own } else { repository().join("training") }
+    }
+
+    /// Has the training files of this place say that they were measured on this content.
+    pub fn trained_on(&self, sha256: &str) {
+        let own = self.path().join("trained");
+        fs::create_dir_all(&own).expect("a directory for the training files");
+        for agent in [1, 2, 3] {
+            let name = format!("agent-{agent}.json");
+            let shipped = fs::read_to_string(repository().join("training").join(&name)).expect("a training file");
+            assert!(shipped.contains(SHIPPED_DATA), "{name}: another data set is shipped");
+            fs::write(own.join(&name), shipped.replace(SHIPPED_DATA, sha256)).expect("a copy");
+        }
+    }
+
+    /// The same of a data set that is generated with so many records of the scenario, at the shipped scale.
+    fn trained_on_generated(&self, records: u64) {
+        let generated = BloodTests::new((records + 25) / 50).generate(std::io::sink()).expect("nothing is written");
+        self.trained_on(&generated.sha256);
     }
 
     /// A copy of the shipped configuration; each edit replaces a text that must be in its file.
@@ -71,12 +95,20 @@ impl Place {
             }
             fs::write(directory.join(file), text).expect("a copy");
         }
+        let records = |text: &str| text.strip_prefix("generate_records = ")?.replace('_', "").parse().ok();
+        let edited = edits.iter().find_map(|(_, _, to)| records(to));
+        edited.into_iter().for_each(|records| self.trained_on_generated(records));
         directory
     }
 }
 
 pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// SHA-256 in hexadecimal.
+pub fn sha256(content: &[u8]) -> String {
+    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A path as an argument.

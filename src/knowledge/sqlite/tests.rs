@@ -563,3 +563,90 @@ async fn people_find_what_they_look_for() {
     let sql = "select concat_ws(' ', replica, generation) from reference_replicas where agent = ?";
     assert_eq!(line(sql, 1), "2 2");
 }
+
+/// Names and bytes of all files in a folder.
+fn everything(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    entries
+        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), std::fs::read(entry.path()).unwrap()))
+        .collect()
+}
+
+fn look(path: &Path) -> SqliteKnowledge {
+    SqliteKnowledge::open_to_read(path, clock()).unwrap()
+}
+
+#[tokio::test]
+async fn looking_leaves_everything_as_it_is_and_sees_what_writers_write() {
+    let Bench { folder, table } = Bench::three_agents().await;
+    let path = folder.path().join("knowledge.db");
+    let looking = look(&path);
+    assert_eq!(looking.events(EventId(0), 10).await.unwrap(), []);
+    // What is only in the log is seen, too.
+    let event = table.act(1, "M3_1").await;
+    assert_eq!(looking.events(EventId(0), 10).await.unwrap()[0].id, event);
+    drop(table);
+    // The last writer has gone, and the log with it.
+    assert!(!path.with_extension("db-wal").exists());
+    let before = everything(folder.path());
+    assert_eq!(look(&path).events(EventId(0), 10).await.unwrap()[0].id, event);
+    assert_eq!(looking.events(EventId(0), 10).await.unwrap()[0].id, event);
+    let refused = look(&path).set_availability(NodeId(1), Percent::new(1.0).unwrap()).await.unwrap_err().to_string();
+    assert!(refused.contains("readonly"), "{refused}");
+    drop(looking);
+    assert_eq!(everything(folder.path()), before);
+    // A writer comes back while somebody looks.
+    let looking = look(&path);
+    let again = open(&path);
+    again.knowledge.set_availability(NodeId(1), Percent::new(1.0).unwrap()).await.unwrap();
+    assert_eq!(looking.nodes().await.unwrap()[&NodeId(1)].availability.value(), 1.0);
+}
+
+#[tokio::test]
+async fn what_a_killed_writer_left_is_seen() {
+    let Bench { folder, table } = Bench::three_agents().await;
+    let event = table.act(1, "M3_1").await;
+    // As after a kill: the file and its log, and nobody who has them open.
+    let other = tempfile::tempdir().unwrap();
+    for name in ["knowledge.db", "knowledge.db-wal"] {
+        std::fs::copy(folder.path().join(name), other.path().join(name)).unwrap();
+    }
+    let before = everything(other.path());
+    let looking = look(&other.path().join("knowledge.db"));
+    assert_eq!(looking.events(EventId(0), 10).await.unwrap()[0].id, event);
+    drop(looking);
+    let after = everything(other.path());
+    assert!(before.iter().all(|(name, bytes)| after.get(name) == Some(bytes)), "{:?}", after.keys());
+}
+
+#[tokio::test]
+async fn older_tables_are_read_and_stay_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.db");
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch(include_str!("001_tables.sql")).unwrap();
+    connection
+        .execute_batch(
+            "pragma application_id = 0x61676e74; pragma journal_mode = wal;
+             create table schema_version (version integer primary key, applied_at_ms integer not null) strict;
+             insert into schema_version values (1, 0)",
+        )
+        .unwrap();
+    drop(connection);
+    let before = everything(folder.path());
+    let looking = look(&path);
+    assert!(looking.nodes().await.unwrap().is_empty());
+    assert_eq!(looking.events(EventId(0), 10).await.unwrap(), []);
+    assert_eq!(everything(folder.path()), before);
+}
+
+#[test]
+fn nothing_is_made_of_what_is_empty_or_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("empty.db");
+    let refused = || SqliteKnowledge::open_to_read(&path, clock()).err().unwrap().to_string();
+    assert!(refused().contains("cannot be read: No such file"), "{}", refused());
+    std::fs::write(&path, "").unwrap();
+    assert!(refused().contains("the file is empty"), "{}", refused());
+    assert_eq!(everything(folder.path()), BTreeMap::from([("empty.db".to_owned(), Vec::new())]));
+}

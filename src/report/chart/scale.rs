@@ -22,12 +22,14 @@ pub struct Scale {
 }
 
 /// What an axis begins with.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Origin {
     /// Unless all values are far from it and near to each other.
     Zero,
     /// Whatever is the lowest.
     Lowest,
+    /// The same of what cannot be higher than this, where the axis ends.
+    LowestTo(f64),
 }
 
 impl Scale {
@@ -45,6 +47,10 @@ impl Scale {
         let mut all: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
         all.sort_by(f64::total_cmp);
         let (lowest, highest) = (all.first().copied().unwrap_or(0.0), all.last().copied().unwrap_or(1.0));
+        if let Origin::LowestTo(end) = origin {
+            let margin = ((end - lowest) * 0.05).max(end.abs() * 0.02);
+            return Self { low: lowest.min(end) - margin, high: end, linear_to: None, from, to };
+        }
         if origin == Origin::Lowest {
             let margin = (highest - lowest) * 0.05;
             return Self::linear(lowest - margin, highest + margin, from, to);
@@ -206,6 +212,16 @@ mod tests {
         assert_eq!((scale.at(0.0), scale.at(2.5), scale.at(10.0)), (100.0, 125.0, 200.0));
         assert_eq!((scale.at(-3.0), scale.at(11.0)), (100.0, 200.0));
         assert_eq!(Scale::linear(4.0, 4.0, 0.0, 10.0).at(4.0), 5.0);
+    }
+
+    #[test]
+    fn an_axis_ends_where_values_do() {
+        for values in [vec![0.8, 0.97], vec![1.0, 1.0], vec![]] {
+            let scale = Scale::of(values.iter().copied(), Origin::LowestTo(1.0), 0.0, 100.0);
+            assert_eq!((scale.high, scale.at(1.0)), (1.0, 100.0), "{values:?}");
+            assert!(scale.ticks(5, Unit::Things).iter().all(|(tick, _)| *tick <= 1.0), "{values:?}");
+            assert!(scale.at(values.first().copied().unwrap_or(1.0)) > 0.0, "{values:?}");
+        }
     }
 
     fn ticks(scale: Scale, about: usize, unit: Unit) -> (Vec<f64>, Vec<String>) {

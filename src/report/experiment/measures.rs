@@ -58,7 +58,7 @@ pub const MEASURES: [Measure; 20] = [
         title: "Fairness",
         unit: Unit::Things,
         of: |run| Some(run.fairness),
-        figure: Some((Origin::Lowest, "Jain\u{2019}s index: 1 when all agents are served alike.")),
+        figure: Some((Origin::LowestTo(1.0), "Jain\u{2019}s index: 1 when all agents are served alike.")),
     },
     drawn("messages", "Messages", Unit::Things, "Rows written for each agent and hour.", |run| {
         Some(run.messages_per_agent_hour)
