@@ -77,7 +77,8 @@ async fn converges(policy: &str, seed: u64) {
 /// The summary's document from the tables alone; what only the run can know is taken over from `claimed`.
 fn counted_again(audit: &Audit, claimed: &Value) -> Value {
     let bytes = audit.content().bytes;
-    let jobs = "select agent, sum(failure is null), sum(failure is null and satisfied = 0), (select count(*) from events e
+    let jobs =
+        "select agent, sum(failure is null), sum(failure is null and satisfied = 0), (select count(*) from events e
             where e.agent = m.agent and e.outcome = 'done' and e.action_type <> 'nothing'), sum(failure is not null)
         from measurements m group by agent order by agent";
     let agents = audit.rows(jobs, |row| {

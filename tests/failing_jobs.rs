@@ -56,7 +56,10 @@ fn a_network_whose_data_is_gone_has_not_converged_and_says_so_everywhere() {
     for agent in list(&status["agents"]) {
         assert_eq!(agent["goal_met"], Value::Null, "{agent:#}");
         assert!(agent["failed"].as_u64() >= agent["failed_in_a_row"].as_u64(), "{agent:#}");
-        assert!(agent["failed_in_a_row"].as_u64() > Some(0) && agent["last"]["failure"]["kind"].is_string(), "{agent:#}");
+        assert!(
+            agent["failed_in_a_row"].as_u64() > Some(0) && agent["last"]["failure"]["kind"].is_string(),
+            "{agent:#}"
+        );
         assert!(status["unhealthy"].to_string().contains(&format!("agent {}: the last", agent["agent"])));
     }
     let status = run(place.path(), &["status", "--data", text(&data)]).out;

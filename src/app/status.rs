@@ -292,3 +292,78 @@ fn replicas(snapshot: &Snapshot) -> Vec<ReplicaStatus> {
     all.sort_by_key(|replica| replica.node);
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::convergence::CONVERGED_JOBS;
+    use crate::domain::failure::FailureKind;
+    use crate::domain::ids::ReplicaId;
+    use crate::domain::metric::{Metric, Metrics};
+    use crate::mape::scene::{self, NOW};
+
+    const TIMING: Timing = Timing { silence: Duration::from_secs(90), scale: TimeScale::REAL };
+
+    /// A job of agent 1 that ended so many seconds ago.
+    fn job(ago_s: i64, failure: Option<JobFailure>) -> Measurement {
+        let measured = Metrics::default().with(Metric::ResponseTime, 10.0);
+        Measurement {
+            agent: AgentId(1),
+            data_set: "blood".into(),
+            replica: ReplicaId(1),
+            node: NodeId(1),
+            at: Timestamp(NOW.0 - ago_s * 1000),
+            metrics: if failure.is_some() { Metrics::default() } else { measured },
+            emulated_latency_ms: None,
+            result: failure.is_none().then(|| "172.8".to_owned()),
+            failure,
+            job: String::new(),
+        }
+    }
+
+    /// Of agent 1, which reads node 1 and was content; then so many of its jobs failed.
+    fn after(failed: usize, snapshot: &Snapshot) -> Status {
+        let mut counter = JobCounter::default();
+        let count = counter.counts.entry(AgentId(1)).or_default();
+        (0..CONVERGED_JOBS).for_each(|_| count.add(job(125, None), true));
+        let failure = JobFailure::new(FailureKind::Program, "no module\nnamed pandas\n");
+        (0..failed).for_each(|_| count.add(job(5, Some(failure.clone())), false));
+        status(snapshot, TIMING, &counter)
+    }
+
+    fn here() -> Snapshot {
+        scene::inhabited(scene::snapshot(&[1], &[(1, 1)]), 1)
+    }
+
+    #[test]
+    fn who_is_content_is_well() {
+        let status = after(0, &here());
+        assert!(status.is_healthy() && status.converged, "{status:#?}");
+        let agent = &status.agents[0];
+        assert_eq!((agent.goal_met, agent.failed_in_a_row, agent.tally.failed), (Some(true), 0, 0));
+    }
+
+    #[test]
+    fn once_jobs_fail_nobody_knows_whether_the_goal_is_met() {
+        let status = after(2, &here());
+        let agent = &status.agents[0];
+        assert_eq!((agent.goal_met, agent.failed_in_a_row), (None, 2));
+        assert_eq!(agent.tally, JobTally { jobs: 3, violated: 0, failed: 2 });
+        assert_eq!(agent.last_success.map(|success| success.ago_scenario_s), Some(125.0));
+        assert!(!status.converged);
+        let expected = "agent 1: the last 2 jobs failed, the last success is 2 min 5 s of the scenario ago; program: no module named \
+                        pandas";
+        assert_eq!(status.unhealthy, [expected]);
+    }
+
+    #[test]
+    fn replicas_that_are_not_what_the_catalogue_says_are_shown_with_the_remark() {
+        let mut snapshot = here();
+        let replica = snapshot.placement.replicas.get_mut(&ReplicaId(1)).unwrap();
+        (replica.state, replica.remark) = (ReplicaState::Damaged, Some("3 bytes of 10".to_owned()));
+        let status = after(0, &snapshot);
+        assert_eq!(status.replicas[0].remark.as_deref(), Some("3 bytes of 10"));
+        assert_eq!(status.unhealthy, ["the replica on node 1 is damaged: 3 bytes of 10"]);
+        assert!(!status.is_healthy());
+    }
+}

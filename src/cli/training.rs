@@ -84,7 +84,11 @@ impl Place {
 
     /// The training of a demo's agents. An agent that somebody added to the folder `agents` and has not trained takes no part,
     /// unless that folder was named.
-    pub(super) fn demo_trainings(&self, demo: &Demo, settings: &mut Settings) -> anyhow::Result<BTreeMap<AgentId, TrainingFile>> {
+    pub(super) fn demo_trainings(
+        &self,
+        demo: &Demo,
+        settings: &mut Settings,
+    ) -> anyhow::Result<BTreeMap<AgentId, TrainingFile>> {
         let directory = demo.training.as_deref();
         let mut known = BTreeMap::new();
         for &id in settings.agents.keys() {
