@@ -74,7 +74,7 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 /// Which network a command is about.
 pub(super) struct Place {
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     pub(super) data: Option<PathBuf>,
     pub(super) log: Log,
 }

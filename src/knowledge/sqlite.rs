@@ -33,7 +33,7 @@ use crate::domain::units::Percent;
 use crate::domain::validators::Validators;
 use async_trait::async_trait;
 use connect::Failure;
-use look::Lie;
+use look::Condition;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -54,8 +54,8 @@ struct File {
 struct Session {
     connection: Connection,
     quarantine: Quarantine,
-    /// Of a file that is only looked at: how it lay when it was opened.
-    lie: Option<Lie>,
+    /// Of a file that is only looked at: its condition when it was opened.
+    condition: Option<Condition>,
 }
 
 /// A file that changes while it is looked at is looked at again, so often (I-7).
@@ -79,12 +79,12 @@ impl SqliteKnowledge {
     /// Opens the file at `path` for reading alone: nothing is written, not even beside it, and nothing is made. Every write
     /// fails.
     pub fn open_to_read(path: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
-        let (connection, lie) = look::open(path, clock.now(), connect::BUSY_TIMEOUT)?;
-        Ok(Self::over(path, clock, connection, Some(lie)))
+        let (connection, condition) = look::open(path, clock.now(), connect::BUSY_TIMEOUT)?;
+        Ok(Self::over(path, clock, connection, Some(condition)))
     }
 
-    fn over(path: &Path, clock: Arc<dyn Clock>, connection: Connection, lie: Option<Lie>) -> Self {
-        let session = Mutex::new(Session { connection, quarantine: Quarantine::default(), lie });
+    fn over(path: &Path, clock: Arc<dyn Clock>, connection: Connection, condition: Option<Condition>) -> Self {
+        let session = Mutex::new(Session { connection, quarantine: Quarantine::default(), condition });
         Self { file: Arc::new(File { path: path.to_owned(), clock, session }) }
     }
 
@@ -160,7 +160,7 @@ impl Session {
 
     /// Lets go of the file: the last writer that closes it takes its log away, unless somebody has it open.
     fn rest(&mut self) -> rusqlite::Result<()> {
-        (self.connection, self.lie) = (Connection::open_in_memory()?, Some(Lie::Copied));
+        (self.connection, self.condition) = (Connection::open_in_memory()?, Some(Condition::Copied));
         Ok(())
     }
 }
@@ -177,23 +177,23 @@ impl File {
         work: impl Fn(&mut Tables<'_>) -> std::result::Result<T, Failure>,
     ) -> std::result::Result<T, Failure> {
         let mut session = self.session();
-        if session.lie.is_none() {
+        if session.condition.is_none() {
             return session.transact(self.clock.as_ref(), TransactionBehavior::Deferred, work);
         }
-        let lie = || Lie::of(&self.path).ok();
+        let condition = || Condition::of(&self.path).ok();
         for _ in 0..LOOKS {
-            if session.lie != lie() {
+            if session.condition != condition() {
                 let opened = look::open(&self.path, self.clock.now(), connect::BUSY_TIMEOUT);
-                let (connection, lie) = opened.map_err(Failure::Opening)?;
-                (session.connection, session.lie) = (connection, Some(lie));
+                let (connection, condition) = opened.map_err(Failure::Opening)?;
+                (session.connection, session.condition) = (connection, Some(condition));
             }
             let seen = session.transact(self.clock.as_ref(), TransactionBehavior::Deferred, &work);
-            if matches!(session.lie, Some(Lie::Logged(_))) {
+            if matches!(session.condition, Some(Condition::Logged(_))) {
                 session.rest()?;
                 return seen;
             }
             // Without a lock, what was read while it changed is worth nothing: neither a result nor an error.
-            if session.lie == Some(Lie::Copied) || session.lie == lie() {
+            if session.condition == Some(Condition::Copied) || session.condition == condition() {
                 return seen;
             }
         }

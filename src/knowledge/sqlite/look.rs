@@ -13,13 +13,13 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How a file lies there.
+/// The condition of a file.
 ///
 /// As long as an agent has it open, or after one was killed, its latest transactions are in a log beside it: then SQLite's
 /// locks put readers and writers in order. Where there is no log, nobody has it open. Then it is read as it lies, without a
 /// lock and without the files that locks need; whoever does so looks afterwards whether it still lies the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Lie {
+pub(super) enum Condition {
     Logged(Inode),
     Still(Inode, Stamp),
     /// Read from a copy that may be old by now.
@@ -31,7 +31,7 @@ type Inode = (u64, u64);
 /// Length, and seconds and nanoseconds of the last change.
 type Stamp = (u64, i64, i64);
 
-impl Lie {
+impl Condition {
     pub(super) fn of(path: &Path) -> io::Result<Self> {
         let file = fs::metadata(path)?;
         let inode = (file.dev(), file.ino());
@@ -39,8 +39,8 @@ impl Lie {
         let logged = has("-wal").is_some_and(|bytes| bytes > 0 || has("-shm").is_some());
         let rolling_back = has("-journal").is_some_and(|bytes| bytes > 0);
         Ok(match logged || rolling_back {
-            true => Lie::Logged(inode),
-            false => Lie::Still(inode, (file.len(), file.mtime(), file.mtime_nsec())),
+            true => Condition::Logged(inode),
+            false => Condition::Still(inode, (file.len(), file.mtime(), file.mtime_nsec())),
         })
     }
 }
@@ -52,17 +52,17 @@ fn beside(path: &Path, end: &str) -> PathBuf {
 }
 
 /// Opens a file that is there. One of an older version is read from a copy in memory that is brought up to date.
-pub(super) fn open(path: &Path, now: Timestamp, patience: Duration) -> Result<(Connection, Lie), KnowledgeError> {
+pub(super) fn open(path: &Path, now: Timestamp, patience: Duration) -> Result<(Connection, Condition), KnowledgeError> {
     let refuse = |reason: &str| KnowledgeError::Unusable { address: path.display().to_string(), reason: reason.into() };
     let cannot = |error: io::Error| refuse(&format!("cannot be read: {error}"));
-    let lie = Lie::of(path).map_err(cannot)?;
-    if matches!(lie, Lie::Still(_, (0, ..))) {
+    let condition = Condition::of(path).map_err(cannot)?;
+    if matches!(condition, Condition::Still(_, (0, ..))) {
         return Err(refuse("the file is empty: no network has used it yet; name another one"));
     }
     // Who may not read it at all is told so, instead of what SQLite makes of it.
     fs::File::open(path).map_err(cannot)?;
     let failed = |error| connect::unusable(path, &error);
-    let way = if matches!(lie, Lie::Still(..)) { "immutable=1" } else { "mode=ro" };
+    let way = if matches!(condition, Condition::Still(..)) { "immutable=1" } else { "mode=ro" };
     let file = std::path::absolute(path).map_err(cannot)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let connection = Connection::open_with_flags(format!("{}?{way}", uri(&file)), flags).map_err(failed)?;
@@ -70,14 +70,14 @@ pub(super) fn open(path: &Path, now: Timestamp, patience: Duration) -> Result<(C
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
     match connect::check_schema(&connection, path)? {
         0 => Err(refuse("it holds no tables: no network has used it yet; name another one")),
-        version if version < SCHEMA_VERSION => Ok((copied(&connection, path, now)?, as_copy(lie))),
-        _ => Ok((connection, lie)),
+        version if version < SCHEMA_VERSION => Ok((copied(&connection, path, now)?, as_copy(condition))),
+        _ => Ok((connection, condition)),
     }
 }
 
 /// What a copy rests on: of a file that nobody has open it stays true as long as the file does.
-fn as_copy(lie: Lie) -> Lie {
-    if matches!(lie, Lie::Still(..)) { lie } else { Lie::Copied }
+fn as_copy(condition: Condition) -> Condition {
+    if matches!(condition, Condition::Still(..)) { condition } else { Condition::Copied }
 }
 
 fn copied(file: &Connection, path: &Path, now: Timestamp) -> Result<Connection, KnowledgeError> {
