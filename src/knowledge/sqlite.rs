@@ -33,7 +33,7 @@ use crate::domain::units::Percent;
 use crate::domain::validators::Validators;
 use async_trait::async_trait;
 use connect::Failure;
-use look::Condition;
+use look::FileState;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -55,7 +55,7 @@ struct Session {
     connection: Connection,
     quarantine: Quarantine,
     /// Of a file that is only looked at: its condition when it was opened.
-    condition: Option<Condition>,
+    condition: Option<FileState>,
 }
 
 /// A file that changes while it is looked at is looked at again, so often (I-7).
@@ -83,7 +83,7 @@ impl SqliteKnowledge {
         Ok(Self::over(path, clock, connection, Some(condition)))
     }
 
-    fn over(path: &Path, clock: Arc<dyn Clock>, connection: Connection, condition: Option<Condition>) -> Self {
+    fn over(path: &Path, clock: Arc<dyn Clock>, connection: Connection, condition: Option<FileState>) -> Self {
         let session = Mutex::new(Session { connection, quarantine: Quarantine::default(), condition });
         Self { file: Arc::new(File { path: path.to_owned(), clock, session }) }
     }
@@ -160,7 +160,7 @@ impl Session {
 
     /// Lets go of the file: the last writer that closes it takes its log away, unless somebody has it open.
     fn rest(&mut self) -> rusqlite::Result<()> {
-        (self.connection, self.condition) = (Connection::open_in_memory()?, Some(Condition::Copied));
+        (self.connection, self.condition) = (Connection::open_in_memory()?, Some(FileState::Copied));
         Ok(())
     }
 }
@@ -180,7 +180,7 @@ impl File {
         if session.condition.is_none() {
             return session.transact(self.clock.as_ref(), TransactionBehavior::Deferred, work);
         }
-        let condition = || Condition::of(&self.path).ok();
+        let condition = || FileState::of(&self.path).ok();
         for _ in 0..LOOKS {
             if session.condition != condition() {
                 let opened = look::open(&self.path, self.clock.now(), connect::BUSY_TIMEOUT);
@@ -188,12 +188,12 @@ impl File {
                 (session.connection, session.condition) = (connection, Some(condition));
             }
             let seen = session.transact(self.clock.as_ref(), TransactionBehavior::Deferred, &work);
-            if matches!(session.condition, Some(Condition::Logged(_))) {
+            if matches!(session.condition, Some(FileState::Logged(_))) {
                 session.rest()?;
                 return seen;
             }
             // Without a lock, what was read while it changed is worth nothing: neither a result nor an error.
-            if session.condition == Some(Condition::Copied) || session.condition == condition() {
+            if session.condition == Some(FileState::Copied) || session.condition == condition() {
                 return seen;
             }
         }

@@ -19,7 +19,7 @@ use std::time::Duration;
 /// locks put readers and writers in order. Where there is no log, nobody has it open. Then it is read as it lies, without a
 /// lock and without the files that locks need; whoever does so looks afterwards whether it still lies the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Condition {
+pub(super) enum FileState {
     Logged(Inode),
     Still(Inode, Stamp),
     /// Read from a copy that may be old by now.
@@ -31,7 +31,7 @@ type Inode = (u64, u64);
 /// Length, and seconds and nanoseconds of the last change.
 type Stamp = (u64, i64, i64);
 
-impl Condition {
+impl FileState {
     pub(super) fn of(path: &Path) -> io::Result<Self> {
         let file = fs::metadata(path)?;
         let inode = (file.dev(), file.ino());
@@ -39,8 +39,8 @@ impl Condition {
         let logged = has("-wal").is_some_and(|bytes| bytes > 0 || has("-shm").is_some());
         let rolling_back = has("-journal").is_some_and(|bytes| bytes > 0);
         Ok(match logged || rolling_back {
-            true => Condition::Logged(inode),
-            false => Condition::Still(inode, (file.len(), file.mtime(), file.mtime_nsec())),
+            true => FileState::Logged(inode),
+            false => FileState::Still(inode, (file.len(), file.mtime(), file.mtime_nsec())),
         })
     }
 }
@@ -52,17 +52,17 @@ fn beside(path: &Path, end: &str) -> PathBuf {
 }
 
 /// Opens a file that is there. One of an older version is read from a copy in memory that is brought up to date.
-pub(super) fn open(path: &Path, now: Timestamp, patience: Duration) -> Result<(Connection, Condition), KnowledgeError> {
+pub(super) fn open(path: &Path, now: Timestamp, patience: Duration) -> Result<(Connection, FileState), KnowledgeError> {
     let refuse = |reason: &str| KnowledgeError::Unusable { address: path.display().to_string(), reason: reason.into() };
     let cannot = |error: io::Error| refuse(&format!("cannot be read: {error}"));
-    let condition = Condition::of(path).map_err(cannot)?;
-    if matches!(condition, Condition::Still(_, (0, ..))) {
+    let condition = FileState::of(path).map_err(cannot)?;
+    if matches!(condition, FileState::Still(_, (0, ..))) {
         return Err(refuse("the file is empty: no network has used it yet; name another one"));
     }
     // Who may not read it at all is told so, instead of what SQLite makes of it.
     fs::File::open(path).map_err(cannot)?;
     let failed = |error| connect::unusable(path, &error);
-    let way = if matches!(condition, Condition::Still(..)) { "immutable=1" } else { "mode=ro" };
+    let way = if matches!(condition, FileState::Still(..)) { "immutable=1" } else { "mode=ro" };
     let file = std::path::absolute(path).map_err(cannot)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let connection = Connection::open_with_flags(format!("{}?{way}", uri(&file)), flags).map_err(failed)?;
@@ -76,8 +76,8 @@ pub(super) fn open(path: &Path, now: Timestamp, patience: Duration) -> Result<(C
 }
 
 /// What a copy rests on: of a file that nobody has open it stays true as long as the file does.
-fn as_copy(condition: Condition) -> Condition {
-    if matches!(condition, Condition::Still(..)) { condition } else { Condition::Copied }
+fn as_copy(condition: FileState) -> FileState {
+    if matches!(condition, FileState::Still(..)) { condition } else { FileState::Copied }
 }
 
 fn copied(file: &Connection, path: &Path, now: Timestamp) -> Result<Connection, KnowledgeError> {
