@@ -77,12 +77,16 @@ async fn converges(policy: &str, seed: u64) {
 /// The summary's document from the tables alone; what only the run can know is taken over from `claimed`.
 fn counted_again(audit: &Audit, claimed: &Value) -> Value {
     let bytes = audit.content().bytes;
-    let jobs = "select agent, count(*), sum(satisfied = 0), (select count(*) from events e
-            where e.agent = m.agent and e.outcome = 'done' and e.action_type <> 'nothing')
+    let jobs =
+        "select agent, sum(failure is null), sum(failure is null and satisfied = 0), (select count(*) from events e
+            where e.agent = m.agent and e.outcome = 'done' and e.action_type <> 'nothing'), sum(failure is not null)
         from measurements m group by agent order by agent";
     let agents = audit.rows(jobs, |row| {
         let count = |column| row.get::<_, i64>(column);
-        Ok(json!({ "id": count(0)?, "jobs": count(1)?, "violated": count(2)?, "actions": count(3)? }))
+        let actions = count(3)?;
+        Ok(json!({
+            "id": count(0)?, "jobs": count(1)?, "violated": count(2)?, "failed": count(4)?, "actions": actions,
+        }))
     });
     // Added up in the order in which it was left, as the agents do: `sum` would differ in the last bit.
     let left = "select event, p from feedback order by rowid";

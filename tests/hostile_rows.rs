@@ -340,7 +340,8 @@ fn what_is_shown_of_hostile_rows_is_legible() {
     let data = network.place.data();
     for command in [&["status"][..], &["status", "--json"], &["events"], &["events", "--json"]] {
         let finished = run(network.place.path(), &[command, &["--data", text(&data)]].concat());
-        assert_eq!(finished.code, Some(0), "{command:?}: {}", finished.err);
+        // What was written into the table may be nothing that is well.
+        assert!(matches!(finished.code, Some(0 | 4)), "{command:?}: {finished:?}");
         let steers = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
         assert!(!(finished.out.clone() + &finished.err).contains(steers), "{command:?}: {finished:?}");
         assert!(finished.out.lines().all(|line| line.len() < 8000), "{command:?}: {}", finished.out);

@@ -43,6 +43,15 @@ impl Network {
         json(self.place.path(), &self.line(arguments))
     }
 
+    /// What `agent status` says, well or not: its exit code agrees.
+    fn status(&self) -> Value {
+        let finished = run(self.place.path(), &self.line(&["status", "--json"]));
+        let status: Value = serde_json::from_str(&finished.out).unwrap_or_else(|error| panic!("{error}: {finished:?}"));
+        let is_healthy = ["unhealthy", "broken"].iter().all(|what| list(&status[what]).is_empty());
+        assert_eq!(finished.code, Some(if is_healthy { 0 } else { 4 }), "{status:#}");
+        status
+    }
+
     fn lines(&self, arguments: &[&str]) -> Vec<String> {
         succeed(self.place.path(), &self.line(arguments)).lines().map(str::to_owned).collect()
     }
@@ -59,7 +68,7 @@ fn three_processes_converge_outlive_one_of_them_and_end_in_order() {
         for agent in &mut agents {
             assert_eq!(agent.ended(), None, "{}\n{}", agent.output(), agent.errors());
         }
-        status = network.json(&["status", "--json"]);
+        status = network.status();
         status["converged"] == true
     });
     for agent in list(&status["agents"]) {
@@ -78,15 +87,20 @@ fn three_processes_converge_outlive_one_of_them_and_end_in_order() {
     wait_until("the others go on", PATIENCE, || jobs(1) > before[0] + 3 && jobs(2) > before[1] + 3);
     let alive = |status: Value| list(&status["agents"]).iter().map(|agent| agent["alive"] == true).collect::<Vec<_>>();
     wait_until("the dead one is missed", PATIENCE, || {
-        alive(network.json(&["status", "--json"])) == [true, true, false]
+        status = network.status();
+        alive(status.clone()) == [true, true, false]
     });
+    let unhealthy = status["unhealthy"].to_string();
+    for who in ["node 3 is silent since ", "agent 3 is silent since "] {
+        assert!(unhealthy.contains(who), "{unhealthy}");
+    }
 
     for mut agent in [one, two] {
         agent.signal(Signal::TERM);
         let code = agent.ends_within(IN_ORDER);
         assert_eq!((code, agent.errors().as_str()), (Some(0), ""), "{}", agent.output());
     }
-    assert_eq!(alive(network.json(&["status", "--json"])), [false, false, false]);
+    assert_eq!(alive(network.status()), [false, false, false]);
     assert_eq!(audit.broken(), Vec::<String>::new());
 }
 

@@ -21,7 +21,7 @@ mod saga;
 mod watchdog;
 mod world;
 
-pub use crate::mape::notice::{Notice, show_metrics};
+pub use crate::mape::notice::{Notice, RESULT_SHOWN, show_metrics};
 pub use inspection::{Depth, inspect, judge};
 pub use mending::plan_for;
 pub use observer::{Observer, Step};

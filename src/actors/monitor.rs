@@ -110,11 +110,7 @@ impl MonitorActor {
                 self.input_from(ctx, async move {
                     match super::world::run_job(&world, &snapshot, &replica, latency).await {
                         Ok(observation) => Input::JobEnded(observation),
-                        Err(failure) => {
-                            let (agent, node, why) = (world.agent, replica.node, failure.why.clone());
-                            world.notify(Notice::JobFailed { agent, node, why });
-                            Input::JobFailed(failure)
-                        }
+                        Err(failure) => Input::JobFailed { at: world.clock.now(), failure },
                     }
                 });
             }
@@ -128,6 +124,12 @@ impl MonitorActor {
                         ));
                     }
                 }));
+            }
+            Effect::RecordFailure(measurement) => {
+                if let Some(failure) = measurement.failure.clone() {
+                    world.notify(Notice::JobFailed { agent: world.agent, node: measurement.node, failure });
+                }
+                self.keep(measurement, false, ctx);
             }
             Effect::LeaveFeedback(events) => {
                 let window = self.window;
@@ -209,15 +211,20 @@ impl MonitorActor {
 
     fn record(&mut self, measurement: Arc<Measurement>, satisfied: bool, ctx: &mut Context<Self>) {
         deliver(&self.planner, planner::Judge::Measured { measurement: measurement.clone(), satisfied });
-        if self.waiting.len() == WAITING_MEASUREMENTS {
-            self.waiting.pop_front();
-            self.world.trouble("a measurement was dropped: too many wait for the shared table".to_owned());
-        }
         self.world.notify(Notice::Job {
             violated: self.registered_goal_misses(&measurement),
             measurement: Measurement::clone(&measurement),
             satisfied,
         });
+        self.keep(measurement, satisfied, ctx);
+    }
+
+    /// For the shared table, as soon as it takes it.
+    fn keep(&mut self, measurement: Arc<Measurement>, satisfied: bool, ctx: &mut Context<Self>) {
+        if self.waiting.len() == WAITING_MEASUREMENTS {
+            self.waiting.pop_front();
+            self.world.trouble("a measurement was dropped: too many wait for the shared table".to_owned());
+        }
         self.waiting.push_back((measurement, satisfied));
         self.write_waiting(ctx);
     }

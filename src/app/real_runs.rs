@@ -73,6 +73,7 @@ fn sqlite(named: &Path, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<dyn Knowled
     Ok(Arc::new(SqliteKnowledge::open_to_read(&file, clock)?))
 }
 
+/// Jobs that failed measured nothing: nothing can be fitted to them or compared with them.
 async fn all_jobs(knowledge: &dyn Knowledge) -> crate::knowledge::Result<Vec<(Measurement, bool)>> {
     const PAGE: usize = 1000;
     let (mut jobs, mut seen) = (Vec::new(), 0);
@@ -81,7 +82,9 @@ async fn all_jobs(knowledge: &dyn Knowledge) -> crate::knowledge::Result<Vec<(Me
         let full = page.len() == PAGE;
         for recorded in page {
             seen = recorded.id;
-            jobs.push((recorded.measurement, recorded.satisfied));
+            if recorded.measurement.failure.is_none() {
+                jobs.push((recorded.measurement, recorded.satisfied));
+            }
         }
         if !full {
             return Ok(jobs);

@@ -1,11 +1,12 @@
 //! `agent simulate`: a scenario in virtual time, and what it came to.
 
 use super::output;
-use super::summary::{self, Jobs, RunFacts, Summary};
+use super::summary::{self, RunFacts, Summary};
 use crate::config::scenario::Scenario;
 use crate::domain::ids::EventId;
+use crate::domain::measurement::JobTally;
 use crate::domain::time::Timestamp;
-use crate::sim::{self, Options, Outcome, Told, Trace, Traced};
+use crate::sim::{self, Options, Outcome, Tally, Told, Trace, Traced};
 use anyhow::Context as _;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -55,8 +56,10 @@ fn summarise(scenario: &Scenario, options: &Options, outcome: &Outcome) -> Summa
         scenario_seconds: outcome.snapshot.at.since(Timestamp::default()).as_secs_f64(),
         real_seconds: 0.0,
     };
-    let tallies = outcome.tallies.iter();
-    let jobs = tallies.map(|(agent, tally)| (*agent, Jobs { run: tally.jobs, violated: tally.violated }));
+    let jobs = outcome.tallies.iter().map(|(agent, tally)| {
+        let Tally { jobs, violated, failed, .. } = *tally;
+        (*agent, JobTally { jobs, violated, failed })
+    });
     summary::compose(&outcome.snapshot, &outcome.events, &jobs.collect(), facts)
 }
 

@@ -1,14 +1,16 @@
-//! What a network looks like now: nodes, replicas, references, agents, and the promises that are broken, if any.
+//! What a network looks like now: nodes, replicas, references, agents, and what is not well, if anything.
 
 use crate::clock::{TimeScale, WallTime};
 use crate::domain::convergence::RecentJobs;
 use crate::domain::event::Outcome;
+use crate::domain::failure::JobFailure;
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::invariants;
-use crate::domain::measurement::Measurement;
+use crate::domain::measurement::{JobOutcome, JobTally, Measurement};
 use crate::domain::placement::{Node, NodeState, Peer, ReplicaState};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
+use crate::domain::units::show_duration;
 use crate::knowledge::Knowledge;
 use anyhow::Context as _;
 use serde::Serialize;
@@ -23,8 +25,17 @@ pub struct Status {
     pub agents: Vec<AgentStatus>,
     /// The last jobs of every agent that is alive (of all, when none is) met its goal, and nobody acted since the first of them began.
     pub converged: bool,
+    /// What somebody should look at: who is silent, whose jobs fail, replicas that are not what the catalogue says.
+    pub unhealthy: Vec<String>,
     /// Broken invariants; always empty unless somebody edited the table.
     pub broken: Vec<String>,
+}
+
+impl Status {
+    /// Nothing is broken or has to be looked at. A goal that is missed is no illness.
+    pub fn is_healthy(&self) -> bool {
+        self.unhealthy.is_empty() && self.broken.is_empty()
+    }
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -42,6 +53,8 @@ pub struct NodeStatus {
 pub struct ReplicaStatus {
     pub node: NodeId,
     pub state: ReplicaState,
+    /// Why it is changed or damaged, or whatever else there is to say of it.
+    pub remark: Option<String>,
     pub readers: Vec<AgentId>,
 }
 
@@ -54,28 +67,56 @@ pub struct AgentStatus {
     pub silent_since: Option<WallTime>,
     /// The node that it reads.
     pub reads: Option<NodeId>,
-    pub jobs: u64,
-    pub violated: u64,
-    /// Whether its last job met its goal.
+    #[serde(flatten)]
+    pub tally: JobTally,
+    /// How many of the last jobs failed, one after the other.
+    pub failed_in_a_row: u64,
+    /// Whether its last job met its goal; unknown when that failed, and before the first.
     pub goal_met: Option<bool>,
+    /// When its last job ended that did not fail.
+    pub last_success: Option<Success>,
+    /// Its last job, whatever it came to.
     pub last: Option<Measurement>,
+}
+
+/// A job that was measured.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct Success {
+    pub at: WallTime,
+    /// How long ago, in scenario time \[s\].
+    pub ago_scenario_s: f64,
+}
+
+impl AgentStatus {
+    /// What the last job failed of, if it did.
+    pub fn failure(&self) -> Option<&JobFailure> {
+        self.last.as_ref()?.failure.as_ref()
+    }
 }
 
 /// The jobs of one agent, counted from the table.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct JobCount {
-    pub jobs: u64,
-    pub violated: u64,
-    pub last: Option<(Measurement, bool)>,
+    pub tally: JobTally,
+    pub failed_in_a_row: u64,
+    pub last: Option<(Measurement, JobOutcome)>,
+    succeeded_at: Option<Timestamp>,
     recent: RecentJobs,
 }
 
 impl JobCount {
     fn add(&mut self, measurement: Measurement, satisfied: bool) {
-        self.jobs += 1;
-        self.violated += u64::from(!satisfied);
-        self.recent.add(measurement.began(), satisfied);
-        self.last = Some((measurement, satisfied));
+        let outcome = measurement.outcome(satisfied);
+        self.tally.add(outcome);
+        self.recent.add(measurement.began(), outcome == JobOutcome::Met);
+        match outcome {
+            JobOutcome::Failed => self.failed_in_a_row += 1,
+            JobOutcome::Met | JobOutcome::Missed => {
+                self.failed_in_a_row = 0;
+                self.succeeded_at = Some(measurement.at);
+            }
+        }
+        self.last = Some((measurement, outcome));
     }
 }
 
@@ -137,40 +178,91 @@ pub async fn load(
 }
 
 fn status(snapshot: &Snapshot, timing: Timing, jobs: &JobCounter) -> Status {
-    let agents: Vec<AgentStatus> = snapshot
-        .agents
-        .iter()
-        .map(|(id, peer)| {
-            let count = jobs.counts.get(id).cloned().unwrap_or_default();
-            AgentStatus {
-                peer: peer.clone(),
-                alive: snapshot.is_alive(*id, timing.silence),
-                silent_since: timing.silent_since(peer.heartbeat_at, snapshot.at),
-                reads: snapshot.placement.reference(*id).map(|replica| replica.node),
-                jobs: count.jobs,
-                violated: count.violated,
-                goal_met: count.last.as_ref().map(|(_, satisfied)| *satisfied),
-                last: count.last.map(|(measurement, _)| measurement),
-            }
-        })
-        .collect();
+    let agents: Vec<AgentStatus> =
+        snapshot.agents.values().map(|peer| agent_status(snapshot, peer, timing, jobs)).collect();
+    let nodes: Vec<NodeStatus> = snapshot.nodes.values().map(|node| node_status(snapshot, node, timing)).collect();
+    let replicas = replicas(snapshot);
     // When all have stopped, how things stood then.
     let nobody = agents.iter().all(|agent| !agent.alive);
-    let mut concerned =
-        agents.iter().filter(|agent| agent.alive || nobody).map(|agent| agent.peer.registration.agent).peekable();
-    let content = |id| jobs.counts.get(&id).is_some_and(|count| count.recent.are_content(snapshot.changed_at));
+    let concerned = || agents.iter().filter(|agent| agent.alive || nobody);
+    let content = |agent: &AgentStatus| {
+        let count = jobs.counts.get(&agent.peer.registration.agent);
+        count.is_some_and(|count| count.recent.are_content(snapshot.changed_at))
+    };
     let acting = snapshot.open_events.iter().any(|event| event.outcome == Outcome::Running);
+    let unhealthy = [
+        nodes.iter().filter_map(silent_node).collect::<Vec<_>>(),
+        replicas.iter().filter_map(unsound).collect(),
+        agents.iter().filter_map(silent_agent).collect(),
+        concerned().filter_map(failing).collect(),
+    ];
     Status {
         data_set: snapshot.data_set.name.clone(),
-        nodes: snapshot.nodes.values().map(|node| node_status(snapshot, node, timing)).collect(),
-        replicas: replicas(snapshot),
-        converged: !acting && concerned.peek().is_some() && concerned.all(content),
+        converged: !acting && concerned().next().is_some() && concerned().all(content),
+        unhealthy: unhealthy.concat(),
         broken: invariants::check(&snapshot.data_set.name, &snapshot.placement)
             .iter()
             .map(ToString::to_string)
             .collect(),
+        nodes,
+        replicas,
         agents,
     }
+}
+
+fn agent_status(snapshot: &Snapshot, peer: &Peer, timing: Timing, jobs: &JobCounter) -> AgentStatus {
+    let id = peer.registration.agent;
+    let count = jobs.counts.get(&id).cloned().unwrap_or_default();
+    let success =
+        |at| Success { at: timing.scale.on_the_wall(at), ago_scenario_s: snapshot.at.since(at).as_secs_f64() };
+    let (last, outcome) = count.last.unzip();
+    AgentStatus {
+        peer: peer.clone(),
+        alive: snapshot.is_alive(id, timing.silence),
+        silent_since: timing.silent_since(peer.heartbeat_at, snapshot.at),
+        reads: snapshot.placement.reference(id).map(|replica| replica.node),
+        tally: count.tally,
+        failed_in_a_row: count.failed_in_a_row,
+        goal_met: match outcome {
+            Some(JobOutcome::Met) => Some(true),
+            Some(JobOutcome::Missed) => Some(false),
+            Some(JobOutcome::Failed) | None => None,
+        },
+        last_success: count.succeeded_at.map(success),
+        last,
+    }
+}
+
+fn silent_agent(agent: &AgentStatus) -> Option<String> {
+    Some(format!("agent {} is silent since {}", agent.peer.registration.agent, agent.silent_since?))
+}
+
+fn silent_node(node: &NodeStatus) -> Option<String> {
+    Some(format!("node {} is silent since {}", node.node.id, node.silent_since?))
+}
+
+fn unsound(replica: &ReplicaStatus) -> Option<String> {
+    let why = replica.remark.as_ref().map_or(String::new(), |remark| format!(": {remark}"));
+    let ReplicaStatus { node, state, .. } = replica;
+    state.is_unsound().then(|| format!("the replica on node {node} is {}{why}", state.name()))
+}
+
+fn failing(agent: &AgentStatus) -> Option<String> {
+    let JobFailure { kind, why } = agent.failure()?;
+    let jobs = match agent.failed_in_a_row {
+        1 => "the last job".to_owned(),
+        many => format!("the last {many} jobs"),
+    };
+    let success = match agent.last_success {
+        None => "none has succeeded yet".to_owned(),
+        Some(Success { ago_scenario_s, .. }) => {
+            let ago = Duration::from_secs_f64(ago_scenario_s.round());
+            format!("the last success is {} of the scenario ago", show_duration(ago))
+        }
+    };
+    // What a program wrote has lines.
+    let why = why.trim_end().replace('\n', " ");
+    Some(format!("agent {}: {jobs} failed, {success}; {kind}: {why}", agent.peer.registration.agent))
 }
 
 fn node_status(snapshot: &Snapshot, node: &Node, timing: Timing) -> NodeStatus {
@@ -193,9 +285,85 @@ fn replicas(snapshot: &Snapshot) -> Vec<ReplicaStatus> {
         .map(|replica| ReplicaStatus {
             node: replica.node,
             state: replica.state,
+            remark: replica.remark.clone(),
             readers: snapshot.placement.readers(replica.id).collect(),
         })
         .collect();
     all.sort_by_key(|replica| replica.node);
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::convergence::CONVERGED_JOBS;
+    use crate::domain::failure::FailureKind;
+    use crate::domain::ids::ReplicaId;
+    use crate::domain::metric::{Metric, Metrics};
+    use crate::mape::scene::{self, NOW};
+
+    const TIMING: Timing = Timing { silence: Duration::from_secs(90), scale: TimeScale::REAL };
+
+    /// A job of agent 1 that ended so many seconds ago.
+    fn job(ago_s: i64, failure: Option<JobFailure>) -> Measurement {
+        let measured = Metrics::default().with(Metric::ResponseTime, 10.0);
+        Measurement {
+            agent: AgentId(1),
+            data_set: "blood".into(),
+            replica: ReplicaId(1),
+            node: NodeId(1),
+            at: Timestamp(NOW.0 - ago_s * 1000),
+            metrics: if failure.is_some() { Metrics::default() } else { measured },
+            emulated_latency_ms: None,
+            result: failure.is_none().then(|| "172.8".to_owned()),
+            failure,
+            job: String::new(),
+        }
+    }
+
+    /// Of agent 1, which reads node 1 and was content; then so many of its jobs failed.
+    fn after(failed: usize, snapshot: &Snapshot) -> Status {
+        let mut counter = JobCounter::default();
+        let count = counter.counts.entry(AgentId(1)).or_default();
+        (0..CONVERGED_JOBS).for_each(|_| count.add(job(125, None), true));
+        let failure = JobFailure::new(FailureKind::Program, "no module\nnamed pandas\n");
+        (0..failed).for_each(|_| count.add(job(5, Some(failure.clone())), false));
+        status(snapshot, TIMING, &counter)
+    }
+
+    fn here() -> Snapshot {
+        scene::inhabited(scene::snapshot(&[1], &[(1, 1)]), 1)
+    }
+
+    #[test]
+    fn who_is_content_is_well() {
+        let status = after(0, &here());
+        assert!(status.is_healthy() && status.converged, "{status:#?}");
+        let agent = &status.agents[0];
+        assert_eq!((agent.goal_met, agent.failed_in_a_row, agent.tally.failed), (Some(true), 0, 0));
+    }
+
+    #[test]
+    fn once_jobs_fail_nobody_knows_whether_the_goal_is_met() {
+        let status = after(2, &here());
+        let agent = &status.agents[0];
+        assert_eq!((agent.goal_met, agent.failed_in_a_row), (None, 2));
+        assert_eq!(agent.tally, JobTally { jobs: 3, violated: 0, failed: 2 });
+        assert_eq!(agent.last_success.map(|success| success.ago_scenario_s), Some(125.0));
+        assert!(!status.converged);
+        let expected = "agent 1: the last 2 jobs failed, the last success is 2 min 5 s of the scenario ago; program: no module named \
+                        pandas";
+        assert_eq!(status.unhealthy, [expected]);
+    }
+
+    #[test]
+    fn replicas_that_are_not_what_the_catalogue_says_are_shown_with_the_remark() {
+        let mut snapshot = here();
+        let replica = snapshot.placement.replicas.get_mut(&ReplicaId(1)).unwrap();
+        (replica.state, replica.remark) = (ReplicaState::Damaged, Some("3 bytes of 10".to_owned()));
+        let status = after(0, &snapshot);
+        assert_eq!(status.replicas[0].remark.as_deref(), Some("3 bytes of 10"));
+        assert_eq!(status.unhealthy, ["the replica on node 1 is damaged: 3 bytes of 10"]);
+        assert!(!status.is_healthy());
+    }
 }

@@ -4,6 +4,7 @@ use super::status::JobCounter;
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome};
 use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId};
+use crate::domain::measurement::JobTally;
 use crate::domain::snapshot::Snapshot;
 use crate::knowledge::Knowledge;
 use crate::mape::planner::{Decision, Verdict, has_transferred};
@@ -35,8 +36,8 @@ pub struct Summary {
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct AgentSummary {
     pub id: AgentId,
-    pub jobs: u64,
-    pub violated: u64,
+    #[serde(flatten)]
+    pub tally: JobTally,
     /// Actions carried out.
     pub actions: u64,
 }
@@ -75,19 +76,17 @@ pub async fn load(knowledge: &dyn Knowledge, data_set: &DataSetName, facts: RunF
     let events = all_events(knowledge).await?;
     let mut jobs = JobCounter::default();
     jobs.update(knowledge).await?;
-    let counts = jobs.counts.iter().map(|(agent, count)| (*agent, Jobs { run: count.jobs, violated: count.violated }));
+    let counts = jobs.counts.iter().map(|(agent, count)| (*agent, count.tally));
     Ok(compose(&snapshot, &events, &counts.collect(), facts))
 }
 
-/// How an agent's jobs went.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Jobs {
-    pub run: u64,
-    pub violated: u64,
-}
-
 /// The document of a run, wherever it was.
-pub fn compose(snapshot: &Snapshot, events: &[Event], jobs: &BTreeMap<AgentId, Jobs>, facts: RunFacts<'_>) -> Summary {
+pub fn compose(
+    snapshot: &Snapshot,
+    events: &[Event],
+    jobs: &BTreeMap<AgentId, JobTally>,
+    facts: RunFacts<'_>,
+) -> Summary {
     let first = events.first().map(|event| event.posted_at);
     let bytes = snapshot.data_set.bytes;
     let chosen = events.iter().filter(|event| event.action != Action::Nothing);
@@ -99,8 +98,8 @@ pub fn compose(snapshot: &Snapshot, events: &[Event], jobs: &BTreeMap<AgentId, J
     let reads = |agent: &AgentId| snapshot.placement.reference(*agent).map(|replica| (*agent, replica.node));
     let done = |agent: AgentId| actions.iter().filter(|one| one.agent == agent && one.outcome == Outcome::Done).count();
     let agent_summary = |id: &AgentId| {
-        let count = jobs.get(id).copied().unwrap_or_default();
-        AgentSummary { id: *id, jobs: count.run, violated: count.violated, actions: done(*id) as u64 }
+        let tally = jobs.get(id).copied().unwrap_or_default();
+        AgentSummary { id: *id, tally, actions: done(*id) as u64 }
     };
     Summary {
         converged: facts.converged,

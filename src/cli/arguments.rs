@@ -301,7 +301,10 @@ Examples:
   agent status --watch
   agent status --data /var/lib/agent --json
 
-An agent or node that has missed three heartbeats without signing off is `silent since` the last one.")]
+An agent or node that has missed three heartbeats without signing off is `silent since` the last one.
+
+Exit code 4: something is not well (jobs fail, a replica is changed or damaged, somebody is silent, an
+invariant is broken). A goal that is missed is no illness; with --watch the code is 0.")]
 pub struct StatusArguments {
     /// Show it again every second, until Ctrl-C
     #[arg(long)]

@@ -163,7 +163,7 @@ impl Live {
         for agent in &status.agents {
             let Some(bar) = self.agents.get(&agent.peer.registration.agent) else { continue };
             let text = cut(&legible(&print::agent_line(agent), LINE_MAX), columns);
-            lines.push((bar, text, agent.goal_met == Some(false)));
+            lines.push((bar, text, agent.goal_met == Some(false) || agent.failed_in_a_row > 0));
         }
         lines.push((&self.replicas, replicas, false));
         self.resized(columns, lines.iter().map(|(_, text, _)| measure_text_width(text)).collect());

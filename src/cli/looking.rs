@@ -23,15 +23,20 @@ use std::time::Duration;
 /// How often what is followed is looked at, on the wall.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// Exit code of a look at a network that is not well.
+const UNHEALTHY: u8 = 4;
+
 /// Puts the cursor at a terminal's top left and clears what is below.
 const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 
 impl Place {
     pub(super) fn status(&self, arguments: &StatusArguments) -> anyhow::Result<ExitCode> {
-        self.with_knowledge(Purpose::Look, async |settings, existing| {
+        let mut is_healthy = true;
+        let code = self.with_knowledge(Purpose::Look, async |settings, existing| {
             let mut jobs = JobCounter::default();
             if !arguments.watch {
                 let status = load(settings, existing, &mut jobs).await?;
+                is_healthy = status.is_healthy();
                 return if arguments.json { print::json(&status) } else { print::status(&status) };
             }
             let is_picture = std::io::stdout().is_terminal() && !arguments.json;
@@ -50,7 +55,8 @@ impl Place {
                 if !is_picture && !arguments.json { print::lines([String::new()]) } else { Ok(()) }
             })
             .await
-        })
+        })?;
+        Ok(if is_healthy { code } else { ExitCode::from(UNHEALTHY) })
     }
 
     pub(super) fn events(&self, arguments: &Events) -> anyhow::Result<ExitCode> {

@@ -1,6 +1,6 @@
 //! The commands' arguments, their dispatch and exit codes: 0 done, 1 failed (or compared and found to differ), 2 wrong
-//! configuration or arguments, 3 a demo that did not converge within its limit, 4 something that is unhealthy, 5 a data
-//! directory that was removed under it, 130 what a signal stopped before it was done.
+//! configuration or arguments, 3 a demo that did not converge within its limit, 4 something that is not well (`status`,
+//! `fsck`), 5 a data directory that was removed under it, 130 what a signal stopped before it was done.
 
 mod arguments;
 mod calibrate;

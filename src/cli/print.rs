@@ -1,6 +1,6 @@
 //! Results for people and for machines.
 
-use crate::actors::show_metrics;
+use crate::actors::{RESULT_SHOWN, show_metrics};
 use crate::app::change::Changed;
 use crate::app::database::Report;
 use crate::app::nodes::Newcomers;
@@ -13,6 +13,7 @@ use crate::config::settings::KnowledgeSettings;
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome, Window};
 use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::measurement::JobTally;
 use crate::domain::metric::Metric;
 use crate::domain::placement::{Link, Node, Replica, ReplicaState};
 use crate::domain::text::{LINE_MAX, legible, legible_json, shortened};
@@ -101,6 +102,7 @@ pub fn status(status: &Status) -> anyhow::Result<()> {
     text.extend(status.agents.iter().map(agent_line));
     text.push(String::new());
     text.push(if status.converged { "converged".to_owned() } else { "not converged".to_owned() });
+    text.extend(status.unhealthy.iter().map(|what| format!("UNHEALTHY: {what}")));
     text.extend(status.broken.iter().map(|broken| format!("BROKEN: {broken}")));
     lines(text)
 }
@@ -166,15 +168,21 @@ fn silence(since: Option<WallTime>) -> String {
     since.map_or(String::new(), |since| format!("  silent since {since}"))
 }
 
+/// `3 of 20 jobs violated, 2 more failed`
+fn tally(tally: &JobTally) -> String {
+    format!("{} of {} jobs violated, {} more failed", tally.violated, tally.jobs, tally.failed)
+}
+
 /// Longer goals are shown by their beginning \[characters\].
 const GOAL_SHOWN: usize = 200;
 
 pub fn agent_line(agent: &AgentStatus) -> String {
     let registration = &agent.peer.registration;
-    let goal_met = match agent.goal_met {
-        None => "no job yet",
-        Some(true) => "goal met",
-        Some(false) => "VIOLATED",
+    let goal_met = match (agent.failure(), agent.goal_met) {
+        (Some(failure), _) => format!("FAILED ({})", failure.kind),
+        (None, None) => "no job yet".to_owned(),
+        (None, Some(true)) => "goal met".to_owned(),
+        (None, Some(false)) => "VIOLATED".to_owned(),
     };
     let alive = match (agent.alive, agent.silent_since) {
         (true, _) => String::new(),
@@ -182,13 +190,17 @@ pub fn agent_line(agent: &AgentStatus) -> String {
         (false, Some(since)) => format!(" (silent since {since})"),
     };
     let reads = agent.reads.map_or("nothing".to_owned(), |node| format!("node {node}"));
-    let last = agent.last.as_ref().map_or(String::new(), |last| format!(", {}", show_metrics(&last.metrics)));
+    let last = agent.last.as_ref().filter(|last| last.failure.is_none()).map_or(String::new(), |last| {
+        let result = last.result.as_ref().map(|result| format!(", result {}", shortened(result, RESULT_SHOWN)));
+        format!(", {}{}", show_metrics(&last.metrics), result.unwrap_or_default())
+    });
+    let success = agent.last_success.filter(|_| agent.failed_in_a_row > 0);
+    let success = success.map_or(String::new(), |success| format!(", no success since {}", success.at));
     let converged = if agent.peer.converged { ", converged" } else { "" };
     format!(
-        "agent {}{alive}  {goal_met}{converged}, reads {reads}, {} of {} jobs violated{last}  [{}]",
+        "agent {}{alive}  {goal_met}{converged}, reads {reads}, {}{success}{last}  [{}]",
         registration.agent,
-        agent.violated,
-        agent.jobs,
+        tally(&agent.tally),
         shortened(&registration.goal, GOAL_SHOWN)
     )
 }
@@ -461,10 +473,7 @@ pub fn summary_lines(summary: &Summary) -> Vec<String> {
     ];
     text.extend(summary.agents.iter().map(|agent| {
         let reads = summary.references.get(&agent.id).map_or("nothing".to_owned(), |node| format!("node {node}"));
-        format!(
-            "agent {:<5} reads {reads}, {} of {} jobs violated, {} actions",
-            agent.id, agent.violated, agent.jobs, agent.actions
-        )
+        format!("agent {:<5} reads {reads}, {}, {} actions", agent.id, tally(&agent.tally), agent.actions)
     }));
     text.push(String::new());
     text.push(format!("actions     {}", if summary.actions.is_empty() { "none" } else { "" }).trim_end().to_owned());

@@ -1,4 +1,4 @@
-//! What one run of the job showed.
+//! What one run of the job showed, and what many came to.
 
 use super::failure::JobFailure;
 use super::ids::{AgentId, DataSetName, NodeId, ReplicaId};
@@ -28,7 +28,61 @@ pub struct Measurement {
     pub job: String,
 }
 
+/// What a job came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum JobOutcome {
+    /// It met its agent's goal.
+    Met,
+    /// It missed it.
+    Missed,
+    /// It has no result: nobody knows whether the goal would have held.
+    Failed,
+}
+
+/// How jobs went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct JobTally {
+    /// Jobs that were measured.
+    pub jobs: u64,
+    /// Of these, those that missed their goal.
+    pub violated: u64,
+    /// Jobs besides these that have no result.
+    pub failed: u64,
+}
+
+impl JobTally {
+    pub fn add(&mut self, outcome: JobOutcome) {
+        match outcome {
+            JobOutcome::Met => self.jobs += 1,
+            JobOutcome::Missed => (self.jobs, self.violated) = (self.jobs + 1, self.violated + 1),
+            JobOutcome::Failed => self.failed += 1,
+        }
+    }
+
+    /// Of the measured jobs; `None` without any.
+    pub fn violated_share(&self) -> Option<f64> {
+        (self.jobs > 0).then(|| self.violated as f64 / self.jobs as f64)
+    }
+}
+
+impl FromIterator<JobOutcome> for JobTally {
+    fn from_iter<T: IntoIterator<Item = JobOutcome>>(outcomes: T) -> Self {
+        let mut tally = Self::default();
+        outcomes.into_iter().for_each(|outcome| tally.add(outcome));
+        tally
+    }
+}
+
 impl Measurement {
+    /// What it came to, as recorded: `satisfied` says whether its agent's goal held, and nothing of a job that failed.
+    pub fn outcome(&self, satisfied: bool) -> JobOutcome {
+        match (&self.failure, satisfied) {
+            (Some(_), _) => JobOutcome::Failed,
+            (None, true) => JobOutcome::Met,
+            (None, false) => JobOutcome::Missed,
+        }
+    }
+
     /// When the job began: at its end less its response time.
     pub fn began(&self) -> Timestamp {
         let took = self.metrics.get(Metric::ResponseTime).unwrap_or(0.0);

@@ -61,7 +61,7 @@ fn compose(scenario: &Scenario, run: Run, outcome: &Outcome, seen: Observed, pla
         agents: agents.len() as u64,
         jobs: sum(|agent| agent.jobs),
         violated: sum(|agent| agent.violated),
-        failed: outcome.tallies.values().map(|tally| tally.failed).sum(),
+        failed: sum(|agent| agent.failed),
         expected_share: standing.map(|standing| standing.share),
         best_share: standing.map(|standing| standing.best_share),
         on_best: standing.map(|standing| standing.is_best),
@@ -113,7 +113,8 @@ fn agents(scenario: &Scenario, outcome: &Outcome) -> Vec<AgentFigures> {
         scenario.agents.keys().map(|agent| (*agent, nothing(*agent))).collect();
     for (agent, figures) in &mut agents {
         if let Some(tally) = outcome.tallies.get(agent) {
-            (figures.jobs, figures.violated, figures.messages) = (tally.jobs, tally.violated, tally.messages);
+            (figures.jobs, figures.violated) = (tally.jobs, tally.violated);
+            (figures.failed, figures.messages) = (tally.failed, tally.messages);
         }
     }
     for event in &outcome.events {

@@ -54,6 +54,7 @@ pub struct Observer {
     seen: Observed,
     violated: u64,
     jobs: u64,
+    failed: u64,
     /// As the table has them, to see cheaply whether they changed.
     references: BTreeMap<AgentId, ReplicaId>,
     layout: Layout,
@@ -76,6 +77,7 @@ impl Observer {
             seen: Observed::default(),
             violated: 0,
             jobs: 0,
+            failed: 0,
             references: BTreeMap::new(),
             layout: Layout::default(),
             counted_to: Timestamp::default(),
@@ -97,6 +99,7 @@ impl Observer {
                     self.seen.first_violation.get_or_insert(at);
                 }
             }
+            Told::Notice(Notice::JobFailed { .. }) => self.failed += 1,
             Told::Notice(Notice::Decided { .. }) => self.seen.decisions += 1,
             Told::Notice(Notice::Acted { agent, action, .. }) => self.acted = Some((*agent, *action)),
             Told::Placed(snapshot) => {
@@ -106,7 +109,6 @@ impl Observer {
             Told::Notice(
                 Notice::Started { .. }
                 | Notice::Stopped { .. }
-                | Notice::JobFailed { .. }
                 | Notice::Said { .. }
                 | Notice::FeedbackLeft { .. }
                 | Notice::Closed { .. }
@@ -130,8 +132,13 @@ impl Observer {
     /// Samples that are due before `at`, as it is since then.
     fn sample_before(&mut self, at: Timestamp) {
         while let Some(due) = self.next_sample().filter(|due| *due < at) {
-            let (violated, jobs, replicas) = (self.violated, self.jobs, self.layout.replicas.len() as u64);
-            self.seen.samples.push(Sample { at_s: seconds(due), violated, jobs, replicas });
+            self.seen.samples.push(Sample {
+                at_s: seconds(due),
+                violated: self.violated,
+                jobs: self.jobs,
+                failed: self.failed,
+                replicas: self.layout.replicas.len() as u64,
+            });
         }
     }
 
@@ -205,6 +212,7 @@ fn seconds(at: Timestamp) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::failure::{FailureKind, JobFailure};
     use crate::domain::measurement::Measurement;
     use crate::domain::metric::Metrics;
     use crate::mape::scene;
@@ -233,6 +241,11 @@ mod tests {
         Told::Notice(Notice::Job { measurement, satisfied, violated: Vec::new() })
     }
 
+    fn failed() -> Told {
+        let failure = JobFailure::new(FailureKind::Store, "away");
+        Told::Notice(Notice::JobFailed { agent: AgentId(1), node: NodeId(1), failure })
+    }
+
     /// Replicas on these nodes, with ids 1, 2, ...; agent N reads the given id.
     fn placed(nodes: &[u32], reads: &[(u32, i64)]) -> Told {
         Told::Placed(scene::snapshot(nodes, reads))
@@ -249,15 +262,16 @@ mod tests {
         observer.hear(at(0.0), &placed(&[3], &[(1, 1)]));
         observer.hear(at(10.0), &job(false));
         observer.hear(at(35.0), &job(true));
+        observer.hear(at(36.0), &failed());
         observer.hear(at(1200.0), &job(false));
         let seen = observer.finish();
         assert_eq!(seen.samples.len(), 120);
         let sample = |n: usize| {
-            let Sample { at_s, violated, jobs, replicas } = seen.samples[n - 1];
-            (at_s, violated, jobs, replicas)
+            let Sample { at_s, violated, jobs, failed, replicas } = seen.samples[n - 1];
+            (at_s, violated, jobs, failed, replicas)
         };
-        assert_eq!([sample(1), sample(3), sample(4)], [(10.0, 1, 1, 1), (30.0, 1, 1, 1), (40.0, 1, 2, 1)]);
-        assert_eq!(sample(120), (1200.0, 2, 3, 1));
+        assert_eq!([sample(1), sample(3), sample(4)], [(10.0, 1, 1, 0, 1), (30.0, 1, 1, 0, 1), (40.0, 1, 2, 1, 1)]);
+        assert_eq!(sample(120), (1200.0, 2, 3, 1, 1));
         assert_eq!(seen.first_violation, Some(at(10.0)));
     }
 

@@ -323,7 +323,7 @@ pub trait Knowledge: Send + Sync {
     /// Measurements with an id above `after`, oldest first.
     async fn measurements(&self, after: i64, limit: usize) -> Result<Vec<Recorded>>;
 
-    /// The latest measurements of one agent on a data set, oldest first.
+    /// The latest jobs of one agent on a data set that were measured, not those that failed; oldest first.
     async fn latest_measurements(&self, agent: AgentId, data_set: &DataSetName, limit: usize) -> Result<Vec<Recorded>>;
 
     /// Rejected when there is no such node.

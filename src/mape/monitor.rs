@@ -51,8 +51,8 @@ pub enum Input {
     LoadFailed,
     /// The job ended.
     JobEnded(Observation),
-    /// It failed; whoever performed it has reported why.
-    JobFailed(JobFailure),
+    /// It failed.
+    JobFailed { at: Timestamp, failure: JobFailure },
     /// The planner and executor are done with a violation.
     Repaired(Repair),
 }
@@ -129,6 +129,8 @@ pub enum Effect {
         measurement: Arc<Measurement>,
         satisfied: bool,
     },
+    /// A job that measured nothing, with what failed. Nobody plans or learns by it.
+    RecordFailure(Arc<Measurement>),
     /// This node's store, or the link to it, failed the job: it may go well elsewhere. No other failure is about a node.
     Failed {
         node: NodeId,
@@ -226,7 +228,7 @@ impl Monitor {
                 None => self.pause(rng),
             },
             (Input::JobEnded(observation), State::Running(run)) => self.observe(&run, &observation, rng),
-            (Input::JobFailed(failure), State::Running(run)) => self.fail(&run, &failure, rng),
+            (Input::JobFailed { at, failure }, State::Running(run)) => self.fail(&run, at, failure, rng),
             (Input::Loaded(snapshot), State::Judging { measurement, began }) => {
                 self.judge(measurement, began, snapshot)
             }
@@ -317,21 +319,19 @@ impl Monitor {
         effects
     }
 
-    fn fail(&mut self, run: &Run, failure: &JobFailure, rng: &mut Rng) -> Vec<Effect> {
-        match failure.kind {
-            FailureKind::Surroundings => self.back_off(rng),
-            FailureKind::Store => {
-                let mut effects = self.pause(rng);
-                effects.push(Effect::Failed { node: run.node });
-                effects
-            }
-            FailureKind::Program => self.pause(rng),
-            FailureKind::Data | FailureKind::ChangedData => {
-                let mut effects = self.pause(rng);
-                effects.extend(self.doubt());
-                effects
-            }
+    /// Whatever failed is recorded, and nobody is content with it; only a store or link is held against its node.
+    fn fail(&mut self, run: &Run, at: Timestamp, failure: JobFailure, rng: &mut Rng) -> Vec<Effect> {
+        self.content_jobs = 0;
+        let kind = failure.kind;
+        let nothing = self.measurement_of(run, at, Metrics::default());
+        let mut effects = vec![Effect::RecordFailure(Arc::new(Measurement { failure: Some(failure), ..nothing }))];
+        match kind {
+            FailureKind::Store => effects.push(Effect::Failed { node: run.node }),
+            FailureKind::Data | FailureKind::ChangedData => effects.extend(self.doubt()),
+            FailureKind::Program | FailureKind::Surroundings => {}
         }
+        effects.extend(if kind == FailureKind::Surroundings { self.back_off(rng) } else { self.pause(rng) });
+        effects
     }
 
     /// What a job cannot use may be damaged: the replica is looked at, once as long as nothing new is known of it.
@@ -352,14 +352,22 @@ impl Monitor {
             .with(Metric::Availability, run.availability_percent)
             .with(Metric::DataConsistency, observation.data_consistency.unwrap_or(run.data_consistency));
         Measurement {
+            emulated_latency_ms: observation.emulated_latency.map(|latency| latency.as_secs_f64() * 1e3),
+            result: observation.result.clone(),
+            ..self.measurement_of(run, observation.at, metrics)
+        }
+    }
+
+    fn measurement_of(&self, run: &Run, at: Timestamp, metrics: Metrics) -> Measurement {
+        Measurement {
             agent: self.agent(),
             data_set: self.data_set.clone(),
             replica: run.replica,
             node: run.node,
-            at: observation.at,
+            at,
             metrics,
-            emulated_latency_ms: observation.emulated_latency.map(|latency| latency.as_secs_f64() * 1e3),
-            result: observation.result.clone(),
+            emulated_latency_ms: None,
+            result: None,
             failure: None,
             job: format!("{}-{}", self.life, run.number),
         }
@@ -438,7 +446,7 @@ mod tests {
         }
 
         fn fail(&mut self, kind: FailureKind) -> String {
-            self.give(Input::JobFailed(JobFailure { kind, why: "broken".to_owned() }))
+            self.give(Input::JobFailed { at: NOW, failure: JobFailure::new(kind, "broken") })
         }
 
         fn end(&mut self, seconds: u64) -> String {
@@ -466,6 +474,7 @@ mod tests {
             Effect::Load => "load".to_owned(),
             Effect::Run { replica, .. } => format!("run(node {})", replica.node),
             Effect::Record { satisfied, .. } => format!("record({satisfied})"),
+            Effect::RecordFailure(failed) => format!("record({})", failed.failure.as_ref().unwrap().kind),
             Effect::Failed { node } => format!("failed(node {node})"),
             Effect::LeaveFeedback(events) => format!("feedback({})", events.len()),
             Effect::Plan(_) => "plan".to_owned(),
@@ -574,7 +583,7 @@ mod tests {
         bench.give(Input::Started);
         bench.give(Input::Woken);
         bench.load(&scene::snapshot(&[3], &[(1, 1)]));
-        assert_eq!(bench.fail(FailureKind::Store), "wake(15 s) failed(node 3)");
+        assert_eq!(bench.fail(FailureKind::Store), "record(store or link) failed(node 3) wake(15 s)");
         assert_eq!(bench.end(10), "");
         assert_eq!(bench.give(Input::Repaired(Repair::Acted)), "");
     }
@@ -600,7 +609,53 @@ mod tests {
             bench.load(&scene::snapshot(&[3], &[(1, 1)]));
             let followed = bench.fail(kind);
             assert_eq!(followed.contains("failed(node 3)"), kind == FailureKind::Store, "{kind}: {followed}");
-            assert!(followed.starts_with("wake("), "{kind}: jobs go on: {followed}");
+            assert!(followed.ends_with("wake(15 s)"), "{kind}: jobs go on: {followed}");
+        }
+    }
+
+    #[test]
+    fn what_failed_is_recorded_as_a_job_that_measured_nothing() {
+        let mut bench = Bench::new(GOAL);
+        bench.give(Input::Started);
+        bench.give(Input::Woken);
+        bench.load(&scene::snapshot(&[3], &[(1, 1)]));
+        let failure = JobFailure::new(FailureKind::Program, "no such module");
+        let effects = bench.monitor.handle(Input::JobFailed { at: NOW, failure: failure.clone() }, &mut bench.rng);
+        let recorded = effects.iter().find_map(|effect| match effect {
+            Effect::RecordFailure(failed) => Some(Measurement::clone(failed)),
+            _ => None,
+        });
+        let expected = Measurement {
+            agent: AgentId(1),
+            data_set: "blood".into(),
+            replica: ReplicaId(1),
+            node: NodeId(3),
+            at: NOW,
+            metrics: Metrics::default(),
+            emulated_latency_ms: None,
+            result: None,
+            failure: Some(failure),
+            job: "life-1".to_owned(),
+        };
+        assert_eq!(recorded, Some(expected));
+    }
+
+    #[test]
+    fn whose_job_failed_is_content_no_more_until_as_many_jobs_met_the_goal_again() {
+        let here = scene::snapshot(&[1], &[(1, 1)]);
+        for kind in FailureKind::ALL {
+            let mut bench = Bench::new(GOAL);
+            bench.give(Input::Started);
+            for _ in 0..CONVERGED_JOBS {
+                bench.job(&here, 10);
+            }
+            assert!(bench.monitor.is_converged());
+            bench.give(Input::Woken);
+            bench.load(&here);
+            bench.fail(kind);
+            assert!(!bench.monitor.is_converged(), "{kind}");
+            bench.job(&here, 10);
+            assert!(!bench.monitor.is_converged(), "{kind}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! What people are told while it happens: one line for each job, decision and action.
 
 use crate::domain::action::Action;
+use crate::domain::failure::JobFailure;
 use crate::domain::feedback::{ClosedEvent, Feedback};
 use crate::domain::ids::{AgentId, EventId, NodeId};
 use crate::domain::measurement::Measurement;
@@ -35,7 +36,8 @@ pub enum Notice {
     JobFailed {
         agent: AgentId,
         node: NodeId,
-        why: String,
+        #[serde(flatten)]
+        failure: JobFailure,
     },
     Decided {
         agent: AgentId,
@@ -91,12 +93,13 @@ impl Notice {
     #[must_use]
     pub fn shortened(mut self) -> Self {
         let text = match &mut self {
-            Notice::JobFailed { why: text, .. }
+            Notice::JobFailed { failure: JobFailure { why: text, .. }, .. }
             | Notice::Decided { because: text, .. }
             | Notice::Acted { how: text, .. }
             | Notice::Said { what: text, .. }
             | Notice::Recovered { what: text, .. }
             | Notice::Trouble { what: text, .. } => text,
+            Notice::Job { measurement: Measurement { result: Some(text), .. }, .. } => text,
             Notice::Started { .. }
             | Notice::Stopped { .. }
             | Notice::Job { .. }
@@ -126,12 +129,17 @@ impl fmt::Display for Notice {
             Notice::Job { measurement, satisfied, violated } => {
                 let mark = if *satisfied { "ok      " } else { "VIOLATED" };
                 write!(f, "job       {mark} node {}  {}", measurement.node, show_metrics(&measurement.metrics))?;
+                if let Some(result) = &measurement.result {
+                    write!(f, "  result {}", shortened(result, RESULT_SHOWN))?;
+                }
                 if !violated.is_empty() {
                     write!(f, "  missed: {}", violated.join(", "))?;
                 }
                 Ok(())
             }
-            Notice::JobFailed { node, why, .. } => write!(f, "job       FAILED on node {node}: {why}"),
+            Notice::JobFailed { node, failure: JobFailure { kind, why }, .. } => {
+                write!(f, "job       FAILED on node {node} ({kind}): {why}")
+            }
             Notice::Decided { action, because, .. } => write!(f, "decision  {action:<5} {because}"),
             Notice::Acted { action, event, how, .. } => {
                 let event = event.map_or(String::new(), |event| format!(" (event {event})"));
@@ -149,6 +157,9 @@ impl fmt::Display for Notice {
         }
     }
 }
+
+/// Of longer results the beginning is shown in a line \[characters\].
+pub const RESULT_SHOWN: usize = 80;
 
 /// The metrics in one line: `36.9 s, 15234 records/s, 1003 ms, 97 %, consistency 1`.
 pub fn show_metrics(metrics: &Metrics) -> String {

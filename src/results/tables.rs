@@ -4,7 +4,7 @@ use super::columns::{Column, Columns, Json, columns};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Version of the tables. Older ones are not brought up to date: an experiment can be made again.
-pub const FORMAT: i64 = 2;
+pub const FORMAT: i64 = 3;
 
 /// In the file's header: the letters `agxp`.
 pub const APPLICATION_ID: i64 = 0x6167_7870;
@@ -38,7 +38,7 @@ columns! {
         pub agents: u64,
         pub jobs: u64,
         pub violated: u64,
-        /// Jobs that measured nothing, because what they read could not be reached.
+        /// Jobs besides these that have no result, because what they read could not be reached.
         pub failed: u64,
         /// Expected share of violated jobs in the placement that is left, and in the best one there is (mean over the agents, 0 to
         /// 1), and whether it is the best one or an equal one. Absent where nobody reads anything.
@@ -78,6 +78,7 @@ columns! {
         pub agent: u32,
         pub jobs: u64,
         pub violated: u64,
+        pub failed: u64,
         pub actions: u64,
         /// Rows that it wrote into the shared table to decide: events (also of doing nothing) and answers to others'.
         pub messages: u64,
@@ -91,6 +92,8 @@ columns! {
         /// Jobs that missed their goal, up to then, of all agents.
         pub violated: u64,
         pub jobs: u64,
+        /// Jobs that failed, up to then.
+        pub failed: u64,
         /// Replicas that could be read.
         pub replicas: u64,
     }

@@ -215,8 +215,8 @@ mod tests {
                 converged: true,
                 ..Run::default()
             },
-            agents: vec![AgentFigures { agent: 2, jobs: 9, violated: 3, actions: 1, messages: 2 }],
-            series: vec![Sample { at_s: 30.0, violated: 3, jobs: 9, replicas: 2 }],
+            agents: vec![AgentFigures { agent: 2, jobs: 9, violated: 3, failed: 1, actions: 1, messages: 2 }],
+            series: vec![Sample { at_s: 30.0, violated: 3, jobs: 9, failed: 1, replicas: 2 }],
             placements: vec![placed(0, 0.0, None, Placed::START), placed(1, 2.5, Some(2), "M1_3")],
         }
     }

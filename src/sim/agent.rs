@@ -26,10 +26,7 @@ pub enum Job {
         job: physics::Job,
     },
     /// It has not read anything.
-    IsLost {
-        node: NodeId,
-        failure: JobFailure,
-    },
+    IsLost(JobFailure),
 }
 
 /// Bytes under way, which a job does not wait for.
@@ -67,8 +64,10 @@ impl<T> Work<T> {
 /// How the jobs went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Tally {
+    /// Those that were measured.
     pub jobs: u64,
     pub violated: u64,
+    /// Those besides that have no result.
     pub failed: u64,
     /// Rows written for deciding: actions, blame, questions, replies.
     pub messages: u64,

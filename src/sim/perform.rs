@@ -75,6 +75,10 @@ impl World<'_> {
                 self.record(agent, &measurement, satisfied);
                 None
             }
+            monitor::Effect::RecordFailure(measurement) => {
+                self.record_failure(agent, &measurement);
+                None
+            }
             monitor::Effect::LeaveFeedback(events) => {
                 let slot = &self.agents[agent];
                 let (id, window) = (slot.id(), slot.parameters().window);
@@ -152,11 +156,11 @@ impl World<'_> {
         let missing =
             || (!self.stores.holds(&replica)).then(|| JobFailure::new(FailureKind::ChangedData, "its object is gone"));
         if let Some(failure) = hidden.or_else(missing) {
-            return self.lose_job(agent, node, failure);
+            return self.lose_job(agent, failure);
         }
         let Some(link) = snapshot.link(home, node) else {
             let why = format!("there is no link to node {node}");
-            return self.lose_job(agent, node, JobFailure::new(FailureKind::Store, why));
+            return self.lose_job(agent, JobFailure::new(FailureKind::Store, why));
         };
         let (physics, slow) = (&self.scenario.physics, self.damage.slowness(node));
         let slot = &mut self.agents[agent];
@@ -168,14 +172,13 @@ impl World<'_> {
 
     /// The job that runs reads nothing more from the node's store, and notices after a while.
     pub fn fail_job(&mut self, agent: usize, why: String) {
-        if let Some(Job::Runs { replica, .. }) = &self.agents[agent].job.under_way {
-            let node = replica.node;
-            self.lose_job(agent, node, JobFailure::new(FailureKind::Store, why));
+        if let Some(Job::Runs { .. }) = &self.agents[agent].job.under_way {
+            self.lose_job(agent, JobFailure::new(FailureKind::Store, why));
         }
     }
 
-    fn lose_job(&mut self, agent: usize, node: NodeId, failure: JobFailure) {
-        self.begin_work(agent, Job::IsLost { node, failure }, self.scenario.physics.job_failure);
+    fn lose_job(&mut self, agent: usize, failure: JobFailure) {
+        self.begin_work(agent, Job::IsLost(failure), self.scenario.physics.job_failure);
     }
 
     fn begin_work(&mut self, agent: usize, job: Job, takes: Duration) {
@@ -187,12 +190,12 @@ impl World<'_> {
         let input = match self.agents[agent].job.under_way.take() {
             Some(Job::Runs { replica, .. }) if !self.stores.holds(&replica) => {
                 let failure = JobFailure::new(FailureKind::ChangedData, "its object was deleted while it was read");
-                self.job_failed(agent, replica.node, failure)
+                self.job_failed(failure)
             }
             Some(Job::Runs { replica, job }) => {
                 Input::Monitor(monitor::Input::JobEnded(self.observation(agent, replica.id, &job)))
             }
-            Some(Job::IsLost { node, failure }) => self.job_failed(agent, node, failure),
+            Some(Job::IsLost(failure)) => self.job_failed(failure),
             None => return,
         };
         self.step(agent, input);
@@ -221,11 +224,17 @@ impl World<'_> {
         }
     }
 
-    fn job_failed(&mut self, agent: usize, node: NodeId, failure: JobFailure) -> Input {
-        self.agents[agent].tally.failed += 1;
-        let agent = self.agents[agent].id();
-        self.notify(|| Notice::JobFailed { agent, node, why: failure.why.clone() });
-        Input::Monitor(monitor::Input::JobFailed(failure))
+    fn job_failed(&self, failure: JobFailure) -> Input {
+        Input::Monitor(monitor::Input::JobFailed { at: self.now(), failure })
+    }
+
+    fn record_failure(&mut self, agent: usize, failed: &Measurement) {
+        let slot = &mut self.agents[agent];
+        slot.tally.failed += 1;
+        slot.recent.add(failed.began(), false);
+        if let Some(failure) = failed.failure.clone() {
+            self.notify(|| Notice::JobFailed { agent: failed.agent, node: failed.node, failure });
+        }
     }
 
     /// Measurements are counted, not kept: a day of a thousand agents has millions.

@@ -464,7 +464,7 @@ impl<'a> World<'a> {
         let lost = |node| self.damage.between(home, node);
         let job = match &self.agents[agent].job.under_way {
             Some(Job::Runs { replica, .. }) => lost(replica.node),
-            Some(Job::IsLost { .. }) | None => None,
+            Some(Job::IsLost(_)) | None => None,
         };
         let transfer = self.agents[agent].transfer.under_way.as_ref().and_then(|Transfer { claim, .. }| {
             let destination = claim.destination.as_ref().and_then(|row| lost(row.node));

@@ -89,6 +89,7 @@ fn run(id: u64, (scenario, policy, seed): (&str, &str, u64), violated: u64) -> R
 
 fn series(violated: u64) -> Vec<Sample> {
     let sample = |sample: u64| Sample {
+        failed: 0,
         at_s: LASTS_S * sample as f64 / SAMPLES as f64,
         violated: violated * (sample * 4).min(SAMPLES as u64) / SAMPLES as u64,
         jobs: sample * 10,

@@ -69,6 +69,9 @@ pub(crate) async fn an_agents_latest_measurements_are_found(table: Table) {
         let measurement = Measurement { agent: AgentId(agent), ..measurement(job) };
         table.knowledge.record(&measurement, true).await.unwrap();
     }
+    let failure = Some(JobFailure::new(FailureKind::Program, "no such module"));
+    let failed = Measurement { metrics: Metrics::default(), failure, ..measurement("f") };
+    table.knowledge.record(&failed, false).await.unwrap();
     let check = async |agent: u32, limit: usize, expected: &[&str]| {
         let latest = table.knowledge.latest_measurements(AgentId(agent), &data_set(), limit).await.unwrap();
         let jobs: Vec<_> = latest.iter().map(|row| row.measurement.job.as_str()).collect();

@@ -806,7 +806,9 @@ impl Table {
     }
 
     pub(super) fn latest_measurements(&self, agent: AgentId, data_set: &DataSetName, limit: usize) -> Vec<Recorded> {
-        let is_asked = |row: &&Recorded| row.measurement.agent == agent && row.measurement.data_set == *data_set;
+        let is_asked = |Recorded { measurement, .. }: &&Recorded| {
+            (measurement.agent, &measurement.data_set) == (agent, data_set) && measurement.failure.is_none()
+        };
         let mut latest: Vec<_> = self.measurements.iter().rev().filter(is_asked).take(limit).cloned().collect();
         latest.reverse();
         latest

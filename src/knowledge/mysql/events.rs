@@ -238,7 +238,7 @@ impl Tables {
         limit: usize,
     ) -> Result<Vec<Recorded>> {
         let values = [agent.0.into(), text(&data_set.0), sql_limit(limit.min(ROWS_MAX))];
-        let latest = "where agent = ? and data_set = ? order by id desc limit ?";
+        let latest = "where agent = ? and data_set = ? and failure is null order by id desc limit ?";
         let mut latest = self
             .ask(Question::new().and(&MEASUREMENTS, latest, values))
             .await?

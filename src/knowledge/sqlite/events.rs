@@ -189,7 +189,8 @@ impl Tables<'_> {
     ) -> Result<Vec<Recorded>> {
         let sql = "select id, agent, data_set, replica, node, at_ms, response_time_s, execution_time_s,
             throughput_records_per_s, network_latency_ms, availability_percent, data_consistency, emulated_latency_ms,
-            satisfied, result, failure, failure_reason, job from measurements where agent = ? and data_set = ? order by id desc";
+            satisfied, result, failure, failure_reason, job from measurements where agent = ? and data_set = ? and failure is null
+            order by id desc";
         let (quarantine, read, values) = (&mut *self.quarantine, quarantine::recorded, params![agent.0, data_set.0]);
         let mut latest = rows::read_at_most(limit, self.transaction, quarantine, MEASUREMENTS, sql, values, read)?;
         latest.reverse();

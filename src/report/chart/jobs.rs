@@ -2,6 +2,7 @@
 
 use super::scale::{Origin, Scale};
 use super::{LINE, picture};
+use crate::domain::measurement::JobOutcome;
 use crate::report::number::{At, Unit, count, push};
 use maud::{Markup, html};
 
@@ -9,9 +10,10 @@ use maud::{Markup, html};
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Job {
     pub at_s: f64,
+    /// Of one that failed 0.
     pub response_s: f64,
     pub node: u32,
-    pub violated: bool,
+    pub outcome: JobOutcome,
 }
 
 const WIDTH: f64 = 400.0;
@@ -19,16 +21,19 @@ const LEFT: f64 = 40.0;
 const RIGHT: f64 = 10.0;
 const TOP: f64 = 22.0;
 const BOTTOM: f64 = 170.0;
-/// Of more jobs only so many that met the goal are shown, evenly chosen, and as many that violated it.
+/// Of more jobs only so many that met the goal are shown, evenly chosen, and as many that violated it, or failed.
 const MOST: usize = 1500;
+/// Around a point.
+const CROSS: &str = "m-3-3l6 6m0-6l-6 6";
 
 /// `jobs` in the order of time.
 pub fn jobs(label: &str, jobs: &[Job], lasts_s: f64) -> Markup {
     let time = Scale::linear(0.0, lasts_s.max(1.0), LEFT, WIDTH - RIGHT);
     let scale = Scale::of(jobs.iter().map(|job| job.response_s), Origin::Zero, BOTTOM, TOP + 6.0);
     let (ticks, moments) = (scale.ticks(4, Unit::Seconds), time.ticks(5, Unit::Seconds));
-    let of = |violated: bool| thinned(jobs.iter().filter(|job| job.violated == violated).copied().collect());
-    let (met, violated) = (of(false), of(true));
+    let all = |outcome| jobs.iter().filter(move |job| job.outcome == outcome);
+    let of = |outcome| thinned(all(outcome).copied().collect());
+    let (met, violated, failed) = (of(JobOutcome::Met), of(JobOutcome::Missed), of(JobOutcome::Failed));
     let content = html! {
         @for (number, span) in spans(jobs, lasts_s).into_iter().enumerate() { (background(number, span, time)) }
         @for (tick, text) in &ticks {
@@ -39,12 +44,15 @@ pub fn jobs(label: &str, jobs: &[Job], lasts_s: f64) -> Markup {
             text.tick x=(At(time.at(*moment))) y=(At(BOTTOM + LINE)) { (text) }
         }
         path.dots d=(marks(&met, time, scale, "h0")) {}
-        path.crosses d=(marks(&violated, time, scale, "m-3-3l6 6m0-6l-6 6")) {}
+        path.crosses d=(marks(&violated, time, scale, CROSS)) {}
+        path.failed d=(marks(&failed, time, scale, CROSS)) {}
     };
+    let number = |outcome| count(all(outcome).count() as u64);
     let heard = format!(
-        "{label}: {} jobs, {} of them violated",
+        "{label}: {} jobs, {} of them violated, {} failed",
         count(jobs.len() as u64),
-        count(jobs.iter().filter(|job| job.violated).count() as u64)
+        number(JobOutcome::Missed),
+        number(JobOutcome::Failed)
     );
     picture(WIDTH, BOTTOM + LINE + 4.0, &heard, &content)
 }
@@ -101,16 +109,23 @@ fn marks(jobs: &[Job], time: Scale, scale: Scale, shape: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use JobOutcome::{Failed, Met, Missed};
 
     #[test]
     fn jobs_are_points_on_the_node_that_they_read() {
-        let job = |at_s, response_s, node, violated| Job { at_s, response_s, node, violated };
-        let all = [job(100.0, 50.0, 3, true), job(200.0, 25.0, 1, false), job(300.0, 25.0, 1, false)];
+        let job = |at_s, response_s, node, outcome| Job { at_s, response_s, node, outcome };
+        let all = [
+            job(100.0, 50.0, 3, Missed),
+            job(200.0, 25.0, 1, Met),
+            job(300.0, 25.0, 1, Met),
+            job(350.0, 0.0, 1, Failed),
+        ];
         assert_eq!(spans(&all, 350.0), [(0.0, 100.0, 3), (100.0, 350.0, 1)]);
         let svg = jobs("Agent 1", &all, 350.0).into_string();
-        assert!(svg.contains("aria-label=\"Agent 1: 3 jobs, 1 of them violated\""), "{svg}");
+        assert!(svg.contains("aria-label=\"Agent 1: 4 jobs, 1 of them violated, 1 failed\""), "{svg}");
         assert!(svg.contains("M140 28m-3-3l6 6m0-6l-6 6"), "{svg}");
         assert!(svg.contains("M240 99h0M340 99h0"), "{svg}");
+        assert!(svg.contains("class=\"failed\" d=\"M390 170m-3"), "{svg}");
         assert!(svg.contains(">node 3</text>") && svg.contains(">node 1</text>"), "{svg}");
     }
 }

@@ -51,6 +51,11 @@ impl TimeAxis {
         Self { pieces: pieces.collect() }
     }
 
+    /// The last moment that is on it.
+    pub fn end_s(&self) -> f64 {
+        self.pieces.last().map_or(0.0, |piece| piece.to_s)
+    }
+
     /// Where a moment is.
     pub fn at(&self, moment_s: f64) -> f64 {
         let piece = self.pieces.iter().find(|piece| moment_s <= piece.to_s).or(self.pieces.last());

@@ -413,7 +413,8 @@ mod tests {
 
     #[test]
     fn jobs_lie_above_the_nodes() {
-        let lane = Lane { name: "agent 1".to_owned(), jobs: vec![(10.0, true)] };
+        let lane =
+            Lane { name: "agent 1".to_owned(), jobs: vec![(10.0, crate::domain::measurement::JobOutcome::Missed)] };
         let svg = timeline("A run", &history(), &[lane]).into_string();
         assert!(svg.contains(">1 of 1</text>") && svg.contains("class=\"violated\""), "{svg}");
     }

@@ -1,17 +1,18 @@
 //! What the whole course comes to, counted as in an experiment where a table holds enough for that: docs/experiments.md. What the
 //! best placement would have been, and how long decisions took, no table holds.
 
-use super::{Act, Course, replay};
+use super::{Act, Course, Job, replay};
 use crate::domain::action::{Action, ActionType};
 use crate::domain::fairness::jain;
 use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::measurement::JobTally;
 use crate::domain::oscillation::{Layout, RecentLayouts};
 use crate::domain::time::Timestamp;
 use crate::report::placement::{Change, History};
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Figures {
-    /// Of all jobs; absent without any.
+    /// Of the jobs that were measured; absent without any.
     pub violated_share: Option<f64>,
     /// Absent where nobody acted.
     pub last_action_s: Option<f64>,
@@ -21,7 +22,7 @@ pub struct Figures {
     /// Mean over time.
     pub replicas_mean: f64,
     pub oscillations: u64,
-    /// Of the agents' shares of satisfied jobs.
+    /// Of the agents' shares of satisfied jobs, of those that were measured.
     pub fairness: f64,
     /// Events and answers to others'; questions are not among them, for the table forgets them.
     pub messages_per_agent_hour: f64,
@@ -29,15 +30,13 @@ pub struct Figures {
 
 pub fn figures(course: &Course) -> Figures {
     let history = replay(course).history;
-    let jobs = course.jobs.len() as f64;
-    let violated = course.jobs.iter().filter(|job| !job.satisfied).count() as f64;
     let acts = || course.acts.iter().filter(|act| act.event.action != Action::Nothing);
     let is_movement = |act: &&Act| matches!(act.event.action.kind(), ActionType::Move | ActionType::Copy);
     let arrived = course.acts.iter().filter(|act| act.moved_bytes()).count() as u64;
     let messages: usize = course.acts.iter().map(|act| 1 + act.feedback.len()).sum();
     let agent_hours = course.snapshot.agents.len() as f64 * history.lasts_s / 3600.0;
     Figures {
-        violated_share: (jobs > 0.0).then(|| violated / jobs),
+        violated_share: course.tally().violated_share(),
         last_action_s: acts().map(|act| act.event.posted_at).max().map(|at| course.second(at)),
         movements: acts().filter(|act| act.is_done()).filter(is_movement).count() as u64,
         bytes_moved: arrived.saturating_mul(course.snapshot.data_set.bytes),
@@ -69,9 +68,8 @@ fn oscillations(history: &History) -> u64 {
 
 fn fairness(course: &Course) -> f64 {
     let satisfied = |agent: &AgentId| {
-        let own = || course.jobs.iter().filter(|job| job.measurement.agent == *agent);
-        let jobs = own().count();
-        (jobs > 0).then(|| own().filter(|job| job.satisfied).count() as f64 / jobs as f64)
+        let tally: JobTally = course.jobs_of(*agent).map(Job::outcome).collect();
+        tally.violated_share().map(|violated| 1.0 - violated)
     };
     let shares: Vec<f64> = course.snapshot.agents.keys().filter_map(satisfied).collect();
     jain(&shares)

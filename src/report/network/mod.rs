@@ -11,8 +11,8 @@ pub use replay::{Replay, replay};
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Outcome};
 use crate::domain::feedback::Feedback;
-use crate::domain::ids::NodeId;
-use crate::domain::measurement::Measurement;
+use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::measurement::{JobOutcome, JobTally, Measurement};
 use crate::domain::metric::Metric;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
@@ -37,7 +37,7 @@ pub struct Course {
     pub acts: Vec<Act>,
 }
 
-/// A job that was measured.
+/// A job that was measured, or failed.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Job {
     pub measurement: Measurement,
@@ -83,6 +83,14 @@ pub struct Candidate {
 }
 
 impl Job {
+    fn outcome(&self) -> JobOutcome {
+        self.measurement.outcome(self.satisfied)
+    }
+
+    fn has_failed(&self) -> bool {
+        self.outcome() == JobOutcome::Failed
+    }
+
     fn response_s(&self) -> f64 {
         self.measurement.metrics.get(Metric::ResponseTime).unwrap_or(0.0)
     }
@@ -131,6 +139,16 @@ impl Course {
         last.unwrap_or(self.snapshot.at)
     }
 
+    /// How all of its jobs went.
+    fn tally(&self) -> JobTally {
+        self.jobs.iter().map(Job::outcome).collect()
+    }
+
+    /// The jobs of one agent.
+    fn jobs_of(&self, agent: AgentId) -> impl DoubleEndedIterator<Item = &Job> {
+        self.jobs.iter().filter(move |job| job.measurement.agent == agent)
+    }
+
     /// Seconds from the beginning.
     pub fn second(&self, at: Timestamp) -> f64 {
         at.since(self.began()).as_secs_f64()
@@ -141,8 +159,9 @@ impl Course {
 pub(super) mod tests {
     use super::*;
     use crate::domain::event::Window;
+    use crate::domain::failure::{FailureKind, JobFailure};
     use crate::domain::flat_map::FlatMap;
-    use crate::domain::ids::{AgentId, EventId, ReplicaId};
+    use crate::domain::ids::{EventId, ReplicaId};
     use crate::domain::link_table::LinkTable;
     use crate::domain::metric::Metrics;
     use crate::domain::placement::{DataSet, Node, NodeState, Peer, Placement, Registration, Replica, ReplicaState};
@@ -165,6 +184,13 @@ pub(super) mod tests {
             result: None,
         };
         Job { measurement, satisfied }
+    }
+
+    /// A job that fails at a second because of its program.
+    pub fn failed(agent: u32, node: u32, at_s: i64) -> Job {
+        let failure = Some(JobFailure::new(FailureKind::Program, "no module <pandas>"));
+        let Job { measurement, .. } = job(agent, node, at_s, false);
+        Job { measurement: Measurement { metrics: Metrics::default(), failure, ..measurement }, satisfied: false }
     }
 
     /// An event that is posted at a second and done two later, chosen when there were replicas on these nodes.

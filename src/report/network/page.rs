@@ -5,7 +5,9 @@ use super::{Course, Job, Network, tables};
 use crate::domain::action::ActionType;
 use crate::domain::ids::AgentId;
 use crate::domain::invariants;
-use crate::domain::text::{NAME_MAX, legible};
+use crate::domain::measurement::{JobOutcome, JobTally};
+use crate::domain::placement::Replica;
+use crate::domain::text::{LINE_MAX, NAME_MAX, legible};
 use crate::report::chart::distribution::{Sample, distribution};
 use crate::report::chart::timeline::{self, Lane};
 use crate::report::chart::{figure, jobs};
@@ -15,7 +17,7 @@ use crate::report::palette;
 use crate::report::table::Table;
 use maud::{Markup, html};
 
-/// Of more agents those are drawn that violated most.
+/// Of more agents those are drawn of which most jobs violated the goal or failed.
 const DRAWN_AGENTS: usize = 12;
 /// Of more pairs of an agent and a node those with most jobs.
 const DRAWN_PLACES: usize = 24;
@@ -46,12 +48,14 @@ fn id(index: usize) -> String {
 }
 
 fn header(network: &Network, title: &str) -> Markup {
-    let jobs: usize = network.data_sets.iter().map(|course| course.jobs.len()).sum();
+    let tallies: Vec<JobTally> = network.data_sets.iter().map(Course::tally).collect();
+    let jobs = tallies.iter().map(|tally| tally.jobs as usize).sum();
+    let failed = tallies.iter().map(|tally| tally.failed as usize).sum();
     let agents: usize = network.data_sets.iter().map(|course| course.snapshot.agents.len()).sum();
     let acts: usize =
         network.data_sets.iter().map(|course| course.acts.iter().filter(|act| act.is_done()).count()).sum();
     let nodes = network.data_sets.first().map_or(0, |course| course.snapshot.nodes.len());
-    let facts = [(nodes, "nodes"), (agents, "agents"), (jobs, "jobs"), (acts, "actions done")];
+    let facts = [(nodes, "nodes"), (agents, "agents"), (jobs, "jobs"), (failed, "more failed"), (acts, "actions done")];
     html! {
         header {
             p.kind { "Network" }
@@ -63,31 +67,37 @@ fn header(network: &Network, title: &str) -> Markup {
 }
 
 fn summary(course: &Course, name: &str) -> Markup {
-    let violated = course.jobs.iter().filter(|job| !job.satisfied).count();
-    let share = violated as f64 / course.jobs.len().max(1) as f64;
+    let tally = course.tally();
+    let share = tally.violated_share().unwrap_or_default();
     let lasted = Unit::Seconds.show(course.second(course.ended()));
-    let discontent: Vec<String> = course
-        .snapshot
-        .agents
-        .keys()
-        .filter_map(|agent| {
-            let last = course.jobs.iter().rev().find(|job| job.measurement.agent == *agent)?;
-            (!last.satisfied).then(|| agent.to_string())
-        })
-        .collect();
+    let whose_last = |outcome| {
+        let agents = course.snapshot.agents.keys();
+        let those = agents.filter(|agent| course.jobs_of(**agent).next_back().map(Job::outcome) == Some(outcome));
+        those.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let (discontent, failing) = (whose_last(JobOutcome::Missed), whose_last(JobOutcome::Failed));
+    let unsound: Vec<&Replica> =
+        course.snapshot.placement.replicas.values().filter(|replica| replica.state.is_unsound()).collect();
     let broken = invariants::check(&course.snapshot.data_set.name, &course.snapshot.placement);
     html! {
         p.lead {
             b { (name) } ": in " (lasted) " of the scenario " (count(course.snapshot.agents.len() as u64)) " agents ran "
-            (count(course.jobs.len() as u64)) " jobs, of which " (count(violated as u64)) " (" (Unit::Share.show(share)) ") violated "
-            "their goals. " (actions(course))
+            (count(tally.jobs)) " jobs, of which " (count(tally.violated)) " (" (Unit::Share.show(share)) ") violated "
+            "their goals" @if tally.failed > 0 { "; " (count(tally.failed)) " more failed" } ". " (actions(course))
         }
         p.lead {
             "Replicas lie on " (tables::present(course)) ". "
             @if course.jobs.is_empty() { "No job has run yet." }
-            @else if discontent.is_empty() { "Every agent\u{2019}s last job met its goal." }
-            @else { "The last job violated the goal of agent " (discontent.join(", ")) "." }
+            @else if discontent.is_empty() && failing.is_empty() { "Every agent\u{2019}s last job met its goal." }
+            @else if !discontent.is_empty() { "The last job violated the goal of agent " (discontent.join(", ")) "." }
         }
+        @if !failing.is_empty() { p.warning {
+            "The last job failed of agent " (failing.join(", ")) ": nobody knows whether the goal would have been met."
+        } }
+        @for replica in unsound { p.warning {
+            "The replica on node " (replica.node) " is " (replica.state.name())
+            @if let Some(remark) = &replica.remark { ": " (legible(remark, LINE_MAX)) } "."
+        } }
         @for broken in &broken { p.warning { "Broken: " (broken.to_string()) "." } }
     }
 }
@@ -154,9 +164,7 @@ fn latest(mut table: Table) -> Markup {
 fn drawn_agents(course: &Course) -> Vec<AgentId> {
     let mut agents: Vec<AgentId> = course.snapshot.agents.keys().copied().collect();
     if agents.len() > DRAWN_AGENTS {
-        let violated = |agent: &AgentId| {
-            course.jobs.iter().filter(|job| job.measurement.agent == *agent && !job.satisfied).count()
-        };
+        let violated = |agent: &AgentId| course.jobs_of(*agent).filter(|job| job.outcome() != JobOutcome::Met).count();
         agents.sort_by_cached_key(|agent| (std::cmp::Reverse(violated(agent)), *agent));
         agents.truncate(DRAWN_AGENTS);
         agents.sort_unstable();
@@ -167,16 +175,20 @@ fn drawn_agents(course: &Course) -> Vec<AgentId> {
 fn course_of_things(course: &Course, name: &str, drawn: &[AgentId]) -> Markup {
     let Replay { history, expected } = replay(course);
     let lane = |agent: &AgentId| {
-        let own = course.jobs.iter().filter(|job| job.measurement.agent == *agent);
-        let jobs = own.map(|job| (course.second(job.measurement.at), !job.satisfied)).collect();
+        let jobs = course.jobs_of(*agent).map(|job| (course.second(job.measurement.at), job.outcome())).collect();
         Lane { name: format!("agent {agent}"), jobs }
     };
     let lanes: Vec<Lane> = drawn.iter().map(lane).collect();
     let title = format!("What happened to {name}");
     let note = html! {
-        "Above, the jobs of each agent: short marks met their goal, tall ones violated it. Below, the placement. "
+        "Above, the jobs of each agent: short marks met their goal, tall ones violated it. "
+        @if course.jobs.iter().any(Job::has_failed) {
+            "Crosses failed; the band lasts until one succeeded again. Behind, how many violated the goal, of how many, and how many \
+             more failed. "
+        }
+        "Below, the placement. "
         (timeline::how_to_read(&history))
-        @if drawn.len() < course.snapshot.agents.len() { " Of the agents those are shown that violated most." }
+        @if drawn.len() < course.snapshot.agents.len() { " Of the agents those are shown of which most jobs violated the goal or failed." }
     };
     html! {
         div.timeline { (figure(&title, &note, &html! {
@@ -194,11 +206,14 @@ fn jobs_of(course: &Course, agent: AgentId) -> Markup {
         at_s: course.second(job.measurement.at),
         response_s: job.response_s(),
         node: job.measurement.node.0,
-        violated: !job.satisfied,
+        outcome: job.outcome(),
     };
-    let own: Vec<jobs::Job> = course.jobs.iter().filter(|job| job.measurement.agent == agent).map(job).collect();
+    let own: Vec<jobs::Job> = course.jobs_of(agent).map(job).collect();
     let goal = course.snapshot.agents.get(&agent).map(|peer| legible(&peer.registration.goal, 200));
-    let note = html! { "Response time of each job; a cross violated the goal " @if let Some(goal) = goal { code { (goal) } } "." };
+    let note = html! {
+        "Response time of each job; a cross violated the goal " @if let Some(goal) = goal { code { (goal) } } "."
+        @if own.iter().any(|job| job.outcome == JobOutcome::Failed) { " Crosses on the axis failed." }
+    };
     let lasts_s = course.second(course.ended());
     html! { @if !own.is_empty() {
         (figure(&format!("Agent {agent}"), &note, &jobs::jobs(&format!("Jobs of agent {agent}"), &own, lasts_s)))
@@ -208,6 +223,8 @@ fn jobs_of(course: &Course, agent: AgentId) -> Markup {
 fn places(course: &Course, name: &str) -> Markup {
     let mut places: Vec<((AgentId, crate::domain::ids::NodeId), Vec<&Job>)> =
         tables::by_place(course).into_iter().collect();
+    places.iter_mut().for_each(|(_, jobs)| jobs.retain(|job| !job.has_failed()));
+    places.retain(|(_, jobs)| !jobs.is_empty());
     if places.len() > DRAWN_PLACES {
         places.sort_by_key(|(_, jobs)| std::cmp::Reverse(jobs.len()));
         places.truncate(DRAWN_PLACES);
@@ -235,8 +252,9 @@ fn places(course: &Course, name: &str) -> Markup {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{course, usual};
+    use super::super::tests::{course, failed, usual};
     use super::*;
+    use crate::domain::placement::ReplicaState;
 
     fn written(course: Course) -> String {
         page(&Network { address: "data/network.db".to_owned(), data_sets: vec![course] })
@@ -255,6 +273,26 @@ mod tests {
             assert!(html.contains(text), "{text}\n{html}");
         }
         assert!(!html.contains("class=\"warning\""), "{html}");
+    }
+
+    #[test]
+    fn what_failed_or_is_unsound_is_said_and_no_goal_is_met_by_it() {
+        let mut network = usual();
+        network.jobs.extend([failed(2, 2, 90), failed(2, 2, 95)]);
+        let replica = network.snapshot.placement.replicas.get_mut(&crate::domain::ids::ReplicaId(1)).unwrap();
+        (replica.state, replica.remark) = (ReplicaState::Damaged, Some("read back <other> bytes".to_owned()));
+        let html = written(network);
+        for text in [
+            "2 agents ran 6 jobs, of which 3 (50\u{a0}%) violated their goals; 2 more failed.",
+            "The last job failed of agent 2: nobody knows whether the goal would have been met.",
+            "The replica on node 1 is damaged: read back &lt;other&gt; bytes.",
+            "<b>2</b> more failed",
+            "Crosses failed; the band lasts until one succeeded again.",
+            "Crosses on the axis failed.",
+        ] {
+            assert!(html.contains(text), "{text}\n{html}");
+        }
+        assert!(!html.contains("last job met its goal"), "{html}");
     }
 
     #[test]

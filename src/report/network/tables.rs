@@ -4,8 +4,9 @@ use super::{Act, Course, Job, Network};
 use crate::domain::action::Action;
 use crate::domain::event::{Event, Window};
 use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::measurement::{JobOutcome, JobTally, Measurement};
 use crate::domain::metric::Metric;
-use crate::domain::placement::Node;
+use crate::domain::placement::{Node, Replica};
 use crate::domain::text::{LINE_MAX, legible};
 use crate::report::chart::timeline;
 use crate::report::number::Unit;
@@ -41,6 +42,7 @@ pub fn figures(course: &Course) -> Table {
     let columns = vec![
         Column::count("jobs", "Jobs"),
         Column::number("violated_share", "Violated", Unit::Share),
+        Column::count("failed", "More failed"),
         Column::number("last_action", "Time to last action", Unit::Seconds),
         Column::count("movements", "Movements"),
         Column::number("bytes_moved", "Bytes moved", Unit::Bytes),
@@ -51,8 +53,9 @@ pub fn figures(course: &Course) -> Table {
     ];
     let figures = super::figures::figures(course);
     let row = vec![
-        Cell::Count(course.jobs.len() as u64),
+        Cell::Count(course.tally().jobs),
         Cell::number(figures.violated_share),
+        Cell::Count(course.tally().failed),
         Cell::number(figures.last_action_s),
         Cell::Count(figures.movements),
         Cell::Number(figures.bytes_moved as f64),
@@ -76,26 +79,32 @@ pub fn agents(course: &Course) -> Table {
         Column::count("jobs", "Jobs"),
         Column::count("violated", "Violated"),
         Column::number("violated_share", "Share", Unit::Share),
+        Column::count("failed", "More failed"),
         Column::count("actions", "Actions done"),
         Column::text("last_job", "Last job"),
     ];
     let placement = &course.snapshot.placement;
     let row = |agent: &AgentId| {
         let peer = &course.snapshot.agents[agent].registration;
-        let own: Vec<&Job> = course.jobs.iter().filter(|job| job.measurement.agent == *agent).collect();
-        let violated = own.iter().filter(|job| !job.satisfied).count() as u64;
+        let tally: JobTally = course.jobs_of(*agent).map(Job::outcome).collect();
         let done = course.acts.iter().filter(|act| act.is_done() && act.event.agent == *agent).count() as u64;
-        let last = own.last().map_or("no job yet", |job| if job.satisfied { "goal met" } else { "violated" });
-        let share = (!own.is_empty()).then(|| violated as f64 / own.len() as f64);
+        let last = match course.jobs_of(*agent).next_back() {
+            None => "no job yet".to_owned(),
+            Some(Job { measurement: Measurement { failure: Some(failure), .. }, .. }) => {
+                format!("failed: {}", failure.kind)
+            }
+            Some(job) => if job.satisfied { "goal met" } else { "violated" }.to_owned(),
+        };
         vec![
             Cell::Count(u64::from(agent.0)),
             Cell::Count(u64::from(peer.node.0)),
             placement.reference(*agent).map_or(Cell::Missing, |replica| Cell::Count(u64::from(replica.node.0))),
             shown(&peer.goal),
             shown(&peer.policy),
-            Cell::Count(own.len() as u64),
-            Cell::Count(violated),
-            Cell::number(share),
+            Cell::Count(tally.jobs),
+            Cell::Count(tally.violated),
+            Cell::number(tally.violated_share()),
+            Cell::Count(tally.failed),
             Cell::Count(done),
             Cell::text(last),
         ]
@@ -113,15 +122,31 @@ pub fn jobs(course: &Course) -> Table {
         Column::text("goal", "Goal"),
     ];
     columns.extend(METRICS.map(|(metric, title, unit)| metric_column(metric, title, unit)));
+    columns.extend([
+        Column::prose("result", "Result"),
+        Column::text("failed", "Failed"),
+        Column::prose("why", "Why it failed"),
+    ]);
     let row = |job: &Job| {
         let measurement = &job.measurement;
+        let text = |text: Option<&str>| text.map_or(Cell::Missing, shown);
         let mut cells = vec![
             Cell::Number(course.second(measurement.at)),
             Cell::Count(u64::from(measurement.agent.0)),
             Cell::Count(u64::from(measurement.node.0)),
-            Cell::text(if job.satisfied { "met" } else { "violated" }),
+            Cell::text(match job.outcome() {
+                JobOutcome::Met => "met",
+                JobOutcome::Missed => "violated",
+                JobOutcome::Failed => "unknown",
+            }),
         ];
         cells.extend(METRICS.map(|(metric, _, _)| Cell::number(measurement.metrics.get(metric))));
+        let failure = measurement.failure.as_ref();
+        cells.extend([
+            text(measurement.result.as_deref()),
+            text(failure.map(|failure| failure.kind.name())),
+            text(failure.map(|failure| &*failure.why)),
+        ]);
         cells
     };
     Table { name: "jobs", caption: "Jobs".to_owned(), columns, rows: course.jobs.iter().map(row).collect() }
@@ -147,17 +172,20 @@ pub fn measured(course: &Course) -> Table {
         Column::count("node", "Node"),
         Column::count("jobs", "Jobs"),
         Column::count("violated", "Violated"),
+        Column::count("failed", "More failed"),
     ];
     columns.extend(METRICS.map(|(metric, title, unit)| metric_column(metric, title, unit)));
     let row = |((agent, node), jobs): (&(AgentId, NodeId), &Vec<&Job>)| {
+        let tally: JobTally = jobs.iter().map(|job| job.outcome()).collect();
         let of = |metric: Metric| -> Vec<f64> {
             jobs.iter().filter_map(|job| job.measurement.metrics.get(metric)).collect()
         };
         let mut cells = vec![
             Cell::Count(u64::from(agent.0)),
             Cell::Count(u64::from(node.0)),
-            Cell::Count(jobs.len() as u64),
-            Cell::Count(jobs.iter().filter(|job| !job.satisfied).count() as u64),
+            Cell::Count(tally.jobs),
+            Cell::Count(tally.violated),
+            Cell::Count(tally.failed),
         ];
         cells.extend(METRICS.map(|(metric, _, _)| Cell::number(mean(&of(metric)))));
         cells
@@ -263,6 +291,7 @@ pub fn nodes(course: &Course) -> Table {
         Column::number("availability", "Availability", Unit::Percent),
         Column::number("stored", "Stored", Unit::Bytes),
         Column::text("replica", "Replica"),
+        Column::prose("remark", "Remark"),
         Column::prose("readers", "Read by"),
         Column::prose("latency", "Latency to others"),
     ];
@@ -272,6 +301,11 @@ pub fn nodes(course: &Course) -> Table {
         let readers: Vec<String> = replica.map_or_else(Vec::new, |replica| {
             snapshot.placement.readers(replica.id).map(|agent| format!("agent {agent}")).collect()
         });
+        // One that is made anew lies beside the one that is damaged.
+        let unsound = snapshot.placement.unsound_on(node.id);
+        let rows = || replica.into_iter().chain(unsound.filter(|row| Some(row.id) != replica.map(|one| one.id)));
+        let states: Vec<&str> = rows().map(|row: &Replica| row.state.name()).collect();
+        let remarks: Vec<&str> = rows().filter_map(|row| row.remark.as_deref()).collect();
         let links = snapshot.links.iter().filter(|link| link.from == node.id);
         let latency: Vec<String> =
             links.map(|link| format!("{}: {}", link.to, Unit::Milliseconds.show(link.latency_ms))).collect();
@@ -281,7 +315,8 @@ pub fn nodes(course: &Course) -> Table {
             Cell::text(node.state.name()),
             Cell::Number(node.availability.value()),
             Cell::Number(snapshot.stored_bytes.get(&node.id).copied().unwrap_or(0) as f64),
-            Cell::text(replica.map_or("", |replica| replica.state.name())),
+            Cell::text(states.join(", ")),
+            shown(&remarks.join("; ")),
             Cell::text(readers.join(", ")),
             Cell::text(latency.join(", ")),
         ]
@@ -306,7 +341,7 @@ pub(super) fn present(course: &Course) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::usual;
+    use super::super::tests::{failed, usual};
     use super::*;
 
     #[test]
@@ -329,9 +364,24 @@ mod tests {
     #[test]
     fn jobs_are_counted_by_agent_and_by_node() {
         let csv = agents(&usual()).csv();
-        assert_eq!(csv.lines().nth(2).unwrap(), "2,2,2,response_time <= 35 s,fixed,3,2,0.6666666666666666,1,goal met");
+        assert_eq!(
+            csv.lines().nth(2).unwrap(),
+            "2,2,2,response_time <= 35 s,fixed,3,2,0.6666666666666666,0,1,goal met"
+        );
         let csv = measured(&usual()).csv();
-        let places: Vec<&str> = csv.lines().skip(1).map(|line| &line[..7]).collect();
-        assert_eq!(places, ["1,1,2,0", "1,3,1,1", "2,1,1,1", "2,2,1,0", "2,3,1,1"]);
+        let places: Vec<&str> = csv.lines().skip(1).map(|line| &line[..9]).collect();
+        assert_eq!(places, ["1,1,2,0,0", "1,3,1,1,0", "2,1,1,1,0", "2,2,1,0,0", "2,3,1,1,0"]);
+    }
+
+    #[test]
+    fn failed_jobs_stand_beside_those_that_were_measured() {
+        let mut course = usual();
+        course.jobs.extend([failed(2, 2, 90), failed(2, 2, 95)]);
+        let line = |table: Table, number: usize| table.csv().lines().nth(number).unwrap().to_owned();
+        let agent = "2,2,2,response_time <= 35 s,fixed,3,2,0.6666666666666666,2,1,failed: program";
+        assert_eq!(line(agents(&course), 2), agent);
+        assert!(line(figures(&course), 1).starts_with("6,0.5,2,"), "{}", line(figures(&course), 1));
+        assert_eq!(line(jobs(&course), 8), "95,2,2,unknown,,,,,,,,program,no module <pandas>");
+        assert!(line(measured(&course), 4).starts_with("2,2,1,0,2,10,"), "{}", line(measured(&course), 4));
     }
 }
