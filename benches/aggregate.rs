@@ -12,7 +12,7 @@ use agent::domain::ids::{AgentId, NodeId};
 use agent::jobs::aggregate::AggregateJob;
 use agent::jobs::{DataSource, Job, JobReport, S3Access};
 use agent::links::Links as _;
-use agent::links::emulator::Emulator;
+use agent::links::emulator::{Emulator, Metrics};
 use agent::links::toxiproxy::Toxiproxy;
 use agent::storage::ObjectStore as _;
 use agent::storage::embedded::{EmbeddedSettings, EmbeddedStore};
@@ -75,7 +75,7 @@ impl Node {
             let settings = EmbeddedSettings::new(directory.path().join(name), "agent");
             EmbeddedStore::start(settings, &runtime).expect("the store starts")
         });
-        let emulator = Emulator::start(([127, 0, 0, 1], 0).into()).await.expect("the emulator starts");
+        let emulator = Emulator::start(([127, 0, 0, 1], 0).into(), Metrics::Off).await.expect("the emulator starts");
         let links = Toxiproxy::new(&emulator.url()).expect("the client starts");
         let mut clients = Vec::new();
         for (node, store) in (1..).map(NodeId).zip(&stores) {

@@ -11,7 +11,7 @@
 
 use agent::domain::ids::{AgentId, NodeId};
 use agent::links::Links;
-use agent::links::emulator::Emulator;
+use agent::links::emulator::{Emulator, Metrics};
 use agent::links::toxiproxy::Toxiproxy;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -159,7 +159,7 @@ fn current_thread() -> tokio::runtime::Runtime {
 fn serve_emulator() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let emulator = Emulator::start(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("start");
+        let emulator = Emulator::start(SocketAddr::from(([127, 0, 0, 1], 0)), Metrics::Off).await.expect("start");
         println!("{}", emulator.url());
         let mut rest = Vec::new();
         tokio::task::spawn_blocking(move || std::io::stdin().read_to_end(&mut rest))

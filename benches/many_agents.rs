@@ -224,7 +224,7 @@ impl Table {
         Counted {
             last_event: self.number("select coalesce(max(id), 0) from events"),
             jobs: self.number("select count(*) from measurements"),
-            questions: self.server.questions(),
+            questions: self.number("show global status like 'Questions'"),
             deadlocks: self.number("show global status like 'Innodb_deadlocks'"),
         }
     }

@@ -8,7 +8,19 @@
 set -euo pipefail
 
 field=${1:-cholesterol}
-url=$AWS_ENDPOINT_URL/$AGENT_BUCKET/$AGENT_KEY
+
+# A key may hold anything; in a URL, all but these letters and signs are written as their bytes.
+percent_encoded() {
+    local LC_ALL=C text=$1 i character
+    for ((i = 0; i < ${#text}; i++)); do
+        character=${text:i:1}
+        case $character in
+            [a-zA-Z0-9._~/-]) printf %s "$character" ;;
+            *) printf '%%%02X' "$(($(printf %d "'$character") & 255))" ;;
+        esac
+    done
+}
+url=$AWS_ENDPOINT_URL/$AGENT_BUCKET/$(percent_encoded "$AGENT_KEY")
 
 read_ranges() {
     local start end
@@ -17,7 +29,7 @@ read_ranges() {
         # The secret goes through a pipe: arguments can be read by everybody on the machine.
         printf 'user = "%s:%s"\n' "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" |
             curl --config - --aws-sigv4 "aws:amz:$AWS_REGION:s3" --header 'x-amz-content-sha256: UNSIGNED-PAYLOAD' \
-                --range "$start-$((end - 1))" --fail --silent --show-error "$url"
+                --range "$start-$((end - 1))" --path-as-is --fail --silent --show-error "$url"
     done
 }
 
@@ -26,6 +38,7 @@ read_ranges | awk -v member="\"$field\":" -v started="$started" '
     /^{/ { records++ }
     index($0, member) == 1 {
         value = substr($0, length(member) + 1)
+        sub(/^ +/, "", value)
         if (value ~ /^-?[0-9]/) { sum += value; used++ }
     }
     END {

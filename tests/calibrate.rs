@@ -48,7 +48,10 @@ fn table(path: &Path, scenario: &Scenario, policy: &str, seed: u64) {
     table.execute_batch("begin").expect("a transaction");
     for node in outcome.snapshot.nodes.values() {
         let (id, available) = (node.id.0, node.availability.value());
-        write("insert into nodes values (?, ?, null, ?, null, 'stopped', null)", params![id, node.name, available]);
+        write(
+            "insert into nodes (id, name, availability_percent, state) values (?, ?, ?, 'stopped')",
+            params![id, node.name, available],
+        );
     }
     for link in outcome.snapshot.links.iter() {
         let (from, to) = (link.from.0, link.to.0);

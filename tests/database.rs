@@ -171,3 +171,38 @@ fn an_agent_runs_on_a_server_and_signs_off_in_order() {
     assert_eq!(bench.execute("select state, heartbeat_at from agents where id = 3"), ["stopped\tNULL"]);
     assert!(!(agent.output() + &agent.errors()).contains(PASSWORD));
 }
+
+/// As whoever manages the server may do it at any time.
+#[test]
+fn an_agent_whose_account_is_changed_says_so_and_goes_on_trying() {
+    let bench = bench!(Bench::prepared());
+    let user = format!("user_{}", bench.schema);
+    let alter = |how: &str| bench.server.execute(&format!("alter user '{user}'@'%' identified {how}"));
+    bench.server.execute(&format!(
+        "create user '{user}'@'%' identified by '{PASSWORD}'; grant all on `{}`.* to '{user}'@'%'",
+        bench.schema
+    ));
+    let address = format!("mysql://{user}@127.0.0.1:{}/{}", bench.server.port(), bench.schema);
+    let environment = [("AGENT_KNOWLEDGE", address.as_str()), ("AGENT_DATABASE_PASSWORD", PASSWORD)];
+    let (data, training) = (bench.place.data(), bench.place.training());
+    let line = ["run", "--id", "3", "--data", text(&data), "--training", text(&training)];
+    let mut agent = Running::start_with(&environment, bench.place.path(), "run", &line);
+    let mut runs_until = |what: &str, has_come: &dyn Fn(&Running) -> bool| {
+        wait_until(what, PATIENCE, || {
+            assert_eq!(agent.ended(), None, "{}\n{}", agent.output(), agent.errors());
+            has_come(&agent)
+        });
+    };
+    let jobs = || bench.execute("select count(*) from measurements").concat().parse::<u64>().expect("a number");
+    runs_until("a job is recorded", &|_| jobs() > 0);
+    alter("by 'another'");
+    bench.server.execute(&format!("kill user '{user}'"));
+    let refusal = format!("{address}: Access denied for user '{user}'@'127.0.0.1'");
+    runs_until("it is said", &|agent| agent.output().contains(&refusal));
+    let known = jobs();
+    alter(&format!("by '{PASSWORD}'"));
+    runs_until("a job is recorded again", &|_| jobs() > known);
+    agent.signal(rustix::process::Signal::TERM);
+    assert_eq!(agent.ends_within(PATIENCE), Some(0), "{}", agent.errors());
+    assert!(!(agent.output() + &agent.errors()).contains(PASSWORD));
+}

@@ -145,12 +145,23 @@ fn node(id: u32) -> Node {
         capacity_bytes: None,
         state: NodeState::Declared,
         heartbeat_at: None,
+        store: Default::default(),
     }
 }
 
 fn replica(id: i64, node: NodeId) -> Replica {
     let (id, object_key) = (ReplicaId(id), format!("object-{id}"));
-    Replica { id, data_set: data_set(), node, object_key, state: ReplicaState::Present, generation: 1, lease: None }
+    Replica {
+        id,
+        data_set: data_set(),
+        node,
+        object_key,
+        state: ReplicaState::Present,
+        generation: 1,
+        lease: None,
+        validators: Default::default(),
+        remark: None,
+    }
 }
 
 /// Where `action` on `referenced` can be claimed by `agent`: what it takes from is there, what it makes is not.
@@ -160,6 +171,7 @@ fn placement_for(agent: AgentId, action: Action, referenced: i64, nodes: u32) ->
     let replicas = match action {
         Action::Move { from, .. } | Action::Copy { from, .. } => vec![replica(referenced, from)],
         Action::ChangeReference { to } => vec![replica(referenced, elsewhere(&[to])), replica(BYSTANDER, to)],
+        Action::Restore { .. } => unreachable!("nothing was mended"),
         Action::Evict { node } => vec![replica(referenced, node), replica(BYSTANDER, elsewhere(&[node]))],
         Action::Nothing => vec![replica(referenced, NodeId(1))],
     };
@@ -187,7 +199,7 @@ impl Replay<'_> {
         self.table.register_network(&nodes, &[]).await.unwrap();
         let described =
             DataSet { name: data_set(), object_key: "object".to_owned(), bytes: 1, records: 1, sha256: "0".repeat(64) };
-        self.table.register_data_set(&described, NodeId(1), "object").await.unwrap();
+        self.table.register_data_set(&described, NodeId(1), "object", &Default::default()).await.unwrap();
         for id in 1..=self.recorded.controllers {
             let (agent, node) = (AgentId(id), NodeId(id));
             let registration = Registration { agent, node, goal: String::new(), policy: String::new() };
@@ -236,7 +248,7 @@ impl Replay<'_> {
             Claimed::Granted(claim) => claim,
             Claimed::Lost(lost) => panic!("{action}: {lost}"),
         };
-        match self.table.commit(claim.event, Duration::ZERO).await.unwrap() {
+        match self.table.commit(claim.event, &Default::default(), Duration::ZERO).await.unwrap() {
             Committed::Done { leftover: Some(leftover) } => self.table.removed(leftover.id).await.unwrap(),
             Committed::Done { leftover: None } => {}
             Committed::Refused(refused) => panic!("{action}: {refused}"),

@@ -2,6 +2,7 @@
 
 mod links_support;
 
+use agent::links::emulator::Metrics;
 use links_support::{Api, connect, echo, exchange, read_to_end};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -54,13 +55,22 @@ async fn proxies_that_cannot_be_are_refused() {
         (json!({"name": "a"}), (400, "missing required field")),
         (json!({"name": 5, "upstream": "127.0.0.1:9"}), (400, "bad request body")),
         (json!([]), (400, "bad request body")),
-        (json!({"name": "a", "upstream": "x:1", "listen": "nonsense"}), (400, "cannot listen on \"nonsense\"")),
+        (json!(null), (400, "missing required field")),
     ] {
         let answer = api.send("POST", "/proxies", body.clone()).await;
         assert_eq!(kind_of_error(&answer), (expected.0, expected.1.to_owned()), "{body}");
     }
-    let answer = api.send("POST", "/proxies", json!({"name": "a", "upstream": "x:1", "listen": busy})).await;
-    assert_eq!(answer.0, 400, "{answer:?}");
+    for (listen, why) in [
+        (busy.as_str().unwrap(), format!("listen tcp {}: bind: address already in use", busy.as_str().unwrap())),
+        ("192.0.2.1:9", "listen tcp 192.0.2.1:9: bind: cannot assign requested address".to_owned()),
+        ("nonsense", "listen tcp: address nonsense: missing port in address".to_owned()),
+        ("a:b:9", "listen tcp: address a:b:9: too many colons in address".to_owned()),
+        ("127.0.0.1:99999", "listen tcp: address 99999: invalid port".to_owned()),
+        ("nobody.invalid:9", "listen tcp: lookup nobody.invalid: no such host".to_owned()),
+    ] {
+        let answer = api.send("POST", "/proxies", json!({"name": "a", "upstream": "x:1", "listen": listen})).await;
+        assert_eq!(answer, error(500, &why), "clients take 400 for a mistake in what they wrote");
+    }
     assert_eq!(kind_of_error(&api.send_text("POST", "/proxies", Some("{".into())).await).1, "bad request body");
     assert_eq!(kind_of_error(&api.send_text("POST", "/proxies", None).await).1, "bad request body");
     assert_eq!(api.get("/proxies").await.1.as_object().unwrap().len(), 1, "nothing of it was created");
@@ -81,9 +91,14 @@ async fn what_an_update_does_not_name_stays() {
     assert_eq!(api.send("POST", "/proxies/a", json!({"enabled": false})).await, (200, expected.clone()));
     expected["enabled"] = json!(true);
     assert_eq!(api.send("POST", "/proxies/a", json!({"enabled": true})).await, (200, expected.clone()));
-    assert_eq!(api.send("POST", "/proxies/a", json!({"listen": "nonsense"})).await.0, 400);
+    let refused = api.send("POST", "/proxies/a", json!({"listen": "nonsense"})).await;
+    assert_eq!(refused, error(500, "address nonsense: missing port in address"));
     assert_eq!(api.get("/proxies/a").await.1, expected, "a refused update changes nothing");
-    assert_eq!(api.send("POST", "/proxies/b", json!({})).await, error(404, "proxy not found"));
+    assert_eq!(api.send("POST", "/proxies/a", Value::Null).await, (200, expected));
+    for body in ["{}", "{"] {
+        let answer = api.send_text("POST", "/proxies/b", Some(body.to_owned())).await;
+        assert_eq!(answer, error(404, "proxy not found"), "whatever is to be changed");
+    }
 }
 
 #[tokio::test]
@@ -105,8 +120,9 @@ async fn a_toxic_has_defaults_and_is_updated_in_part() {
     assert_eq!(api.send("PATCH", one, json!({"attributes": {"jitter": 5}})).await, (200, toxic.clone()));
     toxic["toxicity"] = json!(0.5);
     assert_eq!(api.send("POST", one, json!({"toxicity": 0.5, "name": "other"})).await, (200, toxic.clone()));
-    toxic["attributes"]["latency"] = json!(0.25);
-    assert_eq!(api.send("POST", one, json!({"attributes": {"latency": 0.25}})).await, (200, toxic.clone()));
+    toxic["toxicity"] = json!(0.1);
+    let precise = json!({"toxicity": 0.100_000_001, "type": 5});
+    assert_eq!(api.send("POST", one, precise).await, (200, toxic.clone()), "as much of it as 32 bits hold");
 
     let up = json!({"type": "limit_data", "stream": "UPSTREAM", "name": "few", "toxicity": 0.1});
     let up_expected = json!({
@@ -140,18 +156,102 @@ async fn toxics_that_cannot_be_are_refused() {
         (with("latency", json!({"latency": 20, "jitter": i64::MAX})), (400, "bad request body")),
         (with("bandwidth", json!({"rate": -1})), (400, "bad request body")),
         (with("bandwidth", json!({"rate": 1.5})), (400, "bad request body")),
-        (with("slicer", json!({"average_size": 0})), (400, "bad request body")),
+        (with("latency", json!({"latency": 100.5})), (400, "bad request body")),
+        (with("latency", json!({"latency": 100.0})), (400, "bad request body")),
+        (with("slicer", json!({"average_size": -1})), (400, "bad request body")),
+        (with("slicer", json!({"size_variation": 1})), (400, "bad request body")),
         (with("slicer", json!({"average_size": 10, "size_variation": 11})), (400, "bad request body")),
         (with("slicer", json!({"average_size": 10, "size_variation": -1})), (400, "bad request body")),
     ] {
         let answer = api.send("POST", "/proxies/a/toxics", body.clone()).await;
         assert_eq!(kind_of_error(&answer), (expected.0, expected.1.to_owned()), "{body}");
     }
-    let answer = api.send("POST", "/proxies/b/toxics", with("latency", json!({}))).await;
-    assert_eq!(answer, error(404, "proxy not found"));
+    let exponent = r#"{"type": "latency", "attributes": {"latency": 1e2}}"#;
+    assert_eq!(kind_of_error(&api.send_text("POST", "/proxies/a/toxics", Some(exponent.into())).await).0, 400);
+    for path in ["/proxies/b/toxics", "/proxies/b/toxics/taken"] {
+        let answer = api.send("POST", path, with("latency", json!([]))).await;
+        assert_eq!(answer, error(404, "proxy not found"), "whatever is to be made");
+    }
     let refused = api.send("POST", "/proxies/a/toxics/taken", json!({"attributes": {"timeout": []}})).await;
     assert_eq!(kind_of_error(&refused).0, 400);
     assert_eq!(api.get("/proxies/a/toxics").await.1.as_array().unwrap().len(), 1, "nothing of it was created");
+}
+
+#[tokio::test]
+async fn every_type_of_toxic_has_its_defaults() {
+    let api = Api::start().await;
+    api.send("POST", "/proxies", proxy("a")).await;
+    for (type_name, attributes) in [
+        ("bandwidth", json!({"rate": 0})),
+        ("latency", json!({"latency": 0, "jitter": 0})),
+        ("limit_data", json!({"bytes": 0})),
+        ("noop", json!({})),
+        ("reset_peer", json!({"timeout": 0})),
+        ("slicer", json!({"average_size": 0, "size_variation": 0, "delay": 0})),
+        ("slow_close", json!({"delay": 0})),
+        ("timeout", json!({"timeout": 0})),
+    ] {
+        let (status, toxic) = api.send("POST", "/proxies/a/toxics", json!({ "type": type_name })).await;
+        assert_eq!((status, &toxic["type"], &toxic["attributes"]), (200, &json!(type_name), &attributes));
+    }
+}
+
+/// As the original's JSON library reads them.
+#[tokio::test]
+async fn names_count_in_any_case_and_what_follows_the_value_does_not() {
+    let api = Api::start().await;
+    let made = r#"{"NAME": "no", "Name": "a", "Upstream": "x:1", "eNabled": false, "Logger": {}} and more"#;
+    let (status, created) = api.send_text("POST", "/proxies", Some(made.to_owned())).await;
+    assert_eq!((status, &created["name"], &created["enabled"]), (201, &json!("a"), &json!(false)));
+    let toxic = r#"{"TYPE": "latency", "Attributes": {"Latency": 7, "LATENCY": 8, "other": "x"}, "toxicitY": 0.5}"#;
+    let (status, created) = api.send_text("POST", "/proxies/a/toxics", Some(toxic.to_owned())).await;
+    assert_eq!((status, &created["attributes"]), (200, &json!({"latency": 8, "jitter": 0})));
+    assert_eq!(created["toxicity"], 0.5);
+    let one = "/proxies/a/toxics/latency_downstream";
+    let (_, changed) = api.send("PATCH", one, json!({"attributes": {"Jitter": 3, "latency": null}})).await;
+    assert_eq!(changed["attributes"], json!({"latency": 8, "jitter": 3}));
+    let (_, changed) = api.send("PATCH", "/proxies/a", json!({"UPSTREAM": "x:2"})).await;
+    assert_eq!(changed["upstream"], "x:2");
+    let (_, populated) = api.send("POST", "/populate", json!([{"Name": "b", "uPstream": "x:3"}])).await;
+    assert_eq!(populated["proxies"][0]["upstream"], "x:3");
+}
+
+#[tokio::test]
+async fn every_answer_has_a_name_of_its_own() {
+    let api = Api::start().await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    for path in ["/version", "/proxies", "/proxies/none", "/nothing"] {
+        let answer = http.get(api.emulator.url() + path).send().await.unwrap();
+        let id = answer.headers()["X-Toxiproxy-Request-Id"].to_str().unwrap().to_owned();
+        assert!(id.len() == 20 && id.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'v').contains(&c)), "{id}");
+        assert!(seen.insert(id));
+    }
+}
+
+#[tokio::test]
+async fn what_was_carried_is_told_to_who_asked_for_it() {
+    assert_eq!(Api::start().await.get("/metrics").await, error(404, "Not Found"));
+    let api = Api::started("127.0.0.1:0", Metrics::On).await;
+    let upstream = echo().await;
+    let link = api.link_to(upstream).await;
+    api.toxic("slicer", "downstream", json!({"average_size": 2})).await;
+    assert_eq!(exchange(&mut connect(link).await, "hello").await, "hello");
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let metrics = async || http.get(api.emulator.url() + "/metrics").send().await.unwrap();
+    let answer = metrics().await;
+    assert_eq!(answer.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    let text = answer.text().await.unwrap();
+    for direction in ["downstream", "upstream"] {
+        for what in ["received", "sent"] {
+            let labels = format!(r#"direction="{direction}",listener="{link}",proxy="link",upstream="{upstream}""#);
+            let line = format!("toxiproxy_proxy_{what}_bytes_total{{{labels}}} 5\n");
+            assert!(text.contains(&line), "{line} is not in\n{text}");
+        }
+    }
+    api.send("PATCH", "/proxies/link", json!({"upstream": "x:1"})).await;
+    let text = metrics().await.text().await.unwrap();
+    assert!(text.contains("upstream=\"x:1\"} 0\n") && !text.contains("} 5\n"), "another way is counted anew: {text}");
 }
 
 #[tokio::test]
@@ -175,12 +275,35 @@ async fn populate_creates_and_replaces_and_keeps_what_is_the_same() {
     for (list, why) in [
         (json!([proxy("c"), {"name": "d"}]), "missing required field: upstream at proxy 2"),
         (json!([{"upstream": "x:1"}]), "missing required field: name at proxy 1"),
-        (json!([proxy("c"), proxy("c")]), "bad request body: duplicate proxy name \"c\""),
     ] {
-        assert_eq!(api.send("POST", "/populate", list).await, error(400, why));
+        let expected = json!({"error": why, "status": 400, "proxies": null});
+        assert_eq!(api.send("POST", "/populate", list).await, (400, expected));
     }
-    assert_eq!(kind_of_error(&api.send("POST", "/populate", json!({})).await).1, "bad request body");
+    let (status, body) = api.send("POST", "/populate", json!({})).await;
+    assert_eq!((status, &body["status"], &body["proxies"]), (400, &json!(400), &Value::Null), "{body}");
     assert_eq!(api.get("/proxies/c").await.0, 404, "nothing of it was created");
+    for none in [json!([]), Value::Null] {
+        assert_eq!(api.send("POST", "/populate", none).await, (201, json!({"proxies": null})));
+    }
+}
+
+#[tokio::test]
+async fn populate_stops_at_the_first_failure_and_keeps_what_it_has_made() {
+    let api = Api::start().await;
+    let unusable = json!({"name": "b", "listen": "nonsense", "upstream": "x:1"});
+    let twice = json!({"name": "a", "upstream": "x:2", "enabled": false});
+    let (status, body) = api.send("POST", "/populate", json!([proxy("a"), twice, unusable, proxy("c")])).await;
+    assert_eq!((status, &body["status"]), (500, &json!(500)));
+    assert_eq!(body["error"], "listen tcp: address nonsense: missing port in address");
+    let names: Vec<_> = body["proxies"].as_array().unwrap().iter().map(|proxy| &proxy["name"]).collect();
+    assert_eq!(names, ["a", "a"], "one after another, though it is the same");
+    let there = api.get("/proxies").await.1;
+    assert_eq!(there.as_object().unwrap().keys().collect::<Vec<_>>(), ["a"]);
+    assert_eq!((&there["a"]["upstream"], &there["a"]["enabled"]), (&json!("x:2"), &json!(false)));
+
+    let replaced = json!([{"name": "a", "listen": "192.0.2.1:9", "upstream": "x:3"}]);
+    assert_eq!(api.send("POST", "/populate", replaced).await.0, 500);
+    assert_eq!(api.get("/proxies/a").await.1["upstream"], "x:2", "what could not be replaced stays");
 }
 
 #[tokio::test]
@@ -239,7 +362,8 @@ fn any_json() -> impl Strategy<Value = Value> {
             "timeout",
             "limit_data",
             "reset_peer",
-            "slow_close"
+            "slow_close",
+            "noop"
         ])
         .prop_map(Value::from),
         proptest::sample::select(vec![
@@ -259,6 +383,9 @@ fn any_json() -> impl Strategy<Value = Value> {
         "stream",
         "toxicity",
         "attributes",
+        "Attributes",
+        "LATENCY",
+        "Type",
         "listen",
         "upstream",
         "enabled",

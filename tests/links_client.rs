@@ -30,7 +30,9 @@ async fn named_echo() -> String {
 async fn contract(links: &dyn Links) {
     let (first, second) = (named_echo().await, echo().await.to_string());
     links.close(AGENT, NODE).await.unwrap();
+    assert!(!links.has(AGENT, NODE).await.unwrap());
     let listen = links.open(AGENT, NODE, &first).await.unwrap();
+    assert!(links.has(AGENT, NODE).await.unwrap());
     assert_eq!(links.open(AGENT, NODE, &first).await.unwrap(), listen, "opening again changes nothing");
     assert_eq!(links.latency(AGENT, NODE).await.unwrap(), Duration::ZERO);
     assert_eq!(exchange(&mut connect(&listen).await, "hello").await, "hello");
@@ -74,10 +76,12 @@ async fn opening_brings_back_what_a_restarted_emulator_forgot() {
     let links = Toxiproxy::new(&api.emulator.url()).unwrap();
     links.open(AGENT, NODE, &upstream).await.unwrap();
     api.emulator.shutdown().await;
-    let error = links.open(AGENT, NODE, &upstream).await.unwrap_err();
-    assert!(matches!(error, LinkError::Unavailable { .. }), "{error}");
+    for outcome in [links.open(AGENT, NODE, &upstream).await.map(|_| ()), links.has(AGENT, NODE).await.map(|_| ())] {
+        assert!(matches!(outcome, Err(LinkError::Unavailable { .. })), "{outcome:?}");
+    }
 
     let _restarted = Api::listening_on(&address.to_string()).await;
+    assert!(!links.has(AGENT, NODE).await.unwrap());
     let listen = links.open(AGENT, NODE, &upstream).await.unwrap();
     links.set_latency(AGENT, NODE, ms(2)).await.unwrap();
     assert_eq!(exchange(&mut connect(&listen).await, "hello").await, "hello");
@@ -179,8 +183,19 @@ async fn fractions_of_a_millisecond_are_kept() {
     links.open(AGENT, NODE, &echo().await.to_string()).await.unwrap();
     links.set_latency(AGENT, NODE, Duration::from_micros(20_140)).await.unwrap();
     assert_eq!(links.latency(AGENT, NODE).await.unwrap(), Duration::from_micros(20_140));
-    let toxic = api.get("/proxies/agent3-node2/toxics/latency_downstream").await.1;
-    assert_eq!(toxic["attributes"], json!({"latency": 20.14, "jitter": 0}));
+    // Others could not read them: whoever lists toxics sees whole ones.
+    let whole = json!({"latency": 20, "jitter": 0});
+    let toxics = "/proxies/agent3-node2/toxics";
+    for shown in [
+        api.get(&format!("{toxics}/latency_downstream")).await.1,
+        api.get(toxics).await.1[0].clone(),
+        api.get("/proxies/agent3-node2").await.1["toxics"][0].clone(),
+        api.get("/proxies").await.1["agent3-node2"]["toxics"][0].clone(),
+        api.send("POST", &format!("{toxics}/latency_downstream"), json!({"toxicity": 1})).await.1,
+    ] {
+        assert_eq!(shown["attributes"], whole);
+    }
+    assert_eq!(links.latency(AGENT, NODE).await.unwrap(), Duration::from_micros(20_140), "and it stays what it is");
 }
 
 /// A server that answers every request with the same text.

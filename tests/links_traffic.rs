@@ -89,8 +89,8 @@ async fn latency_delays_each_direction_and_changes_on_an_open_connection() {
         api.toxic("latency", stream, json!({"latency": 40})).await;
         assert!(shortest_exchange(&mut socket).await >= ms(40));
         let toxic = format!("latency_{stream}");
-        api.adjust(&toxic, json!({"latency": 10.5})).await;
-        assert!(shortest_exchange(&mut socket).await >= Duration::from_micros(10_500));
+        api.adjust(&toxic, json!({"latency": 11})).await;
+        assert!(shortest_exchange(&mut socket).await >= ms(11));
         // Held for longer than the test may take, then released by the removal, not by time.
         api.adjust(&toxic, json!({"latency": 3_600_000})).await;
         socket.write_all(b"hello").await.unwrap();

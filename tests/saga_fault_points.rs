@@ -7,6 +7,7 @@ use agent::actors::{Reach, ReachError, Reached, Watch, World, beat, recover};
 use agent::clock::VirtualClock;
 use agent::domain::action::Action;
 use agent::domain::event::{Event, Outcome, Window};
+use agent::domain::failure::{FailureKind, JobFailure};
 use agent::domain::ids::{self, AgentId, DataSetName, EventId, NodeId};
 use agent::domain::invariants;
 use agent::domain::placement::{
@@ -293,6 +294,7 @@ impl Network {
         let mut end = None;
         while let Some(effect) = effects.pop_front() {
             let input = match effect {
+                Effect::CheckLinks(_) => Input::LinksThere,
                 Effect::Claim(plan) => self.claim(&plan, life).await?,
                 Effect::Transfer(claim) => self.transfer(&claim, life).await?,
                 Effect::Commit { event, arrived } => self.commit(event, &arrived, life).await?,
@@ -332,7 +334,7 @@ impl Network {
         life.point("after the transfer")?;
         Ok(match sent {
             Ok(verified) => Input::Transferred(verified.validators().clone()),
-            Err(error) => Input::TransferFailed(error.to_string()),
+            Err(error) => Input::TransferFailed(JobFailure::new(FailureKind::Store, error.to_string())),
         })
     }
 

@@ -11,14 +11,22 @@
 //! One message of a kind is under way at a time, so no mailbox fills; `deliver` treats a failure as the end of the agent.
 
 mod executor;
+mod inspection;
+mod mending;
 mod monitor;
 mod observer;
 mod planner;
+mod removal;
+mod saga;
 mod watchdog;
 mod world;
 
 pub use crate::mape::notice::{Notice, show_metrics};
+pub use inspection::{Depth, inspect, judge};
+pub use mending::plan_for;
 pub use observer::{Observer, Step};
+pub use removal::remove as remove_object;
+pub use saga::carry_out;
 pub use watchdog::{Watch, beat, probe_links, recover};
 pub use world::{Reach, ReachError, Reached, World, chain, run_job};
 

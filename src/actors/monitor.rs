@@ -1,5 +1,6 @@
 //! The monitor's shell: loads the table, runs the job, records what was measured.
 
+use super::inspection::{Depth, judge};
 use super::world::{World, chain};
 use super::{Makeup, Notice, Step, deliver, planner};
 use crate::domain::measurement::Measurement;
@@ -118,6 +119,16 @@ impl MonitorActor {
                 });
             }
             Effect::Record { measurement, satisfied } => self.record(measurement, satisfied, ctx),
+            Effect::Inspect { replica, snapshot } => {
+                ctx.spawn(actix::fut::wrap_future(async move {
+                    if let Err(why) = judge(&world, &snapshot, &replica, Depth::Read).await {
+                        world.trouble(format!(
+                            "whether the replica on node {} is intact is not known: {why}",
+                            replica.node
+                        ));
+                    }
+                }));
+            }
             Effect::LeaveFeedback(events) => {
                 let window = self.window;
                 self.aside(ctx, async move {

@@ -2,13 +2,16 @@
 //! network measure the links. Each is idempotent; the next period is the retry. Each has a pace of its own and waits for no other:
 //! a store that hangs makes nobody look dead.
 
-use super::executor::remove;
+use super::mending::mend;
+use super::removal::remove;
 use super::world::{World, chain};
 use super::{Notice, deliver, monitor, planner};
 use crate::domain::event::Outcome;
 use crate::domain::ids::NodeId;
 use crate::domain::placement::{Node, Replica};
 use crate::knowledge::ClosingRule;
+use crate::mape::backoff::Backoff;
+use crate::mape::executor::End;
 use crate::mape::leftovers::{Leftovers, Turn};
 use crate::mape::planner::Rng;
 use crate::mape::prediction::next_to_probe;
@@ -51,6 +54,7 @@ pub struct WatchdogActor {
     /// The node whose link was probed last.
     probed: NodeId,
     leftovers: Leftovers,
+    mending: Backoff,
     rng: Rng,
 }
 
@@ -62,7 +66,16 @@ impl WatchdogActor {
         probes: Option<Recipient<planner::Judge>>,
         rng: Rng,
     ) -> Self {
-        Self { watch, world, monitor, probes, probed: NodeId(0), leftovers: Leftovers::default(), rng }
+        Self {
+            watch,
+            world,
+            monitor,
+            probes,
+            probed: NodeId(0),
+            leftovers: Leftovers::default(),
+            mending: Backoff::default(),
+            rng,
+        }
     }
 
     fn beat(&mut self, ctx: &mut Context<Self>) {
@@ -85,6 +98,24 @@ impl WatchdogActor {
         let world = self.world.clone();
         let duty = async move { tell(&world, undo_left(&world, false).await) };
         self.again(ctx, duty, |_, ()| {}, Self::recover);
+    }
+
+    /// What cannot be mended is tried again less and less often.
+    fn mend(&mut self, ctx: &mut Context<Self>) {
+        let (world, watch) = (self.world.clone(), self.watch);
+        let work = async move { mend(&world, watch).await };
+        ctx.spawn(work.into_actor(self).map(|end, actor, ctx| {
+            let pause = match end {
+                None | Some(End::Done | End::Nothing | End::Lost(_)) => {
+                    actor.mending.succeeded();
+                    actor.pause()
+                }
+                Some(End::NotNow(_) | End::Failed(_) | End::Unknown(_)) => {
+                    actor.world.clock.apply(actor.mending.failed(&mut actor.rng))
+                }
+            };
+            ctx.run_later(pause, Self::mend);
+        }));
     }
 
     fn delete(&mut self, ctx: &mut Context<Self>) {
@@ -237,6 +268,7 @@ impl Actor for WatchdogActor {
         self.close(ctx);
         self.recover(ctx);
         self.delete(ctx);
+        self.mend(ctx);
         self.probe(ctx);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Notice, Observer, Step};
 use crate::clock::Clock;
+use crate::domain::action::Action;
 use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::placement::{Identity, Node, Registration, Replica};
@@ -9,6 +10,7 @@ use crate::domain::snapshot::Snapshot;
 use crate::jobs::{DataSource, Job, JobError, S3Access};
 use crate::knowledge::{Knowledge, Registered};
 use crate::links::LinkError;
+use crate::mape::executor::Report;
 use crate::mape::monitor::Observation;
 use crate::mape::planner::Rng;
 use crate::storage::ObjectStore;
@@ -73,6 +75,12 @@ pub trait Reach: Send + Sync {
     /// Opens the link to a node's store, with this latency (scenario time) where latency is injected.
     async fn reach(&self, node: &Node, latency: Duration) -> Result<Reached, ReachError>;
 
+    /// Whether there is a link to a node at present. `Ok(false)`: whoever offers links has none, or none any more, and would make
+    /// one; `Err`: it is away. On a real network there is always one.
+    async fn has_link(&self, _node: NodeId) -> Result<bool, ReachError> {
+        Ok(true)
+    }
+
     /// The latency of the link as measured on it: the smallest of several round trips, in scenario time.
     async fn probe(&self, reached: &Reached) -> Result<Duration, String>;
 }
@@ -129,6 +137,12 @@ impl World {
         Ok(())
     }
 
+    /// Tells people how an action ended.
+    pub(super) fn notify_end(&self, report: Report) {
+        let Some(how) = report.end.told() else { return };
+        self.notify(Notice::Acted { agent: self.agent, action: report.action, event: report.event, how });
+    }
+
     pub fn trouble(&self, what: String) {
         self.notify(Notice::Trouble { agent: self.agent, what });
     }
@@ -142,6 +156,28 @@ impl World {
     async fn reach_at(&self, snapshot: &Snapshot, node: NodeId, latency: Duration) -> Result<Reached, ReachError> {
         let row = snapshot.nodes.get(&node).ok_or(ReachError::Unknown(node))?;
         self.reach.reach(row, latency).await
+    }
+
+    /// Whether the links that an action is about can be had; an error when whoever offers them is away.
+    pub async fn check_links(&self, action: Action) -> Result<(), ReachError> {
+        for node in [action.from_node(), action.to_node()].into_iter().flatten() {
+            self.reach.has_link(node).await?;
+        }
+        Ok(())
+    }
+
+    /// What failed at the other end of a link is no fault of the node when the link itself is gone.
+    pub async fn unless_link_is_gone(&self, node: NodeId, failure: JobFailure) -> JobFailure {
+        match failure.kind {
+            FailureKind::Store | FailureKind::ChangedData | FailureKind::Program => {}
+            FailureKind::Data | FailureKind::Surroundings => return failure,
+        }
+        let gone = match self.reach.has_link(node).await {
+            Ok(true) => return failure,
+            Ok(false) => format!("the link to node {node} is gone; was the emulator restarted?"),
+            Err(error) => chain(&error),
+        };
+        JobFailure::new(FailureKind::Surroundings, format!("{gone} ({})", failure.why))
     }
 
     /// The latency of a link for one job: normal around what the table states.
@@ -176,16 +212,25 @@ pub async fn run_job(
     };
     let ended_early = |why| JobFailure::new(FailureKind::Surroundings, why);
     let (report, network_latency) = on_services(world, work).await.map_err(ended_early)?;
-    let report = report?;
-    let network_latency = network_latency.map_err(|why| JobFailure::new(FailureKind::Store, why))?;
+    let measured = report.map_err(JobFailure::from).and_then(|report| {
+        let latency = network_latency.map_err(|why| JobFailure::new(FailureKind::Store, why))?;
+        Ok((report, latency))
+    });
+    let (report, network_latency) = match measured {
+        Ok(measured) => measured,
+        Err(failure) => return Err(world.unless_link_is_gone(replica.node, failure).await),
+    };
     if report.skipped_records > 0 {
         world.trouble(format!("{} of {} records have no usable value", report.skipped_records, report.records));
+    }
+    if report.throughput().is_none() {
+        world.trouble("the job reports an execution time of 0: its throughput is not known".to_owned());
     }
     Ok(Observation {
         at: world.clock.now(),
         response_time: world.clock.record(report.response_time),
         execution_time: world.clock.record(report.execution_time),
-        throughput: report.records as f64 / report.execution_time.as_secs_f64().max(1e-9),
+        throughput: report.throughput(),
         network_latency,
         emulated_latency: reached.emulated,
         data_consistency: None,

@@ -1,6 +1,7 @@
 //! Where an agent keeps what outlives it: `network.db`, `nodes/<id>/` with the embedded stores, and the locks.
 
 use crate::domain::ids::{AgentId, Life, NodeId};
+use crate::jobs::command::left_behind;
 use anyhow::{Context as _, bail};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File};
@@ -77,6 +78,7 @@ impl DataDirectory {
         fs::write(&mark, "agent demo empties this directory when it starts\n")
             .with_context(|| format!("{}: cannot be written to; choose another with --data", path.display()))?;
         let lock = directory.lock("demo", "a demo")?;
+        directory.end_what_is_left()?;
         for entry in fs::read_dir(path)? {
             let entry = entry?;
             let keep = [DEMO_MARK.to_owned(), "demo.lock".to_owned()]
@@ -121,6 +123,20 @@ impl DataDirectory {
         let (path, new) = (self.lives(agent), self.path.join(format!("agent-{agent}.life.new")));
         let written = fs::write(&new, text).and_then(|()| fs::rename(&new, &path));
         written.with_context(|| format!("{}: cannot be written; choose another directory with --data", path.display()))
+    }
+
+    /// Ends what jobs of agents left running that have ended here.
+    fn end_what_is_left(&self) -> anyhow::Result<()> {
+        for entry in fs::read_dir(&self.path)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            let agent = name.strip_prefix("agent-").and_then(|name| name.strip_suffix(".life"));
+            let Some(agent) = agent.and_then(|id| id.parse().ok()).map(AgentId) else { continue };
+            // An agent that holds its lock has not ended.
+            if let Ok(lock) = self.lock_agent(agent) {
+                left_behind::end(&self.ended_lives(agent, &lock));
+            }
+        }
+        Ok(())
     }
 
     fn lives(&self, agent: AgentId) -> PathBuf {

@@ -8,11 +8,11 @@ use super::summary::{self, RunFacts, Summary};
 use super::surroundings::{Surroundings, start_emulator};
 use super::training_file::TrainingFile;
 use crate::actors::Notice;
+use crate::actors::remove_object;
 use crate::config::settings::Settings;
 use crate::domain::ids::AgentId;
 use crate::domain::placement::ReplicaState;
 use crate::domain::time::Timestamp;
-use crate::storage::ObjectStore as _;
 use crate::storage::embedded::{Durability, EmbeddedStore};
 use anyhow::bail;
 use futures::future::join_all;
@@ -147,10 +147,9 @@ async fn remove_leftovers(surroundings: &Surroundings) -> anyhow::Result<()> {
     let Some(snapshot) = surroundings.knowledge.snapshot(&surroundings.network().data_set.name).await? else {
         return Ok(());
     };
+    let world = surroundings.operators_world()?;
     for replica in snapshot.placement.replicas.values().filter(|row| row.state == ReplicaState::Removing) {
-        let store = surroundings.direct_store(replica.node).await?;
-        store.delete(&replica.object_key).await?;
-        surroundings.knowledge.removed(replica.id).await?;
+        remove_object(&world, replica).await.map_err(anyhow::Error::msg)?;
     }
     Ok(())
 }

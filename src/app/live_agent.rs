@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::settings::{AgentSettings, NetworkSettings};
 use crate::domain::ids::{AgentId, Life};
 use crate::domain::placement::{Identity, Registration};
+use crate::jobs::command::left_behind;
 use crate::knowledge::{ClosingRule, Registered};
 use crate::mape::chance::seed_of;
 use crate::mape::monitor::Rhythm;
@@ -18,10 +19,11 @@ use crate::mape::planner::{self, Experience, Parameters, Policy, REMEMBERED_JOBS
 use crate::mape::prediction::Latency;
 use crate::sim;
 use crate::storage::embedded::EmbeddedStore;
+use crate::storage::s3::S3Store;
 use anyhow::{Context as _, bail};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::AbortHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 /// How long a stopping agent may take before it is left as it is: recovery undoes the rest.
 const STOP_WITHIN: Duration = Duration::from_secs(4);
@@ -31,8 +33,9 @@ pub struct LiveAgent {
     agent: Agent,
     world: Arc<World>,
     store: Option<EmbeddedStore>,
+    _sweeper: Option<AbortOnDropHandle<()>>,
     /// What is done once at the start and waits for stores.
-    looking: AbortHandle,
+    _looking: AbortOnDropHandle<()>,
     _lock: Lock,
 }
 
@@ -52,6 +55,10 @@ impl LiveAgent {
         check_home(&surroundings.knowledge.nodes().await?, id, settings.node)?;
         let identity = new_life(surroundings, id, &lock);
         let world = Arc::new(surroundings.world(settings, identity)?);
+        for process in left_behind::end(&world.identity.ended) {
+            let what = format!("process {process}, which a job of a former life had left running, is ended");
+            world.notify(Notice::Recovered { agent: id, what });
+        }
         let policy = known_policy(policy.unwrap_or(&settings.policy))?;
         let registration = Registration {
             agent: id,
@@ -75,10 +82,11 @@ impl LiveAgent {
             take(surroundings, &world, &registration).await?;
         }
         recover(&world).await?;
+        let sweeper = match store {
+            Some(_) => keep_swept(surroundings, &world).await,
+            None => None,
+        };
         let is_embedded = store.is_some();
-        if is_embedded {
-            sweep_orphans(surroundings, &world).await;
-        }
         let left = stores::left_uploads(surroundings, id, settings.node).await?;
         let looking = {
             let (surroundings, world) = (surroundings.clone(), world.clone());
@@ -94,7 +102,8 @@ impl LiveAgent {
             seed: seed_of(seed, id),
         };
         let agent = Agent::start(&makeup, &world);
-        Ok(Self { agent, world, store, looking: looking.abort_handle(), _lock: lock })
+        let looking = AbortOnDropHandle::new(looking);
+        Ok(Self { agent, world, store, _sweeper: sweeper, _looking: looking, _lock: lock })
     }
 
     /// Ends in order: no new job, the running action finished or released, signed off, the store closed.
@@ -106,7 +115,6 @@ impl LiveAgent {
 
     /// The same, but its node's store goes on.
     pub async fn stop_but_store(self) -> Option<EmbeddedStore> {
-        self.looking.abort();
         if tokio::time::timeout(STOP_WITHIN, self.agent.stop()).await.is_err() {
             tracing::warn!(agent = %self.world.agent, "an action did not end in time; the next start undoes it");
         }
@@ -145,7 +153,7 @@ fn parameters(clock: &dyn Clock, network: &NetworkSettings, settings: &AgentSett
     Parameters { patience: stated.patience.max(clock.record(ANSWERED_WITHIN)), ..stated }
 }
 
-fn watch(network: &NetworkSettings) -> Watch {
+pub(super) fn watch(network: &NetworkSettings) -> Watch {
     Watch {
         heartbeat: network.rhythm.heartbeat,
         lease: network.rhythm.lease,
@@ -211,12 +219,30 @@ async fn wait_for_data_set(world: &World) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A store that cannot be listed now is swept at the next start; the agent runs all the same.
-async fn sweep_orphans(surroundings: &Surroundings, world: &World) {
+/// Looks for orphans in the agent's own store at its start and once in a lease from then on: none is deleted before it is as
+/// old. A store that cannot be listed now is looked at again then.
+async fn keep_swept(surroundings: &Surroundings, world: &Arc<World>) -> Option<AbortOnDropHandle<()>> {
+    let store = match surroundings.direct_store(world.home).await {
+        Ok(store) => store,
+        Err(error) => {
+            world.trouble(format!("{error:#}"));
+            return None;
+        }
+    };
+    let (world, lease) = (world.clone(), surroundings.clock.apply(surroundings.network().rhythm.lease));
+    let services = world.services.clone();
+    Some(AbortOnDropHandle::new(services.spawn(async move {
+        loop {
+            sweep_orphans(&store, &world, lease).await;
+            tokio::time::sleep(lease).await;
+        }
+    })))
+}
+
+async fn sweep_orphans(store: &S3Store, world: &World, lease: Duration) {
     let swept = async {
         let Some(snapshot) = world.knowledge.snapshot(&world.data_set).await? else { return anyhow::Ok(Vec::new()) };
-        let store = surroundings.direct_store(world.home).await?;
-        Ok(orphans::sweep(&store, world.knowledge.as_ref(), &snapshot.data_set).await?)
+        Ok(orphans::sweep(store, world.knowledge.as_ref(), &snapshot.data_set, lease).await?)
     };
     match swept.await {
         Ok(keys) => keys.into_iter().for_each(|key| {

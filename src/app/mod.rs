@@ -5,6 +5,7 @@ pub mod applications;
 pub mod calibrate;
 pub mod change;
 pub mod compare;
+pub mod data;
 pub mod data_directory;
 pub mod data_set;
 pub mod database;

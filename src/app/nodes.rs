@@ -1,6 +1,7 @@
 //! Nodes that come and go while the agents run: `agent add-node`, `agent remove-node`.
 
 use super::surroundings::Surroundings;
+use crate::actors::remove_object;
 use crate::config::Addition;
 use crate::config::settings::{NodeSettings, StoreSettings};
 use crate::domain::flat_map::FlatMap;
@@ -11,7 +12,6 @@ use crate::domain::store_url::StoreUrl;
 use crate::domain::units::Percent;
 use crate::knowledge::Knowledge;
 use crate::mape::planner::Rng;
-use crate::storage::ObjectStore as _;
 use anyhow::Context as _;
 use rand::{RngExt as _, SeedableRng as _};
 use serde::Serialize;
@@ -218,11 +218,12 @@ pub async fn remove(
 async fn delete_drained(surroundings: &Surroundings, node: NodeId, objects: Objects) -> anyhow::Result<()> {
     let knowledge = surroundings.knowledge.as_ref();
     let drained = knowledge.unfinished(AgentId::OPERATOR, false).await?.removing;
+    let world = surroundings.operators_world()?;
     for row in drained.into_iter().filter(|row| row.node == node) {
-        if objects == Objects::Delete {
-            surroundings.direct_store(node).await?.delete(&row.object_key).await?;
+        match objects {
+            Objects::Delete => remove_object(&world, &row).await.map_err(anyhow::Error::msg)?,
+            Objects::Lost => knowledge.removed(row.id).await?,
         }
-        knowledge.removed(row.id).await?;
     }
     Ok(())
 }

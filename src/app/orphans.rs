@@ -1,36 +1,62 @@
 //! What no row of the catalogue names: an agent was killed while it wrote, or after that and before it could be known.
 
 use crate::domain::placement::DataSet;
-use crate::knowledge::{self, Knowledge};
-use crate::storage::s3::S3Store;
-use crate::storage::{self, ObjectStore};
-use std::time::{Duration, SystemTime};
+use crate::domain::saga::replica_prefixes;
+use crate::knowledge::{Knowledge, KnowledgeError};
+use crate::storage::s3::{S3Store, UnfinishedUpload};
+use crate::storage::{ObjectInfo, ObjectStore, StorageError};
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
     #[error("cannot look for orphan objects")]
-    Storage(#[from] storage::StorageError),
+    Storage(#[from] StorageError),
     #[error("cannot look for orphan objects")]
-    Knowledge(#[from] knowledge::KnowledgeError),
+    Knowledge(#[from] KnowledgeError),
 }
 
-/// Deletes the orphans of a data set in a store; returns their keys.
+/// Deletes the orphans of a data set in a store that have lain there for longer than a lease; returns their keys.
 ///
 /// Safe beside running transfers: a replica's row is written before its object, and the store is listed before the catalogue
-/// is read, so that an object without a row has lost it.
+/// is read, so that an object without a row has lost it. A table of several servers may show an older state than that; no state
+/// that it shows is a lease old. And what is said of an object is asked again right before it is deleted.
 pub async fn sweep(
     store: &dyn ObjectStore,
     knowledge: &dyn Knowledge,
     data_set: &DataSet,
+    lease: Duration,
 ) -> Result<Vec<String>, SweepError> {
-    let objects = store.list(&format!("{}/", data_set.object_key)).await?;
-    let Some(snapshot) = knowledge.snapshot(&data_set.name).await? else { return Ok(Vec::new()) };
-    let named = |key: &str| snapshot.placement.replicas.values().any(|replica| replica.object_key == key);
+    let mut objects = Vec::new();
+    for prefix in replica_prefixes(&data_set.object_key) {
+        objects.extend(store.list(&prefix).await?);
+    }
+    objects.retain(|object| object.validators.modified_ms.and_then(since_epoch).is_some_and(|at| is_old(at, lease)));
+    delete_orphans(store, objects, || named(knowledge, data_set)).await
+}
+
+/// `named` gives the keys that the catalogue names now; nothing when it does not know the data set.
+async fn delete_orphans<N>(
+    store: &dyn ObjectStore,
+    mut objects: Vec<ObjectInfo>,
+    named: impl Fn() -> N,
+) -> Result<Vec<String>, SweepError>
+where
+    N: Future<Output = Result<Option<BTreeSet<String>>, KnowledgeError>>,
+{
+    let is_orphan = |keys: &Option<BTreeSet<String>>, key: &str| keys.as_ref().is_some_and(|keys| !keys.contains(key));
+    let keys = named().await?;
+    objects.retain(|object| is_orphan(&keys, &object.key));
     let mut orphans = Vec::new();
     for object in objects {
-        if !named(&object.key) {
-            store.delete(&object.key).await?;
-            orphans.push(object.key);
+        if !is_orphan(&named().await?, &object.key) {
+            continue;
+        }
+        match store.delete_if(&object.key, &object.content()).await {
+            Ok(()) => orphans.push(object.key),
+            // It was written a moment ago.
+            Err(StorageError::Changed { .. }) => {}
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(orphans)
@@ -44,16 +70,34 @@ pub async fn give_up_uploads(
     data_set: &DataSet,
     age: Duration,
 ) -> Result<Vec<String>, SweepError> {
-    let uploads = store.unfinished_uploads(&format!("{}/", data_set.object_key)).await?;
-    let Some(snapshot) = knowledge.snapshot(&data_set.name).await? else { return Ok(Vec::new()) };
-    let named = |key: &str| snapshot.placement.replicas.values().any(|replica| replica.object_key == key);
-    let is_old = |begun: SystemTime| begun.elapsed().is_ok_and(|passed| passed > age);
+    let mut uploads = Vec::new();
+    for prefix in replica_prefixes(&data_set.object_key) {
+        uploads.extend(store.unfinished_uploads(&prefix).await?);
+    }
+    let Some(named) = named(knowledge, data_set).await? else { return Ok(Vec::new()) };
+    let has_no_row =
+        |upload: &UnfinishedUpload| upload.begun.is_some_and(|at| is_old(at, age)) && !named.contains(&upload.key);
     let mut given_up = Vec::new();
-    for upload in uploads.into_iter().filter(|upload| upload.begun.is_some_and(is_old) && !named(&upload.key)) {
+    for upload in uploads.into_iter().filter(has_no_row) {
         store.abort_upload(&upload).await?;
         given_up.push(upload.key);
     }
     Ok(given_up)
+}
+
+/// The keys of a data set's replicas, on whatever node.
+async fn named(knowledge: &dyn Knowledge, data_set: &DataSet) -> Result<Option<BTreeSet<String>>, KnowledgeError> {
+    let snapshot = knowledge.snapshot(&data_set.name).await?;
+    Ok(snapshot.map(|snapshot| snapshot.placement.replicas.values().map(|row| row.object_key.clone()).collect()))
+}
+
+fn since_epoch(milliseconds: i64) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_millis(u64::try_from(milliseconds).ok()?))
+}
+
+/// Not when it is said to be in the future.
+fn is_old(at: SystemTime, age: Duration) -> bool {
+    at.elapsed().is_ok_and(|passed| passed > age)
 }
 
 #[cfg(test)]
@@ -65,10 +109,12 @@ mod tests {
     use crate::domain::units::Percent;
     use crate::knowledge::memory::MemoryKnowledge;
     use crate::storage::embedded::{Durability, EmbeddedSettings, EmbeddedStore};
+    use crate::storage::memory::MemoryStore;
     use crate::storage::s3::S3Settings;
     use bytes::Bytes;
     use futures::stream::{self, StreamExt as _};
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     /// A catalogue that names `k/first` on node 1.
     async fn catalogue() -> (MemoryKnowledge, DataSet) {
@@ -116,5 +162,58 @@ mod tests {
         assert_eq!(store.unfinished_uploads("k").await.unwrap().len(), 2);
         drop(hanging);
         server.shutdown().await;
+    }
+
+    /// A store with objects of one byte.
+    async fn store_with(keys: &[&str]) -> MemoryStore {
+        let store = MemoryStore::new("memory");
+        for key in keys {
+            store.write(key, 1, stream::iter([Ok(Bytes::from_static(b"x"))]).boxed()).await.unwrap();
+        }
+        store
+    }
+
+    #[tokio::test]
+    async fn an_orphan_is_deleted_once_it_is_older_than_a_lease() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = EmbeddedSettings::new(directory.path(), "data");
+        let settings = EmbeddedSettings { durability: Durability::Kill, ..settings };
+        let server = EmbeddedStore::start(settings, &tokio::runtime::Handle::current()).unwrap();
+        let store = S3Store::new(S3Settings::new(server.endpoint(), "data", server.credentials().clone()));
+        for key in ["k/first", "k/lost", "k.training/agent-1"] {
+            store.write(key, 1, stream::iter([Ok(Bytes::from_static(b"x"))]).boxed()).await.unwrap();
+        }
+        let (knowledge, data_set) = catalogue().await;
+        let swept = async |lease| sweep(&store, &knowledge, &data_set, lease).await.unwrap();
+        assert_eq!(swept(Duration::from_secs(300)).await, Vec::<String>::new());
+        assert_eq!(swept(Duration::ZERO).await, ["k/lost"]);
+        assert_eq!(store.list("k").await.unwrap().len(), 2);
+        server.shutdown().await;
+    }
+
+    #[tokio::test]
+    async fn an_object_of_unknown_age_stays() {
+        let (knowledge, data_set) = catalogue().await;
+        let store = store_with(&["k/lost"]).await;
+        assert_eq!(sweep(&store, &knowledge, &data_set, Duration::ZERO).await.unwrap(), Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn what_the_catalogue_names_or_somebody_wrote_by_the_second_look_stays() {
+        let store = store_with(&["k/a", "k/b", "k/c"]).await;
+        let objects = store.list("k/").await.unwrap();
+        let looks = AtomicU32::new(0);
+        // An old state first, in which neither is named.
+        let named = async || {
+            let keys: &[&str] = if looks.fetch_add(1, Ordering::SeqCst) == 0 { &[] } else { &["k/b"] };
+            Ok(Some(keys.iter().map(ToString::to_string).collect()))
+        };
+        store.write("k/c", 1, stream::iter([Ok(Bytes::from_static(b"y"))]).boxed()).await.unwrap();
+        assert_eq!(delete_orphans(&store, objects, named).await.unwrap(), ["k/a"]);
+        let left: Vec<_> = store.list("k/").await.unwrap().into_iter().map(|object| object.key).collect();
+        assert_eq!(left, ["k/b", "k/c"]);
+        // A table that does not know the data set names nothing, and decides nothing.
+        let objects = store.list("k/").await.unwrap();
+        assert_eq!(delete_orphans(&store, objects, async || Ok(None)).await.unwrap(), Vec::<String>::new());
     }
 }

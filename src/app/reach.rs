@@ -110,6 +110,13 @@ impl Reach for StoreReach {
         Ok(Reached { store, access, emulated: Some(self.clock.record(emulated)) })
     }
 
+    async fn has_link(&self, node: NodeId) -> Result<bool, ReachError> {
+        match &self.links {
+            None => Ok(true),
+            Some(links) => links.has(self.agent, node).await.map_err(|source| ReachError::Link { node, source }),
+        }
+    }
+
     async fn probe(&self, reached: &Reached) -> Result<Duration, String> {
         let endpoint: StoreUrl = reached.access.endpoint.parse().map_err(|error: StoreUrlError| error.to_string())?;
         let latency = match endpoint.is_https() {

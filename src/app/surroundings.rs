@@ -12,20 +12,19 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::settings::{
     AgentSettings, EmulatorSettings, JobSettings, NetworkSettings, S3StoreSettings, Settings, StoreSettings,
 };
-use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::ids::{AgentId, Life, NodeId};
 use crate::domain::placement::{Identity, Node};
 use crate::domain::store_url::BUCKET;
 use crate::jobs::Job;
 use crate::jobs::aggregate::AggregateJob;
-use crate::jobs::command::CommandJob;
+use crate::jobs::command::{CommandJob, THIS_PROGRAM};
 use crate::knowledge::Knowledge;
 use crate::links::Links;
-use crate::links::emulator::Emulator;
+use crate::links::emulator::{Emulator, Metrics};
 use crate::links::toxiproxy::Toxiproxy;
 use crate::storage::embedded::{EmbeddedError, EmbeddedSettings, EmbeddedStore};
 use crate::storage::s3::S3Store;
 use anyhow::Context as _;
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -147,6 +146,7 @@ impl Surroundings {
     pub fn world(&self, settings: &AgentSettings, identity: Identity) -> anyhow::Result<World> {
         Ok(World {
             agent: settings.id,
+            job: job(self.network(), &settings.job, &identity.life)?,
             identity,
             displaced: Notify::new(),
             home: settings.node,
@@ -154,10 +154,31 @@ impl Surroundings {
             clock: self.clock.clone(),
             knowledge: self.knowledge.clone(),
             reach: Arc::new(self.reach(settings)?),
-            job: job(self.network(), &settings.job)?,
             services: self.services.clone(),
             notify: self.notify.clone(),
             observer: self.observer.clone(),
+        })
+    }
+
+    /// The world of somebody who runs no job and reaches stores directly.
+    pub fn world_of(&self, agent: AgentId, home: NodeId, life: Life) -> anyhow::Result<World> {
+        let (clock, network) = (self.clock.clone(), self.network());
+        let reach = StoreReach::new(agent, None, clock.clone(), network, self.access());
+        let silence = network.silence();
+        let no_job = AggregateJob::new("count(nothing)".parse()?, NonZeroU64::MIN);
+        Ok(World {
+            agent,
+            job: Arc::new(no_job),
+            identity: Identity { life, ended: Vec::new(), silence },
+            displaced: Notify::new(),
+            home,
+            data_set: network.data_set.name.clone(),
+            clock,
+            knowledge: self.knowledge.clone(),
+            reach: Arc::new(reach),
+            services: self.services.clone(),
+            notify: self.notify.clone(),
+            observer: None,
         })
     }
 
@@ -203,14 +224,14 @@ pub async fn start_emulator(
         EmulatorSettings::Embedded => {
             let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
             // On the services' threads: an actor's handler must not delay a link.
-            let emulator = services.spawn(Emulator::start(anywhere)).await??;
+            let emulator = services.spawn(Emulator::start(anywhere, Metrics::Off)).await??;
             Ok((Some(format!("http://{}", emulator.address())), Some(emulator)))
         }
     }
 }
 
-/// The job that the settings describe.
-fn job(network: &NetworkSettings, settings: &JobSettings) -> anyhow::Result<Arc<dyn Job>> {
+/// The job that the settings describe, for one life of an agent.
+fn job(network: &NetworkSettings, settings: &JobSettings, life: &Life) -> anyhow::Result<Arc<dyn Job>> {
     let at_scale = |bytes: u64| NonZeroU64::new(network.time_scale.shrink(bytes)).unwrap_or(NonZeroU64::MIN);
     Ok(match settings {
         JobSettings::Aggregate { expression, request_bytes } => {
@@ -222,8 +243,9 @@ fn job(network: &NetworkSettings, settings: &JobSettings) -> anyhow::Result<Arc<
                 program: program.clone(),
                 args: arguments.clone(),
                 time_limit: limit,
-                env: BTreeMap::new(),
                 request_bytes: at_scale(*request_bytes),
+                life: life.clone(),
+                keeper: THIS_PROGRAM.into(),
             })
         }
     })

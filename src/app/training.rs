@@ -164,10 +164,9 @@ impl<'a> Trainer<'a> {
         let observed = run_job(world, &self.snapshot, replica, latency).await;
         let observed = observed.map_err(|failure| anyhow::Error::msg(failure.why))?;
         let availability = self.snapshot.nodes.get(&replica.node).map_or(0.0, |node| node.availability.value());
-        Ok(Metrics::default()
+        Ok(Metrics::from_iter(observed.throughput.map(|throughput| (Metric::Throughput, throughput)))
             .with(Metric::ResponseTime, observed.response_time.as_secs_f64())
             .with(Metric::ExecutionTime, observed.execution_time.as_secs_f64())
-            .with(Metric::Throughput, observed.throughput)
             .with(Metric::NetworkLatency, observed.network_latency.as_secs_f64() * 1e3)
             .with(Metric::Availability, availability))
     }
@@ -194,9 +193,13 @@ fn temporary_key(original: &str, agent: AgentId) -> String {
     format!("{original}.training/agent-{agent}/{name}")
 }
 
-/// Nothing of a training is known to the table.
+/// Nothing of a training is known to the table, and no other training has the same life.
 fn nobody() -> Identity {
-    Identity { life: Life("training".to_owned()), ended: Vec::new(), silence: Duration::ZERO }
+    Identity {
+        life: Life(format!("training-{:016x}", rand::random::<u64>())),
+        ended: Vec::new(),
+        silence: Duration::ZERO,
+    }
 }
 
 /// The network and the data set as the table states them.

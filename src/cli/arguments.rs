@@ -4,9 +4,11 @@ use super::calibrate_arguments::{Calibrate, Compare};
 use super::node_arguments::{AddAgent, AddNode, RemoveNode, Store};
 use super::policies;
 use super::report::Report;
+use crate::domain::action::Action;
 use crate::domain::ids::{AgentId, EventId, NodeId};
 use crate::domain::units::{Percent, parse_duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -92,8 +94,24 @@ pub enum Command {
     /// Make data sets
     #[command(subcommand)]
     Data(Data),
+    /// Hold the catalogue against the stores: is every object what it should be?
+    Fsck(Fsck),
+    /// Take an action yourself, in an agent's place
+    Act(Act),
     /// Serve toxiproxy's HTTP API: links with latency and other toxics
     Proxy(Proxy),
+    /// Watch over a job's program; agents start this themselves
+    #[command(hide = true)]
+    Keep(Keep),
+}
+
+#[derive(Args, Debug)]
+pub struct Keep {
+    /// The program
+    pub program: OsString,
+    /// Its arguments
+    #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
+    pub arguments: Vec<OsString>,
 }
 
 #[derive(Args, Debug)]
@@ -352,6 +370,60 @@ pub enum Data {
         #[arg(long, value_name = "FILE")]
         output: PathBuf,
     },
+    /// Take what lies on a node now for the data set's content: all other replicas are made anew from it
+    #[command(after_help = "Example: agent data accept blood_tests --node 3")]
+    Accept(OnNode),
+    /// Make a changed or damaged replica anew from an intact one; what was changed is left where it is
+    #[command(after_help = "Example: agent data restore blood_tests --node 3")]
+    Restore(OnNode),
+}
+
+#[derive(Args, Debug)]
+pub struct OnNode {
+    /// The data set's name
+    pub name: String,
+    /// The node whose replica it is about
+    #[arg(long)]
+    pub node: NodeId,
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent fsck                 # lengths and ETags
+  agent fsck --read          # every byte
+  agent fsck --dry-run       # state nothing in the table
+
+What is found to be changed or damaged is stated in the table, so that nobody reads it any more and agents make it anew. Exit code 4
+when anything is, or a store cannot be asked.")]
+pub struct Fsck {
+    /// Read every object and compare its SHA-256: bytes rot unseen
+    #[arg(long)]
+    pub read: bool,
+    /// Only say what is found
+    #[arg(long)]
+    pub dry_run: bool,
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent act M3_1 --agent 1   # move the data from node 3 to node 1
+  agent act C3_2 --agent 2   # copy it, and have agent 2 read the copy
+  agent act CR1 --agent 2    # have agent 2 read the replica on node 1
+  agent act E2 --agent 1     # drop the replica on node 2
+
+It is claimed, transferred, verified and committed as an agent's own action, and `agent explain` says that a person wanted it. The
+agent's policy may decide otherwise afterwards.")]
+pub struct Act {
+    pub action: Action,
+    /// In whose place
+    #[arg(long)]
+    pub agent: AgentId,
 }
 
 #[derive(Args, Debug)]
@@ -360,4 +432,7 @@ pub struct Proxy {
     /// Where the API listens
     #[arg(long, default_value = "127.0.0.1:8474")]
     pub listen: SocketAddr,
+    /// Count what the proxies carry, and show it under /metrics as Prometheus reads it
+    #[arg(long)]
+    pub metrics: bool,
 }

@@ -2,7 +2,7 @@
 
 use super::calibrate_arguments::{Calibrate, Compare};
 use super::commands::{Place, VOCABULARY, services};
-use super::print;
+use super::{display, print};
 use crate::app::{Failure, calibrate, compare, real_runs};
 use crate::calibration::{Bias, Calibration, Compared, Comparison, Fit, LinkFit, Record, Sample, Side};
 use crate::config::scenario::{self, Scenario};
@@ -49,15 +49,17 @@ impl Place {
     ) -> anyhow::Result<String> {
         let settings = self.settings()?;
         for stranger in calibrate::strangers(record, &settings) {
-            eprintln!(
+            display::note(&format!(
                 "# the configuration has no agent {stranger}: it gets the first agent's weights; name the one that ran with --config"
-            );
+            ));
         }
         let mut impacts = BTreeMap::new();
         for &agent in record.snapshot.agents.keys().filter(|agent| settings.agents.contains_key(agent)) {
             match self.training(&settings, arguments.training.as_deref(), agent)? {
                 Some(file) => _ = impacts.insert(agent, file.impacts),
-                None => eprintln!("# agent {agent} has no training file: the simulator trains it"),
+                None => {
+                    display::note(&format!("# agent {agent} has no training file: the simulator trains it"));
+                }
             }
         }
         calibrate::scenario(calibration, name, record, &settings, &impacts)
@@ -174,7 +176,7 @@ fn progress(arguments: &Compare) -> impl FnMut(u64) {
     move |done| {
         if told.elapsed() >= EVERY {
             told = Instant::now();
-            eprintln!("# simulated {done} of {all} runs");
+            display::note(&format!("# simulated {done} of {all} runs"));
         }
     }
 }

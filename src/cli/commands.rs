@@ -1,6 +1,8 @@
 //! From arguments to what `app` does, and its result to the screen.
 
-use super::arguments::{Arguments, Check, Command, Data, Db, Demo, Events, Explain, Json, Log, Proxy, Run, Set, Train};
+use super::arguments::{
+    Arguments, Check, Command, Data, Db, Demo, Events, Explain, Json, Keep, Log, Proxy, Run, Set, Train,
+};
 use super::{calibrate, display, experiment, print, signals, simulate};
 use crate::actors::Notice;
 use crate::app::access::{self, Access};
@@ -10,7 +12,7 @@ use crate::app::hosting::Hosting;
 use crate::app::run::RunOptions;
 use crate::app::stores::CheckedStore;
 use crate::app::surroundings::start_emulator;
-use crate::app::training::{Progress, Trainer};
+use crate::app::training::Trainer;
 use crate::app::training_file::TrainingFile;
 use crate::app::{self, Failure, change, database, status, stores, summary};
 use crate::clock::TimeScale;
@@ -20,9 +22,10 @@ use crate::data::blood_tests::BloodTests;
 use crate::domain::event::Event;
 use crate::domain::feedback::Feedback;
 use crate::domain::ids::{AgentId, EventId, NodeId};
+use crate::jobs::command::keeper;
 use crate::jobs::expression::Expression;
 use crate::knowledge::Knowledge;
-use crate::links::emulator::Emulator;
+use crate::links::emulator::{Emulator, Metrics};
 use crate::mape::planner::{Decision, POLICIES};
 use crate::storage::embedded::Durability;
 use anyhow::{Context as _, bail};
@@ -69,8 +72,16 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Store(arguments) => place.store(&arguments),
         Command::Check(check) => place.check(&check),
         Command::Data(Data::Generate { records, output }) => generate(records, &output),
+        Command::Data(Data::Accept(arguments)) => place.accept(&arguments),
+        Command::Data(Data::Restore(arguments)) => place.restore(&arguments),
+        Command::Fsck(arguments) => place.fsck(&arguments),
+        Command::Act(arguments) => place.act(&arguments),
         Command::Db(db) => place.db(&db),
         Command::Proxy(proxy) => serve_proxy(&proxy),
+        Command::Keep(Keep { program, arguments }) => {
+            keeper::keep(&program, &arguments)?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -155,9 +166,11 @@ impl Place {
                 show: !demo.json,
                 ..TrainOptions::default()
             };
-            let Some(files) = train(&services, settings.clone(), data.clone(), &untrained, options)? else {
-                return Ok(ExitCode::SUCCESS);
-            };
+            let Trained { files, is_whole } = train(&services, settings.clone(), data.clone(), &untrained, options)?;
+            if !is_whole {
+                display::note("stopped before the agents were trained");
+                return Ok(ExitCode::from(signals::INTERRUPTED));
+            }
             training = files.into_iter().map(|file| (file.agent, file)).collect();
         }
         let options = DemoOptions {
@@ -176,13 +189,16 @@ impl Place {
             services.handle().clone(),
             Arc::new(move |notice: Notice| notices.notice(&notice)),
             |now, passed| status.status(now, passed),
-            signals::stop(),
+            display::stop(),
         ));
         screen.finish();
         services.shutdown_timeout(Duration::from_secs(1));
         let Some(summary) = summary? else {
-            eprintln!("stopped before the network had converged");
-            return Ok(ExitCode::SUCCESS);
+            if display::is_unread() {
+                return Ok(ExitCode::SUCCESS);
+            }
+            display::note("stopped before the network had converged");
+            return Ok(ExitCode::from(signals::INTERRUPTED));
         };
         if demo.json {
             print::json(&summary)?
@@ -204,10 +220,11 @@ impl Place {
             Some(file) => file,
             None if run.train => {
                 let options = TrainOptions { hosting: own.clone(), ..TrainOptions::default() };
-                let Some(mut files) = train(&services, settings.clone(), data.clone(), &[run.id], options)? else {
-                    return Ok(ExitCode::SUCCESS);
+                let Trained { mut files, .. } = train(&services, settings.clone(), data.clone(), &[run.id], options)?;
+                let Some(file) = files.pop() else {
+                    display::note("stopped before the agent was trained");
+                    return Ok(ExitCode::from(signals::INTERRUPTED));
                 };
-                let file = files.swap_remove(0);
                 file.write(run.training.as_deref().unwrap_or(Path::new("training")))?;
                 file
             }
@@ -229,7 +246,7 @@ impl Place {
             options,
             services.handle().clone(),
             notify,
-            signals::stop(),
+            display::stop(),
         ));
         services.shutdown_timeout(Duration::from_secs(1));
         outcome.map(|()| ExitCode::SUCCESS)
@@ -258,16 +275,27 @@ impl Place {
             Some(_) => self.trainings(&settings, &arguments.training, &ids)?,
             None => BTreeMap::new(),
         };
-        let files = train(&services, settings.clone(), data, &ids, options)?;
+        let Trained { files, is_whole } = train(&services, settings.clone(), data, &ids, options)?;
         services.shutdown_timeout(Duration::from_secs(1));
-        for file in files.unwrap_or_default() {
+        let finished = files.len();
+        for file in files {
             let file = match known.get(&file.agent) {
                 Some(known) => extend(known, file, &settings)?,
                 None => file,
             };
-            println!("{}", file.write(&arguments.training)?.display());
+            print::lines([file.write(&arguments.training)?.display().to_string()])?;
         }
-        Ok(ExitCode::SUCCESS)
+        if is_whole {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let kept = ids.iter().map(|id| format!("agent {id}"));
+        display::note(&match finished {
+            0 => "stopped; nothing was written".to_owned(),
+            _ => {
+                format!("stopped; written is what was finished: {}", kept.take(finished).collect::<Vec<_>>().join(", "))
+            }
+        });
+        Ok(ExitCode::from(signals::INTERRUPTED))
     }
 
     fn status(&self, json: bool) -> anyhow::Result<ExitCode> {
@@ -383,7 +411,7 @@ impl Place {
         let opened = app::existing_knowledge(&settings.network, self.data.as_deref(), &clock, runtime.handle());
         let (knowledge, place) = runtime.block_on(opened)?;
         if self.data.is_none() {
-            eprintln!("# {place}");
+            display::note(&format!("# {place}"));
         }
         runtime.block_on(work(&settings, knowledge.as_ref()))?;
         Ok(ExitCode::SUCCESS)
@@ -457,14 +485,22 @@ impl Default for TrainOptions {
     }
 }
 
-/// Trains with a progress bar; cleans up also after Ctrl-C (then `None`).
+/// What a training came to.
+struct Trained {
+    /// Of the agents whose runs were all made, in order.
+    files: Vec<TrainingFile>,
+    /// Whether that is every agent: not after a signal.
+    is_whole: bool,
+}
+
+/// Trains and tells how far it has come; cleans up also after Ctrl-C.
 fn train(
     services: &Runtime,
     settings: Arc<Settings>,
     data: DataDirectory,
     ids: &[AgentId],
     options: TrainOptions,
-) -> anyhow::Result<Option<Vec<TrainingFile>>> {
+) -> anyhow::Result<Trained> {
     let handle = services.handle().clone();
     services.block_on(async move {
         let (address, emulator) = start_emulator(&settings.network.emulator, &handle).await?;
@@ -472,35 +508,27 @@ fn train(
         let surroundings = app::run::surroundings(settings, data, address, handle, options.hosting, quiet).await?;
         let trainer = Trainer::prepare(&surroundings, options.node, options.seed, options.iterations).await?;
         let total = ids.len() as u64 * trainer.runs();
-        let bar = display::training_bar(total, options.show);
-        let mut done = 0;
+        let mut screen = display::Training::new(total, options.show);
+        let mut files = Vec::new();
         let work = async {
-            let mut files = Vec::new();
             for &id in ids {
-                let tell = |progress: Progress| {
-                    bar.set_position(progress.done);
-                    bar.set_message(format!("agent {} at node {}", progress.agent, progress.node));
-                };
-                files.push(trainer.train(id, done, total, tell).await?);
-                done = files.len() as u64 * trainer.runs();
+                let done = files.len() as u64 * trainer.runs();
+                files.push(trainer.train(id, done, total, |progress| screen.show(progress)).await?);
             }
-            anyhow::Ok(files)
+            anyhow::Ok(())
         };
-        let trained = tokio::select! {
-            trained = work => trained.map(Some),
-            () = signals::stop() => Ok(None),
+        let ended = tokio::select! {
+            ended = work => ended,
+            () = signals::stop() => Ok(()),
         };
-        bar.finish_and_clear();
+        screen.finish();
         let cleaned = trainer.clean_up(ids).await;
         if let Some(emulator) = emulator {
             emulator.shutdown().await;
         }
-        let trained = trained?;
+        ended?;
         cleaned?;
-        if trained.is_none() {
-            eprintln!("stopped; the temporary objects are removed and nothing was written");
-        }
-        Ok(trained)
+        Ok(Trained { is_whole: files.len() == ids.len(), files })
     })
 }
 
@@ -535,14 +563,16 @@ fn generate(records: u64, output: &Path) -> anyhow::Result<ExitCode> {
     let file = std::fs::File::create(output).with_context(failed)?;
     let generated =
         BloodTests::new(records).generate(std::io::BufWriter::with_capacity(1 << 20, file)).with_context(failed)?;
-    println!("{}: {records} records, {} bytes, SHA-256 {}", output.display(), generated.bytes, generated.sha256);
+    let (bytes, sha256) = (generated.bytes, generated.sha256);
+    print::lines([format!("{}: {records} records, {bytes} bytes, SHA-256 {sha256}", output.display())])?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn serve_proxy(proxy: &Proxy) -> anyhow::Result<ExitCode> {
     services()?.block_on(async {
-        let emulator = Emulator::start(proxy.listen).await?;
-        println!("toxiproxy's API on http://{}; Ctrl-C ends it", emulator.address());
+        let metrics = if proxy.metrics { Metrics::On } else { Metrics::Off };
+        let emulator = Emulator::start(proxy.listen, metrics).await?;
+        print::lines([format!("toxiproxy's API on http://{}; Ctrl-C ends it", emulator.address())])?;
         signals::stop().await;
         emulator.shutdown().await;
         Ok(ExitCode::SUCCESS)

@@ -1,19 +1,38 @@
 //! While it happens: lines, or on a terminal a live picture below the last events.
 
 use super::arguments::Log;
-use super::print;
+use super::{print, signals};
 use crate::actors::Notice;
 use crate::app::status::Status;
+use crate::app::training::Progress;
 use crate::config::settings::Settings;
 use crate::domain::ids::AgentId;
 use crate::domain::text::{LINE_MAX, MESSAGE_MAX, legible, legible_json, legible_lines};
 use crate::domain::units::show_duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
-use std::io::{IsTerminal as _, Write as _};
-use std::time::Duration;
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
-/// One line to standard output. A reader that went away (`| head`) is no reason to stop an agent.
+/// Cancelled when whoever read the lines has gone (`| head`).
+static UNREAD: LazyLock<CancellationToken> = LazyLock::new(CancellationToken::new);
+
+/// Completes at a signal, or when nobody reads the lines any more.
+pub async fn stop() {
+    tokio::select! {
+        () = signals::stop() => {}
+        () = UNREAD.cancelled() => {}
+    }
+}
+
+/// Whether it is the reader that ended it: then nobody is left to be told.
+pub fn is_unread() -> bool {
+    UNREAD.is_cancelled()
+}
+
+/// One line to standard output. A full disk is no reason to stop an agent.
 pub fn line(log: Log, notice: &Notice) {
     let text = match log {
         Log::Text => for_people(notice),
@@ -22,7 +41,14 @@ pub fn line(log: Log, notice: &Notice) {
             legible_json(&text).into_owned()
         }
     };
-    let _reader_is_gone = writeln!(std::io::stdout(), "{text}");
+    if writeln!(std::io::stdout(), "{text}").is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
+        UNREAD.cancel();
+    }
+}
+
+/// A line to standard error about what goes on. The terminal may be gone: that ends nothing.
+pub fn note(text: &str) {
+    let _nobody_reads = writeln!(std::io::stderr(), "{text}");
 }
 
 /// What others wrote may bring lines of its own; they are indented, so that none looks like a notice.
@@ -103,12 +129,52 @@ impl Live {
     }
 }
 
-/// Runs of the job, with the time left.
-pub fn training_bar(total: u64, show: bool) -> ProgressBar {
-    let target = if show { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let bar = ProgressBar::with_draw_target(Some(total), target);
-    bar.set_style(message_style("training {wide_bar} {pos}/{len} runs, {eta} left  {msg}"));
-    bar
+/// How far training has come: a bar on a terminal, else lines now and then.
+pub enum Training {
+    Bar(ProgressBar),
+    Lines { began: Instant, told: Option<Instant> },
+    Silent,
+}
+
+impl Training {
+    /// Between two lines.
+    const EVERY: Duration = Duration::from_secs(3);
+
+    pub fn new(total: u64, show: bool) -> Self {
+        if !show {
+            return Training::Silent;
+        }
+        if !std::io::stderr().is_terminal() {
+            return Training::Lines { began: Instant::now(), told: None };
+        }
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+        bar.set_style(message_style("training {wide_bar} {pos}/{len} runs, {eta} left  {msg}"));
+        Training::Bar(bar)
+    }
+
+    pub fn show(&mut self, progress: Progress) {
+        let Progress { agent, node, done, total } = progress;
+        match self {
+            Training::Bar(bar) => {
+                bar.set_position(done);
+                bar.set_message(format!("agent {agent} at node {node}"));
+            }
+            Training::Lines { told: Some(told), .. } if told.elapsed() < Self::EVERY => {}
+            Training::Lines { began, told } => {
+                let left = began.elapsed().as_secs_f64() * (total - done) as f64 / done.max(1) as f64;
+                let left = if done == 0 { String::new() } else { format!(", about {left:.0} s left") };
+                note(&format!("# training: {done} of {total} runs done, agent {agent} at node {node}{left}"));
+                *told = Some(Instant::now());
+            }
+            Training::Silent => {}
+        }
+    }
+
+    pub fn finish(&self) {
+        if let Training::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
 }
 
 /// Runs of an experiment, on a terminal.

@@ -48,7 +48,9 @@ pub fn experiment(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 async fn stop_when_told(stop: Arc<AtomicBool>, threads: usize) {
     signals::stop().await;
     stop.store(true, Ordering::Relaxed);
-    eprintln!("# stopping when the runs under way have ended, at most {threads}; Ctrl-C again stops at once");
+    display::note(&format!(
+        "# stopping when the runs under way have ended, at most {threads}; Ctrl-C again stops at once"
+    ));
 }
 
 /// A bar on a terminal, else lines now and then.
@@ -90,7 +92,7 @@ impl Screen {
     fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(format!("# {text}")),
-            None => eprintln!("# {text}"),
+            None => display::note(&format!("# {text}")),
         }
     }
 

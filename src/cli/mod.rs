@@ -1,10 +1,12 @@
 //! The commands' arguments, their dispatch and exit codes: 0 done, 1 failed (or compared and found to differ), 2 wrong
-//! configuration or arguments, 3 a demo that did not converge within its limit.
+//! configuration or arguments, 3 a demo that did not converge within its limit,
+//! 130 what a signal stopped before it was done.
 
 mod arguments;
 mod calibrate;
 mod calibrate_arguments;
 mod commands;
+mod data;
 mod display;
 mod experiment;
 mod node_arguments;
@@ -27,15 +29,24 @@ const ERROR_MAX: usize = 100_000;
 /// Runs the command line; the whole program.
 pub fn main() -> ExitCode {
     let arguments = arguments::Arguments::parse();
-    telemetry::start(arguments.log);
-    telemetry::abort_on_panic();
+    // A keeper's standard error is the output of a job's program.
+    if !matches!(arguments.command, arguments::Command::Keep(_)) {
+        telemetry::start(arguments.log);
+        telemetry::abort_on_panic();
+    }
     match commands::dispatch(arguments) {
         Ok(code) => code,
+        Err(error) if is_unread(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", legible_lines(&explain(&error), ERROR_MAX));
+            display::note(&format!("error: {}", legible_lines(&explain(&error), ERROR_MAX)));
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+/// Whether it only means that whoever read the output has seen enough (`| head`).
+fn is_unread(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(|error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {

@@ -36,7 +36,8 @@ impl Place {
         let node = arguments.node;
         let objects = if arguments.lost { Objects::Lost } else { Objects::Delete };
         let services = services()?;
-        let surroundings = self.existing_surroundings(&services)?;
+        let quiet = Arc::new(|notice: Notice| tracing::debug!(%notice, "while removing"));
+        let surroundings = self.existing_surroundings(&services, quiet)?;
         let tell = |held: &[Replica]| print::draining(node, held);
         let removed = services.block_on(async {
             tokio::select! {
@@ -46,7 +47,10 @@ impl Place {
         })?;
         match removed {
             true => print::lines([format!("node {node} is removed")])?,
-            false => eprintln!("stopped; node {node} is leaving: `agent remove-node {node}` goes on"),
+            false => {
+                display::note(&format!("stopped; node {node} is leaving: `agent remove-node {node}` goes on"));
+                return Ok(ExitCode::from(signals::INTERRUPTED));
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -89,35 +93,28 @@ impl Place {
             let surroundings = app::run::surroundings(settings, data, None, handle, own, notify).await?;
             let store = app::serve::start(&surroundings, node, arguments.listen).await?;
             print::lines([format!("the store of node {node} on {}; Ctrl-C ends it", store.endpoint())])?;
-            signals::stop().await;
+            display::stop().await;
             store.shutdown().await;
             Ok(ExitCode::SUCCESS)
         })
     }
 
     /// What a command needs that touches the stores of a network that runs or ran.
-    fn existing_surroundings(&self, services: &Runtime) -> anyhow::Result<Surroundings> {
+    pub(super) fn existing_surroundings(
+        &self,
+        services: &Runtime,
+        notify: Arc<dyn Fn(Notice) + Send + Sync>,
+    ) -> anyhow::Result<Surroundings> {
         let settings = Arc::new(self.settings()?);
         let data = app::existing_directory(&settings.network, self.data.as_deref())?;
         if self.data.is_none() {
-            eprintln!("# {}", data.path().display());
+            display::note(&format!("# {}", data.path().display()));
         }
         let clock = app::clock(&settings.network);
         let opened = app::existing_knowledge(&settings.network, Some(data.path()), &clock, services.handle());
         let (knowledge, _) = services.block_on(opened)?;
-        let quiet = Arc::new(|notice: Notice| tracing::debug!(%notice, "while removing"));
         let (services, hosting) = (services.handle().clone(), hosting(Durability::PowerLoss, false));
-        Ok(Surroundings {
-            settings,
-            data,
-            clock,
-            knowledge,
-            emulator: None,
-            services,
-            hosting,
-            notify: quiet,
-            observer: None,
-        })
+        Ok(Surroundings { settings, data, clock, knowledge, emulator: None, services, hosting, notify, observer: None })
     }
 }
 

@@ -179,7 +179,9 @@ pub fn explain(event: &Event, decision: &Decision, feedback: &[Feedback]) -> any
         | Reason::Better { .. }
         | Reason::Idle
         | Reason::Agreed { .. }
-        | Reason::Foreknown { .. } => decision.because(),
+        | Reason::Foreknown { .. }
+        | Reason::Damaged
+        | Reason::Person => decision.because(),
     };
     let who = match decision.clairvoyance {
         None => format!("agent {}", decision.agent),

@@ -2,7 +2,7 @@
 
 use super::arguments::Simulate;
 use super::commands::{VOCABULARY, explained};
-use super::print;
+use super::{display, print};
 use crate::app;
 use crate::config::scenario;
 use crate::domain::ids::EventId;
@@ -41,11 +41,8 @@ fn progress(lasts: Duration) -> impl FnMut(Timestamp) {
         told = Instant::now();
         let share = at.since(Timestamp::default()).as_secs_f64() / lasts.as_secs_f64().max(1e-9);
         let left = began.elapsed().as_secs_f64() * (1.0 / share.max(1e-9) - 1.0);
-        eprintln!(
-            "# simulated {:.1} h of {:.0} h, {left:.0} s left",
-            at.0 as f64 / 3.6e6,
-            lasts.as_secs_f64() / 3600.0
-        );
+        let (simulated, of) = (at.0 as f64 / 3.6e6, lasts.as_secs_f64() / 3600.0);
+        display::note(&format!("# simulated {simulated:.1} h of {of:.0} h, {left:.0} s left"));
     }
 }
 

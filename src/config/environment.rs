@@ -27,6 +27,7 @@ variables! {
     AWS_ENDPOINT_URL: "Set for command jobs: the store's address, through the agent's link.";
     AWS_REGION: "Set for command jobs: the region that requests are signed for.";
     AWS_DEFAULT_REGION: "Set for command jobs: the same region, under the name that older clients read.";
+    AGENT_LIFE: "Set for command jobs: which start of which agent they belong to; the agent's next start ends what carries an ended one.";
     AGENT_REFERENCE_DIR: "Read by the tests: the folder with the reference vectors, instead of `fixtures/reference`.";
 }
 

@@ -54,7 +54,7 @@ impl fmt::Display for FailureKind {
     }
 }
 
-/// A job that has no result.
+/// A job, or the transfer of an action, that has no result.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct JobFailure {
     pub kind: FailureKind,
@@ -63,7 +63,7 @@ pub struct JobFailure {
 }
 
 impl JobFailure {
-    /// With what stopped the job, for people.
+    /// With what stopped it, for people.
     pub fn new(kind: FailureKind, why: impl Into<String>) -> Self {
         Self { kind, why: why.into() }
     }

@@ -63,12 +63,32 @@ impl Threshold {
     }
 }
 
+/// Whether all are true: one that is false settles it, whatever is not known.
+fn all(mut answers: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+    answers
+        .try_fold(Some(true), |all, answer| match answer {
+            Some(false) => Err(()),
+            Some(true) => Ok(all),
+            None => Ok(None),
+        })
+        .unwrap_or(Some(false))
+}
+
 impl Goal {
     pub fn holds(&self, metrics: &Metrics) -> bool {
         match self {
             Goal::Threshold(threshold) => threshold.holds(metrics),
             Goal::All(parts) => parts.iter().all(|part| part.holds(metrics)),
             Goal::Any(parts) => parts.iter().any(|part| part.holds(metrics)),
+        }
+    }
+
+    /// Whether the goal holds; `None` when that depends on a metric that was not measured.
+    pub fn judge(&self, metrics: &Metrics) -> Option<bool> {
+        match self {
+            Goal::Threshold(threshold) => metrics.get(threshold.metric).map(|_| threshold.holds(metrics)),
+            Goal::All(parts) => all(parts.iter().map(|part| part.judge(metrics))),
+            Goal::Any(parts) => all(parts.iter().map(|part| part.judge(metrics).map(|holds| !holds))).map(|none| !none),
         }
     }
 
@@ -426,6 +446,21 @@ mod tests {
         );
         let goal: Goal = "data_consistency >= 1 or availability >= 1 % and availability >= 2 %".parse().unwrap();
         assert!(matches!(&goal, Goal::Any(parts) if matches!(&parts[1], Goal::All(two) if two.len() == 2)), "{goal:?}");
+    }
+
+    #[test]
+    fn what_was_not_measured_decides_nothing() {
+        let measured = Metrics::default().with(Metric::ResponseTime, 10.0);
+        let check = |goal: &str, expected: Option<bool>| {
+            assert_eq!(goal.parse::<Goal>().unwrap().judge(&measured), expected, "{goal}");
+        };
+        check("response_time <= 35 s", Some(true));
+        check("response_time <= 5 s", Some(false));
+        check("throughput >= 1 records/s", None);
+        check("throughput >= 1 records/s and response_time <= 35 s", None);
+        check("throughput >= 1 records/s and response_time <= 5 s", Some(false));
+        check("throughput >= 1 records/s or response_time <= 35 s", Some(true));
+        check("throughput >= 1 records/s or response_time <= 5 s", None);
     }
 
     #[test]

@@ -133,9 +133,13 @@ pub fn object_key_for(original: &str, plan: &str) -> String {
     format!("{}{plan}/{name}", replicas_prefix(original))
 }
 
-/// What the keys of all objects begin with that agents make of one, but for those of earlier versions: `ORIGINAL/...`.
-pub fn replicas_prefix(original: &str) -> String {
+fn replicas_prefix(original: &str) -> String {
     format!("{original}.replicas/")
+}
+
+/// What the keys of the objects begin with that agents make of one: now, and in earlier versions.
+pub fn replica_prefixes(original: &str) -> [String; 2] {
+    [replicas_prefix(original), format!("{original}/")]
 }
 
 /// Step 1: the changes that give `plan` its lease (and, for a move or copy, its destination row).

@@ -46,6 +46,14 @@ pub struct S3Access {
     pub link: Option<String>,
 }
 
+impl S3Access {
+    /// A text in which none of its secrets can be read.
+    pub fn masked(&self, text: String) -> String {
+        let secrets = [&self.secret_access_key].into_iter().chain(&self.session_token);
+        secrets.filter(|secret| !secret.is_empty()).fold(text, |text, secret| text.replace(secret.as_str(), "***"))
+    }
+}
+
 impl std::fmt::Debug for S3Access {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("S3Access")
@@ -63,10 +71,18 @@ pub struct JobReport {
     pub records: u64,
     /// Records that could not be used: the field is missing or has another type.
     pub skipped_records: u64,
-    /// Reading and computing.
+    /// Reading and computing; zero when it was not measured.
     pub execution_time: Duration,
     /// From the job's start to its result.
     pub response_time: Duration,
+}
+
+impl JobReport {
+    /// Records for each real second of execution; `None` when no time was measured.
+    pub fn throughput(&self) -> Option<f64> {
+        let seconds = self.execution_time.as_secs_f64();
+        (seconds > 0.0).then(|| self.records as f64 / seconds)
+    }
 }
 
 /// A failed job. The agent shows it and goes on.
@@ -79,8 +95,12 @@ pub enum JobError {
     /// Well-formed, but nothing in it that the job is about.
     #[error("`{object}`: {reason}")]
     Unusable { object: String, reason: String },
+    /// The program is at fault: not found, its exit code, its time limit, its last line.
     #[error("`{program}` {reason}\n{output}")]
     Command { program: String, reason: String, output: String },
+    /// A program that may be well could not run here.
+    #[error("`{program}` {reason}")]
+    Surroundings { program: String, reason: String },
 }
 
 impl JobError {
@@ -96,6 +116,7 @@ impl JobError {
             },
             JobError::Malformed { .. } | JobError::Unusable { .. } => FailureKind::Data,
             JobError::Command { .. } => FailureKind::Program,
+            JobError::Surroundings { .. } => FailureKind::Surroundings,
         }
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod leaving;
 pub(crate) mod records;
 pub(crate) mod registration;
 pub(crate) mod saga;
+pub(crate) mod soundness;
 pub(crate) mod unfinished;
 
 use super::{Claimed, ClosingRule, Committed, Knowledge, KnowledgeError, Registered, Snapshot};
@@ -105,6 +106,17 @@ macro_rules! contract {
                 its_own_claims_are_unfinished_at_once_and_others_after_their_lease,
                 objects_are_removed_when_they_are_drained,
             ],
+            soundness: [
+                what_arrived_is_known_by_its_validators,
+                what_is_not_what_it_was_is_read_no_more,
+                without_an_intact_one_readers_stay,
+                an_old_look_says_nothing,
+                what_drains_is_taken_back_when_nothing_else_is_intact,
+                a_damaged_replica_is_made_anew,
+                a_person_accepts_what_was_changed,
+                a_store_that_cannot_delete_is_no_destination,
+                uploads_are_remembered_until_they_are_forgotten,
+            ],
             feedback: [
                 blame_falls_over_the_window,
                 blame_is_left_once_on_open_events_of_others,
@@ -133,6 +145,7 @@ macro_rules! contract {
             ],
             records: [
                 a_job_is_recorded_once,
+                a_failure_is_recorded_with_its_reason,
                 measurements_are_read_page_by_page,
                 an_agents_latest_measurements_are_found,
                 values_that_are_no_numbers_are_rejected,

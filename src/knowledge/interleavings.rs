@@ -55,6 +55,8 @@ enum Turn {
     Leave,
     /// It is deleted when it has drained, and comes back if it is gone.
     Remove,
+    /// Somebody brings another data set to it.
+    Register,
 }
 
 fn actions() -> impl Strategy<Value = Action> {
@@ -81,10 +83,12 @@ fn turns() -> impl Strategy<Value = Turn> {
     ];
     let agent = (1u32..=3).prop_map(AgentId);
     prop_oneof![
-        12 => (agent, step).prop_map(|(agent, step)| Turn::Agent(agent, step)),
-        1 => (1u64..=90).prop_map(|seconds| Turn::Pass { seconds }),
-        1 => Just(Turn::Leave),
-        1 => Just(Turn::Remove),
+        120 => (agent, step).prop_map(|(agent, step)| Turn::Agent(agent, step)),
+        10 => (1u64..=90).prop_map(|seconds| Turn::Pass { seconds }),
+        10 => Just(Turn::Leave),
+        10 => Just(Turn::Remove),
+        // Seldom, for the node stays as long as it holds the only replica.
+        2 => Just(Turn::Register),
     ]
 }
 
@@ -112,6 +116,14 @@ fn clock() -> Arc<VirtualClock> {
 
 fn data_set() -> DataSetName {
     "blood".into()
+}
+
+fn described(name: DataSetName, object_key: &str) -> DataSet {
+    DataSet { name, object_key: object_key.to_owned(), bytes: 100, records: 1, sha256: "0".repeat(64) }
+}
+
+fn another() -> DataSetName {
+    "sugar".into()
 }
 
 fn node(id: NodeId) -> Node {
@@ -154,14 +166,8 @@ impl World {
         let nodes: Vec<_> = (1..=4).map(|id| node(NodeId(id))).collect();
         let link = |from, to| Link { from: NodeId(from), to: NodeId(to), latency_ms: 1000.0, jitter_ms: 0.0 };
         self.ask(self.table.register_network(&nodes, &[link(1, 2), link(2, 1), link(1, 3), link(3, 1)]));
-        let described = DataSet {
-            name: data_set(),
-            object_key: "object".to_owned(),
-            bytes: 100,
-            records: 1,
-            sha256: "0".repeat(64),
-        };
-        self.ask(self.table.register_data_set(&described, NodeId(3), "object", &Default::default()));
+        let first = described(data_set(), "object");
+        self.ask(self.table.register_data_set(&first, NodeId(3), "object", &Default::default()));
         for id in 1..=3 {
             let (agent, node) = (AgentId(id), NodeId(id));
             let registration = Registration { agent, node, goal: String::new(), policy: String::new() };
@@ -183,6 +189,16 @@ impl World {
             // Refused as long as it is needed.
             Turn::Leave => _ = self.runtime.block_on(self.table.leave_node(COMES_AND_GOES, RULE.silence, DRAIN)),
             Turn::Remove => self.remove(),
+            // Refused where it leaves, or is gone.
+            Turn::Register => {
+                let another = described(another(), "other");
+                _ = self.runtime.block_on(self.table.register_data_set(
+                    &another,
+                    COMES_AND_GOES,
+                    "other",
+                    &Default::default(),
+                ));
+            }
             Turn::Agent(agent, step) => self.step(agent, step),
         }
     }
@@ -288,6 +304,8 @@ impl World {
         assert_eq!(placement.references.len(), 3);
         let leaving = self.snapshot().nodes[&COMES_AND_GOES].state == NodeState::Leaving;
         assert!(!leaving || placement.on(COMES_AND_GOES).is_none(), "something comes to a leaving node");
+        let another = self.ask(self.table.snapshot(&another()));
+        assert!(!leaving || another.is_none(), "a data set has its only replica on a leaving node");
         for replica in placement.present() {
             assert!(self.objects.contains(&object(replica)), "the object of replica {} is lost", replica.id);
         }

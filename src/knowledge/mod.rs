@@ -60,6 +60,19 @@ pub enum KnowledgeError {
 
 pub type Result<T> = std::result::Result<T, KnowledgeError>;
 
+impl KnowledgeError {
+    /// What is known of a write that was asked for again and met this, when it had met `before`. That it is refused now says
+    /// nothing about what was sent earlier: what may have been carried out stays so, until the table itself answers. A rejection
+    /// is such an answer.
+    pub fn after(self, before: Option<Self>) -> Self {
+        match (before, self) {
+            (_, rejected @ KnowledgeError::Rejected { .. }) => rejected,
+            (Some(uncertain @ KnowledgeError::Uncertain { .. }), _) => uncertain,
+            (_, this) => this,
+        }
+    }
+}
+
 /// What a dead or restarted agent left behind.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Unfinished {
@@ -318,4 +331,34 @@ pub trait Knowledge: Send + Sync {
 
     /// One direction. Rejected when there is no such link or the latency is negative.
     async fn set_latency(&self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_have_been_carried_out_stays_so_until_the_table_answers() {
+        let operation = "claim";
+        let error = |kind: &str| match kind {
+            "refused" => KnowledgeError::NotExecuted { operation, reason: "connection refused".to_owned() },
+            "uncertain" => KnowledgeError::Uncertain { operation, reason: "connection lost".to_owned() },
+            "rejected" => KnowledgeError::Rejected { operation, reason: "node 7 is not registered".to_owned() },
+            _ => KnowledgeError::Unusable { address: "mysql://h/s".to_owned(), reason: "Access denied".to_owned() },
+        };
+        let check = |before: Option<&str>, now: &str, expected: &str| {
+            assert_eq!(
+                error(now).after(before.map(error)).to_string(),
+                error(expected).to_string(),
+                "{before:?}, {now}"
+            );
+        };
+        for kind in ["refused", "uncertain", "rejected", "unusable"] {
+            check(None, kind, kind);
+            check(Some("refused"), kind, kind);
+        }
+        check(Some("uncertain"), "refused", "uncertain");
+        check(Some("uncertain"), "unusable", "uncertain");
+        check(Some("uncertain"), "rejected", "rejected");
+    }
 }

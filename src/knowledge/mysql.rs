@@ -35,6 +35,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
 use crate::domain::validators::Validators;
 use async_trait::async_trait;
+use connect::PreparedStatements;
 pub use connect::{MysqlSettings, Tls};
 use failure::{Failure, Fate, Sent};
 use futures::future::BoxFuture;
@@ -47,11 +48,12 @@ use tables::Tables;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
-/// How often an operation is tried that certainly was not carried out: deadlocks, lock timeouts, broken connections.
-const TRIES: u32 = 10;
-/// Pauses double from the first to the longest, each drawn from half to one and a half of that.
+/// An operation that certainly was not carried out (a deadlock, a lock timeout, a lost transaction) is tried again until its time
+/// is over. Pauses double from the first to the longest, each drawn from half to one and a half of that.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_millis(300);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// A server that is away is waited for only so long a part of that time: whoever asks has something else to do meanwhile.
+const ABSENCE: u32 = 8;
 
 /// The shared table of agents on any number of machines.
 pub struct MysqlKnowledge {
@@ -75,6 +77,7 @@ struct Server {
     /// Without the password.
     address: String,
     pool: Pool,
+    prepared: PreparedStatements,
     time: Time,
     /// How long an operation may take with all its tries.
     patience: Duration,
@@ -86,9 +89,10 @@ type Work<A, T> = for<'t> fn(&'t mut Tables, &'t A) -> BoxFuture<'t, std::result
 impl MysqlKnowledge {
     /// Connects to a schema that `init` prepared. `runtime` carries the connections as long as it lives.
     pub async fn open(settings: &MysqlSettings, time: Time, runtime: Handle) -> Result<Self> {
-        let address = settings.to_string();
+        let (address, prepared) = (settings.to_string(), PreparedStatements::default());
         let server = Server {
-            pool: Pool::new(settings.options()),
+            pool: Pool::new(settings.options(&prepared)),
+            prepared,
             address,
             time,
             patience: settings.patience,
@@ -133,19 +137,26 @@ impl MysqlKnowledge {
 impl Server {
     /// Again and again, as long as it certainly was not carried out and is likely to succeed soon.
     async fn persist<A, T>(self: &Arc<Self>, arguments: &A, work: Work<A, T>) -> std::result::Result<T, Failure> {
-        let deadline = Instant::now() + self.patience;
-        let mut pause = FIRST_PAUSE;
-        for _ in 1..TRIES {
-            match self.attempt(deadline, arguments, work).await {
-                Err(failure) if failure.fate() == Fate::TryAgain && Instant::now() + pause < deadline => {
-                    tracing::debug!(reason = failure.reason(), "another try");
-                    tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
+        let began = Instant::now();
+        let deadline = began + self.patience;
+        let (mut pause, mut before) = (FIRST_PAUSE, None);
+        loop {
+            let failure = match self.attempt(deadline, arguments, work).await {
+                Err(failure) if failure.fate() == Fate::TryAgain => failure,
+                // Its time was over in the middle of another try: what made it necessary says more.
+                Err(silent @ Failure::Silent(_, Sent::Revocable)) => return Err(before.unwrap_or(silent)),
                 other => return other,
+            };
+            let until = if failure.is_absence() { began + self.patience / ABSENCE } else { deadline };
+            let wait = pause.mul_f64(rand::random_range(0.5..1.5));
+            if Instant::now() + wait >= until {
+                return Err(failure);
             }
+            tracing::debug!(reason = failure.reason(), "another try");
+            tokio::time::sleep(wait).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            before = Some(failure);
         }
-        self.attempt(deadline, arguments, work).await
     }
 
     async fn attempt<A, T>(

@@ -12,6 +12,10 @@ use crate::domain::ids::{AgentId, NodeId};
 use async_trait::async_trait;
 use std::time::Duration;
 
+/// The header by which a client of our own asks an emulator of our own for fractions of a millisecond, in what it sends and is
+/// shown: at a time scale of 50 half a millisecond is 25 ms of the scenario. Nobody else is shown what it could not read.
+pub const FRACTIONS_HEADER: &str = "x-agent-fractions";
+
 /// Why a link is not as it should be; names the emulator's address and the link.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
@@ -42,6 +46,9 @@ pub trait Links: Send + Sync {
 
     /// The latency that the emulator states; zero when none is injected.
     async fn latency(&self, agent: AgentId, node: NodeId) -> Result<Duration>;
+
+    /// Whether there is such a link, on or off; an error when the emulator does not answer as one.
+    async fn has(&self, agent: AgentId, node: NodeId) -> Result<bool>;
 
     /// Removes this agent's link.
     async fn close(&self, agent: AgentId, node: NodeId) -> Result<()>;

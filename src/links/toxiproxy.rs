@@ -1,8 +1,9 @@
 //! [`Links`] over toxiproxy's HTTP API: the original, the embedded `emulator`, or any other server that speaks it.
 //!
 //! A link is a proxy `agent<N>-node<M>`; its latency is the toxic `latency_downstream`, in milliseconds. The original knows
-//! whole milliseconds only; the embedded one takes fractions, which matter when a second of the scenario passes in a
-//! fiftieth. So fractions are offered once: a server that refuses one gets rounded values from then on.
+//! whole milliseconds only; the embedded one takes fractions from who asks for them ([`FRACTIONS_HEADER`]), which matter when
+//! a second of the scenario passes in a fiftieth. So fractions are offered once: a server that refuses one gets rounded values
+//! from then on.
 //!
 //! An emulator that was restarted has forgotten its links: `set_latency` and `latency` then say `Refused` with status 404,
 //! and the caller calls `open`, which makes the link again and returns where it listens now.
@@ -10,7 +11,7 @@
 //! Whoever steers the emulator besides the agents keeps what they set: a link's port, its other toxics, and that it is
 //! switched off. Only what a link cannot do without is corrected: where it leads to, and that its agent can get to it.
 
-use super::{LinkError, Links, Result};
+use super::{FRACTIONS_HEADER, LinkError, Links, Result};
 use crate::domain::ids::{AgentId, NodeId};
 use async_trait::async_trait;
 use reqwest::{Method, StatusCode};
@@ -95,7 +96,8 @@ impl Toxiproxy {
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
         let operation = format!("{method} {path}");
         let failed = |error: reqwest::Error| unavailable(&self.base_url, &operation, &error);
-        let mut request = self.http.request(method.clone(), format!("{}{path}", self.base_url));
+        let request = self.http.request(method, format!("{}{path}", self.base_url));
+        let mut request = request.header(FRACTIONS_HEADER, "yes");
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -268,6 +270,10 @@ impl Links for Toxiproxy {
         stated
             .and_then(|milliseconds| Duration::try_from_secs_f64(milliseconds / 1000.0).ok())
             .ok_or_else(|| self.refused(&operation, &answer))
+    }
+
+    async fn has(&self, agent: AgentId, node: NodeId) -> Result<bool> {
+        Ok(self.find(&name(agent, node)).await?.is_some())
     }
 
     async fn close(&self, agent: AgentId, node: NodeId) -> Result<()> {

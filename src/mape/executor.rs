@@ -2,16 +2,17 @@
 //! move or evict leaves behind is deleted later, when the jobs that still read it have had their time: see the watchdog.
 //!
 //! ```text
-//!       Execute          Granted           Transferred           Done
-//! Idle -------> Claiming -------> Transferring -------> Committing -----> Idle
-//!                  | Lost              | failed             | Refused
-//!                  '--> Idle           '--> Aborting <------'
-//!                                              '--> Idle
+//!       Execute         LinksThere        Granted           Transferred           Done
+//! Idle -------> Checking -----> Claiming -------> Transferring -------> Committing -----> Idle
+//!                  | LinksAway     | Lost              | failed             | Refused
+//!                  '--> Idle       '--> Idle           '--> Aborting <------'
+//!                                                              '--> Idle
 //! ```
 
 use super::monitor::Repair;
 use crate::domain::action::Action;
 use crate::domain::event::Outcome;
+use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::ids::EventId;
 use crate::domain::placement::{Claim, Plan};
 use crate::domain::saga::{Claimed, Committed};
@@ -20,6 +21,9 @@ use crate::domain::validators::Validators;
 #[derive(Clone, Debug)]
 pub enum Input {
     Execute(Plan),
+    LinksThere,
+    /// Who offers the links is away: nothing could be carried out over them, nor undone.
+    LinksAway(String),
     Claimed(Claimed),
     /// The claim could not be asked for, and nothing was changed.
     ClaimFailed(String),
@@ -27,10 +31,12 @@ pub enum Input {
     Noted,
     /// The copy was verified; these are its object's validators.
     Transferred(Validators),
-    TransferFailed(String),
+    TransferFailed(JobFailure),
     Committed(Committed),
-    /// The commit could not be asked for within its bound.
+    /// The commit could not be asked for within its bound, and nothing was changed.
     CommitFailed(String),
+    /// A claim or commit was sent, and what became of it could not be read back within its bound.
+    Uncertain(String),
     Aborted,
     /// Finish or release what runs; take nothing new.
     Stop,
@@ -38,6 +44,8 @@ pub enum Input {
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum Effect {
+    /// Ask whether the links are there that an action is about.
+    CheckLinks(Action),
     Claim(Plan),
     /// Record the decision to do nothing.
     Note(Plan),
@@ -71,17 +79,39 @@ pub enum End {
     Done,
     Nothing,
     Lost(String),
+    /// It was not begun.
+    NotNow(String),
     Failed(String),
+    /// It may have been carried out.
+    Unknown(String),
+}
+
+impl End {
+    /// For people; nothing for what was decided on already.
+    pub fn told(&self) -> Option<String> {
+        match self {
+            End::Done => Some("done".to_owned()),
+            End::Nothing => None,
+            End::Lost(why) => Some(format!("not granted: {why}; judging again")),
+            End::NotNow(why) => Some(format!("not now: {why}")),
+            End::Failed(why) => Some(format!("FAILED: {why}")),
+            End::Unknown(why) => {
+                Some(format!("NOT KNOWN: {why}; what the table says is followed when the lease is over"))
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
 enum State {
     Idle,
+    Checking(Plan),
     Claiming(Plan),
     Noting(Plan),
     Transferring(Claim),
     Committing(Claim),
-    Aborting,
+    /// What is said when it is undone.
+    Aborting(Repair),
 }
 
 /// The machine.
@@ -111,6 +141,10 @@ impl Executor {
         match (input, std::mem::replace(&mut self.state, State::Idle)) {
             (Input::Stop, state) => self.stop(state),
             (Input::Execute(plan), State::Idle) => self.execute(plan),
+            (Input::LinksThere, State::Checking(plan)) => self.claim(plan),
+            (Input::LinksAway(why), State::Checking(plan)) => {
+                ended(plan.action, None, End::NotNow(why), Repair::NotNow)
+            }
             (Input::Noted, State::Noting(plan)) => ended(plan.action, None, End::Nothing, Repair::Nothing),
             (Input::Claimed(Claimed::Granted(claim)), State::Claiming(_)) => self.granted(claim),
             (Input::Claimed(Claimed::Lost(lost)), State::Claiming(plan)) => {
@@ -120,18 +154,24 @@ impl Executor {
                 ended(plan.action, None, End::Failed(why), Repair::Nothing)
             }
             (Input::Transferred(arrived), State::Transferring(claim)) => self.commit(claim, arrived),
-            (Input::TransferFailed(why), State::Transferring(claim)) => self.abort(claim, Outcome::Failed, why),
+            (Input::TransferFailed(failure), State::Transferring(claim)) => self.fail(claim, failure),
             (Input::Committed(Committed::Done { .. }), State::Committing(claim)) => {
                 ended(claim.action, Some(claim.event), End::Done, Repair::Acted)
             }
             (Input::Committed(Committed::Refused(refused)), State::Committing(claim)) => {
-                self.abort(claim, Outcome::Aborted, refused.to_string())
+                self.abort(claim, Outcome::Aborted, refused.to_string(), Repair::Nothing)
             }
-            // Whether it was carried out is not known: leave everything to recovery, which reads the table.
+            // The table cannot be asked: everything is left to recovery, which reads it when the lease has run out.
             (Input::CommitFailed(why), State::Committing(claim)) => {
                 ended(claim.action, Some(claim.event), End::Failed(why), Repair::Nothing)
             }
-            (Input::Aborted, State::Aborting) => vec![Effect::Finished(Repair::Nothing)],
+            (Input::Uncertain(why), State::Claiming(plan)) => {
+                ended(plan.action, None, End::Unknown(why), Repair::Nothing)
+            }
+            (Input::Uncertain(why), State::Committing(claim)) => {
+                ended(claim.action, Some(claim.event), End::Unknown(why), Repair::Nothing)
+            }
+            (Input::Aborted, State::Aborting(repair)) => vec![Effect::Finished(repair)],
             (_, state) => {
                 self.state = state;
                 Vec::new()
@@ -147,13 +187,22 @@ impl Executor {
             self.state = State::Noting(plan.clone());
             return vec![Effect::Note(plan)];
         }
+        let action = plan.action;
+        self.state = State::Checking(plan);
+        vec![Effect::CheckLinks(action)]
+    }
+
+    fn claim(&mut self, plan: Plan) -> Vec<Effect> {
+        if self.stopping {
+            return vec![Effect::Finished(Repair::Nothing)];
+        }
         self.state = State::Claiming(plan.clone());
         vec![Effect::Claim(plan)]
     }
 
     fn granted(&mut self, claim: Claim) -> Vec<Effect> {
         if self.stopping {
-            return self.abort(claim, Outcome::Aborted, "the agent is stopping".to_owned());
+            return self.give_up(claim);
         }
         // A move or copy onto a node that holds a replica already has no destination row: there is nothing to transfer.
         if claim.destination.is_none() {
@@ -169,8 +218,22 @@ impl Executor {
         vec![Effect::Commit { event, arrived }]
     }
 
-    fn abort(&mut self, claim: Claim, outcome: Outcome, why: String) -> Vec<Effect> {
-        self.state = State::Aborting;
+    /// What the surroundings broke off says nothing about the action.
+    fn fail(&mut self, claim: Claim, JobFailure { kind, why }: JobFailure) -> Vec<Effect> {
+        match kind {
+            FailureKind::Surroundings => self.abort(claim, Outcome::Aborted, why, Repair::NotNow),
+            FailureKind::Store | FailureKind::Program | FailureKind::Data | FailureKind::ChangedData => {
+                self.abort(claim, Outcome::Failed, why, Repair::Nothing)
+            }
+        }
+    }
+
+    fn give_up(&mut self, claim: Claim) -> Vec<Effect> {
+        self.abort(claim, Outcome::Aborted, "the agent is stopping".to_owned(), Repair::Nothing)
+    }
+
+    fn abort(&mut self, claim: Claim, outcome: Outcome, why: String, repair: Repair) -> Vec<Effect> {
+        self.state = State::Aborting(repair);
         let report = Report { action: claim.action, event: Some(claim.event), end: End::Failed(why.clone()) };
         vec![Effect::Report(report), Effect::Abort { claim, outcome, why }]
     }
@@ -179,7 +242,7 @@ impl Executor {
     fn stop(&mut self, state: State) -> Vec<Effect> {
         self.stopping = true;
         match state {
-            State::Transferring(claim) => self.abort(claim, Outcome::Aborted, "the agent is stopping".to_owned()),
+            State::Transferring(claim) => self.give_up(claim),
             state => {
                 self.state = state;
                 Vec::new()
@@ -221,6 +284,10 @@ mod tests {
         Input::Claimed(Claimed::Granted(Claim { event, agent, data_set: "blood".into(), action, source, destination }))
     }
 
+    fn failed(kind: FailureKind) -> Input {
+        Input::TransferFailed(JobFailure::new(kind, "away"))
+    }
+
     fn done() -> Input {
         Input::Committed(Committed::Done { leftover: None })
     }
@@ -239,6 +306,7 @@ mod tests {
     fn name(effect: &Effect) -> String {
         match effect {
             Effect::Claim(_) => "claim".to_owned(),
+            Effect::CheckLinks(_) => "check".to_owned(),
             Effect::Note(_) => "note".to_owned(),
             Effect::Transfer(_) => "transfer".to_owned(),
             Effect::Commit { .. } => "commit".to_owned(),
@@ -247,7 +315,9 @@ mod tests {
                 End::Done => "done".to_owned(),
                 End::Nothing => "nothing".to_owned(),
                 End::Lost(_) => "lost".to_owned(),
+                End::NotNow(why) => format!("not now({why})"),
                 End::Failed(why) => format!("failed({why})"),
+                End::Unknown(why) => format!("unknown({why})"),
             },
             Effect::Finished(repair) => format!("{repair:?}"),
         }
@@ -256,7 +326,8 @@ mod tests {
     #[test]
     fn a_move_is_claimed_transferred_and_committed() {
         let executor = check([
-            (Input::Execute(plan("M3_1")), "claim"),
+            (Input::Execute(plan("M3_1")), "check"),
+            (Input::LinksThere, "claim"),
             (granted("M3_1"), "transfer"),
             (Input::Transferred(Validators::default()), "commit"),
             (done(), "done Acted"),
@@ -267,7 +338,12 @@ mod tests {
     #[test]
     fn nothing_is_transferred_where_no_bytes_are_missing() {
         for action in ["CR3", "E3"] {
-            check([(Input::Execute(plan(action)), "claim"), (granted(action), "commit"), (done(), "done Acted")]);
+            check([
+                (Input::Execute(plan(action)), "check"),
+                (Input::LinksThere, "claim"),
+                (granted(action), "commit"),
+                (done(), "done Acted"),
+            ]);
         }
     }
 
@@ -279,16 +355,39 @@ mod tests {
     #[test]
     fn losing_is_no_error() {
         let lost = Input::Claimed(Claimed::Lost(Lost::Changed(ReplicaId(1))));
-        check([(Input::Execute(plan("M3_1")), "claim"), (lost, "lost Lost")]);
+        check([(Input::Execute(plan("M3_1")), "check"), (Input::LinksThere, "claim"), (lost, "lost Lost")]);
     }
 
     #[test]
     fn a_failed_transfer_is_undone() {
         check([
-            (Input::Execute(plan("C3_1")), "claim"),
+            (Input::Execute(plan("C3_1")), "check"),
+            (Input::LinksThere, "claim"),
             (granted("C3_1"), "transfer"),
-            (Input::TransferFailed("away".to_owned()), "failed(away) abort(failed)"),
+            (failed(FailureKind::Store), "failed(away) abort(failed)"),
             (Input::Aborted, "Nothing"),
+        ]);
+    }
+
+    #[test]
+    fn nothing_is_claimed_while_the_links_are_away() {
+        for action in ["M3_1", "C3_1", "CR3", "E3"] {
+            let executor = check([
+                (Input::Execute(plan(action)), "check"),
+                (Input::LinksAway("no emulator".to_owned()), "not now(no emulator) NotNow"),
+            ]);
+            assert!(executor.is_idle());
+        }
+    }
+
+    #[test]
+    fn what_the_surroundings_broke_off_is_given_up_and_not_called_a_failed_action() {
+        check([
+            (Input::Execute(plan("C3_1")), "check"),
+            (Input::LinksThere, "claim"),
+            (granted("C3_1"), "transfer"),
+            (failed(FailureKind::Surroundings), "failed(away) abort(aborted)"),
+            (Input::Aborted, "NotNow"),
         ]);
     }
 
@@ -296,7 +395,8 @@ mod tests {
     fn a_refused_commit_is_undone() {
         let refused = Input::Committed(Committed::Refused(Refused::LeaseLost(ReplicaId(1))));
         check([
-            (Input::Execute(plan("C3_1")), "claim"),
+            (Input::Execute(plan("C3_1")), "check"),
+            (Input::LinksThere, "claim"),
             (granted("C3_1"), "transfer"),
             (Input::Transferred(Validators::default()), "commit"),
             (refused, "failed(the lease on replica 1 ran out and was taken) abort(aborted)"),
@@ -305,9 +405,18 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_of_unknown_outcome_is_left_to_recovery() {
+    fn what_has_an_unknown_outcome_is_left_to_recovery_and_never_said_to_have_failed() {
+        let lost = || Input::Uncertain("lost".to_owned());
+        let begun = || [(Input::Execute(plan("E3")), "check"), (Input::LinksThere, "claim")];
+        check(begun().into_iter().chain([(lost(), "unknown(lost) Nothing")]));
+        check(begun().into_iter().chain([(granted("E3"), "commit"), (lost(), "unknown(lost) Nothing")]));
+    }
+
+    #[test]
+    fn a_commit_that_could_not_be_asked_for_is_left_to_recovery() {
         check([
-            (Input::Execute(plan("E3")), "claim"),
+            (Input::Execute(plan("E3")), "check"),
+            (Input::LinksThere, "claim"),
             (granted("E3"), "commit"),
             (Input::CommitFailed("gone".to_owned()), "failed(gone) Nothing"),
         ]);
@@ -316,14 +425,17 @@ mod tests {
     #[test]
     fn a_stop_gives_up_a_transfer_and_finishes_everything_else() {
         check([
-            (Input::Execute(plan("M3_1")), "claim"),
+            (Input::Execute(plan("M3_1")), "check"),
+            (Input::LinksThere, "claim"),
             (granted("M3_1"), "transfer"),
             (Input::Stop, "failed(the agent is stopping) abort(aborted)"),
             (Input::Aborted, "Nothing"),
             (Input::Execute(plan("M3_1")), "Nothing"),
         ]);
+        check([(Input::Execute(plan("M3_1")), "check"), (Input::Stop, ""), (Input::LinksThere, "Nothing")]);
         check([
-            (Input::Execute(plan("M3_1")), "claim"),
+            (Input::Execute(plan("M3_1")), "check"),
+            (Input::LinksThere, "claim"),
             (granted("M3_1"), "transfer"),
             (Input::Transferred(Validators::default()), "commit"),
             (Input::Stop, ""),

@@ -8,6 +8,7 @@
 //!    '-------------------------------------------------------------------------------------------'  else pause)
 //! ```
 
+use super::backoff::Backoff;
 use super::planner::{Parameters, Policy, PreviousJob, Rng};
 use crate::domain::convergence::CONVERGED_JOBS;
 use crate::domain::failure::{FailureKind, JobFailure};
@@ -62,8 +63,8 @@ pub struct Observation {
     pub at: Timestamp,
     pub response_time: Duration,
     pub execution_time: Duration,
-    /// Records for each real second: rates are never scaled.
-    pub throughput: f64,
+    /// Records for each real second: rates are never scaled. Absent: the job did not measure how long it took.
+    pub throughput: Option<f64>,
     pub network_latency: Duration,
     pub emulated_latency: Option<Duration>,
     /// As counted when the job had ended; absent: as it was when the job began.
@@ -81,6 +82,8 @@ pub enum Repair {
     Lost,
     /// Nothing was done, on purpose or because it could not be.
     Nothing,
+    /// This agent's surroundings are in the way: it was not begun, or given up, and no node is to blame.
+    NotNow,
 }
 
 /// A run of the job: what is read, and what was known of it when it started.
@@ -130,6 +133,11 @@ pub enum Effect {
     Failed {
         node: NodeId,
     },
+    /// See whether the replica is what the catalogue says, and state it.
+    Inspect {
+        replica: Arc<Replica>,
+        snapshot: Snapshot,
+    },
     LeaveFeedback(Vec<EventId>),
     Plan(Violation),
     /// The agent reads nothing that is present: registered again, it is given a replica.
@@ -156,12 +164,16 @@ pub struct Monitor {
     state: State,
     /// The job before the current one; forgotten when this agent acts: what hurts then may be its own doing.
     previous: Option<PreviousJob>,
+    /// Since when the surroundings have been in the way.
+    backoff: Backoff,
     jobs: u64,
     /// How many of the last jobs met the goal in a row, without anybody's action.
     content_jobs: usize,
     last_known: Option<Snapshot>,
     /// What the last run was to read, by the snapshot last known.
     reading: Option<Reading>,
+    /// The replica that was last looked at because a job could not use it.
+    doubted: Option<Arc<Replica>>,
 }
 
 impl Monitor {
@@ -181,10 +193,12 @@ impl Monitor {
             life,
             state: State::Pausing,
             previous: None,
+            backoff: Backoff::default(),
             jobs: 0,
             content_jobs: 0,
             last_known: None,
             reading: None,
+            doubted: None,
         }
     }
 
@@ -230,6 +244,13 @@ impl Monitor {
     fn pause(&mut self, rng: &mut Rng) -> Vec<Effect> {
         self.state = State::Pausing;
         vec![Effect::Wake { after: self.rhythm.pause(rng) }]
+    }
+
+    /// A pause that is longer each time in a row.
+    fn back_off(&mut self, rng: &mut Rng) -> Vec<Effect> {
+        self.state = State::Pausing;
+        let after = self.backoff.failed(rng).max(self.rhythm.pause(rng));
+        vec![Effect::Wake { after }]
     }
 
     fn start(&mut self) -> Vec<Effect> {
@@ -279,8 +300,10 @@ impl Monitor {
     }
 
     fn observe(&mut self, run: &Run, observation: &Observation, rng: &mut Rng) -> Vec<Effect> {
+        self.backoff.succeeded();
         let measurement = Arc::new(self.measurement(run, observation));
-        let satisfied = self.parameters.goal.holds(&measurement.metrics);
+        // What nobody measured says nothing for or against a place.
+        let Some(satisfied) = self.parameters.goal.judge(&measurement.metrics) else { return self.pause(rng) };
         self.content_jobs = if satisfied { self.content_jobs + 1 } else { 0 };
         let mut effects = Vec::with_capacity(2);
         effects.push(Effect::Record { measurement: measurement.clone(), satisfied });
@@ -295,19 +318,36 @@ impl Monitor {
     }
 
     fn fail(&mut self, run: &Run, failure: &JobFailure, rng: &mut Rng) -> Vec<Effect> {
-        let mut effects = self.pause(rng);
         match failure.kind {
-            FailureKind::Store => effects.push(Effect::Failed { node: run.node }),
-            FailureKind::Program | FailureKind::Data | FailureKind::ChangedData | FailureKind::Surroundings => {}
+            FailureKind::Surroundings => self.back_off(rng),
+            FailureKind::Store => {
+                let mut effects = self.pause(rng);
+                effects.push(Effect::Failed { node: run.node });
+                effects
+            }
+            FailureKind::Program => self.pause(rng),
+            FailureKind::Data | FailureKind::ChangedData => {
+                let mut effects = self.pause(rng);
+                effects.extend(self.doubt());
+                effects
+            }
         }
-        effects
+    }
+
+    /// What a job cannot use may be damaged: the replica is looked at, once as long as nothing new is known of it.
+    fn doubt(&mut self) -> Option<Effect> {
+        let replica = self.reading.as_ref()?.replica.clone();
+        let snapshot = self.last_known.clone()?;
+        let is_new = self.doubted.as_ref().is_none_or(|doubted| *doubted != replica);
+        self.doubted = Some(replica.clone());
+        is_new.then_some(Effect::Inspect { replica, snapshot })
     }
 
     fn measurement(&self, run: &Run, observation: &Observation) -> Measurement {
-        let metrics = Metrics::default()
+        let throughput = observation.throughput.map(|throughput| (Metric::Throughput, throughput));
+        let metrics = Metrics::from_iter(throughput)
             .with(Metric::ResponseTime, observation.response_time.as_secs_f64())
             .with(Metric::ExecutionTime, observation.execution_time.as_secs_f64())
-            .with(Metric::Throughput, observation.throughput)
             .with(Metric::NetworkLatency, observation.network_latency.as_secs_f64() * 1e3)
             .with(Metric::Availability, run.availability_percent)
             .with(Metric::DataConsistency, observation.data_consistency.unwrap_or(run.data_consistency));
@@ -352,6 +392,7 @@ impl Monitor {
             }
             Repair::Lost => self.start(),
             Repair::Nothing => self.pause(rng),
+            Repair::NotNow => self.back_off(rng),
         }
     }
 }
@@ -401,17 +442,21 @@ mod tests {
         }
 
         fn end(&mut self, seconds: u64) -> String {
-            let response_time = Duration::from_secs(seconds);
-            self.give(Input::JobEnded(Observation {
-                at: NOW + response_time,
-                response_time,
-                execution_time: response_time,
-                throughput: 1.0,
-                network_latency: Duration::from_millis(20),
-                emulated_latency: None,
-                data_consistency: None,
-                result: None,
-            }))
+            self.give(Input::JobEnded(observation(seconds)))
+        }
+    }
+
+    fn observation(seconds: u64) -> Observation {
+        let response_time = Duration::from_secs(seconds);
+        Observation {
+            at: NOW + response_time,
+            response_time,
+            execution_time: response_time,
+            throughput: Some(1.0),
+            network_latency: Duration::from_millis(20),
+            emulated_latency: None,
+            data_consistency: None,
+            result: None,
         }
     }
 
@@ -424,6 +469,7 @@ mod tests {
             Effect::Failed { node } => format!("failed(node {node})"),
             Effect::LeaveFeedback(events) => format!("feedback({})", events.len()),
             Effect::Plan(_) => "plan".to_owned(),
+            Effect::Inspect { replica, .. } => format!("inspect(node {})", replica.node),
             Effect::Register => "register".to_owned(),
         }
     }
@@ -438,6 +484,23 @@ mod tests {
         assert_eq!(bench.give(Input::Woken), "load");
         assert_eq!(bench.load(&here), "run(node 1)");
         assert_eq!(bench.end(10), "record(true) wake(15 s)");
+    }
+
+    #[test]
+    fn what_a_job_cannot_use_is_looked_at_once() {
+        let mut bench = Bench::new(GOAL);
+        let mut here = scene::snapshot(&[1], &[(1, 1)]);
+        bench.give(Input::Started);
+        let mut fail = |here: &Snapshot, kind| {
+            bench.give(Input::Woken);
+            bench.load(here);
+            bench.fail(kind)
+        };
+        assert!(fail(&here, FailureKind::ChangedData).ends_with("inspect(node 1)"));
+        assert!(!fail(&here, FailureKind::Data).contains("inspect"), "nothing new is known of it");
+        assert!(!fail(&here, FailureKind::Program).contains("inspect"));
+        here.placement.replicas.get_mut(&ReplicaId(1)).unwrap().validators.etag = Some("another".to_owned());
+        assert!(fail(&here, FailureKind::Data).ends_with("inspect(node 1)"));
     }
 
     #[test]
@@ -517,6 +580,18 @@ mod tests {
     }
 
     #[test]
+    fn a_job_that_did_not_measure_what_the_goal_asks_for_is_not_judged() {
+        for (throughput, expected) in [(Some(1.0), "record(false) load"), (None, "wake(15 s)")] {
+            let mut bench = Bench::new("throughput >= 10 records/s");
+            bench.give(Input::Started);
+            bench.give(Input::Woken);
+            bench.load(&scene::snapshot(&[3], &[(1, 1)]));
+            let ended = Observation { throughput, ..observation(10) };
+            assert_eq!(bench.give(Input::JobEnded(ended)), expected);
+        }
+    }
+
+    #[test]
     fn only_a_store_or_link_that_failed_is_held_against_its_node() {
         let mut bench = Bench::new(GOAL);
         bench.give(Input::Started);
@@ -527,6 +602,29 @@ mod tests {
             assert_eq!(followed.contains("failed(node 3)"), kind == FailureKind::Store, "{kind}: {followed}");
             assert!(followed.starts_with("wake("), "{kind}: jobs go on: {followed}");
         }
+    }
+
+    #[test]
+    fn while_its_surroundings_are_in_the_way_it_tries_less_and_less_often() {
+        let mut bench = Bench::new(GOAL);
+        let here = scene::snapshot(&[3], &[(1, 1)]);
+        let seconds = |effect: &str| -> u64 {
+            let wake = effect.strip_prefix("wake(").and_then(|rest| rest.strip_suffix(" s)"));
+            wake.unwrap_or_else(|| panic!("{effect} is no pause alone")).parse().unwrap()
+        };
+        bench.give(Input::Started);
+        let mut pauses = Vec::new();
+        for _ in 0..4 {
+            bench.give(Input::Woken);
+            bench.load(&here);
+            pauses.push(seconds(&bench.fail(FailureKind::Surroundings)));
+        }
+        assert!(pauses.is_sorted() && pauses[3] > 2 * pauses[0], "{pauses:?}");
+        // What could not be begun is one more of them; a job that ends well is the end of the row.
+        bench.job(&here, 50);
+        bench.load(&here);
+        let first = seconds(&bench.give(Input::Repaired(Repair::NotNow)));
+        assert!(first <= pauses[0], "{first} s after a job, {} s before", pauses[0]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::domain::validators::Validators;
 use crate::knowledge::{Claimed, Knowledge as _, Registered};
-use crate::mape::executor::{self, End, Report};
+use crate::mape::executor::{self, Report};
 use crate::mape::monitor::{self, Observation};
 use crate::mape::notice::Notice;
 use crate::mape::planner::{self, LOOK_EVERY, Message};
@@ -96,7 +96,8 @@ impl World<'_> {
                 None
             }
             // The driver gives them to the planner.
-            monitor::Effect::Plan(_) | monitor::Effect::Failed { .. } => None,
+            // Objects in virtual stores are what was written.
+            monitor::Effect::Plan(_) | monitor::Effect::Failed { .. } | monitor::Effect::Inspect { .. } => None,
         }
     }
 
@@ -113,6 +114,8 @@ impl World<'_> {
 
     fn perform_for_executor(&mut self, agent: usize, effect: executor::Effect) -> Option<executor::Input> {
         match effect {
+            // Nobody stands between an agent and the virtual stores.
+            executor::Effect::CheckLinks(_) => Some(executor::Input::LinksThere),
             executor::Effect::Claim(plan) => Some(self.claim(agent, &plan)),
             executor::Effect::Note(plan) => {
                 let noted = self.table.ask(|table| table.record_nothing(&plan));
@@ -199,7 +202,7 @@ impl World<'_> {
         let Some(Transfer { claim, outcome }) = self.agents[agent].transfer.under_way.take() else { return };
         let input = match outcome.and_then(|()| self.arrive(&claim)) {
             Ok(()) => executor::Input::Transferred(Validators::default()),
-            Err(why) => executor::Input::TransferFailed(why),
+            Err(why) => transfer_failed(why),
         };
         self.step(agent, Input::Executor(Box::new(input)));
     }
@@ -210,7 +213,7 @@ impl World<'_> {
             at: self.now(),
             response_time: job.response_time,
             execution_time: job.execution_time,
-            throughput: job.throughput,
+            throughput: Some(job.throughput),
             network_latency: job.latency,
             emulated_latency: None,
             data_consistency: counted.map(|snapshot| self.agents[agent].consistency(&snapshot, replica)),
@@ -270,11 +273,11 @@ impl World<'_> {
     fn begin_transfer(&mut self, agent: usize, claim: Claim) -> Option<executor::Input> {
         let home = self.agents[agent].home();
         let Some(to) = claim.destination.as_ref().map(|row| row.node) else {
-            return Some(executor::Input::TransferFailed("there is no destination".to_owned()));
+            return Some(transfer_failed("there is no destination"));
         };
         let from = claim.source.node;
         if let Some(why) = self.damage.between(home, from).or_else(|| self.damage.between(home, to)) {
-            return Some(executor::Input::TransferFailed(why));
+            return Some(transfer_failed(why));
         }
         let slow = |node| (node, self.damage.slowness(node));
         let physics = &self.scenario.physics;
@@ -283,7 +286,7 @@ impl World<'_> {
         if takes.is_zero() && !fails {
             return Some(match self.arrive(&claim) {
                 Ok(()) => executor::Input::Transferred(Validators::default()),
-                Err(why) => executor::Input::TransferFailed(why),
+                Err(why) => transfer_failed(why),
             });
         }
         let (takes, outcome) = match fails {
@@ -310,7 +313,8 @@ impl World<'_> {
             Ok(true) => self.arrange_renewal(agent),
             Ok(false) => {
                 self.agents[agent].transfer.drop();
-                let failed = executor::Input::TransferFailed("the lease was lost".to_owned());
+                let lost = JobFailure::new(FailureKind::Surroundings, "the lease was lost");
+                let failed = executor::Input::TransferFailed(lost);
                 self.step(agent, Input::Executor(Box::new(failed)));
             }
             Err(why) => {
@@ -384,12 +388,7 @@ impl World<'_> {
     }
 
     fn report(&mut self, agent: usize, report: Report) {
-        let how = match report.end {
-            End::Done => "done".to_owned(),
-            End::Nothing => return,
-            End::Lost(why) => format!("not granted: {why}; judging again"),
-            End::Failed(why) => format!("FAILED: {why}"),
-        };
+        let Some(how) = report.end.told() else { return };
         let agent = self.agents[agent].id();
         self.notify(|| Notice::Acted { agent, action: report.action, event: report.event, how });
     }
@@ -489,4 +488,9 @@ impl World<'_> {
         let phase = self.agents[agent].phase.as_millis() as i64;
         Timestamp(now + 1 + (phase - now - 1).rem_euclid(every))
     }
+}
+
+/// A transfer that broke off at one of its ends.
+pub fn transfer_failed(why: impl Into<String>) -> executor::Input {
+    executor::Input::TransferFailed(JobFailure::new(FailureKind::Store, why))
 }

@@ -6,6 +6,7 @@ use super::clairvoyant::Oracle;
 use super::driver::Input;
 use super::events::Agenda;
 use super::faults::{Broken, Damage, Faults};
+use super::perform::transfer_failed;
 use super::setup::VALIDATED;
 use super::stores::Stores;
 use super::table::{Table, ready};
@@ -17,9 +18,9 @@ use crate::domain::impact::Impacts;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::knowledge::{ClosingRule, Knowledge as _, Pulse};
+use crate::mape::monitor;
 use crate::mape::notice::Notice;
 use crate::mape::planner::Change as Learned;
-use crate::mape::{executor, monitor};
 use rand::RngExt as _;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -474,7 +475,7 @@ impl<'a> World<'a> {
         }
         if let Some(why) = transfer {
             self.agents[agent].transfer.drop();
-            self.step(agent, Input::Executor(Box::new(executor::Input::TransferFailed(why))));
+            self.step(agent, Input::Executor(Box::new(transfer_failed(why))));
         }
     }
 

@@ -1,7 +1,7 @@
 //! An emulator, its API as plain requests, and sockets around it.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use agent::links::emulator::Emulator;
+use agent::links::emulator::{Emulator, Metrics};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -23,7 +23,11 @@ impl Api {
     }
 
     pub async fn listening_on(address: &str) -> Self {
-        let emulator = Emulator::start(address.parse().unwrap()).await.unwrap();
+        Self::started(address, Metrics::Off).await
+    }
+
+    pub async fn started(address: &str, metrics: Metrics) -> Self {
+        let emulator = Emulator::start(address.parse().unwrap(), metrics).await.unwrap();
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
         Self { emulator, http }
     }

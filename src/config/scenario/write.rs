@@ -164,7 +164,8 @@ fn rho(rho: &Rho) -> Vec<String> {
 }
 
 fn costs(costs: &BTreeMap<ActionType, f64>) -> Vec<String> {
-    let stated = costs.iter().filter(|(kind, _)| **kind != ActionType::Nothing);
+    // What it costs to mend is not stated: as much as a copy.
+    let stated = costs.iter().filter(|(kind, _)| !matches!(kind, ActionType::Nothing | ActionType::Restore));
     stated.map(|(kind, cost)| format!("{} = {cost:?}", kind.name())).collect()
 }
 

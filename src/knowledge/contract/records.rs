@@ -1,4 +1,5 @@
 use super::{Table, data_set, rejected};
+use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::ids::{AgentId, EventId, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
@@ -33,6 +34,18 @@ pub(crate) async fn a_job_is_recorded_once(table: Table) {
     assert_eq!(recorded[0].id, 1);
     let kept: Vec<_> = recorded.into_iter().map(|row| (row.measurement, row.satisfied)).collect();
     assert_eq!(kept, [(measurement("a"), false), (full, true)]);
+}
+
+pub(crate) async fn a_failure_is_recorded_with_its_reason(table: Table) {
+    let table = table.three_agents().await;
+    let failure = Some(JobFailure { kind: FailureKind::ChangedData, why: "its ETag is b, expected a".to_owned() });
+    let failed = Measurement { metrics: Metrics::default(), failure, ..measurement("failed") };
+    let done = Measurement { result: Some("172.78".to_owned()), ..measurement("done") };
+    for measurement in [&failed, &done] {
+        table.knowledge.record(measurement, false).await.unwrap();
+    }
+    let recorded = table.knowledge.measurements(0, 10).await.unwrap();
+    assert_eq!(recorded.into_iter().map(|recorded| recorded.measurement).collect::<Vec<_>>(), [failed, done]);
 }
 
 pub(crate) async fn measurements_are_read_page_by_page(table: Table) {

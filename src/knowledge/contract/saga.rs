@@ -40,7 +40,7 @@ pub(crate) async fn a_claim_takes_the_lease_and_makes_the_destination(table: Tab
         data_set: data_set(),
         action: Action::Move { from: NodeId(3), to: NodeId(1) },
         source: row(1, 3, "blood.json", ReplicaState::Present, 1, held),
-        destination: Some(row(2, 1, "blood.json/key-0", ReplicaState::Copying, 1, held)),
+        destination: Some(row(2, 1, "blood.json.replicas/key-0/blood.json", ReplicaState::Copying, 1, held)),
     };
     assert_eq!(claim, expected);
     assert_eq!(table.replica(1).await, Some(expected.source));
@@ -210,7 +210,7 @@ pub(crate) async fn a_move_takes_its_readers_along(table: Table) {
     let leftover = table.commit(claim.event).await.unwrap();
     assert_eq!(leftover, row(3, 3, "blood.json", ReplicaState::Removing, 1, lease(1, 1_000_000)));
     let placement = table.snapshot().await.placement.clone();
-    let moved = row(1, 1, "blood.json/key-0", ReplicaState::Present, 2, None);
+    let moved = row(1, 1, "blood.json.replicas/key-0/blood.json", ReplicaState::Present, 2, None);
     assert_eq!(placement.replicas, BTreeMap::from([(ReplicaId(1), moved), (ReplicaId(3), leftover)]));
     assert_eq!(placement.readers(ReplicaId(1)).map(|agent| agent.0).collect::<Vec<_>>(), [1, 2, 3]);
     let event = table.event(claim.event).await;
@@ -225,7 +225,7 @@ pub(crate) async fn a_copy_is_read_by_its_maker_alone(table: Table) {
     assert_eq!(table.commit(claim.event).await, None);
     let placement = table.snapshot().await.placement.clone();
     let original = row(1, 3, "blood.json", ReplicaState::Present, 2, None);
-    let copy = row(2, 2, "blood.json/key-0", ReplicaState::Present, 2, None);
+    let copy = row(2, 2, "blood.json.replicas/key-0/blood.json", ReplicaState::Present, 2, None);
     assert_eq!(placement.replicas, BTreeMap::from([(ReplicaId(1), original), (ReplicaId(2), copy)]));
     assert_eq!(placement.readers(ReplicaId(2)).collect::<Vec<_>>(), [AgentId(2)]);
 }

@@ -11,7 +11,7 @@ pub(crate) async fn an_abort_gives_everything_back(table: Table) {
     let claim = table.claim(1, "C3_1").await;
     let left = table.knowledge.abort(claim.event, Outcome::Failed, "store away").await.unwrap().unwrap();
     assert_eq!((left.id, left.state, left.lease), (ReplicaId(2), ReplicaState::Removing, None));
-    assert_eq!(left.object_key, "blood.json/key-0");
+    assert_eq!(left.object_key, "blood.json.replicas/key-0/blood.json");
     assert_eq!(table.replica(1).await.unwrap().lease, None);
     let event = table.event(claim.event).await;
     assert_eq!((event.outcome, event.window), (Outcome::Failed, Window::Open));

@@ -18,7 +18,7 @@ use crate::domain::validators::Validators;
 use crate::knowledge::rules::{self, Rejection};
 use crate::knowledge::{Counter, NotedUpload, Registered, Snapshot, quarantine};
 use mysql_async::Value;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 const LIVES: Part =
@@ -85,8 +85,7 @@ impl Tables {
         };
         self.apply(name, &mut Placement::default(), &[first]).await?;
         // Not to a node that has begun to leave since it was read.
-        let sql = "update nodes set state = state where id = ? and state <> 'leaving'";
-        self.execute_unless_overtaken(sql, vec![node.0.into()]).await?;
+        self.write_node_that_stays(node).await?;
         self.commit().await?;
         Ok(true)
     }
@@ -160,8 +159,9 @@ impl Tables {
         let answer = self.ask(Question::new().and(&UPLOADS, "where node = ?", [node.0.into()])).await?;
         let mut noted = answer.read(&UPLOADS, quarantine::upload);
         noted.sort_by_key(|upload| upload.begun_at);
-        // One may have been noted twice, when an answer was lost.
-        noted.dedup_by(|one, other| one.object_key == other.object_key && one.upload_id == other.upload_id);
+        // One is noted twice when an answer was lost.
+        let mut seen = BTreeSet::new();
+        noted.retain(|upload| seen.insert((upload.object_key.clone(), upload.upload_id.clone())));
         Ok(noted)
     }
 

@@ -1,12 +1,17 @@
 //! Which server, and how its connections are made.
 
+use futures::FutureExt as _;
 use mysql_async::{Opts, OptsBuilder, PoolConstraints, PoolOpts, SslOpts};
+use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Display};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// An agent's monitor, executor and watchdog ask at the same time at most; a demo's agents share them.
-const CONNECTIONS: PoolConstraints = PoolConstraints::new(8, 8).expect("not more than itself");
+/// An agent's monitor, planner, executor and watchdog ask at the same time at most; what else it asks waits for one of them to
+/// be free again, which takes milliseconds. A demo's agents share them. 32 agents fit into the 151 connections that a server
+/// allows by default.
+pub(super) const CONNECTIONS: usize = 4;
 
 /// Distinct statements of this technology are fewer, except for lists of different lengths.
 const CACHED_STATEMENTS: usize = 100;
@@ -39,7 +44,25 @@ pub enum Tls {
 }
 
 impl MysqlSettings {
-    pub(super) fn options(&self) -> Opts {
+    /// Of the connections that agents share.
+    pub(super) fn options(&self, prepared: &PreparedStatements) -> Opts {
+        // A connection is given back clean: transactions are ended, and nothing else is left in a session.
+        let constraints = PoolConstraints::new(CONNECTIONS, CONNECTIONS).expect("not more than itself");
+        let pool = PoolOpts::default().with_constraints(constraints).with_reset_connection(false);
+        let prepared = prepared.clone();
+        self.builder()
+            .db_name(Some(&self.schema))
+            .setup([self.setup(), vec![self.bound()]].concat())
+            .pool_opts(pool)
+            .after_connect(move |connection| {
+                prepared.forget(connection.id());
+                std::future::ready(Ok(())).boxed()
+            })
+            .into()
+    }
+
+    /// Of a connection that makes or looks at the tables, which may take longer than any question of an agent.
+    pub(super) fn options_to_administer(&self) -> Opts {
         self.builder().db_name(Some(&self.schema)).into()
     }
 
@@ -60,9 +83,20 @@ impl MysqlSettings {
         ]
     }
 
+    /// A statement that nobody waits for any more goes on at the server and keeps its locks: there it ends by itself. MariaDB
+    /// bounds every statement, MySQL those that read; one that writes waits there for a lock no longer than `setup` says.
+    /// Written so that each server takes the other's part for a comment.
+    fn bound(&self) -> String {
+        let bound = self.patience / 2;
+        format!(
+            "set session autocommit = 1 /*M! , session max_statement_time = {} */ \
+             /*!80000 , session max_execution_time = {} */",
+            bound.as_secs_f64(),
+            bound.as_millis(),
+        )
+    }
+
     fn builder(&self) -> OptsBuilder {
-        // A connection is given back clean: transactions are ended, and nothing else is left in a session.
-        let pool = PoolOpts::default().with_constraints(CONNECTIONS).with_reset_connection(false);
         OptsBuilder::default()
             .ip_or_hostname(&self.host)
             .tcp_port(self.port)
@@ -73,9 +107,58 @@ impl MysqlSettings {
             .prefer_socket(false)
             // An update that finds a row and changes nothing has found it.
             .client_found_rows(true)
+            // Accounts of PAM or LDAP want the password itself: never on a wire that others can read.
+            .enable_cleartext_plugin(self.tls != Tls::Off)
             .stmt_cache_size(CACHED_STATEMENTS)
             .setup(self.setup())
-            .pool_opts(pool)
+    }
+}
+
+/// Which statements each connection in the pool has prepared. The driver keeps them too, but does not tell.
+#[derive(Clone, Default)]
+pub(super) struct PreparedStatements(Arc<Mutex<HashMap<u32, Statements>>>);
+
+impl PreparedStatements {
+    /// A connection is taken out of the pool.
+    pub(super) fn take(&self, connection: u32) -> Statements {
+        self.all().remove(&connection).unwrap_or_default()
+    }
+
+    /// It goes back.
+    pub(super) fn put_back(&self, connection: u32, statements: Statements) {
+        let mut all = self.all();
+        // Some of them ended while they lay in the pool.
+        if all.len() >= CONNECTIONS {
+            all.clear();
+        }
+        all.insert(connection, statements);
+    }
+
+    /// A connection is new: one of the same number was another server's, or the same server's before it was started again.
+    fn forget(&self, connection: u32) {
+        self.all().remove(&connection);
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<u32, Statements>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Statements that a connection has prepared for certain.
+#[derive(Default)]
+pub(super) struct Statements(HashSet<String>);
+
+impl Statements {
+    /// Notes one that is prepared now; whether it is new, or may be.
+    pub(super) fn note(&mut self, sql: &str) -> bool {
+        if self.0.contains(sql) {
+            return false;
+        }
+        // The driver closes the one that was used least lately when there are too many: none of these, as long as they are fewer.
+        if self.0.len() >= CACHED_STATEMENTS {
+            self.0.clear();
+        }
+        self.0.insert(sql.to_owned())
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) enum Failure {
     Rejected(Rejection),
     /// What the decision was based on had changed when it was to be written; rolled back.
     Overtaken,
+    /// The server ended the transaction before its commit was sent.
+    TransactionEnded,
     Database(Error, Sent),
     /// No answer within this time.
     Silent(Duration, Sent),
@@ -51,7 +53,7 @@ impl Failure {
     pub(super) fn fate(&self) -> Fate {
         match self {
             Failure::Rejected(_) => Fate::NotExecuted,
-            Failure::Overtaken => Fate::TryAgain,
+            Failure::Overtaken | Failure::TransactionEnded => Fate::TryAgain,
             Failure::Database(error, sent) => fate(error, *sent),
             // It waited long enough.
             Failure::Silent(_, Sent::Revocable) => Fate::NotExecuted,
@@ -62,9 +64,18 @@ impl Failure {
     /// Whether the connection can be used for something else, after a rollback.
     pub(super) fn leaves_connection(&self) -> bool {
         match self {
-            Failure::Rejected(_) | Failure::Overtaken => true,
+            Failure::Rejected(_) | Failure::Overtaken | Failure::TransactionEnded => true,
             Failure::Database(error, _) => !error.is_fatal(),
             Failure::Silent(..) | Failure::ShuttingDown => false,
+        }
+    }
+
+    /// Whether there is no server that could be asked again at once.
+    pub(super) fn is_absence(&self) -> bool {
+        match self {
+            Failure::Database(Error::Server(error), _) => GOING_OR_AWAY.contains(&error.code),
+            Failure::Database(Error::Io(_) | Error::Driver(_) | Error::Other(_), _) => true,
+            _ => false,
         }
     }
 
@@ -88,6 +99,10 @@ impl Failure {
         match self {
             Failure::Rejected(rejection) => rejection.to_string(),
             Failure::Overtaken => "others changed the same rows again and again; it will be tried later".to_owned(),
+            Failure::TransactionEnded => "the server ended the transaction itself, again and again (its answers are without \
+                                          SERVER_STATUS_IN_TRANS); do several servers of a cluster take the same writes, or \
+                                          does a proxy stand between?"
+                .to_owned(),
             Failure::Database(error, _) => describe(error),
             Failure::Silent(limit, _) => {
                 format!("no answer within {} s; is the server up, and the network between?", limit.as_secs())
@@ -96,6 +111,9 @@ impl Failure {
         }
     }
 }
+
+/// The server ends, somebody ended the connection, or a member of a cluster is without the others.
+const GOING_OR_AWAY: [u16; 5] = [1047, 1053, 1077, 1079, 1927];
 
 fn fate(error: &Error, sent: Sent) -> Fate {
     match error {
@@ -166,16 +184,18 @@ fn of_server(code: u16, sent: Sent) -> Fate {
     match code {
         // Deadlock, lock timeout, a row or key that somebody else was faster with: rolled back, says the server.
         1020 | 1062 | 1205 | 1213 | 3101 | 8002 | 8022 | 8028 | 9007 => Fate::TryAgain,
-        // Too many connections; a member of a cluster that is not ready.
-        1040 | 1047 | 1203 | 1226 => Fate::TryAgain,
+        // Too many connections.
+        1040 | 1203 | 1226 => Fate::TryAgain,
         // The host, user or password is refused; a right, the schema or a table is missing.
-        1044 | 1045 | 1049 | 1129 | 1130 | 1142 | 1143 | 1146 | 1227 | 1251 | 1524 | 1665 | 1698 => Fate::Unusable,
+        1044 | 1045 | 1049 | 1129 | 1130 | 1142 | 1143 | 1146 | 1227 | 1251 | 1275 | 1524 | 1665 | 1698 | 1820
+        | 1862 | 3118 | 3159 | 4151 => Fate::Unusable,
         // Statements and values that are refused before anything is written; read-only servers; full disks.
         1021 | 1048 | 1054 | 1064 | 1114 | 1153 | 1264 | 1265 | 1290 | 1364 | 1366 | 1406 | 1792 | 1836 => {
             Fate::NotExecuted
         }
-        // The server goes, or somebody ended the connection.
-        1053 | 1077 | 1079 | 1317 | 1927 => lost(sent),
+        code if GOING_OR_AWAY.contains(&code) => lost(sent),
+        // Somebody ended the statement, or its time was over.
+        1317 | 1969 | 3024 => lost(sent),
         // Of all others nothing is known: they count as harmless only where nothing was committed.
         _ => match sent {
             Sent::Revocable => Fate::NotExecuted,
@@ -197,15 +217,46 @@ fn describe(error: &Error) -> String {
         Error::Driver(DriverError::NoClientSslFlagFromServer) => {
             "the server has no TLS; set it up there, or take `tls=true` from the URL".to_owned()
         }
+        Error::Driver(DriverError::UnknownAuthPlugin { name }) => {
+            format!("the account's authentication plugin `{name}` is none that this program speaks; {PLUGINS}")
+        }
+        Error::Driver(DriverError::MysqlOldPasswordDisabled) => {
+            format!("the account's authentication plugin `mysql_old_password` protects no password; {PLUGINS}")
+        }
+        Error::Driver(DriverError::CleartextPluginDisabled) => {
+            "the account's authentication plugin `mysql_clear_password` wants the password itself, which is sent with TLS \
+             alone: set it up on the server, and add `?tls=true` to the URL"
+                .to_owned()
+        }
+        Error::Driver(DriverError::UnexpectedPacket { .. }) => {
+            "an answer that was not expected; of an account with several authentication plugins the first of them has to \
+             accept the password"
+                .to_owned()
+        }
         Error::Driver(error) => error.to_string(),
         Error::Other(error) => error.to_string(),
         Error::Url(error) => error.to_string(),
     }
 }
 
+/// What to do about an account with any other.
+const PLUGINS: &str = "give the account one of those in docs/database.md, for example with `alter user ... identified via \
+                       mysql_native_password using password('...')`";
+
 fn advice(code: u16) -> &'static str {
     match code {
         1044 | 1045 | 1698 => "; check the user and AGENT_DATABASE_PASSWORD, and what docs/database.md grants",
+        1040 => {
+            "; raise max_connections on the server: each agent holds up to 4 connections, see docs/database.md for how many \
+             are needed"
+        }
+        1203 | 1226 => {
+            "; raise max_user_connections, or the account's own limits: each agent holds up to 4 connections"
+        }
+        1251 | 1275 | 1524 => "; give the account an authentication plugin that docs/database.md names",
+        1820 | 1862 => "; the account's password has expired: set another one there and in AGENT_DATABASE_PASSWORD",
+        3118 | 4151 => "; unlock it with `alter user ... account unlock`",
+        3159 => "; add `?tls=true` to the URL",
         1142 | 1143 | 1227 => "; grant what docs/database.md shows",
         1049 => "; `agent db init URL` makes the schema",
         1146 => "; `agent db init URL` makes the tables",
@@ -233,7 +284,7 @@ mod tests {
     #[test]
     fn a_broken_connection_is_uncertain_only_after_a_commit_was_sent() {
         let closed = || Error::Driver(DriverError::ConnectionClosed);
-        for error in [broken, closed, || server(1053), || server(1927)] {
+        for error in [broken, closed, || server(1047), || server(1053), || server(1927), || server(1969)] {
             assert_eq!(fate(&error(), Sent::Revocable), Fate::TryAgain, "{}", error());
             assert_eq!(fate(&error(), Sent::Commit), Fate::Uncertain, "{}", error());
         }
@@ -247,7 +298,7 @@ mod tests {
             }
         };
         check(&[1205, 1213, 1062, 1020, 9007, 3101, 1040], Fate::TryAgain);
-        check(&[1045, 1049, 1142, 1146], Fate::Unusable);
+        check(&[1045, 1049, 1142, 1146, 1275, 1862], Fate::Unusable);
         check(&[1114, 1290, 1406], Fate::NotExecuted);
     }
 
@@ -257,6 +308,13 @@ mod tests {
             assert_eq!(fate(&server(code), Sent::Revocable), Fate::NotExecuted);
             assert_eq!(fate(&server(code), Sent::Commit), Fate::Uncertain);
         }
+    }
+
+    #[test]
+    fn who_is_away_is_told_from_who_is_busy() {
+        let absent = |error| Failure::Database(error, Sent::Revocable).is_absence();
+        assert!(absent(broken()) && absent(server(1047)) && absent(server(1053)));
+        assert!(!absent(server(1040)) && !absent(server(1213)) && !Failure::TransactionEnded.is_absence());
     }
 
     #[test]
@@ -275,5 +333,12 @@ mod tests {
         let no_tls = said(Error::Driver(DriverError::NoClientSslFlagFromServer));
         assert_eq!(no_tls, "mysql://u@h/s: the server has no TLS; set it up there, or take `tls=true` from the URL");
         assert_eq!(said(broken()), "snapshot: not carried out: mysql://u@h/s: connection reset");
+        for code in [1040, 1203] {
+            let holds = format!("each agent holds up to {} connections", super::super::connect::CONNECTIONS);
+            assert!(said(server(code)).contains(&holds), "{}", said(server(code)));
+        }
+        let plugin = said(Error::Driver(DriverError::UnknownAuthPlugin { name: "sha256_password".to_owned() }));
+        assert!(plugin.contains("plugin `sha256_password` is none that this program speaks; give the"), "{plugin}");
+        assert!(said(Error::Driver(DriverError::CleartextPluginDisabled)).ends_with("add `?tls=true` to the URL"));
     }
 }

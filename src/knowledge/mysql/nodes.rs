@@ -43,10 +43,14 @@ impl Tables {
     ) -> Result<Vec<Replica>> {
         self.begin().await?;
         self.lock_all_data_sets().await?;
+        // Before anything is read: whoever registers a data set here writes the same row, and so is seen below or sees this.
+        let sql = "update nodes set state = 'leaving' where id = ? and state <> 'leaving'";
+        let begins = self.execute(sql, vec![node.0.into()]).await? > 0;
         let question = Question::new().and(&NODES, "", []).and(&LINKS, "", []).and(&AGENTS, "", []);
         let question = question.and(&DATA_SETS, "", []).and(&REPLICAS, "", []).and(&REFERENCES, "", []);
         let answer = self.ask(question.and_running()).await?;
-        if answer.require_node(node)?.state != NodeState::Leaving {
+        answer.require_node(node)?;
+        if begins {
             self.leave(&answer, node, silence, drain).await?;
         }
         let held = self.ask(Question::new().and(&REPLICAS, "where node = ?", [node.0.into()])).await?;
@@ -64,7 +68,17 @@ impl Tables {
             self.apply(&data_set, &mut placement, &changes).await?;
         }
         self.execute("update data_sets set generation = generation + 1", Vec::new()).await?;
-        self.execute("update nodes set state = 'leaving' where id = ?", vec![node.0.into()]).await?;
+        Ok(())
+    }
+
+    /// Writes a node's row and leaves it as it is, so that a leaving that has not seen this transaction waits for it, or is
+    /// refused where several servers compare what was written: a row that is set to what it is counts as written nowhere.
+    /// Overtaken where the node leaves or is gone.
+    pub(super) async fn write_node_that_stays(&mut self, node: NodeId) -> Result<()> {
+        for heard_at in ["coalesce(heartbeat_at, 0) + 1", "nullif(heartbeat_at - 1, 0)"] {
+            let sql = format!("update nodes set heartbeat_at = {heard_at} where id = ? and state <> 'leaving'");
+            self.execute_unless_overtaken(&sql, vec![node.0.into()]).await?;
+        }
         Ok(())
     }
 

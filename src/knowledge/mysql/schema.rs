@@ -83,9 +83,9 @@ fn newest() -> i64 {
 
 /// Makes the schema, where the user may, and the tables. Nothing is changed in a schema that holds tables of others.
 pub async fn init(settings: &MysqlSettings) -> std::result::Result<Prepared, KnowledgeError> {
-    with_patience(settings, "db init", async {
+    with_patience(settings, "db init", Sent::Commit, async {
         let made = create_schema(settings).await;
-        let mut connection = match (Conn::new(settings.options()).await, made) {
+        let mut connection = match (Conn::new(settings.options_to_administer()).await, made) {
             // There is none, and why it was not made is what has to be told.
             (Err(Error::Server(missing)), Err(error)) if missing.code == UNKNOWN_SCHEMA => return Err(database(error)),
             // Whoever may not make schemas has one that was made for him.
@@ -103,8 +103,8 @@ pub async fn init(settings: &MysqlSettings) -> std::result::Result<Prepared, Kno
 
 /// Brings the tables up to date.
 pub async fn migrate(settings: &MysqlSettings) -> std::result::Result<Prepared, KnowledgeError> {
-    with_patience(settings, "db migrate", async {
-        let mut connection = connect(settings.options()).await?;
+    with_patience(settings, "db migrate", Sent::Commit, async {
+        let mut connection = connect(settings.options_to_administer()).await?;
         let found = inspect(&mut connection).await?;
         match found.version {
             Some(_) => apply(&mut connection, settings, found).await,
@@ -116,8 +116,8 @@ pub async fn migrate(settings: &MysqlSettings) -> std::result::Result<Prepared, 
 
 /// Looks at the server, and at what this user may do there. Changes nothing.
 pub async fn check(settings: &MysqlSettings) -> std::result::Result<Vec<Finding>, KnowledgeError> {
-    with_patience(settings, "db check", async {
-        let mut connection = connect(settings.options()).await?;
+    with_patience(settings, "db check", Sent::Revocable, async {
+        let mut connection = connect(settings.options_to_administer()).await?;
         let found = inspect(&mut connection).await?;
         if let Err(unusable) = found.require_current(&settings.to_string()) {
             return Ok(Err(unusable));
@@ -137,9 +137,10 @@ pub async fn check(settings: &MysqlSettings) -> std::result::Result<Vec<Finding>
 async fn with_patience<T>(
     settings: &MysqlSettings,
     operation: &'static str,
+    sent: Sent,
     work: impl Future<Output = Result<std::result::Result<T, KnowledgeError>>>,
 ) -> std::result::Result<T, KnowledgeError> {
-    let silent = Failure::Silent(settings.patience, Sent::Revocable);
+    let silent = Failure::Silent(settings.patience, sent);
     let done = timeout(settings.patience, work).await.unwrap_or(Err(silent));
     done.map_err(|failure| failure.during(operation, &settings.to_string())).flatten()
 }
@@ -168,11 +169,11 @@ async fn apply(
         match connection.query_drop(migration).await {
             // Interrupted right after its last statement, or somebody else is doing the same.
             Err(Error::Server(done)) if done.code == COLUMN_EXISTS => {}
-            applied => applied.map_err(database)?,
+            applied => applied.map_err(writing)?,
         }
         let sql = "insert ignore into schema_version values
             (?, timestampdiff(microsecond, '1970-01-01 00:00:00', utc_timestamp(6)) div 1000)";
-        connection.exec_drop(sql, (version,)).await.map_err(database)?;
+        connection.exec_drop(sql, (version,)).await.map_err(writing)?;
     }
     Ok(Ok(Prepared { from_version: found.version, to_version: newest() }))
 }
@@ -231,6 +232,11 @@ fn foreign(settings: &MysqlSettings, tables: &str) -> KnowledgeError {
 
 fn database(error: Error) -> Failure {
     Failure::Database(error, Sent::Revocable)
+}
+
+/// Of a statement that makes or changes a table: each commits itself.
+fn writing(error: Error) -> Failure {
+    Failure::Database(error, Sent::Commit)
 }
 
 async fn version(connection: &mut Conn) -> Result<Finding> {

@@ -1,6 +1,7 @@
 //! All tables over one connection, and what is asked of each. The files beside this one say what can be done with them.
 
 use super::Server;
+use super::connect::Statements;
 use super::failure::{Failure, Sent};
 use super::select::{Answer, Part, Question};
 use crate::domain::action::Action;
@@ -12,8 +13,9 @@ use crate::domain::placement::{DataSet, Node, Peer, Placement, Replica};
 use crate::domain::time::Timestamp;
 use crate::knowledge::{Counter, quarantine};
 use futures::FutureExt as _;
+use mysql_async::consts::StatusFlags;
 use mysql_async::prelude::Queryable as _;
-use mysql_async::{Conn, Row, Value};
+use mysql_async::{Conn, Row, Statement, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -137,17 +139,22 @@ pub(super) struct Tables {
     pub(super) now: Timestamp,
     pub(super) sent: Sent,
     in_transaction: bool,
+    /// By this connection.
+    prepared: Statements,
 }
 
 // One statement each.
 impl Tables {
     pub(super) fn new(connection: Conn, server: Arc<Server>) -> Self {
-        Self { connection, server, now: Timestamp(0), sent: Sent::Revocable, in_transaction: false }
+        let prepared = server.prepared.take(connection.id());
+        Self { connection, server, now: Timestamp(0), sent: Sent::Revocable, in_transaction: false, prepared }
     }
 
     pub(super) async fn ask(&mut self, question: Question) -> Result<Answer> {
         let (sql, values) = question.into_sql();
-        let rows: Vec<Row> = self.connection.exec(sql, values).await.map_err(|error| self.failed(error))?;
+        let statement = self.prepare(&sql).await?;
+        let rows: Vec<Row> = self.connection.exec(statement, values).await.map_err(|error| self.failed(error))?;
+        self.require_transaction()?;
         let answer = Answer::new(rows, self.server.quarantine.clone(), |since_epoch| (self.server.time)(since_epoch));
         self.now = answer.now;
         Ok(answer)
@@ -156,7 +163,7 @@ impl Tables {
     pub(super) async fn begin(&mut self) -> Result<()> {
         self.connection.query_drop("begin").await.map_err(|error| self.failed(error))?;
         self.in_transaction = true;
-        Ok(())
+        self.require_transaction()
     }
 
     pub(super) async fn commit(&mut self) -> Result<()> {
@@ -169,18 +176,41 @@ impl Tables {
     /// A statement within a transaction; how many rows it found.
     pub(super) async fn execute(&mut self, sql: &str, values: Vec<Value>) -> Result<u64> {
         assert!(self.in_transaction, "`{sql}` would commit itself");
-        self.connection.exec_drop(sql, values).await.map_err(|error| self.failed(error))?;
+        let statement = self.prepare(sql).await?;
+        self.connection.exec_drop(statement, values).await.map_err(|error| self.failed(error))?;
+        self.require_transaction()?;
         Ok(self.connection.affected_rows())
     }
 
     /// A statement that is a transaction of its own; how many rows it found.
     pub(super) async fn execute_alone(&mut self, sql: &str, values: Vec<Value>) -> Result<u64> {
         assert!(!self.in_transaction, "`{sql}` would not commit itself");
+        let statement = self.prepare(sql).await?;
         self.sent = Sent::Commit;
-        self.connection.exec_drop(sql, values).await.map_err(|error| self.failed(error))?;
+        self.connection.exec_drop(statement, values).await.map_err(|error| self.failed(error))?;
         // What follows asks something else.
         self.sent = Sent::Revocable;
         Ok(self.connection.affected_rows())
+    }
+
+    /// The statement as the server knows it. In a cluster another member's write may end a transaction at any time, and the next
+    /// command is told so; but a `PREPARE` can be told and say nothing, after which every statement would commit itself. So what
+    /// is prepared within a transaction is followed by a look whether there still is one.
+    async fn prepare(&mut self, sql: &str) -> Result<Statement> {
+        let statement = self.connection.prep(sql).await.map_err(|error| self.failed(error))?;
+        if self.prepared.note(sql) && self.in_transaction {
+            self.connection.query_drop("do 0").await.map_err(|error| self.failed(error))?;
+            self.require_transaction()?;
+        }
+        Ok(statement)
+    }
+
+    /// Within a transaction the server says with every answer that there is one; where it does not, nothing holds any more that
+    /// was locked or read.
+    fn require_transaction(&self) -> Result<()> {
+        let status = self.connection.last_ok_packet().map(|packet| packet.status_flags());
+        let is_open = status.is_some_and(|status| status.contains(StatusFlags::SERVER_STATUS_IN_TRANS));
+        if self.in_transaction && !is_open { Err(Failure::TransactionEnded) } else { Ok(()) }
     }
 
     /// Of one row that must be as it was when it was read.
@@ -205,7 +235,9 @@ impl Tables {
             true => matches!(timeout(ROLLBACK_LIMIT, self.connection.query_drop("rollback")).await, Ok(Ok(()))),
             false => is_sound,
         };
-        if !is_sound {
+        if is_sound {
+            self.server.prepared.put_back(self.connection.id(), self.prepared);
+        } else {
             // One step and no waiting: it says goodbye if it can, and the pool forgets it.
             let _ = self.connection.disconnect().now_or_never();
         }

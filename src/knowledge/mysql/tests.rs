@@ -1,9 +1,11 @@
 //! On a real server; what a broken connection means is in `tests/faults.rs` beside this file.
 
+mod accounts;
 mod administration;
 mod asks;
 mod faults;
 mod load;
+mod transactions;
 
 use super::*;
 use crate::clock::VirtualClock;

@@ -50,6 +50,14 @@ fn row(changed: &[(&'static str, Cell<'static>)]) -> Row {
         ("generation", one),
         ("lease_holder", one),
         ("lease_until", now),
+        ("object_bytes", Cell::Integer(100)),
+        ("etag", text("9b2cf535f27731c974343645a3985328")),
+        ("modified_at_ms", now),
+        ("remark", Cell::Null),
+        ("store_deletes", one),
+        ("store_remarks", Cell::Null),
+        ("upload_id", text("VXBsb2Fk")),
+        ("begun_at_ms", now),
         ("goal", text("availability >= 95 %")),
         ("policy", text("fixed")),
         ("converged", one),
@@ -77,6 +85,9 @@ fn row(changed: &[(&'static str, Cell<'static>)]) -> Row {
         ("data_consistency", Cell::Null),
         ("emulated_latency_ms", Cell::Null),
         ("satisfied", one),
+        ("result", text("172.78")),
+        ("failure", Cell::Null),
+        ("failure_reason", Cell::Null),
         ("job", text("a1-1")),
         ("metric", text("availability")),
         ("samples", one),
@@ -298,7 +309,7 @@ fn questions() {
     left_out("id", Cell::Integer(-1), "-1 is out of range");
     left_out("agent", Cell::Integer(-1), "-1 is no id");
     left_out("generation", Cell::Null, "there is no value");
-    left_out("action", text("X1_2"), "`X1_2` is not an action; actions are written M1_2, C1_2, CR2, E2 and NA");
+    left_out("action", text("X1_2"), "`X1_2` is not an action; actions are written M1_2, C1_2, CR2, E2, R1_2 and NA");
     left_out("level", Cell::Null, "there is no number");
     for (level, said) in [(1.5, "1.5e0"), (-0.1, "-1e-1"), (f64::NAN, "NaN"), (f64::INFINITY, "inf")] {
         left_out("level", Cell::Real(level), &format!("{said} is out of range"));
@@ -331,7 +342,7 @@ fn replicas() {
     let left_out = |column, value, why: &str| {
         left_out(REPLICAS, &row(&[(column, value)]), replica, column, why);
     };
-    left_out("state", text("flying"), "`flying` is none of copying, present, removing");
+    left_out("state", text("flying"), "`flying` is none of copying, present, removing, changed, damaged");
     left_out("generation", Cell::Null, "there is no value");
     left_out("generation", Cell::Integer(-1), "-1 is out of range");
     left_out("generation", Cell::Integer(i64::MAX), "9223372036854775807 is out of range");
@@ -376,7 +387,7 @@ fn events() {
     let agents = FlatMap::from([seen(AGENTS, &row(&[]), |row| peer(row, &nodes)).0.unwrap()]);
     let open_event = |row: &mut Fields<'_>| open_event(row, &nodes, &agents, &BTreeSet::new());
     let skipped = |column, value, why: &str| left_out(EVENTS, &open(&[(column, value)]), open_event, column, why);
-    skipped("action", text("XYZ"), "`XYZ` is not an action; actions are written M1_2, C1_2, CR2, E2 and NA");
+    skipped("action", text("XYZ"), "`XYZ` is not an action; actions are written M1_2, C1_2, CR2, E2, R1_2 and NA");
     skipped("action", text("M1_99"), "node 99 is not registered");
     skipped("action", huge(), "10485760 bytes are more than 64");
     skipped("agent", Cell::Integer(77), "agent 77 is not registered");

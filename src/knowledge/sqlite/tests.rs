@@ -105,7 +105,7 @@ fn six_create_the_file() {
         .unwrap()
         .query_row("select count(*) from schema_version", [], |row| row.get(0))
         .unwrap();
-    assert_eq!(versions, 3);
+    assert_eq!(versions, 4);
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn an_empty_file_is_filled_and_what_is_in_it_stays() {
     let mut statement = connection.prepare("select version, applied_at_ms from schema_version").unwrap();
     let applied: Vec<(i64, i64)> =
         statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(|row| row.unwrap()).collect();
-    assert_eq!(applied, [1, 2, 3].map(|version| (version, START.0)));
+    assert_eq!(applied, [1, 2, 3, 4].map(|version| (version, START.0)));
 }
 
 /// A file as an earlier version of the schema left it, with an agent that was heard of at the start.
@@ -156,7 +156,7 @@ async fn a_file_of_version_1_is_brought_up_to_date() {
         Registration { policy: "fixed".to_owned(), ..registration(1) }
     );
     assert_eq!(table.reads(1).await, Some(NodeId(1)));
-    assert_eq!(applied(&path), format!("1 5, 2 {0}, 3 {0}", START.0));
+    assert_eq!(applied(&path), format!("1 5, 2 {0}, 3 {0}, 4 {0}", START.0));
 
     // Nobody can say which life the agent belongs to: whoever comes waits until it must have been heard of again.
     let silence = Duration::from_secs(30);
@@ -178,7 +178,7 @@ async fn a_file_of_version_2_is_brought_up_to_date() {
     let path = folder.path().join("knowledge.db");
     of_version(2, &path);
     let table = open(&path);
-    assert_eq!(applied(&path), format!("1 5, 2 5, 3 {}", START.0));
+    assert_eq!(applied(&path), format!("1 5, 2 5, 3 {0}, 4 {0}", START.0));
     assert_eq!((table.reads(1).await, table.snapshot().await.generation), (Some(NodeId(1)), 0));
     let pulse = table.knowledge.pulse(&data_set(), NodeId(1)).await.unwrap().unwrap();
     assert_eq!((pulse.generation, pulse.changed_at, pulse.said), (0, None, 0));
@@ -194,7 +194,7 @@ async fn a_newer_file_is_left_alone() {
     bench.edit("insert into schema_version values (7, 0)");
     assert_eq!(
         refused(&bench.path()),
-        "knowledge.db: schema version 7 is newer than 3, the newest this binary knows; use the newer `agent`"
+        "knowledge.db: schema version 7 is newer than 4, the newest this binary knows; use the newer `agent`"
     );
 }
 
@@ -384,7 +384,7 @@ async fn rows_that_make_no_sense_are_left_out() {
     let event = bench.table.act(1, "C3_1").await;
     bench.edit(
         "insert into links values (1, 77, 5, 0), (-1, 2, 5, 0);
-         insert into nodes values (-4, 'negative', null, 50, null, 'declared', null);
+         insert into nodes (id, name, availability_percent, state) values (-4, 'negative', 50, 'declared');
          insert into agents (id, node, goal, policy, state, converged) values (4, 88, '', '', 'running', 0);
          update nodes set state = 'asleep' where id = 3;
          insert into replicas (data_set, node, object_key, state, generation) values

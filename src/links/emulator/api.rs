@@ -1,23 +1,32 @@
 //! Routes and status codes. Bodies are JSON whatever their content type says; so are all errors.
 
+use super::members::{self, Members};
 use super::registry::{Refusal, Registry};
-use super::wire::{ErrorBody, Populated, ProxyInput, ToxicInput, Version};
+use super::toxics::Numbers;
+use super::wire::{ErrorBody, Populated, ProxyInput, ProxyOutput, ToxicChange, ToxicInput, Version};
+use crate::links::FRACTIONS_HEADER;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, Request, State};
-use axum::http::{StatusCode, header};
+use axum::extract::{FromRequestParts, Path, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
-use serde::de::DeserializeOwned;
+use rand::RngExt as _;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 /// The toxiproxy release whose API this is; clients look at the major version.
 const TOXIPROXY_VERSION: &str = "2.12.0";
+/// Names each answer, as there.
+const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-toxiproxy-request-id");
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 type Shared = State<Arc<Registry>>;
 type Body = Result<Bytes, BytesRejection>;
@@ -37,7 +46,9 @@ pub async fn serve(listener: TcpListener, registry: Arc<Registry>, stopped: ones
 fn routes(registry: Arc<Registry>) -> Router {
     let proxy = get(show_proxy).post(update_proxy).patch(update_proxy).delete(delete_proxy);
     let toxic = get(show_toxic).post(update_toxic).patch(update_toxic).delete(delete_toxic);
-    Router::new()
+    // Who does not count has nothing to show.
+    let metrics = if registry.counts() { Router::new().route("/metrics", get(metrics)) } else { Router::new() };
+    metrics
         .route("/version", get(version))
         .route("/reset", post(reset))
         .route("/populate", post(populate))
@@ -47,7 +58,19 @@ fn routes(registry: Arc<Registry>) -> Router {
         .route("/proxies/{proxy}/toxics/{toxic}", toxic)
         .layer(middleware::from_fn(explain_errors))
         .layer(middleware::from_fn(refuse_browsers))
+        .layer(middleware::from_fn(identify))
         .with_state(registry)
+}
+
+/// Gives each answer a name of its own, for logs.
+async fn identify(request: Request, next: Next) -> Response {
+    const LETTERS: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
+    let mut response = next.run(request).await;
+    let id: [u8; 20] = std::array::from_fn(|_| LETTERS[rand::rng().random_range(0..LETTERS.len())]);
+    if let Ok(id) = HeaderValue::from_bytes(&id) {
+        response.headers_mut().insert(REQUEST_ID_HEADER, id);
+    }
+    response
 }
 
 /// A page in a browser must not be able to reconfigure an emulator on its user's machine.
@@ -74,24 +97,44 @@ fn error(status: StatusCode, error: String) -> Response {
     (status, Json(ErrorBody { error, status: status.as_u16() })).into_response()
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let status = match &self {
-            Self::BadBody(_)
-            | Self::MissingField(_)
-            | Self::BadListen { .. }
-            | Self::InvalidStream
-            | Self::InvalidToxicType => StatusCode::BAD_REQUEST,
+impl Refusal {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::BadBody(_) | Self::MissingField(_) | Self::InvalidStream | Self::InvalidToxicType => {
+                StatusCode::BAD_REQUEST
+            }
             Self::ProxyNotFound | Self::ToxicNotFound => StatusCode::NOT_FOUND,
             Self::ProxyExists | Self::ToxicExists => StatusCode::CONFLICT,
-        };
-        error(status, self.to_string())
+            Self::CannotListen(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
     }
 }
 
-fn parse<T: DeserializeOwned>(body: Body) -> Result<T, Refusal> {
-    let body = body.map_err(|rejected| Refusal::BadBody(rejected.body_text()))?;
-    serde_json::from_slice(&body).map_err(|error| Refusal::BadBody(error.to_string()))
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        error(self.status(), self.to_string())
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Numbers {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(if parts.headers.contains_key(FRACTIONS_HEADER) { Self::Fractions } else { Self::Whole })
+    }
+}
+
+fn object<'a, T: TryFrom<Members<'a>, Error = String>>(body: &'a Body) -> Result<T, Refusal> {
+    bytes(body).and_then(members::read::<Members>).and_then(T::try_from).map_err(Refusal::BadBody)
+}
+
+fn list(body: &Body) -> Result<Vec<ProxyInput>, Refusal> {
+    let list = bytes(body).and_then(members::read::<Option<Vec<Members>>>).map_err(Refusal::BadBody)?;
+    list.into_iter().flatten().map(|entry| ProxyInput::try_from(entry).map_err(Refusal::BadBody)).collect()
+}
+
+fn bytes(body: &Body) -> Result<&[u8], String> {
+    body.as_deref().map_err(BytesRejection::body_text)
 }
 
 async fn version() -> Response {
@@ -99,31 +142,45 @@ async fn version() -> Response {
     Json(Version { version: TOXIPROXY_VERSION, server }).into_response()
 }
 
+async fn metrics(State(registry): Shared) -> Response {
+    ([(header::CONTENT_TYPE, METRICS_TYPE)], registry.metrics().await).into_response()
+}
+
 async fn reset(State(registry): Shared) -> Answer {
     registry.reset().await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn populate(State(registry): Shared, body: Body) -> Answer {
-    let proxies = registry.populate(parse(body)?).await?;
-    Ok((StatusCode::CREATED, Json(Populated { proxies })).into_response())
+/// What failed stands beside what was made before it.
+async fn populate(State(registry): Shared, numbers: Numbers, body: Body) -> Response {
+    let (proxies, done) = match list(&body) {
+        Ok(inputs) => registry.populate(inputs).await,
+        Err(refusal) => (Vec::new(), Err(refusal)),
+    };
+    let status = done.as_ref().map_or_else(Refusal::status, |()| StatusCode::CREATED);
+    let failure = done.err().map(|refusal| ErrorBody { error: refusal.to_string(), status: status.as_u16() });
+    let proxies: Vec<ProxyOutput> = proxies.into_iter().map(|proxy| proxy.seen(numbers)).collect();
+    let proxies = Some(proxies).filter(|proxies| !proxies.is_empty());
+    (status, Json(Populated { failure, proxies })).into_response()
 }
 
-async fn list_proxies(State(registry): Shared) -> Response {
-    Json(registry.list().await).into_response()
+async fn list_proxies(State(registry): Shared, numbers: Numbers) -> Response {
+    let proxies = registry.list().await.into_iter().map(|(name, proxy)| (name, proxy.seen(numbers)));
+    Json(proxies.collect::<BTreeMap<_, _>>()).into_response()
 }
 
 async fn create_proxy(State(registry): Shared, body: Body) -> Answer {
-    let created = registry.create(parse::<ProxyInput>(body)?).await?;
+    let created = registry.create(object(&body)?).await?;
     Ok((StatusCode::CREATED, Json(created)).into_response())
 }
 
-async fn show_proxy(State(registry): Shared, Path(proxy): Path<String>) -> Answer {
-    Ok(Json(registry.show(&proxy).await?).into_response())
+async fn show_proxy(State(registry): Shared, Path(proxy): Path<String>, numbers: Numbers) -> Answer {
+    Ok(Json(registry.show(&proxy).await?.seen(numbers)).into_response())
 }
 
-async fn update_proxy(State(registry): Shared, Path(proxy): Path<String>, body: Body) -> Answer {
-    Ok(Json(registry.update(&proxy, parse(body)?).await?).into_response())
+async fn update_proxy(State(registry): Shared, Path(proxy): Path<String>, numbers: Numbers, body: Body) -> Answer {
+    registry.show(&proxy).await?;
+    Ok(Json(registry.update(&proxy, object(&body)?).await?.seen(numbers)).into_response())
 }
 
 async fn delete_proxy(State(registry): Shared, Path(proxy): Path<String>) -> Answer {
@@ -131,20 +188,30 @@ async fn delete_proxy(State(registry): Shared, Path(proxy): Path<String>) -> Ans
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn list_toxics(State(registry): Shared, Path(proxy): Path<String>) -> Answer {
-    Ok(Json(registry.toxics(&proxy).await?).into_response())
+async fn list_toxics(State(registry): Shared, Path(proxy): Path<String>, numbers: Numbers) -> Answer {
+    let toxics = registry.toxics(&proxy).await?.into_iter().map(|toxic| toxic.seen(numbers));
+    Ok(Json(toxics.collect::<Vec<_>>()).into_response())
 }
 
-async fn create_toxic(State(registry): Shared, Path(proxy): Path<String>, body: Body) -> Answer {
-    Ok(Json(registry.create_toxic(&proxy, parse::<ToxicInput>(body)?).await?).into_response())
+async fn create_toxic(State(registry): Shared, Path(proxy): Path<String>, numbers: Numbers, body: Body) -> Answer {
+    registry.show(&proxy).await?;
+    let created = registry.create_toxic(&proxy, object::<ToxicInput>(&body)?, numbers).await?;
+    Ok(Json(created.seen(numbers)).into_response())
 }
 
-async fn show_toxic(State(registry): Shared, Path((proxy, toxic)): Path<(String, String)>) -> Answer {
-    Ok(Json(registry.toxic(&proxy, &toxic).await?).into_response())
+async fn show_toxic(State(registry): Shared, Path((proxy, toxic)): Path<(String, String)>, numbers: Numbers) -> Answer {
+    Ok(Json(registry.toxic(&proxy, &toxic).await?.seen(numbers)).into_response())
 }
 
-async fn update_toxic(State(registry): Shared, Path((proxy, toxic)): Path<(String, String)>, body: Body) -> Answer {
-    Ok(Json(registry.update_toxic(&proxy, &toxic, parse(body)?).await?).into_response())
+async fn update_toxic(
+    State(registry): Shared,
+    Path((proxy, toxic)): Path<(String, String)>,
+    numbers: Numbers,
+    body: Body,
+) -> Answer {
+    registry.toxic(&proxy, &toxic).await?;
+    let changed = registry.update_toxic(&proxy, &toxic, object::<ToxicChange>(&body)?, numbers).await?;
+    Ok(Json(changed.seen(numbers)).into_response())
 }
 
 async fn delete_toxic(State(registry): Shared, Path((proxy, toxic)): Path<(String, String)>) -> Answer {

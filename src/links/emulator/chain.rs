@@ -127,7 +127,7 @@ impl Stage {
     }
 
     fn acts(&self) -> bool {
-        self.draw < self.toxic.toxicity
+        self.draw < f64::from(self.toxic.toxicity)
     }
 
     fn step(&mut self, now: Instant) -> Step {
@@ -156,12 +156,12 @@ impl Chain {
 
 #[cfg(test)]
 mod tests {
-    use super::super::toxics::Kind;
+    use super::super::toxics::{Kind, testing};
     use super::*;
     use serde_json::{Value, json};
 
     fn toxic(id: u64, type_name: &str, attributes: Value) -> Arc<Toxic> {
-        let kind = Kind::named(type_name).unwrap().with(attributes.as_object().unwrap()).unwrap();
+        let kind = testing::with(&Kind::named(type_name).unwrap(), &attributes).unwrap();
         Arc::new(Toxic { id, name: id.to_string(), stream: Stream::Downstream, toxicity: 1.0, kind })
     }
 

@@ -4,26 +4,24 @@
 //! api      routes, status codes        registry  the proxies by name        proxy  one listener and its connections
 //! wire     the bodies of the API       toxics/   one file for each toxic    pipe   one direction of one connection
 //! queue    bytes in flight, bounded    chain     toxics one after another   timer  wakes within microseconds
+//! members  JSON as the original reads  traffic   what was carried, counted
 //! ```
 //!
 //! Requests change the registry; a proxy publishes its toxics; each pipe adopts what was published before it hands on what
 //! it reads. So a change acts on open connections, and on everything that is sent after the API has answered.
 //!
-//! Where it departs from toxiproxy 2, on purpose:
-//! * `latency` and `jitter` may have fractions of a millisecond, and are reported as they were given;
-//! * attributes with which the original stops working are refused with 400 (see each toxic's `check`), and so is an address
-//!   that cannot be listened on; no request answers 500;
-//! * a proxy without `listen` gets a free port on loopback, not on every interface;
-//! * the end of one direction is passed on as it is (half-close) and leaves the other one open.
+//! Where it departs from toxiproxy 2, on purpose, is written down in `docs/emulator.md`.
 
 mod api;
 mod chain;
+mod members;
 mod pipe;
 mod proxy;
 mod queue;
 mod registry;
 mod timer;
 mod toxics;
+mod traffic;
 mod wire;
 
 use registry::Registry;
@@ -47,6 +45,14 @@ pub struct StartError {
     pub source: io::Error,
 }
 
+/// Whether what the proxies carry is counted, and shown under `/metrics`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Metrics {
+    #[default]
+    Off,
+    On,
+}
+
 /// A running emulator. Dropping it closes everything too, but does not wait for it.
 pub struct Emulator {
     address: SocketAddr,
@@ -58,11 +64,11 @@ pub struct Emulator {
 
 impl Emulator {
     /// Serves the API at `listen` (port 0: a free one) on the current tokio runtime, which also carries all connections.
-    pub async fn start(listen: SocketAddr) -> Result<Self, StartError> {
+    pub async fn start(listen: SocketAddr, metrics: Metrics) -> Result<Self, StartError> {
         let failed = |source| StartError { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let registry = Arc::new(Registry::default());
+        let registry = Arc::new(Registry::new(metrics == Metrics::On));
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(api::serve(listener, Arc::clone(&registry), stopped));
         tracing::info!(%address, "emulator started");

@@ -7,6 +7,7 @@ use super::chain::Chain;
 use super::queue::{Content, End};
 use super::timer::Timer;
 use super::toxics::{Stream, Toxic};
+use super::traffic::Traffic;
 use bytes::BytesMut;
 use std::io;
 use std::pin::Pin;
@@ -40,6 +41,8 @@ pub struct Pipe<'a> {
     sink: WriteHalf<'a>,
     stream: Stream,
     toxics: Toxics,
+    /// Where what it carries is counted, if anybody wants to know.
+    traffic: Option<Arc<Traffic>>,
     chain: Chain,
     block: BytesMut,
     /// Made when a toxic first asks for one.
@@ -49,10 +52,16 @@ pub struct Pipe<'a> {
 }
 
 impl<'a> Pipe<'a> {
-    pub fn new(source: ReadHalf<'a>, sink: WriteHalf<'a>, stream: Stream, mut toxics: Toxics) -> Self {
+    pub fn new(
+        source: ReadHalf<'a>,
+        sink: WriteHalf<'a>,
+        stream: Stream,
+        mut toxics: Toxics,
+        traffic: Option<Arc<Traffic>>,
+    ) -> Self {
         toxics.mark_changed();
         let (chain, block) = (Chain::new(), BytesMut::new());
-        Self { source, sink, stream, toxics, chain, block, timer: None, source_ended: false, finished: false }
+        Self { source, sink, stream, toxics, traffic, chain, block, timer: None, source_ended: false, finished: false }
     }
 
     /// Carries on as far as it goes; ready when the end has been passed on. Wakes for sockets and toxics, not for changes of
@@ -89,12 +98,16 @@ impl<'a> Pipe<'a> {
     fn send(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         let mut sent = false;
         while let Some(Content::Data(data)) = self.chain.outbox.front().map(|item| &item.content) {
-            match Pin::new(&mut self.sink).poll_write(cx, data)? {
+            let count = match Pin::new(&mut self.sink).poll_write(cx, data)? {
                 Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(count) if count < data.len() => self.chain.outbox.advance_front(count),
-                Poll::Ready(_) => drop(self.chain.outbox.pop()),
+                Poll::Ready(count) => count,
                 Poll::Pending => return Ok(sent),
+            };
+            match count < data.len() {
+                true => self.chain.outbox.advance_front(count),
+                false => drop(self.chain.outbox.pop()),
             }
+            self.traffic.iter().for_each(|traffic| traffic.of(self.stream).sent(count));
             sent = true;
         }
         Ok(sent)
@@ -110,7 +123,10 @@ impl<'a> Pipe<'a> {
         }
         let content = match poll_read_buf(Pin::new(&mut self.source), cx, &mut self.block) {
             Poll::Pending => return false,
-            Poll::Ready(Ok(1..)) => Content::Data(self.block.split().freeze()),
+            Poll::Ready(Ok(count @ 1..)) => {
+                self.traffic.iter().for_each(|traffic| traffic.of(self.stream).received(count));
+                Content::Data(self.block.split().freeze())
+            }
             Poll::Ready(Ok(0) | Err(_)) => {
                 self.source_ended = true;
                 Content::End(End::Finished)

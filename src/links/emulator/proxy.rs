@@ -2,6 +2,7 @@
 
 use super::pipe::{Broken, Pipe, Toxics};
 use super::toxics::{Stream, Toxic};
+use super::traffic::Traffic;
 use rustix::net::sockopt::set_tcp_congestion;
 use std::future::poll_fn;
 use std::io;
@@ -22,6 +23,8 @@ pub struct Proxy {
     /// Resolved anew for each connection.
     pub upstream: String,
     toxics: watch::Sender<Vec<Arc<Toxic>>>,
+    /// What it has carried between these addresses, if anybody wants to know.
+    pub traffic: Option<Arc<Traffic>>,
     running: Option<Running>,
 }
 
@@ -33,24 +36,27 @@ struct Running {
 
 impl Proxy {
     /// A proxy that does not run yet.
-    pub fn new(listen: String, upstream: String) -> Self {
-        Self { listen, upstream, toxics: watch::Sender::default(), running: None }
+    pub fn new(listen: String, upstream: String, traffic: Option<Arc<Traffic>>) -> Self {
+        Self { listen, upstream, toxics: watch::Sender::default(), traffic, running: None }
     }
 
     pub fn is_enabled(&self) -> bool {
         self.running.is_some()
     }
 
-    /// Listens, unless it does already.
-    pub async fn start(&mut self) -> io::Result<()> {
+    /// Listens, unless it does already. The error is in toxiproxy's words.
+    pub async fn start(&mut self) -> Result<(), String> {
         if self.running.is_some() {
             return Ok(());
         }
-        let listener = listen(&self.listen).await?;
-        self.listen = listener.local_addr()?.to_string();
+        let failed = |error| format!("listen tcp {}: bind: {}", self.listen, in_words(&error));
+        let addresses = resolve(&self.listen).await.map_err(|why| format!("listen tcp: {why}"))?;
+        let listener = TcpListener::bind(addresses.as_slice()).await.map_err(failed)?;
+        self.listen = listener.local_addr().map_err(failed)?.to_string();
         let (stop, stopped) = oneshot::channel();
-        let accepting = tokio::spawn(accept(listener, self.upstream.clone(), self.toxics.subscribe(), stopped));
-        self.running = Some(Running { stop, accepting });
+        let way =
+            Way { upstream: self.upstream.clone(), toxics: self.toxics.subscribe(), traffic: self.traffic.clone() };
+        self.running = Some(Running { stop, accepting: tokio::spawn(accept(listener, way, stopped)) });
         Ok(())
     }
 
@@ -99,34 +105,51 @@ impl Proxy {
 }
 
 /// The addresses that `listen` may mean, best first: `host:port`, `:port` for every interface, or nothing for a free port
-/// on loopback.
-pub async fn resolve(listen: &str) -> io::Result<Vec<SocketAddr>> {
+/// on loopback. The error is in toxiproxy's words.
+pub async fn resolve(listen: &str) -> Result<Vec<SocketAddr>, String> {
     if listen.is_empty() {
         return Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]);
     }
-    if let Some(Ok(port)) = listen.strip_prefix(':').map(str::parse::<u16>) {
+    let (host, port) = listen.rsplit_once(':').ok_or_else(|| format!("address {listen}: missing port in address"))?;
+    if host.contains(':') && !host.starts_with('[') {
+        return Err(format!("address {listen}: too many colons in address"));
+    }
+    let port: u16 = port.parse().map_err(|_| format!("address {port}: invalid port"))?;
+    if host.is_empty() {
         return Ok(vec![(Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()]);
     }
-    let mut addresses: Vec<_> = tokio::net::lookup_host(listen).await?.collect();
+    let unknown = |_| format!("lookup {host}: no such host");
+    let mut addresses: Vec<_> = tokio::net::lookup_host(listen).await.map_err(unknown)?.collect();
     addresses.sort_by_key(SocketAddr::is_ipv6);
     Ok(addresses)
 }
 
-async fn listen(address: &str) -> io::Result<TcpListener> {
-    let addresses = resolve(address).await?;
-    TcpListener::bind(addresses.as_slice()).await
+/// The system's own words without its number: `address already in use`.
+fn in_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    let words = text.split(" (os error ").next().unwrap_or(&text);
+    let mut letters = words.chars();
+    letters.next().map_or(String::new(), |first| first.to_lowercase().chain(letters).collect())
+}
+
+/// What a connection needs to know of its proxy.
+#[derive(Clone)]
+struct Way {
+    upstream: String,
+    toxics: Toxics,
+    traffic: Option<Arc<Traffic>>,
 }
 
 /// Accepts until it is stopped; then closes the listener first and the connections after it.
-async fn accept(listener: TcpListener, upstream: String, toxics: Toxics, mut stopped: oneshot::Receiver<()>) {
+async fn accept(listener: TcpListener, way: Way, mut stopped: oneshot::Receiver<()>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             _ = &mut stopped => break,
             accepted = listener.accept() => match accepted {
-                Ok((client, _)) => drop(connections.spawn(connect(client, upstream.clone(), toxics.clone()))),
+                Ok((client, _)) => drop(connections.spawn(connect(client, way.clone()))),
                 Err(error) => {
-                    tracing::warn!(%upstream, %error, "cannot accept a connection");
+                    tracing::warn!(upstream = way.upstream, %error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
@@ -137,8 +160,8 @@ async fn accept(listener: TcpListener, upstream: String, toxics: Toxics, mut sto
     connections.shutdown().await;
 }
 
-/// Connects to `upstream` for `client` and carries their bytes until both have finished or one direction breaks.
-async fn connect(mut client: TcpStream, upstream: String, toxics: Toxics) {
+/// Connects to the upstream for `client` and carries their bytes until both have finished or one direction breaks.
+async fn connect(mut client: TcpStream, Way { upstream, toxics, traffic }: Way) {
     let mut server = match TcpStream::connect(&upstream).await {
         Ok(server) => server,
         Err(error) => return tracing::warn!(%upstream, %error, "cannot connect; the client's connection is closed"),
@@ -151,8 +174,8 @@ async fn connect(mut client: TcpStream, upstream: String, toxics: Toxics) {
     let outcome = {
         let (client_source, client_sink) = client.split();
         let (server_source, server_sink) = server.split();
-        let there = Pipe::new(client_source, server_sink, Stream::Upstream, toxics.clone());
-        let back = Pipe::new(server_source, client_sink, Stream::Downstream, toxics.clone());
+        let there = Pipe::new(client_source, server_sink, Stream::Upstream, toxics.clone(), traffic.clone());
+        let back = Pipe::new(server_source, client_sink, Stream::Downstream, toxics.clone(), traffic);
         carry(there, back, toxics).await
     };
     match outcome {

@@ -1,9 +1,11 @@
 //! The proxies by name, and what the API does with them.
 
 use super::proxy::{self, Proxy};
-use super::toxics::{Kind, Stream, Toxic};
-use super::wire::{ProxyInput, ProxyOutput, ToxicInput};
+use super::toxics::{Kind, Numbers, Stream, Toxic};
+use super::traffic::{self, Counted, Traffic};
+use super::wire::{ProxyInput, ProxyOutput, ToxicChange, ToxicInput};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Mutex;
 
@@ -14,8 +16,9 @@ pub enum Refusal {
     BadBody(String),
     #[error("missing required field: {0}")]
     MissingField(String),
-    #[error("cannot listen on {listen:?}: {reason}")]
-    BadListen { listen: String, reason: String },
+    /// A listen address that is taken, or none.
+    #[error("{0}")]
+    CannotListen(String),
     #[error("stream was invalid, can be either upstream or downstream")]
     InvalidStream,
     #[error("invalid toxic type")]
@@ -34,13 +37,37 @@ type Result<T> = std::result::Result<T, Refusal>;
 type Proxies = BTreeMap<String, Proxy>;
 
 /// All proxies. Requests act one after another.
-#[derive(Default)]
 pub struct Registry {
     proxies: Mutex<Proxies>,
     last_toxic: AtomicU64,
+    /// Whether what proxies carry is counted.
+    counts: bool,
 }
 
 impl Registry {
+    pub fn new(counts: bool) -> Self {
+        Self { proxies: Mutex::default(), last_toxic: AtomicU64::default(), counts }
+    }
+
+    pub fn counts(&self) -> bool {
+        self.counts
+    }
+
+    fn traffic(&self) -> Option<Arc<Traffic>> {
+        self.counts.then(Arc::default)
+    }
+
+    /// What the proxies have carried, for a collector.
+    pub async fn metrics(&self) -> String {
+        let proxies = self.proxies.lock().await;
+        let counted = proxies.iter().filter_map(|(name, proxy)| {
+            let traffic = proxy.traffic.clone()?;
+            let (listener, upstream) = (proxy.listen.clone(), proxy.upstream.clone());
+            Some(Counted { proxy: name.clone(), listener, upstream, traffic })
+        });
+        traffic::exposition(&counted.collect::<Vec<_>>())
+    }
+
     pub async fn list(&self) -> BTreeMap<String, ProxyOutput> {
         self.proxies.lock().await.iter().map(|(name, proxy)| (name.clone(), output(name, proxy))).collect()
     }
@@ -57,7 +84,7 @@ impl Registry {
         if proxies.contains_key(&name) {
             return Err(Refusal::ProxyExists);
         }
-        let mut proxy = Proxy::new(input.listen.unwrap_or_default(), upstream);
+        let mut proxy = Proxy::new(input.listen.unwrap_or_default(), upstream, self.traffic());
         enable(&mut proxy, input.enabled.unwrap_or(true)).await?;
         let created = output(&name, &proxy);
         proxies.insert(name, proxy);
@@ -72,9 +99,9 @@ impl Registry {
         let upstream = input.upstream.unwrap_or_else(|| proxy.upstream.clone());
         let enabled = input.enabled.unwrap_or(proxy.is_enabled());
         if upstream != proxy.upstream || !is_same_address(&listen, &proxy.listen).await {
-            check_listen(&listen).await?;
+            proxy::resolve(&listen).await.map_err(Refusal::CannotListen)?;
             proxy.stop().await;
-            (proxy.listen, proxy.upstream) = (listen, upstream);
+            (proxy.listen, proxy.upstream, proxy.traffic) = (listen, upstream, self.traffic());
         }
         enable(proxy, enabled).await?;
         Ok(output(name, proxy))
@@ -86,35 +113,41 @@ impl Registry {
         Ok(())
     }
 
-    /// Creates or replaces the proxies of a list; those that are there already with the same addresses stay as they are.
-    /// Nothing is changed if an entry is not usable.
-    pub async fn populate(&self, inputs: Vec<ProxyInput>) -> Result<Vec<ProxyOutput>> {
-        let mut wanted = BTreeMap::new();
-        let mut names = Vec::with_capacity(inputs.len());
+    /// Creates or replaces the proxies of a list, one after another, up to the first failure; those that are there already
+    /// with the same addresses stay as they are. A list with an entry that is not complete changes nothing.
+    pub async fn populate(&self, inputs: Vec<ProxyInput>) -> (Vec<ProxyOutput>, Result<()>) {
+        let mut wanted = Vec::with_capacity(inputs.len());
         for (index, input) in inputs.into_iter().enumerate() {
-            let place = |field| format!("{field} at proxy {}", index + 1);
-            let name = required(input.name, &place("name"))?;
-            let upstream = required(input.upstream, &place("upstream"))?;
-            let listen = input.listen.unwrap_or_default();
-            check_listen(&listen).await?;
-            if wanted.insert(name.clone(), (listen, upstream, input.enabled.unwrap_or(true))).is_some() {
-                return Err(Refusal::BadBody(format!("duplicate proxy name {name:?}")));
+            match Wanted::complete(index, input) {
+                Ok(complete) => wanted.push(complete),
+                Err(refusal) => return (Vec::new(), Err(refusal)),
             }
-            names.push(name);
         }
         let mut proxies = self.proxies.lock().await;
-        for (name, (listen, upstream, enabled)) in wanted {
-            if let Some(present) = proxies.get_mut(&name) {
-                if present.upstream == upstream && is_same_address(&listen, &present.listen).await {
-                    continue;
-                }
-                present.stop().await;
+        let mut done = Vec::with_capacity(wanted.len());
+        for one in wanted {
+            match self.create_or_replace(&mut proxies, one).await {
+                Ok(output) => done.push(output),
+                Err(refusal) => return (done, Err(refusal)),
             }
-            let mut proxy = Proxy::new(listen, upstream);
-            enable(&mut proxy, enabled).await?;
-            proxies.insert(name, proxy);
         }
-        names.iter().map(|name| Ok(output(name, find(&proxies, name)?))).collect()
+        (done, Ok(()))
+    }
+
+    async fn create_or_replace(&self, proxies: &mut Proxies, wanted: Wanted) -> Result<ProxyOutput> {
+        let Wanted { name, listen, upstream, enabled } = wanted;
+        if let Some(present) = proxies.get_mut(&name) {
+            proxy::resolve(&listen).await.map_err(Refusal::CannotListen)?;
+            if present.upstream == upstream && is_same_address(&listen, &present.listen).await {
+                return Ok(output(&name, present));
+            }
+            present.stop().await;
+        }
+        let mut proxy = Proxy::new(listen, upstream, self.traffic());
+        enable(&mut proxy, enabled).await?;
+        let created = output(&name, &proxy);
+        proxies.insert(name, proxy);
+        Ok(created)
     }
 
     /// Enables every proxy and removes every toxic.
@@ -143,32 +176,38 @@ impl Registry {
     }
 
     /// Adds a toxic at the end of its direction's chain.
-    pub async fn create_toxic(&self, proxy: &str, input: ToxicInput) -> Result<Toxic> {
+    pub async fn create_toxic(&self, proxy: &str, input: ToxicInput<'_>, numbers: Numbers) -> Result<Toxic> {
         let proxies = self.proxies.lock().await;
         let proxy = find(&proxies, proxy)?;
         let stream_name = input.stream.as_deref().unwrap_or("downstream");
         let stream = Stream::named(stream_name).ok_or(Refusal::InvalidStream)?;
-        let type_name = input.type_name.unwrap_or_default();
-        let kind = Kind::named(&type_name).ok_or(Refusal::InvalidToxicType)?;
+        let kind = Kind::named(&input.type_name).ok_or(Refusal::InvalidToxicType)?;
         let name = input.name.filter(|name| !name.is_empty());
-        let name = name.unwrap_or_else(|| format!("{type_name}_{}", stream_name.to_ascii_lowercase()));
+        let name = name.unwrap_or_else(|| format!("{}_{}", input.type_name, stream.name()));
         if proxy.toxic(&name).is_some() {
             return Err(Refusal::ToxicExists);
         }
-        let kind = kind.with(&input.attributes.unwrap_or_default()).map_err(Refusal::BadBody)?;
+        let ToxicChange { toxicity, attributes } = input.change;
+        let kind = kind.with(&attributes, numbers).map_err(Refusal::BadBody)?;
         let id = self.last_toxic.fetch_add(1, Ordering::Relaxed);
-        let toxic = Toxic { id, name, stream, toxicity: input.toxicity.unwrap_or(1.0), kind };
+        let toxic = Toxic { id, name, stream, toxicity: toxicity.unwrap_or(1.0), kind };
         proxy.put_toxic(&toxic);
         Ok(toxic)
     }
 
     /// Changes a toxic's attributes and toxicity, as far as given; name, type and stream stay.
-    pub async fn update_toxic(&self, proxy: &str, name: &str, input: ToxicInput) -> Result<Toxic> {
+    pub async fn update_toxic(
+        &self,
+        proxy: &str,
+        name: &str,
+        change: ToxicChange<'_>,
+        numbers: Numbers,
+    ) -> Result<Toxic> {
         let proxies = self.proxies.lock().await;
         let proxy = find(&proxies, proxy)?;
         let mut toxic = proxy.toxic(name).ok_or(Refusal::ToxicNotFound)?;
-        toxic.kind = toxic.kind.with(&input.attributes.unwrap_or_default()).map_err(Refusal::BadBody)?;
-        toxic.toxicity = input.toxicity.unwrap_or(toxic.toxicity);
+        toxic.kind = toxic.kind.with(&change.attributes, numbers).map_err(Refusal::BadBody)?;
+        toxic.toxicity = change.toxicity.unwrap_or(toxic.toxicity);
         proxy.put_toxic(&toxic);
         Ok(toxic)
     }
@@ -176,6 +215,26 @@ impl Registry {
     pub async fn delete_toxic(&self, proxy: &str, name: &str) -> Result<()> {
         let removed = find(&*self.proxies.lock().await, proxy)?.remove_toxic(name);
         removed.then_some(()).ok_or(Refusal::ToxicNotFound)
+    }
+}
+
+/// An entry of a list of proxies.
+struct Wanted {
+    name: String,
+    listen: String,
+    upstream: String,
+    enabled: bool,
+}
+
+impl Wanted {
+    fn complete(index: usize, input: ProxyInput) -> Result<Self> {
+        let place = |field| format!("{field} at proxy {}", index + 1);
+        Ok(Self {
+            name: required(input.name, &place("name"))?,
+            upstream: required(input.upstream, &place("upstream"))?,
+            listen: input.listen.unwrap_or_default(),
+            enabled: input.enabled.unwrap_or(true),
+        })
     }
 }
 
@@ -202,8 +261,7 @@ async fn enable(proxy: &mut Proxy, enabled: bool) -> Result<()> {
         proxy.stop().await;
         return Ok(());
     }
-    let failed = proxy.start().await;
-    failed.map_err(|error| Refusal::BadListen { listen: proxy.listen.clone(), reason: error.to_string() })
+    proxy.start().await.map_err(Refusal::CannotListen)
 }
 
 /// Whether `listen` means where a proxy already listens, however it is written.
@@ -212,11 +270,4 @@ async fn is_same_address(listen: &str, current: &str) -> bool {
         || proxy::resolve(listen)
             .await
             .is_ok_and(|addresses| addresses.first().is_some_and(|first| first.to_string() == current))
-}
-
-async fn check_listen(listen: &str) -> Result<()> {
-    match proxy::resolve(listen).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Refusal::BadListen { listen: listen.to_owned(), reason: error.to_string() }),
-    }
 }

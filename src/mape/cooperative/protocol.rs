@@ -422,7 +422,8 @@ impl Decider for Protocol {
             // Somebody was faster: judge what there is now, a moment later than others would.
             Repair::Lost => return vec![Intent::Look { after: LOOK_EVERY.mul_f64(rng.random()) }],
             Repair::Nothing => self.failed.extend(acted.and_then(Action::to_node)),
-            Repair::Acted => {}
+            // No node is to blame for what was not begun.
+            Repair::Acted | Repair::NotNow => {}
         }
         self.is_awaited = false;
         vec![Intent::Over(repair), Intent::Look { after: LOOK_EVERY }]

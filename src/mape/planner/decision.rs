@@ -8,6 +8,7 @@ use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::impact::Impacts;
 use crate::domain::metric::Metrics;
 use crate::domain::score::Appraisal;
+use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::mape::prediction::Forecast;
 use serde::{Deserialize, Serialize};
@@ -130,6 +131,10 @@ pub enum Reason {
         step: usize,
         steps: usize,
     },
+    /// The replica is damaged.
+    Damaged,
+    /// A person wants it.
+    Person,
 }
 
 /// One candidate.
@@ -232,6 +237,28 @@ impl Decision {
         }
     }
 
+    /// Of no policy: what mends a replica, or what a person wants.
+    pub fn apart(agent: AgentId, snapshot: &Snapshot, action: Action, reason: Reason) -> Self {
+        let placement = &snapshot.placement;
+        let goal = snapshot.agents.get(&agent).map(|peer| peer.registration.goal.clone());
+        let read = placement.reference(agent).map(|replica| replica.node);
+        Self {
+            policy: "none".to_owned(),
+            agent,
+            goal: goal.unwrap_or_default(),
+            violated: Vec::new(),
+            measured: Metrics::default(),
+            reference_node: read.or(action.from_node()).unwrap_or(agent.home()),
+            replica_nodes: placement.nodes().into_iter().collect(),
+            chosen: Choice { action, reason },
+            scored: Vec::new(),
+            left_out: 0,
+            forecasts: BTreeMap::new(),
+            deliberation: None,
+            clairvoyance: None,
+        }
+    }
+
     /// The reason in one line, for people.
     pub fn because(&self) -> String {
         let candidates = self.candidates();
@@ -247,6 +274,8 @@ impl Decision {
             Reason::Agreed { yes: 0, votes: 0 } => "nobody else is there to be asked".to_owned(),
             Reason::Agreed { yes, votes } => format!("{yes} of {votes} peers agreed"),
             Reason::Foreknown { step, steps } => format!("step {step} of {steps} to the best placement"),
+            Reason::Damaged => "the replica there is damaged".to_owned(),
+            Reason::Person => "a person wants it".to_owned(),
         }
     }
 

@@ -95,7 +95,9 @@ impl Decider for Keeper {
         self.is_acting = false;
         match repair {
             Repair::Acted => vec![Intent::Over(repair)],
-            Repair::Lost | Repair::Nothing => vec![Intent::Over(repair), Intent::Look { after: AGAIN }],
+            Repair::Lost | Repair::Nothing | Repair::NotNow => {
+                vec![Intent::Over(repair), Intent::Look { after: AGAIN }]
+            }
         }
     }
 }

@@ -10,6 +10,8 @@ use crate::domain::measurement::Measurement;
 use crate::domain::metric::Metrics;
 use crate::domain::placement::Plan;
 use crate::domain::snapshot::Snapshot;
+use crate::domain::time::Timestamp;
+use crate::mape::backoff::Backoff;
 use crate::mape::learner::{Acted, Learner, Lesson};
 use crate::mape::monitor::{Repair, Violation};
 use std::sync::Arc;
@@ -62,6 +64,11 @@ pub struct Planner {
     last: Option<Metrics>,
     /// The action under way, to be learned from when it has ended.
     pending: Option<Acted>,
+    /// When the last action was decided on.
+    decided_at: Timestamp,
+    /// After actions that could not be begun; no other is, before this.
+    backoff: Backoff,
+    rests_until: Option<Timestamp>,
     /// Makes plans' keys unique across restarts.
     life: String,
     plans: u64,
@@ -78,6 +85,9 @@ impl Planner {
             is_awaited: false,
             last: None,
             pending: None,
+            decided_at: Timestamp::default(),
+            backoff: Backoff::default(),
+            rests_until: None,
             life,
             plans: 0,
         }
@@ -87,6 +97,9 @@ impl Planner {
         match input {
             Input::Violated(violation) => self.violated(&violation, rng),
             Input::Measured { measurement, satisfied } => {
+                // What a job went through is there.
+                self.backoff.succeeded();
+                self.rests_until = None;
                 self.decider.measured(&measurement, satisfied);
                 self.last = Some(measurement.metrics);
                 let lesson = self.learner.measured(&measurement, &mut self.experience);
@@ -104,7 +117,7 @@ impl Planner {
                 let (parameters, experience) = (&self.parameters, &self.experience);
                 let view = View { parameters, experience, snapshot: &snapshot, conversation: &conversation };
                 let intents = self.decider.looked(&view, rng);
-                self.want(intents, &snapshot)
+                self.want(intents, &snapshot, rng)
             }
             Input::LookFailed => self.effect(Intent::Over(Repair::Nothing)).into_iter().collect(),
             Input::Ended(repair) => self.ended(repair, rng),
@@ -121,7 +134,7 @@ impl Planner {
         let measured = &violation.measurement.metrics;
         let situation = Situation::new(&self.parameters, &self.experience, measured, reference, snapshot);
         let intents = self.decider.missed(&situation, rng);
-        self.want(intents, snapshot)
+        self.want(intents, snapshot, rng)
     }
 
     fn ended(&mut self, repair: Repair, rng: &mut Rng) -> Vec<Effect> {
@@ -131,15 +144,33 @@ impl Planner {
         {
             self.learner.acted(acted);
         }
+        if repair == Repair::NotNow {
+            let pause = self.backoff.failed(rng);
+            self.rests_until = Some(self.decided_at + pause);
+            return self.put_off(pause, rng);
+        }
         let intents = self.decider.ended(repair, rng);
         intents.into_iter().filter_map(|intent| self.effect(intent)).collect()
     }
 
-    fn want(&mut self, intents: Vec<Intent>, snapshot: &Snapshot) -> Vec<Effect> {
+    /// What the decider wants done has to wait so long; it looks again when it is over, not before.
+    fn put_off(&mut self, pause: Duration, rng: &mut Rng) -> Vec<Effect> {
+        let later = |intent| match intent {
+            Intent::Look { after } => Intent::Look { after: after.max(pause) },
+            intent => intent,
+        };
+        let intents = self.decider.ended(Repair::NotNow, rng);
+        intents.into_iter().filter_map(|intent| self.effect(later(intent))).collect()
+    }
+
+    fn want(&mut self, intents: Vec<Intent>, snapshot: &Snapshot, rng: &mut Rng) -> Vec<Effect> {
         let mut effects = Vec::with_capacity(intents.len() + 1);
         for intent in intents {
             match intent {
-                Intent::Act(decision) => effects.extend(self.act(decision, snapshot)),
+                Intent::Act(decision) => match self.rests_until.filter(|until| snapshot.at < *until) {
+                    Some(until) => effects.extend(self.put_off(until.since(snapshot.at), rng)),
+                    None => effects.extend(self.act(decision, snapshot)),
+                },
                 intent => effects.extend(self.effect(intent)),
             }
         }
@@ -151,6 +182,7 @@ impl Planner {
             return self.effect(Intent::Over(Repair::Lost)).into_iter().collect();
         };
         self.plans += 1;
+        self.decided_at = snapshot.at;
         let plan = plan(&self.parameters, snapshot, reference, &decision, format!("{}-p{}", self.life, self.plans));
         self.pending = self.last.zip(expected(&decision)).map(|(before, expected)| Acted {
             action: decision.chosen.action,
@@ -275,6 +307,54 @@ mod tests {
         let failed = |planner: &mut Planner| planner.handle(Input::LookFailed, &mut scene::rng());
         assert_eq!(failed(&mut planner), [Effect::Repaired(Repair::Nothing)]);
         assert_eq!(failed(&mut planner), [], "nobody waits any more");
+    }
+
+    /// It wants the same whenever it looks.
+    struct Stubborn;
+
+    impl Decider for Stubborn {
+        fn missed(&mut self, situation: &Situation, rng: &mut Rng) -> Vec<Intent> {
+            vec![Intent::Act(super::super::decide(&Fixed, situation, rng))]
+        }
+
+        fn looked(&mut self, view: &View, rng: &mut Rng) -> Vec<Intent> {
+            let reference = view.snapshot.placement.reference(view.parameters.agent).expect("it reads something");
+            let measured = scene::slow();
+            let situation = Situation::new(view.parameters, view.experience, &measured, reference, view.snapshot);
+            self.missed(&situation, rng)
+        }
+
+        fn ended(&mut self, repair: Repair, _: &mut Rng) -> Vec<Intent> {
+            vec![Intent::Over(repair), Intent::Look { after: Duration::from_secs(1) }]
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_begun_is_tried_less_and_less_often() {
+        let mut planner = planner();
+        planner.decider = Box::new(Stubborn);
+        let mut rng = scene::rng();
+        let mut look = |planner: &mut Planner, at: Timestamp| {
+            let mut snapshot = scene::snapshot(&[3], &[(1, 1)]);
+            snapshot.at = at;
+            planner.handle(Input::Looked { snapshot, conversation: Vec::new() }, &mut rng)
+        };
+        let begins = |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::Execute(_)));
+        let (mut now, mut rests) = (scene::NOW, Vec::new());
+        for _ in 0..4 {
+            assert!(begins(&look(&mut planner, now)));
+            let put_off = planner.handle(Input::Ended(Repair::NotNow), &mut scene::rng());
+            let [Effect::Look { after }] = put_off.as_slice() else { panic!("{put_off:?}") };
+            let early = look(&mut planner, now + *after / 2);
+            assert!(matches!(early.as_slice(), [Effect::Look { .. }]), "{early:?}");
+            rests.push(*after);
+            now = now + *after;
+        }
+        assert!(rests.is_sorted() && rests[3] > 2 * rests[0], "{rests:?}");
+        // A job has gone through: the links are there again.
+        planner.handle(Input::Ended(Repair::NotNow), &mut scene::rng());
+        measure(&mut planner, fast(), true);
+        assert!(begins(&look(&mut planner, now)));
     }
 
     #[test]

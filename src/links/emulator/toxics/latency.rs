@@ -31,6 +31,11 @@ impl Latency {
         Ok(())
     }
 
+    /// To whole milliseconds, for who can read no others.
+    pub fn round(&mut self) {
+        (self.latency, self.jitter) = (self.latency.round(), self.jitter.round());
+    }
+
     /// `memory.due` is the front item's. The moment it was due, not the moment it left, is what the next toxic counts
     /// from: delays add up, errors do not.
     pub fn step(&self, memory: &mut Memory, inbox: &mut Queue, now: Instant) -> Step {

@@ -6,19 +6,22 @@
 mod bandwidth;
 mod latency;
 mod limit_data;
+mod noop;
 mod reset_peer;
 mod slicer;
 mod slow_close;
 mod timeout;
 
+use super::members::Members;
 use super::queue::{End, Item, Queue};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::time::{Duration, Instant};
 
 pub use bandwidth::Bandwidth;
 pub use latency::Latency;
 pub use limit_data::LimitData;
+pub use noop::Noop;
 pub use reset_peer::ResetPeer;
 pub use slicer::Slicer;
 pub use slow_close::SlowClose;
@@ -35,12 +38,26 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// As the API calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Upstream => "upstream",
+            Self::Downstream => "downstream",
+        }
+    }
+
     /// By its name in the API, in any case.
     pub fn named(name: &str) -> Option<Self> {
-        [(Self::Upstream, "upstream"), (Self::Downstream, "downstream")]
-            .into_iter()
-            .find_map(|(stream, its_name)| its_name.eq_ignore_ascii_case(name).then_some(stream))
+        [Self::Upstream, Self::Downstream].into_iter().find(|stream| stream.name().eq_ignore_ascii_case(name))
     }
+}
+
+/// How a client writes times: toxiproxy's clients know whole milliseconds only, and could not read others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Numbers {
+    Whole,
+    /// With fractions, where an attribute is a time that a fraction of a millisecond matters to.
+    Fractions,
 }
 
 /// One toxic of a proxy.
@@ -52,10 +69,21 @@ pub struct Toxic {
     pub name: String,
     pub stream: Stream,
     /// The share of the connections that suffer from it: 1 is all of them.
-    #[serde(serialize_with = "number")]
-    pub toxicity: f64,
+    #[serde(serialize_with = "share")]
+    pub toxicity: f32,
     #[serde(flatten)]
     pub kind: Kind,
+}
+
+impl Toxic {
+    /// As a client that writes such numbers sees it.
+    #[must_use]
+    pub fn seen(mut self, numbers: Numbers) -> Self {
+        if let (Kind::Latency(latency), Numbers::Whole) = (&mut self.kind, numbers) {
+            latency.round();
+        }
+        self
+    }
 }
 
 /// A toxic's type and attributes.
@@ -69,6 +97,7 @@ pub enum Kind {
     ResetPeer(ResetPeer),
     Slicer(Slicer),
     LimitData(LimitData),
+    Noop(Noop),
 }
 
 /// What a toxic says when it is asked for the next item.
@@ -110,13 +139,18 @@ impl Kind {
     }
 
     /// The same type with the given attributes replaced, all others kept. The error names the attribute.
-    pub fn with(&self, attributes: &Map<String, Value>) -> Result<Self, String> {
-        let mut changed = self.clone();
-        for (name, value) in attributes.iter().filter(|(_, value)| !value.is_null()) {
-            let mut whole = serde_json::to_value(&changed).map_err(|error| error.to_string())?;
-            whole["attributes"][name] = value.clone();
-            changed = serde_json::from_value(whole).map_err(|error| format!("{name}: {error}"))?;
+    pub fn with(&self, given: &Members, numbers: Numbers) -> Result<Self, String> {
+        let mut whole = serde_json::to_value(self).map_err(|error| error.to_string())?;
+        if let Some(attributes) = whole["attributes"].as_object_mut() {
+            for (name, value) in attributes {
+                let number = match (self, numbers) {
+                    (Self::Latency(_), Numbers::Fractions) => given.number(name)?.map(Value::from),
+                    _ => given.whole_number(name)?.map(Value::from),
+                };
+                *value = number.unwrap_or_else(|| value.take());
+            }
         }
+        let changed: Self = serde_json::from_value(whole).map_err(|error| error.to_string())?;
         changed.check().map(|()| changed)
     }
 
@@ -126,7 +160,7 @@ impl Kind {
             Self::Latency(toxic) => toxic.check(),
             Self::Bandwidth(toxic) => toxic.check(),
             Self::Slicer(toxic) => toxic.check(),
-            Self::SlowClose(_) | Self::Timeout(_) | Self::ResetPeer(_) | Self::LimitData(_) => Ok(()),
+            Self::SlowClose(_) | Self::Timeout(_) | Self::ResetPeer(_) | Self::LimitData(_) | Self::Noop(_) => Ok(()),
         }
     }
 
@@ -140,6 +174,7 @@ impl Kind {
             Self::ResetPeer(toxic) => toxic.step(inbox, now),
             Self::Slicer(toxic) => toxic.step(memory, inbox, now),
             Self::LimitData(toxic) => toxic.step(memory, inbox, now),
+            Self::Noop(_) => Noop::step(inbox),
         }
     }
 
@@ -152,7 +187,8 @@ impl Kind {
             | Self::Timeout(_)
             | Self::ResetPeer(_)
             | Self::Slicer(_)
-            | Self::LimitData(_) => SHORT_QUEUE_BYTES,
+            | Self::LimitData(_)
+            | Self::Noop(_) => SHORT_QUEUE_BYTES,
         }
     }
 
@@ -166,7 +202,8 @@ impl Kind {
             | Self::SlowClose(_)
             | Self::ResetPeer(_)
             | Self::Slicer(_)
-            | Self::LimitData(_) => None,
+            | Self::LimitData(_)
+            | Self::Noop(_) => None,
         }
     }
 }
@@ -201,10 +238,19 @@ fn number<S: serde::Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::
     }
 }
 
+/// The same for a share, in the 32 bits that it has: 0.1 is not written with what 64 bits would add to it.
+fn share<S: serde::Serializer>(value: &f32, serializer: S) -> Result<S::Ok, S::Error> {
+    match value.fract() == 0.0 {
+        true => number(&f64::from(*value), serializer),
+        false => serializer.serialize_f32(*value),
+    }
+}
+
 #[cfg(test)]
-mod testing {
+pub(super) mod testing {
+    use super::super::members;
     use super::super::queue::{Content, End, Item, Queue};
-    use super::{Kind, Memory, Step};
+    use super::{Kind, Memory, Numbers, Step};
     use serde_json::Value;
     use std::time::{Duration, Instant};
 
@@ -223,7 +269,7 @@ mod testing {
 
     impl Bench {
         pub fn new(type_name: &str, attributes: Value) -> Self {
-            let kind = Kind::named(type_name).unwrap().with(attributes.as_object().unwrap()).unwrap();
+            let kind = with(&Kind::named(type_name).unwrap(), &attributes).unwrap();
             let start = Instant::now();
             let inbox = Queue::new(kind.capacity());
             Self { kind, start, now: start, inbox, memory: Memory::default() }
@@ -255,14 +301,20 @@ mod testing {
         }
 
         pub fn adjust(&mut self, attributes: Value) {
-            self.kind = self.kind.with(attributes.as_object().unwrap()).unwrap();
+            self.kind = with(&self.kind, &attributes).unwrap();
             self.memory.reconsider();
         }
     }
 
+    /// With attributes as our own client may write them.
+    pub fn with(kind: &Kind, attributes: &Value) -> Result<Kind, String> {
+        let text = attributes.to_string();
+        kind.with(&members::read(text.as_bytes()).unwrap(), Numbers::Fractions)
+    }
+
     /// Why these attributes are refused.
     pub fn refusal(type_name: &str, attributes: Value) -> String {
-        Kind::named(type_name).unwrap().with(attributes.as_object().unwrap()).unwrap_err()
+        with(&Kind::named(type_name).unwrap(), &attributes).unwrap_err()
     }
 }
 
@@ -272,8 +324,7 @@ mod tests {
     use serde_json::json;
 
     fn with(type_name: &str, attributes: Value) -> Value {
-        let kind = Kind::named(type_name).unwrap().with(attributes.as_object().unwrap()).unwrap();
-        serde_json::to_value(kind).unwrap()
+        serde_json::to_value(testing::with(&Kind::named(type_name).unwrap(), &attributes).unwrap()).unwrap()
     }
 
     #[test]
@@ -285,7 +336,9 @@ mod tests {
             ("slow_close", json!({"delay": 5}), json!({"delay": 5})),
             ("timeout", json!({}), json!({"timeout": 0})),
             ("reset_peer", json!({}), json!({"timeout": 0})),
+            ("slicer", json!({}), json!({"average_size": 0, "size_variation": 0, "delay": 0})),
             ("slicer", json!({"average_size": 9}), json!({"average_size": 9, "size_variation": 0, "delay": 0})),
+            ("noop", json!({"latency": 2}), json!({})),
             ("limit_data", json!({"bytes": 7}), json!({"bytes": 7})),
         ] {
             assert_eq!(with(type_name, given), json!({"type": type_name, "attributes": expected}));
@@ -297,12 +350,28 @@ mod tests {
     fn a_refusal_names_the_attribute() {
         assert_eq!(
             testing::refusal("bandwidth", json!({"rate": "fast"})),
-            "rate: invalid type: string \"fast\", expected i64"
+            "rate: \"fast\" is not a whole number of 64 bits"
         );
         assert_eq!(
             testing::refusal("limit_data", json!({"bytes": 1.5})),
-            "bytes: invalid type: floating point `1.5`, expected i64"
+            "bytes: 1.5 is not a whole number of 64 bits"
         );
+    }
+
+    #[test]
+    fn fractions_are_for_who_asks_for_them() {
+        let slow = Kind::named("latency").unwrap();
+        let given: Members = super::super::members::read(br#"{"Latency": 12.5, "jitter": 1e0}"#).unwrap();
+        let exact = slow.with(&given, Numbers::Fractions).unwrap();
+        assert_eq!(slow.with(&given, Numbers::Whole).unwrap_err(), "jitter: 1e0 is not a whole number of 64 bits");
+        let toxic = |kind| Toxic { id: 1, name: "slow".into(), stream: Stream::Downstream, toxicity: 0.1, kind };
+        for (numbers, attributes) in [
+            (Numbers::Fractions, r#""attributes":{"latency":12.5,"jitter":1}"#),
+            (Numbers::Whole, r#""attributes":{"latency":13,"jitter":1}"#),
+        ] {
+            let seen = serde_json::to_string(&toxic(exact.clone()).seen(numbers)).unwrap();
+            assert!(seen.contains(attributes) && seen.contains(r#""toxicity":0.1,"#), "{seen}");
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@ use super::{Memory, Queue, Step, pass, wait_until};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
-/// Pieces have `average_size` bytes, plus or minus up to `size_variation`, uniformly; `delay` is in microseconds.
+/// Pieces have `average_size` bytes, plus or minus up to `size_variation`, uniformly; at an average of 0 data stays in one
+/// piece. `delay` is in microseconds.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Slicer {
@@ -16,8 +17,8 @@ pub struct Slicer {
 
 impl Slicer {
     pub fn check(&self) -> Result<(), String> {
-        if self.average_size < 1 {
-            return Err(format!("average_size: {} is below 1 byte", self.average_size));
+        if self.average_size < 0 {
+            return Err(format!("average_size: {} is below 0 bytes", self.average_size));
         }
         if !(0..=self.average_size).contains(&self.size_variation) {
             let (variation, average) = (self.size_variation, self.average_size);
@@ -38,6 +39,9 @@ impl Slicer {
     }
 
     fn piece_bytes(&self) -> usize {
+        if self.average_size == 0 {
+            return usize::MAX;
+        }
         let smallest = (self.average_size - self.size_variation).max(1);
         let largest = self.average_size.saturating_add(self.size_variation);
         usize::try_from(rand::random_range(smallest..=largest)).unwrap_or(usize::MAX)
@@ -62,6 +66,13 @@ mod tests {
     }
 
     #[test]
+    fn without_a_size_data_stays_in_one_piece() {
+        let mut bench = Bench::new("slicer", json!({}));
+        bench.arrives("0123456").arrives("7").ends();
+        assert_eq!((bench.step(), bench.step(), bench.step()), ("0123456".into(), "7".into(), "end: Finished".into()));
+    }
+
+    #[test]
     fn sizes_vary_within_their_bounds_and_nothing_is_lost() {
         let text = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz";
         for _ in 0..50 {
@@ -78,19 +89,12 @@ mod tests {
     #[test]
     fn sizes_that_mean_nothing_are_refused() {
         for (attributes, why) in [
-            (json!({}), None),
-            (json!({"average_size": 0}), Some("average_size: 0 is below 1 byte")),
-            (
-                json!({"average_size": 5, "size_variation": 6}),
-                Some("size_variation: 6 is not from 0 to average_size, 5"),
-            ),
-            (
-                json!({"average_size": 5, "size_variation": -1}),
-                Some("size_variation: -1 is not from 0 to average_size, 5"),
-            ),
+            (json!({"average_size": -1}), "average_size: -1 is below 0 bytes"),
+            (json!({"size_variation": 1}), "size_variation: 1 is not from 0 to average_size, 0"),
+            (json!({"average_size": 5, "size_variation": 6}), "size_variation: 6 is not from 0 to average_size, 5"),
+            (json!({"average_size": 5, "size_variation": -1}), "size_variation: -1 is not from 0 to average_size, 5"),
         ] {
-            let refused = refusal("slicer", attributes);
-            assert_eq!(refused, why.unwrap_or("average_size: 0 is below 1 byte"));
+            assert_eq!(refusal("slicer", attributes), why);
         }
     }
 }

@@ -1,0 +1,285 @@
+//! What a person decides and asks about objects: whether stores hold what the catalogue says, which content counts, and an action
+//! of their own.
+
+use super::live_agent::watch;
+use super::surroundings::Surroundings;
+use crate::actors::{Depth, World, carry_out, chain, inspect, judge, plan_for};
+use crate::domain::action::Action;
+use crate::domain::ids::{AgentId, DataSetName, Life, NodeId};
+use crate::domain::placement::{Condition, DataSet, Plan, Replica, ReplicaState};
+use crate::domain::saga::{replica_prefixes, subject};
+use crate::domain::snapshot::Snapshot;
+use crate::mape::executor::End;
+use crate::mape::planner::{Decision, Reason};
+use crate::storage::ObjectStore;
+use anyhow::{Context as _, bail};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
+
+/// Objects that are looked at or read at the same time (I-7).
+const AT_ONCE: usize = 4;
+
+/// What a look at one object showed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Checked {
+    pub data_set: DataSetName,
+    pub node: NodeId,
+    pub object_key: String,
+    pub verdict: Verdict,
+    /// For people; absent where all is well.
+    pub why: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Intact,
+    /// The user's own object is another one.
+    Changed,
+    /// It is gone, or not what was written.
+    Damaged,
+    /// Nobody's row names it.
+    Orphan,
+    /// Its store cannot be asked.
+    Unknown,
+}
+
+impl Verdict {
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Intact => "intact",
+            Verdict::Changed => "CHANGED",
+            Verdict::Damaged => "DAMAGED",
+            Verdict::Orphan => "orphan",
+            Verdict::Unknown => "UNKNOWN",
+        }
+    }
+
+    /// Whether somebody has to look at it. An orphan is cleaned up by the agent of its node.
+    pub fn is_trouble(self) -> bool {
+        match self {
+            Verdict::Changed | Verdict::Damaged | Verdict::Unknown => true,
+            Verdict::Intact | Verdict::Orphan => false,
+        }
+    }
+}
+
+/// Holds the catalogue against the stores: every replica, and what lies beside them. `state`: what is found is stated in the table,
+/// so that agents act on it. `tell` hears of each object when it was looked at.
+pub async fn check(
+    surroundings: &Surroundings,
+    depth: Depth,
+    state: bool,
+    mut tell: impl FnMut(&Checked),
+) -> anyhow::Result<Vec<Checked>> {
+    let world = surroundings.operators_world()?;
+    let mut all = Vec::new();
+    for name in surroundings.knowledge.data_sets().await? {
+        let Some(snapshot) = surroundings.knowledge.snapshot(&name).await? else { continue };
+        let rows = snapshot.placement.replicas.values().filter(|row| is_to_be_checked(row.state));
+        let looks = rows.map(|row| look(&world, &snapshot, row, depth, state));
+        let mut looks = stream::iter(looks).buffer_unordered(AT_ONCE);
+        while let Some(checked) = looks.next().await {
+            tell(&checked);
+            all.push(checked);
+        }
+        for checked in orphans(&world, &snapshot).await {
+            tell(&checked);
+            all.push(checked);
+        }
+    }
+    Ok(all)
+}
+
+fn is_to_be_checked(state: ReplicaState) -> bool {
+    match state {
+        ReplicaState::Present | ReplicaState::Changed | ReplicaState::Damaged => true,
+        ReplicaState::Copying | ReplicaState::Removing => false,
+    }
+}
+
+async fn look(world: &World, snapshot: &Snapshot, row: &Replica, depth: Depth, state: bool) -> Checked {
+    let condition = match state {
+        true => judge(world, snapshot, row, depth).await,
+        false => match world.reach(snapshot, row.node).await {
+            Ok(reached) => inspect(reached.store.as_ref(), &snapshot.data_set, row, depth).await,
+            Err(error) => Err(chain(&error)),
+        },
+    };
+    let (verdict, why) = match condition {
+        Ok(Condition::Intact(_)) => (Verdict::Intact, None),
+        Ok(Condition::Changed(why)) => (Verdict::Changed, Some(why)),
+        Ok(Condition::Damaged(why)) => (Verdict::Damaged, Some(why)),
+        Err(why) => (Verdict::Unknown, Some(why)),
+    };
+    let (data_set, object_key) = (row.data_set.clone(), row.object_key.clone());
+    Checked { data_set, node: row.node, object_key, verdict, why }
+}
+
+/// Objects under the keys of replicas that no row names. A store that cannot be listed shows none: its replicas were looked at.
+async fn orphans(world: &World, snapshot: &Snapshot) -> Vec<Checked> {
+    let mut found = Vec::new();
+    for node in snapshot.nodes.values().filter(|node| node.store_url.is_some()) {
+        let Ok(reached) = world.reach(snapshot, node.id).await else { continue };
+        for prefix in replica_prefixes(&snapshot.data_set.object_key) {
+            let listed = reached.store.list(&prefix).await.unwrap_or_default();
+            let is_named = |key: &str| {
+                let mut rows = snapshot.placement.replicas.values();
+                rows.any(|row| row.node == node.id && row.object_key == key)
+            };
+            found.extend(listed.into_iter().filter(|object| !is_named(&object.key)).map(|object| Checked {
+                data_set: snapshot.data_set.name.clone(),
+                node: node.id,
+                object_key: object.key,
+                verdict: Verdict::Orphan,
+                why: Some(format!("no row of the catalogue names these {} bytes", object.bytes)),
+            }));
+        }
+    }
+    found
+}
+
+/// The content that counts from now on.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Accepted {
+    pub data_set: DataSetName,
+    pub node: NodeId,
+    pub bytes: u64,
+    pub sha256: String,
+    /// Nodes whose replicas hold the former content, and are made anew.
+    pub outdated: Vec<NodeId>,
+}
+
+/// Takes what lies on a node now for the data set's content.
+pub async fn accept(surroundings: &Surroundings, name: &DataSetName, node: NodeId) -> anyhow::Result<Accepted> {
+    let world = surroundings.operators_world()?;
+    let (snapshot, row) = unsound(surroundings, &world, name, node).await?;
+    let reached = world.reach(&snapshot, node).await?;
+    let (data_set, validators) = content(reached.store.as_ref(), &snapshot.data_set, &row).await?;
+    if !surroundings.knowledge.accept(&data_set, row.id, row.generation, &validators).await? {
+        bail!("the replica on node {node} has become another one meanwhile; run this again");
+    }
+    let after = current(surroundings, name).await?;
+    let outdated = after.placement.replicas.values().filter(|row| row.state == ReplicaState::Damaged);
+    Ok(Accepted {
+        data_set: name.clone(),
+        node,
+        bytes: data_set.bytes,
+        sha256: data_set.sha256,
+        outdated: outdated.map(|row| row.node).collect(),
+    })
+}
+
+/// What lies there now, read as a whole.
+async fn content(
+    store: &dyn ObjectStore,
+    known: &DataSet,
+    row: &Replica,
+) -> anyhow::Result<(DataSet, crate::domain::validators::Validators)> {
+    let key = &row.object_key;
+    let Some(found) = store.info(key).await? else {
+        bail!("{}: there is no object `{key}`; `agent data restore` makes it anew", store.address());
+    };
+    let body = store.read_range(key, 0..found.bytes, &found.content()).await?.bytes;
+    let sum = body.try_fold(Sha256::new(), async |sum, piece| Ok(sum.chain_update(&piece))).await?;
+    // How many records it has shows with the next job.
+    let data_set = DataSet { bytes: found.bytes, records: 0, sha256: hex::encode(sum.finalize()), ..known.clone() };
+    Ok((data_set, found.validators))
+}
+
+/// Makes a changed or damaged replica anew from an intact one. What was changed is not deleted: it may be wanted.
+pub async fn restore(surroundings: &Surroundings, name: &DataSetName, node: NodeId) -> anyhow::Result<()> {
+    let world = Arc::new(surroundings.operators_world()?);
+    let (snapshot, row) = unsound(surroundings, &world, name, node).await?;
+    let key = format!("{}-{:08x}", world.identity.life, rand::random::<u32>());
+    let plan = plan_for(&snapshot, node, AgentId::OPERATOR, row.id, key, Reason::Person).with_context(|| {
+        format!("there is no intact replica of data set {name} to restore it from, or it is under way already")
+    })?;
+    ended(carry_out(&world, watch(surroundings.network()), plan).await)
+}
+
+/// A person's own action, in the place of an agent, by the same saga as the agent's.
+pub async fn act(surroundings: &Surroundings, agent: AgentId, action: Action) -> anyhow::Result<()> {
+    let snapshot = current(surroundings, &surroundings.network().data_set.name).await?;
+    let Some(peer) = snapshot.agents.get(&agent) else {
+        let known: Vec<String> = snapshot.agents.keys().map(ToString::to_string).collect();
+        bail!("agent {agent} is not registered; agents are {}", known.join(", "));
+    };
+    let reference = snapshot.placement.references.get(&agent).copied();
+    let reference = reference.with_context(|| format!("agent {agent} reads no replica"))?;
+    let Some(concerned) = subject(&snapshot.placement, action) else {
+        let nodes: Vec<String> = snapshot.placement.nodes().iter().map(ToString::to_string).collect();
+        bail!("{action}: there is no replica where it begins; replicas are on nodes {}", nodes.join(", "));
+    };
+    let operators = surroundings.operators_world()?;
+    let world = Arc::new(World { agent, home: peer.registration.node, ..operators });
+    let plan = Plan {
+        key: format!("{}-{:08x}", world.identity.life, rand::random::<u32>()),
+        agent,
+        data_set: snapshot.data_set.name.clone(),
+        reference,
+        action,
+        explored: false,
+        expected: [(concerned.id, concerned.generation)].into(),
+        generation: None,
+        detail: Decision::apart(agent, &snapshot, action, Reason::Person).to_json(),
+    };
+    ended(carry_out(&world, watch(surroundings.network()), plan).await)
+}
+
+fn ended(end: End) -> anyhow::Result<()> {
+    match end {
+        End::Done | End::Nothing => Ok(()),
+        End::Lost(_) | End::NotNow(_) | End::Failed(_) | End::Unknown(_) => {
+            bail!("{}", end.told().unwrap_or_default())
+        }
+    }
+}
+
+async fn current(surroundings: &Surroundings, name: &DataSetName) -> anyhow::Result<Snapshot> {
+    match surroundings.knowledge.snapshot(name).await? {
+        Some(snapshot) => Ok(snapshot),
+        None => {
+            let known = surroundings.knowledge.data_sets().await?;
+            let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+            bail!("data set {name} is not in the catalogue; it holds {}", known.join(", "))
+        }
+    }
+}
+
+/// A node's replica that is not what the catalogue says, also when nobody has noticed it yet.
+async fn unsound(
+    surroundings: &Surroundings,
+    world: &World,
+    name: &DataSetName,
+    node: NodeId,
+) -> anyhow::Result<(Snapshot, Replica)> {
+    let snapshot = current(surroundings, name).await?;
+    if let Some(row) = snapshot.placement.unsound_on(node) {
+        return Ok((snapshot.clone(), row.clone()));
+    }
+    let Some(row) = snapshot.placement.on(node) else {
+        let nodes: Vec<String> = snapshot.placement.replicas.values().map(|row| row.node.to_string()).collect();
+        bail!("node {node} holds no replica of data set {name}; replicas are on nodes {}", nodes.join(", "));
+    };
+    match judge(world, &snapshot, row, Depth::Read).await {
+        Ok(Condition::Intact(_)) => bail!("the replica of data set {name} on node {node} is what the catalogue says"),
+        Ok(Condition::Changed(_) | Condition::Damaged(_)) => {}
+        Err(why) => bail!("node {node}: {why}"),
+    }
+    let snapshot = current(surroundings, name).await?;
+    let row = snapshot.placement.unsound_on(node).cloned();
+    let row =
+        row.with_context(|| format!("the replica on node {node} has become another one meanwhile; run this again"))?;
+    Ok((snapshot, row))
+}
+
+impl Surroundings {
+    /// The world of a person: no link is in the way, and no job runs.
+    pub fn operators_world(&self) -> anyhow::Result<World> {
+        let life = Life(format!("operator-{:x}-{:08x}", self.clock.now().0, rand::random::<u32>()));
+        self.world_of(AgentId::OPERATOR, NodeId(0), life)
+    }
+}

@@ -1,0 +1,200 @@
+//! A job that is any program: Spark, DuckDB, a script.
+//!
+//! The program finds the data through its environment: the variables that every S3 client reads, and `AGENT_*` for what
+//! they have no name for. On success it exits with 0, and the last line of its standard output is
+//! `{"records": 11075, "execution_time_s": 1.5, "result": "172.78"}` (and `"skipped_records"`, if it counts them).
+//!
+//! `keeper` is the process that watches over the program and all that it starts, `kept` the agent's end of it; `left_behind`
+//! finds what outlived even that.
+
+mod direct;
+pub mod keeper;
+mod kept;
+pub mod left_behind;
+mod output;
+mod report;
+
+use self::keeper::Told;
+use self::kept::Kept;
+use self::left_behind::AGENT_LIFE;
+use self::output::Output;
+use self::report::Reported;
+use super::{DataSource, Job, JobError, JobReport};
+use crate::domain::ids::Life;
+use async_trait::async_trait;
+use std::io;
+use std::num::NonZeroU64;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::process::ExitStatus;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+use tokio::process::Command;
+
+/// How long the end of the output may take to arrive when the program and all that it started are gone: only a process that
+/// could not be killed holds it open for longer.
+const LAST_OUTPUT_WITHIN: Duration = Duration::from_secs(1);
+
+/// Variables of the agent that a program must not see.
+const NOT_INHERITED: [&str; 8] = [
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AGENT_KNOWLEDGE",
+    "AGENT_DATABASE_PASSWORD",
+    "AGENT_STORE_ACCESS_KEY_ID",
+    "AGENT_STORE_SECRET_ACCESS_KEY",
+];
+
+/// Runs a program. It and everything it started end with the program, at the time limit, when the job is dropped, and when
+/// the agent ends in whatever way.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CommandJob {
+    /// A path, or a name to be found on the `PATH`.
+    pub program: String,
+    pub args: Vec<String>,
+    /// For the whole run, in real time.
+    pub time_limit: Duration,
+    /// How much the program is asked to read in one request.
+    pub request_bytes: NonZeroU64,
+    /// Whose job it is: what it starts bears this mark.
+    pub life: Life,
+    /// The `agent` program, whose command `keep` watches over the job's: [`THIS_PROGRAM`], but for tests.
+    pub keeper: PathBuf,
+}
+
+/// The file that runs here, even when another has taken its place or it was deleted.
+pub const THIS_PROGRAM: &str = "/proc/self/exe";
+
+#[async_trait]
+impl Job for CommandJob {
+    fn describe(&self) -> String {
+        [&self.program].into_iter().chain(&self.args).map(String::as_str).collect::<Vec<_>>().join(" ")
+    }
+
+    async fn run(&self, source: &DataSource) -> Result<JobReport, JobError> {
+        let surroundings = |reason: String| JobError::Surroundings {
+            program: self.program.clone(),
+            reason: source.access.masked(reason),
+        };
+        if source.access.link.is_some() {
+            return Err(surroundings(format!(
+                "cannot read {}: through an emulated link programs reach plain http alone; give the store an http endpoint, \
+                 or set `emulator = \"none\"`",
+                source.access.endpoint
+            )));
+        }
+        let output = Mutex::new(Output::default());
+        let ended = self.follow(source, &output).await;
+        let fail = |reason: String| self.failure(reason, &output, source);
+        let (told, response_time) = match ended.map_err(|error| surroundings(format!("cannot be followed: {error}")))? {
+            Followed::TimeIsOver => {
+                return Err(fail(format!("was stopped after its time limit of {:?}", self.time_limit)));
+            }
+            Followed::Lost => {
+                // Of one life, one job runs at a time.
+                left_behind::end(std::slice::from_ref(&self.life));
+                return Err(surroundings("was ended, and the process that watched over it, too".to_owned()));
+            }
+            Followed::Told(told, response_time) => (told, response_time),
+        };
+        let status = match told {
+            Told::Ended(status) => ExitStatus::from_raw(status),
+            Told::NotStarted { reason, is_refused: true } => {
+                return Err(surroundings(format!("cannot be started: {reason}")));
+            }
+            Told::NotStarted { reason, .. } => {
+                return Err(fail(format!("cannot be started: {reason}; is it installed?")));
+            }
+        };
+        if !status.success() {
+            return Err(fail(format!("failed: {status}")));
+        }
+        let Reported { result, records, skipped_records, execution_time } =
+            Reported::read(&Output::last_line(&output)).map_err(fail)?;
+        if skipped_records == records && records > 0 {
+            let object = source.object_key.clone();
+            return Err(JobError::Unusable {
+                object,
+                reason: format!("`{}` could use none of its {records} records", self.describe()),
+            });
+        }
+        Ok(JobReport { result, records, skipped_records, execution_time, response_time })
+    }
+}
+
+/// How the run of a program ended.
+enum Followed {
+    Told(Told, Duration),
+    TimeIsOver,
+    /// The keeper was killed.
+    Lost,
+}
+
+impl CommandJob {
+    /// Runs the program to its end, however it comes, and waits until all that it started is gone.
+    async fn follow(&self, source: &DataSource, output: &Mutex<Output>) -> io::Result<Followed> {
+        let started = Instant::now();
+        let (mut kept, stdout, stderr) = Kept::start(self.command(source))?;
+        let mut output = pin!(Output::collect(output, stdout, stderr));
+        let mut is_read = false;
+        let run = async move {
+            let followed = match tokio::time::timeout(self.time_limit, kept.told()).await {
+                Err(_) => Followed::TimeIsOver,
+                Ok(told) => told?.map_or(Followed::Lost, |told| Followed::Told(told, started.elapsed())),
+            };
+            kept.end().await?;
+            io::Result::Ok(followed)
+        };
+        let mut run = pin!(run);
+        let followed = loop {
+            tokio::select! {
+                followed = &mut run => break followed?,
+                read = &mut output, if !is_read => {
+                    read?;
+                    is_read = true;
+                }
+            }
+        };
+        if !is_read {
+            tokio::time::timeout(LAST_OUTPUT_WITHIN, output).await.unwrap_or(Ok(()))?;
+        }
+        Ok(followed)
+    }
+
+    fn command(&self, source: &DataSource) -> Command {
+        let mut command = Command::new(&self.keeper);
+        command.arg0("agent").args(["keep", "--", &self.program]).args(&self.args);
+        // What the agent's own environment says about other stores must not mix with these credentials, and the shared
+        // table is not the job's.
+        for inherited in NOT_INHERITED {
+            command.env_remove(inherited);
+        }
+        let access = &source.access;
+        command.envs(access.session_token.iter().map(|token| ("AWS_SESSION_TOKEN", token)));
+        command.envs(direct::no_proxy(&access.endpoint).into_iter().flatten());
+        command.envs(access.ca.iter().map(|ca| ("AWS_CA_BUNDLE", ca)));
+        command
+            .env(AGENT_LIFE, &self.life.0)
+            .env("AWS_ENDPOINT_URL", &access.endpoint)
+            .env("AWS_ENDPOINT_URL_S3", &access.endpoint)
+            .env("AWS_ACCESS_KEY_ID", &access.access_key_id)
+            .env("AWS_SECRET_ACCESS_KEY", &access.secret_access_key)
+            .env("AWS_REGION", &access.region)
+            .env("AWS_DEFAULT_REGION", &access.region)
+            .env("AGENT_BUCKET", &access.bucket)
+            .env("AGENT_KEY", &source.object_key)
+            .env("AGENT_DATA_SET", &source.data_set)
+            .env("AGENT_BYTES", source.bytes.to_string())
+            .env("AGENT_RECORDS", source.records.to_string())
+            .env("AGENT_REQUEST_BYTES", self.request_bytes.to_string());
+        command
+    }
+
+    fn failure(&self, reason: String, output: &Mutex<Output>, source: &DataSource) -> JobError {
+        let (reason, output) = (source.access.masked(reason), source.access.masked(Output::shown(output)));
+        JobError::Command { program: self.program.clone(), reason, output }
+    }
+}
