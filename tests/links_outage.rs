@@ -70,9 +70,9 @@ impl Witness {
                 *seen.jobs.entry(agent).or_default() += 1;
                 *seen.content.entry(agent).or_default() += u32::from(*satisfied);
             }
-            Notice::JobFailed { why, .. } => {
+            Notice::JobFailed { failure, .. } => {
                 *seen.failed.entry(agent).or_default() += 1;
-                seen.reasons.push(why.clone());
+                seen.reasons.push(failure.why.clone());
             }
             Notice::Acted { how, .. } => {
                 seen.done += u32::from(how == "done");
