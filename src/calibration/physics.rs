@@ -264,6 +264,7 @@ mod tests {
             transfer,
             transfer_failures: 0.0,
             replies_lost: 0.0,
+            links: Links::Injected,
         }
     }
 

@@ -4,7 +4,7 @@ use super::agent::{Job, Transfer};
 use super::driver::{Effect, Input};
 use super::physics;
 use super::world::{Happening, World};
-use crate::config::scenario::{Lie, Moment, Rules};
+use crate::config::scenario::{Lie, Links, Moment, Rules};
 use crate::domain::ask::Reply;
 use crate::domain::event::Outcome;
 use crate::domain::ids::{NodeId, ReplicaId};
@@ -58,7 +58,7 @@ impl World<'_> {
                 self.agenda.arrange(self.now() + after, Happening::Wakes { agent, life });
                 None
             }
-            monitor::Effect::Load => Some(match self.table.load() {
+            monitor::Effect::Load => Some(match self.load() {
                 Ok(snapshot) => monitor::Input::Loaded(snapshot),
                 Err(why) => {
                     self.trouble(agent, why);
@@ -145,7 +145,9 @@ impl World<'_> {
         let (home, node) = (self.agents[agent].home(), replica.node);
         let hidden = self.damage.between(home, node);
         let missing = || (!self.stores.holds(&replica)).then(|| "its object is gone".to_owned());
-        let link = snapshot.link(home, node);
+        // The agent itself may see no links.
+        let truth = (self.scenario.physics.links == Links::Measured).then(|| self.table.truth()).flatten();
+        let link = truth.as_ref().unwrap_or(snapshot).link(home, node);
         let (None, Some(link)) = (hidden.clone().or_else(missing), link) else {
             let why = hidden.or_else(missing).unwrap_or_else(|| format!("there is no link to node {node}"));
             return self.lose_job(agent, node, why);
@@ -450,7 +452,7 @@ impl World<'_> {
         }
         slot.looks_at = None;
         let remembered = slot.parameters().remembered();
-        let looked = self.table.load().and_then(|snapshot| Ok((snapshot, self.table.conversation(remembered)?)));
+        let looked = self.load().and_then(|snapshot| Ok((snapshot, self.table.conversation(remembered)?)));
         match looked {
             Ok((snapshot, conversation)) => {
                 self.step(agent, Input::Planner(planner::Input::Looked { snapshot, conversation }));
