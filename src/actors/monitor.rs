@@ -109,9 +109,10 @@ impl MonitorActor {
                 self.input_from(ctx, async move {
                     match super::world::run_job(&world, &snapshot, &replica, latency).await {
                         Ok(observation) => Input::JobEnded(observation),
-                        Err(why) => {
-                            world.notify(Notice::JobFailed { agent: world.agent, node: replica.node, why });
-                            Input::JobFailed
+                        Err(failure) => {
+                            let (agent, node, why) = (world.agent, replica.node, failure.why.clone());
+                            world.notify(Notice::JobFailed { agent, node, why });
+                            Input::JobFailed(failure)
                         }
                     }
                 });

@@ -22,7 +22,7 @@ pub enum Judge {
         measurement: Arc<Measurement>,
         satisfied: bool,
     },
-    /// A job could not read its data from this node.
+    /// A job failed because of this node's store, or the link to it.
     Failed {
         node: NodeId,
     },

@@ -2,11 +2,13 @@
 
 use super::{Notice, Observer, Step};
 use crate::clock::Clock;
+use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::placement::{Identity, Node, Registration, Replica};
 use crate::domain::snapshot::Snapshot;
-use crate::jobs::{DataSource, Job, S3Access};
+use crate::jobs::{DataSource, Job, JobError, S3Access};
 use crate::knowledge::{Knowledge, Registered};
+use crate::links::LinkError;
 use crate::mape::monitor::Observation;
 use crate::mape::planner::Rng;
 use crate::storage::ObjectStore;
@@ -35,7 +37,34 @@ pub enum ReachError {
     #[error("node {node}: {reason}")]
     Unusable { node: NodeId, reason: String },
     #[error("the link to node {node}")]
-    Link { node: NodeId, source: crate::links::LinkError },
+    Link { node: NodeId, source: LinkError },
+}
+
+impl ReachError {
+    /// What is in the way: an emulator that is away, or keys that are missing, are not the node's fault.
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            ReachError::NoStore(_)
+            | ReachError::Unknown(_)
+            | ReachError::Link { source: LinkError::SwitchedOff { .. }, .. } => FailureKind::Store,
+            ReachError::Unusable { .. }
+            | ReachError::Link { source: LinkError::Unavailable { .. } | LinkError::Refused { .. }, .. } => {
+                FailureKind::Surroundings
+            }
+        }
+    }
+}
+
+impl From<ReachError> for JobFailure {
+    fn from(error: ReachError) -> Self {
+        Self::new(error.kind(), chain(&error))
+    }
+}
+
+impl From<JobError> for JobFailure {
+    fn from(error: JobError) -> Self {
+        Self::new(error.kind(), chain(&error))
+    }
 }
 
 /// The ways from this agent to the nodes' stores.
@@ -123,14 +152,14 @@ impl World {
     }
 }
 
-/// Runs the job once, and measures the link while it runs. `Err` says why it failed, for people.
+/// Runs the job once, and measures the link while it runs.
 pub async fn run_job(
     world: &Arc<World>,
     snapshot: &Snapshot,
     replica: &Replica,
     latency: Duration,
-) -> Result<Observation, String> {
-    let reached = world.reach_at(snapshot, replica.node, latency).await.map_err(|error| chain(&error))?;
+) -> Result<Observation, JobFailure> {
+    let reached = world.reach_at(snapshot, replica.node, latency).await?;
     let source = DataSource {
         store: reached.store.clone(),
         access: reached.access.clone(),
@@ -143,8 +172,10 @@ pub async fn run_job(
         let (world, reached) = (world.clone(), reached.clone());
         async move { tokio::join!(world.job.run(&source), world.reach.probe(&reached)) }
     };
-    let (report, network_latency) = on_services(world, work).await?;
-    let report = report.map_err(|error| chain(&error))?;
+    let ended_early = |why| JobFailure::new(FailureKind::Surroundings, why);
+    let (report, network_latency) = on_services(world, work).await.map_err(ended_early)?;
+    let report = report?;
+    let network_latency = network_latency.map_err(|why| JobFailure::new(FailureKind::Store, why))?;
     if report.skipped_records > 0 {
         world.trouble(format!("{} of {} records have no usable value", report.skipped_records, report.records));
     }
@@ -153,7 +184,7 @@ pub async fn run_job(
         response_time: world.clock.record(report.response_time),
         execution_time: world.clock.record(report.execution_time),
         throughput: report.records as f64 / report.execution_time.as_secs_f64().max(1e-9),
-        network_latency: network_latency?,
+        network_latency,
         emulated_latency: reached.emulated,
         data_consistency: None,
     })

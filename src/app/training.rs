@@ -161,7 +161,8 @@ impl<'a> Trainer<'a> {
 
     async fn measure(&self, world: &Arc<World>, replica: &Replica, rng: &mut Rng) -> anyhow::Result<Metrics> {
         let latency = world.draw_latency(&self.snapshot, replica.node, rng);
-        let observed = run_job(world, &self.snapshot, replica, latency).await.map_err(anyhow::Error::msg)?;
+        let observed = run_job(world, &self.snapshot, replica, latency).await;
+        let observed = observed.map_err(|failure| anyhow::Error::msg(failure.why))?;
         let availability = self.snapshot.nodes.get(&replica.node).map_or(0.0, |node| node.availability.value());
         Ok(Metrics::default()
             .with(Metric::ResponseTime, observed.response_time.as_secs_f64())

@@ -61,3 +61,10 @@ pub struct JobFailure {
     /// For people, in one line.
     pub why: String,
 }
+
+impl JobFailure {
+    /// With what stopped the job, for people.
+    pub fn new(kind: FailureKind, why: impl Into<String>) -> Self {
+        Self { kind, why: why.into() }
+    }
+}

@@ -10,6 +10,7 @@
 
 use super::planner::{Parameters, Policy, PreviousJob, Rng};
 use crate::domain::convergence::CONVERGED_JOBS;
+use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::goal::Goal;
 use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
 use crate::domain::measurement::Measurement;
@@ -50,7 +51,7 @@ pub enum Input {
     /// The job ended.
     JobEnded(Observation),
     /// It failed; whoever performed it has reported why.
-    JobFailed,
+    JobFailed(JobFailure),
     /// The planner and executor are done with a violation.
     Repaired(Repair),
 }
@@ -123,7 +124,7 @@ pub enum Effect {
         measurement: Arc<Measurement>,
         satisfied: bool,
     },
-    /// The job could not read its data from this node.
+    /// This node's store, or the link to it, failed the job: it may go well elsewhere. No other failure is about a node.
     Failed {
         node: NodeId,
     },
@@ -209,13 +210,9 @@ impl Monitor {
                 None => self.pause(rng),
             },
             (Input::JobEnded(observation), State::Running(run)) => self.observe(&run, &observation, rng),
-            (Input::JobFailed, State::Running(run)) => {
-                let mut effects = self.pause(rng);
-                effects.push(Effect::Failed { node: run.node });
-                effects
-            }
+            (Input::JobFailed(failure), State::Running(run)) => self.fail(&run, &failure, rng),
             (Input::Loaded(snapshot), State::Judging { measurement, began }) => {
-                self.judge(measurement, began, snapshot)
+                self.judge(measurement, began, snapshot, rng)
             }
             // Without the table nobody could answer an action, so there is none.
             (Input::LoadFailed, State::Judging { .. }) => self.pause(rng),
@@ -295,6 +292,21 @@ impl Monitor {
         effects
     }
 
+    fn fail(&mut self, run: &Run, failure: &JobFailure, rng: &mut Rng) -> Vec<Effect> {
+        match failure.kind {
+            // Worse than a job that took too long: it showed nothing, so no bound holds.
+            FailureKind::Store => {
+                self.content_jobs = 0;
+                let measurement = Arc::new(self.measurement_of(run, run.began, Metrics::default(), None));
+                self.state = State::Judging { measurement, began: run.began };
+                vec![Effect::Failed { node: run.node }, Effect::Load]
+            }
+            FailureKind::Program | FailureKind::Data | FailureKind::ChangedData | FailureKind::Surroundings => {
+                self.pause(rng)
+            }
+        }
+    }
+
     fn measurement(&self, run: &Run, observation: &Observation) -> Measurement {
         let metrics = Metrics::default()
             .with(Metric::ResponseTime, observation.response_time.as_secs_f64())
@@ -303,21 +315,38 @@ impl Monitor {
             .with(Metric::NetworkLatency, observation.network_latency.as_secs_f64() * 1e3)
             .with(Metric::Availability, run.availability_percent)
             .with(Metric::DataConsistency, observation.data_consistency.unwrap_or(run.data_consistency));
+        let emulated_latency_ms = observation.emulated_latency.map(|latency| latency.as_secs_f64() * 1e3);
+        self.measurement_of(run, observation.at, metrics, emulated_latency_ms)
+    }
+
+    fn measurement_of(
+        &self,
+        run: &Run,
+        at: Timestamp,
+        metrics: Metrics,
+        emulated_latency_ms: Option<f64>,
+    ) -> Measurement {
         Measurement {
             agent: self.agent(),
             data_set: self.data_set.clone(),
             replica: run.replica,
             node: run.node,
-            at: observation.at,
+            at,
             metrics,
-            emulated_latency_ms: observation.emulated_latency.map(|latency| latency.as_secs_f64() * 1e3),
+            emulated_latency_ms,
             job: format!("{}-{}", self.life, run.number),
         }
     }
 
     /// Leaves feedback; then plans, unless the replica has changed place since the job started: that measurement says nothing
     /// about where the agent reads now.
-    fn judge(&mut self, measurement: Arc<Measurement>, began: Timestamp, snapshot: Snapshot) -> Vec<Effect> {
+    fn judge(
+        &mut self,
+        measurement: Arc<Measurement>,
+        began: Timestamp,
+        snapshot: Snapshot,
+        rng: &mut Rng,
+    ) -> Vec<Effect> {
         let blamed = self.policy.blame(&self.parameters, self.previous, &measurement, &snapshot);
         self.previous = Some(PreviousJob { began, satisfied: false });
         let mut effects = Vec::new();
@@ -328,6 +357,8 @@ impl Monitor {
         if reads_at == Some(measurement.node) {
             self.state = State::Repairing;
             effects.push(Effect::Plan(Violation { measurement, snapshot }));
+        } else if self.policy.pauses_when_stale() {
+            effects.extend(self.pause(rng));
         } else {
             effects.extend(self.start());
         }
@@ -384,6 +415,10 @@ mod tests {
             assert_eq!(self.give(Input::Woken), "load");
             assert!(self.load(snapshot).starts_with("run"));
             self.end(seconds)
+        }
+
+        fn fail(&mut self, kind: FailureKind) -> String {
+            self.give(Input::JobFailed(JobFailure { kind, why: "broken".to_owned() }))
         }
 
         fn end(&mut self, seconds: u64) -> String {
@@ -496,9 +531,22 @@ mod tests {
         bench.give(Input::Started);
         bench.give(Input::Woken);
         bench.load(&scene::snapshot(&[3], &[(1, 1)]));
-        assert_eq!(bench.give(Input::JobFailed), "wake(15 s) failed(node 3)");
+        assert_eq!(bench.fail(FailureKind::Store), "wake(15 s) failed(node 3)");
         assert_eq!(bench.end(10), "");
         assert_eq!(bench.give(Input::Repaired(Repair::Acted)), "");
+    }
+
+    #[test]
+    fn only_a_store_or_link_that_failed_is_held_against_its_node() {
+        let mut bench = Bench::new(GOAL);
+        bench.give(Input::Started);
+        for kind in FailureKind::ALL {
+            bench.give(Input::Woken);
+            bench.load(&scene::snapshot(&[3], &[(1, 1)]));
+            let followed = bench.fail(kind);
+            assert_eq!(followed.contains("failed(node 3)"), kind == FailureKind::Store, "{kind}: {followed}");
+            assert!(followed.starts_with("wake("), "{kind}: jobs go on: {followed}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::physics;
 use super::streams::{self, Purpose};
 use crate::config::settings::{AgentSettings, NetworkSettings};
 use crate::domain::convergence::RecentJobs;
+use crate::domain::failure::JobFailure;
 use crate::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::placement::{Claim, Identity, Registration, Replica};
@@ -27,7 +28,7 @@ pub enum Job {
     /// It has not read anything.
     IsLost {
         node: NodeId,
-        why: String,
+        failure: JobFailure,
     },
 }
 

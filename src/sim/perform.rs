@@ -7,6 +7,7 @@ use super::world::{Happening, World};
 use crate::config::scenario::{Lie, Links, Moment, Rules};
 use crate::domain::ask::Reply;
 use crate::domain::event::Outcome;
+use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::ids::{NodeId, ReplicaId};
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::{Claim, Plan, Replica};
@@ -143,14 +144,17 @@ impl World<'_> {
     /// The job reads what can be reached now, over the link as it is now.
     fn begin_job(&mut self, agent: usize, replica: Arc<Replica>, snapshot: &Snapshot) {
         let (home, node) = (self.agents[agent].home(), replica.node);
-        let hidden = self.damage.between(home, node);
-        let missing = || (!self.stores.holds(&replica)).then(|| "its object is gone".to_owned());
+        let hidden = self.damage.between(home, node).map(|why| JobFailure::new(FailureKind::Store, why));
+        let missing =
+            || (!self.stores.holds(&replica)).then(|| JobFailure::new(FailureKind::ChangedData, "its object is gone"));
+        if let Some(failure) = hidden.or_else(missing) {
+            return self.lose_job(agent, node, failure);
+        }
         // The agent itself may see no links.
         let truth = (self.scenario.physics.links == Links::Measured).then(|| self.table.truth()).flatten();
-        let link = truth.as_ref().unwrap_or(snapshot).link(home, node);
-        let (None, Some(link)) = (hidden.clone().or_else(missing), link) else {
-            let why = hidden.or_else(missing).unwrap_or_else(|| format!("there is no link to node {node}"));
-            return self.lose_job(agent, node, why);
+        let Some(link) = truth.as_ref().unwrap_or(snapshot).link(home, node) else {
+            let why = format!("there is no link to node {node}");
+            return self.lose_job(agent, node, JobFailure::new(FailureKind::Store, why));
         };
         let (physics, slow) = (&self.scenario.physics, self.damage.slowness(node));
         let slot = &mut self.agents[agent];
@@ -160,16 +164,16 @@ impl World<'_> {
         self.begin_work(agent, Job::Runs { replica, job }, takes);
     }
 
-    /// The job that runs reads nothing more, and notices after a while.
+    /// The job that runs reads nothing more from the node's store, and notices after a while.
     pub fn fail_job(&mut self, agent: usize, why: String) {
         if let Some(Job::Runs { replica, .. }) = &self.agents[agent].job.under_way {
             let node = replica.node;
-            self.lose_job(agent, node, why);
+            self.lose_job(agent, node, JobFailure::new(FailureKind::Store, why));
         }
     }
 
-    fn lose_job(&mut self, agent: usize, node: NodeId, why: String) {
-        self.begin_work(agent, Job::IsLost { node, why }, self.scenario.physics.job_failure);
+    fn lose_job(&mut self, agent: usize, node: NodeId, failure: JobFailure) {
+        self.begin_work(agent, Job::IsLost { node, failure }, self.scenario.physics.job_failure);
     }
 
     fn begin_work(&mut self, agent: usize, job: Job, takes: Duration) {
@@ -180,12 +184,13 @@ impl World<'_> {
     pub fn job_ends(&mut self, agent: usize) {
         let input = match self.agents[agent].job.under_way.take() {
             Some(Job::Runs { replica, .. }) if !self.stores.holds(&replica) => {
-                self.job_failed(agent, replica.node, "its object was deleted while it was read".to_owned())
+                let failure = JobFailure::new(FailureKind::ChangedData, "its object was deleted while it was read");
+                self.job_failed(agent, replica.node, failure)
             }
             Some(Job::Runs { replica, job }) => {
                 Input::Monitor(monitor::Input::JobEnded(self.observation(agent, replica.id, &job)))
             }
-            Some(Job::IsLost { node, why }) => self.job_failed(agent, node, why),
+            Some(Job::IsLost { node, failure }) => self.job_failed(agent, node, failure),
             None => return,
         };
         self.step(agent, input);
@@ -213,11 +218,11 @@ impl World<'_> {
         }
     }
 
-    fn job_failed(&mut self, agent: usize, node: NodeId, why: String) -> Input {
+    fn job_failed(&mut self, agent: usize, node: NodeId, failure: JobFailure) -> Input {
         self.agents[agent].tally.failed += 1;
         let agent = self.agents[agent].id();
-        self.notify(|| Notice::JobFailed { agent, node, why });
-        Input::Monitor(monitor::Input::JobFailed)
+        self.notify(|| Notice::JobFailed { agent, node, why: failure.why.clone() });
+        Input::Monitor(monitor::Input::JobFailed(failure))
     }
 
     /// Measurements are counted, not kept: a day of a thousand agents has millions.

@@ -21,7 +21,7 @@ pub enum Input {
     Violated(Violation),
     /// Every measurement: the one after an action teaches what the action did.
     Measured { measurement: Arc<Measurement>, satisfied: bool },
-    /// A job could not read its data.
+    /// A job failed because of this node's store, or the link to it.
     JobFailed { node: NodeId },
     /// A link was measured without a job \[ms\].
     Probed { node: NodeId, latency_ms: f64 },

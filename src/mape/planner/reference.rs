@@ -22,6 +22,11 @@ impl Policy for Reference {
         Box::new(ByScore(Self))
     }
 
+    /// The published system drops the measurement and goes on with its loop.
+    fn pauses_when_stale(&self) -> bool {
+        true
+    }
+
     /// Counts the copies ever made of the replica; nothing brings consistency back.
     fn consistency(&self, snapshot: &Snapshot, replica: ReplicaId, max_copies: u32) -> f64 {
         let copies = snapshot.copies_made.get(&replica).copied().unwrap_or(0);
