@@ -55,7 +55,8 @@ fn summarise(scenario: &Scenario, options: &Options, outcome: &Outcome) -> Summa
         real_seconds: 0.0,
     };
     let tallies = outcome.tallies.iter();
-    let jobs = tallies.map(|(agent, tally)| (*agent, Jobs { run: tally.jobs, violated: tally.violated }));
+    let jobs = tallies
+        .map(|(agent, tally)| (*agent, Jobs { run: tally.jobs, violated: tally.violated, failed: tally.failed }));
     summary::compose(&outcome.snapshot, &outcome.events, &jobs.collect(), facts)
 }
 

@@ -37,6 +37,8 @@ pub struct AgentSummary {
     pub id: AgentId,
     pub jobs: u64,
     pub violated: u64,
+    /// Jobs that have no result, and are not among the others.
+    pub failed: u64,
     /// Actions carried out.
     pub actions: u64,
 }
@@ -75,7 +77,10 @@ pub async fn load(knowledge: &dyn Knowledge, data_set: &DataSetName, facts: RunF
     let events = all_events(knowledge).await?;
     let mut jobs = JobCounter::default();
     jobs.update(knowledge).await?;
-    let counts = jobs.counts.iter().map(|(agent, count)| (*agent, Jobs { run: count.jobs, violated: count.violated }));
+    let counts = jobs
+        .counts
+        .iter()
+        .map(|(agent, count)| (*agent, Jobs { run: count.jobs, violated: count.violated, failed: 0 }));
     Ok(compose(&snapshot, &events, &counts.collect(), facts))
 }
 
@@ -84,6 +89,8 @@ pub async fn load(knowledge: &dyn Knowledge, data_set: &DataSetName, facts: RunF
 pub struct Jobs {
     pub run: u64,
     pub violated: u64,
+    /// Besides those that were run to their end.
+    pub failed: u64,
 }
 
 /// The document of a run, wherever it was.
@@ -100,7 +107,13 @@ pub fn compose(snapshot: &Snapshot, events: &[Event], jobs: &BTreeMap<AgentId, J
     let done = |agent: AgentId| actions.iter().filter(|one| one.agent == agent && one.outcome == Outcome::Done).count();
     let agent_summary = |id: &AgentId| {
         let count = jobs.get(id).copied().unwrap_or_default();
-        AgentSummary { id: *id, jobs: count.run, violated: count.violated, actions: done(*id) as u64 }
+        AgentSummary {
+            id: *id,
+            jobs: count.run,
+            violated: count.violated,
+            failed: count.failed,
+            actions: done(*id) as u64,
+        }
     };
     Summary {
         converged: facts.converged,

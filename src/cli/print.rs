@@ -381,8 +381,12 @@ pub fn summary(summary: &Summary) -> anyhow::Result<()> {
     text.extend(summary.agents.iter().map(|agent| {
         let reads = summary.references.get(&agent.id).map_or("nothing".to_owned(), |node| format!("node {node}"));
         format!(
-            "agent {:<5} reads {reads}, {} of {} jobs violated, {} actions",
-            agent.id, agent.violated, agent.jobs, agent.actions
+            "agent {:<5} reads {reads}, {} of {} jobs violated{}, {} actions",
+            agent.id,
+            agent.violated,
+            agent.jobs,
+            failed(agent.failed),
+            agent.actions
         )
     }));
     text.push(String::new());
@@ -414,4 +418,9 @@ pub fn summary(summary: &Summary) -> anyhow::Result<()> {
     }
     text.push(format!("bytes moved {}", show_bytes(summary.bytes_moved)));
     lines(text)
+}
+
+/// Jobs without a result, where there are any.
+fn failed(jobs: u64) -> String {
+    if jobs == 0 { String::new() } else { format!(", {jobs} more failed") }
 }

@@ -19,7 +19,7 @@ impl Policy for Reference {
     }
 
     fn decider(&self, _: &Arc<Parameters>, _: &str) -> Box<dyn Decider> {
-        Box::new(ByScore(Self))
+        Box::new(ByScore::new(Self))
     }
 
     /// The published system drops the measurement and goes on with its loop.
