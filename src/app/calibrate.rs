@@ -1,7 +1,7 @@
 //! `agent calibrate`: a scenario whose physics is that of real runs.
 
 use crate::calibration::{Calibration, LinkFit, Record};
-use crate::config::scenario::{Draft, Line, Physics, Rules, Scenario, Transfer, write, write_over};
+use crate::config::scenario::{Draft, Line, Links, Physics, Rules, Scenario, Transfer, write, write_over};
 use crate::config::settings::{AgentSettings, DataSetSettings, NetworkSettings, NodeSettings, Settings, StoreSettings};
 use crate::domain::action::Action;
 use crate::domain::ids::{AgentId, NodeId};
@@ -37,6 +37,7 @@ fn assumed() -> Physics {
         transfer: Transfer::Takes(Duration::ZERO),
         transfer_failures: 0.0,
         replies_lost: 0.0,
+        links: Links::Injected,
     }
 }
 

@@ -250,6 +250,7 @@ fn milliseconds(seconds: f64) -> Duration {
 mod tests {
     use super::super::record::scene;
     use super::*;
+    use crate::config::scenario::Links;
     use std::collections::BTreeMap as Map;
 
     fn assumed(transfer: Transfer) -> Physics {
@@ -264,6 +265,7 @@ mod tests {
             transfer,
             transfer_failures: 0.0,
             replies_lost: 0.0,
+            links: Links::Injected,
         }
     }
 

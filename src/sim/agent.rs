@@ -84,6 +84,9 @@ pub struct Agent {
     pub jobs: Rng,
     pub transfers: Rng,
     pub replies: Rng,
+    pub probes: Rng,
+    /// The node whose link it measured last without a job.
+    pub probed: NodeId,
     /// Absent while it does not run.
     pub driver: Option<Driver>,
     /// How often it was started: what was arranged in a former life means nothing any more.
@@ -124,6 +127,8 @@ impl Agent {
             jobs: streams::stream(seed, id, Purpose::Jobs),
             transfers: streams::stream(seed, id, Purpose::Transfers),
             replies: streams::stream(seed, id, Purpose::Replies),
+            probes: streams::stream(seed, id, Purpose::Probes),
+            probed: NodeId(0),
             driver: None,
             life: 0,
             named: name_of(id, 0),

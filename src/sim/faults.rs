@@ -51,7 +51,7 @@ impl<'a> Faults<'a> {
     /// How long from now until each strikes first that strikes by itself.
     pub fn first(&mut self) -> Vec<(usize, Duration)> {
         let after = |(index, (fault, rng)): (usize, &mut (&Fault, Rng))| match fault.when {
-            When::At(at) => Some((index, at)),
+            When::At(at) | When::Regularly(at, _) => Some((index, at)),
             When::Every(mean) => Some((index, exponential(mean, rng))),
             When::Upon(_) => None,
         };
@@ -93,6 +93,7 @@ impl<'a> Faults<'a> {
         let (fault, rng) = &mut self.faults[index];
         match fault.when {
             When::At(_) | When::Upon(_) => None,
+            When::Regularly(_, every) => Some(every.saturating_sub(fault.lasts)),
             When::Every(mean) => Some(exponential(mean, rng)),
         }
     }

@@ -4,7 +4,7 @@ use super::agent::{Job, Transfer};
 use super::driver::{Effect, Input};
 use super::physics;
 use super::world::{Happening, World};
-use crate::config::scenario::{Lie, Moment, Rules};
+use crate::config::scenario::{Lie, Links, Moment, Rules};
 use crate::domain::ask::Reply;
 use crate::domain::event::Outcome;
 use crate::domain::failure::{FailureKind, JobFailure};
@@ -60,7 +60,7 @@ impl World<'_> {
                 self.agenda.arrange(self.now() + after, Happening::Wakes { agent, life });
                 None
             }
-            monitor::Effect::Load => Some(match self.table.load() {
+            monitor::Effect::Load => Some(match self.load() {
                 Ok(snapshot) => monitor::Input::Loaded(snapshot),
                 Err(why) => {
                     self.trouble(agent, why);
@@ -158,7 +158,9 @@ impl World<'_> {
         if let Some(failure) = hidden.or_else(missing) {
             return self.lose_job(agent, failure);
         }
-        let Some(link) = snapshot.link(home, node) else {
+        // The agent itself may see no links.
+        let truth = (self.scenario.physics.links == Links::Measured).then(|| self.table.truth()).flatten();
+        let Some(link) = truth.as_ref().unwrap_or(snapshot).link(home, node) else {
             let why = format!("there is no link to node {node}");
             return self.lose_job(agent, JobFailure::new(FailureKind::Store, why));
         };
@@ -465,7 +467,7 @@ impl World<'_> {
         }
         slot.looks_at = None;
         let remembered = slot.parameters().remembered();
-        let looked = self.table.load().and_then(|snapshot| Ok((snapshot, self.table.conversation(remembered)?)));
+        let looked = self.load().and_then(|snapshot| Ok((snapshot, self.table.conversation(remembered)?)));
         match looked {
             Ok((snapshot, conversation)) => {
                 self.step(agent, Input::Planner(planner::Input::Looked { snapshot, conversation }));

@@ -11,7 +11,7 @@ use super::stores::Stores;
 use super::table::{Table, ready};
 use super::world::{Tell, World};
 use crate::clock::VirtualClock;
-use crate::config::scenario::Scenario;
+use crate::config::scenario::{Links, Scenario};
 use crate::config::settings::AgentSettings;
 use crate::domain::event::Event;
 use crate::domain::feedback::Feedback;
@@ -141,7 +141,11 @@ fn trained(scenario: &Scenario, settings: &AgentSettings, from_home: &[Link], se
     let runs: BTreeMap<NodeId, Vec<Metrics>> = runs.collect();
     let given = scenario.impacts.get(&settings.id).cloned();
     let derived = || derive_impacts(&runs, &settings.rho, scenario.network.learning.max_copies);
-    Experience::new(given.unwrap_or_else(derived), Latency::Injected, &runs)
+    let latency = match scenario.physics.links {
+        Links::Injected => Latency::Injected,
+        Links::Measured => Latency::Real,
+    };
+    Experience::new(given.unwrap_or_else(derived), latency, &runs)
 }
 
 /// Why what a scenario says cannot be refused.

@@ -16,6 +16,8 @@ pub enum Purpose {
     Replies,
     /// At which time within the period it looks at the table.
     Phase,
+    /// What its probes of links measure.
+    Probes,
     /// Runs of the job at a node, before the simulation.
     Training(NodeId),
 }
@@ -29,6 +31,7 @@ impl Purpose {
             Purpose::Training(node) => 3 + u64::from(node.0),
             Purpose::Phase => u64::MAX,
             Purpose::Replies => u64::MAX - 1,
+            Purpose::Probes => u64::MAX - 2,
         }
     }
 }

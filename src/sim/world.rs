@@ -7,20 +7,22 @@ use super::driver::Input;
 use super::events::Agenda;
 use super::faults::{Broken, Damage, Faults};
 use super::perform::transfer_failed;
+use super::physics;
 use super::setup::VALIDATED;
 use super::stores::Stores;
 use super::table::{Table, ready};
 use crate::clock::{Clock as _, VirtualClock};
-use crate::config::scenario::{Change, Moment, Scenario};
+use crate::config::scenario::{Change, Links, Moment, Scenario};
 use crate::domain::event::Outcome;
 use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::impact::Impacts;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::knowledge::{ClosingRule, Knowledge as _, Pulse};
-use crate::mape::monitor;
+use crate::mape::{monitor, planner};
 use crate::mape::notice::Notice;
 use crate::mape::planner::Change as Learned;
+use crate::mape::prediction::next_to_probe;
 use rand::RngExt as _;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -114,12 +116,17 @@ pub(super) struct World<'a> {
     inputs: VecDeque<Input>,
     /// What agents that look between jobs were last woken for.
     pub pulse: Pulse,
+    /// The table as it is, and what agents see of it that measure their links.
+    shown: Option<(Snapshot, Snapshot)>,
     /// Whether any agent looks at the table between jobs.
     has_watchers: bool,
     /// Decides instead of the agents, where it is the policy.
     pub oracle: Option<Oracle>,
     tell: Option<Tell<'a>>,
 }
+
+/// Links that are measured in one round.
+const PROBED_LINKS: usize = 4;
 
 /// A start that fails because the table is away is tried again after this.
 const START_AGAIN: Duration = Duration::from_secs(10);
@@ -141,6 +148,7 @@ impl<'a> World<'a> {
             agenda: Agenda::default(),
             inputs: VecDeque::new(),
             pulse: Pulse::default(),
+            shown: None,
             has_watchers: agents.iter().any(Agent::looks),
             agents,
             stores,
@@ -346,6 +354,7 @@ impl<'a> World<'a> {
         let rhythm = self.scenario.network.rhythm;
         let done = self.beat(agent);
         self.trouble_of(agent, done);
+        self.probe_links(agent);
         let slot = &mut self.agents[agent];
         let jitter = slot.streams.watchdog.random_range(0.9..1.1);
         let life = slot.life();
@@ -365,6 +374,40 @@ impl<'a> World<'a> {
         }
         self.remove_drained(agent, &left.removing);
         Ok(())
+    }
+
+    /// Measures the links to the nodes whose turn it is, where nobody states them.
+    fn probe_links(&mut self, agent: usize) {
+        let measured = self.scenario.physics.links == Links::Measured;
+        let Some(truth) = self.table.truth().filter(|_| measured && self.agents[agent].looks()) else { return };
+        let (home, after) = (self.agents[agent].home(), self.agents[agent].probed);
+        for node in next_to_probe(&truth.nodes, home, after, PROBED_LINKS) {
+            self.agents[agent].probed = node;
+            let link = truth.link(home, node).filter(|_| self.damage.between(home, node).is_none());
+            let Some(link) = link else { continue };
+            let rng = &mut self.agents[agent].probes;
+            let latency_ms = physics::latency(link, rng).as_secs_f64() * 1e3;
+            self.step(agent, Input::Planner(planner::Input::Probed { node, latency_ms }));
+        }
+    }
+
+    /// What an agent sees of the table: no links, where they are measured.
+    pub fn load(&mut self) -> Result<Snapshot, String> {
+        let truth = self.table.load()?;
+        if self.scenario.physics.links == Links::Injected {
+            return Ok(truth);
+        }
+        if let Some((known, shown)) = &self.shown
+            && known.has_content_of(&truth)
+        {
+            let mut shown = shown.clone();
+            shown.at = truth.at;
+            return Ok(shown);
+        }
+        let mut shown = truth.clone();
+        shown.links = Arc::default();
+        self.shown = Some((truth, shown.clone()));
+        Ok(shown)
     }
 
     fn close_due(&mut self, agent: usize) -> Result<(), String> {

@@ -71,6 +71,7 @@ pub struct Physics {
     pub store_rate: Option<Quantity>,
     pub transfer_failures: Option<Quantity>,
     pub replies_lost: Option<Quantity>,
+    pub links: Option<String>,
     #[serde(default)]
     pub rate: Vec<Rate>,
 }
@@ -98,6 +99,10 @@ pub struct Rate {
 #[serde(deny_unknown_fields)]
 pub struct Change {
     pub at: Quantity,
+    /// Again and again, so long after each other.
+    pub every: Option<Quantity>,
+    /// How often in all.
+    pub times: Option<u32>,
     #[serde(default)]
     pub link: Vec<Link>,
     #[serde(default)]

@@ -8,7 +8,7 @@ mod settings;
 mod write;
 
 pub use settings::{
-    Change, Fault, FaultKind, Generate, Goals, Lie, Line, Moment, Physics, Rules, Scenario, Transfer, When,
+    Change, Fault, FaultKind, Generate, Goals, Lie, Line, Links, Moment, Physics, Rules, Scenario, Transfer, When,
 };
 pub use write::{Draft, write, write_over};
 

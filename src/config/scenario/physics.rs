@@ -1,6 +1,6 @@
 //! `[physics]` and `[generate]`.
 
-use super::settings::{Generate, Goals, Line, Physics, Rules, Transfer};
+use super::settings::{Generate, Goals, Line, Links, Physics, Rules, Transfer};
 use super::{existing, fragment};
 use crate::config::fragment::Quantity;
 use crate::config::problem::{Invalid, Problems};
@@ -26,6 +26,7 @@ pub fn validate(written: &fragment::Physics, ids: &BTreeSet<NodeId>, problems: &
     let transfer_failures = problems.check("physics.transfer_failures", failures);
     let lost = written.replies_lost.as_ref().map_or(Ok(0.0), share);
     let replies_lost = problems.check("physics.replies_lost", lost);
+    let links = problems.check("physics.links", links(written.links.as_deref()));
     let transfer = transfer(written, ids, problems);
     Some(Physics {
         response_time: response_time?,
@@ -37,7 +38,16 @@ pub fn validate(written: &fragment::Physics, ids: &BTreeSet<NodeId>, problems: &
         transfer: transfer?,
         transfer_failures: transfer_failures?,
         replies_lost: replies_lost?,
+        links: links?,
     })
+}
+
+fn links(written: Option<&str>) -> Result<Links, Invalid> {
+    match written {
+        Some("injected") | None => Ok(Links::Injected),
+        Some("measured") => Ok(Links::Measured),
+        Some(other) => Err(Invalid::new(format!("links cannot be `{other}`"), "use \"injected\" or \"measured\"")),
+    }
 }
 
 fn rules(written: Option<&str>) -> Result<Rules, Invalid> {

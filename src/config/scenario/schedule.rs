@@ -8,14 +8,36 @@ use crate::config::quantity;
 use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::placement::Link;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// So often a change may come again (I-7).
+const MOST_TIMES: u32 = 10_000;
 
 /// In order of time.
 pub fn changes(written: &[fragment::Change], ids: &BTreeSet<NodeId>, problems: &mut Problems) -> Vec<Change> {
-    let all = written.iter().enumerate();
-    let mut changes: Vec<Change> =
-        all.filter_map(|(index, written)| change(&format!("change {}", index + 1), written, ids, problems)).collect();
+    let mut changes = Vec::new();
+    for (index, written) in written.iter().enumerate() {
+        let place = format!("change {}", index + 1);
+        let once = change(&place, written, ids, problems);
+        let again = problems.check(&place, again(written));
+        if let Some((once, (every, times))) = once.zip(again) {
+            changes.extend((0..times).map(|time| Change { at: once.at + every * time, ..once.clone() }));
+        }
+    }
     changes.sort_by_key(|change| change.at);
     changes
+}
+
+/// After which time a change comes again, and how often it comes in all.
+fn again(written: &fragment::Change) -> Result<(Duration, u32), Invalid> {
+    match (&written.every, written.times) {
+        (None, None) => Ok((Duration::ZERO, 1)),
+        (Some(every), Some(times @ 1..=MOST_TIMES)) => Ok((quantity::positive_duration(every)?, times)),
+        _ => {
+            let help = format!("write both `every = \"4 min\"` and `times = 60`, at most {MOST_TIMES}");
+            Err(Invalid::new("does not say how often it comes again", help))
+        }
+    }
 }
 
 fn change(place: &str, written: &fragment::Change, ids: &BTreeSet<NodeId>, problems: &mut Problems) -> Option<Change> {
@@ -59,15 +81,26 @@ fn fault(
 ) -> Option<Fault> {
     let when = match (&written.at, &written.every, &written.upon) {
         (Some(at), None, None) => problems.check(place, quantity::duration(at)).map(When::At),
+        (Some(at), Some(every), None) => {
+            let at = problems.check(place, quantity::duration(at));
+            let every = problems.check(place, quantity::positive_duration(every));
+            at.zip(every).map(|(at, every)| When::Regularly(at, every))
+        }
         (None, Some(every), None) => problems.check(place, quantity::positive_duration(every)).map(When::Every),
         (None, None, Some(upon)) => problems.check(format!("{place}: upon"), moment(upon)).map(When::Upon),
         _ => {
-            let help = "write `at = \"1 h\"` for once, `every = \"6 h\"` for again and again, or `upon = \"transfer\"`";
+            let help = "write `at = \"1 h\"` for once, `every = \"6 h\"` for again and again, both for regularly, or \
+                        `upon = \"transfer\"`";
             problems.add(place, Invalid::new("does not say when", help));
             None
         }
     };
     let lasts = problems.check(format!("{place}: lasts"), quantity::positive_duration(&written.lasts));
+    if let (Some(When::Regularly(_, every)), Some(lasts)) = (when, lasts)
+        && every <= lasts
+    {
+        problems.add(place, Invalid::new("comes again before it is over", "make `every` longer than `lasts`"));
+    }
     // What is generated is not known here: its nodes are drawn.
     let node = problems.check(place, written.node.map(|node| existing(node, ids)).transpose());
     let agent = problems.check(place, written.agent.map(|agent| known_agent(agent, agents)).transpose());

@@ -55,6 +55,17 @@ pub struct Physics {
     pub transfer_failures: f64,
     /// Share of what agents answer each other that never arrives, 0..=1.
     pub replies_lost: f64,
+    pub links: Links,
+}
+
+/// How agents know of their links' latency.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Links {
+    /// An emulator makes what the shared table states.
+    #[default]
+    Injected,
+    /// The table states nothing: jobs and probes measure them.
+    Measured,
 }
 
 /// Who is imitated in what machines leave open.
@@ -121,6 +132,8 @@ pub enum FaultKind {
 pub enum When {
     /// Once, from the start.
     At(Duration),
+    /// The first time, and from one's begin to the next.
+    Regularly(Duration, Duration),
     /// Again and again, with this mean time between one's end and the next (exponential).
     Every(Duration),
     /// Once, when an agent has first come so far: the one that the fault names, or any.

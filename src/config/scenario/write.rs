@@ -1,6 +1,6 @@
 //! Scenarios as text: what `load` reads back as it was.
 
-use super::settings::{Line, Physics, Rules, Transfer};
+use super::settings::{Line, Links, Physics, Rules, Transfer};
 use crate::config::settings::{AgentSettings, NetworkSettings, NodeSettings};
 use crate::domain::action::{Action, ActionType};
 use crate::domain::ids::AgentId;
@@ -107,6 +107,9 @@ fn physics(text: &mut String, physics: &Physics) {
     line!(text, "rules = \"{rules}\"\njob_failure = {}", duration(physics.job_failure));
     line!(text, "transfer_failures = \"{} %\"", physics.transfer_failures * 100.0);
     line!(text, "replies_lost = \"{} %\"", physics.replies_lost * 100.0);
+    if physics.links == Links::Measured {
+        line!(text, "links = \"measured\"");
+    }
     match &physics.transfer {
         Transfer::Takes(long) => line!(text, "transfer = {}", duration(*long)),
         Transfer::Rates { link, store, of_links, of_stores } => {
@@ -253,6 +256,7 @@ mod tests {
         scenario.physics.response_time.base = Duration::from_millis(1037);
         scenario.physics.transfer_failures = 0.125;
         scenario.physics.replies_lost = 0.25;
+        scenario.physics.links = Links::Measured;
         let of_links = [((NodeId(1), NodeId(2)), 7), ((NodeId(2), NodeId(1)), 7)].into();
         scenario.physics.transfer = Transfer::Rates { link: 5, store: 6, of_links, of_stores: [(NodeId(3), 9)].into() };
         scenario.agents.get_mut(&AgentId(2)).unwrap().costs.insert(ActionType::Evict, 0.75);

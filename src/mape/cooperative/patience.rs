@@ -1,7 +1,7 @@
 //! Not asking for ever: pauses after refusals, and what was left and should not come back: sets of replicas, places to read.
 
-use super::ReplicaSet;
-use crate::domain::ids::NodeId;
+use super::{PER_RETURN, ReplicaSet};
+use crate::domain::ids::{EventId, NodeId};
 use crate::domain::time::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -20,8 +20,8 @@ const REMEMBERED: Duration = Duration::from_secs(3600);
 pub struct Ground {
     pub set: ReplicaSet,
     pub reads: NodeId,
-    /// Of all availabilities and the latencies of the own links.
-    pub conditions: u64,
+    /// How often what the agent expects of any node has changed notably.
+    pub epoch: u64,
 }
 
 /// The pause after refusals, doubled each time.
@@ -63,7 +63,17 @@ impl Pause {
 /// What was left lately: sets of replicas, or places to read.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Left<T> {
-    left: VecDeque<(Timestamp, T)>,
+    left: VecDeque<Leaving<T>>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+struct Leaving<T> {
+    at: Timestamp,
+    what: T,
+    /// The action that left it.
+    by: Option<EventId>,
+    /// The environment has moved since: there may be reason to return.
+    is_another_world: bool,
 }
 
 impl<T> Default for Left<T> {
@@ -73,21 +83,41 @@ impl<T> Default for Left<T> {
 }
 
 impl<T: Ord + Clone> Left<T> {
-    pub fn note(&mut self, what: T, now: Timestamp) {
+    pub fn note(&mut self, what: T, by: Option<EventId>, now: Timestamp) {
         self.forget(now);
-        self.left.push_back((now, what));
+        self.left.push_back(Leaving { at: now, what, by, is_another_world: false });
     }
 
-    /// How often each was left.
-    pub fn times(&mut self, now: Timestamp) -> BTreeMap<T, u32> {
+    /// The action came to nothing, so nothing was left.
+    pub fn retract(&mut self, by: EventId) {
+        self.left.retain(|leaving| leaving.by != Some(by));
+    }
+
+    /// The environment has moved, for all that was left and that this holds for.
+    pub fn excuse(&mut self, moved: impl Fn(&T) -> bool) {
+        self.left.iter_mut().filter(|leaving| moved(&leaving.what)).for_each(|leaving| leaving.is_another_world = true);
+    }
+
+    /// What returning to each costs.
+    pub fn prices(&mut self, now: Timestamp, excused: f64) -> BTreeMap<T, f64> {
         self.forget(now);
-        let mut times = BTreeMap::new();
-        self.left.iter().for_each(|(_, what)| *times.entry(what.clone()).or_default() += 1);
-        times
+        let mut times: BTreeMap<T, (u32, u32)> = BTreeMap::new();
+        for leaving in &self.left {
+            let (same, other) = times.entry(leaving.what.clone()).or_default();
+            *if leaving.is_another_world { other } else { same } += 1;
+        }
+        let price = |(same, other): (u32, u32)| PER_RETURN * f64::from(same).powi(2) + excused * f64::from(other);
+        times.into_iter().map(|(what, times)| (what, price(times))).collect()
+    }
+
+    /// How often it was left.
+    pub fn times(&self, what: T, now: Timestamp) -> u32 {
+        let lately = |leaving: &&Leaving<T>| leaving.what == what && now.since(leaving.at) < REMEMBERED;
+        u32::try_from(self.left.iter().filter(lately).count()).unwrap_or(u32::MAX)
     }
 
     fn forget(&mut self, now: Timestamp) {
-        while self.left.front().is_some_and(|(at, _)| now.since(*at) >= REMEMBERED) {
+        while self.left.front().is_some_and(|leaving| now.since(leaving.at) >= REMEMBERED) {
             self.left.pop_front();
         }
     }
@@ -100,7 +130,7 @@ mod tests {
     const NOW: Timestamp = Timestamp(0);
 
     fn ground(node: u32) -> Ground {
-        Ground { set: [NodeId(node)].into(), reads: NodeId(node), conditions: 1 }
+        Ground { set: [NodeId(node)].into(), reads: NodeId(node), epoch: 1 }
     }
 
     fn seconds(seconds: u64) -> Timestamp {
@@ -138,12 +168,23 @@ mod tests {
     }
 
     #[test]
-    fn sets_that_were_left_are_counted_for_an_hour() {
+    fn returns_cost_more_each_time_for_an_hour() {
         let mut left = Left::default();
         let set: ReplicaSet = [NodeId(1)].into();
-        left.note(set.clone(), NOW);
-        left.note(set.clone(), seconds(60));
-        assert_eq!(left.times(seconds(3599)), [(set.clone(), 2)].into());
-        assert_eq!(left.times(seconds(3600)), [(set, 1)].into());
+        left.note(set.clone(), None, NOW);
+        left.note(set.clone(), None, seconds(60));
+        assert_eq!(left.prices(seconds(3599), 0.0), [(set.clone(), 1.0)].into());
+        assert_eq!(left.prices(seconds(3600), 0.0), [(set, 0.25)].into());
+    }
+
+    #[test]
+    fn what_failed_left_nothing_and_another_world_is_no_return() {
+        let mut left = Left::default();
+        left.note(NodeId(1), Some(EventId(7)), NOW);
+        left.note(NodeId(2), Some(EventId(8)), NOW);
+        left.retract(EventId(7));
+        assert_eq!(left.prices(NOW, 0.0), [(NodeId(2), 0.25)].into());
+        left.excuse(|node| *node == NodeId(2));
+        assert_eq!(left.prices(NOW, 0.02), [(NodeId(2), 0.02)].into());
     }
 }

@@ -6,26 +6,64 @@ use super::{Answer, Planned, Reader};
 use crate::domain::ask::{Ask, Reply};
 use crate::domain::ids::{AgentId, AskId, NodeId};
 use crate::domain::time::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A forecast that nobody could check for so long is not checked any more.
 const CHECKED_WITHIN: Duration = Duration::from_secs(600);
 
+/// So much that happened is kept until it is needed (I-7); what is older is forgotten, and asked for afresh.
+const KEPT: usize = 256;
+
+/// Hearing everybody takes long where there are many, and most never need it: what happens is only noted, and heard when this
+/// agent has to decide.
 #[derive(Debug, Default)]
 pub struct Peers {
     known: BTreeMap<AgentId, Peer>,
-    /// How much of each question has been read.
-    read: BTreeMap<AskId, Read>,
+    /// Where everybody was to read before all that has not been heard yet, and how many replicas there were to be.
+    reads: BTreeMap<AgentId, NodeId>,
+    replicas: u32,
+    /// Not heard yet, oldest first, and how many were before these.
+    happened: VecDeque<Happened>,
+    before: usize,
+    /// The questions of the conversation: where they are among all that happened, until they are closed.
+    noted: BTreeMap<AskId, Option<usize>>,
 }
 
-#[derive(Debug, Default)]
-struct Read {
-    /// Of the asker its level, and of each reply so many nodes.
-    by: BTreeMap<AgentId, usize>,
-    /// It was closed then, and so nothing can follow.
-    is_over: bool,
+#[derive(Debug)]
+enum Happened {
+    Asked {
+        id: AskId,
+        /// As it was closed.
+        ask: Option<Arc<Ask>>,
+        /// It is about the placement that was planned when it was first seen.
+        is_timely: bool,
+        seen_at: Timestamp,
+        /// Of each reply that was heard so many nodes; of the asker its level.
+        heard: BTreeMap<AgentId, usize>,
+    },
+    Executed(Executed),
+}
+
+/// The planned placement has become another one.
+#[derive(Debug)]
+pub struct Executed {
+    /// Who is to read elsewhere than before, and where.
+    moved: Vec<(AgentId, Option<NodeId>)>,
+    replicas: u32,
+    /// Who changed the placement; `None`: nobody, something came to nothing.
+    acted: Option<BTreeSet<AgentId>>,
+    at: Timestamp,
+}
+
+impl Executed {
+    pub fn new(before: &Planned, after: &Planned, acted: Option<BTreeSet<AgentId>>, at: Timestamp) -> Self {
+        let new = after.reads.iter().filter(|(agent, node)| before.reads.get(agent) != Some(node));
+        let gone = before.reads.keys().filter(|agent| !after.reads.contains_key(agent));
+        let moved = new.map(|(agent, node)| (*agent, Some(*node))).chain(gone.map(|agent| (*agent, None)));
+        Self { moved: moved.collect(), replicas: after.replicas(), acted, at }
+    }
 }
 
 #[derive(Debug)]
@@ -51,37 +89,123 @@ struct Check {
 }
 
 impl Peers {
-    /// Reads what was said since the last time, about the planned placement as it is.
-    pub fn listen(&mut self, me: AgentId, conversation: &[Arc<Ask>], planned: &Planned, now: Timestamp) {
-        let mut read = BTreeMap::new();
+    /// Takes note of what is said.
+    pub fn note(&mut self, conversation: &[Arc<Ask>], planned: &Planned, now: Timestamp) {
+        let mut noted = BTreeMap::new();
         for ask in conversation {
-            let mut so_far = self.read.remove(&ask.id).unwrap_or_default();
-            if so_far.is_over {
-                read.insert(ask.id, so_far);
-                continue;
-            }
-            so_far.is_over = ask.closed;
-            if ask.agent != me && so_far.by.insert(ask.agent, 0).is_none() {
-                self.level_shown(ask.agent, ask.level, ask.posted_at, planned);
-            }
-            for (agent, reply) in ask.replies.iter().filter(|(agent, _)| **agent != me) {
-                if so_far.by.insert(*agent, reply.nodes.len()) == Some(reply.nodes.len()) {
-                    continue;
+            let place = match self.noted.get(&ask.id) {
+                Some(place) => *place,
+                None => {
+                    let is_timely = ask.generation == planned.generation;
+                    let heard = BTreeMap::new();
+                    self.keep(Happened::Asked { id: ask.id, ask: None, is_timely, seen_at: now, heard });
+                    Some(self.before + self.happened.len() - 1)
                 }
-                self.level_shown(*agent, reply.level, ask.posted_at, planned);
-                let state = planned.reads.get(agent).filter(|_| ask.generation == planned.generation);
-                if let Some(node) = state {
-                    let from = (*node, planned.replicas());
-                    self.peer(*agent, now).hear(from, reply);
-                }
-            }
-            read.insert(ask.id, so_far);
+            };
+            let still_open = place.filter(|place| !(ask.closed && self.close(*place, ask)));
+            noted.insert(ask.id, still_open);
         }
-        self.read = read;
+        self.noted = noted;
     }
 
-    /// The planned placement has become another one. `acted`: who changed it.
-    pub fn executed(&mut self, before: &Planned, after: &Planned, acted: &BTreeSet<AgentId>, now: Timestamp) {
+    /// Begins with a placement.
+    pub fn begin(&mut self, planned: &Planned) {
+        (self.reads, self.replicas) = (planned.reads.clone(), planned.replicas());
+    }
+
+    pub fn executed(&mut self, what: Executed) {
+        self.keep(Happened::Executed(what));
+    }
+
+    fn keep(&mut self, what: Happened) {
+        if self.happened.len() == KEPT {
+            if let Some(Happened::Executed(forgotten)) = self.happened.pop_front() {
+                self.follow(&forgotten);
+            }
+            self.before += 1;
+        }
+        self.happened.push_back(what);
+    }
+
+    fn close(&mut self, place: usize, closed: &Arc<Ask>) -> bool {
+        let kept = place.checked_sub(self.before).and_then(|index| self.happened.get_mut(index));
+        if let Some(Happened::Asked { ask, .. }) = kept {
+            *ask = Some(closed.clone());
+        }
+        true
+    }
+
+    /// Hears all that was noted; of what is still being asked, what has been answered so far.
+    pub fn catch_up(&mut self, me: AgentId, conversation: &[Arc<Ask>]) {
+        let mut open = VecDeque::new();
+        for what in std::mem::take(&mut self.happened) {
+            match what {
+                Happened::Executed(what) => self.judge(&what),
+                Happened::Asked { id, ask: Some(ask), is_timely, seen_at, mut heard } => {
+                    self.hear(me, &ask, is_timely, seen_at, &mut heard);
+                    self.noted.insert(id, None);
+                }
+                Happened::Asked { id, ask: None, is_timely, seen_at, mut heard } => {
+                    if let Some(ask) = conversation.iter().find(|ask| ask.id == id) {
+                        self.hear(me, ask, is_timely, seen_at, &mut heard);
+                        open.push_back(Happened::Asked { id, ask: None, is_timely, seen_at, heard });
+                    }
+                }
+            }
+        }
+        self.before = 0;
+        self.happened = open;
+        for (place, what) in self.happened.iter().enumerate() {
+            if let Happened::Asked { id, .. } = what {
+                self.noted.insert(*id, Some(place));
+            }
+        }
+    }
+
+    fn hear(
+        &mut self,
+        me: AgentId,
+        ask: &Ask,
+        is_timely: bool,
+        seen_at: Timestamp,
+        heard: &mut BTreeMap<AgentId, usize>,
+    ) {
+        if ask.agent != me && heard.insert(ask.agent, 0).is_none() {
+            self.level_shown(ask.agent, ask.level, ask.posted_at);
+        }
+        for (agent, reply) in ask.replies.iter().filter(|(agent, _)| **agent != me) {
+            if heard.insert(*agent, reply.nodes.len()) == Some(reply.nodes.len()) {
+                continue;
+            }
+            self.level_shown(*agent, reply.level, ask.posted_at);
+            if let Some(state) = self.state(*agent).filter(|_| is_timely) {
+                self.peer(*agent, seen_at).hear(state, reply);
+            }
+        }
+    }
+
+    /// Where an agent was to read, and how many replicas there were to be, after all that has been heard.
+    fn state(&self, agent: AgentId) -> Option<State> {
+        self.reads.get(&agent).map(|node| (*node, self.replicas))
+    }
+
+    fn follow(&mut self, what: &Executed) {
+        self.replicas = what.replicas;
+        for (agent, node) in &what.moved {
+            match node {
+                Some(node) => _ = self.reads.insert(*agent, *node),
+                None => _ = self.reads.remove(agent),
+            }
+        }
+    }
+
+    fn judge(&mut self, what: &Executed) {
+        let Some(acted) = &what.acted else { return self.follow(what) };
+        let now = what.at;
+        let before: BTreeMap<AgentId, Option<State>> =
+            self.known.keys().map(|agent| (*agent, self.state(*agent))).collect();
+        self.follow(what);
+        let (reads, replicas) = (&self.reads, self.replicas);
         for (agent, peer) in &mut self.known {
             peer.check = peer.check.filter(|check| now.since(check.since) < CHECKED_WITHIN);
             if acted.contains(agent) {
@@ -89,8 +213,8 @@ impl Peers {
                 peer.check = None;
                 continue;
             }
-            let state = |planned: &Planned| planned.reads.get(agent).map(|node| (*node, planned.replicas()));
-            let (Some(from), Some(to)) = (state(before), state(after)) else { continue };
+            let after = reads.get(agent).map(|node| (*node, replicas));
+            let (Some(from), Some(to)) = (before.get(agent).copied().flatten(), after) else { continue };
             let Some((forecast, level)) = peer.forecast(from, to).filter(|_| from != to) else { continue };
             let cause = if from.0 == to.0 { Cause::Count } else { Cause::Place };
             peer.trust.executed(cause, forecast, now);
@@ -102,17 +226,26 @@ impl Peers {
     }
 
     /// A peer as the one who plans sees it.
-    pub fn reader(&self, agent: AgentId, reads: NodeId, replicas: u32, ask: &Ask, now: Timestamp) -> Reader {
+    /// `asked`: all nodes that a plan may use besides those that it speaks of.
+    pub fn reader(&self, agent: AgentId, (reads, replicas): State, asked: &BTreeSet<NodeId>, now: Timestamp) -> Reader {
         let known = self.known.get(&agent);
         let trust = known.map_or_else(Trust::default, |peer| peer.trust);
         Reader {
             agent,
             reads,
-            answer: self.answer(agent, (reads, replicas), ask),
+            answer: self.answer(agent, (reads, replicas), asked),
             count_weight: trust.weight(Cause::Count, now),
             place_weight: trust.weight(Cause::Place, now),
             budget: known.map_or(1.0, |peer| peer.budget.left(now)),
         }
+    }
+
+    /// What a peer would lose, as it said and as far as its word counts, were there one replica less than there are; `None` for
+    /// one that has not spoken of that.
+    pub fn loss_of_one_less(&self, agent: AgentId, (reads, replicas): State, now: Timestamp) -> Option<f64> {
+        let peer = self.known.get(&agent).filter(|peer| !peer.was_missed)?;
+        let change = peer.said.change((reads, replicas - 1))? - peer.said.change((reads, replicas))?;
+        Some((-change).max(0.0) * peer.trust.weight(Cause::Count, now))
     }
 
     /// Whether something was missed of what these agents said: they are to say it again.
@@ -121,18 +254,17 @@ impl Peers {
     }
 
     /// What it says, now or earlier, seen from where it stands; else silence.
-    fn answer(&self, agent: AgentId, state: State, ask: &Ask) -> Answer {
+    fn answer(&self, agent: AgentId, state: State, asked: &BTreeSet<NodeId>) -> Answer {
         let Some(peer) = self.known.get(&agent).filter(|peer| !peer.was_missed) else { return Answer::Silent };
         let Some(known) = peer.said.seen_from(state) else { return Answer::Silent };
         // What it never spoke about may be as bad as anything.
-        let nodes = ask.all_nodes();
-        let unknown = nodes.difference(peer.said.nodes()).map(|node| ((*node, None), -1.0));
+        let unknown = asked.difference(peer.said.nodes()).map(|node| ((*node, None), -1.0));
         Answer::Said(known.into_iter().chain(unknown).collect())
     }
 
-    fn level_shown(&mut self, agent: AgentId, level: f64, posted_at: Timestamp, planned: &Planned) {
+    fn level_shown(&mut self, agent: AgentId, level: f64, posted_at: Timestamp) {
+        let state = self.state(agent);
         let Some(peer) = self.known.get_mut(&agent) else { return };
-        let state = planned.reads.get(&agent).map(|node| (*node, planned.replicas()));
         if let Some(check) = peer.check
             && posted_at >= check.since
             && state == Some(check.state)

@@ -1,6 +1,8 @@
 //! How content an agent would be anywhere, and what it tells others of that: forecasts, and nodes that would suit it.
 
+use super::course::{Courses, State};
 use super::jobs::{Conditions, Jobs};
+use super::prices::prices;
 use super::said::Said;
 use super::{MARGIN, PER_COST, Planned, level};
 use crate::domain::action::ActionType;
@@ -10,7 +12,7 @@ use crate::domain::metric::{Metric, Metrics};
 use crate::domain::placement::{self, Node};
 use crate::domain::snapshot::Snapshot;
 use crate::mape::planner::{Experience, Parameters, View};
-use crate::mape::prediction::{self, Estimate, Wanted};
+use crate::mape::prediction::{Estimate, Wanted};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Whoever is content to this degree, also with one replica more, names no nodes.
@@ -19,9 +21,20 @@ const CONTENT: f64 = 0.9;
 const NAMED: usize = 2;
 /// So many nodes an agent asks about.
 const ASKED: usize = 6;
-/// Forecasts are for so many replicas less, up to so many more, than there will be: no plan goes further at once.
-pub const LESS: u32 = 3;
+/// No plan makes more replicas at once.
 pub const MORE: u32 = 3;
+/// What is believed of a node that moves is to this part what is now; the rest is what it was on average, or is to become.
+const NOW: f64 = 0.5;
+/// Of so many homes, where there are more, it is looked how far a node is from them (I-7).
+const HOMES: usize = 32;
+
+/// Nodes that failed a moment ago.
+#[derive(Clone, Default, Debug)]
+pub struct Avoided {
+    pub unreadable: BTreeSet<NodeId>,
+    /// Transfers to them failed again and again.
+    pub unwritable: BTreeSet<NodeId>,
+}
 
 /// One agent's levels, as things stand.
 pub struct Prospects<'a> {
@@ -29,15 +42,16 @@ pub struct Prospects<'a> {
     experience: &'a Experience,
     snapshot: &'a Snapshot,
     jobs: &'a Jobs,
-    /// Nodes that could not be read or written a moment ago.
-    avoided: &'a BTreeSet<NodeId>,
+    courses: &'a Courses,
+    avoided: &'a Avoided,
     wanted: Wanted,
+    prices: BTreeMap<ActionType, f64>,
     /// The goal depends on how many replicas there are.
     pub counts_replicas: bool,
 }
 
 impl<'a> Prospects<'a> {
-    pub fn new(view: &View<'a>, jobs: &'a Jobs, avoided: &'a BTreeSet<NodeId>) -> Self {
+    pub fn new(view: &View<'a>, jobs: &'a Jobs, courses: &'a Courses, avoided: &'a Avoided) -> Self {
         let goal = &view.parameters.goal;
         let mentioned: Metrics =
             Metric::ALL.into_iter().filter(|one| goal.mentions(*one)).map(|one| (one, 1.0)).collect();
@@ -46,30 +60,66 @@ impl<'a> Prospects<'a> {
             experience: view.experience,
             snapshot: view.snapshot,
             jobs,
+            courses,
             avoided,
             wanted: Wanted::of(&mentioned),
+            prices: prices(view.parameters),
             counts_replicas: goal.mentions(Metric::DataConsistency),
         }
     }
 
     /// Reading at a node while there are so many replicas: 0 to 1.
     pub fn level(&self, node: NodeId, replicas: u32) -> f64 {
-        let place = prediction::place_of(self.snapshot, self.parameters.home, node);
-        let Some(place) = place.filter(|_| !self.avoided.contains(&node)) else { return 0.0 };
-        let mut forecast = self.experience.predictor.forecast(&place, &self.wanted);
+        let state = State::of(&self.experience.predictor, self.snapshot, self.parameters.home, node);
+        let Some(state) = state.filter(|_| !self.avoided.unreadable.contains(&node)) else { return 0.0 };
+        let now = self.level_in(&state, replicas);
+        let beliefs = self.courses.of(node).map(|course| course.beliefs(self.snapshot.at)).unwrap_or_default();
+        if beliefs.is_empty() {
+            return now;
+        }
+        let lasting: f64 = beliefs.iter().map(|(weight, state)| weight * self.level_in(state, replicas)).sum();
+        NOW * now + (1.0 - NOW) * lasting
+    }
+
+    /// The same as it is now, whatever it was before.
+    pub fn level_now(&self, node: NodeId, replicas: u32) -> f64 {
+        let state = State::of(&self.experience.predictor, self.snapshot, self.parameters.home, node);
+        state.map_or(0.0, |state| self.level_in(&state, replicas))
+    }
+
+    /// The same, were the node in this state.
+    pub fn level_in(&self, state: &State, replicas: u32) -> f64 {
+        let place = &state.place;
+        let mut forecast = self.experience.predictor.forecast_at(place, state.latency, &self.wanted);
         let consistency = placement::consistency(replicas as usize, self.parameters.max_copies);
         forecast.set(Metric::DataConsistency, Estimate::certain(consistency));
         let conditions = Conditions {
-            node,
+            node: place.node,
             availability_percent: place.availability.value(),
             data_consistency: self.counts_replicas.then_some(consistency),
         };
         level(&self.parameters.goal, &forecast, self.jobs.outcomes(&conditions))
     }
 
+    /// For each number of replicas from 1 on that makes a difference.
+    fn levels(&self, node: NodeId) -> Vec<f64> {
+        let most = if self.counts_replicas { self.most() } else { 1 };
+        (1..=most).map(|replicas| self.level(node, replicas)).collect()
+    }
+
+    /// More replicas than this change no level any more.
+    fn most(&self) -> u32 {
+        self.parameters.max_copies.saturating_add(1)
+    }
+
+    /// Whether nothing that an agent has seen says that a node cannot be read now.
+    pub fn is_readable(&self, node: &NodeId) -> bool {
+        !self.avoided.unreadable.contains(node)
+    }
+
     /// Whether a replica can be brought to a node that will have none.
     pub fn is_open(&self, node: &Node) -> bool {
-        !self.avoided.contains(&node.id) && self.snapshot.is_free(node)
+        !self.avoided.unwritable.contains(&node.id) && self.snapshot.is_free(node)
     }
 
     /// The same, by its number.
@@ -77,35 +127,56 @@ impl<'a> Prospects<'a> {
         self.snapshot.nodes.get(&node).is_some_and(|node| self.is_open(node))
     }
 
-    fn cost(&self, kind: ActionType) -> f64 {
-        PER_COST * self.parameters.cost(kind)
+    pub fn prices(&self) -> &BTreeMap<ActionType, f64> {
+        &self.prices
     }
 
-    /// The nodes worth asking about, where reading would raise the level by more than it costs to get there; and by how much
-    /// the best of those that have no replica yet does, at least.
+    /// What an action takes away from the sum of levels.
+    pub fn cost(&self, kind: ActionType) -> f64 {
+        PER_COST * self.prices.get(&kind).copied().unwrap_or(0.0)
+    }
+
+    /// The nodes worth asking about, where a replica (or one less) would raise the level by more than it costs to get there, with
+    /// whatever number of replicas suits best; and by how much the best of those that have none yet does, at least.
     pub fn worth_asking(&self, planned: &Planned, here: NodeId, now: f64) -> (BTreeSet<NodeId>, f64) {
         let replicas = planned.replicas();
+        let counts = || 1..=if self.counts_replicas { (replicas + MORE).max(1) } else { 1 };
+        let with = |levels: &[f64], count: u32| levels[(count as usize).min(levels.len()) - 1];
+        let at_home = self.levels(here);
+        // The way to so many replicas, one of them new.
+        let way = |count: u32| match count.checked_sub(replicas).filter(|_| self.counts_replicas) {
+            Some(0) => self.cost(ActionType::Move),
+            Some(more) => f64::from(more) * self.cost(ActionType::Copy),
+            None => {
+                let fewer = if self.counts_replicas { f64::from(replicas - count) } else { 0.0 };
+                self.cost(ActionType::Move).min(self.cost(ActionType::Copy)) + fewer * self.cost(ActionType::Evict)
+            }
+        };
+        // Whoever makes a copy for the sake of the number goes back to where it reads well.
+        let back = self.cost(ActionType::ChangeReference);
+        let number = counts().filter(|count| *count > replicas).map(|count| (with(&at_home, count), way(count) + back));
+        let number = number.reduce(better).filter(|_| self.counts_replicas);
         let mut worth: Vec<(NodeId, f64)> = Vec::new();
         let mut best_new: f64 = 0.0;
         for node in self.snapshot.nodes.values().filter(|node| !planned.set.contains(&node.id) && self.is_open(node)) {
-            let moved = self.level(node.id, replicas);
-            let copied = if self.counts_replicas { self.level(node.id, replicas + 1) } else { moved };
-            let gain = (moved - self.cost(ActionType::Move)).max(copied - self.cost(ActionType::Copy)) - now;
-            if gain >= MARGIN {
-                worth.push((node.id, moved.max(copied)));
-                best_new = best_new.max(moved.max(copied) - now);
+            let levels = self.levels(node.id);
+            let there = counts().map(|count| (with(&levels, count), way(count)));
+            let Some((level, cost)) = there.chain(number).reduce(better) else { continue };
+            if level - cost - now >= MARGIN {
+                worth.push((node.id, level));
+                best_new = best_new.max(level - now);
             }
         }
         if self.counts_replicas {
             for &node in &planned.set {
                 let fee = if node == here { 0.0 } else { self.cost(ActionType::ChangeReference) };
-                let fewer = (1..=LESS.min(replicas.saturating_sub(1))).map(|less| {
-                    let evicted = f64::from(less) * self.cost(ActionType::Evict);
-                    (self.level(node, replicas - less), evicted)
+                let levels = self.levels(node);
+                let fewer = counts().filter(|count| *count < replicas);
+                let fewer = fewer.map(|count| {
+                    (with(&levels, count), f64::from(replicas - count) * self.cost(ActionType::Evict) + fee)
                 });
-                let best = fewer.max_by(|a, b| (a.0 - a.1).total_cmp(&(b.0 - b.1)));
-                if let Some((level, evicted)) = best
-                    && level - now - evicted - fee >= MARGIN
+                if let Some((level, cost)) = fewer.reduce(better)
+                    && level - cost - now >= MARGIN
                 {
                     worth.push((node, level));
                 }
@@ -114,19 +185,35 @@ impl<'a> Prospects<'a> {
         (self.first(worth, ASKED), best_new)
     }
 
-    /// The best of these nodes by level to one digit; then the own one, the more available, the one with the lower number.
-    fn first(&self, mut nodes: Vec<(NodeId, f64)>, count: usize) -> BTreeSet<NodeId> {
-        let available = |node: &NodeId| self.snapshot.nodes.get(node).map_or(0.0, |node| node.availability.value());
-        nodes.sort_by(|(a, level_a), (b, level_b)| {
-            let digit = |level: f64| (level * 10.0).round();
-            let is_elsewhere = |node: NodeId| node != self.parameters.home;
-            digit(*level_b)
-                .total_cmp(&digit(*level_a))
-                .then(is_elsewhere(*a).cmp(&is_elsewhere(*b)))
-                .then(available(b).total_cmp(&available(a)))
-                .then(a.cmp(b))
+    /// The best of these nodes by level to one digit; then the own one, the nearest to everybody, the more available, the one
+    /// with the lower number.
+    fn first(&self, nodes: Vec<(NodeId, f64)>, count: usize) -> BTreeSet<NodeId> {
+        let homes = self.homes();
+        let key = |(node, level): (NodeId, f64)| {
+            let available = self.snapshot.nodes.get(&node).map_or(0.0, |node| node.availability.value());
+            let is_elsewhere = node != self.parameters.home;
+            ((level * 10.0).round(), is_elsewhere, self.distance(&homes, node), available, node)
+        };
+        let mut keyed: Vec<_> = nodes.into_iter().map(key).collect();
+        keyed.sort_by(|a, b| {
+            let by_level = b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+            by_level.then(a.2.total_cmp(&b.2)).then(b.3.total_cmp(&a.3)).then(a.4.cmp(&b.4))
         });
-        nodes.into_iter().take(count).map(|(node, _)| node).collect()
+        keyed.into_iter().take(count).map(|key| key.4).collect()
+    }
+
+    /// Where others live: all of them, or some of many.
+    fn homes(&self) -> Vec<NodeId> {
+        let agents = &self.snapshot.agents;
+        let step = agents.len().div_ceil(HOMES).max(1);
+        agents.values().step_by(step).map(|peer| peer.registration.node).collect()
+    }
+
+    /// How far a node is from everybody, as far as the table states it \[ms\]: what serves all is near all.
+    fn distance(&self, homes: &[NodeId], node: NodeId) -> f64 {
+        let stated = homes.iter().filter_map(|home| self.snapshot.links.get(*home, node)).map(|link| link.latency_ms);
+        let (sum, count) = stated.fold((0.0, 0.0), |(sum, count), latency| (sum + latency, count + 1.0));
+        if count > 0.0 { sum / count } else { 0.0 }
     }
 
     /// What to say of these nodes to who has heard all that was said before.
@@ -148,7 +235,7 @@ impl<'a> Prospects<'a> {
         let replicas = planned.replicas();
         let now = self.level(here, replicas);
         let counts: Vec<Option<u32>> = match self.counts_replicas {
-            true => (replicas.saturating_sub(LESS).max(1)..=replicas + MORE).map(Some).collect(),
+            true => (1..=self.most()).map(Some).collect(),
             false => vec![None],
         };
         let change = |node: NodeId, count: Option<u32>| self.level(node, count.unwrap_or(replicas)) - now;
@@ -170,6 +257,11 @@ impl<'a> Prospects<'a> {
         let best = self.first(suits.collect(), NAMED);
         best.difference(known).copied().collect()
     }
+}
+
+/// The level and the way to it that are worth more.
+fn better(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
+    if b.0 - b.1 > a.0 - a.1 { b } else { a }
 }
 
 /// Who of the readers of a data set is heard of, and so is asked.

@@ -10,14 +10,16 @@
 //! Asking locks nothing: of two that ask at once both are answered, and the slower claim fails on the generation of the planned
 //! placement. Whatever an agent does itself, it answers others.
 
+use super::course::Courses;
 use super::jobs::{Conditions, Jobs};
 use super::patience::{Ground, Left, Pause};
-use super::peers::Peers;
-use super::prospects::{Prospects, living};
+use super::peers::{Executed, Peers};
+use super::prospects::{Avoided, Prospects, living};
 use super::said::Said;
-use super::{Answer, MARGIN, PER_COST, PER_RETURN, Planned, Reader, ReplicaSet, Valuation, plan};
+use super::{Answer, MARGIN, PER_COST, PER_EXCUSED_RETURN, PER_REPLICA, Planned, Reader, ReplicaSet, Valuation, plan};
 use crate::domain::action::{Action, ActionType};
 use crate::domain::ask::{Ask, Question};
+use crate::domain::event::{Event, Outcome};
 use crate::domain::goal::Goal;
 use crate::domain::ids::{AgentId, EventId, NodeId};
 use crate::domain::measurement::Measurement;
@@ -26,8 +28,7 @@ use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::mape::monitor::Repair;
 use crate::mape::planner::{
-    Choice, Decider, Decision, Deliberation, Intent, LOOK_EVERY, Message, Opinion, Parameters, Reason, Rng, Situation,
-    View,
+    Choice, Decider, Decision, Deliberation, Intent, LOOK_EVERY, Message, Opinion, Reason, Rng, Situation, View,
 };
 use rand::RngExt as _;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,11 +37,21 @@ use std::time::Duration;
 
 /// A new replica that promises so much more than a present one is asked for.
 const MUCH_MORE: f64 = 0.1;
-/// A replica that nobody reads is dropped after this; while a question is open, looked at again after this.
+/// A replica that nobody reads is dropped after this, and so many times later for each time that it came back within the last
+/// hour; while a question is open, looked at again after this.
 const IDLE_FOR: Duration = Duration::from_secs(20);
+const IDLE_LONGER: u32 = 10;
 const IDLE_AGAIN: Duration = Duration::from_secs(5);
-/// A node that could not be read or written is left alone for so long.
-const AVOIDED_FOR: Duration = Duration::from_secs(30);
+/// A node that could not be read is left alone for so long.
+const UNREADABLE_FOR: Duration = Duration::from_secs(30);
+/// A transfer that failed is tried again after this, doubled each time, up to the longest; after so many failures in a row
+/// another node is looked for.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+const RETRY_LONGEST: Duration = Duration::from_secs(300);
+const RETRIES: u32 = 4;
+/// A level that has changed by this makes another question of what was refused; by so much, another world of what was left.
+const NOTABLE: f64 = 0.01;
+const ANOTHER_WORLD: f64 = 0.25;
 /// Where links are measured and not stated, the table does not tell that one has changed.
 const JUDGE_EVERY: Duration = Duration::from_secs(10);
 
@@ -64,19 +75,35 @@ pub struct Protocol {
     left: Left<ReplicaSet>,
     /// Nodes that this agent has gone away from.
     left_nodes: Left<NodeId>,
+    /// Nodes whose replica was dropped.
+    dropped: Left<NodeId>,
+    /// How nodes have moved, and how often that has changed a level notably; and the levels then, of those that have.
+    courses: Courses,
+    epoch: u64,
+    believed: BTreeMap<NodeId, f64>,
     /// The planned placement, and the latest event, as last seen.
-    seen: Option<(Planned, EventId)>,
-    /// Nodes that failed since the last look, and those that are left alone for a while.
+    seen: Option<Seen>,
+    /// Nodes that could not be read since the last look, and those that are left alone for a while.
     failed: Vec<NodeId>,
-    avoided: BTreeMap<NodeId, Timestamp>,
+    unreadable: BTreeMap<NodeId, Timestamp>,
+    /// Whether a transfer there went well since the last look; and how often in a row it did not, with when to try again.
+    transferred: Vec<(NodeId, bool)>,
+    retries: BTreeMap<NodeId, (u32, Timestamp)>,
     idle_since: BTreeMap<NodeId, Timestamp>,
-    links: BTreeMap<NodeId, f64>,
     asking: Option<Asking>,
     acting: Option<Action>,
     /// The next job waits for a repair.
     is_awaited: bool,
     /// What was judged last: as long as it is the same, there is nothing new to judge.
     judged: Option<Judged>,
+}
+
+/// What was seen at the last look.
+struct Seen {
+    table: Snapshot,
+    planned: Arc<Planned>,
+    /// The latest event.
+    latest: EventId,
 }
 
 /// The own question.
@@ -92,7 +119,7 @@ struct Asking {
 struct Judged {
     generation: i64,
     changed_at: Option<Timestamp>,
-    conditions: u64,
+    epoch: u64,
 }
 
 /// What one look is about.
@@ -105,7 +132,7 @@ struct Scene<'a> {
     here: NodeId,
     /// How content it is there.
     level: f64,
-    conditions: u64,
+    epoch: u64,
 }
 
 /// What follows from a look.
@@ -127,54 +154,111 @@ impl Protocol {
     }
 
     /// Takes note of all that has changed since the last look.
-    fn note(&mut self, view: &View, planned: &Planned) {
-        let (snapshot, now) = (view.snapshot, view.now());
-        for node in self.failed.drain(..) {
-            self.avoided.insert(node, now + AVOIDED_FOR);
-            self.judged = None;
-        }
-        let before = self.avoided.len();
-        self.avoided.retain(|_, until| *until > now);
-        if self.avoided.len() < before {
-            self.judged = None;
-        }
-        self.note_links(snapshot, view.parameters);
+    fn note(&mut self, view: &View, planned: &Arc<Planned>) {
+        let now = view.now();
+        self.note_failures(now);
+        self.jobs.forget_before(now);
         self.note_placement(view, planned);
-        self.peers.listen(view.parameters.agent, view.conversation, planned, now);
+        self.peers.note(view.conversation, planned, now);
         let idle: BTreeSet<NodeId> = planned.idle().collect();
         self.idle_since.retain(|node, _| idle.contains(node));
         idle.into_iter().for_each(|node| _ = self.idle_since.entry(node).or_insert(now));
     }
 
-    /// Jobs over a link that has become another one say nothing any more.
-    fn note_links(&mut self, snapshot: &Snapshot, parameters: &Parameters) {
-        let nodes: BTreeSet<NodeId> = self.jobs.nodes().collect();
-        self.links.retain(|node, _| nodes.contains(node));
-        for node in nodes {
-            let stated = snapshot.link(parameters.home, node).map_or(0.0, |link| link.latency_ms);
-            if self.links.insert(node, stated).is_some_and(|before| before != stated) {
-                self.jobs.forget(node);
+    fn note_failures(&mut self, now: Timestamp) {
+        for node in self.failed.drain(..) {
+            self.jobs.failed(node, now);
+            self.unreadable.insert(node, now + UNREADABLE_FOR);
+            self.judged = None;
+        }
+        for (node, went_well) in self.transferred.drain(..) {
+            self.judged = None;
+            if went_well {
+                self.retries.remove(&node);
+                continue;
+            }
+            let (times, at) = self.retries.entry(node).or_insert((0, now));
+            *at = now + (RETRY_AFTER * (1 << (*times).min(8))).min(RETRY_LONGEST);
+            *times += 1;
+        }
+        let before = self.unreadable.len();
+        self.unreadable.retain(|_, until| *until > now);
+        if self.unreadable.len() < before {
+            self.judged = None;
+        }
+    }
+
+    /// Nodes that are left alone now.
+    fn avoided(&self, now: Timestamp) -> Avoided {
+        let unwritable = self.retries.iter().filter(|(_, (times, at))| *times >= RETRIES && *at > now);
+        Avoided {
+            unreadable: self.unreadable.keys().copied().collect(),
+            unwritable: unwritable.map(|(node, _)| *node).collect(),
+        }
+    }
+
+    /// Until when a transfer that has failed is not to be tried again; what went wrong is the store or link, not the plan.
+    fn retries_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let waiting = self.retries.values().filter(|(times, at)| *times < RETRIES && *at > now);
+        waiting.map(|(_, at)| *at).min()
+    }
+
+    /// Takes note of how nodes have moved: only what changes a level by something is a change.
+    fn note_environment(&mut self, view: &View, planned: &Planned, avoided: &Avoided) {
+        let changed = self.courses.note(view);
+        let replicas = planned.replicas();
+        for (node, before) in changed {
+            self.jobs.forget(node);
+            let prospects = Prospects::new(view, &self.jobs, &self.courses, avoided);
+            let was = before.map_or(0.0, |before| prospects.level_in(&before, replicas));
+            let now = prospects.level_now(node, replicas);
+            let known = self.believed.entry(node).or_insert(was);
+            if (now - *known).abs() >= NOTABLE {
+                *known = now;
+                self.epoch += 1;
+            }
+            if (now - was).abs() >= ANOTHER_WORLD {
+                let concerns_all = planned.set.contains(&node);
+                self.left.excuse(|set| concerns_all || set.contains(&node));
+                self.left_nodes.excuse(|left| concerns_all || *left == node);
             }
         }
     }
 
-    fn note_placement(&mut self, view: &View, planned: &Planned) {
+    /// The placement to come; nothing has to be looked up again where nothing has changed.
+    fn planned(&self, snapshot: &Snapshot) -> Arc<Planned> {
+        let seen = self.seen.as_ref().filter(|seen| seen.table.has_content_of(snapshot));
+        seen.map_or_else(|| Arc::new(Planned::of(snapshot)), |seen| seen.planned.clone())
+    }
+
+    fn note_placement(&mut self, view: &View, planned: &Arc<Planned>) {
         let now = view.now();
         let events = &view.snapshot.open_events;
         let latest = events.last().map_or(EventId(0), |event| event.id);
-        if let Some((before, seen)) = self.seen.take() {
-            if before.set != planned.set {
-                self.left.note(before.set.clone(), now);
-            }
-            if before.generation != planned.generation {
-                let acted: BTreeSet<AgentId> =
-                    events.iter().filter(|event| event.id > seen).map(|event| event.agent).collect();
-                self.peers.executed(&before, planned, &acted, now);
-            }
-            self.seen = Some((planned.clone(), latest.max(seen)));
-        } else {
-            self.seen = Some((planned.clone(), latest));
+        if self.seen.as_ref().is_some_and(|seen| seen.table.has_content_of(view.snapshot)) {
+            return;
         }
+        let mut now_seen = Seen { table: view.snapshot.clone(), planned: planned.clone(), latest };
+        if let Some(Seen { planned: before, latest: seen, .. }) = self.seen.take() {
+            // What came to nothing has left nothing: the placement is as it was.
+            let undone = |event: &&Event| matches!(event.outcome, Outcome::Failed | Outcome::Aborted);
+            events.iter().filter(undone).for_each(|event| self.left.retract(event.id));
+            let new: Vec<&Event> = events.iter().filter(|event| event.id > seen && !undone(event)).collect();
+            if let (true, Some(last)) = (before.set != planned.set, new.last()) {
+                self.left.note(before.set.clone(), Some(last.id), now);
+                before.set.difference(&planned.set).for_each(|node| self.dropped.note(*node, Some(last.id), now));
+            }
+            let came_to_nothing =
+                new.is_empty() && before.set != planned.set || before.generation == planned.generation;
+            let acted = (!came_to_nothing).then(|| new.iter().map(|event| event.agent).collect());
+            if before != *planned {
+                self.peers.executed(Executed::new(&before, planned, acted, now));
+            }
+            now_seen.latest = latest.max(seen);
+        } else {
+            self.peers.begin(planned);
+        }
+        self.seen = Some(now_seen);
     }
 
     /// Answers every open question about the planned placement as it is.
@@ -200,7 +284,6 @@ impl Protocol {
     fn judge(&mut self, scene: &Scene) -> Next {
         let Scene { view, planned, prospects, here, level, .. } = *scene;
         let now = view.now();
-        let cost = |kind| PER_COST * view.parameters.cost(kind);
         // Nothing could be gained that a change of reference would not cost.
         if 1.0 - level < 0.5 * PER_COST + MARGIN {
             return Next::Rest;
@@ -212,12 +295,12 @@ impl Protocol {
             return Next::Rest;
         }
         // Whoever went away for the good of all does not come back for a little good of its own.
-        let left = self.left_nodes.times(now);
-        let returns = |node: &NodeId| PER_RETURN * f64::from(left.get(node).copied().unwrap_or(0)).powi(2);
+        let left = self.left_nodes.prices(now, 0.0);
+        let returns = |node: &NodeId| left.get(node).copied().unwrap_or(0.0);
         let gain = |node: &NodeId| prospects.level(*node, planned.replicas()) - level - returns(node);
         let elsewhere = || planned.set.iter().filter(|node| **node != here).map(|node| (*node, gain(node)));
         let best = |a: (NodeId, f64), b: (NodeId, f64)| if b.1 > a.1 { b } else { a };
-        let enough = cost(ActionType::ChangeReference) + MARGIN;
+        let enough = prospects.cost(ActionType::ChangeReference) + MARGIN;
         let present = elsewhere().filter(|(node, _)| planned.ready.contains(node)).reduce(best);
         let present = present.filter(|(_, gain)| *gain >= enough);
         let arriving = elsewhere().filter(|(node, _)| !planned.ready.contains(node)).map(|(_, gain)| gain);
@@ -230,7 +313,11 @@ impl Protocol {
         if worth.is_empty() || (arriving >= enough && best_new < arriving + MUCH_MORE) {
             return Next::Rest;
         }
-        if let Some(until) = paused {
+        // What cannot be read cannot be brought anywhere: its readers look again when that may be over.
+        if !view.snapshot.placement.nodes().iter().any(|node| prospects.is_readable(node)) {
+            return present.map_or(Next::Rest, |better| self.go(scene, better));
+        }
+        if let Some(until) = paused.max(self.retries_at(now)) {
             return match present {
                 Some(better) => self.go(scene, better),
                 None => {
@@ -275,6 +362,7 @@ impl Protocol {
             self.asking = Some(asking);
             return (Vec::new(), Next::Wait(deadline));
         }
+        self.peers.catch_up(scene.me, view.conversation);
         // Who has missed something asks for all of it, once.
         let missed = self.peers.have_missed(living(view, scene.planned).map(|(agent, _)| agent));
         let next = if missed && !ask.afresh { Next::Ask(asking.own) } else { self.decide(scene, ask, &asking.own) };
@@ -299,7 +387,7 @@ impl Protocol {
         let replicas = planned.replicas();
         let peers = living(view, planned).filter(|(agent, _)| *agent != me);
         let mut readers: Vec<Reader> =
-            peers.map(|(agent, reads)| self.peers.reader(agent, reads, replicas, ask, now)).collect();
+            peers.map(|(agent, reads)| self.peers.reader(agent, (reads, replicas), &all, now)).collect();
         readers.push(Reader {
             agent: me,
             reads: here,
@@ -308,38 +396,61 @@ impl Protocol {
             place_weight: 1.0,
             budget: 1.0,
         });
-        let valuation =
-            Valuation { actor: me, present: &planned.set, readers: &readers, costs: &view.parameters.costs };
+        let valuation = Valuation { actor: me, present: &planned.set, readers: &readers, costs: prospects.prices() };
         let ground = scene.ground();
         let enough = MARGIN + self.pause.hurdle(&ground);
-        let accepted = plan(&valuation, &asked, own, &self.left.times(now)).filter(|accepted| accepted.gain >= enough);
+        let accepted = plan(&valuation, &asked, own, &self.left.prices(now, PER_EXCUSED_RETURN))
+            .filter(|accepted| accepted.gain >= enough);
         let Some(accepted) = accepted else {
             self.pause.refused(ground, level, now);
             return self.judge_again(scene);
         };
         self.judged = Some(scene.judged());
         let step = accepted.step.and_then(|step| scene.feasible(step));
-        let Some(step) = step else { return Next::Rest };
+        let Some(step) = step else {
+            // Those whom it serves will take it up, or nobody: it is not asked for after every job.
+            self.pause.refused(ground, level, now);
+            return Next::Rest;
+        };
         let deliberation = deliberation(scene, &accepted.plan.set, &accepted.plan.responses, &readers, ask);
         Next::Act(scene.decision(step, Reason::Planned { gain: accepted.gain }, self, Some(deliberation)))
     }
 
     /// Drops a replica that nobody has read for a while, if that is for this agent to do.
-    fn drop_idle(&self, scene: &Scene) -> Option<Next> {
+    fn drop_idle(&mut self, scene: &Scene) -> Option<Next> {
         let (view, now) = (scene.view, scene.view.now());
         let mine = self.idle_since.iter().filter(|(node, _)| scene.is_keeper_of(**node));
-        let (node, since) = mine.min_by_key(|(_, since)| **since)?;
+        let (node, since) = mine.min_by_key(|(_, since)| **since).map(|(node, since)| (*node, *since))?;
         if scene.planned.set.len() < 2 {
             return None;
         }
-        let due = *since + IDLE_FOR;
+        let came_back = self.dropped.times(node, now);
+        let due = since + IDLE_FOR * IDLE_LONGER.pow(came_back.min(2));
         if now < due {
             return Some(Next::Wait(due));
         }
         if view.conversation.iter().any(|ask| view.is_open(ask)) {
             return Some(Next::Wait(now + IDLE_AGAIN));
         }
-        Some(Next::Act(scene.decision(Action::Evict { node: *node }, Reason::Idle, self, None)))
+        self.peers.catch_up(scene.me, view.conversation);
+        match self.one_less_hurts_nobody(scene) {
+            Some(true) => Some(Next::Act(scene.decision(Action::Evict { node }, Reason::Idle, self, None))),
+            Some(false) => None,
+            // Somebody may need it for the number of replicas: it is asked about, once.
+            None if self.pause.until(&scene.ground(), scene.level, now).is_none() => Some(Next::Ask([node].into())),
+            None => None,
+        }
+    }
+
+    /// Whether all are as well off without a replica that nobody reads; `None`: somebody has not said.
+    fn one_less_hurts_nobody(&self, scene: &Scene) -> Option<bool> {
+        let Scene { view, planned, prospects, me, here, level, .. } = *scene;
+        let (now, replicas) = (view.now(), planned.replicas());
+        let mut loss = (level - prospects.level(here, replicas - 1)).max(0.0);
+        for (agent, reads) in living(view, planned).filter(|(agent, _)| *agent != me) {
+            loss += self.peers.loss_of_one_less(agent, (reads, replicas), now)?;
+        }
+        Some(loss < PER_REPLICA)
     }
 
     fn ask(&mut self, scene: &Scene, nodes: BTreeSet<NodeId>) -> Intent {
@@ -372,9 +483,11 @@ impl Decider for Protocol {
             availability_percent: measurement.metrics.get(Metric::Availability).unwrap_or(0.0),
             data_consistency: measurement.metrics.get(Metric::DataConsistency).filter(|_| self.counts_replicas),
         };
-        self.jobs.ended(conditions, satisfied);
-        // It can be read again.
-        self.avoided.remove(&measurement.node);
+        self.jobs.ended(conditions, satisfied, measurement.at);
+        // It can be read again, which may be the moment to leave it.
+        if self.unreadable.remove(&measurement.node).is_some() {
+            self.judged = None;
+        }
         self.last = Some(measurement.clone());
     }
 
@@ -383,47 +496,37 @@ impl Decider for Protocol {
     }
 
     fn looked(&mut self, view: &View, rng: &mut Rng) -> Vec<Intent> {
-        let planned = Planned::of(view.snapshot);
+        let planned = self.planned(view.snapshot);
         self.note(view, &planned);
         let me = view.parameters.agent;
         let Some(here) = planned.reads.get(&me).copied() else {
             self.is_awaited = false;
             return vec![Intent::Over(Repair::Lost)];
         };
-        let (jobs, avoided) = (self.jobs.clone(), self.avoided.keys().copied().collect());
-        let prospects = Prospects::new(view, &jobs, &avoided);
+        let avoided = self.avoided(view.now());
+        self.note_environment(view, &planned, &avoided);
+        let (jobs, courses) = (std::mem::take(&mut self.jobs), std::mem::take(&mut self.courses));
+        let prospects = Prospects::new(view, &jobs, &courses, &avoided);
         let level = prospects.level(here, planned.replicas());
-        let conditions = conditions(view);
-        let scene = Scene { view, planned: &planned, prospects: &prospects, me, here, level, conditions };
-        let mut intents = self.answers(&scene);
-        if self.acting.is_some() {
-            return intents;
-        }
-        let next = match self.asking.take() {
-            Some(asking) => {
-                let (said, next) = self.listen(&scene, asking, rng);
-                intents.extend(said);
-                next
-            }
-            None => self.judge(&scene),
-        };
-        let next = match next {
-            Next::Rest => self.drop_idle(&scene).unwrap_or(Next::Rest),
-            next => next,
-        };
-        self.carry_out(&scene, next, &mut intents);
+        let scene = Scene { view, planned: &planned, prospects: &prospects, me, here, level, epoch: self.epoch };
+        let intents = self.decided(&scene, rng);
+        (self.jobs, self.courses) = (jobs, courses);
         intents
     }
 
     fn ended(&mut self, repair: Repair, rng: &mut Rng) -> Vec<Intent> {
         let acted = self.acting.take();
         self.judged = None;
+        let transferred = acted
+            .and_then(Action::to_node)
+            .filter(|_| matches!(acted, Some(Action::Move { .. } | Action::Copy { .. })));
         match repair {
             // Somebody was faster: judge what there is now, a moment later than others would.
             Repair::Lost => return vec![Intent::Look { after: LOOK_EVERY.mul_f64(rng.random()) }],
-            Repair::Nothing => self.failed.extend(acted.and_then(Action::to_node)),
+            Repair::Nothing => self.transferred.extend(transferred.map(|node| (node, false))),
+            Repair::Acted => self.transferred.extend(transferred.map(|node| (node, true))),
             // No node is to blame for what was not begun.
-            Repair::Acted | Repair::NotNow => {}
+            Repair::NotNow => {}
         }
         self.is_awaited = false;
         vec![Intent::Over(repair), Intent::Look { after: LOOK_EVERY }]
@@ -431,6 +534,28 @@ impl Decider for Protocol {
 }
 
 impl Protocol {
+    /// Answers, and what there is to do.
+    fn decided(&mut self, scene: &Scene, rng: &mut Rng) -> Vec<Intent> {
+        let mut intents = self.answers(scene);
+        if self.acting.is_some() {
+            return intents;
+        }
+        let next = match self.asking.take() {
+            Some(asking) => {
+                let (said, next) = self.listen(scene, asking, rng);
+                intents.extend(said);
+                next
+            }
+            None => self.judge(scene),
+        };
+        let next = match next {
+            Next::Rest => self.drop_idle(scene).unwrap_or(Next::Rest),
+            next => next,
+        };
+        self.carry_out(scene, next, &mut intents);
+        intents
+    }
+
     fn carry_out(&mut self, scene: &Scene, next: Next, intents: &mut Vec<Intent>) {
         let now = scene.view.now();
         let look_at = |at: Timestamp| Intent::Look { after: at.since(now).max(Duration::from_millis(1)) };
@@ -438,7 +563,7 @@ impl Protocol {
             Next::Act(decision) => {
                 self.acting = Some(decision.chosen.action);
                 if let Action::ChangeReference { .. } = decision.chosen.action {
-                    self.left_nodes.note(scene.here, now);
+                    self.left_nodes.note(scene.here, None, now);
                 }
                 intents.push(Intent::Act(decision));
                 return;
@@ -456,7 +581,7 @@ impl Protocol {
             self.is_awaited = false;
             intents.push(Intent::Over(Repair::Nothing));
         }
-        if let Some(until) = self.avoided.values().min() {
+        if let Some(until) = self.unreadable.values().min() {
             intents.push(look_at(*until));
         }
         if scene.view.experience.predictor.needs_probes() {
@@ -473,27 +598,24 @@ impl Protocol {
 
 impl Scene<'_> {
     fn judged(&self) -> Judged {
-        Judged {
-            generation: self.planned.generation,
-            changed_at: self.view.snapshot.changed_at,
-            conditions: self.conditions,
-        }
+        Judged { generation: self.planned.generation, changed_at: self.view.snapshot.changed_at, epoch: self.epoch }
     }
 
     fn ground(&self) -> Ground {
-        Ground { set: self.planned.set.clone(), reads: self.here, conditions: self.conditions }
+        Ground { set: self.planned.set.clone(), reads: self.here, epoch: self.epoch }
     }
 
     /// The step as it can be taken now; `None`: what it needs is still under way, and its end will be seen.
     fn feasible(&self, step: Action) -> Option<Action> {
-        let is_ready = |node: &NodeId| self.planned.ready.contains(node);
+        let is_ready = |node: &NodeId| self.planned.ready.contains(node) && self.prospects.is_readable(node);
         match step {
             Action::Move { from, .. } => is_ready(&from).then_some(step),
             Action::ChangeReference { to } => is_ready(&to).then_some(step),
             Action::Evict { node } => is_ready(&node).then_some(step),
             Action::Copy { from, to } => {
                 let placement = &self.view.snapshot.placement;
-                let present = placement.nodes();
+                let mut present = placement.nodes();
+                present.retain(|node| self.prospects.is_readable(node));
                 let read = placement.reference(self.me).map(|replica| replica.node);
                 let from = [Some(from), read, present.first().copied()];
                 let from = from.into_iter().flatten().find(|node| present.contains(node))?;
@@ -555,21 +677,4 @@ fn deliberation(
         responses: responses.clone(),
         peers: peers.map(opinion).collect(),
     }
-}
-
-/// A number for all that an agent's prospects depend on besides the placement: availabilities, stores, its own links.
-fn conditions(view: &View) -> u64 {
-    let (snapshot, home) = (view.snapshot, view.parameters.home);
-    let mut digest = 0xcbf2_9ce4_8422_2325_u64;
-    let mut mix = |value: u64| digest = (digest ^ value).wrapping_mul(0x0100_0000_01b3);
-    for node in snapshot.nodes.values() {
-        mix(u64::from(node.id.0));
-        mix(node.availability.value().to_bits());
-        mix(u64::from(node.store_url.is_some()) << 8 | node.state as u64);
-    }
-    for link in snapshot.links.from(home) {
-        mix(u64::from(link.to.0));
-        mix(link.latency_ms.to_bits());
-    }
-    digest
 }

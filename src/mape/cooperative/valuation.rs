@@ -1,11 +1,13 @@
 //! What a set of replicas is worth to everybody: each agent's best response to it, less what it costs to get there.
 
-use super::prospects::{LESS, MORE};
 use super::said::change_of;
 use super::{LOSS_FACTOR, PER_COST, PER_REPLICA};
 use crate::domain::action::ActionType;
 use crate::domain::ids::{AgentId, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Every way to move dropped replicas to new nodes is looked at, up to so many pairs of them.
+const MATCHED: usize = 9;
 
 /// The nodes that hold a replica.
 pub type ReplicaSet = BTreeSet<NodeId>;
@@ -70,17 +72,13 @@ impl Reader {
         match &self.answer {
             // The present state is no change by definition, whatever anybody says of it.
             _ if node == self.reads && replicas == replicas_now => 0.0,
-            Answer::Said(gains) => {
-                // Beyond the numbers that agents speak of, more or less changes nothing more.
-                let replicas = replicas.clamp(replicas_now.saturating_sub(LESS), replicas_now + MORE);
-                change_of(gains, (node, Some(replicas)))
-            }
+            Answer::Said(gains) => change_of(gains, (node, Some(replicas))),
             Answer::Silent if node == self.reads => 0.0,
             Answer::Silent => -1.0,
         }
     }
 
-    fn weighted(&self, node: NodeId, gain: f64) -> f64 {
+    pub(super) fn weighted(&self, node: NodeId, gain: f64) -> f64 {
         let weight = if node == self.reads { self.count_weight } else { self.place_weight };
         if gain >= 0.0 { weight * gain } else { LOSS_FACTOR * weight * gain.max(-self.budget) }
     }
@@ -100,7 +98,7 @@ impl<'a> Valuation<'a> {
         Prepared { valuation: self, gains: Gains::new(self, all) }
     }
 
-    fn cost(&self, kind: ActionType) -> f64 {
+    pub(super) fn cost(&self, kind: ActionType) -> f64 {
         PER_COST * self.costs.get(&kind).copied().unwrap_or(1.0)
     }
 
@@ -116,7 +114,7 @@ impl<'a> Valuation<'a> {
 /// A valuation of many sets, of which each is looked at quickly.
 pub struct Prepared<'a> {
     pub valuation: &'a Valuation<'a>,
-    gains: Gains,
+    pub(super) gains: Gains,
 }
 
 /// What a set is worth, and the way to it.
@@ -126,6 +124,8 @@ pub struct Worth {
     pub moves: BTreeMap<NodeId, NodeId>,
     /// Where the actor reads then.
     pub own: Option<NodeId>,
+    /// A new replica that nobody would read: it is wanted for their number.
+    pub unread: Option<NodeId>,
     pub value: f64,
 }
 
@@ -135,29 +135,64 @@ impl Prepared<'_> {
         let present = self.valuation.present;
         let dropped: Vec<NodeId> = present.difference(set).copied().collect();
         let added: Vec<NodeId> = set.difference(present).copied().collect();
-        let columns = self.gains.columns(set, count(present));
-        let mut best = Worth { set: set.clone(), moves: BTreeMap::new(), own: None, value: f64::NEG_INFINITY };
-        each_matching(&dropped, &added, &mut BTreeMap::new(), &mut |moves| {
+        let columns = self.gains.columns(set);
+        let mut best =
+            Worth { set: set.clone(), moves: BTreeMap::new(), own: None, unread: None, value: f64::NEG_INFINITY };
+        let mut look_at = |moves: &BTreeMap<NodeId, NodeId>| {
             let mut own = None;
-            let value = self.respond(set, &columns, moves, |agent, node| {
+            let (value, unread) = self.respond(set, &columns, moves, |agent, node| {
                 if agent == self.valuation.actor {
                     own = Some(node);
                 }
             });
             if value > best.value {
-                (best.value, best.own) = (value, own);
+                (best.value, best.own, best.unread) = (value, own, unread);
                 best.moves.clone_from(moves);
             }
-        });
+        };
+        if dropped.len() * added.len() <= MATCHED {
+            each_matching(&dropped, &added, &mut BTreeMap::new(), &mut look_at);
+        } else {
+            look_at(&self.likely_moves(&columns, &dropped, &added));
+        }
         best
+    }
+
+    /// Of many ways to move dropped replicas to new nodes the one that takes most of their readers where they want to go.
+    fn likely_moves(
+        &self,
+        columns: &[(NodeId, usize)],
+        dropped: &[NodeId],
+        added: &[NodeId],
+    ) -> BTreeMap<NodeId, NodeId> {
+        let mut carried: BTreeMap<(NodeId, NodeId), u32> = BTreeMap::new();
+        for (index, reader) in self.valuation.readers.iter().enumerate() {
+            let row = self.gains.of(index);
+            let best = columns.iter().copied().reduce(|a, b| if row[b.1] > row[a.1] { b } else { a });
+            if let Some((best, _)) = best.filter(|_| dropped.contains(&reader.reads)) {
+                *carried.entry((reader.reads, best)).or_default() += 1;
+            }
+        }
+        let mut pairs: Vec<(u32, NodeId, NodeId)> = Vec::new();
+        for from in dropped {
+            pairs.extend(added.iter().map(|to| (carried.get(&(*from, *to)).copied().unwrap_or(0), *from, *to)));
+        }
+        pairs.sort_by_key(|(readers, from, to)| (std::cmp::Reverse(*readers), *from, *to));
+        let mut moves: BTreeMap<NodeId, NodeId> = BTreeMap::new();
+        for (_, from, to) in pairs {
+            if !moves.contains_key(&from) && !moves.values().any(|taken| *taken == to) {
+                moves.insert(from, to);
+            }
+        }
+        moves
     }
 
     /// The same with everybody's best response.
     pub fn plan(&self, worth: &Worth) -> Plan {
         let Worth { set, moves, .. } = worth;
-        let columns = self.gains.columns(set, count(self.valuation.present));
+        let columns = self.gains.columns(set);
         let mut responses = BTreeMap::new();
-        let value = self.respond(set, &columns, moves, |agent, node| _ = responses.insert(agent, node));
+        let (value, _) = self.respond(set, &columns, moves, |agent, node| _ = responses.insert(agent, node));
         Plan { set: set.clone(), moves: moves.clone(), responses, value }
     }
 
@@ -166,14 +201,15 @@ impl Prepared<'_> {
         self.worth(self.valuation.present).value
     }
 
-    /// Everybody reads where it is best for it; the weighted sum of what they gain, net of costs.
+    /// Everybody reads where it is best for it; the weighted sum of what they gain, net of costs; and a new replica that nobody
+    /// would read.
     fn respond(
         &self,
         set: &ReplicaSet,
         columns: &[(NodeId, usize)],
         moves: &BTreeMap<NodeId, NodeId>,
         mut respond: impl FnMut(AgentId, NodeId),
-    ) -> f64 {
+    ) -> (f64, Option<NodeId>) {
         let valuation = self.valuation;
         let present = valuation.present;
         let is_new = |node: &&NodeId| !present.contains(node) && !moves.values().any(|to| to == *node);
@@ -206,16 +242,17 @@ impl Prepared<'_> {
             value += reader.weighted(node, gain);
             respond(reader.agent, node);
         }
-        value
+        // Somebody has to make what nobody reads, and to go back.
+        value -= change * copies.len() as f64;
+        (value, copies.first().copied())
     }
 }
 
-/// Each reader's gain at each node, for each number of replicas that anybody speaks of.
-struct Gains {
+/// Each reader's gain at each node, for each number of replicas that makes a difference to anybody.
+pub(super) struct Gains {
     nodes: Vec<NodeId>,
-    /// The least number of replicas, and how many there are from it on.
-    from: u32,
-    counts: usize,
+    /// Numbers of replicas from which on something is another than with fewer.
+    counts: Vec<u32>,
     /// By reader, node and number of replicas.
     values: Vec<f64>,
 }
@@ -223,26 +260,49 @@ struct Gains {
 impl Gains {
     fn new(valuation: &Valuation, all: &ReplicaSet) -> Self {
         let now = count(valuation.present);
-        let (from, to) = (now.saturating_sub(LESS), now + MORE);
         let nodes: Vec<NodeId> = all.iter().copied().collect();
-        let of = |reader: &'_ Reader| {
-            let at = |node: NodeId| (from..=to).map(move |replicas| (node, replicas));
-            nodes.iter().flat_map(|node| at(*node)).map(|(node, replicas)| reader.gain(node, replicas, now)).collect()
-        };
-        let values = valuation.readers.iter().flat_map(|reader| -> Vec<f64> { of(reader) }).collect();
-        Self { nodes, from, counts: (to - from + 1) as usize, values }
+        let mut counts: BTreeSet<u32> = [1, now, now + 1].into();
+        for reader in valuation.readers {
+            if let Answer::Said(gains) = &reader.answer {
+                counts.extend(gains.keys().filter_map(|(_, count)| *count));
+            }
+        }
+        let counts: Vec<u32> = counts.into_iter().collect();
+        let mut values = Vec::with_capacity(valuation.readers.len() * nodes.len() * counts.len());
+        for reader in valuation.readers {
+            for node in &nodes {
+                match &reader.answer {
+                    // Of most nodes most say nothing.
+                    Answer::Said(gains) if gains.range((*node, None)..=(*node, Some(u32::MAX))).next().is_none() => {
+                        values.extend(counts.iter().map(|_| 0.0));
+                    }
+                    Answer::Said(_) | Answer::Silent => {
+                        values.extend(counts.iter().map(|count| reader.gain(*node, *count, now)));
+                    }
+                }
+            }
+        }
+        Self { nodes, counts, values }
     }
 
     /// Where the gains at the nodes of a set are in a reader's row.
-    fn columns(&self, set: &ReplicaSet, now: u32) -> Vec<(NodeId, usize)> {
-        let replicas = count(set).clamp(now.saturating_sub(LESS), now + MORE);
-        let offset = (replicas - self.from) as usize;
-        let place = |node: &NodeId| Some((*node, self.nodes.binary_search(node).ok()? * self.counts + offset));
-        set.iter().filter_map(place).collect()
+    fn columns(&self, set: &ReplicaSet) -> Vec<(NodeId, usize)> {
+        self.columns_of(set, set.len())
     }
 
-    fn of(&self, reader: usize) -> &[f64] {
-        let width = self.nodes.len() * self.counts;
+    /// The same of any nodes, with so many replicas.
+    pub(super) fn columns_of<'n>(
+        &self,
+        nodes: impl IntoIterator<Item = &'n NodeId>,
+        replicas: usize,
+    ) -> Vec<(NodeId, usize)> {
+        let offset = self.counts.partition_point(|from| *from as usize <= replicas).saturating_sub(1);
+        let place = |node: &NodeId| Some((*node, self.nodes.binary_search(node).ok()? * self.counts.len() + offset));
+        nodes.into_iter().filter_map(place).collect()
+    }
+
+    pub(super) fn of(&self, reader: usize) -> &[f64] {
+        let width = self.nodes.len() * self.counts.len();
         &self.values[reader * width..(reader + 1) * width]
     }
 }

@@ -3,7 +3,11 @@
 use super::decision::{self, Choice, Decision, Reason, Scored};
 use super::{Decider, Intent, Parameters, Rng, Situation};
 use crate::domain::action::Action;
+use crate::domain::time::Timestamp;
+use crate::mape::monitor::Repair;
 use rand::RngExt as _;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A policy that chooses among candidates, each judged by itself.
 pub trait Scoring: Send + Sync {
@@ -28,19 +32,69 @@ pub trait Scoring: Send + Sync {
     }
 }
 
-/// Decides anew at every violation, and remembers nothing.
-pub struct ByScore<S>(pub S);
+/// What each failure of an action in a row takes away from its score, as a share: after three, doing nothing is better. One is
+/// forgotten for each feedback window that passes, so that what is refused for good is tried once in a window.
+const PER_FAILURE: f64 = 0.34;
+
+/// Decides anew at every violation, and remembers only what could not be done.
+pub struct ByScore<S> {
+    policy: S,
+    acting: Option<(Action, Timestamp)>,
+    /// How often each action failed, and when last.
+    failed: BTreeMap<Action, (u32, Timestamp)>,
+}
+
+impl<S> ByScore<S> {
+    pub fn new(policy: S) -> Self {
+        Self { policy, acting: None, failed: BTreeMap::new() }
+    }
+
+    /// How often an action failed that has not been forgotten.
+    fn failures(&self, action: Action, window: Duration, now: Timestamp) -> u32 {
+        let Some((times, last)) = self.failed.get(&action) else { return 0 };
+        let passed = now.since(*last).as_millis() / window.as_millis().max(1);
+        times.saturating_sub(u32::try_from(passed).unwrap_or(u32::MAX))
+    }
+}
 
 impl<S: Scoring> Decider for ByScore<S> {
     fn missed(&mut self, situation: &Situation, rng: &mut Rng) -> Vec<Intent> {
-        vec![Intent::Act(decide(&self.0, situation, rng))]
+        let (window, now) = (situation.parameters.window, situation.snapshot.at);
+        let failed = |action| f64::from(self.failures(action, window, now));
+        let decision = decide_among(&self.policy, situation, rng, |action, global: f64| {
+            global - global.abs() * PER_FAILURE * failed(action)
+        });
+        self.acting = Some((decision.chosen.action, now));
+        vec![Intent::Act(decision)]
+    }
+
+    fn ended(&mut self, repair: Repair, _: &mut Rng) -> Vec<Intent> {
+        match (repair, self.acting.take()) {
+            (Repair::Acted, Some((action, _))) => _ = self.failed.remove(&action),
+            (Repair::Nothing, Some((action, at))) if action != Action::Nothing => {
+                let (times, last) = self.failed.entry(action).or_insert((0, at));
+                (*times, *last) = (*times + 1, at);
+            }
+            (Repair::Acted | Repair::Lost | Repair::Nothing | Repair::NotNow, _) => {}
+        }
+        vec![Intent::Over(repair)]
     }
 }
 
 /// Chooses: the candidates in random order, one of them at random with probability `exploration`, else the first with the
 /// highest global score.
 pub fn decide(policy: &impl Scoring, situation: &Situation, rng: &mut Rng) -> Decision {
-    let global = |action: Action| (action, policy.global(situation, action));
+    decide_among(policy, situation, rng, |_, global| global)
+}
+
+/// The same with scores as `weighed` has them.
+fn decide_among(
+    policy: &impl Scoring,
+    situation: &Situation,
+    rng: &mut Rng,
+    weighed: impl Fn(Action, f64) -> f64,
+) -> Decision {
+    let global = |action: Action| (action, weighed(action, policy.global(situation, action)));
     let mut candidates: Vec<(Action, f64)> = policy.candidates(situation).into_iter().map(global).collect();
     shuffle(&mut candidates, rng);
     let explored = rng.random::<f64>() > 1.0 - policy.exploration(situation.parameters);
@@ -80,5 +134,37 @@ fn explore(candidates: &[(Action, f64)], rng: &mut Rng) -> Choice {
 fn shuffle<T>(items: &mut [T], rng: &mut Rng) {
     for i in (1..items.len()).rev() {
         items.swap(i, rng.random_range(0..=i));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Fixed, Scoring};
+    use super::*;
+    use crate::mape::scene;
+
+    /// What is chosen `seconds` after the start, and ends so.
+    fn choose(decider: &mut ByScore<impl Scoring>, seconds: u64, repair: Repair) -> String {
+        let parameters = Parameters { exploration: 0.0, ..scene::parameters("response_time <= 35 s") };
+        let experience = scene::experience(&[("M3_1", 0.9), ("C3_1", 0.3)]);
+        let mut snapshot = scene::snapshot(&[3], &[(1, 1)]);
+        snapshot.at = scene::NOW + Duration::from_secs(seconds);
+        let (measured, reference) = (scene::slow(), snapshot.placement.reference(parameters.agent).unwrap());
+        let situation = Situation::new(&parameters, &experience, &measured, reference, &snapshot);
+        let intents = decider.missed(&situation, &mut scene::rng());
+        let [Intent::Act(decision)] = intents.as_slice() else { panic!("{intents:?}") };
+        decider.ended(repair, &mut scene::rng());
+        decision.chosen.action.to_string()
+    }
+
+    #[test]
+    fn what_fails_becomes_worth_less_with_each_failure_until_it_is_forgotten() {
+        let mut decider = ByScore::new(Fixed);
+        let tried: Vec<String> = (0..9).map(|job| choose(&mut decider, 15 * job, Repair::Nothing)).collect();
+        let times = |action: &str| tried.iter().filter(|one| *one == action).count();
+        assert!(times("M3_1") <= 3 && times("C3_1") <= 3 && times("NA") >= 3, "{tried:?}");
+        assert_eq!(tried.last().map(String::as_str), Some("NA"));
+        assert_eq!(choose(&mut decider, 900, Repair::Acted), "M3_1");
+        assert_eq!(choose(&mut decider, 901, Repair::Acted), "M3_1", "what was done has no past");
     }
 }

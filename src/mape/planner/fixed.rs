@@ -30,7 +30,7 @@ impl Policy for Fixed {
     }
 
     fn decider(&self, _: &Arc<Parameters>, _: &str) -> Box<dyn Decider> {
-        Box::new(ByScore(Self))
+        Box::new(ByScore::new(Self))
     }
 
     fn blame(

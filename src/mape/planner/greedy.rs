@@ -17,7 +17,7 @@ impl Policy for Greedy {
     }
 
     fn decider(&self, _: &Arc<Parameters>, _: &str) -> Box<dyn Decider> {
-        Box::new(ByScore(Self))
+        Box::new(ByScore::new(Self))
     }
 }
 

@@ -282,6 +282,12 @@ pub trait Policy: Send + Sync {
         false
     }
 
+    /// Whether the next job waits for its usual pause, rather than running at once, when a measurement is stale as it is judged:
+    /// the replica has changed place since the job began.
+    fn pauses_when_stale(&self) -> bool {
+        false
+    }
+
     /// How consistent the data of a replica is, as this policy counts it (0..=1): by the replicas that exist now.
     fn consistency(&self, snapshot: &Snapshot, _replica: ReplicaId, max_copies: u32) -> f64 {
         snapshot.placement.consistency(max_copies)

@@ -19,7 +19,12 @@ impl Policy for Reference {
     }
 
     fn decider(&self, _: &Arc<Parameters>, _: &str) -> Box<dyn Decider> {
-        Box::new(ByScore(Self))
+        Box::new(ByScore::new(Self))
+    }
+
+    /// The published system drops the measurement and goes on with its loop.
+    fn pauses_when_stale(&self) -> bool {
+        true
     }
 
     /// Counts the copies ever made of the replica; nothing brings consistency back.

@@ -127,9 +127,14 @@ impl Predictor {
 
     /// What a job at a node is expected to measure of these metrics; nothing is said of one that nothing is known of.
     pub fn forecast(&self, place: &Place, wanted: &Wanted) -> Forecast {
+        self.forecast_at(place, self.latency(place), wanted)
+    }
+
+    /// The same, were the latency of its link \[ms\] another one.
+    pub fn forecast_at(&self, place: &Place, latency: Option<Estimate>, wanted: &Wanted) -> Forecast {
         let mut forecast = Forecast::default();
         forecast.set(Metric::Availability, Estimate::certain(place.availability.value()));
-        let Some(latency) = self.latency(place) else { return forecast };
+        let Some(latency) = latency else { return forecast };
         forecast.set(Metric::NetworkLatency, latency);
         if wanted.response
             && let Some(seconds) = self.response.at(place.node, latency)
@@ -146,7 +151,8 @@ impl Predictor {
         forecast
     }
 
-    fn latency(&self, place: &Place) -> Option<Estimate> {
+    /// Of the link to a place \[ms\].
+    pub fn latency(&self, place: &Place) -> Option<Estimate> {
         let stated = place.stated.map(|link| Estimate { mean: link.latency_ms, deviation: link.jitter_ms });
         match self.latency {
             Latency::Injected => Some(stated.unwrap_or(Estimate::certain(0.0))),

@@ -233,7 +233,7 @@ impl Cells {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::scenario::{Rules, Transfer};
+    use crate::config::scenario::{Links, Rules, Transfer};
     use crate::domain::ids::NodeId;
     use crate::mape::planner::Rng;
     use crate::sim::physics;
@@ -257,6 +257,7 @@ mod tests {
             transfer: Transfer::Takes(Duration::ZERO),
             transfer_failures: 0.0,
             replies_lost: 0.0,
+            links: Links::Injected,
         }
     }
 
