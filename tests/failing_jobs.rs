@@ -64,7 +64,9 @@ fn a_network_whose_data_is_gone_has_not_converged_and_says_so_everywhere() {
     }
     let status = run(place.path(), &["status", "--data", text(&data)]).out;
     let told = |part: &str| assert!(status.contains(part), "there is no `{part}`:\n{status}");
-    ["agent 1  FAILED (", "not converged", "UNHEALTHY: agent 1: the last "].into_iter().for_each(told);
+    ["agent 1 (not running)  FAILED (changed data)", "not converged", "UNHEALTHY: agent 1: the last "]
+        .into_iter()
+        .for_each(told);
     assert!(!status.contains("goal met"), "{status}");
 
     let (page, tables) = (place.path().join("page.html"), place.path().join("tables"));

@@ -145,7 +145,7 @@ fn what_is_neither_is_refused_and_left_as_it_is() {
 
     experiment::write(&place.path().join("newer.db"), &["published"], 1);
     experiment::change(&place.path().join("newer.db"), "update experiment set format = 7");
-    check("newer.db", "its tables are of format 7, and this program reads 2; use the `agent` that wrote it");
+    check("newer.db", "its tables are of format 7, and this program reads 3; use the `agent` that wrote it");
     experiment::write(&place.path().join("edited.db"), &["published"], 1);
     experiment::change(&place.path().join("edited.db"), "update runs set factors = 'none' where id = 3");
     check(

@@ -194,8 +194,11 @@ pub fn agent_line(agent: &AgentStatus) -> String {
         let result = last.result.as_ref().map(|result| format!(", result {}", shortened(result, RESULT_SHOWN)));
         format!(", {}{}", show_metrics(&last.metrics), result.unwrap_or_default())
     });
-    let success = agent.last_success.filter(|_| agent.failed_in_a_row > 0);
-    let success = success.map_or(String::new(), |success| format!(", no success since {}", success.at));
+    let success = match agent.last_success {
+        _ if agent.failed_in_a_row == 0 => String::new(),
+        None => ", no success yet".to_owned(),
+        Some(success) => format!(", no success since {}", success.at),
+    };
     let converged = if agent.peer.converged { ", converged" } else { "" };
     format!(
         "agent {}{alive}  {goal_met}{converged}, reads {reads}, {}{success}{last}  [{}]",
