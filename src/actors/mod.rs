@@ -10,6 +10,8 @@
 //!
 //! One message of a kind is under way at a time, so no mailbox fills; `deliver` treats a failure as the end of the agent.
 
+#[cfg(test)]
+mod changed_objects;
 mod executor;
 mod inspection;
 mod mending;

@@ -1,0 +1,309 @@
+//! Objects that somebody replaces, damages or deletes, seen by an agent's duties: on stores and a table in memory.
+
+use super::inspection::{Depth, judge};
+use super::mending::mend;
+use super::removal::remove;
+use super::saga::carry_out;
+use super::watchdog::Watch;
+use super::world::{Reach, ReachError, Reached, World};
+use super::{Notice, chain};
+use crate::clock::VirtualClock;
+use crate::domain::action::Action;
+use crate::domain::ids::{AgentId, Life, NodeId, ReplicaId};
+use crate::domain::placement::{
+    Condition, DataSet, Identity, Link, Node, NodeState, Plan, Registration, Replica, ReplicaState,
+};
+use crate::domain::saga::{object_key_for, subject};
+use crate::domain::snapshot::Snapshot;
+use crate::domain::time::Timestamp;
+use crate::domain::units::Percent;
+use crate::jobs::S3Access;
+use crate::jobs::aggregate::AggregateJob;
+use crate::knowledge::memory::MemoryKnowledge;
+use crate::knowledge::{ClosingRule, Knowledge};
+use crate::mape::executor::End;
+use crate::storage::ObjectStore;
+use crate::storage::contract::{put, read};
+use crate::storage::memory::MemoryStore;
+use async_trait::async_trait;
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+const CONTENT: &[u8] = b"[{\"cholesterol\": 172.8}]";
+/// As long as that.
+const OTHER: &[u8] = b"[{\"cholesterol\": 999.9}]";
+const OWN_KEY: &str = "blood.json";
+const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
+const WATCH: Watch = Watch {
+    heartbeat: Duration::from_secs(10),
+    lease: Duration::from_secs(300),
+    drain: Duration::ZERO,
+    window: Duration::from_secs(210),
+    closing: ClosingRule { threshold: 0.3, grace: Duration::from_secs(60), silence: Duration::from_secs(30) },
+};
+
+struct Stores(BTreeMap<NodeId, MemoryStore>);
+
+#[async_trait]
+impl Reach for Stores {
+    async fn reach(&self, node: &Node, _: Duration) -> Result<Reached, ReachError> {
+        let store = self.0.get(&node.id).ok_or(ReachError::NoStore(node.id))?.clone();
+        Ok(Reached { store: Arc::new(store), access: S3Access::default(), emulated: None })
+    }
+
+    async fn probe(&self, _: &Reached) -> Result<Duration, String> {
+        Ok(Duration::ZERO)
+    }
+}
+
+/// Agent 1 on node 1 of three, and its user's own object on node 3.
+struct Bench {
+    world: Arc<World>,
+    stores: Arc<Stores>,
+    told: Arc<Mutex<Vec<String>>>,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let clock = Arc::new(VirtualClock::at(Timestamp(1_000_000)));
+        let knowledge: Arc<dyn Knowledge> = Arc::new(MemoryKnowledge::new(clock.clone()));
+        let store = |node: NodeId| (node, MemoryStore::new(format!("node {node}")));
+        let stores = Arc::new(Stores(NODES.into_iter().map(store).collect()));
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let hears = told.clone();
+        let world = World {
+            agent: AgentId(1),
+            identity: Identity { life: Life("life".to_owned()), ended: Vec::new(), silence: Duration::from_secs(30) },
+            displaced: Notify::new(),
+            home: NodeId(1),
+            data_set: "blood".into(),
+            clock,
+            knowledge,
+            reach: stores.clone(),
+            job: Arc::new(AggregateJob::new("avg(cholesterol)".parse().unwrap(), NonZeroU64::MIN)),
+            services: Handle::current(),
+            notify: Arc::new(move |notice: Notice| hears.lock().unwrap().push(notice.to_string())),
+            observer: None,
+        };
+        let bench = Self { world: Arc::new(world), stores, told };
+        bench.fill().await;
+        bench
+    }
+
+    async fn fill(&self) {
+        let node = |id: NodeId| Node {
+            id,
+            name: format!("node-{id}"),
+            store_url: Some(format!("http://node-{id}/data")),
+            availability: Percent::new(90.0).unwrap(),
+            capacity_bytes: None,
+            state: NodeState::Running,
+            heartbeat_at: None,
+            store: Default::default(),
+        };
+        let pairs = NODES.into_iter().flat_map(|from| NODES.map(|to| (from, to))).filter(|(from, to)| from != to);
+        let links: Vec<Link> = pairs.map(|(from, to)| Link { from, to, latency_ms: 10.0, jitter_ms: 0.0 }).collect();
+        let knowledge = &self.world.knowledge;
+        knowledge.register_network(&NODES.map(node), &links).await.unwrap();
+        put(self.store(3), OWN_KEY, CONTENT).await;
+        let first = self.store(3).info(OWN_KEY).await.unwrap().unwrap();
+        let data_set = DataSet {
+            name: "blood".into(),
+            object_key: OWN_KEY.to_owned(),
+            bytes: CONTENT.len() as u64,
+            records: 1,
+            sha256: hex::encode(Sha256::digest(CONTENT)),
+        };
+        knowledge.register_data_set(&data_set, NodeId(3), OWN_KEY, &first.validators).await.unwrap();
+        let registration = Registration {
+            agent: AgentId(1),
+            node: NodeId(1),
+            goal: "availability >= 95 %".to_owned(),
+            policy: "none".to_owned(),
+        };
+        knowledge.register_agent(&registration, &data_set.name, &self.world.identity).await.unwrap();
+    }
+
+    fn store(&self, node: u32) -> &MemoryStore {
+        &self.stores.0[&NodeId(node)]
+    }
+
+    async fn snapshot(&self) -> Snapshot {
+        self.world.knowledge.snapshot(&self.world.data_set).await.unwrap().unwrap()
+    }
+
+    /// Carries an action of agent 1 out.
+    async fn act(&self, label: &str) -> End {
+        let action: Action = label.parse().unwrap();
+        let snapshot = self.snapshot().await;
+        let concerned = subject(&snapshot.placement, action).expect("it begins somewhere");
+        let plan = Plan {
+            key: format!("key-{label}"),
+            agent: AgentId(1),
+            data_set: "blood".into(),
+            reference: snapshot.placement.references[&AgentId(1)],
+            action,
+            explored: false,
+            expected: [(concerned.id, concerned.generation)].into(),
+            generation: None,
+            detail: "{}".to_owned(),
+        };
+        carry_out(&self.world, WATCH, plan).await
+    }
+
+    async fn removing(&self) -> Vec<Replica> {
+        let placement = self.snapshot().await.placement.clone();
+        placement.replicas.into_values().filter(|row| row.state == ReplicaState::Removing).collect()
+    }
+
+    /// Deletes what has drained, as the watchdog does.
+    async fn clean_up(&self) {
+        for row in self.removing().await {
+            remove(&self.world, &row).await.unwrap();
+        }
+    }
+
+    async fn on(&self, node: u32) -> Option<Replica> {
+        self.snapshot().await.placement.on(NodeId(node)).cloned()
+    }
+
+    async fn state_on(&self, node: u32) -> Option<ReplicaState> {
+        self.on(node).await.map(|row| row.state)
+    }
+
+    async fn look(&self, node: u32) -> Condition {
+        let snapshot = self.snapshot().await;
+        let row = snapshot.placement.on(NodeId(node)).expect("a replica");
+        judge(&self.world, &snapshot, row, Depth::Look).await.unwrap()
+    }
+
+    async fn reads(&self) -> u32 {
+        self.snapshot().await.placement.reference(AgentId(1)).unwrap().node.0
+    }
+
+    /// How many lines with these words were told.
+    fn told(&self, words: &str) -> usize {
+        self.told.lock().unwrap().iter().filter(|line| line.contains(words)).count()
+    }
+
+    async fn content(&self, node: u32, key: &str) -> Option<Vec<u8>> {
+        let found = self.store(node).info(key).await.unwrap()?;
+        Some(read(self.store(node), key, 0..found.bytes).await.unwrap())
+    }
+}
+
+#[tokio::test]
+async fn what_the_owner_replaced_is_neither_copied_nor_deleted() {
+    for other in [OTHER, &[CONTENT, b", and more"].concat()] {
+        let bench = Bench::new().await;
+        bench.act("C3_2").await;
+        put(bench.store(3), OWN_KEY, other).await;
+        let End::Failed(why) = bench.act("C3_1").await else {
+            panic!("the copy took what the catalogue does not know")
+        };
+        assert!(why.contains("is another object by now"), "{why}");
+        assert_eq!(bench.state_on(3).await, Some(ReplicaState::Changed));
+        assert_eq!(bench.reads().await, 2, "its readers read the intact one");
+        assert_eq!(bench.told("agent data accept blood --node 3"), 1);
+        assert_eq!(bench.look(3).await, bench.look(3).await);
+        assert_eq!(bench.told("agent data accept blood --node 3"), 1, "it is told once");
+        bench.clean_up().await;
+        assert_eq!(bench.content(3, OWN_KEY).await.as_deref(), Some(other));
+    }
+}
+
+#[tokio::test]
+async fn new_content_under_a_key_that_drains_is_left_alone() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.act("M3_1").await, End::Done);
+    put(bench.store(3), OWN_KEY, OTHER).await;
+    bench.clean_up().await;
+    assert_eq!(bench.content(3, OWN_KEY).await.as_deref(), Some(OTHER));
+    assert_eq!(bench.removing().await, [], "the row is closed");
+    assert_eq!(bench.told("is left alone"), 1);
+}
+
+#[tokio::test]
+async fn the_last_good_copy_is_taken_back() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.act("M3_1").await, End::Done);
+    let moved = bench.on(1).await.unwrap().object_key;
+    assert_eq!(moved, object_key_for(OWN_KEY, "key-M3_1"));
+    put(bench.store(1), &moved, OTHER).await;
+    bench.clean_up().await;
+    assert_eq!(bench.content(3, OWN_KEY).await.as_deref(), Some(CONTENT));
+    assert_eq!(
+        (bench.state_on(1).await, bench.state_on(3).await),
+        (Some(ReplicaState::Damaged), Some(ReplicaState::Present))
+    );
+    assert_eq!(bench.reads().await, 3);
+    // And what is damaged is made anew from it.
+    assert_eq!(mend(&bench.world, WATCH).await, Some(End::Done));
+    assert_eq!(bench.state_on(1).await, Some(ReplicaState::Present));
+    let anew = bench.on(1).await.unwrap().object_key;
+    assert_eq!(bench.content(1, &anew).await.as_deref(), Some(CONTENT));
+    bench.clean_up().await;
+    assert_eq!(mend(&bench.world, WATCH).await, None, "there is nothing more to mend");
+}
+
+#[tokio::test]
+async fn a_replica_that_somebody_deleted_is_made_anew() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.act("C3_1").await, End::Done);
+    let key = bench.on(1).await.unwrap().object_key;
+    bench.store(1).delete(&key).await.unwrap();
+    assert_eq!(bench.look(1).await, Condition::Damaged("its object is gone".to_owned()));
+    assert_eq!(bench.reads().await, 3);
+    assert_eq!(mend(&bench.world, WATCH).await, Some(End::Done));
+    assert_eq!(bench.state_on(1).await, Some(ReplicaState::Present));
+    bench.clean_up().await;
+    assert_eq!(bench.removing().await, []);
+}
+
+#[tokio::test]
+async fn without_a_known_intact_replica_nothing_is_deleted() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.act("M3_1").await, End::Done);
+    let row = bench.removing().await.remove(0);
+    let snapshot = bench.snapshot().await;
+    let unreachable = Arc::new(Stores([(NodeId(3), bench.store(3).clone())].into()));
+    let world = World { reach: unreachable, ..clone_of(&bench.world) };
+    let why = remove(&world, &row).await.unwrap_err();
+    assert!(why.starts_with("whether an intact replica stays is not known: node 1 has no store yet"), "{why}");
+    assert_eq!(bench.content(3, OWN_KEY).await.as_deref(), Some(CONTENT));
+    assert_eq!(snapshot.placement.replicas.get(&ReplicaId(1)).map(|row| row.node), Some(NodeId(1)));
+}
+
+fn clone_of(world: &World) -> World {
+    World {
+        agent: world.agent,
+        identity: world.identity.clone(),
+        displaced: Notify::new(),
+        home: world.home,
+        data_set: world.data_set.clone(),
+        clock: world.clock.clone(),
+        knowledge: world.knowledge.clone(),
+        reach: world.reach.clone(),
+        job: world.job.clone(),
+        services: world.services.clone(),
+        notify: world.notify.clone(),
+        observer: None,
+    }
+}
+
+#[tokio::test]
+async fn what_an_object_is_travels_with_it() {
+    let bench = Bench::new().await;
+    let plain = bench.store(3).attributes(OWN_KEY).await.unwrap();
+    assert_eq!(bench.act("C3_1").await, End::Done);
+    let copy = bench.on(1).await.unwrap();
+    assert!(copy.object_key.ends_with("/blood.json") && !copy.object_key.starts_with("blood.json/"), "{copy:?}");
+    assert_eq!(bench.store(1).attributes(&copy.object_key).await.unwrap(), plain);
+    let error = bench.store(1).attributes("elsewhere").await.unwrap_err();
+    assert!(chain(&error).contains("no object"));
+}
