@@ -1,5 +1,7 @@
 //! Pages and tables as a browser and a spreadsheet would read them, with no code of the program.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
 pub mod experiment;
 
 use std::collections::BTreeSet;
