@@ -249,7 +249,7 @@ fn databases_of_others_are_left_alone() {
             command,
             |place| database(place, newer),
             1,
-            "error: data/network.db: schema version 99 is newer than 3, the newest this binary knows; use the newer `agent`\n",
+            "error: data/network.db: schema version 99 is newer than 4, the newest this binary knows; use the newer `agent`\n",
         );
         check(
             command,
@@ -370,7 +370,7 @@ fn a_store_that_lies_fails_or_hangs_is_survived() {
     store.set(Mood::WrongContent);
     let mut two = start(&place, 2);
     wait_for_line(&mut two, 0, &["agent 2  action", "FAILED: source: http://127.0.0.1:", "its SHA-256 is", "expected"]);
-    assert_eq!(audit.count("select count(*) from replicas where state = 'present'"), 1);
+    assert_eq!(audit.count("select count(*) from replicas where state = 'changed'"), 1);
     let failed = audit.rows("select id from events where outcome = 'failed'", |row| row.get::<_, i64>(0)).remove(0);
     let explained = run(place.path(), &["explain", &failed.to_string(), "--data", "data"]);
     assert!(explained.out.contains("\n  outcome   failed, "), "{explained:?}");
@@ -382,7 +382,7 @@ fn a_store_that_lies_fails_or_hangs_is_survived() {
         let said = [one.output().len(), two.output().len()];
         store.set(mood);
         for ((agent, said), name) in [&mut one, &mut two].into_iter().zip(said).zip(["agent 1", "agent 2"]) {
-            wait_for_line(agent, said, &[name, "job       FAILED on node 1: ", "http://127.0.0.1:", why]);
+            wait_for_line(agent, said, &[name, "job       FAILED on node 1 (", "http://127.0.0.1:", why]);
         }
     }
 

@@ -96,12 +96,13 @@ fn who_was_killed_is_silent_and_who_looks_changes_nothing() {
     let before = fs::read(&database).expect("the table");
     let mut status = String::new();
     wait_until("it is seen to be silent", PATIENCE, || {
-        status = succeed(&place, &["status", "--data", text(&data)]).out;
+        status = run(place.path(), &["status", "--data", text(&data)]).out;
         status.matches("silent since 2").count() == 2
     });
     assert!(status.contains("agent 3 (silent since 2"), "{status}");
-    let json: Value =
-        serde_json::from_str(&succeed(&place, &["status", "--json", "--data", text(&data)]).out).expect("JSON");
+    let shown = run(place.path(), &["status", "--json", "--data", text(&data)]);
+    assert_eq!(shown.code, Some(4), "who is silent is not well: {shown:?}");
+    let json: Value = serde_json::from_str(&shown.out).expect("JSON");
     for silent in [&json["agents"][0]["silent_since"], &json["nodes"][2]["silent_since"]] {
         assert!(silent.as_str().is_some_and(|at| at.ends_with('Z')), "{json:#}");
     }

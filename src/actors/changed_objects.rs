@@ -252,6 +252,23 @@ async fn the_last_good_copy_is_taken_back() {
 }
 
 #[tokio::test]
+async fn what_only_seemed_to_be_wrong_is_read_again() {
+    let bench = Bench::new().await;
+    let row = bench.on(3).await.unwrap();
+    let seemed = Condition::Changed("its SHA-256 is another".to_owned());
+    assert!(bench.world.knowledge.found(row.id, row.generation, &seemed).await.unwrap());
+    let at_home = World { home: NodeId(3), ..clone_of(&bench.world) };
+    assert_eq!(mend(&Arc::new(at_home), WATCH).await, Some(End::Done));
+    assert_eq!(bench.state_on(3).await, Some(ReplicaState::Present));
+    // What was written since is a person's to judge.
+    put(bench.store(3), OWN_KEY, OTHER).await;
+    bench.look(3).await;
+    let at_home = World { home: NodeId(3), ..clone_of(&bench.world) };
+    assert_eq!(mend(&Arc::new(at_home), WATCH).await, None);
+    assert_eq!(bench.state_on(3).await, Some(ReplicaState::Changed));
+}
+
+#[tokio::test]
 async fn a_replica_that_somebody_deleted_is_made_anew() {
     let bench = Bench::new().await;
     assert_eq!(bench.act("C3_1").await, End::Done);

@@ -1,18 +1,19 @@
-//! Making damaged replicas anew from intact ones.
+//! Making damaged replicas anew from intact ones, and looking again at what only seemed to be damaged.
 
+use super::inspection::{Depth, judge};
 use super::saga::carry_out;
 use super::watchdog::Watch;
 use super::world::{World, chain};
 use crate::domain::action::Action;
 use crate::domain::ids::{AgentId, NodeId, ReplicaId};
-use crate::domain::placement::{Plan, ReplicaState};
+use crate::domain::placement::{Condition, Plan, Replica, ReplicaState};
 use crate::domain::snapshot::Snapshot;
 use crate::mape::executor::End;
 use crate::mape::planner::{Decision, Reason};
 use std::sync::Arc;
 
-/// Makes the damaged replica on this agent's own node anew, if there is one and an intact one elsewhere. `None`: there is nothing
-/// to mend.
+/// Makes the damaged replica on this agent's own node anew, if there is one and an intact one elsewhere. What cannot be made anew
+/// is looked at again: it may have been the way to it that was bad. `None`: there is nothing to mend.
 pub(super) async fn mend(world: &Arc<World>, watch: Watch) -> Option<End> {
     let snapshot = match world.knowledge.snapshot(&world.data_set).await {
         Ok(snapshot) => snapshot?,
@@ -21,11 +22,35 @@ pub(super) async fn mend(world: &Arc<World>, watch: Watch) -> Option<End> {
             return None;
         }
     };
-    let damaged = snapshot.placement.unsound_on(world.home).filter(|row| row.state == ReplicaState::Damaged)?;
-    let key = format!("{}-mend-{}-{}", world.identity.life, damaged.id, damaged.generation);
+    let unsound = snapshot.placement.unsound_on(world.home)?;
     let reference = snapshot.placement.references.get(&world.agent).copied()?;
-    let plan = plan_for(&snapshot, world.home, world.agent, reference, key, Reason::Damaged)?;
-    Some(carry_out(world, watch, plan).await)
+    if unsound.state == ReplicaState::Damaged && snapshot.placement.present().next().is_some() {
+        let key = format!("{}-mend-{}-{}", world.identity.life, unsound.id, unsound.generation);
+        let plan = plan_for(&snapshot, world.home, world.agent, reference, key, Reason::Damaged)?;
+        return Some(carry_out(world, watch, plan).await);
+    }
+    look_again(world, &snapshot, unsound).await
+}
+
+/// Reads an object that was found to be wrong once more, as long as its validators are what they were: then nobody is known to have
+/// written it since.
+async fn look_again(world: &World, snapshot: &Snapshot, unsound: &Replica) -> Option<End> {
+    let again = async {
+        let reached = world.reach(snapshot, unsound.node).await.map_err(|error| chain(&error))?;
+        let found = reached.store.info(&unsound.object_key).await.map_err(|error| chain(&error))?;
+        match found.filter(|found| unsound.validators.difference(&found.validators).is_none()) {
+            Some(_) => judge(world, snapshot, unsound, Depth::Read).await.map(Some),
+            None => Ok(None),
+        }
+    };
+    match again.await {
+        Ok(Some(Condition::Intact(_))) => {
+            world.trouble(format!("the replica on node {} is intact after all", unsound.node));
+            Some(End::Done)
+        }
+        Ok(Some(Condition::Changed(why) | Condition::Damaged(why))) | Err(why) => Some(End::Failed(why)),
+        Ok(None) => None,
+    }
 }
 
 /// The plan to make a node's unsound replica anew from the nearest intact one; `None`: it has none, there is no intact one, or

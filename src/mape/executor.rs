@@ -18,6 +18,8 @@ use crate::domain::placement::{Claim, Plan};
 use crate::domain::saga::{Claimed, Committed};
 use crate::domain::validators::Validators;
 
+// One for each step of an action: a box would save nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug)]
 pub enum Input {
     Execute(Plan),

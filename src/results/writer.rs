@@ -335,7 +335,7 @@ mod tests {
         drop(Database::open(&path, "drift", "", "agent 0").unwrap());
         assert_eq!(refused(&path), "holds the experiment `drift`; name another file with --output");
         Connection::open(&path).unwrap().execute("update experiment set format = 9", []).unwrap();
-        assert!(refused(&path).starts_with("its tables are of format 9, and this program's of 2; "));
+        assert!(refused(&path).starts_with("its tables are of format 9, and this program's of 3; "));
         let nowhere = refused(&path.join("below.db"));
         assert!(nowhere.starts_with("cannot be opened: "), "{nowhere}");
         drop(Database::open(&folder.path().join("new/folder/drift.db"), "drift", "", "agent 0").unwrap());

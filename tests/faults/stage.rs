@@ -26,7 +26,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(30);
 const BUCKET: &str = "agent";
 /// Of the stores behind a man in the middle.
 const ACCESS_KEY_ID: &str = "AGENTFAULTS";
-pub const SECRET_ACCESS_KEY: &str = "a secret of the faults";
+pub const SECRET_ACCESS_KEY: &str = "a-secret-of-the-faults";
 const FAKETIME: [&str; 2] =
     ["/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/faketime/libfaketime.so.1"];
 

@@ -96,7 +96,13 @@ impl Shared {
                     format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", self.content.len());
                 stream.write_all(head.as_bytes())
             }
-            (_, "GET") if path.contains("?uploads") => respond(&mut stream, "501 Not Implemented", "", b""),
+            (_, "GET") if path.contains("?uploads") => {
+                respond(&mut stream, "200 OK", "", b"<ListMultipartUploadsResult></ListMultipartUploadsResult>")
+            }
+            // It keeps no tags, versions or locks.
+            (_, "GET") if path.contains('?') && !path.contains("x-id=GetObject ") => {
+                respond(&mut stream, "501 Not Implemented", "", b"<Error><Code>NotImplemented</Code></Error>")
+            }
             (mood, "GET") => self.send(&mut stream, &head, mood),
             (_, _) => respond(&mut stream, "204 No Content", "", b""),
         }
@@ -104,7 +110,10 @@ impl Shared {
 
     fn send(&self, stream: &mut TcpStream, head: &[String], mood: Mood) -> std::io::Result<()> {
         let range = head.iter().find_map(|line| line.to_lowercase().strip_prefix("range: bytes=").map(str::to_owned));
-        let (first, last) = range.as_deref().and_then(|range| range.split_once('-')).expect("agents ask for ranges");
+        let Some((first, last)) = range.as_deref().and_then(|range| range.split_once('-')) else {
+            // What is no part of the one object was never written.
+            return respond(stream, "404 Not Found", "", b"<Error><Code>NoSuchKey</Code></Error>");
+        };
         let (first, last): (usize, usize) = (first.parse().expect("a number"), last.parse().expect("a number"));
         let mut body = self.content[first..=last].to_vec();
         let content_range = format!("Content-Range: bytes {first}-{last}/{}\r\n", self.content.len());

@@ -64,7 +64,7 @@ impl Html {
         problems
             .extend(values("href").iter().filter(|link| !inside(link)).map(|link| format!("leads nowhere: {link}")));
         problems.extend(values("src").iter().map(|source| format!("is fetched: {source}")));
-        for word in ["http://", "https://", "@import", "url("] {
+        for word in ["=\"http://", "=\"https://", "@import", "url("] {
             if self.text.contains(word) {
                 problems.push(format!("is fetched: {word}"));
             }

@@ -58,13 +58,13 @@ impl Prepared<'_> {
         let (mut stays_less, mut stays_same) = (0.0, vec![0.0; width]);
         for (index, reader) in self.valuation.readers.iter().enumerate() {
             let row = self.gains.of(index);
-            let (best, second) = best_two(row, &in_less);
+            let [best, second] = best_two(row, &in_less);
             let stays = worth(reader, row, best, None);
             stays_less += stays;
             if let Some((place, _)) = best {
                 changed.dropped[place] += worth(reader, row, second, None) - stays;
             }
-            let (best, second) = best_two(row, &in_same);
+            let [best, second] = best_two(row, &in_same);
             for (at, new) in out_same.iter().enumerate() {
                 let stays = worth(reader, row, best, Some(*new));
                 stays_same[at] += stays;
@@ -72,7 +72,7 @@ impl Prepared<'_> {
                     changed.swapped[place * width + at] += worth(reader, row, second, Some(*new)) - stays;
                 }
             }
-            let (best, _) = best_two(row, &in_more);
+            let [best, _] = best_two(row, &in_more);
             for (at, new) in out_more.iter().enumerate() {
                 changed.added[at] += worth(reader, row, best, Some(*new));
             }
@@ -105,8 +105,8 @@ fn worth(reader: &Reader, row: &[f64], there: Option<(usize, Column)>, new: Opti
 }
 
 /// The columns of the greatest and of the next gain in a row, each with its place among these.
-fn best_two(row: &[f64], columns: &[Column]) -> (Option<(usize, Column)>, Option<(usize, Column)>) {
-    let (mut best, mut second): (Option<(usize, Column)>, Option<(usize, Column)>) = (None, None);
+fn best_two(row: &[f64], columns: &[Column]) -> [Option<(usize, Column)>; 2] {
+    let [mut best, mut second] = [None::<(usize, Column)>; 2];
     for (place, column) in columns.iter().enumerate() {
         let beats = |other: Option<(usize, Column)>| other.is_none_or(|(_, other)| row[column.1] > row[other.1]);
         if beats(best) {
@@ -115,5 +115,5 @@ fn best_two(row: &[f64], columns: &[Column]) -> (Option<(usize, Column)>, Option
             second = Some((place, *column));
         }
     }
-    (best, second)
+    [best, second]
 }
