@@ -82,7 +82,7 @@ const EDITS: [Edit; 30] = [
     edit(
         "insert into replicas (id, data_set, node, object_key, state, generation)
             values (900, 'blood_tests', 2, 'k', 'flying', 1)",
-        "`flying` is none of copying, present, removing; the row is left out table=\"replicas\" row=\"900\"",
+        "`flying` is none of copying, present, removing, changed, damaged; the row is left out table=\"replicas\" row=\"900\"",
         "delete from replicas where id = 900",
     ),
     edit(

@@ -178,7 +178,7 @@ async fn goes_away_and_comes_back(services: &Handle, place: &Place) {
     let away = emulator(services, SocketAddr::from(([127, 0, 0, 1], 0))).await;
     let (address, url) = (away.address(), away.url());
     let mut settings = config::load(None, &VOCABULARY).unwrap_or_else(|error| panic!("error: {error}"));
-    settings.network.time_scale = TimeScale::new(100).expect("a scale");
+    settings.network.time_scale = TimeScale::new(50).expect("a scale");
     settings.network.emulator = EmulatorSettings::Toxiproxy(url.clone());
     let data = DataDirectory::create(&place.data()).expect("a directory");
     let hosting = Hosting { durability: Durability::Kill, create_bucket: false, advertise: None };

@@ -66,14 +66,25 @@ impl Place {
 
     /// Has the training files of this place say that they were measured on this content.
     pub fn trained_on(&self, sha256: &str) {
-        let own = self.path().join("trained");
-        fs::create_dir_all(&own).expect("a directory for the training files");
-        for agent in [1, 2, 3] {
-            let name = format!("agent-{agent}.json");
-            let shipped = fs::read_to_string(repository().join("training").join(&name)).expect("a training file");
-            assert!(shipped.contains(SHIPPED_DATA), "{name}: another data set is shipped");
-            fs::write(own.join(&name), shipped.replace(SHIPPED_DATA, sha256)).expect("a copy");
+        for agent in ["1", "2", "3"] {
+            self.retrain(agent, SHIPPED_DATA, sha256);
         }
+    }
+
+    /// Changes what an agent's training file of this place says; at first it says what is shipped.
+    fn retrain(&self, agent: &str, from: &str, to: &str) {
+        let (shipped, own) = (repository().join("training"), self.path().join("trained"));
+        if !own.is_dir() {
+            fs::create_dir(&own).expect("a directory for the training files");
+            for entry in fs::read_dir(shipped).expect("training files") {
+                let file = entry.expect("an entry").path();
+                fs::copy(&file, own.join(file.file_name().expect("a name"))).expect("a copy");
+            }
+        }
+        let path = own.join(format!("agent-{agent}.json"));
+        let text = fs::read_to_string(&path).expect("a training file");
+        assert!(text.contains(from), "{}: there is no `{from}`", path.display());
+        fs::write(path, text.replace(from, to)).expect("a training file");
     }
 
     /// The same of a data set that is generated with so many records of the scenario, at the shipped scale.
@@ -87,6 +98,7 @@ impl Place {
         let program = self.path().join("program");
         fs::write(&program, script).expect("a script");
         fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("a script that can be run");
+        self.retrain(file.trim_end_matches(".toml"), "avg(cholesterol)", text(&program));
         let command = format!("kind = \"command\"\nprogram = \"{}\"\ntime_limit = \"100 h\"", text(&program));
         (file, "kind = \"aggregate\"\nexpression = \"avg(cholesterol)\"", command)
     }
