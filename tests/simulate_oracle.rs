@@ -201,6 +201,7 @@ fn what_is_done_can_be_explained() {
     let copy = format!(
         "event 1: the oracle, for agent 1, chose C3_1 (copy the data from node 3 to node 1)
   because   step 1 of 2 to the best placement
+  posted    at 93.051 s of the scenario
   policy    oracle-late
   goal      response_time <= 35 s and availability >= 95 %
   {knew}
@@ -212,6 +213,7 @@ fn what_is_done_can_be_explained() {
     let moved = format!(
         "event 2: the oracle, for agent 2, chose M3_2 (move the data from node 3 to node 2)
   because   step 2 of 2 to the best placement
+  posted    at 93.051 s of the scenario
   policy    oracle-late
   goal      throughput >= 30000 records/s and availability >= 80 %
   {knew}
