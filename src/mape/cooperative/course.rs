@@ -211,7 +211,7 @@ mod tests {
     fn a_drift_goes_on_for_as_long_as_it_has() {
         let drift = [(0, 100.0), (60, 110.0), (120, 120.0), (180, 130.0)];
         assert_eq!(believed(&drift, 180), [(0.333, 140.0), (0.333, 150.0), (0.333, 160.0)]);
-        assert_eq!(believed(&drift[..3], 120), [], "two changes may be chance");
+        assert_eq!(believed(&drift[..3], 121), [], "two changes may be chance");
         assert_eq!(believed(&drift, 420), [], "it has ended");
     }
 
