@@ -94,7 +94,7 @@ impl Course {
     /// What was within the last hour, by how long it was, if it has changed more than once.
     fn average(&self, now: Timestamp) -> Vec<(f64, State)> {
         let from = Timestamp(now.0 - WITHIN.as_millis() as i64);
-        if self.0.iter().skip(1).filter(|(at, _)| *at > from).count() < 2 {
+        if self.0.iter().skip(1).filter(|(at, _)| *at >= from).count() < 2 {
             return Vec::new();
         }
         let ends = self.0.iter().skip(1).map(|(at, _)| *at).chain([now]);
