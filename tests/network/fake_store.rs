@@ -99,6 +99,12 @@ impl Shared {
             (_, "GET") if path.contains("?uploads") => {
                 respond(&mut stream, "200 OK", "", b"<ListMultipartUploadsResult></ListMultipartUploadsResult>")
             }
+            (_, "GET") if path.contains("?list-type=2") => respond(
+                &mut stream,
+                "200 OK",
+                "",
+                b"<ListBucketResult><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>",
+            ),
             // It keeps no tags, versions or locks.
             (_, "GET") if path.contains('?') && !path.contains("x-id=GetObject ") => {
                 respond(&mut stream, "501 Not Implemented", "", b"<Error><Code>NotImplemented</Code></Error>")
