@@ -403,7 +403,10 @@ fn an_agent_ends_in_order_while_a_store_hangs() {
     wait_until("a job waits for the store", PATIENCE, || store.hanging() > 0);
     agent.signal(Signal::TERM);
     let code = agent.ends_within(Duration::from_secs(5));
-    assert_eq!((code, agent.errors().as_str()), (Some(0), ""));
+    let said = agent.errors();
+    // It tried the store when it began, and this one keeps nothing.
+    let others: Vec<&str> = said.lines().filter(|line| !line.contains("the store of node 1: ")).collect();
+    assert_eq!((code, others), (Some(0), Vec::new()));
 }
 
 #[test]

@@ -97,7 +97,7 @@ fn who_was_killed_is_silent_and_who_looks_changes_nothing() {
     let mut status = String::new();
     wait_until("it is seen to be silent", PATIENCE, || {
         status = run(place.path(), &["status", "--data", text(&data)]).out;
-        status.matches("silent since 2").count() == 2
+        status.matches("silent since 2").count() == 4
     });
     assert!(status.contains("agent 3 (silent since 2"), "{status}");
     let shown = run(place.path(), &["status", "--json", "--data", text(&data)]);

@@ -22,7 +22,7 @@ fn a_training_that_is_stopped_keeps_what_is_finished_and_says_so() {
     let place = Place::new();
     let (file, aggregate, command) = place.job("2.toml", ENDLESS);
     let config = place.configuration("agents", &[(file, aggregate, &command)]);
-    let (data, training) = (place.data(), place.path().join("trained"));
+    let (data, training) = (place.data(), place.path().join("training"));
     let arguments = ["train", "--iterations", "1", "--config", text(&config), "--data", text(&data)];
     let arguments = [&arguments[..], &["--training", text(&training)]].concat();
     let mut train = Running::start(place.path(), "train", &arguments);

@@ -146,7 +146,9 @@ impl Audit {
         for agent in self.rows(nowhere, |row| row.get::<_, u32>(0)) {
             broken.push(format!("agent {agent} references a replica that is not present"));
         }
-        let twice = "select node from replicas where state <> 'removing' group by data_set, node having count(*) > 1";
+        // What is made anew stands beside what it replaces until it is whole.
+        let twice = "select node from replicas where state <> 'removing'
+            group by data_set, node, state in ('changed', 'damaged') having count(*) > 1";
         for node in self.rows(twice, |row| row.get::<_, u32>(0)) {
             broken.push(format!("node {node} holds two replicas"));
         }

@@ -83,7 +83,7 @@ impl Place {
         }
         let path = own.join(format!("agent-{agent}.json"));
         let text = fs::read_to_string(&path).expect("a training file");
-        assert!(text.contains(from), "{}: there is no `{from}`", path.display());
+        assert!(text.contains(from) || text.contains(to), "{}: there is no `{from}`", path.display());
         fs::write(path, text.replace(from, to)).expect("a training file");
     }
 
