@@ -4,22 +4,22 @@
 //! `cargo bench --bench aggregate`; figures in `docs/performance.md`.
 
 #[allow(dead_code, reason = "tests ask more of it")]
-#[path = "../tests/jobs_doubles/mod.rs"]
-mod jobs_doubles;
+#[path = "../tests/jobs/doubles.rs"]
+mod doubles;
 
 use agent::data::blood_tests::BloodTests;
-use agent::domain::ids::{AgentId, NodeId};
 use agent::jobs::aggregate::AggregateJob;
 use agent::jobs::{DataSource, Job, JobReport, S3Access};
 use agent::links::Links as _;
-use agent::links::emulator::{Emulator, Metrics};
 use agent::links::toxiproxy::Toxiproxy;
 use agent::storage::ObjectStore as _;
 use agent::storage::embedded::{EmbeddedSettings, EmbeddedStore};
 use agent::storage::s3::{S3Settings, S3Store};
 use agent::storage::transfer::{Expected, transfer};
+use agent_core::domain::ids::{AgentId, NodeId};
+use agent_emulator::{Emulator, Metrics};
+use doubles::{Object, OneObject};
 use futures::StreamExt as _;
-use jobs_doubles::{Object, OneObject};
 use std::fs::File;
 use std::io::BufWriter;
 use std::num::NonZeroU64;

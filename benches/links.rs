@@ -9,10 +9,10 @@
 //!
 //! Client, proxy and server share the machine's cores, so only figures of the same run compare.
 
-use agent::domain::ids::{AgentId, NodeId};
 use agent::links::Links;
-use agent::links::emulator::{Emulator, Metrics};
 use agent::links::toxiproxy::Toxiproxy;
+use agent_core::domain::ids::{AgentId, NodeId};
+use agent_emulator::{Emulator, Metrics};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};

@@ -3,18 +3,18 @@
 //!
 //! `cargo bench --bench planner -- [NODES [ROUNDS]]`
 
-use agent::domain::action::{Action, ActionType};
-use agent::domain::flat_map::FlatMap;
-use agent::domain::ids::{AgentId, NodeId, ReplicaId};
-use agent::domain::link_table::LinkTable;
-use agent::domain::measurement::Measurement;
-use agent::domain::metric::{Metric, Metrics};
-use agent::domain::placement::{DataSet, Link, Node, NodeState, Placement, Replica, ReplicaState};
-use agent::domain::snapshot::{Content, Snapshot};
-use agent::domain::time::Timestamp;
-use agent::domain::units::Percent;
-use agent::mape::planner::{Experience, Fixed, Parameters, Rng, Situation, decide, plan};
-use agent::mape::prediction::{Latency, Predictor};
+use agent_core::domain::action::{Action, ActionType};
+use agent_core::domain::flat_map::FlatMap;
+use agent_core::domain::ids::{AgentId, NodeId, ReplicaId};
+use agent_core::domain::link_table::LinkTable;
+use agent_core::domain::measurement::Measurement;
+use agent_core::domain::metric::{Metric, Metrics};
+use agent_core::domain::placement::{DataSet, Link, Node, NodeState, Placement, Replica, ReplicaState};
+use agent_core::domain::snapshot::{Content, Snapshot};
+use agent_core::domain::time::Timestamp;
+use agent_core::domain::units::Percent;
+use agent_core::mape::planner::{Experience, Fixed, Parameters, Rng, Situation, decide, plan};
+use agent_core::mape::prediction::{Latency, Predictor};
 use rand::{RngExt as _, SeedableRng as _};
 use std::collections::BTreeMap;
 use std::hint::black_box;

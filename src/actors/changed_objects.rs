@@ -7,24 +7,24 @@ use super::saga::carry_out;
 use super::watchdog::Watch;
 use super::world::{Reach, ReachError, Reached, World};
 use super::{Notice, chain};
-use crate::clock::VirtualClock;
-use crate::domain::action::Action;
-use crate::domain::ids::{AgentId, Life, NodeId, ReplicaId};
-use crate::domain::placement::{
-    Condition, DataSet, Identity, Link, Node, NodeState, Plan, Registration, Replica, ReplicaState,
-};
-use crate::domain::saga::{object_key_for, subject};
-use crate::domain::snapshot::Snapshot;
-use crate::domain::time::Timestamp;
-use crate::domain::units::Percent;
 use crate::jobs::S3Access;
 use crate::jobs::aggregate::AggregateJob;
-use crate::knowledge::memory::MemoryKnowledge;
 use crate::knowledge::{ClosingRule, Knowledge};
-use crate::mape::executor::End;
 use crate::storage::ObjectStore;
 use crate::storage::contract::{put, read};
 use crate::storage::memory::MemoryStore;
+use agent_core::clock::VirtualClock;
+use agent_core::domain::action::Action;
+use agent_core::domain::ids::{AgentId, Life, NodeId, ReplicaId};
+use agent_core::domain::placement::{
+    Condition, DataSet, Identity, Link, Node, NodeState, Plan, Registration, Replica, ReplicaState,
+};
+use agent_core::domain::saga::{object_key_for, subject};
+use agent_core::domain::snapshot::Snapshot;
+use agent_core::domain::time::Timestamp;
+use agent_core::domain::units::Percent;
+use agent_core::knowledge::memory::MemoryKnowledge;
+use agent_core::mape::executor::End;
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;

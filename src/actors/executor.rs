@@ -3,9 +3,9 @@
 use super::watchdog::Watch;
 use super::world::World;
 use super::{Step, deliver, planner, saga};
-use crate::domain::placement::Plan;
-use crate::mape::executor::{Effect, Executor, Input};
 use actix::prelude::*;
+use agent_core::domain::placement::Plan;
+use agent_core::mape::executor::{Effect, Executor, Input};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 

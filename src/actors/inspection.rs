@@ -2,12 +2,12 @@
 
 use super::Notice;
 use super::world::{World, chain};
-use crate::domain::ids::NodeId;
-use crate::domain::placement::{Condition, DataSet, Replica};
-use crate::domain::snapshot::Snapshot;
-use crate::domain::validators::Validators;
 use crate::storage::transfer::{Expected, verify};
 use crate::storage::{ObjectStore, StorageError};
+use agent_core::domain::ids::NodeId;
+use agent_core::domain::placement::{Condition, DataSet, Replica};
+use agent_core::domain::snapshot::Snapshot;
+use agent_core::domain::validators::Validators;
 
 /// How a replica is looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,10 +88,10 @@ fn told(data_set: &DataSet, node: NodeId, condition: &Condition) -> Option<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::ReplicaId;
-    use crate::domain::placement::ReplicaState;
     use crate::storage::contract::put;
     use crate::storage::memory::MemoryStore;
+    use agent_core::domain::ids::ReplicaId;
+    use agent_core::domain::placement::ReplicaState;
     use sha2::{Digest as _, Sha256};
 
     fn data_set() -> DataSet {

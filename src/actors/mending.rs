@@ -4,12 +4,12 @@ use super::inspection::{Depth, judge};
 use super::saga::carry_out;
 use super::watchdog::Watch;
 use super::world::{World, chain};
-use crate::domain::action::Action;
-use crate::domain::ids::{AgentId, NodeId, ReplicaId};
-use crate::domain::placement::{Condition, Plan, Replica, ReplicaState};
-use crate::domain::snapshot::Snapshot;
-use crate::mape::executor::End;
-use crate::mape::planner::{Decision, Reason};
+use agent_core::domain::action::Action;
+use agent_core::domain::ids::{AgentId, NodeId, ReplicaId};
+use agent_core::domain::placement::{Condition, Plan, Replica, ReplicaState};
+use agent_core::domain::snapshot::Snapshot;
+use agent_core::mape::executor::End;
+use agent_core::mape::planner::{Decision, Reason};
 use std::sync::Arc;
 
 /// Makes the damaged replica on this agent's own node anew, if there is one and an intact one elsewhere. What cannot be made anew

@@ -23,7 +23,7 @@ mod saga;
 mod watchdog;
 mod world;
 
-pub use crate::mape::notice::{Notice, RESULT_SHOWN, show_metrics};
+pub use agent_core::mape::notice::{Notice, RESULT_SHOWN, show_metrics};
 pub use inspection::{Depth, inspect, judge};
 pub use mending::plan_for;
 pub use observer::{Observer, Step};
@@ -32,10 +32,10 @@ pub use saga::carry_out;
 pub use watchdog::{Watch, beat, probe_links, recover};
 pub use world::{Reach, ReachError, Reached, World, chain, run_job};
 
-use crate::mape::chance::Streams;
-use crate::mape::monitor::Rhythm;
-use crate::mape::planner::{Experience, Parameters, Policy};
 use actix::prelude::*;
+use agent_core::mape::chance::Streams;
+use agent_core::mape::monitor::Rhythm;
+use agent_core::mape::planner::{Experience, Parameters, Policy};
 use std::sync::Arc;
 
 /// What an agent is made of, besides its world.

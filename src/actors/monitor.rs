@@ -3,13 +3,13 @@
 use super::inspection::{Depth, judge};
 use super::world::{World, chain};
 use super::{Makeup, Notice, Step, deliver, planner};
-use crate::domain::measurement::Measurement;
-use crate::domain::placement::Registration;
-use crate::domain::snapshot::Snapshot;
 use crate::knowledge::{KnowledgeError, Registered};
-use crate::mape::monitor::{Effect, Input, Monitor, Repair};
-use crate::mape::planner::Rng;
 use actix::prelude::*;
+use agent_core::domain::measurement::Measurement;
+use agent_core::domain::placement::Registration;
+use agent_core::domain::snapshot::Snapshot;
+use agent_core::mape::monitor::{Effect, Input, Monitor, Repair};
+use agent_core::mape::planner::Rng;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;

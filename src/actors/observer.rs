@@ -1,9 +1,9 @@
 //! Someone who sees every input of an agent's machines, and what they made of it: to give the same inputs to the same machines
-//! elsewhere, and compare (`tests/replay.rs`).
+//! elsewhere, and compare (`tests/actors/replay.rs`).
 
 use super::Makeup;
-use crate::domain::ids::Life;
-use crate::mape::{executor, monitor, planner};
+use agent_core::domain::ids::Life;
+use agent_core::mape::{executor, monitor, planner};
 
 /// One input of one of an agent's machines, and the effects that came of it.
 #[derive(Clone, Debug)]

@@ -3,13 +3,13 @@
 
 use super::world::{World, chain};
 use super::{Makeup, Notice, Step, deliver, executor, monitor};
-use crate::domain::ids::NodeId;
-use crate::domain::measurement::Measurement;
 use crate::knowledge::Pulse;
-use crate::mape::learner::Lesson;
-use crate::mape::monitor::{Repair, Violation};
-use crate::mape::planner::{Effect, Input, LOOK_EVERY, Message as Said, Planner, Rng};
 use actix::prelude::*;
+use agent_core::domain::ids::NodeId;
+use agent_core::domain::measurement::Measurement;
+use agent_core::mape::learner::Lesson;
+use agent_core::mape::monitor::{Repair, Violation};
+use agent_core::mape::planner::{Effect, Input, LOOK_EVERY, Message as Said, Planner, Rng};
 use std::sync::Arc;
 use std::time::Duration;
 

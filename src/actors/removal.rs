@@ -2,9 +2,9 @@
 
 use super::inspection::{Depth, inspect, judge};
 use super::world::{World, chain};
-use crate::domain::placement::{Condition, DataSet, Replica};
-use crate::domain::snapshot::Snapshot;
 use crate::storage::{Content, StorageError};
+use agent_core::domain::placement::{Condition, DataSet, Replica};
+use agent_core::domain::snapshot::Snapshot;
 
 /// Deletes an object that is this network's alone, whatever it is: what arrived of a transfer that was given up.
 pub(super) async fn delete(world: &World, replica: &Replica) -> Result<(), String> {

@@ -1,19 +1,19 @@
 //! What an agent's actors may touch: the traits, never a technology; and a run of the job in that world.
 
 use super::{Notice, Observer, Step};
-use crate::clock::Clock;
-use crate::domain::action::Action;
-use crate::domain::failure::{FailureKind, JobFailure};
-use crate::domain::ids::{AgentId, DataSetName, NodeId};
-use crate::domain::placement::{Identity, Node, Registration, Replica};
-use crate::domain::snapshot::Snapshot;
 use crate::jobs::{DataSource, Job, JobError, S3Access};
 use crate::knowledge::{Knowledge, Registered};
 use crate::links::LinkError;
-use crate::mape::executor::Report;
-use crate::mape::monitor::Observation;
-use crate::mape::planner::Rng;
 use crate::storage::ObjectStore;
+use agent_core::clock::Clock;
+use agent_core::domain::action::Action;
+use agent_core::domain::failure::{FailureKind, JobFailure};
+use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
+use agent_core::domain::placement::{Identity, Node, Registration, Replica};
+use agent_core::domain::snapshot::Snapshot;
+use agent_core::mape::executor::Report;
+use agent_core::mape::monitor::Observation;
+use agent_core::mape::planner::Rng;
 use async_trait::async_trait;
 use rand_distr::{Distribution, Normal};
 use std::sync::Arc;

@@ -2,17 +2,17 @@
 
 use super::data_directory::DataDirectory;
 use crate::actors::{ReachError, chain};
-use crate::config::environment;
-use crate::config::settings::{
-    CredentialsSettings, EncryptionSettings, NetworkSettings, S3StoreSettings, StoreSettings,
-};
-use crate::domain::ids::NodeId;
-use crate::domain::store_url::{BUCKET, StoreUrl, StoreUrlError};
 use crate::jobs::S3Access;
 use crate::storage::credentials::profile::{self, ProfileError};
 use crate::storage::credentials::{Credentials, CredentialsError, Variables};
 use crate::storage::embedded::{EmbeddedError, EmbeddedStore};
 use crate::storage::s3::{Encryption, S3Settings, Trust, TrustError};
+use agent_core::config::environment;
+use agent_core::config::settings::{
+    CredentialsSettings, EncryptionSettings, NetworkSettings, S3StoreSettings, StoreSettings,
+};
+use agent_core::domain::ids::NodeId;
+use agent_core::domain::store_url::{BUCKET, StoreUrl, StoreUrlError};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -200,8 +200,8 @@ pub fn for_programs(settings: &S3Settings) -> S3Access {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::secret::Secret;
     use crate::storage::embedded::EmbeddedSettings;
+    use agent_core::domain::secret::Secret;
 
     const IN_TABLE_ALONE: NodeId = NodeId(9);
     const EMBEDDED: NodeId = NodeId(1);

@@ -1,11 +1,11 @@
 //! Applications that join while others run: `agent add-agent`.
 
 use super::Failure;
-use crate::config::settings::{AgentSettings, NetworkSettings};
-use crate::domain::flat_map::FlatMap;
-use crate::domain::ids::{AgentId, Life, NodeId};
-use crate::domain::placement::{Identity, Node, NodeState, Registration};
 use crate::knowledge::{Knowledge, Registered};
+use agent_core::config::settings::{AgentSettings, NetworkSettings};
+use agent_core::domain::flat_map::FlatMap;
+use agent_core::domain::ids::{AgentId, Life, NodeId};
+use agent_core::domain::placement::{Identity, Node, NodeState, Registration};
 use anyhow::bail;
 
 /// Whether an application can live on a node; the error says what to do.

@@ -1,12 +1,14 @@
 //! `agent calibrate`: a scenario whose physics is that of real runs.
 
-use crate::calibration::{Calibration, LinkFit, Record};
-use crate::config::scenario::{Draft, Line, Links, Physics, Rules, Scenario, Transfer, write, write_over};
-use crate::config::settings::{AgentSettings, DataSetSettings, NetworkSettings, NodeSettings, Settings, StoreSettings};
-use crate::domain::action::Action;
-use crate::domain::ids::{AgentId, NodeId};
-use crate::domain::impact::Impacts;
-use crate::domain::placement::{Link, Node, Peer};
+use agent_core::config::scenario::{Draft, Line, Links, Physics, Rules, Scenario, Transfer, write, write_over};
+use agent_core::config::settings::{
+    AgentSettings, DataSetSettings, NetworkSettings, NodeSettings, Settings, StoreSettings,
+};
+use agent_core::domain::action::Action;
+use agent_core::domain::ids::{AgentId, NodeId};
+use agent_core::domain::impact::Impacts;
+use agent_core::domain::placement::{Link, Node, Peer};
+use agent_laboratory::calibration::{Calibration, LinkFit, Record};
 use anyhow::Context as _;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,7 +22,7 @@ const JOB_FAILURE: Duration = Duration::from_secs(5);
 /// Fits the physics of a scenario to runs; `base` states what they cannot tell.
 pub fn calibrate(records: &[Record], base: Option<&Scenario>) -> anyhow::Result<Calibration> {
     let slopes = base.map_or((0.0, 0.0), |base| (base.physics.response_time.slope, base.physics.execution_time.slope));
-    let fitted = crate::calibration::calibrate(records, slopes);
+    let fitted = agent_laboratory::calibration::calibrate(records, slopes);
     fitted.context("no job of these runs says what it took and through what latency")
 }
 
@@ -149,8 +151,8 @@ pub fn strangers(record: &Record, settings: &Settings) -> Vec<AgentId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calibration::Sample;
-    use crate::domain::ids::NodeId;
+    use agent_core::domain::ids::NodeId;
+    use agent_laboratory::calibration::Sample;
 
     #[test]
     fn a_link_is_as_stated_where_latency_is_injected_and_else_as_seen() {

@@ -1,8 +1,8 @@
 //! Changing the environment while it runs: what is written here acts from the next job on.
 
-use crate::domain::ids::NodeId;
-use crate::domain::units::Percent;
 use crate::knowledge::Knowledge;
+use agent_core::domain::ids::NodeId;
+use agent_core::domain::units::Percent;
 use serde::Serialize;
 
 /// What was changed, for printing.

@@ -1,11 +1,11 @@
 //! `agent compare`: real runs against simulated ones of a scenario.
 
-use crate::calibration::{Comparison, Course, LEAST_RUNS, Record, course};
-use crate::config::scenario::Scenario;
-use crate::domain::ids::AgentId;
-use crate::domain::time::Timestamp;
-use crate::mape::notice::Notice;
-use crate::sim::{self, Options, Told};
+use agent_core::config::scenario::Scenario;
+use agent_core::domain::ids::AgentId;
+use agent_core::domain::time::Timestamp;
+use agent_core::mape::notice::Notice;
+use agent_core::sim::{self, Options, Told};
+use agent_laboratory::calibration::{Comparison, Course, LEAST_RUNS, Record, course};
 use anyhow::{Context as _, bail};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;

@@ -4,14 +4,14 @@
 use super::live_agent::watch;
 use super::surroundings::Surroundings;
 use crate::actors::{Depth, World, carry_out, chain, inspect, judge, plan_for};
-use crate::domain::action::Action;
-use crate::domain::ids::{AgentId, DataSetName, Life, NodeId};
-use crate::domain::placement::{Condition, DataSet, Plan, Replica, ReplicaState};
-use crate::domain::saga::{replica_prefixes, subject};
-use crate::domain::snapshot::Snapshot;
-use crate::mape::executor::End;
-use crate::mape::planner::{Decision, Reason};
 use crate::storage::ObjectStore;
+use agent_core::domain::action::Action;
+use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId};
+use agent_core::domain::placement::{Condition, DataSet, Plan, Replica, ReplicaState};
+use agent_core::domain::saga::{replica_prefixes, subject};
+use agent_core::domain::snapshot::Snapshot;
+use agent_core::mape::executor::End;
+use agent_core::mape::planner::{Decision, Reason};
 use anyhow::{Context as _, bail};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
@@ -177,7 +177,7 @@ async fn content(
     store: &dyn ObjectStore,
     known: &DataSet,
     row: &Replica,
-) -> anyhow::Result<(DataSet, crate::domain::validators::Validators)> {
+) -> anyhow::Result<(DataSet, agent_core::domain::validators::Validators)> {
     let key = &row.object_key;
     let Some(found) = store.info(key).await? else {
         bail!("{}: there is no object `{key}`; `agent data restore` makes it anew", store.address());

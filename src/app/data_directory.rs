@@ -1,8 +1,8 @@
 //! Where an agent keeps what outlives it: `network.db`, `nodes/<id>/` with the embedded stores, and the locks.
 
-use crate::clock::TimeScale;
-use crate::domain::ids::{AgentId, Life, NodeId};
 use crate::jobs::command::left_behind;
+use agent_core::clock::TimeScale;
+use agent_core::domain::ids::{AgentId, Life, NodeId};
 use anyhow::{Context as _, bail};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File};

@@ -1,14 +1,14 @@
 //! The first replica: generated (or found), verified, and only then in the catalogue.
 
-use crate::clock::TimeScale;
-use crate::config::settings::DataSetSettings;
 use crate::data::blood_tests::BloodTests;
-use crate::domain::placement::DataSet;
-use crate::domain::saga::object_key_for;
-use crate::domain::validators::Validators;
 use crate::knowledge::Knowledge;
 use crate::storage::ObjectStore;
 use crate::storage::transfer::{Expected, verify};
+use agent_core::clock::TimeScale;
+use agent_core::config::settings::DataSetSettings;
+use agent_core::domain::placement::DataSet;
+use agent_core::domain::saga::object_key_for;
+use agent_core::domain::validators::Validators;
 use anyhow::{Context as _, bail};
 use futures::{StreamExt as _, TryStreamExt as _};
 use sha2::{Digest as _, Sha256};

@@ -1,12 +1,12 @@
 //! The shared table in a server: opened for a network, and `agent db`.
 
 use super::Failure;
-use crate::clock::Clock;
-use crate::config::environment::AGENT_DATABASE_PASSWORD;
-use crate::config::settings::{DatabaseTls, DatabaseUrl, KnowledgeSettings};
-use crate::domain::invariants;
 use crate::knowledge::Knowledge;
 use crate::knowledge::mysql::{self, Finding, MysqlKnowledge, MysqlSettings, Prepared, Tls, server_time};
+use agent_core::clock::Clock;
+use agent_core::config::environment::AGENT_DATABASE_PASSWORD;
+use agent_core::config::settings::{DatabaseTls, DatabaseUrl, KnowledgeSettings};
+use agent_core::domain::invariants;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,11 +1,11 @@
 //! `agent experiment`: what is not stored yet of an experiment is made and stored.
 
 use super::{Failure, output};
-use crate::config::experiment::Experiment;
-use crate::experiments::resume::{Plan, plan};
-use crate::experiments::{Cell, cells, perform};
-use crate::report::statistics::Bootstrap;
-use crate::results::{Database, DatabaseError, Factors, Json, Run, export};
+use agent_core::config::experiment::Experiment;
+use agent_laboratory::experiments::resume::{Plan, plan};
+use agent_laboratory::experiments::{Cell, cells, perform};
+use agent_laboratory::report::statistics::Bootstrap;
+use agent_laboratory::results::{Database, DatabaseError, Factors, Json, Run, export};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,9 +1,9 @@
 //! The stores that this process answers for: an embedded one is started, somebody else's has to have its bucket.
 
-use crate::domain::store_url::{BUCKET, REGION, StoreUrl};
 use crate::storage::StorageError;
 use crate::storage::embedded::{Durability, EmbeddedStore};
 use crate::storage::s3::S3Store;
+use agent_core::domain::store_url::{BUCKET, REGION, StoreUrl};
 use anyhow::{Context as _, bail};
 
 /// How the stores of this process' nodes are kept.

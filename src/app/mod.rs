@@ -31,10 +31,10 @@ pub mod training;
 pub mod training_file;
 pub mod warnings;
 
-use crate::clock::{Clock, FollowingClock, TimeScale};
-use crate::config::settings::{KnowledgeSettings, NetworkSettings};
 use crate::knowledge::Knowledge;
 use crate::knowledge::sqlite::SqliteKnowledge;
+use agent_core::clock::{Clock, FollowingClock, TimeScale};
+use agent_core::config::settings::{KnowledgeSettings, NetworkSettings};
 use anyhow::bail;
 use data_directory::DataDirectory;
 use std::path::{Path, PathBuf};

@@ -2,16 +2,16 @@
 
 use super::surroundings::Surroundings;
 use crate::actors::remove_object;
-use crate::config::Addition;
-use crate::config::settings::{NodeSettings, StoreSettings};
-use crate::domain::flat_map::FlatMap;
-use crate::domain::ids::{AgentId, DataSetName, NodeId};
-use crate::domain::link_table::LinkTable;
-use crate::domain::placement::{Link, Node, NodeState, Replica, StoreTraits};
-use crate::domain::store_url::StoreUrl;
-use crate::domain::units::Percent;
 use crate::knowledge::Knowledge;
-use crate::mape::planner::Rng;
+use agent_core::config::Addition;
+use agent_core::config::settings::{NodeSettings, StoreSettings};
+use agent_core::domain::flat_map::FlatMap;
+use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
+use agent_core::domain::link_table::LinkTable;
+use agent_core::domain::placement::{Link, Node, NodeState, Replica, StoreTraits};
+use agent_core::domain::store_url::StoreUrl;
+use agent_core::domain::units::Percent;
+use agent_core::mape::planner::Rng;
 use anyhow::Context as _;
 use rand::{RngExt as _, SeedableRng as _};
 use serde::Serialize;

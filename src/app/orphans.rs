@@ -1,10 +1,10 @@
 //! What no row of the catalogue names: an agent was killed while it wrote, or after that and before it could be known.
 
-use crate::domain::placement::DataSet;
-use crate::domain::saga::replica_prefixes;
 use crate::knowledge::{Knowledge, KnowledgeError};
 use crate::storage::s3::{S3Store, UnfinishedUpload};
 use crate::storage::{ObjectInfo, ObjectStore, StorageError};
+use agent_core::domain::placement::DataSet;
+use agent_core::domain::saga::replica_prefixes;
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -103,14 +103,14 @@ fn is_old(at: SystemTime, age: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::VirtualClock;
-    use crate::domain::ids::NodeId;
-    use crate::domain::placement::{Node, NodeState};
-    use crate::domain::units::Percent;
-    use crate::knowledge::memory::MemoryKnowledge;
     use crate::storage::embedded::{Durability, EmbeddedSettings, EmbeddedStore};
     use crate::storage::memory::MemoryStore;
     use crate::storage::s3::S3Settings;
+    use agent_core::clock::VirtualClock;
+    use agent_core::domain::ids::NodeId;
+    use agent_core::domain::placement::{Node, NodeState};
+    use agent_core::domain::units::Percent;
+    use agent_core::knowledge::memory::MemoryKnowledge;
     use bytes::Bytes;
     use futures::stream::{self, StreamExt as _};
     use std::sync::Arc;

@@ -2,15 +2,15 @@
 
 use super::data_directory::DATABASE;
 use super::{Failure, database, summary};
-use crate::calibration::Record;
-use crate::clock::{Clock, SystemClock, TimeScale};
-use crate::config::{self, Invalid, settings::KnowledgeSettings};
-use crate::domain::event::Event;
-use crate::domain::measurement::Measurement;
-use crate::domain::placement::Link;
-use crate::domain::text::without_userinfo;
 use crate::knowledge::Knowledge;
 use crate::knowledge::sqlite::SqliteKnowledge;
+use agent_core::clock::{Clock, SystemClock, TimeScale};
+use agent_core::config::{self, Invalid, settings::KnowledgeSettings};
+use agent_core::domain::event::Event;
+use agent_core::domain::measurement::Measurement;
+use agent_core::domain::placement::Link;
+use agent_core::domain::text::without_userinfo;
+use agent_laboratory::calibration::Record;
 use anyhow::{Context as _, bail};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

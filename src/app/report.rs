@@ -1,22 +1,22 @@
 //! `agent report`: what a database holds, as a page and as tables.
 
 use super::{Failure, database, output, summary};
-use crate::clock::Clock;
-use crate::config::settings::DatabaseUrl;
-use crate::domain::event::Event;
-use crate::domain::ids::{AgentId, NodeId};
 use crate::knowledge::Knowledge;
 use crate::knowledge::sqlite::SqliteKnowledge;
-use crate::mape::planner::{Basis, Decision, Deliberation, Opinion, Reason, Scored, Verdict};
-use crate::report::curve::Curve;
-use crate::report::experiment::comparison::{Case, Comparison};
-use crate::report::experiment::tables as experiment_tables;
-use crate::report::experiment::wanted::Wanted;
-use crate::report::experiment::{self, Content, Experiment, Run, Shown};
-use crate::report::network::tables as network_tables;
-use crate::report::network::{self, Act, Candidate, Course, Explanation, Job, Network};
-use crate::report::table::Table;
-use crate::results::{Contents, ExperimentFile, contents};
+use agent_core::clock::Clock;
+use agent_core::config::settings::DatabaseUrl;
+use agent_core::domain::event::Event;
+use agent_core::domain::ids::{AgentId, NodeId};
+use agent_core::mape::planner::{Basis, Decision, Deliberation, Opinion, Reason, Scored, Verdict};
+use agent_laboratory::report::curve::Curve;
+use agent_laboratory::report::experiment::comparison::{Case, Comparison};
+use agent_laboratory::report::experiment::tables as experiment_tables;
+use agent_laboratory::report::experiment::wanted::Wanted;
+use agent_laboratory::report::experiment::{self, Content, Experiment, Run, Shown};
+use agent_laboratory::report::network::tables as network_tables;
+use agent_laboratory::report::network::{self, Act, Candidate, Course, Explanation, Job, Network};
+use agent_laboratory::report::table::Table;
+use agent_laboratory::results::{Contents, ExperimentFile, contents};
 use anyhow::Context as _;
 use std::fs;
 use std::path::Path;

@@ -1,9 +1,9 @@
 //! `agent store`: a node's embedded store in a process of its own, without an application.
 
 use super::surroundings::Surroundings;
-use crate::config::settings::StoreSettings;
-use crate::domain::ids::NodeId;
 use crate::storage::embedded::EmbeddedStore;
+use agent_core::config::settings::StoreSettings;
+use agent_core::domain::ids::NodeId;
 use anyhow::bail;
 use std::net::SocketAddr;
 

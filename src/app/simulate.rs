@@ -2,11 +2,11 @@
 
 use super::output;
 use super::summary::{self, RunFacts, Summary};
-use crate::config::scenario::Scenario;
-use crate::domain::ids::EventId;
-use crate::domain::measurement::JobTally;
-use crate::domain::time::Timestamp;
-use crate::sim::{self, Options, Outcome, Tally, Told, Trace, Traced};
+use agent_core::config::scenario::Scenario;
+use agent_core::domain::ids::EventId;
+use agent_core::domain::measurement::JobTally;
+use agent_core::domain::time::Timestamp;
+use agent_core::sim::{self, Options, Outcome, Tally, Told, Trace, Traced};
 use anyhow::Context as _;
 use std::collections::BTreeSet;
 use std::fs::File;

@@ -1,17 +1,17 @@
 //! What a network looks like now: nodes, replicas, references, agents, and what is not well, if anything.
 
-use crate::clock::{TimeScale, WallTime};
-use crate::domain::convergence::RecentJobs;
-use crate::domain::event::Outcome;
-use crate::domain::failure::JobFailure;
-use crate::domain::ids::{AgentId, DataSetName, NodeId};
-use crate::domain::invariants;
-use crate::domain::measurement::{JobOutcome, JobTally, Measurement};
-use crate::domain::placement::{Node, NodeState, Peer, ReplicaState};
-use crate::domain::snapshot::Snapshot;
-use crate::domain::time::Timestamp;
-use crate::domain::units::show_duration;
 use crate::knowledge::Knowledge;
+use agent_core::clock::{TimeScale, WallTime};
+use agent_core::domain::convergence::RecentJobs;
+use agent_core::domain::event::Outcome;
+use agent_core::domain::failure::JobFailure;
+use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
+use agent_core::domain::invariants;
+use agent_core::domain::measurement::{JobOutcome, JobTally, Measurement};
+use agent_core::domain::placement::{Node, NodeState, Peer, ReplicaState};
+use agent_core::domain::snapshot::Snapshot;
+use agent_core::domain::time::Timestamp;
+use agent_core::domain::units::show_duration;
 use anyhow::Context as _;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -296,11 +296,11 @@ fn replicas(snapshot: &Snapshot) -> Vec<ReplicaStatus> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::convergence::CONVERGED_JOBS;
-    use crate::domain::failure::FailureKind;
-    use crate::domain::ids::ReplicaId;
-    use crate::domain::metric::{Metric, Metrics};
-    use crate::mape::scene::{self, NOW};
+    use agent_core::domain::convergence::CONVERGED_JOBS;
+    use agent_core::domain::failure::FailureKind;
+    use agent_core::domain::ids::ReplicaId;
+    use agent_core::domain::metric::{Metric, Metrics};
+    use agent_core::mape::scene::{self, NOW};
 
     const TIMING: Timing = Timing { silence: Duration::from_secs(90), scale: TimeScale::REAL };
 

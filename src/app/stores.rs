@@ -4,14 +4,14 @@
 use super::access::Access;
 use super::surroundings::Surroundings;
 use crate::actors::chain;
-use crate::config::settings::{NodeSettings, S3StoreSettings, StoreSettings};
-use crate::domain::ids::{AgentId, NodeId};
-use crate::domain::placement::{Node, StoreTraits};
-use crate::domain::store_url::{BUCKET, StoreUrl};
-use crate::domain::time::Timestamp;
 use crate::knowledge::{Knowledge, NotedUpload};
 use crate::storage::ObjectStore as _;
 use crate::storage::s3::{Examination, S3Store, UploadLog};
+use agent_core::config::settings::{NodeSettings, S3StoreSettings, StoreSettings};
+use agent_core::domain::ids::{AgentId, NodeId};
+use agent_core::domain::placement::{Node, StoreTraits};
+use agent_core::domain::store_url::{BUCKET, StoreUrl};
+use agent_core::domain::time::Timestamp;
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _};
 use serde::Serialize;
@@ -221,10 +221,10 @@ pub async fn check(access: &Access, nodes: impl Iterator<Item = &NodeSettings>) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::knowledge::contract::{Table, clock};
-    use crate::knowledge::memory::MemoryKnowledge;
     use crate::storage::embedded::{Durability, EmbeddedSettings, EmbeddedStore};
     use crate::storage::s3::S3Settings;
+    use agent_core::knowledge::contract::{Table, clock};
+    use agent_core::knowledge::memory::MemoryKnowledge;
     use bytes::Bytes;
 
     const PART: usize = 9 << 20;

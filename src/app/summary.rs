@@ -1,13 +1,13 @@
 //! What a run took, counted from the tables alone.
 
 use super::status::JobCounter;
-use crate::domain::action::Action;
-use crate::domain::event::{Event, Outcome};
-use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId};
-use crate::domain::measurement::JobTally;
-use crate::domain::snapshot::Snapshot;
 use crate::knowledge::Knowledge;
-use crate::mape::planner::{Decision, Verdict, has_transferred};
+use agent_core::domain::action::Action;
+use agent_core::domain::event::{Event, Outcome};
+use agent_core::domain::ids::{AgentId, DataSetName, EventId, NodeId};
+use agent_core::domain::measurement::JobTally;
+use agent_core::domain::snapshot::Snapshot;
+use agent_core::mape::planner::{Decision, Verdict, has_transferred};
 use anyhow::Context as _;
 use serde::Serialize;
 use std::collections::BTreeMap;

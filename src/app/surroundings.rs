@@ -8,23 +8,23 @@ use super::nodes;
 use super::reach::StoreReach;
 use super::stores::{self, NotedUploads};
 use crate::actors::{Notice, Observer, World};
-use crate::clock::{Clock, SystemClock};
-use crate::config::settings::{
-    AgentSettings, EmulatorSettings, JobSettings, KnowledgeSettings, NetworkSettings, S3StoreSettings, Settings,
-    StoreSettings,
-};
-use crate::domain::ids::{AgentId, Life, NodeId};
-use crate::domain::placement::{Identity, Node};
-use crate::domain::store_url::BUCKET;
 use crate::jobs::Job;
 use crate::jobs::aggregate::AggregateJob;
 use crate::jobs::command::{CommandJob, THIS_PROGRAM};
 use crate::knowledge::Knowledge;
 use crate::links::Links;
-use crate::links::emulator::{Emulator, Metrics};
 use crate::links::toxiproxy::Toxiproxy;
 use crate::storage::embedded::{EmbeddedError, EmbeddedSettings, EmbeddedStore};
 use crate::storage::s3::S3Store;
+use agent_core::clock::{Clock, SystemClock};
+use agent_core::config::settings::{
+    AgentSettings, EmulatorSettings, JobSettings, KnowledgeSettings, NetworkSettings, S3StoreSettings, Settings,
+    StoreSettings,
+};
+use agent_core::domain::ids::{AgentId, Life, NodeId};
+use agent_core::domain::placement::{Identity, Node};
+use agent_core::domain::store_url::BUCKET;
+use agent_emulator::{Emulator, Metrics};
 use anyhow::Context as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU64;

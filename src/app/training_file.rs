@@ -1,15 +1,15 @@
 //! What `agent train` learned: a file for each agent, with its provenance.
 
 use super::{Failure, output};
-use crate::clock::TimeScale;
-use crate::config::settings::{AgentSettings, JobSettings, Settings};
-use crate::domain::action::Action;
-use crate::domain::ids::{AgentId, DataSetName, NodeId};
-pub use crate::domain::impact::derive_impacts;
-use crate::domain::impact::{Impacts, Rho};
-use crate::domain::metric::{Metric, Metrics};
-use crate::domain::placement::DataSet;
 use crate::jobs::expression::Expression;
+use agent_core::clock::TimeScale;
+use agent_core::config::settings::{AgentSettings, JobSettings, Settings};
+use agent_core::domain::action::Action;
+use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
+pub use agent_core::domain::impact::derive_impacts;
+use agent_core::domain::impact::{Impacts, Rho};
+use agent_core::domain::metric::{Metric, Metrics};
+use agent_core::domain::placement::DataSet;
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

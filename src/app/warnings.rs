@@ -2,13 +2,13 @@
 
 use super::training_file::TrainingFile;
 use crate::actors::Notice;
-use crate::clock::{Clock as _, SystemClock};
-use crate::config::settings::{EmulatorSettings, NetworkSettings, Settings};
-use crate::domain::ids::{AgentId, NodeId};
-use crate::domain::measurement::Measurement;
-use crate::domain::metric::Metric;
-use crate::domain::units::show_duration;
 use crate::storage::s3::Timeouts;
+use agent_core::clock::{Clock as _, SystemClock};
+use agent_core::config::settings::{EmulatorSettings, NetworkSettings, Settings};
+use agent_core::domain::ids::{AgentId, NodeId};
+use agent_core::domain::measurement::Measurement;
+use agent_core::domain::metric::Metric;
+use agent_core::domain::units::show_duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -155,11 +155,11 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{self, Vocabulary};
-    use crate::domain::ids::ReplicaId;
-    use crate::domain::metric::Metrics;
-    use crate::domain::time::Timestamp;
-    use crate::mape::planner::POLICIES;
+    use agent_core::config::{self, Vocabulary};
+    use agent_core::domain::ids::ReplicaId;
+    use agent_core::domain::metric::Metrics;
+    use agent_core::domain::time::Timestamp;
+    use agent_core::mape::planner::POLICIES;
 
     fn built_in() -> (Settings, BTreeMap<AgentId, TrainingFile>) {
         let vocabulary = Vocabulary { policies: &POLICIES, expression: |_| Ok(()) };

@@ -1,7 +1,7 @@
 //! What can be written about real runs, and scenarios like them.
 
-use crate::config::quantity;
-use crate::mape::planner::POLICIES;
+use agent_core::config::quantity;
+use agent_core::mape::planner::POLICIES;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use std::ops::RangeInclusive;

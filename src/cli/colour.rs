@@ -2,7 +2,7 @@
 
 use super::arguments::Log;
 use crate::actors::Notice;
-use crate::config::environment::{CLICOLOR_FORCE, NO_COLOR, TERM};
+use agent_core::config::environment::{CLICOLOR_FORCE, NO_COLOR, TERM};
 use console::Style;
 
 /// On a terminal that knows colours, unless `NO_COLOR` is set; elsewhere where `CLICOLOR_FORCE` is.

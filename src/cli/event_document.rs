@@ -1,11 +1,11 @@
 //! Events as JSON for machines: instants by RFC 3339, times of the scenario named as such, and no JSON inside of a text.
 
-use crate::clock::{TimeScale, WallTime};
-use crate::domain::action::Action;
-use crate::domain::event::{Event, Outcome, Window};
-use crate::domain::feedback::Feedback;
-use crate::domain::ids::{AgentId, DataSetName, EventId, ReplicaId};
-use crate::domain::time::Timestamp;
+use agent_core::clock::{TimeScale, WallTime};
+use agent_core::domain::action::Action;
+use agent_core::domain::event::{Event, Outcome, Window};
+use agent_core::domain::feedback::Feedback;
+use agent_core::domain::ids::{AgentId, DataSetName, EventId, ReplicaId};
+use agent_core::domain::time::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 

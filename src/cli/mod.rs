@@ -25,8 +25,8 @@ mod telemetry;
 mod training;
 
 use crate::app::Failure;
-use crate::config::ConfigError;
-use crate::domain::text::legible_lines;
+use agent_core::config::ConfigError;
+use agent_core::domain::text::legible_lines;
 use clap::Parser as _;
 use std::process::ExitCode;
 

@@ -1,10 +1,10 @@
 //! What can be written about nodes and applications that come and go.
 
 use super::policies;
-use crate::config::quantity;
-use crate::domain::ids::{AgentId, NodeId};
-use crate::domain::store_url::StoreUrl;
-use crate::domain::units::Percent;
+use agent_core::config::quantity;
+use agent_core::domain::ids::{AgentId, NodeId};
+use agent_core::domain::store_url::StoreUrl;
+use agent_core::domain::units::Percent;
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! Names of policies on the command line.
 
-use crate::mape::planner::POLICIES;
-use crate::sim::{ALL_POLICIES, ORACLES};
+use agent_core::mape::planner::POLICIES;
+use agent_core::sim::{ALL_POLICIES, ORACLES};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 /// Those that real agents can have. The simulator's own are known, so that they are refused with the reason.

@@ -21,7 +21,7 @@ const DISCREET: [(&str, LevelFilter); 6] = [
 ];
 
 pub fn start(log: Log) {
-    let filter = EnvFilter::try_from_env(crate::config::environment::AGENT_LOG)
+    let filter = EnvFilter::try_from_env(agent_core::config::environment::AGENT_LOG)
         .unwrap_or_else(|_| EnvFilter::new("warn,s3s=off"));
     let discreet = filter_fn(is_discreet).with_max_level_hint(LevelFilter::TRACE);
     let colours = colour::suits(log, std::io::stderr().is_terminal());

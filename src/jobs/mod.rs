@@ -8,8 +8,8 @@ pub mod command;
 /// `avg(cholesterol)` and its relatives.
 pub mod expression;
 
-use crate::domain::failure::FailureKind;
 use crate::storage::{ObjectStore, StorageError};
+use agent_core::domain::failure::FailureKind;
 use async_trait::async_trait;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -20,20 +20,20 @@ use super::{
     Claimed, ClosedEvent, ClosingRule, Committed, Conversation, Counter, Feedback, Knowledge, Learned, NotedUpload,
     Pulse, Recorded, Registered, Result, Snapshot, Unfinished,
 };
-use crate::clock::Clock;
-use crate::domain::action::Action;
-use crate::domain::ask::{Question, Reply};
-use crate::domain::event::{Event, Outcome};
-use crate::domain::flat_map::FlatMap;
-use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
-use crate::domain::impact::Impacts;
-use crate::domain::measurement::Measurement;
-use crate::domain::placement::{
+use agent_core::clock::Clock;
+use agent_core::domain::action::Action;
+use agent_core::domain::ask::{Question, Reply};
+use agent_core::domain::event::{Event, Outcome};
+use agent_core::domain::flat_map::FlatMap;
+use agent_core::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
+use agent_core::domain::impact::Impacts;
+use agent_core::domain::measurement::Measurement;
+use agent_core::domain::placement::{
     Condition, DataSet, Identity, Link, Node, Placement, Plan, Registration, Replica, StoreTraits,
 };
-use crate::domain::time::Timestamp;
-use crate::domain::units::Percent;
-use crate::domain::validators::Validators;
+use agent_core::domain::time::Timestamp;
+use agent_core::domain::units::Percent;
+use agent_core::domain::validators::Validators;
 use async_trait::async_trait;
 use connect::PreparedStatements;
 pub use connect::{MysqlSettings, Tls};

@@ -1,20 +1,14 @@
 //! The way from an agent to a node's store: latency injected by an emulator (`toxiproxy` is the client of its HTTP API,
-//! `emulator` a server of it), latency measured by `probe`.
+//! `agent_emulator` a server of it), latency measured by `probe`.
 
-/// A server of toxiproxy's HTTP API with proxies and toxics of its own.
-pub mod emulator;
 /// The latency of a link as measured on it.
 pub mod probe;
 /// A client of toxiproxy's HTTP API.
 pub mod toxiproxy;
 
-use crate::domain::ids::{AgentId, NodeId};
+use agent_core::domain::ids::{AgentId, NodeId};
 use async_trait::async_trait;
 use std::time::Duration;
-
-/// The header by which a client of our own asks an emulator of our own for fractions of a millisecond, in what it sends and is
-/// shown: at a time scale of 50 half a millisecond is 25 ms of the scenario. Nobody else is shown what it could not read.
-pub const FRACTIONS_HEADER: &str = "x-agent-fractions";
 
 /// Why a link is not as it should be; names the emulator's address and the link.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +27,7 @@ pub enum LinkError {
 pub type Result<T> = std::result::Result<T, LinkError>;
 
 /// The links of one agent, as an emulator offers them. Latencies here are real time on the wire: whoever calls converts with
-/// [`crate::clock::Clock::apply`] and [`crate::clock::Clock::record`].
+/// [`agent_core::clock::Clock::apply`] and [`agent_core::clock::Clock::record`].
 #[async_trait]
 pub trait Links: Send + Sync {
     /// Makes sure that the link (named `agent<N>-node<M>`) exists and leads to `upstream`, a `host:port` as the *emulator* sees

@@ -11,8 +11,9 @@
 //! Whoever steers the emulator besides the agents keeps what they set: a link's port, its other toxics, and that it is
 //! switched off. Only what a link cannot do without is corrected: where it leads to, and that its agent can get to it.
 
-use super::{FRACTIONS_HEADER, LinkError, Links, Result};
-use crate::domain::ids::{AgentId, NodeId};
+use super::{LinkError, Links, Result};
+use agent_core::domain::ids::{AgentId, NodeId};
+use agent_emulator::FRACTIONS_HEADER;
 use async_trait::async_trait;
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};

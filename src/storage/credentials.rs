@@ -2,7 +2,7 @@
 
 pub mod profile;
 
-use crate::domain::secret::{NotPresentable, presentable};
+use agent_core::domain::secret::{NotPresentable, presentable};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;

@@ -2,7 +2,7 @@
 
 use super::attributes::Attributes;
 use super::{ByteStream, Content, ObjectInfo, ObjectStore, RangeBody, Result, StorageError};
-use crate::domain::validators::Validators;
+use agent_core::domain::validators::Validators;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};

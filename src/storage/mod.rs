@@ -11,7 +11,7 @@ pub mod s3;
 pub mod transfer;
 
 use self::attributes::Attributes;
-use crate::domain::validators::Validators;
+use agent_core::domain::validators::Validators;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;

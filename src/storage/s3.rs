@@ -22,7 +22,7 @@ use self::abilities::Abilities;
 use self::body::{Parts, checked};
 use super::attributes::Attributes;
 use super::{ByteStream, Content, ObjectInfo, ObjectStore, RangeBody, Result, StorageError};
-use crate::domain::validators::Validators;
+use agent_core::domain::validators::Validators;
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::RequestChecksumCalculation;

@@ -1,7 +1,7 @@
 //! Moving bytes from one store to another, and knowing afterwards that they are the right ones.
 
 use super::{ByteStream, Content, ObjectInfo, ObjectStore, Result, StorageError};
-use crate::domain::validators::Validators;
+use agent_core::domain::validators::Validators;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use sha2::{Digest, Sha256};

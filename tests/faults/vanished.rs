@@ -2,13 +2,13 @@
 //! again soon, or nobody could act any more.
 
 use super::network::mariadb::{MariaDb, PASSWORD, USER};
-use agent::clock::{SystemClock, TimeScale};
-use agent::domain::action::Action;
-use agent::domain::ids::{AgentId, DataSetName, Life, NodeId};
-use agent::domain::placement::{DataSet, Identity, Link, Node, NodeState, Plan, Registration};
-use agent::domain::units::Percent;
 use agent::knowledge::mysql::{MysqlKnowledge, MysqlSettings, Tls, init, server_time};
 use agent::knowledge::{Claimed, Knowledge};
+use agent_core::clock::{SystemClock, TimeScale};
+use agent_core::domain::action::Action;
+use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId};
+use agent_core::domain::placement::{DataSet, Identity, Link, Node, NodeState, Plan, Registration};
+use agent_core::domain::units::Percent;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};

@@ -1,6 +1,6 @@
 //! A file as `agent experiment` writes it, with runs that might have been.
 
-use agent::results::{Database, Json, Placed, Results, Run, Sample};
+use agent_laboratory::results::{Database, Json, Placed, Results, Run, Sample};
 use rusqlite::Connection;
 use std::path::Path;
 

@@ -3,7 +3,7 @@
 use super::parse::{Malformed, Unreadable};
 use super::scanner::{Container, Scanner, Token};
 use super::unusable::{MemberNames, kind_of};
-use crate::domain::records_path::RecordsPath;
+use agent_core::domain::records_path::RecordsPath;
 
 /// Through how many objects an array of records is looked for that no path leads to.
 const DEEPEST_GUESS: usize = 3;

@@ -1,9 +1,9 @@
 //! What is said of records that a job cannot use.
 
 use super::shape;
-use crate::domain::goal::nearest;
-use crate::domain::records_path::RecordsPath;
 use crate::jobs::expression::{Expression, Function, field_text};
+use agent_core::domain::goal::nearest;
+use agent_core::domain::records_path::RecordsPath;
 
 /// How many members a message names.
 const NAMED_MEMBERS: usize = 20;

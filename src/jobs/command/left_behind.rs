@@ -1,7 +1,7 @@
 //! Processes of former lives. A keeper ends all that a job started, but who kills an agent and its keepers at once, or the
 //! whole machine's memory being full, may leave some: they are known by the life in their environment.
 
-use crate::domain::ids::Life;
+use agent_core::domain::ids::Life;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::fs;
 

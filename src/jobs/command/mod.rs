@@ -20,7 +20,7 @@ use self::left_behind::AGENT_LIFE;
 use self::output::Output;
 use self::report::Reported;
 use super::{DataSource, Job, JobError, JobReport};
-use crate::domain::ids::Life;
+use agent_core::domain::ids::Life;
 use async_trait::async_trait;
 use std::io;
 use std::num::NonZeroU64;

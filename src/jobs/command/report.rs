@@ -1,7 +1,7 @@
 //! What a program says about itself: the last line of its output.
 
 use super::output::LastLine;
-use crate::domain::text::shortened;
+use agent_core::domain::text::shortened;
 use serde::{Deserialize, Deserializer, de};
 use std::time::Duration;
 

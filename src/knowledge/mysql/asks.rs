@@ -11,12 +11,12 @@
 use super::catalogue::{CHANGES, LATEST_CHANGES};
 use super::select::{Part, Question};
 use super::tables::{Result, Tables, places, text};
-use crate::domain::ask::{self, Reply};
-use crate::domain::ids::{AgentId, AskId, DataSetName, NodeId};
-use crate::domain::time::Timestamp;
 use crate::knowledge::conversation::{Rows, to_column, to_list};
-use crate::knowledge::rules::{self, Rejection};
 use crate::knowledge::{Conversation, Pulse, quarantine};
+use agent_core::domain::ask::{self, Reply};
+use agent_core::domain::ids::{AgentId, AskId, DataSetName, NodeId};
+use agent_core::domain::time::Timestamp;
+use agent_core::knowledge::rules::{self, Rejection};
 use mysql_async::Value;
 use std::time::Duration;
 

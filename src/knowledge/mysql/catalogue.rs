@@ -4,19 +4,19 @@ use super::select::{Answer, Part, Question};
 use super::tables::{
     AGENTS, COUNTERS, DATA_SETS, EVENTS, LINKS, NODES, REMOVED, REPLICAS, Result, Tables, in_order, places, text,
 };
-use crate::domain::action::Action;
-use crate::domain::flat_map::FlatMap;
-use crate::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
-use crate::domain::placement::{
+use crate::knowledge::{Counter, NotedUpload, Registered, Snapshot, quarantine};
+use agent_core::domain::action::Action;
+use agent_core::domain::flat_map::FlatMap;
+use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
+use agent_core::domain::placement::{
     Condition, DataSet, Identity, Lease, Node, Placement, Registration, Replica, ReplicaState, StoreTraits,
 };
-use crate::domain::saga::{self, Change};
-use crate::domain::snapshot::Content;
-use crate::domain::time::Timestamp;
-use crate::domain::units::Percent;
-use crate::domain::validators::Validators;
-use crate::knowledge::rules::{self, Rejection};
-use crate::knowledge::{Counter, NotedUpload, Registered, Snapshot, quarantine};
+use agent_core::domain::saga::{self, Change};
+use agent_core::domain::snapshot::Content;
+use agent_core::domain::time::Timestamp;
+use agent_core::domain::units::Percent;
+use agent_core::domain::validators::Validators;
+use agent_core::knowledge::rules::{self, Rejection};
 use mysql_async::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

@@ -2,14 +2,14 @@
 
 use super::select::{Answer, Part, Question};
 use super::tables::{AGENTS, COUNTERS, EVENTS, REMOVED, Result, Tables, places, text};
-use crate::domain::action::Action;
-use crate::domain::event::Event;
-use crate::domain::ids::{AgentId, DataSetName, EventId};
-use crate::domain::impact::Impacts;
-use crate::domain::measurement::Measurement;
-use crate::domain::metric::Metric;
-use crate::knowledge::quarantine::{Field, Fields, ROWS_MAX};
 use crate::knowledge::{ClosedEvent, ClosingRule, Counter, Feedback, Learned, Recorded, quarantine, rules};
+use agent_core::domain::action::Action;
+use agent_core::domain::event::Event;
+use agent_core::domain::ids::{AgentId, DataSetName, EventId};
+use agent_core::domain::impact::Impacts;
+use agent_core::domain::measurement::Measurement;
+use agent_core::domain::metric::Metric;
+use agent_core::knowledge::quarantine::{Field, Fields, ROWS_MAX};
 use mysql_async::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! What an error of the server or the connection says about what became of a write.
 
 use crate::knowledge::KnowledgeError;
-use crate::knowledge::rules::Rejection;
+use agent_core::knowledge::rules::Rejection;
 use mysql_async::{DriverError, Error, IoError};
 use std::io;
 use std::time::Duration;

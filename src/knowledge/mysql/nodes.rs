@@ -3,10 +3,10 @@
 use super::catalogue::sql_integer;
 use super::select::{Answer, Question};
 use super::tables::{AGENTS, DATA_SETS, LINKS, NODES, REFERENCES, REMOVED, REPLICAS, Result, Tables, places, text};
-use crate::domain::ids::NodeId;
-use crate::domain::placement::{Link, Node, NodeState, Replica};
-use crate::knowledge::quarantine;
-use crate::knowledge::rules::{self, Rejection};
+use agent_core::domain::ids::NodeId;
+use agent_core::domain::placement::{Link, Node, NodeState, Replica};
+use agent_core::knowledge::quarantine;
+use agent_core::knowledge::rules::{self, Rejection};
 use mysql_async::Value;
 use std::time::Duration;
 

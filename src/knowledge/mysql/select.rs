@@ -1,8 +1,8 @@
 //! Questions that are answered in one statement: the rows of several tables as one list, each with its table's name, and with
 //! the server's time. One statement sees one state of the database, and costs one way there and back.
 
-use crate::domain::time::Timestamp;
-use crate::knowledge::quarantine::{Cell, Cells, Field, Fields, Quarantine, ROWS_MAX, Table};
+use agent_core::domain::time::Timestamp;
+use agent_core::knowledge::quarantine::{Cell, Cells, Field, Fields, Quarantine, ROWS_MAX, Table};
 use mysql_async::{Row, Value};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -8,8 +8,9 @@ mod load;
 mod transactions;
 
 use super::*;
-use crate::clock::VirtualClock;
-use crate::knowledge::contract::{Table, contract};
+use agent_core::clock::VirtualClock;
+use agent_core::contract;
+use agent_core::knowledge::contract::Table;
 
 #[path = "../../../tests/network/mariadb.rs"]
 mod mariadb;
@@ -44,7 +45,7 @@ impl Bench {
 
     /// A process of its own, as far as the server can see.
     async fn table(&self) -> Table {
-        let clock = crate::knowledge::contract::clock();
+        let clock = agent_core::knowledge::contract::clock();
         Table::new(self.open(&clock).await, clock, ())
     }
 

@@ -3,12 +3,12 @@
 use super::Tables;
 use super::connect::Failure;
 use super::rows;
-use crate::domain::ask::{Question, Reply};
-use crate::domain::ids::{AgentId, AskId, DataSetName, NodeId};
 use crate::knowledge::conversation::{Rows, to_column, to_list};
-use crate::knowledge::quarantine::{self, ASK_NODES, ASKS, DATA_SETS, FORECASTS, NAMED_NODES, REPLIES};
-use crate::knowledge::rules::{self, Rejection};
 use crate::knowledge::{Conversation, Pulse};
+use agent_core::domain::ask::{Question, Reply};
+use agent_core::domain::ids::{AgentId, AskId, DataSetName, NodeId};
+use agent_core::knowledge::quarantine::{self, ASK_NODES, ASKS, DATA_SETS, FORECASTS, NAMED_NODES, REPLIES};
+use agent_core::knowledge::rules::{self, Rejection};
 use rusqlite::{OptionalExtension as _, params};
 use std::time::Duration;
 

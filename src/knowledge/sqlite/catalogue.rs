@@ -3,23 +3,23 @@
 use super::Tables;
 use super::connect::Failure;
 use super::rows;
-use crate::domain::action::Action;
-use crate::domain::flat_map::FlatMap;
-use crate::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
-use crate::domain::link_table::LinkTable;
-use crate::domain::placement::{
+use crate::knowledge::{Counter, NotedUpload, Registered, Snapshot};
+use agent_core::domain::action::Action;
+use agent_core::domain::flat_map::FlatMap;
+use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
+use agent_core::domain::link_table::LinkTable;
+use agent_core::domain::placement::{
     Condition, DataSet, Identity, Node, Peer, Placement, Registration, ReplicaState, StoreTraits,
 };
-use crate::domain::saga::{self, Change};
-use crate::domain::snapshot::Content;
-use crate::domain::time::Timestamp;
-use crate::domain::units::Percent;
-use crate::domain::validators::Validators;
-use crate::knowledge::quarantine::{
+use agent_core::domain::saga::{self, Change};
+use agent_core::domain::snapshot::Content;
+use agent_core::domain::time::Timestamp;
+use agent_core::domain::units::Percent;
+use agent_core::domain::validators::Validators;
+use agent_core::knowledge::quarantine::{
     self, AGENTS, COPIES, COUNTERS, DATA_SETS, Fields, LINKS, NODES, REFERENCES, REPLICAS, UPLOADS,
 };
-use crate::knowledge::rules::{self, Rejection};
-use crate::knowledge::{Counter, NotedUpload, Registered, Snapshot};
+use agent_core::knowledge::rules::{self, Rejection};
 use rusqlite::params;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! Opening the file, its schema, and what SQLite's errors mean for the caller.
 
-use crate::domain::time::Timestamp;
 use crate::knowledge::KnowledgeError;
-use crate::knowledge::rules::Rejection;
+use agent_core::domain::time::Timestamp;
+use agent_core::knowledge::rules::Rejection;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::path::Path;
 use std::time::Duration;
@@ -264,6 +264,6 @@ mod tests {
             check(Failure::Before(error(code)), "unusable");
         }
         check(Failure::Before(rusqlite::Error::QueryReturnedNoRows), "not executed");
-        check(Failure::Rejected(Rejection::UnknownEvent(crate::domain::ids::EventId(1))), "rejected");
+        check(Failure::Rejected(Rejection::UnknownEvent(agent_core::domain::ids::EventId(1))), "rejected");
     }
 }

@@ -1,8 +1,8 @@
 //! Looking at a file without writing: neither to it nor to its folder, and without a right to.
 
 use super::connect::{self, SCHEMA_VERSION};
-use crate::domain::time::Timestamp;
 use crate::knowledge::KnowledgeError;
+use agent_core::domain::time::Timestamp;
 use rusqlite::backup::Backup;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};

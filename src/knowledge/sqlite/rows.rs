@@ -1,6 +1,6 @@
 //! SQLite's rows as `quarantine` reads them.
 
-use crate::knowledge::quarantine::{Cell, Cells, Field, Fields, Quarantine, ROWS_MAX, Table};
+use agent_core::knowledge::quarantine::{Cell, Cells, Field, Fields, Quarantine, ROWS_MAX, Table};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Params, Row};
 

@@ -3,15 +3,15 @@
 use super::Tables;
 use super::connect::Failure;
 use super::rows;
-use crate::domain::action::Action;
-use crate::domain::event::{Event, Outcome};
-use crate::domain::ids::{AgentId, DataSetName, EventId, ReplicaId};
-use crate::domain::placement::{Claim, Plan, Replica};
-use crate::domain::saga::{self, Lost, Refused};
-use crate::domain::validators::Validators;
-use crate::knowledge::quarantine::{self, CLAIMS, Fields, REPLICAS};
-use crate::knowledge::rules::{self, Rejection};
 use crate::knowledge::{Claimed, Committed, Unfinished};
+use agent_core::domain::action::Action;
+use agent_core::domain::event::{Event, Outcome};
+use agent_core::domain::ids::{AgentId, DataSetName, EventId, ReplicaId};
+use agent_core::domain::placement::{Claim, Plan, Replica};
+use agent_core::domain::saga::{self, Lost, Refused};
+use agent_core::domain::validators::Validators;
+use agent_core::knowledge::quarantine::{self, CLAIMS, Fields, REPLICAS};
+use agent_core::knowledge::rules::{self, Rejection};
 use rusqlite::params;
 use std::time::Duration;
 

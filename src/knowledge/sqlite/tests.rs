@@ -1,10 +1,11 @@
 use super::*;
-use crate::clock::VirtualClock;
-use crate::domain::placement::NodeState;
-use crate::knowledge::contract::asks::{question, said};
-use crate::knowledge::contract::edits::{self, Watched};
-use crate::knowledge::contract::{
-    LEASE, RULE, START, Table, WINDOW, clock, contract, data_set, identity, lives, registration,
+use agent_core::clock::VirtualClock;
+use agent_core::contract;
+use agent_core::domain::placement::NodeState;
+use agent_core::knowledge::contract::asks::{question, said};
+use agent_core::knowledge::contract::edits::{self, Watched};
+use agent_core::knowledge::contract::{
+    LEASE, RULE, START, Table, WINDOW, clock, data_set, identity, lives, registration,
 };
 use rusqlite::{OpenFlags, params};
 use std::os::unix::fs::PermissionsExt;
@@ -409,7 +410,7 @@ async fn rows_that_make_no_sense_are_left_out() {
     let learned = bench.table.knowledge.impacts(AgentId(1)).await.unwrap();
     assert_eq!(
         learned["M1_2"].impacts.iter().collect::<Vec<_>>(),
-        [(crate::domain::metric::Metric::ResponseTime, 1.0)]
+        [(agent_core::domain::metric::Metric::ResponseTime, 1.0)]
     );
     // A new registration mends the reference.
     bench.table.register(&registration(2)).await;
@@ -528,7 +529,7 @@ fn measurement() -> Measurement {
         replica: ReplicaId(1),
         node: NodeId(3),
         at: START,
-        metrics: crate::domain::metric::Metrics::default(),
+        metrics: agent_core::domain::metric::Metrics::default(),
         emulated_latency_ms: None,
         job: String::new(),
         failure: None,

@@ -1,8 +1,8 @@
 //! The bucket: whether it is there, and whether what answers is an S3 server at all.
 
 use super::S3Store;
-use crate::domain::store_url::REGION;
 use crate::storage::Result;
+use agent_core::domain::store_url::REGION;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 

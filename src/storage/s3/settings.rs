@@ -2,8 +2,8 @@
 
 use super::connection::Detour;
 use super::trust::Trust;
-use crate::domain::store_url::{REGION, StoreUrl};
 use crate::storage::credentials::Credentials;
+use agent_core::domain::store_url::{REGION, StoreUrl};
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::interceptors::InterceptorContext;
 use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction, RetryConfig, RetryPartition};

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::knowledge::KnowledgeError;
-use crate::knowledge::contract::clock;
+use agent_core::knowledge::contract::clock;
 
 /// A user of a server, who may do everything in a schema.
 struct Account<'a> {

@@ -1,9 +1,9 @@
 //! Making and checking the schema, rights, and tables that people edit.
 
 use super::*;
-use crate::knowledge::contract::asks::{question, said};
-use crate::knowledge::contract::edits::{self, Watched};
-use crate::knowledge::contract::{RULE, START, WINDOW, clock, data_set};
+use agent_core::knowledge::contract::asks::{question, said};
+use agent_core::knowledge::contract::edits::{self, Watched};
+use agent_core::knowledge::contract::{RULE, START, WINDOW, clock, data_set};
 use mariadb::{PASSWORD, USER};
 use std::collections::BTreeMap;
 
@@ -192,14 +192,14 @@ async fn a_check_looks_at_all_that_matters() {
 #[tokio::test]
 async fn time_is_the_servers() {
     let bench = bench!(Bench::new().await);
-    let scale = crate::clock::TimeScale::new(50).unwrap();
-    let time = server_time(Arc::new(crate::clock::SystemClock::new(scale)));
+    let scale = agent_core::clock::TimeScale::new(50).unwrap();
+    let time = server_time(Arc::new(agent_core::clock::SystemClock::new(scale)));
     let knowledge = MysqlKnowledge::open(&bench.settings(), time, Handle::current()).await.unwrap();
     // Whatever time zone it is set to.
     let seconds = || bench.server.execute("select unix_timestamp(now(6))")[0].parse::<f64>().unwrap();
     bench.server.execute("set global time_zone = '+05:30'");
-    knowledge.register_network(&[crate::knowledge::contract::node(1, 90.0)], &[]).await.unwrap();
-    let blood = crate::knowledge::contract::blood();
+    knowledge.register_network(&[agent_core::knowledge::contract::node(1, 90.0)], &[]).await.unwrap();
+    let blood = agent_core::knowledge::contract::blood();
     knowledge.register_data_set(&blood, NodeId(1), "blood.json", &Default::default()).await.unwrap();
     let (before, at, after) =
         (seconds(), knowledge.snapshot(&data_set()).await.unwrap().unwrap().at.0 as f64 / 50_000.0, seconds());

@@ -1,9 +1,9 @@
 //! Who waits for whom when several agents say something at once.
 
 use super::*;
-use crate::domain::ids::NodeId;
-use crate::knowledge::contract::asks::{question, said};
-use crate::knowledge::contract::data_set;
+use agent_core::domain::ids::NodeId;
+use agent_core::knowledge::contract::asks::{question, said};
+use agent_core::knowledge::contract::data_set;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, OptsBuilder};
 use std::future::Future;
@@ -21,7 +21,7 @@ impl Locked {
         let server = MariaDb::start(&[])?;
         let settings = settings(&server, &server.schema());
         init(&settings).await.unwrap();
-        let clock = crate::knowledge::contract::clock();
+        let clock = agent_core::knowledge::contract::clock();
         let table = Table::new(open(&settings, &clock).await.unwrap(), clock, ()).three_agents().await;
         let options = OptsBuilder::default().tcp_port(settings.port).user(Some(settings.user.clone()));
         let options = options.ip_or_hostname("127.0.0.1").pass(settings.password.clone()).prefer_socket(false);

@@ -1,9 +1,9 @@
 //! Connections that break or fall silent at the worst moment, servers that go and come back, and TLS.
 
 use super::*;
-use crate::domain::ids::NodeId;
-use crate::knowledge::contract::{LEASE, WINDOW, clock, data_set};
 use crate::knowledge::{Claimed, KnowledgeError};
+use agent_core::domain::ids::NodeId;
+use agent_core::knowledge::contract::{LEASE, WINDOW, clock, data_set};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,10 +1,10 @@
 //! How many statements an operation takes, and many agents at once.
 
 use super::*;
-use crate::domain::measurement::Measurement;
-use crate::domain::metric::{Metric, Metrics};
-use crate::knowledge::contract::asks::{question, said};
-use crate::knowledge::contract::{LEASE, RULE, WINDOW, blood, data_set, identity, link, node, registration};
+use agent_core::domain::measurement::Measurement;
+use agent_core::domain::metric::{Metric, Metrics};
+use agent_core::knowledge::contract::asks::{question, said};
+use agent_core::knowledge::contract::{LEASE, RULE, WINDOW, blood, data_set, identity, link, node, registration};
 use std::fmt::Write as _;
 
 /// Agents of one network that do everything at the same time.
@@ -31,7 +31,7 @@ async fn statements_are_as_few_as_the_document_says() {
     let server = bench!(MariaDb::start(&[]));
     let settings = settings(&server, &server.schema());
     init(&settings).await.unwrap();
-    let clock = crate::knowledge::contract::clock();
+    let clock = agent_core::knowledge::contract::clock();
     let table = Table::new(open(&settings, &clock).await.unwrap(), clock, ()).three_agents().await;
     // One connection, which has made its acquaintance.
     table.snapshot().await;
@@ -154,7 +154,7 @@ async fn many_agents_at_once_come_to_no_deadlock() {
     }
     let snapshot = first.snapshot().await;
     assert_eq!(snapshot.placement.present().count(), AGENTS as usize);
-    assert_eq!(crate::domain::invariants::check(&data_set(), &snapshot.placement), []);
+    assert_eq!(agent_core::domain::invariants::check(&data_set(), &snapshot.placement), []);
     for event in &snapshot.open_events {
         let left: f64 = first.knowledge.feedback(event.id).await.unwrap().iter().map(|feedback| feedback.p).sum();
         assert!((left - event.feedback_sum).abs() < 1e-9, "event {}", event.id);

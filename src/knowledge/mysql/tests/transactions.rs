@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::knowledge::KnowledgeError;
-use crate::knowledge::contract::{DRAIN, SILENCE, blood, node};
+use agent_core::knowledge::contract::{DRAIN, SILENCE, blood, node};
 use mysql_async::prelude::Queryable as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -17,7 +17,7 @@ async fn of_a_registration_and_a_leaving_at_once_one_is_refused() {
     one.knowledge.register_network(&nodes, &[]).await.unwrap();
     for round in 1..=ROUNDS {
         let data_set = DataSet { name: round.to_string().as_str().into(), ..blood() };
-        let unseen = crate::domain::validators::Validators::default();
+        let unseen = agent_core::domain::validators::Validators::default();
         let (registered, left) = tokio::join!(
             one.knowledge.register_data_set(&data_set, NodeId(round), "key", &unseen),
             other.knowledge.leave_node(NodeId(round), SILENCE, DRAIN),
@@ -71,7 +71,7 @@ async fn add(tables: &mut Tables, (end, tries): &(End, Arc<AtomicU32>)) -> std::
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_that_the_server_ended_is_begun_again() {
     let bench = bench!(Bench::new().await);
-    let knowledge = bench.open(&crate::knowledge::contract::clock()).await;
+    let knowledge = bench.open(&agent_core::knowledge::contract::clock()).await;
     bench.edit("insert into counters values ('M1_2', 0, 0), ('M2_1', 0, 0)");
     let check = async |end: End, expected: [&str; 2]| {
         let tries = Arc::new(AtomicU32::new(0));
@@ -91,7 +91,7 @@ async fn a_transaction_that_the_server_ended_is_begun_again() {
 async fn a_transaction_that_always_ends_is_given_up_in_time() {
     let bench = bench!(Bench::new().await);
     let settings = MysqlSettings { patience: Duration::from_secs(1), ..bench.settings() };
-    let knowledge = open(&settings, &crate::knowledge::contract::clock()).await.unwrap();
+    let knowledge = open(&settings, &agent_core::knowledge::contract::clock()).await.unwrap();
     let tries = Arc::new(AtomicU32::new(0));
     let done = knowledge.run("end", tries.clone(), |tables, tries| {
         Box::pin(async move {
@@ -112,7 +112,7 @@ async fn a_statement_that_was_given_up_ends_at_the_server() {
     let bench = bench!(Bench::new().await);
     bench.table().await.three_agents().await;
     let settings = MysqlSettings { patience: Duration::from_secs(2), ..bench.settings() };
-    let knowledge = open(&settings, &crate::knowledge::contract::clock()).await.unwrap();
+    let knowledge = open(&settings, &agent_core::knowledge::contract::clock()).await.unwrap();
     let soon = Instant::now() + Duration::from_millis(500);
     let slow: Work<(), u64> = |tables, ()| {
         Box::pin(async {
@@ -135,7 +135,7 @@ async fn as_many_agents_as_the_document_says_fit_on_a_server() {
     let server = bench!(MariaDb::start(&["--max-connections=151"]));
     let settings = settings(&server, &server.schema());
     init(&settings).await.unwrap();
-    let clock = crate::knowledge::contract::clock();
+    let clock = agent_core::knowledge::contract::clock();
     let agents = futures::future::join_all((0..AGENTS).map(|_| open(&settings, &clock))).await;
     let agents: Vec<_> = agents.into_iter().map(|opened| opened.unwrap()).collect();
     let all = agents.iter().flat_map(|agent| (0..8).map(|_| agent.nodes()));
@@ -154,7 +154,7 @@ async fn a_server_with_too_many_connections_is_told_as_such_and_waited_for() {
     let server = bench!(MariaDb::start(&["--max-connections=10"]));
     let settings = settings(&server, &server.schema());
     init(&settings).await.unwrap();
-    let clock = crate::knowledge::contract::clock();
+    let clock = agent_core::knowledge::contract::clock();
     let mut taken = Vec::new();
     // And one more for an administrator, as which this one counts.
     while taken.len() < 11 {

@@ -1,0 +1,39 @@
+//! What a field that is left out means; as it would be written. Every other field has to be there: the environment's
+//! constants live in files, none in the code.
+
+/// Spread of a link's latency from job to job (`[[link]] jitter`).
+pub const JITTER: &str = "0 ms";
+/// What a node's `[node.store]` is when it has none, or one without `kind`.
+pub const STORE_KIND: &str = "embedded";
+/// Where an embedded store listens (`[node.store] listen`): loopback, a free port.
+pub const STORE_LISTEN: &str = "127.0.0.1:0";
+/// The region that requests to an S3 store are signed for (`[node.store] region`).
+pub const REGION: &str = "us-east-1";
+/// Whether the bucket stands in the path of a request (`[node.store] path_style`).
+pub const PATH_STYLE: bool = true;
+/// How an agent chooses its actions (`policy`).
+pub const POLICY: &str = "cooperative";
+/// Where an agent's own servers listen (`listen`): loopback.
+pub const LISTEN: &str = "127.0.0.1";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_states_the_defaults() {
+        let document = include_str!("../../../../docs/configuration.md");
+        let defaults = [
+            ("jitter", JITTER),
+            ("kind", STORE_KIND),
+            ("listen", STORE_LISTEN),
+            ("region", REGION),
+            ("policy", POLICY),
+            ("listen", LISTEN),
+        ];
+        for (key, default) in defaults {
+            let mut rows = document.lines().filter(|line| line.starts_with(&format!("| `{key}` |")));
+            assert!(rows.any(|row| row.contains(&format!("| `\"{default}\"` |"))), "no row for {key} states {default}");
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Scenarios for the simulator: the configuration of real agents in one file, with physics, a schedule of changes and faults.
+//! What each field means is in `docs/simulator.md`.
+
+mod fragment;
+mod physics;
+mod schedule;
+mod settings;
+mod write;
+
+pub use settings::{
+    Change, Fault, FaultKind, Generate, Goals, Lie, Line, Links, Moment, Physics, Rules, Scenario, Transfer, When,
+};
+pub use write::{Draft, write, write_over};
+
+use super::agent::Context;
+use super::load::Vocabulary;
+use super::problem::{ConfigError, Invalid, Problems};
+use super::settings::AgentSettings;
+use super::{agent, fragment as files, network, quantity};
+use crate::domain::action::Action;
+use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::impact::Impacts;
+use crate::domain::metric::Metric;
+use fragment::Rest;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// A scenario may build on another one, and that on a third.
+const MAX_BASES: usize = 4;
+
+const LAYOUT: &str = "a scenario is a TOML file; docs/simulator.md explains every key and has an example";
+
+/// Reads and validates a scenario. All problems are reported at once, except that a file which is not TOML of the right shape
+/// only tells its first.
+pub fn load(file: &Path, vocabulary: &Vocabulary) -> Result<Scenario, ConfigError> {
+    let mut problems = Problems::default();
+    problems.enter(&file.display().to_string());
+    let text = read(file, &mut problems);
+    let scenario = text.and_then(|text| understood(&text, vocabulary, &mut problems));
+    problems.settle(scenario)
+}
+
+/// What a file's text means.
+pub(super) fn understood(text: &str, vocabulary: &Vocabulary, problems: &mut Problems) -> Option<Scenario> {
+    let written = files::parse(text).map_err(|(place, invalid)| problems.add(place, invalid)).ok()?;
+    validate(written, vocabulary, problems)
+}
+
+/// What it means with these tables laid over it, one after the other, as a scenario lies over its base; and the text of both.
+pub(super) fn varied<'a>(
+    text: &str,
+    over: impl Iterator<Item = &'a toml::Table>,
+    vocabulary: &Vocabulary,
+    problems: &mut Problems,
+) -> Option<(String, Scenario)> {
+    let below: toml::Table = toml::from_str(text).ok()?;
+    let text = over.cloned().fold(below, joined).to_string();
+    let written = files::parse_joined(&text).map_err(|(place, invalid)| problems.add(place, invalid)).ok()?;
+    let scenario = validate(written, vocabulary, problems)?;
+    Some((text, scenario))
+}
+
+/// The file's text; with its bases joined in, if it builds on others.
+pub(super) fn read(file: &Path, problems: &mut Problems) -> Option<String> {
+    let text = problems.check("", text_of(file))?;
+    let mut table = match toml::from_str::<toml::Table>(&text) {
+        Ok(table) if table.contains_key("base") => table,
+        // Read again as it is, for the lines of its problems.
+        Ok(_) | Err(_) => return Some(text),
+    };
+    let mut at: PathBuf = file.to_owned();
+    for _ in 0..MAX_BASES {
+        let Some(base) = table.remove("base") else { return Some(table.to_string()) };
+        let name = base.as_str().ok_or_else(|| Invalid::new("is no text", "write it like `base = \"published.toml\"`"));
+        at = at.with_file_name(problems.check("base", name)?);
+        let below =
+            text_of(&at).and_then(|text| toml::from_str(&text).map_err(|error| Invalid::new(error.message(), LAYOUT)));
+        table = joined(problems.check(format!("base {}", at.display()), below)?, table);
+    }
+    problems.add("base", Invalid::new(format!("more than {MAX_BASES} files build on each other"), "join some of them"));
+    None
+}
+
+fn text_of(file: &Path) -> Result<String, Invalid> {
+    std::fs::read_to_string(file).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Invalid::new("does not exist", LAYOUT),
+        _ => Invalid::new(format!("cannot be read: {error}"), LAYOUT),
+    })
+}
+
+/// What `over` says replaces what `base` says. Tables are joined key by key, lists of tables with an `id` item by item; other
+/// lists are replaced as a whole.
+fn joined(mut base: toml::Table, over: toml::Table) -> toml::Table {
+    for (key, value) in over {
+        let value = match base.remove(&key) {
+            Some(below) => joined_value(below, value),
+            None => value,
+        };
+        base.insert(key, value);
+    }
+    base
+}
+
+fn joined_value(below: toml::Value, above: toml::Value) -> toml::Value {
+    use toml::Value::{Array, Table};
+    let has_ids = |items: &[toml::Value]| items.iter().all(|item| item.get("id").is_some());
+    match (below, above) {
+        (Table(below), Table(above)) => Table(joined(below, above)),
+        (Array(mut below), Array(above)) if has_ids(&below) && has_ids(&above) => {
+            for item in above {
+                match below.iter().position(|known| known.get("id") == item.get("id")) {
+                    Some(at) => below[at] = joined_value(below[at].clone(), item),
+                    None => below.push(item),
+                }
+            }
+            Array(below)
+        }
+        (_, above) => above,
+    }
+}
+
+fn validate(written: fragment::Scenario, vocabulary: &Vocabulary, problems: &mut Problems) -> Option<Scenario> {
+    let (mut network, mut rest) = written.split();
+    if rest.generate.is_some() {
+        stand_in(&mut network, &mut rest, problems);
+    } else if rest.agent.is_empty() {
+        problems.add("agent", Invalid::new("there is no agent", "add one `[[agent]]` with `id` and `goal` for each"));
+    }
+    let ids = network::node_ids(&network);
+    let settings = network::validate(&network, problems);
+    let agents = agents(&rest, &network, vocabulary, problems);
+    let impacts = impacts(&rest, problems);
+    let physics = physics::validate(&rest.physics, &ids, problems);
+    let changes = schedule::changes(&rest.change, &ids, problems);
+    let known: BTreeSet<AgentId> = agents.keys().copied().collect();
+    let faults = schedule::faults(&rest.fault, &ids, &known, problems);
+    let dishonest = schedule::dishonest(&rest.dishonest, &known, problems);
+    let generate = match (&rest.generate, agents.values().next()) {
+        (Some(written), Some(template)) => Some(physics::generate(written, template, problems)?),
+        (Some(_), None) => return None,
+        (None, _) => None,
+    };
+    let network = settings?;
+    let placed = BTreeSet::from([network.data_set.first_node]);
+    let Rest { name, about, .. } = rest;
+    let physics = physics?;
+    Some(Scenario { name, about, network, agents, impacts, physics, placed, changes, faults, dishonest, generate })
+}
+
+/// A network that is generated is validated with one node and one agent, which what is generated takes the rest from.
+fn stand_in(network: &mut files::Network, rest: &mut Rest, problems: &mut Problems) {
+    let listed = [("node", network.node.len()), ("link", network.link.len()), ("agent", rest.agent.len())];
+    for (key, _) in listed.into_iter().filter(|(_, count)| *count > 0) {
+        problems
+            .add(key, Invalid::new("is listed beside `[generate]`", "remove one of them: `[generate]` makes its own"));
+    }
+    let availability = files::Quantity("100 %".to_owned());
+    let (id, name) = (network.data_set.first_node, "generated".to_owned());
+    network.node = vec![files::Node { id, name, availability, capacity: None, store: files::Store::default() }];
+    rest.agent = vec![fragment::Agent {
+        id: 1,
+        goal: "response_time <= 1 s".to_owned(),
+        policy: None,
+        node: Some(id),
+        rho: None,
+        cost: None,
+        impacts: None,
+    }];
+}
+
+fn agents(
+    rest: &Rest,
+    network: &files::Network,
+    vocabulary: &Vocabulary,
+    problems: &mut Problems,
+) -> BTreeMap<AgentId, AgentSettings> {
+    let context = Context { vocabulary, network: Some(network) };
+    let mut agents = BTreeMap::new();
+    for written in &rest.agent {
+        let id = quantity::whole(written.id, 1..=i64::from(u32::MAX)).map(AgentId);
+        let Some(id) = problems.check(format!("agent {}: id", written.id), id) else { continue };
+        let mut own = problems.within(format!("agent {id}"));
+        let agent = agent::validate(id, &written.file(&rest.rho, &rest.cost), &context, &mut own);
+        problems.absorb(own);
+        if agent.and_then(|agent| agents.insert(id, agent)).is_some() {
+            let help = "give each `[[agent]]` an `id` of its own";
+            problems.add(format!("agent {id}"), Invalid::new("is listed twice", help));
+        }
+    }
+    agents
+}
+
+fn impacts(rest: &Rest, problems: &mut Problems) -> BTreeMap<AgentId, BTreeMap<Action, Impacts>> {
+    let mut all = BTreeMap::new();
+    for agent in &rest.agent {
+        let Some(written) = &agent.impacts else { continue };
+        let place = |action: &str| format!("agent {}: impacts.{action}", agent.id);
+        let read = written.iter().filter_map(|(label, values)| {
+            let action = label.parse::<Action>().map_err(|error| Invalid::new(error.to_string(), LAYOUT));
+            let action = problems.check(place(label), action)?;
+            Some((action, problems.check(place(label), vector(values))?))
+        });
+        let vectors: BTreeMap<Action, Impacts> = read.collect();
+        all.extend(u32::try_from(agent.id).map(|id| (AgentId(id), vectors)));
+    }
+    all
+}
+
+/// In the order of the metrics; the last ones may be left out.
+fn vector(values: &[f64]) -> Result<Impacts, Invalid> {
+    let help = "at most six numbers from -1 to 1: response time, execution time, throughput, network latency, availability, consistency";
+    if values.len() > Metric::ALL.len() || values.iter().any(|value| !(-1.0..=1.0).contains(value)) {
+        return Err(Invalid::new("is no vector of impacts", help));
+    }
+    Ok(Metric::ALL.into_iter().zip(values.iter().copied()).collect())
+}
+
+fn existing(written: i64, ids: &BTreeSet<NodeId>) -> Result<NodeId, Invalid> {
+    network::existing_node(written, ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VOCABULARY: Vocabulary =
+        Vocabulary { policies: &["cooperative", "fixed", "reference"], expression: |_| Ok(()) };
+
+    fn fixture(name: &str) -> String {
+        format!("{}/../../fixtures/scenarios/{name}.toml", env!("CARGO_MANIFEST_DIR"))
+    }
+
+    fn check_text(text: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("scenario.toml");
+        std::fs::write(&file, text).unwrap();
+        match load(&file, &VOCABULARY) {
+            Ok(_) => String::new(),
+            Err(error) => error.to_string().replace(&file.display().to_string(), "FILE"),
+        }
+    }
+
+    fn published() -> String {
+        std::fs::read_to_string(fixture("published")).unwrap()
+    }
+
+    #[test]
+    fn every_scenario_that_is_shipped_can_be_read() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/scenarios");
+        let mut read = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "toml") {
+                let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+                let scenario = load(&path, &VOCABULARY).unwrap_or_else(|error| panic!("error: {error}"));
+                assert_eq!(scenario.name, name, "a scenario is called as its file");
+                read += 1;
+            }
+        }
+        assert!(read >= 3);
+    }
+
+    #[test]
+    fn a_scenario_that_builds_on_another_says_only_what_differs() {
+        let (below, above) = (Path::new(&fixture("published")).to_owned(), fixture("hopeless"));
+        let below = load(&below, &VOCABULARY).unwrap();
+        let above = load(Path::new(&above), &VOCABULARY).unwrap();
+        assert_eq!(above.network, below.network);
+        assert_eq!(above.impacts[&AgentId(1)], below.impacts[&AgentId(1)]);
+        assert_ne!(above.agents[&AgentId(2)].goal, below.agents[&AgentId(2)].goal);
+    }
+
+    #[test]
+    fn every_problem_is_named_with_its_place_and_remedy() {
+        let wrong = published()
+            .replace("goal = \"throughput", "goal = \"speed")
+            .replace("poll = \"1 s\"", "poll = \"1\"")
+            .replace("M1_2 = [-0.856", "M1_2 = [-1.856");
+        let told = check_text(&wrong);
+        assert!(told.contains("FILE: agent 2: goal: unknown metric `speed`"), "{told}");
+        assert!(told.contains("FILE: physics.poll: `1` has no unit"), "{told}");
+        assert!(told.contains("FILE: agent 1: impacts.M1_2: is no vector of impacts"), "{told}");
+    }
+
+    #[test]
+    fn faults_name_what_they_need() {
+        let with = |fault: &str| check_text(&format!("{}\n[[fault]]\n{fault}\n", published()));
+        assert_eq!(with("kind = \"node_down\"\nat = \"1 h\"\nlasts = \"5 min\"\nnode = 2"), "");
+        let told = with("kind = \"node_down\"\nlasts = \"5 min\"\nnode = 9");
+        assert!(told.contains("fault 1: there is no node 9") && told.contains("fault 1: does not say when"), "{told}");
+        let told = with("kind = \"sunny\"\nat = \"1 h\"\nlasts = \"5 min\"");
+        assert!(told.contains("fault 1: kind: `sunny` is not a kind of fault"), "{told}");
+        assert_eq!(with("kind = \"agent_down\"\nupon = \"transfer\"\nlasts = \"5 min\"\nagent = 2"), "");
+        let told = with("kind = \"agent_down\"\nupon = \"noon\"\nlasts = \"5 min\"");
+        assert!(told.contains("fault 1: upon: `noon` is no moment of an agent"), "{told}");
+        let told = with("kind = \"node_down\"\nupon = \"transfer\"\nlasts = \"5 min\"");
+        assert!(told.contains("fault 1: only an agent goes down upon what it does"), "{told}");
+    }
+
+    #[test]
+    fn who_lies_is_an_agent_and_how_is_known() {
+        let with = |id: u32, says: &str| {
+            check_text(&format!("{}\n[[dishonest]]\nid = {id}\nsays = \"{says}\"\n", published()))
+        };
+        assert_eq!(with(2, "cunning"), "");
+        assert!(with(9, "worst").contains("dishonest 1: there is no agent 9"));
+        assert!(with(2, "truth").contains("dishonest 1: says: `truth` is no lie"));
+    }
+}

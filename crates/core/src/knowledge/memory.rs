@@ -1,0 +1,307 @@
+//! The shared table in this process's memory: for the simulator, and the model that the other technologies are held to.
+//!
+//! One mutex around a plain struct (`table::Table`); no operation waits for anything, so every future is ready at once.
+
+mod table;
+
+use super::rules;
+use super::{
+    Claimed, ClosedEvent, ClosingRule, Committed, Conversation, Counter, Feedback, Knowledge, Learned, NotedUpload,
+    Pulse, Recorded, Registered, Result, Snapshot, Unfinished,
+};
+use crate::clock::Clock;
+use crate::domain::action::Action;
+use crate::domain::ask::{Question, Reply};
+use crate::domain::event::{Event, Outcome};
+use crate::domain::flat_map::FlatMap;
+use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
+use crate::domain::impact::Impacts;
+use crate::domain::measurement::Measurement;
+use crate::domain::placement::{
+    Condition, DataSet, Identity, Link, Node, Placement, Plan, Registration, Replica, StoreTraits,
+};
+use crate::domain::units::Percent;
+use crate::domain::validators::Validators;
+use async_trait::async_trait;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use table::Table;
+
+/// The shared table of agents that live in one process.
+pub struct MemoryKnowledge {
+    clock: Arc<dyn Clock>,
+    table: Mutex<Table>,
+}
+
+impl MemoryKnowledge {
+    /// An empty table whose time is `clock`'s.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, table: Mutex::default() }
+    }
+
+    /// Sets counters, as if events had moved them. For experiments that start in the middle.
+    pub fn seed_counters(&self, counters: &BTreeMap<Action, Counter>) {
+        self.changing().seed_counters(counters);
+    }
+
+    /// Replaces the replicas and references of a registered data set. For experiments that start in the middle.
+    pub fn seed_placement(&self, data_set: &DataSetName, placement: &Placement) -> Result<()> {
+        self.changing().seed_placement(data_set, placement).map_err(|why| why.during("seed placement"))
+    }
+
+    /// All about a data set; others' last signs of life may be missing in it, none older than `unheard`. As long as nothing
+    /// else changes, that costs next to nothing: for simulations of many agents.
+    pub fn recent_snapshot(&self, data_set: &DataSetName, unheard: Duration) -> Option<Snapshot> {
+        let (mut table, now) = (self.table(), self.clock.now());
+        if table.unsettled(now).is_some_and(|waits| waits > unheard) {
+            table.settle();
+        }
+        table.snapshot(data_set, now)
+    }
+
+    /// For what also looks at signs of life.
+    fn changing_settled(&self) -> MutexGuard<'_, Table> {
+        let mut table = self.settled();
+        table.changes();
+        table
+    }
+
+    /// For what reads signs of life.
+    fn settled(&self) -> MutexGuard<'_, Table> {
+        let mut table = self.table();
+        table.settle();
+        table
+    }
+
+    /// For what changes something that snapshots show.
+    fn changing(&self) -> MutexGuard<'_, Table> {
+        let mut table = self.table();
+        table.changes();
+        table
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // Every operation checks before it changes anything, so a panic elsewhere leaves no half-done change behind.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Knowledge for MemoryKnowledge {
+    async fn register_network(&self, nodes: &[Node], links: &[Link]) -> Result<()> {
+        self.changing().register_network(nodes, links).map_err(|why| why.during("register network"))
+    }
+
+    async fn add_nodes(&self, nodes: &[Node], links: &[Link]) -> Result<()> {
+        self.changing().add_nodes(nodes, links).map_err(|why| why.during("add nodes"))
+    }
+
+    async fn leave_node(&self, node: NodeId, silence: Duration, drain: Duration) -> Result<Vec<Replica>> {
+        self.changing_settled()
+            .leave_node(node, silence, drain, self.clock.now())
+            .map_err(|why| why.during("leave node"))
+    }
+
+    async fn remove_node(&self, node: NodeId) -> Result<Vec<Replica>> {
+        self.changing_settled().remove_node(node).map_err(|why| why.during("remove node"))
+    }
+
+    async fn register_store(&self, node: NodeId, store_url: &str) -> Result<()> {
+        self.changing().register_store(node, store_url).map_err(|why| why.during("register store"))
+    }
+
+    async fn describe_store(&self, node: NodeId, traits: &StoreTraits) -> Result<()> {
+        self.changing().describe_store(node, traits).map_err(|why| why.during("describe store"))
+    }
+
+    async fn note_upload(&self, node: NodeId, object_key: &str, upload_id: &str, agent: AgentId) -> Result<()> {
+        self.table().note_upload(node, object_key, upload_id, agent, self.clock.now());
+        Ok(())
+    }
+
+    async fn forget_upload(&self, node: NodeId, object_key: &str, upload_id: &str) -> Result<()> {
+        self.table().forget_upload(node, object_key, upload_id);
+        Ok(())
+    }
+
+    async fn uploads(&self, node: NodeId) -> Result<Vec<NotedUpload>> {
+        Ok(self.table().uploads(node))
+    }
+
+    async fn register_data_set(
+        &self,
+        data_set: &DataSet,
+        node: NodeId,
+        object_key: &str,
+        validators: &Validators,
+    ) -> Result<bool> {
+        let registered = self.changing().register_data_set(data_set, node, object_key, validators);
+        registered.map_err(|why| why.during("register data set"))
+    }
+
+    async fn found(&self, replica: ReplicaId, generation: i64, condition: &Condition) -> Result<bool> {
+        self.changing().found(replica, generation, condition).map_err(|why| why.during("found"))
+    }
+
+    async fn accept(
+        &self,
+        data_set: &DataSet,
+        replica: ReplicaId,
+        generation: i64,
+        validators: &Validators,
+    ) -> Result<bool> {
+        self.changing().accept(data_set, replica, generation, validators).map_err(|why| why.during("accept"))
+    }
+
+    async fn register_agent(
+        &self,
+        registration: &Registration,
+        data_set: &DataSetName,
+        identity: &Identity,
+    ) -> Result<Registered> {
+        let registered = self.changing_settled().register_agent(registration, data_set, identity, self.clock.now());
+        registered.map_err(|why| why.during("register agent"))
+    }
+
+    async fn heartbeat(&self, agent: AgentId, life: &Life, converged: bool) -> Result<bool> {
+        Ok(self.table().heartbeat(agent, life, converged, self.clock.now()))
+    }
+
+    async fn sign_off(&self, agent: AgentId, life: &Life) -> Result<bool> {
+        Ok(self.changing_settled().sign_off(agent, life))
+    }
+
+    async fn snapshot(&self, data_set: &DataSetName) -> Result<Option<Snapshot>> {
+        Ok(self.settled().snapshot(data_set, self.clock.now()))
+    }
+
+    async fn nodes(&self) -> Result<FlatMap<NodeId, Node>> {
+        Ok(self.settled().nodes())
+    }
+
+    async fn data_sets(&self) -> Result<Vec<DataSetName>> {
+        Ok(self.table().data_sets())
+    }
+
+    async fn record(&self, measurement: &Measurement, satisfied: bool) -> Result<()> {
+        self.table().record(measurement, satisfied).map_err(|why| why.during("record"))
+    }
+
+    async fn leave_feedback(&self, agent: AgentId, events: &[EventId], window: Duration) -> Result<Vec<Feedback>> {
+        Ok(self.changing().leave_feedback(agent, events, window, self.clock.now()))
+    }
+
+    async fn record_nothing(&self, plan: &Plan) -> Result<EventId> {
+        self.table().record_nothing(plan, self.clock.now()).map_err(|why| why.during("record nothing"))
+    }
+
+    async fn claim(&self, plan: &Plan, lease: Duration, window: Duration) -> Result<Claimed> {
+        self.changing().claim(plan, lease, window, self.clock.now()).map_err(|why| why.during("claim"))
+    }
+
+    async fn renew(&self, event: EventId, lease: Duration) -> Result<bool> {
+        self.changing().renew(event, self.clock.now() + lease).map_err(|why| why.during("renew"))
+    }
+
+    async fn commit(&self, event: EventId, arrived: &Validators, drain: Duration) -> Result<Committed> {
+        self.changing().commit(event, arrived, self.clock.now(), drain).map_err(|why| why.during("commit"))
+    }
+
+    async fn abort(&self, event: EventId, outcome: Outcome, why: &str) -> Result<Option<Replica>> {
+        let aborted =
+            rules::check_end(outcome).and_then(|()| self.changing().abort(event, outcome, why, self.clock.now()));
+        aborted.map_err(|why| why.during("abort"))
+    }
+
+    async fn removed(&self, replica: ReplicaId) -> Result<()> {
+        self.changing().removed(replica).map_err(|why| why.during("removed"))
+    }
+
+    async fn unfinished(&self, agent: AgentId, own_too: bool) -> Result<Unfinished> {
+        Ok(self.table().unfinished(own_too.then_some(agent), self.clock.now()))
+    }
+
+    async fn close_due(&self, agent: AgentId, rule: ClosingRule) -> Result<Vec<ClosedEvent>> {
+        Ok(self.table().close_due(agent, rule, self.clock.now()))
+    }
+
+    async fn pulse(&self, data_set: &DataSetName, _: NodeId) -> Result<Option<Pulse>> {
+        Ok(self.table().pulse(data_set))
+    }
+
+    async fn ask(&self, question: &Question) -> Result<AskId> {
+        self.table().ask(question, self.clock.now()).map_err(|why| why.during("ask"))
+    }
+
+    async fn reply(&self, ask: AskId, agent: AgentId, reply: &Reply) -> Result<bool> {
+        self.table().reply(ask, agent, reply).map_err(|why| why.during("reply"))
+    }
+
+    async fn close_ask(&self, ask: AskId) -> Result<()> {
+        self.table().close_ask(ask);
+        Ok(())
+    }
+
+    async fn conversation(&self, data_set: &DataSetName, within: Duration) -> Result<Conversation> {
+        Ok(self.table().conversation(data_set, self.clock.now(), within))
+    }
+
+    async fn impacts(&self, agent: AgentId) -> Result<BTreeMap<String, Learned>> {
+        Ok(self.table().impacts(agent))
+    }
+
+    async fn learn(&self, agent: AgentId, label: &str, impacts: &Impacts) -> Result<()> {
+        self.table().learn(agent, label, impacts).map_err(|why| why.during("learn"))
+    }
+
+    async fn events(&self, after: EventId, limit: usize) -> Result<Vec<Event>> {
+        Ok(self.table().events(after, limit))
+    }
+
+    async fn event(&self, id: EventId) -> Result<Option<Event>> {
+        Ok(self.table().event(id))
+    }
+
+    async fn event_by_key(&self, key: &str) -> Result<Option<Event>> {
+        Ok(self.table().event_by_key(key))
+    }
+
+    async fn feedback(&self, event: EventId) -> Result<Vec<Feedback>> {
+        Ok(self.table().feedback(event))
+    }
+
+    async fn counters(&self) -> Result<BTreeMap<Action, Counter>> {
+        Ok(self.table().counters())
+    }
+
+    async fn measurements(&self, after: i64, limit: usize) -> Result<Vec<Recorded>> {
+        Ok(self.table().measurements(after, limit))
+    }
+
+    async fn latest_measurements(&self, agent: AgentId, data_set: &DataSetName, limit: usize) -> Result<Vec<Recorded>> {
+        Ok(self.table().latest_measurements(agent, data_set, limit))
+    }
+
+    async fn set_availability(&self, node: NodeId, availability: Percent) -> Result<()> {
+        self.changing().set_availability(node, availability).map_err(|why| why.during("set availability"))
+    }
+
+    async fn set_latency(&self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()> {
+        self.changing().set_latency(from, to, latency_ms).map_err(|why| why.during("set latency"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::VirtualClock;
+    use crate::contract;
+    use crate::knowledge::contract::Table;
+
+    async fn memory(clock: Arc<VirtualClock>) -> std::result::Result<Table, String> {
+        Ok(Table::new(MemoryKnowledge::new(clock.clone()), clock, ()))
+    }
+
+    contract!(memory);
+}

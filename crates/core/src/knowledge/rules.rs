@@ -1,0 +1,550 @@
+//! What every technology decides alike, on rows that it has loaded: pure, like `domain::saga`, so that none can disagree.
+
+use super::quarantine::DETAIL_MAX;
+use super::{ClosedEvent, ClosingRule, Counter, Feedback, KnowledgeError};
+use crate::domain::action::{Action, ActionType};
+use crate::domain::ask::{Ask, NODES_MAX, Question, Reply};
+use crate::domain::event::{Event, Outcome, Window};
+use crate::domain::feedback::{aggregate, blame, counter_after};
+use crate::domain::flat_map::FlatMap;
+use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
+use crate::domain::impact::Impacts;
+use crate::domain::link_table::LinkTable;
+use crate::domain::measurement::Measurement;
+use crate::domain::metric::Metrics;
+use crate::domain::placement::{
+    Claim, DataSet, Identity, Lease, Link, Node, NodeState, Peer, Placement, Plan, Replica, ReplicaState,
+};
+use crate::domain::saga::{self, Change, Lost};
+use crate::domain::text::{LINE_MAX, NAME_MAX, shortened};
+use crate::domain::time::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Questions are kept for so long at least.
+const ASKS_KEPT: Duration = Duration::from_secs(86_400);
+/// So many old ones are deleted with each new one, so that none takes long: more than are added.
+pub const FORGOTTEN_AT_ONCE: i64 = 20;
+
+/// A request that makes no sense, in the same words whatever the technology. Nothing was changed.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum Rejection {
+    #[error("node {0} is not registered")]
+    UnknownNode(NodeId),
+    #[error("data set `{0}` is not in the catalogue")]
+    UnknownDataSet(DataSetName),
+    #[error("there is no event {0}")]
+    UnknownEvent(EventId),
+    #[error("there is no link from node {0} to node {1}")]
+    UnknownLink(NodeId, NodeId),
+    #[error(
+        "data set `{name}` is in the catalogue with other content ({bytes} bytes, SHA-256 {sha256}); give this one another name"
+    )]
+    OtherContent { name: DataSetName, bytes: u64, sha256: String },
+    #[error("idempotency key `{key}` belongs to event {event} of agent {agent} (`{action}`) already")]
+    KeyTaken { key: String, event: EventId, agent: AgentId, action: Action },
+    #[error("`{0}` is not the decision to do nothing")]
+    NotNothing(Action),
+    #[error("an action ends as failed or aborted here, not as {}", .0.name())]
+    NotAnEnd(Outcome),
+    #[error("replica {0} is {state}, not removing", state = .1.name())]
+    NotRemoving(ReplicaId, ReplicaState),
+    #[error("{what} is {value}, which is not a finite number")]
+    NotFinite { what: String, value: f64 },
+    #[error("a latency or jitter of {0} ms is negative")]
+    NegativeLatency(f64),
+    #[error("{what} is {value}, more than a table can hold")]
+    TooLarge { what: &'static str, value: u64 },
+    #[error("`{0}` comes without impacts; nothing was learned")]
+    NothingLearned(String),
+    #[error("data set `{0}` comes without a SHA-256: 64 digits of lower-case hexadecimal")]
+    NotASha256(DataSetName),
+    #[error("{what} has {length} characters; a table holds {most}")]
+    TooLong { what: &'static str, length: usize, most: usize },
+    #[error("a question is about 1 to {NODES_MAX} nodes, not {0}")]
+    NotAQuestion(usize),
+    #[error("{what} is {value}, which is not within {lowest} and 1")]
+    OutOfRange { what: &'static str, value: f64, lowest: f64 },
+    #[error("there is a node {0} already, `{1}`")]
+    NodeExists(NodeId, String),
+    #[error("node {0} is called `{1}` already")]
+    NameTaken(NodeId, String),
+    #[error("there is a link from node {0} to node {1} already")]
+    LinkExists(NodeId, NodeId),
+    #[error("a link from node {0} to node {1} is missing; state the latency to and from every other node")]
+    LinkMissing(NodeId, NodeId),
+    #[error("node {0} is leaving")]
+    NodeLeaves(NodeId),
+    #[error("node {0} is not leaving")]
+    NotLeaving(NodeId),
+    #[error("node {node} holds the only replica of data set `{data_set}`; copy or move it to another node first")]
+    OnlyReplica { node: NodeId, data_set: DataSetName },
+    #[error("agent {agent} runs on node {node}; stop it first")]
+    AgentLives { agent: AgentId, node: NodeId },
+    #[error("event {event} (`{action}` of agent {agent}) is under way on node {node}; try again when it has ended")]
+    ClaimRuns { event: EventId, action: Action, agent: AgentId, node: NodeId },
+}
+
+impl Rejection {
+    pub fn during(self, operation: &'static str) -> KnowledgeError {
+        KnowledgeError::Rejected { operation, reason: self.to_string() }
+    }
+}
+
+/// Whether these nodes and links make sense beside the nodes that are registered.
+pub fn check_network(registered: &BTreeSet<NodeId>, nodes: &[Node], links: &[Link]) -> Result<(), Rejection> {
+    let known = |id: NodeId| registered.contains(&id) || nodes.iter().any(|node| node.id == id);
+    for node in nodes {
+        check_length("a node's name", &node.name, NAME_MAX)?;
+        check_size("a capacity in bytes", node.capacity_bytes.unwrap_or(0))?;
+    }
+    for link in links {
+        if let Some(unknown) = [link.from, link.to].into_iter().find(|id| !known(*id)) {
+            return Err(Rejection::UnknownNode(unknown));
+        }
+        check_latency(link.latency_ms)?;
+        check_latency(link.jitter_ms)?;
+    }
+    Ok(())
+}
+
+/// The part of a configured network that is to be added: without the nodes that were `removed`, and their links.
+pub fn still_wanted(nodes: &[Node], links: &[Link], removed: &BTreeSet<NodeId>) -> (Vec<Node>, Vec<Link>) {
+    let nodes = nodes.iter().filter(|node| !removed.contains(&node.id)).cloned();
+    let joins_removed = |link: &Link| removed.contains(&link.from) || removed.contains(&link.to);
+    (nodes.collect(), links.iter().filter(|link| !joins_removed(link)).copied().collect())
+}
+
+/// Whether these nodes can be added to those that are registered. Of the links, those that exist are given.
+pub fn check_addition(
+    registered: &FlatMap<NodeId, Node>,
+    linked: &LinkTable,
+    nodes: &[Node],
+    links: &[Link],
+) -> Result<(), Rejection> {
+    let mut all = registered.clone();
+    for node in nodes {
+        if let Some(known) = all.values().find(|known| known.name == node.name && known.id != node.id) {
+            return Err(Rejection::NameTaken(known.id, known.name.clone()));
+        }
+        if let Some(known) = all.insert(node.id, node.clone()) {
+            return Err(Rejection::NodeExists(known.id, known.name));
+        }
+    }
+    check_network(&registered.keys().copied().collect(), nodes, links)?;
+    let mut ways = BTreeSet::new();
+    for link in links {
+        if linked.get(link.from, link.to).is_some() || !ways.insert((link.from, link.to)) {
+            return Err(Rejection::LinkExists(link.from, link.to));
+        }
+    }
+    let others = || all.values().filter(|node| node.state != NodeState::Leaving).map(|node| node.id);
+    let pairs = nodes.iter().flat_map(|node| others().map(move |other| (node.id, other)));
+    let both = pairs.flat_map(|(node, other)| [(node, other), (other, node)]);
+    let is_there = |from, to| ways.contains(&(from, to)) || linked.get(from, to).is_some();
+    match both.filter(|(from, to)| from != to).find(|(from, to)| !is_there(*from, *to)) {
+        Some((from, to)) => Err(Rejection::LinkMissing(from, to)),
+        None => Ok(()),
+    }
+}
+
+/// Whether a node may leave as far as its applications and the actions under way are concerned.
+pub fn check_leave(
+    node: NodeId,
+    peers: &FlatMap<AgentId, Peer>,
+    running: &[Claim],
+    silence: Duration,
+    now: Timestamp,
+) -> Result<(), Rejection> {
+    let lives = |peer: &&Peer| peer.registration.node == node && is_alive(peer.heartbeat_at, silence, now);
+    if let Some(peer) = peers.values().find(lives) {
+        return Err(Rejection::AgentLives { agent: peer.registration.agent, node });
+    }
+    let concerns =
+        |claim: &&Claim| std::iter::once(&claim.source).chain(&claim.destination).any(|row| row.node == node);
+    match running.iter().find(concerns) {
+        Some(Claim { event, action, agent, .. }) => {
+            Err(Rejection::ClaimRuns { event: *event, action: *action, agent: *agent, node })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether a node can be given anything new.
+pub fn check_stays(node: &Node) -> Result<(), Rejection> {
+    if node.state == NodeState::Leaving { Err(Rejection::NodeLeaves(node.id)) } else { Ok(()) }
+}
+
+/// What becomes of a leaving node's replica of one data set.
+pub fn leave(
+    data_set: &DataSetName,
+    placement: &Placement,
+    links: &LinkTable,
+    homes: &BTreeMap<AgentId, NodeId>,
+    node: NodeId,
+    drained_at: Timestamp,
+) -> Result<Vec<Change>, Rejection> {
+    saga::leave(placement, links, homes, node, drained_at)
+        .map_err(|_| Rejection::OnlyReplica { node, data_set: data_set.clone() })
+}
+
+/// Whether somebody was heard of within `silence`.
+pub fn is_alive(heartbeat_at: Option<Timestamp>, silence: Duration, now: Timestamp) -> bool {
+    heartbeat_at.is_some_and(|at| now.since(at) <= silence)
+}
+
+/// How long an agent still belongs to the life that is registered; `None`: it is free for the one that asks.
+pub fn taken(
+    holder: Option<&Life>,
+    heartbeat_at: Option<Timestamp>,
+    identity: &Identity,
+    now: Timestamp,
+) -> Option<Duration> {
+    let known = |life: &Life| *life == identity.life || identity.ended.contains(life);
+    let heard_at = heartbeat_at.filter(|_| !holder.is_some_and(known))?;
+    let silent = now.since(heard_at);
+    (silent <= identity.silence).then(|| identity.silence - silent + Duration::from_millis(1))
+}
+
+pub fn check_latency(latency_ms: f64) -> Result<(), Rejection> {
+    if !latency_ms.is_finite() {
+        return Err(Rejection::NotFinite { what: "latency".to_owned(), value: latency_ms });
+    }
+    if latency_ms < 0.0 { Err(Rejection::NegativeLatency(latency_ms)) } else { Ok(()) }
+}
+
+/// Whether a data set's sizes fit into a table, and its content can be verified.
+pub fn check_sizes(data_set: &DataSet) -> Result<(), Rejection> {
+    if !is_sha256(&data_set.sha256) {
+        return Err(Rejection::NotASha256(data_set.name.clone()));
+    }
+    check_length("the data set's name", &data_set.name.0, NAME_MAX)?;
+    check_size("the size in bytes", data_set.bytes)?;
+    check_size("the number of records", data_set.records)
+}
+
+/// SQL integers are signed.
+fn check_size(what: &'static str, value: u64) -> Result<(), Rejection> {
+    i64::try_from(value).map(|_| ()).map_err(|_| Rejection::TooLarge { what, value })
+}
+
+fn check_length(what: &'static str, text: &str, most: usize) -> Result<(), Rejection> {
+    match text.chars().count() {
+        length if length > most => Err(Rejection::TooLong { what, length, most }),
+        _ => Ok(()),
+    }
+}
+
+/// 64 digits of lower-case hexadecimal.
+pub fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// No SQL table holds infinity or NaN in a way that all clients agree about.
+fn check_finite(values: &Metrics) -> Result<(), Rejection> {
+    match values.iter().find(|(_, value)| !value.is_finite()) {
+        Some((metric, value)) => Err(Rejection::NotFinite { what: metric.to_string(), value }),
+        None => Ok(()),
+    }
+}
+
+/// Whether a measurement can be kept.
+pub fn check_measurement(measurement: &Measurement) -> Result<(), Rejection> {
+    check_finite(&measurement.metrics)?;
+    match measurement.emulated_latency_ms {
+        Some(value) if !value.is_finite() => Err(Rejection::NotFinite { what: "emulated latency".to_owned(), value }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// What is kept of a job's result or of why it failed: a line for people.
+pub fn kept_line(text: &str) -> String {
+    shortened(text, LINE_MAX).into_owned()
+}
+
+/// Why nothing may be brought to a node; `None`: it may.
+pub fn no_destination(node: &Node, action: Action) -> Option<Lost> {
+    if node.state == NodeState::Leaving {
+        return Some(Lost::Leaving(node.id));
+    }
+    (action.transfers() && node.store.deletes == Some(false)).then_some(Lost::CannotDelete(node.id))
+}
+
+/// Whether there is something to learn.
+pub fn check_impacts(label: &str, impacts: &Impacts) -> Result<(), Rejection> {
+    match impacts.iter().next() {
+        Some(_) => check_finite(impacts),
+        None => Err(Rejection::NothingLearned(label.to_owned())),
+    }
+}
+
+/// Whether `known` is the data set that is registered again.
+pub fn check_same_content(known: &DataSet, again: &DataSet) -> Result<(), Rejection> {
+    if known.bytes == again.bytes && known.sha256 == again.sha256 {
+        return Ok(());
+    }
+    Err(Rejection::OtherContent { name: known.name.clone(), bytes: known.bytes, sha256: known.sha256.clone() })
+}
+
+/// An idempotency key that came again must come with the same request.
+pub fn check_same_request(known: &Event, plan: &Plan) -> Result<(), Rejection> {
+    if known.agent == plan.agent && known.action == plan.action && known.data_set == plan.data_set {
+        return Ok(());
+    }
+    Err(Rejection::KeyTaken { key: plan.key.clone(), event: known.id, agent: known.agent, action: known.action })
+}
+
+/// Whether a question can be posted.
+pub fn check_question(question: &Question) -> Result<(), Rejection> {
+    match question.nodes.len() {
+        1..=NODES_MAX => check_within("the asker's level", question.level, 0.0),
+        count => Err(Rejection::NotAQuestion(count)),
+    }
+}
+
+/// Whether an answer makes sense.
+pub fn check_reply(reply: &Reply) -> Result<(), Rejection> {
+    check_within("the level", reply.level, 0.0)?;
+    reply.forecasts.values().try_for_each(|change| check_within("a forecast", *change, -1.0))
+}
+
+fn check_within(what: &'static str, value: f64, lowest: f64) -> Result<(), Rejection> {
+    if (lowest..=1.0).contains(&value) { Ok(()) } else { Err(Rejection::OutOfRange { what, value, lowest }) }
+}
+
+/// A question as it is posted. `id` is the table's to give.
+pub fn asked(id: AskId, question: &Question, now: Timestamp) -> Ask {
+    Ask {
+        id,
+        agent: question.agent,
+        generation: question.generation,
+        nodes: question.nodes.clone(),
+        action: question.action,
+        afresh: question.afresh,
+        level: question.level,
+        posted_at: now,
+        closed: false,
+        replies: BTreeMap::new(),
+    }
+}
+
+/// Questions from before then may be forgotten.
+pub fn forgotten_before(now: Timestamp) -> Timestamp {
+    earliest(now, ASKS_KEPT)
+}
+
+/// The first moment that lies within this time.
+pub fn earliest(now: Timestamp, within: Duration) -> Timestamp {
+    Timestamp(now.0.saturating_sub(i64::try_from(within.as_millis()).unwrap_or(i64::MAX)))
+}
+
+/// Only rows whose object was dropped from the catalogue may go.
+pub fn check_removing(row: &Replica) -> Result<(), Rejection> {
+    match row.state {
+        ReplicaState::Removing => Ok(()),
+        ReplicaState::Copying | ReplicaState::Present | ReplicaState::Changed | ReplicaState::Damaged => {
+            Err(Rejection::NotRemoving(row.id, row.state))
+        }
+    }
+}
+
+pub fn check_end(outcome: Outcome) -> Result<(), Rejection> {
+    match outcome {
+        Outcome::Failed | Outcome::Aborted => Ok(()),
+        Outcome::Running | Outcome::Done => Err(Rejection::NotAnEnd(outcome)),
+    }
+}
+
+/// What an agent without a reference is given: the replica on its own node, else the one of the lowest id.
+pub fn first_reference(placement: &Placement, home: NodeId) -> Option<ReplicaId> {
+    let at_home = placement.present().find(|replica| replica.node == home);
+    at_home.or_else(|| placement.present().next()).map(|replica| replica.id)
+}
+
+/// Whether an agent's reference can be read.
+pub fn reads_present(placement: &Placement, agent: AgentId) -> bool {
+    placement.reference(agent).is_some_and(|replica| replica.state == ReplicaState::Present)
+}
+
+/// The event of a plan, as it is posted. `id` is the table's to give.
+pub fn posted(id: EventId, plan: &Plan, now: Timestamp, window: Option<Duration>) -> Event {
+    Event {
+        id,
+        agent: plan.agent,
+        data_set: plan.data_set.clone(),
+        replica: plan.reference,
+        action: plan.action,
+        explored: plan.explored,
+        posted_at: now,
+        closes_at: window.map_or(now, |window| now + window),
+        window: if window.is_some() { Window::Open } else { Window::Closed },
+        outcome: if window.is_some() { Outcome::Running } else { Outcome::Done },
+        ended_at: None,
+        feedback_sum: 0.0,
+        detail: detail(&plan.detail),
+    }
+}
+
+/// A report as a table keeps it: one that is too long is not cut, for half of it could not be read, but named.
+fn detail(report: &str) -> String {
+    match report.len() {
+        length if length > DETAIL_MAX => {
+            with_failure("", &format!("the report has {length} bytes; a table keeps {DETAIL_MAX}"))
+        }
+        _ => report.to_owned(),
+    }
+}
+
+/// What a claim was granted: its rows, after the changes that `saga::claim` gave were applied to `placement`.
+pub fn granted(event: EventId, plan: &Plan, placement: &Placement) -> Claim {
+    // Neither can fail: `saga::claim` found the subject, and its changes inserted the destination.
+    let source = saga::subject(placement, plan.action).expect("a granted claim has a source").clone();
+    let arriving = |node| placement.on(node).filter(|row| row.state == ReplicaState::Copying).cloned();
+    let destination = match plan.action {
+        Action::Move { to, .. } | Action::Copy { to, .. } | Action::Restore { to, .. } => arriving(to),
+        Action::ChangeReference { .. } | Action::Evict { .. } | Action::Nothing => None,
+    };
+    let Plan { agent, data_set, action, .. } = plan;
+    Claim { event, agent: *agent, data_set: data_set.clone(), action: *action, source, destination }
+}
+
+/// The row whose object is to be deleted now, after the changes of a commit or an abort were applied to `placement`.
+pub fn left_behind(changes: &[Change], placement: &Placement) -> Option<Replica> {
+    changes.iter().find_map(|change| match change {
+        Change::Insert { object_key, state: ReplicaState::Removing, .. } => {
+            placement.replicas.values().find(|row| row.object_key == *object_key).cloned()
+        }
+        Change::Become { replica, state: ReplicaState::Removing, .. } => placement.replicas.get(replica).cloned(),
+        _ => None,
+    })
+}
+
+/// Prolongs a claim's leases; `None` when one of them was taken. One that ran out and was not taken is as good as held:
+/// nothing can have changed (as in `saga::commit`).
+pub fn renewal(placement: &Placement, claim: &Claim, until: Timestamp) -> Option<Vec<Change>> {
+    let lease = Lease { holder: claim.agent, until };
+    // A copy to a new node, and one that mends, only reads its source.
+    let only_reads = matches!(claim.action.kind(), ActionType::Copy | ActionType::Restore);
+    let source = Some(&claim.source).filter(|_| !only_reads || claim.destination.is_none());
+    let rows = source.into_iter().chain(&claim.destination);
+    rows.map(|row| {
+        let held = placement.replicas.get(&row.id)?.lease?.holder == claim.agent;
+        held.then_some(Change::Lease { replica: row.id, lease: Some(lease) })
+    })
+    .collect()
+}
+
+/// The destination of an action that was given up, as long as its object is to be deleted.
+pub fn undone(placement: &Placement, claim: &Claim) -> Option<Replica> {
+    let row = placement.replicas.get(&claim.destination.as_ref()?.id)?;
+    (row.state == ReplicaState::Removing).then(|| row.clone())
+}
+
+/// Whether a running claim is to be undone: when all its leases ran out or were taken, and `own`'s in any case.
+pub fn is_unfinished(claim: &Claim, placement: &Placement, own: Option<AgentId>, now: Timestamp) -> bool {
+    let holds = |row: &Replica| {
+        let lease = placement.replicas.get(&row.id).and_then(|row| row.lease);
+        lease.is_some_and(|lease| lease.holder == claim.agent && lease.until >= now)
+    };
+    own == Some(claim.agent) || !std::iter::once(&claim.source).chain(&claim.destination).any(holds)
+}
+
+/// Whether a row's object is to be deleted: the last jobs that read it have had their time.
+pub fn is_to_remove(replica: &Replica, now: Timestamp) -> bool {
+    let drained = replica.lease.is_none_or(|lease| lease.until <= now);
+    replica.state == ReplicaState::Removing && drained
+}
+
+/// The blame that a violation of `agent` puts on an event now; `None` when it may not answer it (any more).
+pub fn answer(event: &Event, agent: AgentId, now: Timestamp, window: Duration) -> Option<f64> {
+    let open = event.window == Window::Open && now <= event.closes_at && !window.is_zero();
+    (open && event.agent != agent).then(|| blame(event.posted_at, now, window).clamp(0.0, 1.0))
+}
+
+/// Whether `agent` closes an event's window now. A running event waits for its end, which decides whether it counts.
+pub fn is_due(event: &Event, agent: AgentId, rule: ClosingRule, now: Timestamp) -> bool {
+    let due_at = if event.agent == agent { event.closes_at } else { event.closes_at + rule.grace };
+    event.window == Window::Open && event.outcome != Outcome::Running && due_at <= now
+}
+
+/// How many other applications an event can have hurt: those that live, and those that said so.
+pub fn others<'a>(
+    event: &Event,
+    heartbeats: impl Iterator<Item = (AgentId, Option<Timestamp>)>,
+    feedback: impl Iterator<Item = &'a Feedback>,
+    rule: ClosingRule,
+    now: Timestamp,
+) -> usize {
+    let live =
+        heartbeats.filter(|(_, heartbeat_at)| is_alive(*heartbeat_at, rule.silence, now)).map(|(agent, _)| agent);
+    let all: BTreeSet<AgentId> = live.chain(feedback.map(|feedback| feedback.agent)).collect();
+    all.iter().filter(|agent| **agent != event.agent).count()
+}
+
+/// Whether an event is of an agent that is registered, or was until its node was removed. Any other was put there by hand.
+pub fn is_somebodys(event: &Event, is_registered: bool, removed: &BTreeSet<NodeId>) -> bool {
+    is_registered || event.agent == AgentId::OPERATOR || removed.contains(&event.agent.home())
+}
+
+/// The closing of an event of nobody: it ends as well, and moves nothing.
+pub fn closed_of_nobody(closed: ClosedEvent) -> ClosedEvent {
+    ClosedEvent { counter_after: closed.counter_before, ..closed }
+}
+
+/// What an event's closing does to its action's counter. What did not happen hurt nobody: a failed or aborted action leaves
+/// the counter.
+pub fn closed(event: &Event, others: usize, counter: Option<Counter>, rule: ClosingRule) -> ClosedEvent {
+    let counter_before = counter.map_or(0, |counter| counter.value);
+    let counts = event.outcome == Outcome::Done && event.action != Action::Nothing;
+    let counter_after = match counts {
+        true => counter_after(counter_before, aggregate(event.feedback_sum, others), rule.threshold),
+        false => counter_before,
+    };
+    ClosedEvent {
+        event: event.id,
+        agent: event.agent,
+        action: event.action,
+        feedback_sum: event.feedback_sum,
+        counter_before,
+        counter_after,
+    }
+}
+
+/// An event's report with what went wrong as its member `failure`; a report that is no JSON object becomes the member
+/// `decision` of one.
+pub fn with_failure(detail: &str, why: &str) -> String {
+    let mut report = match serde_json::from_str(detail) {
+        Ok(serde_json::Value::Object(members)) => members,
+        _ if detail.is_empty() => serde_json::Map::new(),
+        _ => serde_json::Map::from_iter([("decision".to_owned(), detail.into())]),
+    };
+    report.insert("failure".to_owned(), shortened(why, LINE_MAX).into());
+    serde_json::Value::Object(report).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_joins_the_report_of_its_decision() {
+        assert_eq!(with_failure(r#"{"chosen":"M1_2"}"#, "store away"), r#"{"chosen":"M1_2","failure":"store away"}"#);
+        assert_eq!(with_failure("", "store away"), r#"{"failure":"store away"}"#);
+        assert_eq!(with_failure("by hand", "store away"), r#"{"decision":"by hand","failure":"store away"}"#);
+    }
+
+    #[test]
+    fn rejections_say_what_to_look_at() {
+        let check = |rejection: Rejection, message: &str| assert_eq!(rejection.to_string(), message);
+        check(Rejection::UnknownLink(NodeId(1), NodeId(9)), "there is no link from node 1 to node 9");
+        check(Rejection::NotAnEnd(Outcome::Done), "an action ends as failed or aborted here, not as done");
+        check(Rejection::NotRemoving(ReplicaId(3), ReplicaState::Present), "replica 3 is present, not removing");
+        let taken = Rejection::KeyTaken {
+            key: "k".to_owned(),
+            event: EventId(7),
+            agent: AgentId(2),
+            action: Action::Evict { node: NodeId(3) },
+        };
+        check(taken, "idempotency key `k` belongs to event 7 of agent 2 (`E3`) already");
+    }
+}

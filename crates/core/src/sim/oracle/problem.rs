@@ -1,0 +1,304 @@
+//! What the oracle solves: where the replicas of a data set should lie and who should read which.
+
+use super::truth::{Odds, Place};
+use crate::config::scenario::Scenario;
+use crate::config::settings::AgentSettings;
+use crate::domain::action::ActionType;
+use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::metric::Metric;
+use crate::domain::placement::NodeState;
+use crate::domain::snapshot::Snapshot;
+use crate::sim::faults::Damage;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Shares of jobs are counted in millionths, so that equal ones are equal.
+pub const WHOLE: u32 = 1_000_000;
+
+/// Nodes and agents by their position from here on.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Problem {
+    pub nodes: Vec<NodeId>,
+    /// At least one, each reading a node that holds a replica.
+    pub agents: Vec<AgentId>,
+    /// The node that each agent lives on, where it is known.
+    pub homes: Vec<Option<usize>>,
+    /// The node that each agent reads now.
+    pub reads: Vec<usize>,
+    /// The nodes that hold a replica now, ascending.
+    pub holders: Vec<usize>,
+    /// For each holder the nodes that its bytes can be brought to.
+    pub ways: Vec<Vec<bool>>,
+    /// Whether a node may hold a replica: it does now, or has room and can be reached.
+    pub open: Vec<bool>,
+    /// Expected shares of violated jobs \[millionths\] with one replica, with two, ...; with more than there are lists for the
+    /// last one counts. Each by agent and node: see [`Problem::share`].
+    pub shares: Vec<Vec<u32>>,
+    pub prices: Prices,
+}
+
+/// What actions cost \[thousandths\], the mean of what the agents state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Prices {
+    pub moved: u64,
+    pub copied: u64,
+    pub changed: u64,
+    pub evicted: u64,
+}
+
+/// What is compared, the most important first; less is better.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Value {
+    /// Of all agents together \[millionths\].
+    pub share: u64,
+    /// \[thousandths\]
+    pub cost: u64,
+    pub replicas: usize,
+}
+
+/// Where replicas lie and who reads where.
+struct Present {
+    holders: BTreeSet<NodeId>,
+    reads: BTreeMap<AgentId, NodeId>,
+}
+
+impl Problem {
+    /// From the placement as it is, with what is broken now. `None` where nobody reads anything.
+    pub fn now(scenario: &Scenario, snapshot: &Snapshot, damage: &Damage) -> Option<Self> {
+        let placement = &snapshot.placement;
+        let reads = placement.references.keys().filter_map(|agent| Some((*agent, placement.reference(*agent)?.node)));
+        let present = Present { holders: placement.nodes(), reads: reads.collect() };
+        Self::new(scenario, snapshot, damage, present, &|node| snapshot.has_room(node))
+    }
+
+    /// From the placement at the scenario's start, in the network as it is now with nothing broken. `None` where nobody reads
+    /// anything.
+    pub fn from_start(scenario: &Scenario, snapshot: &Snapshot) -> Option<Self> {
+        let holders = scenario.placed.clone();
+        let latency = |from: NodeId, to: NodeId| snapshot.link(from, to).map_or(f64::INFINITY, |link| link.latency_ms);
+        let nearest = |agent: &AgentId| {
+            let home = scenario.agents.get(agent)?.node;
+            let read = holders.iter().min_by(|a, b| latency(home, **a).total_cmp(&latency(home, **b)))?;
+            Some((*agent, *read))
+        };
+        let reads = snapshot.placement.references.keys().filter_map(nearest).collect();
+        let bytes = snapshot.data_set.bytes;
+        let has_room = |node: NodeId| {
+            let capacity = snapshot.nodes.get(&node).and_then(|node| node.capacity_bytes);
+            capacity.is_none_or(|capacity| bytes <= capacity)
+        };
+        Self::new(scenario, snapshot, &Damage::default(), Present { holders: holders.clone(), reads }, &has_room)
+    }
+
+    fn new(
+        scenario: &Scenario,
+        snapshot: &Snapshot,
+        damage: &Damage,
+        present: Present,
+        has_room: &dyn Fn(NodeId) -> bool,
+    ) -> Option<Self> {
+        let nodes: Vec<NodeId> = snapshot.nodes.keys().copied().collect();
+        let position = |node: &NodeId| nodes.binary_search(node).ok();
+        let holders: Vec<usize> = present.holders.iter().filter_map(position).collect();
+        let readers =
+            present.reads.iter().filter_map(|(agent, read)| Some((scenario.agents.get(agent)?, position(read)?)));
+        let (settings, reads): (Vec<&AgentSettings>, Vec<usize>) = readers.unzip();
+        if settings.is_empty() {
+            return None;
+        }
+        let way =
+            |from: usize, to: usize| [from, to].iter().all(|store| damage.between(nodes[to], nodes[*store]).is_none());
+        let all = 0..nodes.len();
+        let ways: Vec<Vec<bool>> =
+            holders.iter().map(|holder| all.clone().map(|to| way(*holder, to)).collect()).collect();
+        let takes = |node: usize| {
+            let stays = snapshot.nodes.get(&nodes[node]).is_some_and(|node| node.state != NodeState::Leaving);
+            stays && has_room(nodes[node]) && ways.iter().any(|ways| ways[node])
+        };
+        let open = all.map(|node| holders.contains(&node) || takes(node)).collect();
+        Some(Self {
+            shares: shares(scenario, snapshot, damage, &settings, &nodes),
+            agents: settings.iter().map(|agent| agent.id).collect(),
+            homes: settings.iter().map(|agent| position(&agent.node)).collect(),
+            prices: Prices::mean(&settings),
+            nodes,
+            reads,
+            holders,
+            ways,
+            open,
+        })
+    }
+
+    /// The expected share of an agent's violated jobs, reading a node while there are so many replicas \[millionths\].
+    pub fn share(&self, agent: usize, node: usize, replicas: usize) -> u32 {
+        self.layer(replicas)[agent * self.nodes.len() + node]
+    }
+
+    /// The shares that count with so many replicas.
+    pub fn layer(&self, replicas: usize) -> &[u32] {
+        &self.shares[replicas.clamp(1, self.shares.len()) - 1]
+    }
+
+    /// The shares of all agents together \[millionths\], each reading the node that it is said to; who reads none has none.
+    pub fn total(&self, reads: impl Fn(AgentId) -> Option<NodeId>, replicas: usize) -> u64 {
+        let of = |(position, agent): (usize, &AgentId)| {
+            let node = reads(*agent).and_then(|node| self.nodes.binary_search(&node).ok());
+            u64::from(node.map_or(WHOLE, |node| self.share(position, node, replicas)))
+        };
+        self.agents.iter().enumerate().map(of).sum()
+    }
+
+    /// As [`Problem::share`], by their ids and as 0..=1.
+    pub fn share_of(&self, agent: AgentId, node: NodeId, replicas: usize) -> f64 {
+        let found = self.agents.binary_search(&agent).ok().zip(self.nodes.binary_search(&node).ok());
+        f64::from(found.map_or(WHOLE, |(agent, node)| self.share(agent, node, replicas))) / f64::from(WHOLE)
+    }
+
+    /// An agent's share with the present placement, 0..=1.
+    pub fn share_before(&self, agent: AgentId) -> f64 {
+        let reads = self.agents.binary_search(&agent).ok().map(|agent| self.nodes[self.reads[agent]]);
+        reads.map_or(1.0, |reads| self.share_of(agent, reads, self.holders.len()))
+    }
+
+    /// That of all of them, 0..=1.
+    pub fn mean_before(&self) -> f64 {
+        self.agents.iter().map(|agent| self.share_before(*agent)).sum::<f64>() / self.agents.len() as f64
+    }
+
+    /// The holder that a copy is made from: the one that its maker reads, else any whose bytes can be brought there.
+    pub fn source(&self, read: usize, to: usize) -> usize {
+        let can = |holder: &usize| self.ways[*holder][to];
+        let own = self.holders.iter().position(|holder| *holder == read).filter(can);
+        let holder = own.or_else(|| (0..self.holders.len()).find(can));
+        self.holders[holder.unwrap_or(0)]
+    }
+
+    /// A sum of shares as the mean over the agents, 0..=1.
+    pub fn mean(&self, share: u64) -> f64 {
+        share as f64 / f64::from(WHOLE) / self.agents.len() as f64
+    }
+}
+
+impl Prices {
+    fn mean(agents: &[&AgentSettings]) -> Self {
+        let mean = |kind: ActionType| {
+            let stated = agents.iter().map(|agent| agent.costs.get(&kind).copied().unwrap_or(1.0));
+            (stated.sum::<f64>() / agents.len() as f64 * 1e3).round() as u64
+        };
+        Self {
+            moved: mean(ActionType::Move),
+            copied: mean(ActionType::Copy),
+            changed: mean(ActionType::ChangeReference),
+            evicted: mean(ActionType::Evict),
+        }
+    }
+}
+
+/// With so many replicas as make a difference to anybody's goal.
+fn shares(
+    scenario: &Scenario,
+    snapshot: &Snapshot,
+    damage: &Damage,
+    agents: &[&AgentSettings],
+    nodes: &[NodeId],
+) -> Vec<Vec<u32>> {
+    let max_copies = scenario.network.learning.max_copies;
+    let counts = |agent: &&AgentSettings| agent.goal.mentions(Metric::DataConsistency);
+    let most = u32::try_from(nodes.len()).unwrap_or(u32::MAX).min(max_copies.saturating_add(1));
+    let replicas = if agents.iter().any(counts) { 1..=most.max(1) } else { 1..=1 };
+    let records = snapshot.data_set.records;
+    let of = |agent: &AgentSettings, odds: &Odds, node: NodeId, replicas: u32| -> u32 {
+        let (Some(link), None) = (snapshot.link(agent.node, node), damage.between(agent.node, node)) else {
+            return WHOLE;
+        };
+        let place = Place {
+            link,
+            slow: damage.slowness(node),
+            availability_percent: snapshot.nodes.get(&node).map_or(0.0, |node| node.availability.value()),
+            data_consistency: (1.0 - f64::from(replicas - 1) / f64::from(max_copies)).max(0.0),
+        };
+        (odds.violated(&place) * f64::from(WHOLE)).round() as u32
+    };
+    let mut layers: Vec<Vec<u32>> = Vec::new();
+    for replicas in replicas {
+        let mut layer = Vec::with_capacity(agents.len() * nodes.len());
+        for agent in agents {
+            match layers.first() {
+                // Its goal does not depend on the number of replicas.
+                Some(first) if !counts(agent) => {
+                    layer.extend_from_slice(&first[layer.len()..layer.len() + nodes.len()])
+                }
+                _ => {
+                    let odds = Odds::new(&agent.goal, &scenario.physics, records);
+                    layer.extend(nodes.iter().map(|node| of(agent, &odds, *node, replicas)));
+                }
+            }
+        }
+        layers.push(layer);
+    }
+    layers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::best;
+    use super::*;
+    use crate::config::Vocabulary;
+    use crate::config::scenario;
+    use crate::mape::planner::POLICIES;
+    use crate::sim::faults::{Broken, Faults};
+    use crate::sim::{Options, run};
+    use std::path::Path;
+    use std::time::Duration;
+
+    fn published() -> (Scenario, Snapshot) {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/scenarios/published.toml");
+        let vocabulary = Vocabulary { policies: &POLICIES, expression: |_| Ok(()) };
+        let scenario = scenario::load(&file, &vocabulary).unwrap_or_else(|error| panic!("error: {error}"));
+        let options = Options { policy: None, seed: 1, lasts: Duration::ZERO, until_converged: false };
+        let outcome = run(&scenario, &options, None, |_| {}).unwrap();
+        (scenario, outcome.snapshot)
+    }
+
+    /// The best placement from the one replica on node 3, after something was changed.
+    fn check(change: impl FnOnce(&mut Snapshot, &mut Damage), replicas: &[u32], steps: &str) {
+        let (scenario, mut snapshot) = published();
+        let mut damage = Damage::default();
+        change(&mut snapshot, &mut damage);
+        let best = best(&Problem::now(&scenario, &snapshot, &damage).unwrap());
+        let found: Vec<u32> = best.replicas.iter().map(|node| node.0).collect();
+        let done: Vec<String> = best.steps.iter().map(|step| format!("{}:{}", step.agent, step.action)).collect();
+        assert_eq!((found.as_slice(), done.join(" ").as_str()), (replicas, steps));
+    }
+
+    fn node(snapshot: &mut Snapshot, node: u32, change: impl FnOnce(&mut crate::domain::placement::Node)) {
+        let nodes = std::sync::Arc::make_mut(&mut snapshot.nodes);
+        change(nodes.get_mut(&NodeId(node)).expect("the node is registered"));
+    }
+
+    #[test]
+    fn replicas_go_where_they_may() {
+        check(|_, _| {}, &[1, 2], "1:C3_1 2:M3_2");
+        // Agent 2 cannot be helped then.
+        check(|it, _| node(it, 2, |node| node.state = NodeState::Leaving), &[1], "1:M3_1");
+        check(|it, _| node(it, 2, |node| node.capacity_bytes = Some(1000)), &[1], "1:M3_1");
+        check(|_, it| it.begin(Broken::Store(NodeId(2)), &Faults::new(&[], 1)), &[1], "1:M3_1");
+        // Its bytes cannot be read.
+        check(|_, it| it.begin(Broken::Node(NodeId(3)), &Faults::new(&[], 1)), &[3], "");
+    }
+
+    #[test]
+    fn what_is_slow_is_left_alone() {
+        // 40 s instead of 10 s at home, and 40 s + 117 s from elsewhere: agent 1 cannot be helped, agent 2 reads only a quarter.
+        let slow = |_: &mut Snapshot, it: &mut Damage| {
+            it.begin(Broken::Slow(NodeId(1), 4.0), &Faults::new(&[], 1));
+        };
+        check(slow, &[2], "1:M3_2");
+    }
+
+    #[test]
+    fn nobody_reads_and_nothing_is_to_be_solved() {
+        let (scenario, mut snapshot) = published();
+        snapshot.placement.references.clear();
+        assert_eq!(Problem::now(&scenario, &snapshot, &Damage::default()), None);
+    }
+}

@@ -1,0 +1,9 @@
+//! What policies decide: recorded cases, networks that the simulator runs, and the best that could be done.
+
+mod cooperative;
+mod fuzz_text;
+mod hard_worlds;
+mod oracle;
+mod policies;
+mod published;
+mod reference_vectors;

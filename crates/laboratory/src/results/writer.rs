@@ -1,0 +1,387 @@
+//! Writing an experiment's file. One process does so at a time; a run is there as a whole or not at all.
+
+use super::columns::Columns;
+use super::tables::{APPLICATION_ID, FORMAT, Head, Results, Run, Table};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags, ToSql, Transaction, params, params_from_iter};
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Readers hold a writer up for no longer than a page takes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What is wrong with a file; nothing was changed in it, unless it says so.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    #[error("{}: cannot be opened: {source}; name another file with --output", path.display())]
+    Unusable { path: PathBuf, source: std::io::Error },
+    #[error("{}: another `agent experiment` is writing to it; wait for it, or name another file with --output", path.display())]
+    Taken { path: PathBuf },
+    #[error("{}: this is no file of `agent experiment`; name another one with --output", path.display())]
+    Foreign { path: PathBuf },
+    #[error("{}: holds the experiment `{found}`; name another file with --output", path.display())]
+    Other { path: PathBuf, found: String },
+    #[error(
+        "{}: its tables are of format {found}, and this program's of {FORMAT}; name another file with --output",
+        path.display()
+    )]
+    Format { path: PathBuf, found: i64 },
+    /// What was written before stays; a run of which this was a part does not.
+    #[error("{}: {source}", path.display())]
+    Sqlite { path: PathBuf, source: rusqlite::Error },
+}
+
+/// An open file that this process alone writes to.
+#[derive(Debug)]
+pub struct Database {
+    path: PathBuf,
+    connection: Connection,
+    // Released after the connection is closed: closing any handle of the file drops the connection's own locks.
+    _lock: File,
+}
+
+impl Database {
+    /// Opens the file of an experiment, making it, and the folder that it is in, when they are missing.
+    pub fn open(path: &Path, name: &str, about: &str, written_by: &str) -> Result<Self, DatabaseError> {
+        let lock = lock(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        // Absolute, because SQLite reads a meaning of its own into some other names.
+        let file =
+            std::path::absolute(path).map_err(|source| DatabaseError::Unusable { path: path.to_owned(), source })?;
+        let failed = |source| DatabaseError::Sqlite { path: path.to_owned(), source };
+        let mut connection = Connection::open_with_flags(file, flags).map_err(failed)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+        let is_new = is_new(&connection, path)?;
+        // Readers may look at it while it is written, and what a `kill -9` interrupts is rolled back.
+        connection.pragma_update(None, "journal_mode", "wal").map_err(failed)?;
+        connection.pragma_update(None, "synchronous", "normal").map_err(failed)?;
+        connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
+        if is_new {
+            found(&mut connection, name, about, written_by).map_err(failed)?;
+        } else {
+            check(&connection, path, name)?;
+            let again = params![about, written_by];
+            connection.execute("update experiment set about = ?, written_by = ?", again).map_err(failed)?;
+        }
+        Ok(Self { path: path.to_owned(), connection, _lock: lock })
+    }
+
+    /// Every run that is there, in the order of their numbers.
+    pub fn runs(&self) -> Result<Vec<Run>, DatabaseError> {
+        super::reader::runs(&self.connection).map_err(|source| self.failed(source))
+    }
+
+    /// Removes runs with all that belongs to them.
+    pub fn remove(&mut self, ids: &[i64]) -> Result<(), DatabaseError> {
+        let remove = |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            {
+                let mut statement = transaction.prepare("delete from runs where id = ?")?;
+                ids.iter().try_for_each(|id| statement.execute([id]).map(|_| ()))?;
+            }
+            transaction.commit()
+        };
+        remove(&mut self.connection).map_err(|source| self.failed(source))
+    }
+
+    /// Stores a run under its number, which is free.
+    pub fn store(&mut self, results: &Results) -> Result<(), DatabaseError> {
+        let store = |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            insert(&transaction, results)?;
+            transaction.commit()
+        };
+        store(&mut self.connection).map_err(|source| self.failed(source))
+    }
+
+    /// Hears every row of a table, each with its values in the order of the columns, until one is refused.
+    pub fn rows<E: From<DatabaseError>>(
+        &self,
+        table: Table,
+        mut hear: impl FnMut(&[ValueRef<'_>]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let failed = |source| DatabaseError::Sqlite { path: self.path.clone(), source };
+        let columns = table.columns().len();
+        // The columns that tell rows apart come first.
+        let text = format!("{} order by 1, 2", table.selection());
+        let mut statement = self.connection.prepare(&text).map_err(failed)?;
+        let mut rows = statement.query([]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let values: rusqlite::Result<Vec<ValueRef<'_>>> = (0..columns).map(|at| row.get_ref(at)).collect();
+            hear(&values.map_err(failed)?)?;
+        }
+        Ok(())
+    }
+
+    fn failed(&self, source: rusqlite::Error) -> DatabaseError {
+        DatabaseError::Sqlite { path: self.path.clone(), source }
+    }
+}
+
+/// Held until the file is closed; the kernel releases it even after a `kill -9`.
+fn lock(path: &Path) -> Result<File, DatabaseError> {
+    let unusable = |source| DatabaseError::Unusable { path: path.to_owned(), source };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(unusable)?;
+    }
+    let file = File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(DatabaseError::Taken { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(unusable(source)),
+    }
+}
+
+/// Whether there is nothing in the file yet; an error when something else is in it.
+fn is_new(connection: &Connection, path: &Path) -> Result<bool, DatabaseError> {
+    let read = || {
+        let owner: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+        let tables: i64 = connection.query_row("select count(*) from sqlite_master", [], |row| row.get(0))?;
+        Ok((owner, tables))
+    };
+    match read() {
+        Ok((0, 0)) => Ok(true),
+        Ok((APPLICATION_ID, tables)) => Ok(tables == 0),
+        Ok(_) => Err(DatabaseError::Foreign { path: path.to_owned() }),
+        Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == rusqlite::ErrorCode::NotADatabase => {
+            Err(DatabaseError::Foreign { path: path.to_owned() })
+        }
+        Err(source) => Err(DatabaseError::Sqlite { path: path.to_owned(), source }),
+    }
+}
+
+fn found(connection: &mut Connection, name: &str, about: &str, written_by: &str) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    Table::ALL.iter().try_for_each(|table| transaction.execute_batch(&table.declaration()))?;
+    let [name, about, written_by] = [name, about, written_by].map(str::to_owned);
+    add(&transaction, Table::Experiment, None, &Head { name, about, format: FORMAT, written_by })?;
+    transaction.commit()
+}
+
+fn check(connection: &Connection, path: &Path, name: &str) -> Result<(), DatabaseError> {
+    let path = path.to_owned();
+    let head = super::reader::head(connection);
+    let head = head.map_err(|source| DatabaseError::Sqlite { path: path.clone(), source })?;
+    match (head.format == FORMAT, head.name == name) {
+        (true, true) => Ok(()),
+        (false, _) => Err(DatabaseError::Format { path, found: head.format }),
+        (true, false) => Err(DatabaseError::Other { path, found: head.name }),
+    }
+}
+
+fn insert(transaction: &Transaction<'_>, results: &Results) -> rusqlite::Result<()> {
+    let Results { run, agents, series, placements } = results;
+    let id = Some(run.id);
+    add(transaction, Table::Runs, None, run)?;
+    agents.iter().try_for_each(|row| add(transaction, Table::RunAgents, id, row))?;
+    series.iter().try_for_each(|row| add(transaction, Table::RunSeries, id, row))?;
+    placements.iter().try_for_each(|row| add(transaction, Table::RunPlacements, id, row))
+}
+
+/// A row, of a run where the table has those.
+fn add(transaction: &Transaction<'_>, table: Table, run: Option<i64>, row: &impl Columns) -> rusqlite::Result<()> {
+    let values = run.iter().map(|run| run as &dyn ToSql).chain(row.values());
+    transaction.prepare_cached(&table.insertion())?.execute(params_from_iter(values)).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::columns::{Column, Json, Kind};
+    use super::super::reader::ExperimentFile;
+    use super::super::tables::{AgentFigures, Placed, Sample};
+    use super::*;
+
+    fn results(id: i64, seed: u64, edition: &str) -> Results {
+        let placed = |sequence, at_s, agent: Option<u32>, action: &str| Placed {
+            sequence,
+            at_s,
+            began_s: agent.map(|_| 1.5),
+            agent,
+            action: action.to_owned(),
+            replicas: Json([1, 3].into()),
+            refs: Json([(2, 3)].into()),
+        };
+        Results {
+            run: Run {
+                id,
+                scenario: "published".to_owned(),
+                policy: "fixed".to_owned(),
+                seed,
+                identity: format!("{edition} {seed}"),
+                violated: 3,
+                expected_share: Some(0.25),
+                converged: true,
+                ..Run::default()
+            },
+            agents: vec![AgentFigures { agent: 2, jobs: 9, violated: 3, failed: 1, actions: 1, messages: 2 }],
+            series: vec![Sample { at_s: 30.0, violated: 3, jobs: 9, failed: 1, replicas: 2 }],
+            placements: vec![placed(0, 0.0, None, Placed::START), placed(1, 2.5, Some(2), "M1_3")],
+        }
+    }
+
+    fn open(path: &Path) -> Result<Database, DatabaseError> {
+        Database::open(path, "smoke", "Small.", "agent 0")
+    }
+
+    /// Without the path.
+    fn refused(path: &Path) -> String {
+        let error = open(path).expect_err("the file cannot be used");
+        error.to_string().replace(&format!("{}: ", path.display()), "")
+    }
+
+    fn count(database: &Database, table: Table) -> usize {
+        let mut rows = 0;
+        database
+            .rows(table, |_| {
+                rows += 1;
+                Ok::<(), DatabaseError>(())
+            })
+            .unwrap();
+        rows
+    }
+
+    #[test]
+    fn a_run_is_there_as_a_whole_after_the_file_was_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("smoke.db");
+        let mut database = open(&path).unwrap();
+        database.store(&results(2, 2, "a")).unwrap();
+        database.store(&results(1, 1, "a")).unwrap();
+        drop(database);
+        let database = open(&path).unwrap();
+        assert_eq!(database.runs().unwrap(), [results(1, 1, "a").run, results(2, 2, "a").run]);
+        assert_eq!(Table::ALL.map(|table| count(&database, table)), [1, 2, 2, 2, 4]);
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("smoke.db");
+        let mut database = open(&path).unwrap();
+        let written = results(1, 7, "a");
+        database.store(&written).unwrap();
+        // While it is open for writing.
+        let file = ExperimentFile::open(&path).unwrap();
+        let head = Head {
+            name: "smoke".to_owned(),
+            about: "Small.".to_owned(),
+            format: FORMAT,
+            written_by: "agent 0".to_owned(),
+        };
+        assert_eq!((file.head().unwrap(), file.runs().unwrap()), (head, vec![written.run]));
+        assert_eq!((file.series(1).unwrap(), file.placements(1).unwrap()), (written.series, written.placements));
+        assert_eq!((file.series(2).unwrap(), file.placements(2).unwrap()), (Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn nodes_and_readers_are_json() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut database = open(&folder.path().join("smoke.db")).unwrap();
+        database.store(&results(1, 1, "a")).unwrap();
+        let mut told = Vec::new();
+        let hear = |row: &[ValueRef<'_>]| {
+            let texts = row.iter().filter_map(|value| value.as_str().ok().map(str::to_owned));
+            told.push(texts.collect::<Vec<_>>().join(" "));
+            Ok::<(), DatabaseError>(())
+        };
+        database.rows(Table::RunPlacements, hear).unwrap();
+        assert_eq!(told, [r#"start [1,3] {"2":3}"#, r#"M1_3 [1,3] {"2":3}"#]);
+    }
+
+    #[test]
+    fn what_is_removed_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut database = open(&folder.path().join("smoke.db")).unwrap();
+        (1..=3).zip(1..).for_each(|(id, seed)| database.store(&results(id, seed, "a")).unwrap());
+        database.remove(&[1, 3]).unwrap();
+        assert_eq!(Table::ALL.map(|table| count(&database, table)), [1, 1, 1, 1, 2]);
+        database.store(&results(1, 1, "b")).unwrap();
+        assert_eq!(database.runs().unwrap().len(), 2);
+    }
+
+    /// A run that cannot be stored as a whole is not there at all.
+    #[test]
+    fn there_is_one_run_of_a_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut database = open(&folder.path().join("smoke.db")).unwrap();
+        database.store(&results(1, 1, "a")).unwrap();
+        let twice = database.store(&results(2, 1, "b")).unwrap_err();
+        assert!(twice.to_string().contains("UNIQUE"), "{twice}");
+        let mut broken = results(2, 2, "a");
+        broken.series.push(broken.series[0].clone());
+        let broken = database.store(&broken).unwrap_err();
+        assert!(broken.to_string().contains("run_series"), "{broken}");
+        assert_eq!(Table::ALL.map(|table| count(&database, table)), [1, 1, 1, 1, 2]);
+    }
+
+    #[test]
+    fn files_of_others_stay_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("other.db");
+        std::fs::write(
+            &path,
+            "no database at all, but a text that is long enough to be taken for a header of one, almost",
+        )
+        .unwrap();
+        assert_eq!(refused(&path), "this is no file of `agent experiment`; name another one with --output");
+        let path = folder.path().join("foreign.db");
+        Connection::open(&path).unwrap().execute_batch("create table mine (a integer)").unwrap();
+        let before = std::fs::read(&path).unwrap();
+        assert_eq!(refused(&path), "this is no file of `agent experiment`; name another one with --output");
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        let path = folder.path().join("drift.db");
+        drop(Database::open(&path, "drift", "", "agent 0").unwrap());
+        assert_eq!(refused(&path), "holds the experiment `drift`; name another file with --output");
+        Connection::open(&path).unwrap().execute("update experiment set format = 9", []).unwrap();
+        assert!(refused(&path).starts_with("its tables are of format 9, and this program's of 3; "));
+        let nowhere = refused(&path.join("below.db"));
+        assert!(nowhere.starts_with("cannot be opened: "), "{nowhere}");
+        drop(Database::open(&folder.path().join("new/folder/drift.db"), "drift", "", "agent 0").unwrap());
+    }
+
+    #[test]
+    fn one_process_writes_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("smoke.db");
+        let first = open(&path).unwrap();
+        let told = refused(&path);
+        assert_eq!(
+            told,
+            "another `agent experiment` is writing to it; wait for it, or name another file with --output"
+        );
+        drop(first);
+        assert!(open(&path).is_ok());
+    }
+
+    #[test]
+    fn every_column_is_documented() {
+        let document = include_str!("../../../../docs/experiments.md");
+        for table in Table::ALL {
+            let name = table.name();
+            assert!(document.contains(&format!("\n`{name}`, ")), "{name} is not in docs/experiments.md");
+            for column in table.columns().into_iter().filter(|column| column.name != "run") {
+                let column = format!("`{}`", column.name);
+                assert!(document.contains(&column), "{column} of {name} is not in docs/experiments.md");
+            }
+        }
+    }
+
+    #[test]
+    fn columns_are_known_by_name_and_kind() {
+        let column = |name, kind, optional| Column { name, kind, optional };
+        let expected = [
+            column("run", Kind::Integer, false),
+            column("sequence", Kind::Integer, false),
+            column("at_s", Kind::Real, false),
+            column("began_s", Kind::Real, true),
+            column("agent", Kind::Integer, true),
+            column("action", Kind::Text, false),
+            column("replicas", Kind::Text, false),
+            column("refs", Kind::Text, false),
+        ];
+        assert_eq!(Table::RunPlacements.columns(), expected);
+        assert_eq!(Table::Runs.columns()[0], column("id", Kind::Integer, false));
+    }
+}

@@ -1,0 +1,7 @@
+//! The emulator, its clients, and what links do to traffic.
+
+mod api;
+mod client;
+mod fuzz_emulator;
+mod support;
+mod traffic;

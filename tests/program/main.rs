@@ -1,0 +1,26 @@
+//! The program as its users run it.
+
+mod bad_input;
+mod calibrate;
+mod command_line;
+mod database;
+mod demo;
+mod experiment;
+mod explained;
+mod failing_jobs;
+mod hostile_rows;
+mod jobs_processes;
+mod kill_recovers;
+mod links_processes;
+#[path = "../network/mod.rs"]
+mod network;
+mod nodes;
+mod one_life;
+#[path = "../pages/mod.rs"]
+mod pages;
+mod processes;
+mod report;
+mod secrets;
+mod simulate;
+mod stopping;
+mod stores;

@@ -1,0 +1,5 @@
+//! What holds of the project itself: its layers, its documents, its containers.
+
+mod architecture;
+mod compose_files;
+mod documents;

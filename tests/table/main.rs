@@ -1,0 +1,6 @@
+//! The shared table on every technology.
+
+mod feedback_vectors;
+mod fuzz_rows;
+#[path = "../network/mariadb.rs"]
+mod mariadb;
