@@ -48,7 +48,7 @@ async fn writer_to_be_killed() {
 
 fn start_writer(directory: &Path) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "writer_to_be_killed", "--nocapture"]).env(DIRECTORY, directory);
+    command.args(["--exact", "storage_survives_kill::writer_to_be_killed", "--nocapture"]).env(DIRECTORY, directory);
     command.stdout(Stdio::piped()).spawn().unwrap()
 }
 
