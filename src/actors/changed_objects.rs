@@ -29,10 +29,11 @@ use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 const CONTENT: &[u8] = b"[{\"cholesterol\": 172.8}]";
 /// As long as that.
@@ -79,7 +80,8 @@ impl Bench {
         let world = World {
             agent: AgentId(1),
             identity: Identity { life: Life("life".to_owned()), ended: Vec::new(), silence: Duration::from_secs(30) },
-            displaced: Notify::new(),
+            over: watch::Sender::default(),
+            unexpected: AtomicU32::default(),
             home: NodeId(1),
             data_set: "blood".into(),
             clock,
@@ -300,7 +302,8 @@ fn clone_of(world: &World) -> World {
     World {
         agent: world.agent,
         identity: world.identity.clone(),
-        displaced: Notify::new(),
+        over: watch::Sender::default(),
+        unexpected: AtomicU32::default(),
         home: world.home,
         data_set: world.data_set.clone(),
         clock: world.clock.clone(),

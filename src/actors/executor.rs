@@ -1,18 +1,15 @@
-//! The executor's shell: performs the steps of an action's saga, one after the other.
+//! Performs the steps of an action's saga, one after the other.
 
+use super::saga;
+use super::shared_loop::{Perform, SharedLoop};
 use super::watchdog::Watch;
 use super::world::World;
-use super::{Step, deliver, planner, saga};
 use actix::prelude::*;
-use agent_core::domain::placement::Plan;
-use agent_core::mape::executor::{Effect, Executor, Input};
+use agent_core::mape::control_loop;
+use agent_core::mape::executor::{Effect, Input};
+use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::oneshot;
-
-/// Carry out a plan.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Execute(pub Plan);
 
 /// Finish or release what runs; answered when nothing runs.
 #[derive(Message)]
@@ -20,26 +17,25 @@ pub struct Execute(pub Plan);
 pub struct Stop;
 
 pub struct ExecutorActor {
-    machine: Executor,
+    agent: Rc<SharedLoop>,
     world: Arc<World>,
     watch: Watch,
-    planner: Recipient<planner::Ended>,
     /// The effect under way; cancelled when a stop gives up a transfer.
     running: Option<SpawnHandle>,
     idle: Vec<oneshot::Sender<()>>,
 }
 
 impl ExecutorActor {
-    pub fn new(world: Arc<World>, watch: Watch, planner: Recipient<planner::Ended>) -> Self {
-        Self { machine: Executor::default(), world, watch, planner, running: None, idle: Vec::new() }
+    pub fn new(agent: Rc<SharedLoop>, world: Arc<World>, watch: Watch) -> Self {
+        Self { agent, world, watch, running: None, idle: Vec::new() }
     }
 
     fn step(&mut self, input: Input, ctx: &mut Context<Self>) {
-        let machine = &mut self.machine;
-        for effect in self.world.observed(input, |input| machine.handle(input), Step::Executor) {
+        let input = control_loop::Input::Executor(Box::new(input));
+        for effect in self.agent.handle(input, |wanted| &mut wanted.executor) {
             self.perform(effect, ctx);
         }
-        if self.machine.is_idle() {
+        if self.agent.is_idle() {
             // Whoever waited and went away does not need the answer.
             self.idle.drain(..).for_each(|waiting| _ = waiting.send(()));
         }
@@ -48,7 +44,6 @@ impl ExecutorActor {
     fn perform(&mut self, effect: Effect, ctx: &mut Context<Self>) {
         match effect {
             Effect::Report(report) => self.world.notify_end(report),
-            Effect::Finished(repair) => deliver(&self.planner, planner::Ended(repair)),
             Effect::CheckLinks(_)
             | Effect::Claim(_)
             | Effect::Note(_)
@@ -58,6 +53,8 @@ impl ExecutorActor {
                 let (world, watch) = (self.world.clone(), self.watch);
                 self.input_from(ctx, async move { saga::perform(&world, watch, effect).await });
             }
+            // The loop keeps them.
+            Effect::Finished(_) | Effect::Unexpected(_) => {}
         }
     }
 
@@ -73,11 +70,11 @@ impl Actor for ExecutorActor {
     type Context = Context<Self>;
 }
 
-impl Handler<Execute> for ExecutorActor {
+impl Handler<Perform<Effect>> for ExecutorActor {
     type Result = ();
 
-    fn handle(&mut self, Execute(plan): Execute, ctx: &mut Self::Context) {
-        self.step(Input::Execute(plan), ctx);
+    fn handle(&mut self, Perform(effects): Perform<Effect>, ctx: &mut Self::Context) {
+        effects.into_iter().for_each(|effect| self.perform(effect, ctx));
     }
 }
 
@@ -87,7 +84,7 @@ impl Handler<Stop> for ExecutorActor {
     fn handle(&mut self, _: Stop, ctx: &mut Self::Context) -> Self::Result {
         let (done, idle) = oneshot::channel();
         self.idle.push(done);
-        let transfer = self.running.take().filter(|_| self.machine.is_transferring());
+        let transfer = self.running.take().filter(|_| self.agent.is_transferring());
         if let Some(transfer) = transfer {
             ctx.cancel_future(transfer);
         }

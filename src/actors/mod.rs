@@ -1,14 +1,14 @@
-//! Thin actix shells: they perform the effects that `mape` decides on, and turn what happens into its inputs.
+//! Thin actix shells: they perform what an agent's control loop wants done, and give it what happens.
 //!
 //! ```text
-//!             Violated              Execute
-//!   Monitor -------------> Planner ----------> Executor          Watchdog: heartbeat, closing of windows, recovery
-//!      ^      Measured       |  ^     Ended       |
-//!      '---------------------'  '-----------------'
-//!             Repaired
+//!                 input: effects
+//!   Monitor  <----------------------.
+//!   Planner  <-------------------- SharedLoop       Watchdog: heartbeat, closing of windows, recovery
+//!   Executor <----------------------'
 //! ```
 //!
-//! One message of a kind is under way at a time, so no mailbox fills; `deliver` treats a failure as the end of the agent.
+//! Each gives the loop its answers as inputs, and performs what comes of them for itself at once; what comes for another one is
+//! sent there, in one message. So no mailbox fills.
 
 #[cfg(test)]
 mod changed_objects;
@@ -20,6 +20,7 @@ mod observer;
 mod planner;
 mod removal;
 mod saga;
+mod shared_loop;
 mod watchdog;
 mod world;
 
@@ -30,17 +31,19 @@ pub use observer::{Observer, Step};
 pub use removal::remove as remove_object;
 pub use saga::carry_out;
 pub use watchdog::{Watch, beat, probe_links, recover};
-pub use world::{Reach, ReachError, Reached, World, chain, run_job};
+pub use world::{Over, Reach, ReachError, Reached, World, chain, run_job};
 
 use actix::prelude::*;
 use agent_core::mape::chance::Streams;
 use agent_core::mape::monitor::Rhythm;
 use agent_core::mape::planner::{Experience, Parameters, Policy};
+use shared_loop::{Performers, SharedLoop};
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// What an agent is made of, besides its world.
 #[derive(Clone)]
-pub struct Makeup {
+pub struct Parts {
     pub parameters: Arc<Parameters>,
     pub policy: Arc<dyn Policy>,
     pub experience: Experience,
@@ -59,33 +62,25 @@ pub struct Agent {
 
 impl Agent {
     /// Starts the actors on the current arbiter; the first pause begins.
-    pub fn start(makeup: &Makeup, world: &Arc<World>) -> Self {
+    pub fn start(parts: &Parts, world: &Arc<World>) -> Self {
         if let Some(observer) = &world.observer {
-            observer.started(makeup, &world.identity.life);
+            observer.started(parts, &world.identity.life);
         }
-        let streams = Streams::new(makeup.seed);
-        // The three know each other, so their addresses exist before they do.
+        let streams = Streams::new(parts.seed);
+        // They perform what comes of each other's inputs, so their addresses exist before they do.
         let (monitor, planner, executor) = (Context::new(), Context::new(), Context::new());
-        let (to_monitor, to_planner, to_executor) = (monitor.address(), planner.address(), executor.address());
-        let monitor = monitor.run(monitor::MonitorActor::new(
-            makeup,
-            world.clone(),
-            to_planner.clone().recipient(),
-            streams.monitor,
-            streams.links,
-        ));
-        let planner = planner.run(planner::PlannerActor::new(
-            makeup,
-            world.clone(),
-            to_monitor.clone().recipient(),
-            to_executor.recipient(),
-            streams.planner,
-        ));
-        let probes = makeup.experience.predictor.needs_probes().then(|| to_planner.clone().recipient());
-        let executor = executor.run(executor::ExecutorActor::new(world.clone(), makeup.watch, to_planner.recipient()));
-        let (watch, convergence) = (makeup.watch, to_monitor.recipient());
-        let watchdog =
-            watchdog::WatchdogActor::new(watch, world.clone(), convergence, probes, streams.watchdog).start();
+        let performers = Performers {
+            monitor: monitor.address().recipient(),
+            planner: planner.address().recipient(),
+            executor: executor.address().recipient(),
+        };
+        let probes = parts.experience.predictor.needs_probes();
+        let watchdog_rng = streams.watchdog.clone();
+        let agent = Rc::new(SharedLoop::new(parts, streams, performers, world.clone()));
+        let monitor = monitor.run(monitor::MonitorActor::new(parts, agent.clone(), world.clone()));
+        let planner = planner.run(planner::PlannerActor::new(parts, agent.clone(), world.clone()));
+        let executor = executor.run(executor::ExecutorActor::new(agent.clone(), world.clone(), parts.watch));
+        let watchdog = watchdog::WatchdogActor::new(parts.watch, world.clone(), agent, probes, watchdog_rng).start();
         Self { monitor, planner, executor, watchdog }
     }
 
@@ -96,17 +91,5 @@ impl Agent {
         let _gone = self.planner.send(planner::Stop).await;
         let _gone = self.watchdog.send(watchdog::Stop).await;
         let _gone = self.executor.send(executor::Stop).await;
-    }
-}
-
-/// Sends, or ends the process: an agent whose parts cannot hear each other must not look alive.
-fn deliver<M>(to: &Recipient<M>, message: M)
-where
-    M: Message + Send + 'static,
-    M::Result: Send,
-{
-    if let Err(error) = to.try_send(message) {
-        tracing::error!(%error, "a part of this agent does not listen any more; its next start undoes what was begun");
-        std::process::exit(1);
     }
 }

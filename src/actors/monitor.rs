@@ -1,28 +1,21 @@
-//! The monitor's shell: loads the table, runs the job, records what was measured.
+//! Loads the table, runs the job, records what was measured.
 
 use super::inspection::{Depth, judge};
+use super::shared_loop::{Perform, SharedLoop};
 use super::world::{World, chain};
-use super::{Makeup, Notice, Step, deliver, planner};
+use super::{Notice, Over, Parts};
 use crate::knowledge::{KnowledgeError, Registered};
 use actix::prelude::*;
+use agent_core::domain::goal::Goal;
 use agent_core::domain::measurement::Measurement;
 use agent_core::domain::placement::Registration;
 use agent_core::domain::snapshot::Snapshot;
-use agent_core::mape::monitor::{Effect, Input, Monitor, Repair};
-use agent_core::mape::planner::Rng;
+use agent_core::mape::control_loop;
+use agent_core::mape::monitor::{Effect, Input};
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// A violation was dealt with.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Repaired(pub Repair);
-
-/// Whether the agent has nothing left to mend.
-#[derive(Message)]
-#[rtype(result = "bool")]
-pub struct IsConverged;
 
 /// No new job; the running one is dropped.
 #[derive(Message)]
@@ -33,14 +26,11 @@ pub struct Stop;
 const WAITING_MEASUREMENTS: usize = 1000;
 
 pub struct MonitorActor {
-    machine: Monitor,
+    agent: Rc<SharedLoop>,
     world: Arc<World>,
-    planner: Recipient<planner::Judge>,
+    goal: Goal,
     registration: Registration,
     window: Duration,
-    rng: Rng,
-    /// Of the links' latencies: a stream of its own, so that the network does not depend on what is decided.
-    link_rng: Rng,
     /// The load or job under way.
     work: Option<SpawnHandle>,
     waiting: VecDeque<(Arc<Measurement>, bool)>,
@@ -52,32 +42,20 @@ pub struct MonitorActor {
 }
 
 impl MonitorActor {
-    pub fn new(
-        makeup: &Makeup,
-        world: Arc<World>,
-        planner: Recipient<planner::Judge>,
-        rng: Rng,
-        link_rng: Rng,
-    ) -> Self {
-        let parameters = makeup.parameters.clone();
+    pub fn new(parts: &Parts, agent: Rc<SharedLoop>, world: Arc<World>) -> Self {
+        let goal = parts.parameters.goal.clone();
         let registration = Registration {
             agent: world.agent,
             node: world.home,
-            goal: parameters.goal.to_string(),
-            policy: makeup.policy.name().to_owned(),
+            goal: goal.to_string(),
+            policy: parts.policy.name().to_owned(),
         };
-        let window = parameters.window;
-        let data_set = world.data_set.clone();
-        let machine =
-            Monitor::new(parameters, data_set, makeup.policy.clone(), makeup.rhythm, world.identity.life.to_string());
         Self {
-            machine,
+            agent,
             world,
-            planner,
+            goal,
             registration,
-            window,
-            rng,
-            link_rng,
+            window: parts.parameters.window,
             work: None,
             waiting: VecDeque::new(),
             recording: false,
@@ -88,13 +66,14 @@ impl MonitorActor {
     }
 
     fn step(&mut self, input: Input, ctx: &mut Context<Self>) {
-        if self.stopped {
-            return;
+        if !self.stopped {
+            let effects = self.agent.handle(control_loop::Input::Monitor(input), |wanted| &mut wanted.monitor);
+            self.perform_all(effects, ctx);
         }
-        let (machine, rng) = (&mut self.machine, &mut self.rng);
-        for effect in self.world.observed(input, |input| machine.handle(input, rng), Step::Monitor) {
-            self.perform(effect, ctx);
-        }
+    }
+
+    fn perform_all(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
+        effects.into_iter().for_each(|effect| self.perform(effect, ctx));
         self.tell_convergence(ctx);
     }
 
@@ -106,7 +85,7 @@ impl MonitorActor {
             }
             Effect::Load => self.load(ctx),
             Effect::Run { replica, snapshot } => {
-                let latency = world.draw_latency(&snapshot, replica.node, &mut self.link_rng);
+                let latency = self.agent.draw(|rng| world.draw_latency(&snapshot, replica.node, rng));
                 self.input_from(ctx, async move {
                     match super::world::run_job(&world, &snapshot, &replica, latency).await {
                         Ok(observation) => Input::JobEnded(observation),
@@ -139,8 +118,6 @@ impl MonitorActor {
                     Ok(())
                 });
             }
-            Effect::Failed { node } => deliver(&self.planner, planner::Judge::Failed { node }),
-            Effect::Plan(violation) => deliver(&self.planner, planner::Judge::Violated(violation)),
             Effect::Register => {
                 let what = format!(
                     "this agent reads no replica of data set {} that is present; it asks for one",
@@ -151,11 +128,13 @@ impl MonitorActor {
                 self.aside(ctx, async move {
                     match world.register(&registration).await? {
                         Registered::Done => {}
-                        Registered::Taken { .. } => world.displaced.notify_one(),
+                        Registered::Taken { .. } => world.must_end(Over::Displaced),
                     }
                     Ok(())
                 });
             }
+            // The loop keeps them.
+            Effect::Plan(_) | Effect::Failed { .. } | Effect::Unexpected(_) => {}
         }
     }
 
@@ -191,7 +170,7 @@ impl MonitorActor {
         }
     }
 
-    /// Runs in the background; its result is the machine's next input.
+    /// Runs in the background; its result is the loop's next input.
     fn input_from(&mut self, ctx: &mut Context<Self>, work: impl Future<Output = Input> + 'static) {
         self.work = Some(ctx.spawn(work.into_actor(self).map(|input, actor, ctx| {
             actor.work = None;
@@ -210,9 +189,8 @@ impl MonitorActor {
     }
 
     fn record(&mut self, measurement: Arc<Measurement>, satisfied: bool, ctx: &mut Context<Self>) {
-        deliver(&self.planner, planner::Judge::Measured { measurement: measurement.clone(), satisfied });
         self.world.notify(Notice::Job {
-            violated: self.registered_goal_misses(&measurement),
+            violated: self.goal.violated(&measurement.metrics).iter().map(ToString::to_string).collect(),
             measurement: Measurement::clone(&measurement),
             satisfied,
         });
@@ -227,10 +205,6 @@ impl MonitorActor {
         }
         self.waiting.push_back((measurement, satisfied));
         self.write_waiting(ctx);
-    }
-
-    fn registered_goal_misses(&self, measurement: &Measurement) -> Vec<String> {
-        self.machine.goal().violated(&measurement.metrics).iter().map(ToString::to_string).collect()
     }
 
     /// Writes the oldest measurement, and so on until none waits or the table is away: the next job tries again.
@@ -261,7 +235,7 @@ impl MonitorActor {
 
     /// Says at once when the agent's state changes; the watchdog repeats it.
     fn tell_convergence(&mut self, ctx: &mut Context<Self>) {
-        let converged = self.machine.is_converged();
+        let converged = self.agent.is_converged();
         if converged != self.was_converged {
             self.was_converged = converged;
             let world = self.world.clone();
@@ -278,19 +252,13 @@ impl Actor for MonitorActor {
     }
 }
 
-impl Handler<Repaired> for MonitorActor {
+impl Handler<Perform<Effect>> for MonitorActor {
     type Result = ();
 
-    fn handle(&mut self, Repaired(repair): Repaired, ctx: &mut Self::Context) {
-        self.step(Input::Repaired(repair), ctx);
-    }
-}
-
-impl Handler<IsConverged> for MonitorActor {
-    type Result = bool;
-
-    fn handle(&mut self, _: IsConverged, _: &mut Self::Context) -> bool {
-        self.was_converged
+    fn handle(&mut self, Perform(effects): Perform<Effect>, ctx: &mut Self::Context) {
+        if !self.stopped {
+            self.perform_all(effects, ctx);
+        }
     }
 }
 

@@ -1,42 +1,17 @@
-//! The planner's shell: brings its machine what happened, hands plans to the executor, and tells peers what it says. Where
-//! the policy looks at the table between jobs, it asks twice a second whether something has changed.
+//! Shows the planner the table, tells peers what it says, and keeps what was learned. Where the policy looks at the table
+//! between jobs, it asks twice a second whether something has changed.
 
+use super::shared_loop::{Perform, SharedLoop};
 use super::world::{World, chain};
-use super::{Makeup, Notice, Step, deliver, executor, monitor};
+use super::{Notice, Parts};
 use crate::knowledge::Pulse;
 use actix::prelude::*;
-use agent_core::domain::ids::NodeId;
-use agent_core::domain::measurement::Measurement;
+use agent_core::mape::control_loop;
 use agent_core::mape::learner::Lesson;
-use agent_core::mape::monitor::{Repair, Violation};
-use agent_core::mape::planner::{Effect, Input, LOOK_EVERY, Message as Said, Planner, Rng};
+use agent_core::mape::planner::{Effect, Input, LOOK_EVERY, Message as Said};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// From the monitor; probes from the watchdog.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub enum Judge {
-    Violated(Violation),
-    Measured {
-        measurement: Arc<Measurement>,
-        satisfied: bool,
-    },
-    /// A job failed because of this node's store, or the link to it.
-    Failed {
-        node: NodeId,
-    },
-    /// A link, measured without a job; scenario time.
-    Probed {
-        node: NodeId,
-        latency: Duration,
-    },
-}
-
-/// From the executor.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Ended(pub Repair);
 
 /// No further look at the table.
 #[derive(Message)]
@@ -47,11 +22,8 @@ pub struct Stop;
 const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(10);
 
 pub struct PlannerActor {
-    machine: Planner,
+    agent: Rc<SharedLoop>,
     world: Arc<World>,
-    monitor: Recipient<monitor::Repaired>,
-    executor: Recipient<executor::Execute>,
-    rng: Rng,
     looks: bool,
     /// How old questions it is shown.
     remembered: Duration,
@@ -59,7 +31,7 @@ pub struct PlannerActor {
     pulse: Option<Pulse>,
     /// A look is under way.
     looking: bool,
-    /// The look that the machine asked for.
+    /// The look that the loop asked for.
     arranged: Option<SpawnHandle>,
     /// What keeps it from looking; told when it changes.
     obstacle: Option<String>,
@@ -67,24 +39,12 @@ pub struct PlannerActor {
 }
 
 impl PlannerActor {
-    pub fn new(
-        makeup: &Makeup,
-        world: Arc<World>,
-        monitor: Recipient<monitor::Repaired>,
-        executor: Recipient<executor::Execute>,
-        rng: Rng,
-    ) -> Self {
-        let (parameters, policy) = (makeup.parameters.clone(), makeup.policy.clone());
-        let (looks, remembered) = (policy.looks(), parameters.remembered());
-        let machine = Planner::new(parameters, policy, makeup.experience.clone(), world.identity.life.to_string());
+    pub fn new(parts: &Parts, agent: Rc<SharedLoop>, world: Arc<World>) -> Self {
         Self {
-            machine,
+            agent,
             world,
-            monitor,
-            executor,
-            rng,
-            looks,
-            remembered,
+            looks: parts.policy.looks(),
+            remembered: parts.parameters.remembered(),
             pulse: None,
             looking: false,
             arranged: None,
@@ -94,8 +54,7 @@ impl PlannerActor {
     }
 
     fn step(&mut self, input: Input, ctx: &mut Context<Self>) {
-        let (machine, rng) = (&mut self.machine, &mut self.rng);
-        for effect in self.world.observed(input, |input| machine.handle(input, rng), Step::Planner) {
+        for effect in self.agent.handle(control_loop::Input::Planner(input), |wanted| &mut wanted.planner) {
             self.perform(effect, ctx);
         }
     }
@@ -107,8 +66,6 @@ impl PlannerActor {
                 action: decision.chosen.action,
                 because: decision.because(),
             }),
-            Effect::Execute(plan) => deliver(&self.executor, executor::Execute(plan)),
-            Effect::Repaired(repair) => deliver(&self.monitor, monitor::Repaired(repair)),
             Effect::Learn(lesson) => self.learn(lesson, ctx),
             Effect::Say(message) => self.say(message, ctx),
             Effect::Look { after } => {
@@ -121,6 +78,8 @@ impl PlannerActor {
                     actor.look(true, ctx);
                 }));
             }
+            // The loop keeps them.
+            Effect::Execute(_) | Effect::Repaired(_) => {}
         }
     }
 
@@ -133,7 +92,7 @@ impl PlannerActor {
         }));
     }
 
-    /// What could not be said is not repeated: nobody waits for an answer longer than the machine's own limits.
+    /// What could not be said is not repeated: nobody waits for an answer longer than the planner's own limits.
     fn say(&self, message: Said, ctx: &mut Context<Self>) {
         let world = self.world.clone();
         ctx.spawn(actix::fut::wrap_future(async move {
@@ -150,7 +109,7 @@ impl PlannerActor {
         }));
     }
 
-    /// Shows the machine the table: if something has changed, or in any case.
+    /// Shows the planner the table: if something has changed, or in any case.
     fn look(&mut self, in_any_case: bool, ctx: &mut Context<Self>) {
         if self.stopped {
             return;
@@ -209,25 +168,11 @@ impl Actor for PlannerActor {
     }
 }
 
-impl Handler<Judge> for PlannerActor {
+impl Handler<Perform<Effect>> for PlannerActor {
     type Result = ();
 
-    fn handle(&mut self, message: Judge, ctx: &mut Self::Context) {
-        let input = match message {
-            Judge::Violated(violation) => Input::Violated(violation),
-            Judge::Measured { measurement, satisfied } => Input::Measured { measurement, satisfied },
-            Judge::Failed { node } => Input::JobFailed { node },
-            Judge::Probed { node, latency } => Input::Probed { node, latency_ms: latency.as_secs_f64() * 1e3 },
-        };
-        self.step(input, ctx);
-    }
-}
-
-impl Handler<Ended> for PlannerActor {
-    type Result = ();
-
-    fn handle(&mut self, Ended(repair): Ended, ctx: &mut Self::Context) {
-        self.step(Input::Ended(repair), ctx);
+    fn handle(&mut self, Perform(effects): Perform<Effect>, ctx: &mut Self::Context) {
+        effects.into_iter().for_each(|effect| self.perform(effect, ctx));
     }
 }
 

@@ -61,6 +61,10 @@ pub(super) async fn perform(world: &Arc<World>, watch: Watch, effect: Effect) ->
             return None;
         }
         Effect::Finished(_) => return None,
+        Effect::Unexpected(what) => {
+            world.unexpected(&what);
+            return None;
+        }
     })
 }
 

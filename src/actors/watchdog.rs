@@ -2,10 +2,11 @@
 //! network measure the links. Each is idempotent; the next period is the retry. Each has a pace of its own and waits for no other:
 //! a store that hangs makes nobody look dead.
 
+use super::Notice;
 use super::mending::mend;
 use super::removal::remove;
+use super::shared_loop::SharedLoop;
 use super::world::{World, chain};
-use super::{Notice, deliver, monitor, planner};
 use crate::knowledge::ClosingRule;
 use actix::prelude::*;
 use agent_core::domain::event::Outcome;
@@ -16,8 +17,10 @@ use agent_core::mape::executor::End;
 use agent_core::mape::leftovers::{Leftovers, Turn};
 use agent_core::mape::planner::Rng;
 use agent_core::mape::prediction::next_to_probe;
+use agent_core::mape::{control_loop, planner};
 use futures::stream::{self, StreamExt as _};
 use rand::RngExt as _;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,9 +51,9 @@ pub struct Stop;
 pub struct WatchdogActor {
     watch: Watch,
     world: Arc<World>,
-    monitor: Recipient<monitor::IsConverged>,
-    /// Whom probes of links are told, where nobody knows the latencies otherwise.
-    probes: Option<Recipient<planner::Judge>>,
+    agent: Rc<SharedLoop>,
+    /// Links are measured: nobody knows the latencies otherwise.
+    probes: bool,
     /// The node whose link was probed last.
     probed: NodeId,
     leftovers: Leftovers,
@@ -59,17 +62,11 @@ pub struct WatchdogActor {
 }
 
 impl WatchdogActor {
-    pub fn new(
-        watch: Watch,
-        world: Arc<World>,
-        monitor: Recipient<monitor::IsConverged>,
-        probes: Option<Recipient<planner::Judge>>,
-        rng: Rng,
-    ) -> Self {
+    pub fn new(watch: Watch, world: Arc<World>, agent: Rc<SharedLoop>, probes: bool, rng: Rng) -> Self {
         Self {
             watch,
             world,
-            monitor,
+            agent,
             probes,
             probed: NodeId(0),
             leftovers: Leftovers::default(),
@@ -79,12 +76,8 @@ impl WatchdogActor {
     }
 
     fn beat(&mut self, ctx: &mut Context<Self>) {
-        let (world, monitor) = (self.world.clone(), self.monitor.clone());
-        let duty = async move {
-            // A monitor that is gone cannot be converged.
-            let converged = monitor.send(monitor::IsConverged).await.unwrap_or(false);
-            tell(&world, world.beat(converged).await);
-        };
+        let (world, converged) = (self.world.clone(), self.agent.is_converged());
+        let duty = async move { tell(&world, world.beat(converged).await) };
         self.again(ctx, duty, |_, ()| {}, Self::beat);
     }
 
@@ -144,14 +137,18 @@ impl WatchdogActor {
 
     /// Measures a few links.
     fn probe(&mut self, ctx: &mut Context<Self>) {
-        let Some(planner) = self.probes.clone() else { return };
+        if !self.probes {
+            return;
+        }
         let (world, after) = (self.world.clone(), self.probed);
         let work = async move { probe_links(&world, after).await };
         ctx.spawn(work.into_actor(self).map(move |probed, actor, ctx| {
             for (node, latency) in probed {
                 actor.probed = node;
                 if let Some(latency) = latency {
-                    deliver(&planner, planner::Judge::Probed { node, latency });
+                    let probed = planner::Input::Probed { node, latency_ms: latency.as_secs_f64() * 1e3 };
+                    // What a probe showed is for the planner alone, and there is nothing to be done about it.
+                    actor.agent.handle(control_loop::Input::Planner(probed), |wanted| &mut wanted.planner);
                 }
             }
             let pause = actor.pause();
@@ -283,18 +280,23 @@ impl Handler<Stop> for WatchdogActor {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Reach, ReachError, Reached};
+    use super::super::shared_loop::{Perform, Performers};
+    use super::super::{Parts, Reach, ReachError, Reached};
     use super::*;
     use crate::jobs::{DataSource, Job, JobError, JobReport};
     use agent_core::domain::ids::AgentId;
     use agent_core::domain::time::Timestamp;
     use agent_core::knowledge::contract::{RULE, Table, clock, data_set, identity};
     use agent_core::knowledge::memory::MemoryKnowledge;
+    use agent_core::mape::chance::Streams;
+    use agent_core::mape::monitor::Rhythm;
+    use agent_core::mape::planner::Fixed;
+    use agent_core::mape::scene;
     use async_trait::async_trait;
     use rand::SeedableRng as _;
     use std::sync::atomic::{AtomicU32, Ordering};
     use tokio::runtime::Handle;
-    use tokio::sync::Notify;
+    use tokio::sync::watch;
 
     /// Stores that never answer, and how often they were asked.
     #[derive(Default)]
@@ -325,25 +327,44 @@ mod tests {
         }
     }
 
-    struct Contented;
+    /// Performs nothing.
+    struct Nobody;
 
-    impl Actor for Contented {
+    impl Actor for Nobody {
         type Context = Context<Self>;
     }
 
-    impl Handler<monitor::IsConverged> for Contented {
-        type Result = bool;
+    impl<E: 'static> Handler<Perform<E>> for Nobody {
+        type Result = ();
 
-        fn handle(&mut self, _: monitor::IsConverged, _: &mut Self::Context) -> bool {
-            true
-        }
+        fn handle(&mut self, _: Perform<E>, _: &mut Self::Context) {}
+    }
+
+    /// A loop that has not begun.
+    fn at_rest(watch: Watch, world: &Arc<World>) -> Rc<SharedLoop> {
+        let parts = Parts {
+            parameters: Arc::new(scene::parameters("response_time <= 35 s")),
+            policy: Arc::new(Fixed),
+            experience: scene::experience(&[]),
+            rhythm: Rhythm { gap: Duration::ZERO, gap_deviation: Duration::ZERO },
+            watch,
+            seed: 1,
+        };
+        let nobody = Nobody.start();
+        let performers = Performers {
+            monitor: nobody.clone().recipient(),
+            planner: nobody.clone().recipient(),
+            executor: nobody.recipient(),
+        };
+        Rc::new(SharedLoop::new(&parts, Streams::new(1), performers, world.clone()))
     }
 
     fn world(table: &Table, reach: Arc<Silent>) -> World {
         World {
             agent: AgentId(1),
             identity: identity(),
-            displaced: Notify::new(),
+            over: watch::Sender::default(),
+            unexpected: AtomicU32::default(),
             home: NodeId(1),
             data_set: data_set(),
             clock: table.clock.clone(),
@@ -374,8 +395,8 @@ mod tests {
             closing: RULE,
         };
         let world = Arc::new(world(&table, silent.clone()));
-        let monitor = Contented.start().recipient();
-        let watchdog = WatchdogActor::new(watch, world, monitor, None, Rng::seed_from_u64(1)).start();
+        let agent = at_rest(watch, &world);
+        let watchdog = WatchdogActor::new(watch, world, agent, false, Rng::seed_from_u64(1)).start();
         while silent.0.load(Ordering::SeqCst) == 0 {
             tokio::task::yield_now().await;
         }

@@ -1,6 +1,6 @@
 //! What an agent's actors may touch: the traits, never a technology; and a run of the job in that world.
 
-use super::{Notice, Observer, Step};
+use super::{Notice, Observer};
 use crate::jobs::{DataSource, Job, JobError, S3Access};
 use crate::knowledge::{Knowledge, Registered};
 use crate::links::LinkError;
@@ -9,16 +9,18 @@ use agent_core::clock::Clock;
 use agent_core::domain::action::Action;
 use agent_core::domain::failure::{FailureKind, JobFailure};
 use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
-use agent_core::domain::placement::{Identity, Node, Registration, Replica};
+use agent_core::domain::placement::{Health, Identity, Node, Registration, Replica};
 use agent_core::domain::snapshot::Snapshot;
 use agent_core::mape::executor::Report;
 use agent_core::mape::monitor::Observation;
 use agent_core::mape::planner::Rng;
+use agent_core::mape::unexpected::Unexpected;
 use async_trait::async_trait;
 use rand_distr::{Distribution, Normal};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 /// A node's store at the end of this agent's link.
 #[derive(Clone)]
@@ -85,13 +87,24 @@ pub trait Reach: Send + Sync {
     async fn probe(&self, reached: &Reached) -> Result<Duration, String>;
 }
 
+/// Why an agent must stop without having been told to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Over {
+    /// The table gave it to another life, or knows it no more.
+    Displaced,
+    /// Its parts do not hear each other any more.
+    Deaf,
+}
+
 /// One agent's world.
 pub struct World {
     pub agent: AgentId,
     /// What the table knows this start of the agent by; its life is part of every key that it writes.
     pub identity: Identity,
-    /// Notified when the table gave the agent to another life: this one must stop.
-    pub displaced: Notify,
+    /// Why the agent must stop, as soon as it must.
+    pub over: watch::Sender<Option<Over>>,
+    /// Inputs of this life that nobody waited for.
+    pub unexpected: AtomicU32,
     pub home: NodeId,
     pub data_set: DataSetName,
     pub clock: Arc<dyn Clock>,
@@ -111,17 +124,26 @@ impl World {
         (self.notify)(notice.shortened());
     }
 
-    /// Gives a machine an input, in sight of the observer.
-    pub(super) fn observed<I: Clone, E: Clone>(
-        &self,
-        input: I,
-        handle: impl FnOnce(I) -> Vec<E>,
-        step: fn(I, Vec<E>) -> Step,
-    ) -> Vec<E> {
-        let Some(observer) = &self.observer else { return handle(input) };
-        let effects = handle(input.clone());
-        observer.stepped(&self.identity.life, step(input, effects.clone()));
-        effects
+    /// The agent has to be stopped by whoever started it; the first reason stays.
+    pub fn must_end(&self, why: Over) {
+        self.over.send_modify(|over| _ = over.get_or_insert(why));
+    }
+
+    /// Completes when the agent has to be stopped.
+    pub async fn until_over(&self) -> Over {
+        let mut over = self.over.subscribe();
+        // The sender lives as long as `self`.
+        match over.wait_for(Option::is_some).await.map(|over| *over) {
+            Ok(Some(why)) => why,
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// An input came that nobody waited for: a fault in this program, counted for `agent status`.
+    pub(super) fn unexpected(&self, what: &Unexpected) {
+        self.unexpected.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(agent = %self.agent, "{what}; please report it");
+        self.trouble(format!("{what}: a fault in this program; please report it"));
     }
 
     /// Registers the agent for this life.
@@ -131,8 +153,9 @@ impl World {
 
     /// States that the agent is alive, as long as it belongs to this life.
     pub async fn beat(&self, converged: bool) -> crate::knowledge::Result<()> {
-        if !self.knowledge.heartbeat(self.agent, &self.identity.life, converged).await? {
-            self.displaced.notify_one();
+        let health = Health { converged, unexpected: self.unexpected.load(Ordering::Relaxed) };
+        if !self.knowledge.heartbeat(self.agent, &self.identity.life, health).await? {
+            self.must_end(Over::Displaced);
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use super::data_directory::DataDirectory;
 use super::hosting::Hosting;
 use super::live_agent::LiveAgent;
+use super::run::why_over;
 use super::status::{self, JobCounter, Status, Timing};
 use super::summary::{self, RunFacts, Summary};
 use super::surroundings::{Surroundings, start_emulator};
@@ -141,6 +142,9 @@ async fn converge(
         let status = status::load(knowledge, &network.data_set.name, timing, &mut jobs).await?;
         let passed = surroundings.clock.now().since(began);
         show(&status, passed);
+        if let Some((agent, over)) = running.agents.iter().find_map(LiveAgent::over) {
+            bail!(why_over(agent, over));
+        }
         if status.converged && status.agents.iter().all(|agent| agent.alive) {
             return Ok(true);
         }

@@ -6,7 +6,7 @@ use super::orphans;
 use super::stores::{self, LeftUploads};
 use super::surroundings::Surroundings;
 use super::training_file::TrainingFile;
-use crate::actors::{Agent, Makeup, Notice, Watch, World, chain, recover};
+use crate::actors::{Agent, Notice, Over, Parts, Watch, World, chain, recover};
 use crate::jobs::command::left_behind;
 use crate::knowledge::{ClosingRule, Registered};
 use crate::storage::embedded::EmbeddedStore;
@@ -101,7 +101,7 @@ impl LiveAgent {
             tokio::spawn(async move { look_at_stores(&surroundings, &world, is_embedded, left).await })
         };
         let network = surroundings.network();
-        let makeup = Makeup {
+        let parts = Parts {
             parameters: Arc::new(parameters(surroundings.clock.as_ref(), network, settings)),
             policy,
             experience: experience(surroundings, &world, training).await?,
@@ -109,7 +109,7 @@ impl LiveAgent {
             watch: watch(network),
             seed: seed_of(seed, id),
         };
-        let agent = Agent::start(&makeup, &world);
+        let agent = Agent::start(&parts, &world);
         let looking = AbortOnDropHandle::new(looking);
         Ok(Self { agent, world, store, _sweeper: sweeper, _looking: looking, _lock: lock })
     }
@@ -134,9 +134,14 @@ impl LiveAgent {
         self.store
     }
 
-    /// Completes when the table has given the agent to another process: this one must stop.
-    pub async fn displaced(&self) {
-        self.world.displaced.notified().await;
+    /// Completes when the agent has to be stopped without having been told to.
+    pub async fn until_over(&self) -> Over {
+        self.world.until_over().await
+    }
+
+    /// Why it has to be stopped, if it has to.
+    pub fn over(&self) -> Option<(AgentId, Over)> {
+        Some((self.world.agent, (*self.world.over.borrow())?))
     }
 }
 

@@ -6,7 +6,7 @@ use super::live_agent::LiveAgent;
 use super::surroundings::{Surroundings, start_emulator};
 use super::training_file::TrainingFile;
 use super::{Failure, clock, knowledge, warnings};
-use crate::actors::Notice;
+use crate::actors::{Notice, Over};
 use agent_core::config::settings::Settings;
 use agent_core::domain::ids::AgentId;
 use anyhow::bail;
@@ -49,13 +49,13 @@ pub async fn run(
     if let Some(agent) = started {
         tokio::select! {
             () = stop => {}
-            () = agent.displaced() => ended = Ended::Displaced,
+            over = agent.until_over() => ended = Ended::Over(over),
             () = removed => ended = Ended::DirectoryRemoved,
         }
         match ended {
             // There is nothing left to sign off from, and what fails now has been said.
             Ended::DirectoryRemoved => {}
-            Ended::Told | Ended::Displaced => agent.stop().await,
+            Ended::Told | Ended::Over(_) => agent.stop().await,
         }
     }
     if let Some(emulator) = emulator {
@@ -63,17 +63,28 @@ pub async fn run(
     }
     match ended {
         Ended::Told => Ok(()),
-        Ended::Displaced => {
-            bail!("another process is agent {id} now, or the agent was removed from the table; this one has stopped")
-        }
+        Ended::Over(over) => bail!(why_over(id, over)),
         Ended::DirectoryRemoved => Err(Failure::DirectoryRemoved(data.path().to_owned()).into()),
+    }
+}
+
+/// For people: why an agent was stopped that nobody had told to.
+pub(super) fn why_over(agent: AgentId, over: Over) -> String {
+    match over {
+        Over::Displaced => format!(
+            "another process is agent {agent} now, or the agent was removed from the table; this one has stopped"
+        ),
+        Over::Deaf => format!(
+            "agent {agent} has stopped: one of its parts does not listen any more, which is a fault in this program; \
+             its next start undoes what it had begun"
+        ),
     }
 }
 
 /// Why an agent ends.
 enum Ended {
     Told,
-    Displaced,
+    Over(Over),
     DirectoryRemoved,
 }
 

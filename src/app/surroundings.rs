@@ -30,8 +30,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 /// What is shared by the agents of one process.
 #[derive(Clone)]
@@ -166,7 +167,8 @@ impl Surroundings {
             agent: settings.id,
             job: job(self.network(), &settings.job, &identity.life)?,
             identity,
-            displaced: Notify::new(),
+            over: watch::Sender::default(),
+            unexpected: AtomicU32::default(),
             home: settings.node,
             data_set: self.network().data_set.name.clone(),
             clock: self.clock.clone(),
@@ -188,7 +190,8 @@ impl Surroundings {
             agent,
             job: Arc::new(no_job),
             identity: Identity { life, ended: Vec::new(), silence },
-            displaced: Notify::new(),
+            over: watch::Sender::default(),
+            unexpected: AtomicU32::default(),
             home,
             data_set: network.data_set.name.clone(),
             clock,

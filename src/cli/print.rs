@@ -201,9 +201,13 @@ pub fn agent_line(agent: &AgentStatus) -> String {
         None => ", no success yet".to_owned(),
         Some(success) => format!(", no success since {}", success.at),
     };
-    let converged = if agent.peer.converged { ", converged" } else { "" };
+    let converged = if agent.peer.health.converged { ", converged" } else { "" };
+    let unexpected = match agent.peer.health.unexpected {
+        0 => String::new(),
+        count => format!(", {count} unexpected inputs (a fault in this program; please report it)"),
+    };
     format!(
-        "agent {}{alive}  {goal_met}{converged}, reads {reads}, {}{success}{last}  [{}]",
+        "agent {}{alive}  {goal_met}{converged}{unexpected}, reads {reads}, {}{success}{last}  [{}]",
         registration.agent,
         tally(&agent.tally),
         shortened(&registration.goal, GOAL_SHOWN)

@@ -7,6 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub const INTERRUPTED: u8 = 130;
 
 /// Completes at the first signal; from then on a second one ends the process.
+#[expect(clippy::exit, reason = "whoever signals twice wants it to end at once")]
 pub async fn stop() {
     first().await;
     tokio::spawn(async {

@@ -29,7 +29,7 @@ use agent_core::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId
 use agent_core::domain::impact::Impacts;
 use agent_core::domain::measurement::Measurement;
 use agent_core::domain::placement::{
-    Condition, DataSet, Identity, Link, Node, Placement, Plan, Registration, Replica, StoreTraits,
+    Condition, DataSet, Health, Identity, Link, Node, Placement, Plan, Registration, Replica, StoreTraits,
 };
 use agent_core::domain::time::Timestamp;
 use agent_core::domain::units::Percent;
@@ -285,9 +285,9 @@ impl Knowledge for MysqlKnowledge {
         .await
     }
 
-    async fn heartbeat(&self, agent: AgentId, life: &Life, converged: bool) -> Result<bool> {
-        self.run("heartbeat", (agent, life.clone(), converged), |tables, (agent, life, converged)| {
-            Box::pin(tables.heartbeat(*agent, life, *converged))
+    async fn heartbeat(&self, agent: AgentId, life: &Life, health: Health) -> Result<bool> {
+        self.run("heartbeat", (agent, life.clone(), health), |tables, (agent, life, health)| {
+            Box::pin(tables.heartbeat(*agent, life, *health))
         })
         .await
     }

@@ -26,7 +26,7 @@ use agent_core::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId
 use agent_core::domain::impact::Impacts;
 use agent_core::domain::measurement::Measurement;
 use agent_core::domain::placement::{
-    Condition, DataSet, Identity, Link, Node, Placement, Plan, Registration, Replica, StoreTraits,
+    Condition, DataSet, Health, Identity, Link, Node, Placement, Plan, Registration, Replica, StoreTraits,
 };
 use agent_core::domain::time::Timestamp;
 use agent_core::domain::units::Percent;
@@ -290,9 +290,9 @@ impl Knowledge for SqliteKnowledge {
         self.write("register agent", move |tables| tables.register_agent(&registration, &data_set, &identity)).await
     }
 
-    async fn heartbeat(&self, agent: AgentId, life: &Life, converged: bool) -> Result<bool> {
+    async fn heartbeat(&self, agent: AgentId, life: &Life, health: Health) -> Result<bool> {
         let life = life.clone();
-        self.write("heartbeat", move |tables| tables.heartbeat(agent, &life, converged)).await
+        self.write("heartbeat", move |tables| tables.heartbeat(agent, &life, health)).await
     }
 
     async fn sign_off(&self, agent: AgentId, life: &Life) -> Result<bool> {

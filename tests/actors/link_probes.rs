@@ -12,9 +12,10 @@ use agent_core::domain::units::Percent;
 use agent_core::knowledge::memory::MemoryKnowledge;
 use async_trait::async_trait;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 /// The link to node N takes N ms; node 5 cannot be reached, node 6 does not answer.
 struct Links;
@@ -71,7 +72,8 @@ async fn links_are_measured_in_turn_and_what_does_not_answer_is_passed_over() {
     let world = World {
         agent: AgentId(1),
         identity: Identity { life: Life("life".to_owned()), ended: Vec::new(), silence: Duration::ZERO },
-        displaced: Notify::new(),
+        over: watch::Sender::default(),
+        unexpected: AtomicU32::default(),
         home: NodeId(1),
         data_set: "blood".into(),
         clock,

@@ -2,7 +2,7 @@
 //! there, nothing is held against a node, and when they are there again all goes on.
 
 use crate::network::{PATIENCE, Place};
-use agent::actors::{Makeup, Notice, Observer, Step};
+use agent::actors::{Notice, Observer, Parts, Step};
 use agent::app::data_directory::DataDirectory;
 use agent::app::hosting::Hosting;
 use agent::app::live_agent::LiveAgent;
@@ -15,13 +15,15 @@ use agent_core::clock::TimeScale;
 use agent_core::config::settings::EmulatorSettings;
 use agent_core::config::{self, Vocabulary};
 use agent_core::domain::action::Action;
+use agent_core::domain::failure::FailureKind;
 use agent_core::domain::ids::{AgentId, Life, NodeId, ReplicaId};
 use agent_core::domain::invariants;
 use agent_core::domain::placement::{Claim, Plan};
 use agent_core::domain::saga::{self, Claimed, Committed};
 use agent_core::domain::snapshot::Snapshot;
 use agent_core::domain::validators::Validators;
-use agent_core::mape::{executor, planner};
+use agent_core::mape::control_loop::{Effect, Input};
+use agent_core::mape::{executor, monitor, planner};
 use agent_emulator::{Emulator, Metrics};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -94,16 +96,13 @@ impl Witness {
 }
 
 impl Observer for Witness {
-    fn started(&self, _: &Makeup, _: &Life) {}
+    fn started(&self, _: &Parts, _: &Life) {}
 
     fn stepped(&self, _: &Life, step: Step) {
-        let (claims, blamed) = match step {
-            Step::Executor(_, effects) => {
-                (effects.iter().filter(|effect| matches!(effect, executor::Effect::Claim(_))).count(), false)
-            }
-            Step::Planner(input, _) => (0, matches!(input, planner::Input::JobFailed { .. })),
-            Step::Monitor(..) => return,
-        };
+        let is_claim = |effect: &&Effect| matches!(effect, Effect::Executor(effect) if matches!(effect.as_ref(), executor::Effect::Claim(_)));
+        let claims = step.effects.iter().filter(is_claim).count();
+        let blamed = matches!(&step.input, Input::Monitor(monitor::Input::JobFailed { failure, .. })
+            if failure.kind == FailureKind::Store);
         self.0.send_modify(|seen| {
             seen.claims += u32::try_from(claims).expect("few");
             seen.blamed += u32::from(blamed);

@@ -33,9 +33,10 @@ use futures::stream;
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 const CONTENT: &[u8] = b"[\r\n{\"cholesterol\": 172.8}\r\n]";
 const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
@@ -255,7 +256,8 @@ impl Network {
         World {
             agent,
             identity: identity(),
-            displaced: Notify::new(),
+            over: watch::Sender::default(),
+            unexpected: AtomicU32::default(),
             home: agent.home(),
             data_set: data_set(),
             clock: self.clock.clone(),
@@ -305,6 +307,7 @@ impl Network {
                     continue;
                 }
                 Effect::Finished(_) => continue,
+                Effect::Unexpected(what) => panic!("{what}"),
             };
             effects.extend(machine.handle(input));
         }

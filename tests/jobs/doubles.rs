@@ -89,7 +89,7 @@ impl ObjectStore for OneObject {
     }
 
     async fn attributes(&self, _key: &str) -> Result<Attributes> {
-        unimplemented!("jobs only read")
+        unreachable!("jobs only read")
     }
 
     async fn read_range(&self, key: &str, range: Range<u64>, _of: &Content) -> Result<RangeBody> {
@@ -110,18 +110,18 @@ impl ObjectStore for OneObject {
     }
 
     async fn write_with(&self, _key: &str, _bytes: u64, _attributes: &Attributes, _body: ByteStream) -> Result<()> {
-        unimplemented!("jobs only read")
+        unreachable!("jobs only read")
     }
 
     async fn delete(&self, _key: &str) -> Result<()> {
-        unimplemented!("jobs only read")
+        unreachable!("jobs only read")
     }
 
     async fn delete_if(&self, _key: &str, _content: &Content) -> Result<()> {
-        unimplemented!("jobs only read")
+        unreachable!("jobs only read")
     }
 
     async fn list(&self, _prefix: &str) -> Result<Vec<ObjectInfo>> {
-        unimplemented!("jobs only read")
+        unreachable!("jobs only read")
     }
 }

@@ -14,6 +14,7 @@ use agent_core::domain::metric::{Metric, Metrics};
 use agent_core::domain::placement::{DataSet, Identity, Link, Node, NodeState, Plan, Registration};
 use agent_core::domain::time::Timestamp;
 use agent_core::domain::units::Percent;
+use agent_core::knowledge::contract::CONVERGED;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use rusqlite::Connection;
@@ -257,7 +258,7 @@ async fn look(knowledge: &SqliteKnowledge) -> Result<(), KnowledgeError> {
 /// Everything that writes. A refusal is an answer.
 async fn write(knowledge: &SqliteKnowledge) -> Result<(), KnowledgeError> {
     let answers = [
-        knowledge.heartbeat(AgentId(1), &life(), true).await.err(),
+        knowledge.heartbeat(AgentId(1), &life(), CONVERGED).await.err(),
         register(knowledge, 1).await.err(),
         act(knowledge, "C1_3").await.err(),
         act(knowledge, "E2").await.err(),

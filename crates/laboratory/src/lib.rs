@@ -1,5 +1,7 @@
 //! Many runs of the simulator, what each came to, pages about them, and physics fitted to real runs.
 
+#![forbid(unsafe_code)]
+
 // True to reality: physics fitted to real runs, and real runs compared with simulated ones.
 pub mod calibration;
 // Many runs of the simulator, and what each came to.

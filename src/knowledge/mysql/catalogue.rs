@@ -9,7 +9,7 @@ use agent_core::domain::action::Action;
 use agent_core::domain::flat_map::FlatMap;
 use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
 use agent_core::domain::placement::{
-    Condition, DataSet, Identity, Lease, Node, Placement, Registration, Replica, ReplicaState, StoreTraits,
+    Condition, DataSet, Health, Identity, Lease, Node, Placement, Registration, Replica, ReplicaState, StoreTraits,
 };
 use agent_core::domain::saga::{self, Change};
 use agent_core::domain::snapshot::Content;
@@ -187,11 +187,11 @@ impl Tables {
             return Ok(Registered::Taken { wait });
         }
         let now = answer.now.0;
-        let sql = "insert into agents (id, node, goal, policy, life, heartbeat_at, state, converged)
-            values (?, ?, ?, ?, ?, ?, 'running', 0)
+        let sql = "insert into agents (id, node, goal, policy, life, heartbeat_at, state, converged, unexpected)
+            values (?, ?, ?, ?, ?, ?, 'running', 0, 0)
             on duplicate key update node = values(node), goal = values(goal), policy = values(policy),
                 life = values(life), heartbeat_at = values(heartbeat_at), state = values(state),
-                converged = values(converged)";
+                converged = values(converged), unexpected = values(unexpected)";
         let life = text(&identity.life.0);
         self.execute(sql, vec![agent.0.into(), node.0.into(), text(goal), text(policy), life, now.into()]).await?;
         self.execute("update nodes set heartbeat_at = ? where id = ?", vec![now.into(), node.0.into()]).await?;
@@ -206,11 +206,17 @@ impl Tables {
         Ok(Registered::Done)
     }
 
-    pub(super) async fn heartbeat(&mut self, agent: AgentId, life: &Life, converged: bool) -> Result<bool> {
+    pub(super) async fn heartbeat(&mut self, agent: AgentId, life: &Life, health: Health) -> Result<bool> {
         let now = self.ask(Question::new()).await?.now.0;
         self.begin().await?;
-        let sql = "update agents set heartbeat_at = ?, state = 'running', converged = ? where id = ? and life = ?";
-        if self.execute(sql, vec![now.into(), converged.into(), agent.0.into(), text(&life.0)]).await? == 0 {
+        let Health { converged, unexpected } = health;
+        let sql = "update agents set heartbeat_at = ?, state = 'running', converged = ?, unexpected = ?
+            where id = ? and life = ?";
+        if self
+            .execute(sql, vec![now.into(), converged.into(), unexpected.into(), agent.0.into(), text(&life.0)])
+            .await?
+            == 0
+        {
             return Ok(false);
         }
         let sql = "update nodes set heartbeat_at = ?, state = case state when 'leaving' then state else 'running' end

@@ -12,12 +12,13 @@ use tokio::time::timeout;
 
 /// Migration N lies at N - 1. Files that were released never change; a new one is added. Each can be repeated, for the server
 /// does not take back what it made when it is interrupted: only its last statement may fail then, with [`COLUMN_EXISTS`].
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("001_tables.sql"),
     include_str!("002_asks.sql"),
     include_str!("003_stores.sql"),
     include_str!("004_sound_replicas.sql"),
     include_str!("005_results.sql"),
+    include_str!("006_unexpected_inputs.sql"),
 ];
 
 /// The comment of every table of ours. By it tables of other programs are known, and left alone.

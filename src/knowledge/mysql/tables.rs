@@ -69,7 +69,7 @@ pub(super) const LINKS: Part = Part {
 pub(super) const AGENTS: Part = Part {
     name: "agents",
     table: quarantine::AGENTS,
-    columns: &["id", "node", "goal", "policy", "heartbeat_at", "converged"],
+    columns: &["id", "node", "goal", "policy", "heartbeat_at", "converged", "unexpected"],
     from: "from agents",
 };
 pub(super) const DATA_SETS: Part = Part {

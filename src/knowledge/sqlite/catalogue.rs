@@ -9,7 +9,7 @@ use agent_core::domain::flat_map::FlatMap;
 use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
 use agent_core::domain::link_table::LinkTable;
 use agent_core::domain::placement::{
-    Condition, DataSet, Identity, Node, Peer, Placement, Registration, ReplicaState, StoreTraits,
+    Condition, DataSet, Health, Identity, Node, Peer, Placement, Registration, ReplicaState, StoreTraits,
 };
 use agent_core::domain::saga::{self, Change};
 use agent_core::domain::snapshot::Content;
@@ -132,11 +132,11 @@ impl Tables<'_> {
         let now = self.now.0;
         self.execute("update nodes set heartbeat_at = ? where id = ?", params![now, node.0])?;
         self.execute(
-            "insert into agents (id, node, goal, policy, life, heartbeat_at, state, converged)
-             values (?, ?, ?, ?, ?, ?, 'running', 0)
+            "insert into agents (id, node, goal, policy, life, heartbeat_at, state, converged, unexpected)
+             values (?, ?, ?, ?, ?, ?, 'running', 0, 0)
              on conflict (id) do update set node = excluded.node, goal = excluded.goal, policy = excluded.policy,
                  life = excluded.life, heartbeat_at = excluded.heartbeat_at, state = excluded.state,
-                 converged = excluded.converged",
+                 converged = excluded.converged, unexpected = excluded.unexpected",
             params![agent.0, node.0, goal, policy, identity.life.0, now],
         )?;
         let mut placement = self.placement(data_set)?;
@@ -156,9 +156,11 @@ impl Tables<'_> {
         Ok(found.into_iter().next().unwrap_or_default())
     }
 
-    pub(super) fn heartbeat(&mut self, agent: AgentId, life: &Life, converged: bool) -> Result<bool> {
-        let sql = "update agents set heartbeat_at = ?, state = 'running', converged = ? where id = ? and life = ?";
-        if self.execute(sql, params![self.now.0, converged, agent.0, life.0])? == 0 {
+    pub(super) fn heartbeat(&mut self, agent: AgentId, life: &Life, health: Health) -> Result<bool> {
+        let Health { converged, unexpected } = health;
+        let sql = "update agents set heartbeat_at = ?, state = 'running', converged = ?, unexpected = ?
+            where id = ? and life = ?";
+        if self.execute(sql, params![self.now.0, converged, unexpected, agent.0, life.0])? == 0 {
             return Ok(false);
         }
         let sql = "update nodes set heartbeat_at = ?, state = iif(state = 'leaving', state, 'running')
@@ -387,7 +389,7 @@ impl Tables<'_> {
     }
 
     pub(super) fn agents(&mut self, nodes: &FlatMap<NodeId, Node>) -> Result<FlatMap<AgentId, Peer>> {
-        let sql = "select id, node, goal, policy, heartbeat_at, converged from agents";
+        let sql = "select id, node, goal, policy, heartbeat_at, converged, unexpected from agents";
         let peer = |row: &mut Fields<'_>| quarantine::peer(row, nodes);
         let agents = rows::read(self.transaction, self.quarantine, AGENTS, sql, [], peer)?;
         Ok(agents.into_iter().collect())

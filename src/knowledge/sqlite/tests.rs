@@ -5,7 +5,7 @@ use agent_core::domain::placement::NodeState;
 use agent_core::knowledge::contract::asks::{question, said};
 use agent_core::knowledge::contract::edits::{self, Watched};
 use agent_core::knowledge::contract::{
-    LEASE, RULE, START, Table, WINDOW, clock, data_set, identity, lives, registration,
+    CONVERGED, LEASE, RULE, START, Table, WINDOW, clock, data_set, identity, lives, registration,
 };
 use rusqlite::{OpenFlags, params};
 use std::os::unix::fs::PermissionsExt;
@@ -106,7 +106,7 @@ fn six_create_the_file() {
         .unwrap()
         .query_row("select count(*) from schema_version", [], |row| row.get(0))
         .unwrap();
-    assert_eq!(versions, 4);
+    assert_eq!(versions, 5);
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn an_empty_file_is_filled_and_what_is_in_it_stays() {
     let mut statement = connection.prepare("select version, applied_at_ms from schema_version").unwrap();
     let applied: Vec<(i64, i64)> =
         statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(|row| row.unwrap()).collect();
-    assert_eq!(applied, [1, 2, 3, 4].map(|version| (version, START.0)));
+    assert_eq!(applied, [1, 2, 3, 4, 5].map(|version| (version, START.0)));
 }
 
 /// A file as an earlier version of the schema left it, with an agent that was heard of at the start.
@@ -157,7 +157,7 @@ async fn a_file_of_version_1_is_brought_up_to_date() {
         Registration { policy: "fixed".to_owned(), ..registration(1) }
     );
     assert_eq!(table.reads(1).await, Some(NodeId(1)));
-    assert_eq!(applied(&path), format!("1 5, 2 {0}, 3 {0}, 4 {0}", START.0));
+    assert_eq!(applied(&path), format!("1 5, 2 {0}, 3 {0}, 4 {0}, 5 {0}", START.0));
 
     // Nobody can say which life the agent belongs to: whoever comes waits until it must have been heard of again.
     let silence = Duration::from_secs(30);
@@ -179,7 +179,7 @@ async fn a_file_of_version_2_is_brought_up_to_date() {
     let path = folder.path().join("knowledge.db");
     of_version(2, &path);
     let table = open(&path);
-    assert_eq!(applied(&path), format!("1 5, 2 5, 3 {0}, 4 {0}", START.0));
+    assert_eq!(applied(&path), format!("1 5, 2 5, 3 {0}, 4 {0}, 5 {0}", START.0));
     assert_eq!((table.reads(1).await, table.snapshot().await.generation), (Some(NodeId(1)), 0));
     let pulse = table.knowledge.pulse(&data_set(), NodeId(1)).await.unwrap().unwrap();
     assert_eq!((pulse.generation, pulse.changed_at, pulse.said), (0, None, 0));
@@ -195,7 +195,7 @@ async fn a_newer_file_is_left_alone() {
     bench.edit("insert into schema_version values (7, 0)");
     assert_eq!(
         refused(&bench.path()),
-        "knowledge.db: schema version 7 is newer than 4, the newest this binary knows; use the newer `agent`"
+        "knowledge.db: schema version 7 is newer than 5, the newest this binary knows; use the newer `agent`"
     );
 }
 
@@ -295,7 +295,7 @@ async fn a_writer_waits_without_blocking_its_thread_and_readers_do_not_wait() {
     // On this one thread: the lock can only be given back while the heartbeat waits for it elsewhere.
     let release = async { other.execute_batch("commit").unwrap() };
     let life = identity().life;
-    let (beaten, ()) = tokio::join!(bench.table.knowledge.heartbeat(AgentId(1), &life, true), release);
+    let (beaten, ()) = tokio::join!(bench.table.knowledge.heartbeat(AgentId(1), &life, CONVERGED), release);
     assert!(beaten.unwrap());
 }
 
@@ -307,7 +307,7 @@ async fn a_table_that_stays_locked_is_said_to_be() {
     let other = Connection::open(bench.path()).unwrap();
     other.execute_batch("begin immediate").unwrap();
     let life = identity().life;
-    let error = impatient.heartbeat(AgentId(1), &life, true).await.unwrap_err();
+    let error = impatient.heartbeat(AgentId(1), &life, CONVERGED).await.unwrap_err();
     let path = bench.path();
     assert_eq!(
         error.to_string(),
@@ -317,7 +317,7 @@ async fn a_table_that_stays_locked_is_said_to_be() {
         )
     );
     other.execute_batch("commit").unwrap();
-    assert!(impatient.heartbeat(AgentId(1), &life, true).await.unwrap());
+    assert!(impatient.heartbeat(AgentId(1), &life, CONVERGED).await.unwrap());
 }
 
 #[tokio::test]

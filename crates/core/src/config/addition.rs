@@ -20,7 +20,8 @@ pub struct Addition {
 pub fn read_addition(path: &Path, existing: &BTreeSet<NodeId>) -> Result<Addition, ConfigError> {
     let mut problems = Problems::default();
     problems.enter(&path.display().to_string());
-    let text = problems.check("", std::fs::read_to_string(path).map_err(|error| load::unreadable(&error)));
+    let text =
+        problems.check("", std::fs::read_to_string(path).map_err(|error| load::unreadable(&error, load::LAYOUT)));
     let addition = text.and_then(|text| parse(&text, existing, &mut problems));
     problems.settle(addition)
 }

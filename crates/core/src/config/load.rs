@@ -20,7 +20,7 @@ pub struct Vocabulary {
 
 pub(super) const NETWORK: &str = "network.toml";
 
-const LAYOUT: &str =
+pub(super) const LAYOUT: &str =
     "a configuration is a folder with network.toml and one N.toml for each agent; see docs/configuration.md";
 
 /// The three-node environment, compiled in.
@@ -64,7 +64,7 @@ impl Sources {
 
     fn read(directory: &Path, problems: &mut Problems) -> Self {
         problems.enter(&directory.display().to_string());
-        let Some(names) = problems.check("", toml_files(directory).map_err(|error| unreadable(&error))) else {
+        let Some(names) = problems.check("", toml_files(directory).map_err(|error| unreadable(&error, LAYOUT))) else {
             return Self::default();
         };
         if !names.iter().any(|name| agent_of(name).is_some()) {
@@ -104,7 +104,7 @@ impl Source {
         let path = directory.join(name);
         let file = path.display().to_string();
         problems.enter(&file);
-        let text = problems.check("", std::fs::read_to_string(&path).map_err(|error| unreadable(&error)))?;
+        let text = problems.check("", std::fs::read_to_string(&path).map_err(|error| unreadable(&error, LAYOUT)))?;
         secrecy::warn_of_readers(&path, &text);
         Some(Self { file, text })
     }
@@ -133,11 +133,14 @@ fn agent_of(name: &str) -> Option<AgentId> {
     number.parse().ok().filter(|id: &AgentId| id.0 > 0 && id.to_string() == number)
 }
 
-pub(super) fn unreadable(error: &io::Error) -> Invalid {
-    match error.kind() {
-        io::ErrorKind::NotFound => Invalid::new("does not exist", LAYOUT),
-        io::ErrorKind::InvalidData => Invalid::new("is not UTF-8 text", "save the file as UTF-8"),
-        _ => Invalid::new(format!("cannot be read: {error}"), LAYOUT),
+/// A file that cannot be read; `layout` says what it should be.
+pub(super) fn unreadable(error: &io::Error, layout: &str) -> Invalid {
+    if error.kind() == io::ErrorKind::NotFound {
+        Invalid::new("does not exist", layout)
+    } else if error.kind() == io::ErrorKind::InvalidData {
+        Invalid::new("is not UTF-8 text", "save the file as UTF-8")
+    } else {
+        Invalid::new(format!("cannot be read: {error}"), layout)
     }
 }
 

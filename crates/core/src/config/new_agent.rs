@@ -1,6 +1,6 @@
 //! A new application's file, made like that of another one.
 
-use super::load::{NETWORK, Vocabulary, unreadable};
+use super::load::{LAYOUT, NETWORK, Vocabulary, unreadable};
 use super::problem::{ConfigError, Invalid, Problems};
 use super::settings::AgentSettings;
 use super::{agent, fragment};
@@ -71,7 +71,7 @@ fn make(
 
 fn read(path: &Path, problems: &mut Problems) -> Option<String> {
     problems.enter(&path.display().to_string());
-    problems.check("", std::fs::read_to_string(path).map_err(|error| unreadable(&error)))
+    problems.check("", std::fs::read_to_string(path).map_err(|error| unreadable(&error, LAYOUT)))
 }
 
 fn parsed<T: serde::de::DeserializeOwned>(text: &str, problems: &mut Problems) -> Option<T> {

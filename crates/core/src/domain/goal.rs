@@ -381,7 +381,9 @@ fn impossible(metric: Metric, value: f64) -> Option<&'static str> {
     let (range, text) = match metric {
         Metric::Availability => (0.0..=100.0, "availability lies between 0 % and 100 %"),
         Metric::DataConsistency => (0.0..=1.0, "data consistency lies between 0 and 1"),
-        _ => (0.0..=f64::MAX, "it is not negative and not infinite"),
+        Metric::ResponseTime | Metric::ExecutionTime | Metric::Throughput | Metric::NetworkLatency => {
+            (0.0..=f64::MAX, "it is not negative and not infinite")
+        }
     };
     (!range.contains(&value)).then_some(text)
 }

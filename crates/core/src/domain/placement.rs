@@ -240,8 +240,18 @@ pub struct Peer {
     /// When it was last heard of; absent after a clean stop.
     #[serde(rename = "heartbeat_at_scenario_ms")]
     pub heartbeat_at: Option<Timestamp>,
+    #[serde(flatten)]
+    pub health: Health,
+}
+
+/// What an agent says of itself with each sign of life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Health {
     /// Its last jobs met its goal and nobody acted meanwhile.
     pub converged: bool,
+    /// Inputs of this life that nobody waited for: faults in this program.
+    #[serde(rename = "unexpected_inputs")]
+    pub unexpected: u32,
 }
 
 /// An action and all that its claim depends on: complete and immutable (I-5).

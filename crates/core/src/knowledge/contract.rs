@@ -19,7 +19,7 @@ use crate::clock::{Clock, VirtualClock};
 use crate::domain::action::Action;
 use crate::domain::event::Event;
 use crate::domain::ids::{AgentId, DataSetName, EventId, Life, NodeId, ReplicaId};
-use crate::domain::placement::{Claim, DataSet, Identity, Link, Node, NodeState, Plan, Registration, Replica};
+use crate::domain::placement::{Claim, DataSet, Health, Identity, Link, Node, NodeState, Plan, Registration, Replica};
 use crate::domain::saga::Lost;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
@@ -37,6 +37,8 @@ pub const WINDOW: Duration = Duration::from_secs(210);
 pub const DRAIN: Duration = Duration::ZERO;
 /// So long that everybody counts as alive, except where a rule is about it.
 pub const SILENCE: Duration = Duration::from_secs(86_400);
+/// Of an agent that has nothing to mend.
+pub const CONVERGED: Health = Health { converged: true, unexpected: 0 };
 pub const RULE: ClosingRule = ClosingRule { threshold: 0.3, grace: Duration::from_secs(30), silence: SILENCE };
 
 /// A technology's table under test, its time, and what must live as long (a folder, a server).

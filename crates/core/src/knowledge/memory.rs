@@ -18,7 +18,7 @@ use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, Rep
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::{
-    Condition, DataSet, Identity, Link, Node, Placement, Plan, Registration, Replica, StoreTraits,
+    Condition, DataSet, Health, Identity, Link, Node, Placement, Plan, Registration, Replica, StoreTraits,
 };
 use crate::domain::units::Percent;
 use crate::domain::validators::Validators;
@@ -164,8 +164,8 @@ impl Knowledge for MemoryKnowledge {
         registered.map_err(|why| why.during("register agent"))
     }
 
-    async fn heartbeat(&self, agent: AgentId, life: &Life, converged: bool) -> Result<bool> {
-        Ok(self.table().heartbeat(agent, life, converged, self.clock.now()))
+    async fn heartbeat(&self, agent: AgentId, life: &Life, health: Health) -> Result<bool> {
+        Ok(self.table().heartbeat(agent, life, health, self.clock.now()))
     }
 
     async fn sign_off(&self, agent: AgentId, life: &Life) -> Result<bool> {

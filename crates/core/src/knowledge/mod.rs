@@ -24,7 +24,7 @@ use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, Rep
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::{
-    Claim, Condition, DataSet, Identity, Link, Node, Plan, Registration, Replica, StoreTraits,
+    Claim, Condition, DataSet, Health, Identity, Link, Node, Plan, Registration, Replica, StoreTraits,
 };
 pub use crate::domain::saga::{Claimed, Committed};
 pub use crate::domain::snapshot::{Counter, Snapshot};
@@ -225,7 +225,7 @@ pub trait Knowledge: Send + Sync {
 
     /// States that an agent (and its node) is alive. `false`: the agent belongs to another life by now, or is not registered
     /// any more; nothing was changed, and this life must stop.
-    async fn heartbeat(&self, agent: AgentId, life: &Life, converged: bool) -> Result<bool>;
+    async fn heartbeat(&self, agent: AgentId, life: &Life, health: Health) -> Result<bool>;
 
     /// A clean stop: the agent is not waited for any more, and free for the next life at once. `false` as with `heartbeat`.
     async fn sign_off(&self, agent: AgentId, life: &Life) -> Result<bool>;

@@ -159,7 +159,9 @@ impl<'a> Fields<'a> {
         match self.value(column)? {
             Cell::Null => Ok(None),
             Cell::Integer(value) => Ok(Some(value)),
-            other => self.leave_out(column, format_args!("a whole number is expected, not {}", other.kind())),
+            other @ (Cell::Real(_) | Cell::Text(_) | Cell::Other(_)) => {
+                self.leave_out(column, format_args!("a whole number is expected, not {}", other.kind()))
+            }
         }
     }
 
@@ -226,7 +228,9 @@ impl<'a> Fields<'a> {
             Cell::Real(value) => Ok(Some(value)),
             // Exact as far as anybody's measurements go.
             Cell::Integer(value) => Ok(Some(value as f64)),
-            other => self.leave_out(column, format_args!("a number is expected, not {}", other.kind())),
+            other @ (Cell::Text(_) | Cell::Other(_)) => {
+                self.leave_out(column, format_args!("a number is expected, not {}", other.kind()))
+            }
         }
     }
 
@@ -313,7 +317,9 @@ impl<'a> Fields<'a> {
         match self.value(column)? {
             Cell::Text(bytes) => Ok(bytes),
             Cell::Null => self.leave_out(column, "there is no value"),
-            other => self.leave_out(column, format_args!("text is expected, not {}", other.kind())),
+            other @ (Cell::Integer(_) | Cell::Real(_) | Cell::Other(_)) => {
+                self.leave_out(column, format_args!("text is expected, not {}", other.kind()))
+            }
         }
     }
 

@@ -415,7 +415,13 @@ pub fn left_behind(changes: &[Change], placement: &Placement) -> Option<Replica>
             placement.replicas.values().find(|row| row.object_key == *object_key).cloned()
         }
         Change::Become { replica, state: ReplicaState::Removing, .. } => placement.replicas.get(replica).cloned(),
-        _ => None,
+        Change::Insert { .. }
+        | Change::Become { .. }
+        | Change::Lease { .. }
+        | Change::Relocate { .. }
+        | Change::See { .. }
+        | Change::Point { .. }
+        | Change::Delete { .. } => None,
     })
 }
 

@@ -10,6 +10,7 @@
 //! ```
 
 use super::monitor::Repair;
+use super::unexpected::Unexpected;
 use crate::domain::action::Action;
 use crate::domain::event::Outcome;
 use crate::domain::failure::{FailureKind, JobFailure};
@@ -66,6 +67,8 @@ pub enum Effect {
     /// For people: what became of a plan.
     Report(Report),
     Finished(Repair),
+    /// Nobody waited for the input.
+    Unexpected(Unexpected),
 }
 
 /// What became of a plan.
@@ -172,9 +175,31 @@ impl Executor {
                 ended(claim.action, Some(claim.event), End::Unknown(why), Repair::Nothing)
             }
             (Input::Aborted, State::Aborting(repair)) => vec![Effect::Finished(repair)],
-            (_, state) => {
+            // A transfer that was given up may have ended meanwhile; what it brought is undone.
+            (Input::Transferred(_) | Input::TransferFailed(_), state @ (State::Idle | State::Aborting(_)))
+                if self.stopping =>
+            {
                 self.state = state;
                 Vec::new()
+            }
+            (
+                input @ (Input::Execute(_)
+                | Input::LinksThere
+                | Input::LinksAway(_)
+                | Input::Claimed(_)
+                | Input::ClaimFailed(_)
+                | Input::Noted
+                | Input::Transferred(_)
+                | Input::TransferFailed(_)
+                | Input::Committed(_)
+                | Input::CommitFailed(_)
+                | Input::Uncertain(_)
+                | Input::Aborted),
+                state,
+            ) => {
+                let unexpected = Unexpected::new("executor", &input, &state);
+                self.state = state;
+                vec![Effect::Unexpected(unexpected)]
             }
         }
     }
@@ -243,7 +268,12 @@ impl Executor {
         self.stopping = true;
         match state {
             State::Transferring(claim) => self.give_up(claim),
-            state => {
+            state @ (State::Idle
+            | State::Checking(_)
+            | State::Claiming(_)
+            | State::Noting(_)
+            | State::Committing(_)
+            | State::Aborting(_)) => {
                 self.state = state;
                 Vec::new()
             }
@@ -320,6 +350,7 @@ mod tests {
                 End::Unknown(why) => format!("unknown({why})"),
             },
             Effect::Finished(repair) => format!("{repair:?}"),
+            Effect::Unexpected(what) => format!("unexpected({what})"),
         }
     }
 
@@ -423,12 +454,24 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_waits_for_changes_nothing_and_is_said() {
+        check([
+            (Input::Noted, "unexpected(the executor was told Noted while it was Idle)"),
+            (Input::Execute(plan("M3_1")), "check"),
+            (failed(FailureKind::Store), "unexpected(the executor was told TransferFailed while it was Checking)"),
+            (Input::Execute(plan("E3")), "unexpected(the executor was told Execute while it was Checking)"),
+            (Input::LinksThere, "claim"),
+        ]);
+    }
+
+    #[test]
     fn a_stop_gives_up_a_transfer_and_finishes_everything_else() {
         check([
             (Input::Execute(plan("M3_1")), "check"),
             (Input::LinksThere, "claim"),
             (granted("M3_1"), "transfer"),
             (Input::Stop, "failed(the agent is stopping) abort(aborted)"),
+            (Input::Transferred(Validators::default()), ""),
             (Input::Aborted, "Nothing"),
             (Input::Execute(plan("M3_1")), "Nothing"),
         ]);

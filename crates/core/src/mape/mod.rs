@@ -1,8 +1,10 @@
 //! The loop's decisions: monitor, plan, execute, learn. Each file is a state machine without I/O:
-//! `handle(input) -> effects`. Actors perform the effects on the real world, a simulator on a virtual one.
+//! `handle(input) -> effects`; [`control_loop`] joins them. Actors perform the effects on the real world, a simulator on a
+//! virtual one.
 
 pub mod backoff;
 pub mod chance;
+pub mod control_loop;
 pub mod cooperative;
 pub mod executor;
 pub mod learner;
@@ -11,6 +13,7 @@ pub mod monitor;
 pub mod notice;
 pub mod planner;
 pub mod prediction;
+pub mod unexpected;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod scene;

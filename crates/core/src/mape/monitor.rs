@@ -12,6 +12,7 @@
 
 use super::backoff::Backoff;
 use super::planner::{Parameters, Policy, PreviousJob, Rng};
+use super::unexpected::Unexpected;
 use crate::domain::convergence::CONVERGED_JOBS;
 use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::goal::Goal;
@@ -146,6 +147,8 @@ pub enum Effect {
     Plan(Violation),
     /// The agent reads nothing that is present: registered again, it is given a replica.
     Register,
+    /// Nobody waited for the input.
+    Unexpected(Unexpected),
 }
 
 #[derive(Debug)]
@@ -221,7 +224,7 @@ impl Monitor {
 
     pub fn handle(&mut self, input: Input, rng: &mut Rng) -> Vec<Effect> {
         match (input, std::mem::replace(&mut self.state, State::Pausing)) {
-            (Input::Started, _) => self.pause(rng),
+            (Input::Started, State::Pausing) => self.pause(rng),
             (Input::Woken, State::Pausing) => self.start(),
             (Input::Loaded(snapshot), State::Starting) => self.run(snapshot, rng),
             // The user's job goes on on the last known placement while the shared table is away.
@@ -237,10 +240,20 @@ impl Monitor {
             // Without the table nobody could answer an action, so there is none.
             (Input::LoadFailed, State::Judging { .. }) => self.pause(rng),
             (Input::Repaired(repair), State::Repairing) => self.repaired(repair, rng),
-            // An answer that nobody waits for any more changes nothing.
-            (_, state) => {
+            // The monitor waits for one answer at a time, and there is no other while it waits: none comes late.
+            (
+                input @ (Input::Started
+                | Input::Woken
+                | Input::Loaded(_)
+                | Input::LoadFailed
+                | Input::JobEnded(_)
+                | Input::JobFailed { .. }
+                | Input::Repaired(_)),
+                state,
+            ) => {
+                let unexpected = Unexpected::new("monitor", &input, &state);
                 self.state = state;
-                Vec::new()
+                vec![Effect::Unexpected(unexpected)]
             }
         }
     }
@@ -502,6 +515,7 @@ mod tests {
             Effect::Plan(_) => "plan".to_owned(),
             Effect::Inspect { replica, .. } => format!("inspect(node {})", replica.node),
             Effect::Register => "register".to_owned(),
+            Effect::Unexpected(what) => format!("unexpected({what})"),
         }
     }
 
@@ -608,7 +622,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_failed_is_planned_for_and_late_answers_change_nothing() {
+    fn a_store_that_failed_is_planned_for_and_what_nobody_waits_for_changes_nothing() {
         let mut bench = Bench::new(GOAL);
         bench.give(Input::Started);
         bench.give(Input::Woken);
@@ -617,8 +631,12 @@ mod tests {
         assert_eq!(bench.fail(FailureKind::Store), "record(store or link) failed(node 3) load");
         assert_eq!(bench.load(&here), "plan");
         assert_eq!(bench.give(Input::Repaired(Repair::Nothing)), "wake(15 s)");
-        assert_eq!(bench.end(10), "");
-        assert_eq!(bench.give(Input::Repaired(Repair::Acted)), "");
+        assert_eq!(bench.end(10), "unexpected(the monitor was told JobEnded while it was Pausing)");
+        assert_eq!(
+            bench.give(Input::Repaired(Repair::Acted)),
+            "unexpected(the monitor was told Repaired while it was Pausing)"
+        );
+        assert_eq!(bench.give(Input::Woken), "load");
     }
 
     #[test]

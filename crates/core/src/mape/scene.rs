@@ -10,7 +10,9 @@ use crate::domain::impact::Impacts;
 use crate::domain::link_table::LinkTable;
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::{Metric, Metrics};
-use crate::domain::placement::{DataSet, Link, Node, NodeState, Peer, Placement, Registration, Replica, ReplicaState};
+use crate::domain::placement::{
+    DataSet, Health, Link, Node, NodeState, Peer, Placement, Registration, Replica, ReplicaState,
+};
 use crate::domain::snapshot::{Content, Snapshot};
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
@@ -109,7 +111,7 @@ pub fn inhabited(mut snapshot: Snapshot, agents: u32) -> Snapshot {
             policy: "fixed".to_owned(),
         },
         heartbeat_at: Some(snapshot.at),
-        converged: false,
+        health: Health::default(),
     };
     let peers: FlatMap<AgentId, Peer> = (1..=agents).map(|id| (AgentId(id), peer(id))).collect();
     (snapshot.links, snapshot.agents) = (links().into(), peers.into());

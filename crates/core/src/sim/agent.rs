@@ -1,6 +1,5 @@
-//! One agent in virtual time: what its driver is made of, what it works on, and what its jobs came to.
+//! One agent in virtual time: what its control loop is made of, what it works on, and what its jobs came to.
 
-use super::driver::{Driver, Stopwatch};
 use super::physics;
 use super::streams::{self, Purpose};
 use crate::config::settings::{AgentSettings, NetworkSettings};
@@ -12,6 +11,7 @@ use crate::domain::placement::{Claim, Identity, Registration, Replica};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::mape::chance::{Streams, seed_of};
+use crate::mape::control_loop::{ControlLoop, Stopwatch};
 use crate::mape::monitor::{Monitor, Rhythm};
 use crate::mape::planner::{ANSWERED_WITHIN, Change, Experience, LOOK_EVERY, Parameters, Planner, Policy, Rng};
 use rand::RngExt as _;
@@ -88,7 +88,7 @@ pub struct Agent {
     /// The node whose link it measured last without a job.
     pub probed: NodeId,
     /// Absent while it does not run.
-    pub driver: Option<Driver>,
+    pub control_loop: Option<ControlLoop>,
     /// How often it was started: what was arranged in a former life means nothing any more.
     life: u32,
     /// As the table knows the present one.
@@ -129,7 +129,7 @@ impl Agent {
             replies: streams::stream(seed, id, Purpose::Replies),
             probes: streams::stream(seed, id, Purpose::Probes),
             probed: NodeId(0),
-            driver: None,
+            control_loop: None,
             life: 0,
             named: name_of(id, 0),
             job: Work::default(),
@@ -206,13 +206,13 @@ impl Agent {
         let monitor =
             Monitor::new(parameters.clone(), self.data_set.clone(), policy.clone(), self.rhythm, life.clone());
         let planner = Planner::new(parameters, policy, experience, life);
-        self.driver = Some(Driver::new(monitor, planner).timed(self.stopwatch.clone()));
+        self.control_loop = Some(ControlLoop::new(monitor, planner).timed(self.stopwatch.clone()));
         self.was_converged = false;
     }
 
     /// As by `kill -9`: nothing is finished, nothing is said.
     pub fn crash(&mut self) {
-        self.driver = None;
+        self.control_loop = None;
         self.looks_at = None;
         self.looks.clear();
         self.job.drop();
@@ -225,7 +225,7 @@ impl Agent {
     }
 
     pub fn is_converged(&self) -> bool {
-        self.driver.as_ref().is_some_and(|driver| driver.monitor().is_converged())
+        self.control_loop.as_ref().is_some_and(|control_loop| control_loop.monitor().is_converged())
     }
 }
 

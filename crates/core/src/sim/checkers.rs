@@ -6,6 +6,7 @@ use crate::domain::ids::{AgentId, EventId};
 use crate::domain::invariants;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
+use crate::mape::unexpected::Unexpected;
 use std::collections::BTreeSet;
 
 /// Happenings that an agent may have arranged at one time: a pause or work, a renewal, its duties, its start, closings of its
@@ -81,6 +82,11 @@ impl Checkers {
         self.hold("I-6", now, first, || format!("agent {agent} answered event {event} twice"));
         let open = !self.closed.contains(&event) && (0.0..=1.0).contains(&feedback.p);
         self.hold("I-6", now, open, || format!("agent {agent} left {} on event {event}", feedback.p));
+    }
+
+    /// No input comes that nobody waits for (I-13).
+    pub fn unexpected(&mut self, now: Timestamp, agent: AgentId, what: &Unexpected) {
+        self.hold("I-13", now, false, || format!("agent {agent}: {what}"));
     }
 
     /// No action without the table (nobody could answer it).

@@ -100,10 +100,8 @@ impl<'a> Faults<'a> {
 
     /// The sets that a partition keeps apart.
     fn sets(&self, index: usize) -> &'a [BTreeSet<NodeId>] {
-        match &self.faults[index].0.kind {
-            FaultKind::Partition(sets) => sets,
-            _ => &[],
-        }
+        let FaultKind::Partition(sets) = &self.faults[index].0.kind else { return &[] };
+        sets
     }
 }
 

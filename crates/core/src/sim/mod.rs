@@ -1,14 +1,13 @@
 //! The simulator: any network of agents in virtual time, the same to the byte for the same seed, with the machines of `mape`
 //! that the real agents run.
 //!
-//! Reading order: `events` (what happens next), `world` (what that changes), `driver` (one agent's machines), `perform` (their
-//! effects), `physics`, `faults`, `stores`, `checkers`; then `oracle` (the best placement) and `clairvoyant` (policies that
+//! Reading order: `events` (what happens next), `world` (what that changes), `perform` (the effects of an
+//! agent's control loop), `physics`, `faults`, `stores`, `checkers`; then `oracle` (the best placement) and `clairvoyant` (policies that
 //! apply it). No actor, no runtime, no clock but the virtual one.
 
 mod agent;
 mod checkers;
 mod clairvoyant;
-pub mod driver;
 mod events;
 mod faults;
 mod generate;
@@ -22,10 +21,10 @@ mod table;
 mod trace;
 mod world;
 
+pub use crate::mape::control_loop::{Planning, Stopwatch};
 pub use agent::{Tally, parameters};
 pub use checkers::Violated;
 pub use clairvoyant::ORACLES;
-pub use driver::{Planning, Stopwatch};
 pub use generate::expand;
 pub use oracle::{Found, Standing};
 pub use setup::{ALL_POLICIES, Options, Outcome, SimulationError, run, run_timed};

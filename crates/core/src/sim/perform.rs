@@ -1,7 +1,6 @@
 //! Effects of an agent's machines, performed on the virtual world as its actors perform them on the real one.
 
 use super::agent::{Job, Transfer};
-use super::driver::{Effect, Input};
 use super::physics;
 use super::world::{Happening, World};
 use crate::config::scenario::{Lie, Links, Moment, Rules};
@@ -15,6 +14,7 @@ use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::domain::validators::Validators;
 use crate::knowledge::{Claimed, Knowledge as _, Registered};
+use crate::mape::control_loop::{Effect, Input};
 use crate::mape::executor::{self, Report};
 use crate::mape::monitor::{self, Observation};
 use crate::mape::notice::Notice;
@@ -30,26 +30,37 @@ impl World<'_> {
         match effect {
             Effect::Monitor(effect) => self.perform_for_monitor(agent, effect).map(Input::Monitor),
             Effect::Executor(effect) => self.perform_for_executor(agent, *effect).map(Box::new).map(Input::Executor),
-            Effect::Decided(decision) => {
-                let (id, action) = (self.agents[agent].id(), decision.chosen.action);
-                self.notify(|| Notice::Decided { agent: id, action, because: decision.because() });
+            Effect::Planner(effect) => {
+                self.perform_for_planner(agent, *effect);
                 None
             }
-            Effect::Say(message) => {
+            Effect::Unexpected(what) => {
+                let (now, id) = (self.now(), self.agents[agent].id());
+                self.checkers.unexpected(now, id, &what);
+                None
+            }
+        }
+    }
+
+    fn perform_for_planner(&mut self, agent: usize, effect: planner::Effect) {
+        let id = self.agents[agent].id();
+        match effect {
+            planner::Effect::Decided(decision) => {
+                let action = decision.chosen.action;
+                self.notify(|| Notice::Decided { agent: id, action, because: decision.because() });
+            }
+            planner::Effect::Say(message) => {
                 let said = self.say(agent, &message);
                 self.trouble_of(agent, said);
-                None
             }
-            Effect::Look { after } => {
-                self.look_at(agent, self.now() + after);
-                None
-            }
-            Effect::Learn(lesson) => {
-                let (id, label) = (self.agents[agent].id(), lesson.change.to_string());
+            planner::Effect::Look { after } => self.look_at(agent, self.now() + after),
+            planner::Effect::Learn(lesson) => {
+                let label = lesson.change.to_string();
                 let learned = self.table.ask(|table| table.learn(id, &label, &lesson.impacts));
                 self.trouble_of(agent, learned);
-                None
             }
+            // The loop gives them to the executor and the monitor.
+            planner::Effect::Execute(_) | planner::Effect::Repaired(_) => {}
         }
     }
 
@@ -99,9 +110,10 @@ impl World<'_> {
                 self.trouble_of(agent, done);
                 None
             }
-            // The driver gives them to the planner.
             // Objects in virtual stores are what was written.
-            monitor::Effect::Plan(_) | monitor::Effect::Failed { .. } | monitor::Effect::Inspect { .. } => None,
+            monitor::Effect::Inspect { .. } => None,
+            // The loop keeps them.
+            monitor::Effect::Plan(_) | monitor::Effect::Failed { .. } | monitor::Effect::Unexpected(_) => None,
         }
     }
 
@@ -144,8 +156,8 @@ impl World<'_> {
                 self.report(agent, report);
                 None
             }
-            // The driver gives it to the planner and the monitor.
-            executor::Effect::Finished(_) => None,
+            // The loop keeps them.
+            executor::Effect::Finished(_) | executor::Effect::Unexpected(_) => None,
         }
     }
 
@@ -486,7 +498,7 @@ impl World<'_> {
             return;
         }
         for agent in 0..self.agents.len() {
-            if self.agents[agent].driver.is_some() && self.agents[agent].looks() {
+            if self.agents[agent].control_loop.is_some() && self.agents[agent].looks() {
                 let next = self.next_look(agent);
                 self.look_at(agent, next);
             }

@@ -3,7 +3,6 @@
 use super::agent::{Agent, Tally};
 use super::checkers::Violated;
 use super::clairvoyant::{ORACLES, Oracle};
-use super::driver::Stopwatch;
 use super::generate::trained_at;
 use super::oracle::Standing;
 use super::physics;
@@ -24,6 +23,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::validators::Validators;
 use crate::knowledge::Knowledge as _;
 use crate::knowledge::memory::MemoryKnowledge;
+use crate::mape::control_loop::Stopwatch;
 use crate::mape::planner::{self, Experience, Policy};
 use crate::mape::prediction::Latency;
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,7 +3,6 @@
 use super::agent::{Agent, Job, Transfer};
 use super::checkers::{Checkers, Violated};
 use super::clairvoyant::Oracle;
-use super::driver::Input;
 use super::events::Agenda;
 use super::faults::{Broken, Damage, Faults};
 use super::perform::transfer_failed;
@@ -16,9 +15,11 @@ use crate::config::scenario::{Change, Links, Moment, Scenario};
 use crate::domain::event::Outcome;
 use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::impact::Impacts;
+use crate::domain::placement::Health;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::knowledge::{ClosingRule, Knowledge as _, Pulse};
+use crate::mape::control_loop::Input;
 use crate::mape::notice::Notice;
 use crate::mape::planner::Change as Learned;
 use crate::mape::prediction::next_to_probe;
@@ -216,7 +217,7 @@ impl<'a> World<'a> {
     /// The latest jobs of every agent that runs met its goal on the placement as it is, and nobody acts.
     pub fn has_converged(&self, snapshot: &Snapshot) -> bool {
         let acting = snapshot.open_events.iter().any(|event| event.outcome == Outcome::Running);
-        let mut running = self.agents.iter().filter(|agent| agent.driver.is_some());
+        let mut running = self.agents.iter().filter(|agent| agent.control_loop.is_some());
         !acting && running.all(|agent| agent.recent.are_content(snapshot.changed_at))
     }
 
@@ -267,7 +268,7 @@ impl<'a> World<'a> {
     }
 
     fn lives(&self, agent: usize, life: u32) -> bool {
-        self.agents[agent].life() == life && self.agents[agent].driver.is_some()
+        self.agents[agent].life() == life && self.agents[agent].control_loop.is_some()
     }
 
     fn transfers(&self, agent: usize, number: u64) -> bool {
@@ -279,8 +280,8 @@ impl<'a> World<'a> {
         self.inputs.push_back(input);
         while let Some(input) = self.inputs.pop_front() {
             let slot = &mut self.agents[agent];
-            let Some(driver) = &mut slot.driver else { return };
-            for effect in driver.handle(input, &mut slot.streams) {
+            let Some(control_loop) = &mut slot.control_loop else { return };
+            for effect in control_loop.handle(input, &mut slot.streams) {
                 let answer = self.perform(agent, effect);
                 self.inputs.extend(answer);
             }
@@ -295,7 +296,7 @@ impl<'a> World<'a> {
         if converged != slot.was_converged {
             slot.was_converged = converged;
             let (id, life) = (slot.id(), slot.named());
-            let said = self.table.ask(|table| table.heartbeat(id, life, converged));
+            let said = self.table.ask(|table| table.heartbeat(id, life, Health { converged, unexpected: 0 }));
             self.trouble_of(agent, said);
         }
     }
@@ -303,7 +304,7 @@ impl<'a> World<'a> {
     fn start(&mut self, agent: usize) {
         let (id, home) = (self.agents[agent].id(), self.agents[agent].home());
         // What mends it starts it again.
-        if !self.damage.lets_run(id, home) || self.agents[agent].driver.is_some() {
+        if !self.damage.lets_run(id, home) || self.agents[agent].control_loop.is_some() {
             return;
         }
         match self.prepare(agent) {
@@ -364,7 +365,7 @@ impl<'a> World<'a> {
     fn beat(&mut self, agent: usize) -> Result<(), String> {
         let slot = &self.agents[agent];
         let (id, life, converged) = (slot.id(), slot.named(), slot.was_converged);
-        self.table.ask(|table| table.heartbeat(id, life, converged))?;
+        self.table.ask(|table| table.heartbeat(id, life, Health { converged, unexpected: 0 }))?;
         self.close_due(agent)?;
         let mut left = self.table.ask(|table| table.unfinished(id, false))?;
         if !left.claims.is_empty() {
@@ -473,7 +474,7 @@ impl<'a> World<'a> {
             let slot = &mut self.agents[agent];
             if !self.damage.lets_run(slot.id(), slot.home()) {
                 slot.crash();
-            } else if slot.driver.is_some() {
+            } else if slot.control_loop.is_some() {
                 self.interrupt(agent);
             }
         }
@@ -490,7 +491,7 @@ impl<'a> World<'a> {
             let passed = self.now().since(Timestamp::default());
             for agent in 0..self.agents.len() {
                 let joins = joining.get(&self.agents[agent].home()).copied().unwrap_or_default();
-                if self.agents[agent].driver.is_none() && joins <= passed {
+                if self.agents[agent].control_loop.is_none() && joins <= passed {
                     self.start(agent);
                 }
             }

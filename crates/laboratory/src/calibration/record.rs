@@ -30,7 +30,7 @@ pub mod scene {
     use agent_core::domain::event::{Outcome, Window};
     use agent_core::domain::ids::{EventId, ReplicaId};
     use agent_core::domain::metric::{Metric, Metrics};
-    use agent_core::domain::placement::{Link, Peer, Registration};
+    use agent_core::domain::placement::{Health, Link, Peer, Registration};
     use agent_core::domain::time::Timestamp;
     use agent_core::mape::scene::snapshot;
     use std::sync::Arc;
@@ -44,7 +44,7 @@ pub mod scene {
                 goal: "response_time <= 35 s".to_owned(),
                 policy: "fixed".to_owned(),
             };
-            (AgentId(id), Peer { registration, heartbeat_at: None, converged: false })
+            (AgentId(id), Peer { registration, heartbeat_at: None, health: Health::default() })
         };
         snapshot.agents = Arc::new([peer(1), peer(2)].into());
         let link = |(from, to, latency_ms): (u32, u32, f64)| Link {

@@ -4,7 +4,9 @@ use super::*;
 use agent_core::domain::measurement::Measurement;
 use agent_core::domain::metric::{Metric, Metrics};
 use agent_core::knowledge::contract::asks::{question, said};
-use agent_core::knowledge::contract::{LEASE, RULE, WINDOW, blood, data_set, identity, link, node, registration};
+use agent_core::knowledge::contract::{
+    CONVERGED, LEASE, RULE, WINDOW, blood, data_set, identity, link, node, registration,
+};
 use std::fmt::Write as _;
 
 /// Agents of one network that do everything at the same time.
@@ -76,7 +78,7 @@ async fn statements_are_as_few_as_the_document_says() {
     note("closing its window, which moves a counter", count());
     knowledge.close_due(AgentId(1), RULE).await.unwrap();
     note("looking for windows that are due, in vain", count());
-    assert!(knowledge.heartbeat(AgentId(1), &identity().life, true).await.unwrap());
+    assert!(knowledge.heartbeat(AgentId(1), &identity().life, CONVERGED).await.unwrap());
     note("a heartbeat", count());
     knowledge.unfinished(AgentId(1), false).await.unwrap();
     note("looking for what others left unfinished", count());
@@ -145,7 +147,7 @@ async fn many_agents_at_once_come_to_no_deadlock() {
         assert_ne!(table.knowledge.pulse(&data_set(), NodeId(id)).await.unwrap(), pulse);
         let open: Vec<EventId> = table.snapshot().await.open_events.iter().map(|event| event.id).collect();
         table.knowledge.leave_feedback(AgentId(id), &open, WINDOW).await.unwrap();
-        assert!(table.knowledge.heartbeat(AgentId(id), &identity().life, true).await.unwrap());
+        assert!(table.knowledge.heartbeat(AgentId(id), &identity().life, CONVERGED).await.unwrap());
         table.knowledge.close_due(AgentId(id), RULE).await.unwrap();
     };
     let agents = (2..=AGENTS).map(|id| tokio::spawn(each(id, Arc::clone(&first))));

@@ -4,7 +4,7 @@
 mod fragment;
 
 use super::agent::known_policy;
-use super::load::Vocabulary;
+use super::load::{Vocabulary, unreadable};
 use super::problem::{ConfigError, Invalid, Problems};
 use super::scenario::{self, Scenario};
 use super::{fragment as files, quantity};
@@ -58,10 +58,7 @@ pub fn load(file: &Path, vocabulary: &Vocabulary) -> Result<Experiment, ConfigEr
 
 fn text_of(file: &Path) -> Result<String, Invalid> {
     const LAYOUT: &str = "an experiment is a TOML file; docs/experiments.md explains every key and has an example";
-    std::fs::read_to_string(file).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Invalid::new("does not exist", LAYOUT),
-        _ => Invalid::new(format!("cannot be read: {error}"), LAYOUT),
-    })
+    std::fs::read_to_string(file).map_err(|error| unreadable(&error, LAYOUT))
 }
 
 fn validate(

@@ -13,7 +13,7 @@ pub use settings::{
 pub use write::{Draft, write, write_over};
 
 use super::agent::Context;
-use super::load::Vocabulary;
+use super::load::{Vocabulary, unreadable};
 use super::problem::{ConfigError, Invalid, Problems};
 use super::settings::AgentSettings;
 use super::{agent, fragment as files, network, quantity};
@@ -82,10 +82,7 @@ pub(super) fn read(file: &Path, problems: &mut Problems) -> Option<String> {
 }
 
 fn text_of(file: &Path) -> Result<String, Invalid> {
-    std::fs::read_to_string(file).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Invalid::new("does not exist", LAYOUT),
-        _ => Invalid::new(format!("cannot be read: {error}"), LAYOUT),
-    })
+    std::fs::read_to_string(file).map_err(|error| unreadable(&error, LAYOUT))
 }
 
 /// What `over` says replaces what `base` says. Tables are joined key by key, lists of tables with an `id` item by item; other

@@ -159,9 +159,9 @@ fn agents(text: &mut String, draft: &Draft) {
 }
 
 fn rho(rho: &Rho) -> Vec<String> {
-    let one = |(metric, value): (Metric, f64)| match metric {
-        Metric::DataConsistency => format!("{metric} = {value:?}"),
-        _ => format!("{metric} = \"{value} {}\"", metric.unit()),
+    let one = |(metric, value): (Metric, f64)| match metric.unit() {
+        "" => format!("{metric} = {value:?}"),
+        unit => format!("{metric} = \"{value} {unit}\""),
     };
     rho.iter().map(one).collect()
 }

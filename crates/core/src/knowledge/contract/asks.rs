@@ -1,5 +1,5 @@
 use super::super::{Pulse, Result};
-use super::{DRAIN, LEASE, SILENCE, Table, WINDOW, blood, data_set, rejected};
+use super::{CONVERGED, DRAIN, LEASE, SILENCE, Table, WINDOW, blood, data_set, rejected};
 use crate::domain::action::Action;
 use crate::domain::ask::{Ask, NODES_MAX, Question, Reply};
 use crate::domain::event::Outcome;
@@ -268,7 +268,7 @@ pub async fn a_pulse_changes_with_what_matters_and_with_nothing_else(table: Tabl
         before = now;
     };
     let life = super::identity().life;
-    table.knowledge.heartbeat(AgentId(2), &life, true).await.unwrap();
+    table.knowledge.heartbeat(AgentId(2), &life, CONVERGED).await.unwrap();
     check("a sign of life", false).await;
     table.knowledge.set_availability(NodeId(2), Percent::new(81.0).unwrap()).await.unwrap();
     check("an availability", true).await;

@@ -2,7 +2,7 @@ use super::{RULE, Table, WINDOW, blood, data_set, identity, registration};
 use crate::domain::action::Action;
 use crate::domain::event::{Outcome, Window};
 use crate::domain::ids::{AgentId, EventId, NodeId};
-use crate::domain::placement::{DataSet, Plan, Registration};
+use crate::domain::placement::{DataSet, Health, Plan, Registration};
 use crate::domain::time::Timestamp;
 use crate::knowledge::{ClosedEvent, ClosingRule, Counter, Feedback};
 use std::collections::BTreeMap;
@@ -126,7 +126,8 @@ pub async fn the_mean_is_over_all_who_live_or_answered(table: Table) {
     let fourth = Registration { node: NodeId(1), ..registration(4) };
     table.register(&fourth).await;
     let life = identity().life;
-    let beat = async |agent| assert!(table.knowledge.heartbeat(AgentId(agent), &life, false).await.unwrap());
+    let beat =
+        async |agent| assert!(table.knowledge.heartbeat(AgentId(agent), &life, Health::default()).await.unwrap());
     let silence = Duration::from_secs(30);
     // 0.6 over two others is 0.3, which is the threshold; over three it is 0.2. Blame comes from agent 2, 84 s after.
     let counter_after = async |label, living: &[u32], silent: u64| {

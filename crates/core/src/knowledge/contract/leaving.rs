@@ -1,5 +1,5 @@
 use super::registration::links_of_4;
-use super::{DRAIN, LEASE, SILENCE, Table, blood, data_set, identity, link, node, registration, rejected};
+use super::{CONVERGED, DRAIN, LEASE, SILENCE, Table, blood, data_set, identity, link, node, registration, rejected};
 use crate::domain::event::Outcome;
 use crate::domain::ids::{AgentId, NodeId, ReplicaId};
 use crate::domain::placement::{DataSet, Lease, NodeState, Registration, Replica, ReplicaState};
@@ -135,7 +135,7 @@ pub async fn a_node_is_removed_when_nothing_is_left(table: Table) {
     // Again, as after a lost answer.
     assert_eq!(table.knowledge.remove_node(FOUR).await.unwrap(), []);
     assert_eq!(rejected(table.leave().await), "node 4 is not registered");
-    assert!(!table.knowledge.heartbeat(AgentId(7), &identity().life, true).await.unwrap());
+    assert!(!table.knowledge.heartbeat(AgentId(7), &identity().life, CONVERGED).await.unwrap());
 }
 
 pub async fn a_removed_node_comes_back_only_when_it_is_added(table: Table) {

@@ -1,7 +1,7 @@
-use super::{Table, blood, data_set, identity, link, lives, node, registration, rejected};
+use super::{CONVERGED, Table, blood, data_set, identity, link, lives, node, registration, rejected};
 use crate::domain::event::Outcome;
 use crate::domain::ids::{AgentId, Life, NodeId, ReplicaId};
-use crate::domain::placement::{DataSet, Identity, Link, NodeState, Registration};
+use crate::domain::placement::{DataSet, Health, Identity, Link, NodeState, Registration};
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
 use crate::knowledge::Registered;
@@ -117,7 +117,7 @@ pub async fn an_agent_keeps_a_reference_that_is_present(table: Table) {
     let snapshot = table.snapshot().await;
     let peer = &snapshot.agents[&AgentId(1)];
     assert_eq!(peer.registration, changed);
-    assert_eq!((peer.heartbeat_at, peer.converged), (Some(table.now()), false));
+    assert_eq!((peer.heartbeat_at, peer.health.converged), (Some(table.now()), false));
     assert_eq!(table.reads(1).await, Some(NodeId(2)));
 }
 
@@ -135,22 +135,25 @@ pub async fn heartbeats_tell_who_is_alive(table: Table) {
     let heard = async || {
         let snapshot = table.snapshot().await;
         let peer = &snapshot.agents[&AgentId(1)];
-        (peer.heartbeat_at, peer.converged, snapshot.nodes[&NodeId(1)].heartbeat_at)
+        (peer.heartbeat_at, peer.health, snapshot.nodes[&NodeId(1)].heartbeat_at)
     };
     let at = |ms| Some(Timestamp(ms));
-    assert_eq!(heard().await, (at(1_000_000), false, at(1_000_000)));
+    let (new, troubled) = (Health::default(), Health { converged: false, unexpected: 3 });
+    assert_eq!(heard().await, (at(1_000_000), new, at(1_000_000)));
     table.advance(10);
     let life = identity().life;
-    assert!(table.knowledge.heartbeat(AgentId(1), &life, true).await.unwrap());
-    assert_eq!(heard().await, (at(1_010_000), true, at(1_010_000)));
+    assert!(table.knowledge.heartbeat(AgentId(1), &life, CONVERGED).await.unwrap());
+    assert_eq!(heard().await, (at(1_010_000), CONVERGED, at(1_010_000)));
     assert_eq!(table.snapshot().await.nodes[&NodeId(1)].state, NodeState::Running);
     assert!(table.knowledge.sign_off(AgentId(1), &life).await.unwrap());
     assert!(table.knowledge.sign_off(AgentId(1), &life).await.unwrap());
-    assert_eq!(heard().await, (None, true, at(1_010_000)));
+    assert_eq!(heard().await, (None, CONVERGED, at(1_010_000)));
     assert_eq!(table.snapshot().await.nodes[&NodeId(1)].state, NodeState::Stopped);
-    assert!(table.knowledge.heartbeat(AgentId(1), &life, false).await.unwrap());
-    assert_eq!(heard().await, (at(1_010_000), false, at(1_010_000)));
-    assert!(!table.knowledge.heartbeat(AgentId(9), &life, true).await.unwrap());
+    assert!(table.knowledge.heartbeat(AgentId(1), &life, troubled).await.unwrap());
+    assert_eq!(heard().await, (at(1_010_000), troubled, at(1_010_000)));
+    table.register(&registration(1)).await;
+    assert_eq!(heard().await, (at(1_010_000), new, at(1_010_000)));
+    assert!(!table.knowledge.heartbeat(AgentId(9), &life, CONVERGED).await.unwrap());
     assert!(!table.knowledge.sign_off(AgentId(9), &life).await.unwrap());
 }
 
@@ -167,7 +170,7 @@ pub async fn an_agent_belongs_to_one_life(table: Table) {
     let second = lives("second");
     let wait = Duration::from_millis(20_001);
     assert_eq!(ask(&table, &second, 30).await, Registered::Taken { wait });
-    assert!(!table.knowledge.heartbeat(AgentId(1), &second.life, true).await.unwrap());
+    assert!(!table.knowledge.heartbeat(AgentId(1), &second.life, CONVERGED).await.unwrap());
     assert!(!table.knowledge.sign_off(AgentId(1), &second.life).await.unwrap());
     assert_eq!(table.snapshot().await, before);
     // The one that it belongs to registers again as it likes.
@@ -176,7 +179,7 @@ pub async fn an_agent_belongs_to_one_life(table: Table) {
     // After a clean stop nobody waits.
     assert!(table.knowledge.sign_off(AgentId(1), &identity().life).await.unwrap());
     assert_eq!(ask(&table, &second, 30).await, Registered::Done);
-    assert!(!table.knowledge.heartbeat(AgentId(1), &identity().life, false).await.unwrap());
+    assert!(!table.knowledge.heartbeat(AgentId(1), &identity().life, Health::default()).await.unwrap());
 }
 
 pub async fn a_life_that_ended_is_succeeded_at_once(table: Table) {
@@ -187,7 +190,7 @@ pub async fn a_life_that_ended_is_succeeded_at_once(table: Table) {
     // The killed one was only suspended, say: it has lost the agent, and changes nothing.
     let before = table.snapshot().await;
     table.advance(5);
-    assert!(!table.knowledge.heartbeat(AgentId(1), &identity().life, true).await.unwrap());
+    assert!(!table.knowledge.heartbeat(AgentId(1), &identity().life, CONVERGED).await.unwrap());
     assert!(!table.knowledge.sign_off(AgentId(1), &identity().life).await.unwrap());
     assert_eq!(table.snapshot().await.agents, before.agents);
     assert!(matches!(ask(&table, &identity(), 30).await, Registered::Taken { .. }));
@@ -199,8 +202,8 @@ pub async fn a_life_that_is_silent_is_succeeded(table: Table) {
     assert_eq!(ask(&table, &lives("second"), 30).await, Registered::Taken { wait: Duration::from_millis(1) });
     table.clock.set(Timestamp(1_030_001));
     assert_eq!(ask(&table, &lives("second"), 30).await, Registered::Done);
-    assert!(!table.knowledge.heartbeat(AgentId(1), &identity().life, true).await.unwrap());
-    assert!(table.knowledge.heartbeat(AgentId(1), &lives("second").life, true).await.unwrap());
+    assert!(!table.knowledge.heartbeat(AgentId(1), &identity().life, CONVERGED).await.unwrap());
+    assert!(table.knowledge.heartbeat(AgentId(1), &lives("second").life, CONVERGED).await.unwrap());
 }
 
 /// Links in both directions between node 4 and each of these.

@@ -9,7 +9,7 @@ use crate::domain::impact::Impacts;
 use crate::domain::link_table::LinkTable;
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::{
-    Claim, Condition, DataSet, Identity, Link, Node, NodeState, Peer, Placement, Plan, Registration, Replica,
+    Claim, Condition, DataSet, Health, Identity, Link, Node, NodeState, Peer, Placement, Plan, Registration, Replica,
     ReplicaState, StoreTraits,
 };
 use crate::domain::saga::{self, Change, Lost, Refused};
@@ -69,7 +69,7 @@ pub(super) struct Table {
 #[derive(Clone, Copy)]
 struct Beat {
     at: Timestamp,
-    converged: bool,
+    health: Health,
 }
 
 /// A data set with all that is about it alone.
@@ -112,10 +112,10 @@ impl Table {
         }
         self.shown.clear();
         let (agents, nodes) = (Arc::make_mut(&mut self.agents), Arc::make_mut(&mut self.nodes));
-        for (agent, Beat { at, converged }) in std::mem::take(&mut self.beats) {
+        for (agent, Beat { at, health }) in std::mem::take(&mut self.beats) {
             let Some(peer) = agents.get_mut(&agent) else { continue };
             peer.heartbeat_at = Some(at);
-            peer.converged = converged;
+            peer.health = health;
             if let Some(node) = nodes.get_mut(&peer.registration.node) {
                 node.heartbeat_at = Some(at);
                 becomes(node, NodeState::Running);
@@ -377,16 +377,16 @@ impl Table {
             shelf.placement.references.insert(agent, replica);
             shelf.generation += 1;
         }
-        let peer = Peer { registration: registration.clone(), heartbeat_at: Some(now), converged: false };
+        let peer = Peer { registration: registration.clone(), heartbeat_at: Some(now), health: Health::default() };
         Arc::make_mut(&mut self.agents).insert(agent, peer);
         self.lives.insert(agent, identity.life.clone());
         Ok(Registered::Done)
     }
 
-    pub(super) fn heartbeat(&mut self, agent: AgentId, life: &Life, converged: bool, now: Timestamp) -> bool {
+    pub(super) fn heartbeat(&mut self, agent: AgentId, life: &Life, health: Health, now: Timestamp) -> bool {
         let known = self.agents.contains_key(&agent) && self.lives.get(&agent) == Some(life);
         if known {
-            self.beats.insert(agent, Beat { at: now, converged });
+            self.beats.insert(agent, Beat { at: now, health });
             self.beats_since.get_or_insert(now);
         }
         known

@@ -10,7 +10,7 @@ use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, Rep
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::{Metric, Metrics};
 use crate::domain::placement::{
-    DataSet, Lease, Link, Node, NodeState, Peer, Registration, Replica, ReplicaState, StoreTraits,
+    DataSet, Health, Lease, Link, Node, NodeState, Peer, Registration, Replica, ReplicaState, StoreTraits,
 };
 use crate::domain::store_url::StoreUrl;
 use crate::domain::text::{LINE_MAX, NAME_MAX};
@@ -138,7 +138,9 @@ pub fn peer(row: &mut Fields<'_>, nodes: &Nodes) -> Field<(AgentId, Peer)> {
     }
     let registration = Registration { agent, node, goal: row.text("goal", GOAL_MAX)?, policy: row.name("policy")? };
     let heartbeat_at = row.maybe_past("heartbeat_at")?;
-    Ok((agent, Peer { registration, heartbeat_at, converged: row.flag("converged")? }))
+    let unexpected = u32::try_from(row.amount("unexpected")?).unwrap_or(u32::MAX);
+    let health = Health { converged: row.flag("converged")?, unexpected };
+    Ok((agent, Peer { registration, heartbeat_at, health }))
 }
 
 /// Where an agent lives.

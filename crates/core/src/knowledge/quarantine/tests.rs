@@ -61,6 +61,7 @@ fn row(changed: &[(&'static str, Cell<'static>)]) -> Row {
         ("goal", text("availability >= 95 %")),
         ("policy", text("fixed")),
         ("converged", one),
+        ("unexpected", zero),
         ("agent", one),
         ("replica", one),
         ("action", text("M1_2")),

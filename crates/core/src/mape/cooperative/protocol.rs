@@ -550,7 +550,7 @@ impl Protocol {
         };
         let next = match next {
             Next::Rest => self.drop_idle(scene).unwrap_or(Next::Rest),
-            next => next,
+            next @ (Next::Wait(_) | Next::Act(_) | Next::Ask(_)) => next,
         };
         self.carry_out(scene, next, &mut intents);
         intents

@@ -100,10 +100,11 @@ impl FromStr for Change {
     fn from_str(label: &str) -> Result<Self, Self::Err> {
         // Between two nodes it is written like a move, with other letters.
         let going = label.strip_prefix("CR").filter(|nodes| nodes.contains('_'));
-        match going.map_or_else(|| label.parse(), |nodes| format!("M{nodes}").parse())? {
-            Action::Move { from, to } if going.is_some() => Ok(Change::Going { from, to }),
-            action => Ok(Change::Action(action)),
+        let action = going.map_or_else(|| label.parse(), |nodes| format!("M{nodes}").parse())?;
+        if let (Action::Move { from, to }, Some(_)) = (action, going) {
+            return Ok(Change::Going { from, to });
         }
+        Ok(Change::Action(action))
     }
 }
 

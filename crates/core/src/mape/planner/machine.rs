@@ -157,7 +157,7 @@ impl Planner {
     fn put_off(&mut self, pause: Duration, rng: &mut Rng) -> Vec<Effect> {
         let later = |intent| match intent {
             Intent::Look { after } => Intent::Look { after: after.max(pause) },
-            intent => intent,
+            intent @ (Intent::Act(_) | Intent::Say(_) | Intent::Over(_)) => intent,
         };
         let intents = self.decider.ended(Repair::NotNow, rng);
         intents.into_iter().filter_map(|intent| self.effect(later(intent))).collect()
@@ -171,7 +171,9 @@ impl Planner {
                     Some(until) => effects.extend(self.put_off(until.since(snapshot.at), rng)),
                     None => effects.extend(self.act(decision, snapshot)),
                 },
-                intent => effects.extend(self.effect(intent)),
+                intent @ (Intent::Say(_) | Intent::Look { .. } | Intent::Over(_)) => {
+                    effects.extend(self.effect(intent))
+                }
             }
         }
         effects

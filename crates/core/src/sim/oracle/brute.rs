@@ -121,7 +121,7 @@ fn check(problem: &Problem) -> Result<(), TestCaseError> {
     // The steps lead there, at that cost.
     let (placement, cost) = followed(problem, &best.steps);
     let reads: Vec<NodeId> = best.reads.values().copied().collect();
-    prop_assert_eq!(placement, (best.replicas.clone(), reads));
+    prop_assert_eq!(placement, (best.replicas, reads));
     prop_assert_eq!(cost, expected.cost);
     Ok(())
 }

@@ -165,7 +165,7 @@ pub(super) mod tests {
     use agent_core::domain::link_table::LinkTable;
     use agent_core::domain::metric::Metrics;
     use agent_core::domain::placement::{
-        DataSet, Node, NodeState, Peer, Placement, Registration, Replica, ReplicaState,
+        DataSet, Health, Node, NodeState, Peer, Placement, Registration, Replica, ReplicaState,
     };
     use agent_core::domain::snapshot::{Content, Counter};
     use agent_core::domain::units::Percent;
@@ -257,7 +257,7 @@ pub(super) mod tests {
                 policy: "fixed".to_owned(),
             },
             heartbeat_at: None,
-            converged: true,
+            health: Health { converged: true, unexpected: 0 },
         };
         let data_set = DataSet {
             name: "blood".into(),

@@ -1,16 +1,23 @@
-//! One agent's machines, joined as its actors join them: what a machine has for another one goes there at once, the rest is
-//! left to the world.
+//! One agent's control loop: monitor, planner and executor joined. What one of them has for another goes there at once; the
+//! rest is left to whoever runs the loop, actors in the real world and a simulator in virtual time. Both only carry effects out
+//! and bring answers back, so the same inputs in the same order lead to the same decisions, wherever they come from.
+//!
+//! ```text
+//!             Plan, Record, Failed            Execute
+//!   monitor ----------------------> planner ----------> executor
+//!      ^            Repaired         |  ^     Finished      |
+//!      '-----------------------------'  '-------------------'
+//! ```
 
+use super::chance::Streams;
+use super::executor::{self, Executor};
+use super::monitor::{self, Monitor};
+use super::planner::{self, Planner};
+use super::unexpected::Unexpected;
 use crate::domain::ids::AgentId;
-use crate::mape::chance::Streams;
-use crate::mape::executor::{self, Executor};
-use crate::mape::learner::Lesson;
-use crate::mape::monitor::{self, Monitor};
-use crate::mape::planner::{self, Decision, Message, Planner};
 use std::rc::Rc;
-use std::time::Duration;
 
-pub struct Driver {
+pub struct ControlLoop {
     monitor: Monitor,
     planner: Planner,
     executor: Executor,
@@ -30,26 +37,22 @@ pub enum Planning {
 #[derive(Clone, Debug)]
 pub enum Input {
     Monitor(monitor::Input),
-    Executor(Box<executor::Input>),
     Planner(planner::Input),
+    Executor(Box<executor::Input>),
 }
 
-/// What an agent wants done; large where it is rare, as in [`Input`].
+/// What an agent wants done, by the part that wants it; large where it is rare, as in [`Input`]. What the parts tell each other
+/// is not among it.
 #[derive(Clone, Debug)]
 pub enum Effect {
     Monitor(monitor::Effect),
+    Planner(Box<planner::Effect>),
     Executor(Box<executor::Effect>),
-    /// For people; its plan follows.
-    Decided(Box<Decision>),
-    Learn(Box<Lesson>),
-    Say(Box<Message>),
-    /// Show it the table after this at the latest.
-    Look {
-        after: Duration,
-    },
+    /// An answer came that no part waited for, and none that may come late: a fault in this program. It was dropped.
+    Unexpected(Unexpected),
 }
 
-impl Driver {
+impl ControlLoop {
     pub fn new(monitor: Monitor, planner: Planner) -> Self {
         Self { monitor, planner, executor: Executor::default(), stopwatch: None }
     }
@@ -68,13 +71,17 @@ impl Driver {
         &self.monitor
     }
 
+    pub fn executor(&self) -> &Executor {
+        &self.executor
+    }
+
     /// The effects, in the order in which they are to be performed.
     pub fn handle(&mut self, input: Input, streams: &mut Streams) -> Vec<Effect> {
         let mut effects = Vec::with_capacity(2);
         match input {
             Input::Monitor(input) => self.monitoring(input, streams, &mut effects),
-            Input::Executor(input) => self.executing(*input, streams, &mut effects),
             Input::Planner(input) => self.planning(input, streams, &mut effects),
+            Input::Executor(input) => self.executing(*input, streams, &mut effects),
         }
         effects
     }
@@ -93,7 +100,14 @@ impl Driver {
                 monitor::Effect::Failed { node } => {
                     self.planning(planner::Input::JobFailed { node }, streams, effects);
                 }
-                effect => effects.push(Effect::Monitor(effect)),
+                monitor::Effect::Unexpected(what) => effects.push(Effect::Unexpected(what)),
+                effect @ (monitor::Effect::Wake { .. }
+                | monitor::Effect::Load
+                | monitor::Effect::Run { .. }
+                | monitor::Effect::RecordFailure(_)
+                | monitor::Effect::Inspect { .. }
+                | monitor::Effect::LeaveFeedback(_)
+                | monitor::Effect::Register) => effects.push(Effect::Monitor(effect)),
             }
         }
     }
@@ -109,14 +123,14 @@ impl Driver {
         }
         for effect in wanted {
             match effect {
-                planner::Effect::Decided(decision) => effects.push(Effect::Decided(Box::new(decision))),
                 planner::Effect::Execute(plan) => self.executing(executor::Input::Execute(plan), streams, effects),
                 planner::Effect::Repaired(repair) => {
                     self.monitoring(monitor::Input::Repaired(repair), streams, effects);
                 }
-                planner::Effect::Learn(lesson) => effects.push(Effect::Learn(Box::new(lesson))),
-                planner::Effect::Say(message) => effects.push(Effect::Say(Box::new(message))),
-                planner::Effect::Look { after } => effects.push(Effect::Look { after }),
+                effect @ (planner::Effect::Decided(_)
+                | planner::Effect::Say(_)
+                | planner::Effect::Look { .. }
+                | planner::Effect::Learn(_)) => effects.push(Effect::Planner(Box::new(effect))),
             }
         }
     }
@@ -131,7 +145,14 @@ impl Driver {
                 executor::Effect::Finished(repair) => {
                     self.planning(planner::Input::Ended(repair), streams, effects);
                 }
-                effect => effects.push(Effect::Executor(Box::new(effect))),
+                executor::Effect::Unexpected(what) => effects.push(Effect::Unexpected(what)),
+                effect @ (executor::Effect::CheckLinks(_)
+                | executor::Effect::Claim(_)
+                | executor::Effect::Note(_)
+                | executor::Effect::Transfer(_)
+                | executor::Effect::Commit { .. }
+                | executor::Effect::Abort { .. }
+                | executor::Effect::Report(_)) => effects.push(Effect::Executor(Box::new(effect))),
             }
         }
     }

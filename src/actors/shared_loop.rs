@@ -1,0 +1,107 @@
+//! The agent's control loop as its actors share it: all of them run on one thread, and give it one input at a time.
+
+use super::world::World;
+use super::{Parts, Step};
+use actix::prelude::*;
+use agent_core::mape::chance::Streams;
+use agent_core::mape::control_loop::{ControlLoop, Effect, Input};
+use agent_core::mape::monitor::Monitor;
+use agent_core::mape::planner::{Planner, Rng};
+use agent_core::mape::{executor, monitor, planner};
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// Do these, in this order.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Perform<E>(pub Vec<E>);
+
+/// Who performs the effects of which part.
+pub struct Performers {
+    pub monitor: Recipient<Perform<monitor::Effect>>,
+    pub planner: Recipient<Perform<planner::Effect>>,
+    pub executor: Recipient<Perform<executor::Effect>>,
+}
+
+/// What an input leads to, by who performs it.
+#[derive(Default)]
+pub struct Wanted {
+    pub monitor: Vec<monitor::Effect>,
+    pub planner: Vec<planner::Effect>,
+    pub executor: Vec<executor::Effect>,
+}
+
+pub struct SharedLoop {
+    control_loop: RefCell<ControlLoop>,
+    streams: RefCell<Streams>,
+    performers: Performers,
+    world: Arc<World>,
+}
+
+impl SharedLoop {
+    pub fn new(parts: &Parts, streams: Streams, performers: Performers, world: Arc<World>) -> Self {
+        let Parts { parameters, policy, experience, rhythm, .. } = parts.clone();
+        let (life, data_set) = (world.identity.life.to_string(), world.data_set.clone());
+        let monitor = Monitor::new(parameters.clone(), data_set, policy.clone(), rhythm, life.clone());
+        let planner = Planner::new(parameters, policy, experience, life);
+        let control_loop = RefCell::new(ControlLoop::new(monitor, planner));
+        Self { control_loop, streams: RefCell::new(streams), performers, world }
+    }
+
+    /// Gives the loop an input. The effects that the caller performs are returned, those of others are sent to them.
+    pub fn handle<E>(&self, input: Input, own: impl FnOnce(&mut Wanted) -> &mut Vec<E>) -> Vec<E> {
+        let mut wanted = self.wanted(input);
+        let performed = std::mem::take(own(&mut wanted));
+        self.deliver(&self.performers.monitor, wanted.monitor);
+        self.deliver(&self.performers.planner, wanted.planner);
+        self.deliver(&self.performers.executor, wanted.executor);
+        performed
+    }
+
+    fn wanted(&self, input: Input) -> Wanted {
+        let seen = self.world.observer.as_ref().map(|observer| (observer, input.clone()));
+        let effects = self.control_loop.borrow_mut().handle(input, &mut self.streams.borrow_mut());
+        if let Some((observer, input)) = seen {
+            observer.stepped(&self.world.identity.life, Step { input, effects: effects.clone() });
+        }
+        let mut wanted = Wanted::default();
+        for effect in effects {
+            match effect {
+                Effect::Monitor(effect) => wanted.monitor.push(effect),
+                Effect::Planner(effect) => wanted.planner.push(*effect),
+                Effect::Executor(effect) => wanted.executor.push(*effect),
+                Effect::Unexpected(what) => self.world.unexpected(&what),
+            }
+        }
+        wanted
+    }
+
+    /// At most one message for each input. An agent whose parts cannot hear each other must not look alive.
+    fn deliver<E: Send + 'static>(&self, to: &Recipient<Perform<E>>, effects: Vec<E>) {
+        if effects.is_empty() {
+            return;
+        }
+        if let Err(error) = to.try_send(Perform(effects)) {
+            tracing::error!(%error, agent = %self.world.agent, "a part of this agent does not listen any more");
+            self.world.must_end(super::Over::Deaf);
+        }
+    }
+
+    pub fn is_converged(&self) -> bool {
+        self.control_loop.borrow().monitor().is_converged()
+    }
+
+    /// No action is under way.
+    pub fn is_idle(&self) -> bool {
+        self.control_loop.borrow().executor().is_idle()
+    }
+
+    pub fn is_transferring(&self) -> bool {
+        self.control_loop.borrow().executor().is_transferring()
+    }
+
+    /// Draws from the stream of the links' latencies, which does not depend on what is decided.
+    pub fn draw<T>(&self, draw: impl FnOnce(&mut Rng) -> T) -> T {
+        draw(&mut self.streams.borrow_mut().links)
+    }
+}
