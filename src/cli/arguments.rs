@@ -1,9 +1,9 @@
 //! What can be written on the command line.
 
 use super::calibrate_arguments::{Calibrate, Compare};
+use super::commands::report::Report;
 use super::node_arguments::{AddAgent, AddNode, RemoveNode, Store};
 use super::policies;
-use super::report::Report;
 use agent_core::clock::TimeScale;
 use agent_core::config::quantity;
 use agent_core::domain::action::Action;

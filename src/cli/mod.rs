@@ -3,24 +3,16 @@
 //! `fsck`), 5 a data directory that was removed under it, 130 what a signal stopped before it was done.
 
 mod arguments;
-mod calibrate;
 mod calibrate_arguments;
-mod check;
 mod colour;
 mod commands;
-mod data;
 mod display;
 mod event_document;
-mod experiment;
-mod looking;
-mod manual;
 mod node_arguments;
-mod nodes;
+mod place;
 mod policies;
 mod print;
-mod report;
 mod signals;
-mod simulate;
 mod telemetry;
 mod training;
 

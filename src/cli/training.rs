@@ -1,8 +1,8 @@
 //! Which training files a command uses, whether they fit, and what to do where they do not.
 
 use super::arguments::{Demo, Train};
-use super::commands::{Place, VOCABULARY};
 use super::display;
+use super::place::{Place, VOCABULARY};
 use crate::app::Failure;
 use crate::app::invocation::Invocation;
 use crate::app::training_file::{Circumstances, TrainingFile};

@@ -1,10 +1,10 @@
 //! `agent simulate`, and explaining what it traced.
 
-use super::arguments::Simulate;
-use super::commands::VOCABULARY;
-use super::looking::explained;
-use super::{display, print};
+use super::explain::explained;
 use crate::app;
+use crate::cli::arguments::Simulate;
+use crate::cli::place::VOCABULARY;
+use crate::cli::{display, print};
 use agent_core::config::scenario;
 use agent_core::domain::ids::EventId;
 use agent_core::domain::time::Timestamp;

@@ -1,11 +1,11 @@
 //! `agent check`: what a configuration would run, whether it is trained, and what will hurt all the same.
 
-use super::arguments::Check;
-use super::commands::{Place, services};
-use super::print;
 use crate::app::access::{self, Access};
 use crate::app::stores::{self, CheckedStore};
 use crate::app::{Failure, warnings};
+use crate::cli::arguments::Check;
+use crate::cli::place::{Place, services};
+use crate::cli::print;
 use crate::data::blood_tests::BloodTests;
 use agent_core::config::{self, Description};
 use agent_core::domain::ids::AgentId;

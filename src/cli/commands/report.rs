@@ -1,9 +1,9 @@
 //! `agent report`.
 
-use super::commands::{Place, knowledge, services};
-use super::print;
 use crate::app::data_directory::DataDirectory;
 use crate::app::report;
+use crate::cli::place::{Place, knowledge, services};
+use crate::cli::print;
 use agent_core::clock::{Clock, FollowingClock};
 use agent_core::config::settings::{KnowledgeSettings, NetworkSettings};
 use agent_core::domain::units::show_bytes;

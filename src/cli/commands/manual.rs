@@ -1,8 +1,8 @@
 //! What a packager installs beside the program: completions for shells, and pages for `man`.
 
-use super::arguments::{Arguments, Completion, Man};
-use super::print;
 use crate::app::output;
+use crate::cli::arguments::{Arguments, Completion, Man};
+use crate::cli::print;
 use anyhow::Context as _;
 use clap::{Command, CommandFactory as _};
 use clap_mangen::Man as Page;

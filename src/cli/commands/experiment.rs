@@ -1,9 +1,9 @@
 //! `agent experiment`.
 
-use super::arguments::Experiment as Arguments;
-use super::commands::{VOCABULARY, services};
-use super::{display, print, signals};
 use crate::app::experiment::{ExperimentOptions, Progress, Report, run};
+use crate::cli::arguments::Experiment as Arguments;
+use crate::cli::place::{VOCABULARY, services};
+use crate::cli::{display, print, signals};
 use agent_core::config::{Vocabulary, experiment};
 use agent_core::domain::units::show_duration;
 use agent_core::sim::ALL_POLICIES;

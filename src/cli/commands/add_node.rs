@@ -1,0 +1,55 @@
+//! `agent add-node`: nodes described, drawn, or read from a file.
+
+use crate::app::nodes::{Described, Newcomers, Present};
+use crate::app::{self, Failure};
+use crate::cli::node_arguments::AddNode;
+use crate::cli::place::Place;
+use crate::cli::print;
+use agent_core::config::{self};
+use agent_core::domain::ids::NodeId;
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+impl Place {
+    pub(super) fn add_node(&self, arguments: &AddNode) -> anyhow::Result<ExitCode> {
+        self.changing(async |settings, knowledge| {
+            let present = Present::load(knowledge, &settings.network.data_set.name).await?;
+            let (newcomers, seed) = newcomers(&present, arguments)?;
+            knowledge.add_nodes(&newcomers.nodes, &newcomers.links).await?;
+            if arguments.json { print::json(&newcomers) } else { print::newcomers(&newcomers, seed) }
+        })
+    }
+}
+
+/// The nodes that the arguments ask for, and the seed that they were drawn with.
+fn newcomers(present: &Present, arguments: &AddNode) -> anyhow::Result<(Newcomers, Option<u64>)> {
+    if let Some(file) = &arguments.from {
+        let existing = present.nodes.keys().copied().collect();
+        return Ok((app::nodes::listed(&config::read_addition(file, &existing)?), None));
+    }
+    if arguments.id == Some(NodeId(0)) {
+        return Err(Failure::Configuration("--id 0: nodes have numbers from 1".to_owned()).into());
+    }
+    let Some(availability) = arguments.availability else {
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
+        let seed = arguments.seed.unwrap_or_else(|| u64::from(now()));
+        return Ok((app::nodes::drawn(present, arguments.id, arguments.count, seed), Some(seed)));
+    };
+    let name = arguments.name.as_deref().map(config::quantity::name).transpose();
+    let latency_ms: BTreeMap<NodeId, f64> = arguments.latency.iter().copied().collect();
+    if latency_ms.len() != arguments.latency.len() {
+        return Err(Failure::Configuration("--latency names a node twice".to_owned()).into());
+    }
+    let described = Described {
+        id: arguments.id,
+        name: name
+            .map_err(|invalid| Failure::Configuration(format!("--name: {}; {}", invalid.problem, invalid.help)))?,
+        availability,
+        latency_ms,
+        jitter_ms: arguments.jitter.unwrap_or_default(),
+        capacity_bytes: arguments.capacity,
+        store: arguments.store.clone(),
+    };
+    Ok((app::nodes::described(present, &described), None))
+}

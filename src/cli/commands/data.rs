@@ -1,0 +1,69 @@
+//! `agent data`: a data set to try things with, and what a person decides about objects.
+
+use crate::app;
+use crate::app::data::{self};
+use crate::cli::arguments::OnNode;
+use crate::cli::place::Place;
+use crate::cli::{print, signals};
+use crate::data::blood_tests::BloodTests;
+use agent_core::domain::ids::DataSetName;
+use anyhow::Context as _;
+use serde::Serialize;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// What was done, for `--json`.
+#[derive(Serialize)]
+struct Restored<'a> {
+    data_set: &'a DataSetName,
+    node: u32,
+    restored: bool,
+}
+
+impl Place {
+    pub(super) fn accept(&self, arguments: &OnNode) -> anyhow::Result<ExitCode> {
+        let name = DataSetName::from(arguments.name.as_str());
+        let accepted = self.with_stores(arguments.json, async |surroundings| {
+            data::accept(surroundings, &name, arguments.node).await
+        })?;
+        let Some(accepted) = accepted else { return Ok(ExitCode::from(signals::INTERRUPTED)) };
+        if arguments.json {
+            print::json(&accepted)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut text = vec![format!(
+            "data set {name} is what lies on node {} now: {} bytes, SHA-256 {}",
+            accepted.node, accepted.bytes, accepted.sha256
+        )];
+        text.extend(accepted.outdated.iter().map(|node| {
+            format!("node {node} holds the former content: the agent there makes it anew, or `agent data restore {name} --node {node}`")
+        }));
+        print::lines(text)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    pub(super) fn restore(&self, arguments: &OnNode) -> anyhow::Result<ExitCode> {
+        let (name, node) = (DataSetName::from(arguments.name.as_str()), arguments.node);
+        let done =
+            self.with_stores(arguments.json, async |surroundings| data::restore(surroundings, &name, node).await)?;
+        if done.is_none() {
+            return Ok(ExitCode::from(signals::INTERRUPTED));
+        }
+        match arguments.json {
+            true => print::json(&Restored { data_set: &name, node: node.0, restored: true })?,
+            false => print::lines([format!("the replica of data set {name} on node {node} is restored")])?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+pub(super) fn generate(records: u64, output: &Path) -> anyhow::Result<ExitCode> {
+    let file = app::output::create(output, "--output")?;
+    let generated = BloodTests::new(records)
+        .generate(std::io::BufWriter::with_capacity(1 << 20, file))
+        .with_context(|| format!("{}: cannot be written", output.display()))?;
+    let (bytes, sha256) = (generated.bytes, generated.sha256);
+    print::beside(Some(output))
+        .lines([format!("{}: {records} records, {bytes} bytes, SHA-256 {sha256}", output.display())])?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,68 @@
+//! From arguments to what `app` does, and its result to the screen: one file for each command.
+
+mod act;
+mod add_agent;
+mod add_node;
+mod calibrate;
+mod check;
+mod compare;
+mod data;
+mod db;
+mod demo;
+mod events;
+mod experiment;
+mod explain;
+mod follow;
+mod fsck;
+mod manual;
+mod proxy;
+mod remove_node;
+pub(super) mod report;
+mod run;
+mod set;
+mod simulate;
+mod status;
+mod store;
+mod train;
+
+use super::arguments::{Arguments, Command, Data, Keep};
+use super::place::Place;
+use crate::jobs::command::keeper;
+use std::process::ExitCode;
+
+pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let Arguments { config, data, log, command } = arguments;
+    let place = Place { config, data, log };
+    match command {
+        Command::Demo(demo) => place.demo(&demo),
+        Command::Simulate(arguments) => simulate::simulate(&arguments),
+        Command::Experiment(arguments) => experiment::experiment(&arguments),
+        Command::Calibrate(arguments) => place.calibrate(&arguments),
+        Command::Compare(arguments) => compare::compare(&arguments),
+        Command::Run(run) => place.run(run),
+        Command::Train(train) => place.train(&train),
+        Command::Status(arguments) => place.status(&arguments),
+        Command::Events(arguments) => place.events(&arguments),
+        Command::Explain(arguments) => place.explain(&arguments),
+        Command::Report(arguments) => place.report(&arguments),
+        Command::Set(set) => place.set(set),
+        Command::AddNode(arguments) => place.add_node(&arguments),
+        Command::RemoveNode(arguments) => place.remove_node(&arguments),
+        Command::AddAgent(arguments) => place.add_agent(arguments),
+        Command::Store(arguments) => place.store(&arguments),
+        Command::Check(arguments) => place.check(&arguments),
+        Command::Data(Data::Generate { records, output }) => data::generate(records, &output),
+        Command::Data(Data::Accept(arguments)) => place.accept(&arguments),
+        Command::Data(Data::Restore(arguments)) => place.restore(&arguments),
+        Command::Fsck(arguments) => place.fsck(&arguments),
+        Command::Act(arguments) => place.act(&arguments),
+        Command::Db(db) => place.db(&db),
+        Command::Proxy(proxy) => proxy::proxy(&proxy),
+        Command::Completion(arguments) => manual::completion(&arguments),
+        Command::Man(arguments) => manual::man(&arguments),
+        Command::Keep(Keep { program, arguments }) => {
+            keeper::keep(&program, &arguments)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! `agent set`: what is known of a node or a link, changed by hand.
+
+use crate::app::change;
+use crate::cli::arguments::Set;
+use crate::cli::place::Place;
+use crate::cli::print;
+use std::process::ExitCode;
+
+impl Place {
+    pub(super) fn set(&self, set: Set) -> anyhow::Result<ExitCode> {
+        self.changing(async |_, knowledge| {
+            let (changed, json) = match set {
+                Set::Availability { node, percent, json } => {
+                    (change::availability(knowledge, node, percent).await?, json)
+                }
+                Set::Latency { from, to, latency, one_way, json } => {
+                    (change::latency(knowledge, (from, to), latency, !one_way).await?, json)
+                }
+            };
+            if json { print::json(&changed) } else { print::changed(&changed) }
+        })
+    }
+}
