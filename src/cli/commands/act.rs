@@ -1,6 +1,6 @@
 //! `agent act`: an action carried out by hand.
 
-use crate::app::data::{self};
+use crate::app::data;
 use crate::cli::arguments::Act;
 use crate::cli::place::Place;
 use crate::cli::signals;

@@ -5,7 +5,7 @@ use crate::app::{self, Failure};
 use crate::cli::node_arguments::AddNode;
 use crate::cli::place::Place;
 use crate::cli::print;
-use agent_core::config::{self};
+use agent_core::config;
 use agent_core::domain::ids::NodeId;
 use std::collections::BTreeMap;
 use std::process::ExitCode;

@@ -1,7 +1,7 @@
 //! `agent data`: a data set to try things with, and what a person decides about objects.
 
 use crate::app;
-use crate::app::data::{self};
+use crate::app::data;
 use crate::cli::arguments::OnNode;
 use crate::cli::place::Place;
 use crate::cli::{print, signals};
