@@ -1,2 +1,2 @@
 -- What an agent's parts were told in its present life though nobody waited for it: faults in the program, for people.
-alter table agents add column unexpected int unsigned not null default 0;
+alter table agents add column unexpected int not null default 0;

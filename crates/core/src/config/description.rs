@@ -296,7 +296,7 @@ mod tests {
 
     fn description(fixture: &str) -> Description {
         let vocabulary = Vocabulary { policies: &["reference", "fixed", "cooperative"], expression: |_| Ok(()) };
-        let directory = Path::new("fixtures/configurations/valid").join(fixture);
+        let directory = Path::new("../../fixtures/configurations/valid").join(fixture);
         let settings = load(Some(&directory), &vocabulary).unwrap_or_else(|error| panic!("error: {error}"));
         describe(&settings, |records| {
             assert_eq!(records, 11_075, "the size is asked for at the time scale");

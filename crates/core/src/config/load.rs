@@ -189,7 +189,7 @@ mod tests {
     }
 
     fn fixture(name: &str) -> Settings {
-        let directory = Path::new("fixtures/configurations/valid").join(name);
+        let directory = Path::new("../../fixtures/configurations/valid").join(name);
         load(Some(&directory), &VOCABULARY).unwrap_or_else(|error| panic!("error: {error}"))
     }
 

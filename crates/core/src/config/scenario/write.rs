@@ -205,7 +205,7 @@ mod tests {
         Vocabulary { policies: &["cooperative", "fixed", "reference"], expression: |_| Ok(()) };
 
     fn fixture(name: &str) -> PathBuf {
-        Path::new("fixtures/scenarios").join(format!("{name}.toml"))
+        Path::new("../../fixtures/scenarios").join(format!("{name}.toml"))
     }
 
     fn read(path: &Path) -> Scenario {
