@@ -1,8 +1,8 @@
 //! `agent remove-node`: a node leaves with all that it holds.
 
 use crate::actors::Notice;
-use crate::app::nodes::Objects;
 use crate::app;
+use crate::app::nodes::Objects;
 use crate::cli::node_arguments::RemoveNode;
 use crate::cli::place::{Place, services};
 use crate::cli::{display, print, signals};

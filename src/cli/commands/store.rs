@@ -1,8 +1,8 @@
 //! `agent store`: a node's store without an agent.
 
 use crate::actors::Notice;
-use crate::app::data_directory::{DEFAULT_RUN, DataDirectory};
 use crate::app;
+use crate::app::data_directory::{DEFAULT_RUN, DataDirectory};
 use crate::cli::node_arguments::Store;
 use crate::cli::place::{Place, advertising, hosting, services};
 use crate::cli::{display, print};

@@ -1,12 +1,12 @@
 //! `agent train`: what actions do, measured beforehand; also for a demo or a run that asks for it.
 
 use crate::actors::Notice;
+use crate::app;
 use crate::app::data_directory::{DEFAULT_RUN, DataDirectory};
 use crate::app::hosting::Hosting;
 use crate::app::surroundings::start_emulator;
 use crate::app::training::Trainer;
 use crate::app::training_file::TrainingFile;
-use crate::app;
 use crate::cli::arguments::Train;
 use crate::cli::place::{Place, hosting, no_such_agent, services};
 use crate::cli::{display, print, signals};

@@ -9,7 +9,7 @@ use agent_core::domain::action::Action;
 use agent_core::domain::flat_map::FlatMap;
 use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
 use agent_core::domain::placement::{
-    Condition, DataSet, Health, Identity, Lease, Node, Placement, Registration, Replica, ReplicaState, StoreTraits,
+    Condition, DataSet, Health, Identity, Lease, Node, Placement, Registration, Replica, StoreTraits,
 };
 use agent_core::domain::saga::{self, Change};
 use agent_core::domain::snapshot::Content;
@@ -76,13 +76,7 @@ impl Tables {
             vec![text(&name.0), text(own_key), sql_integer(*bytes), sql_integer(*records), text(sha256)],
         )
         .await?;
-        let first = Change::Insert {
-            node,
-            object_key: object_key.to_owned(),
-            state: ReplicaState::Present,
-            lease: None,
-            validators: validators.clone(),
-        };
+        let first = saga::first_replica(node, object_key, validators);
         self.apply(name, &mut Placement::default(), &[first]).await?;
         // Not to a node that has begun to leave since it was read.
         self.write_node_that_stays(node).await?;

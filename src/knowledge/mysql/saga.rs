@@ -2,7 +2,7 @@
 
 use super::catalogue::lease_values;
 use super::select::{Answer, Part, Question};
-use super::tables::{AGENTS, CLAIMS, EVENTS, LINKS, NODES, REPLICAS, Result, Tables, places, text};
+use super::tables::{AGENTS, CLAIMS, EVENTS, LINKS, NODES, REPLICAS, Result, Tables, places, replica_columns, text};
 use crate::knowledge::{Claimed, Committed, Unfinished, quarantine};
 use agent_core::domain::action::Action;
 use agent_core::domain::event::{Event, Outcome};
@@ -19,22 +19,12 @@ use std::time::Duration;
 const REMOVING: Part = Part {
     name: "removing",
     table: quarantine::REPLICAS,
-    columns: &[
+    columns: replica_columns!(
         "id",
         "data_set",
-        "node",
-        "object_key",
-        "state",
-        "generation",
-        "lease_holder",
-        "lease_until",
-        "object_bytes",
-        "etag",
-        "modified_at_ms",
-        "remark",
         "exists (select 1 from replicas other where other.node = replicas.node
-            and other.object_key = replicas.object_key and other.state <> 'removing') as object_used",
-    ],
+            and other.object_key = replicas.object_key and other.state <> 'removing') as object_used"
+    ),
     from: "from replicas where state = 'removing'",
 };
 

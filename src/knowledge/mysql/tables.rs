@@ -41,6 +41,7 @@ macro_rules! replica_columns {
         ]
     };
 }
+pub(super) use replica_columns;
 
 pub(super) const NODES: Part = Part {
     name: "nodes",

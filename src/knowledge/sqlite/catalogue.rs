@@ -9,7 +9,7 @@ use agent_core::domain::flat_map::FlatMap;
 use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
 use agent_core::domain::link_table::LinkTable;
 use agent_core::domain::placement::{
-    Condition, DataSet, Health, Identity, Node, Peer, Placement, Registration, ReplicaState, StoreTraits,
+    Condition, DataSet, Health, Identity, Node, Peer, Placement, Registration, StoreTraits,
 };
 use agent_core::domain::saga::{self, Change};
 use agent_core::domain::snapshot::Content;
@@ -46,13 +46,7 @@ impl Tables<'_> {
             "insert into data_sets (name, object_key, bytes, records, sha256) values (?, ?, ?, ?, ?)",
             params![name.0, own_key, sql_integer(*bytes), sql_integer(*records), sha256],
         )?;
-        let first = Change::Insert {
-            node,
-            object_key: object_key.to_owned(),
-            state: ReplicaState::Present,
-            lease: None,
-            validators: validators.clone(),
-        };
+        let first = saga::first_replica(node, object_key, validators);
         self.apply(name, &mut Placement::default(), &[first])?;
         Ok(true)
     }

@@ -58,6 +58,17 @@ pub enum Change {
     },
 }
 
+/// What a data set begins with: a replica whose object was verified.
+pub fn first_replica(node: NodeId, object_key: &str, validators: &Validators) -> Change {
+    Change::Insert {
+        node,
+        object_key: object_key.to_owned(),
+        state: ReplicaState::Present,
+        lease: None,
+        validators: validators.clone(),
+    }
+}
+
 /// Why a claim was not granted. Losing is normal: load the placement and judge again.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Lost {

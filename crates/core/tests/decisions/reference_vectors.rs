@@ -23,8 +23,8 @@ const TOLERANCE: f64 = 1e-9;
 const AGENTS: [u32; 3] = [1, 2, 3];
 
 fn read(file: &str) -> Value {
-    let directory =
-        std::env::var_os("AGENT_REFERENCE_DIR").map_or_else(|| PathBuf::from("../../fixtures/reference"), PathBuf::from);
+    let directory = std::env::var_os("AGENT_REFERENCE_DIR")
+        .map_or_else(|| PathBuf::from("../../fixtures/reference"), PathBuf::from);
     let path = directory.join(file);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))

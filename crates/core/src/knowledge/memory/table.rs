@@ -10,7 +10,7 @@ use crate::domain::link_table::LinkTable;
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::{
     Claim, Condition, DataSet, Health, Identity, Link, Node, NodeState, Peer, Placement, Plan, Registration, Replica,
-    ReplicaState, StoreTraits,
+    StoreTraits,
 };
 use crate::domain::saga::{self, Change, Lost, Refused};
 use crate::domain::snapshot::Content;
@@ -331,13 +331,7 @@ impl Table {
         }
         rules::check_sizes(data_set)?;
         rules::check_stays(self.node(node)?)?;
-        let first = Change::Insert {
-            node,
-            object_key: object_key.to_owned(),
-            state: ReplicaState::Present,
-            lease: None,
-            validators: validators.clone(),
-        };
+        let first = saga::first_replica(node, object_key, validators);
         let mut placement = Placement::default();
         saga::apply(&mut placement, &data_set.name, &[first], next_replica(&mut self.replicas_made));
         let shelf = Shelf {
