@@ -2,7 +2,7 @@
 
 use super::arguments::{Arguments, Command, Data, Db, Demo, Keep, Log, Proxy, Run, Set, Train};
 use super::training::TRAINING;
-use super::{calibrate, display, experiment, manual, print, signals, simulate};
+use super::{calibrate, display, experiment, explore, manual, print, signals, simulate};
 use crate::actors::Notice;
 use crate::app::data_directory::{DATABASE, DEFAULT_DEMO, DEFAULT_RUN, DataDirectory};
 use crate::app::demo::DemoOptions;
@@ -51,6 +51,7 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Demo(demo) => place.demo(&demo),
         Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::Experiment(arguments) => experiment::experiment(&arguments),
+        Command::Explore(arguments) => explore::explore(&arguments),
         Command::Calibrate(arguments) => place.calibrate(&arguments),
         Command::Compare(arguments) => calibrate::compare(&arguments),
         Command::Run(run) => place.run(run),

@@ -12,6 +12,7 @@ mod data;
 mod display;
 mod event_document;
 mod experiment;
+mod explore;
 mod looking;
 mod manual;
 mod node_arguments;

@@ -68,6 +68,11 @@ impl Driver {
         &self.monitor
     }
 
+    /// The states of its machines, by their names.
+    pub fn states(&self) -> [&'static str; 2] {
+        [self.monitor.state(), self.executor.state()]
+    }
+
     /// The effects, in the order in which they are to be performed.
     pub fn handle(&mut self, input: Input, streams: &mut Streams) -> Vec<Effect> {
         let mut effects = Vec::with_capacity(2);
