@@ -1,6 +1,6 @@
 //! `agent calibrate`: a scenario whose physics is that of real runs.
 
-use agent_core::config::scenario::{Draft, Line, Links, Physics, Rules, Scenario, Transfer, write, write_over};
+use agent_core::config::scenario::{Line, Links, Physics, Rules, Scenario, Transfer, write, write_over};
 use agent_core::config::settings::{
     AgentSettings, DataSetSettings, NetworkSettings, NodeSettings, Settings, StoreSettings,
 };
@@ -10,7 +10,7 @@ use agent_core::domain::impact::Impacts;
 use agent_core::domain::placement::{Link, Node, Peer};
 use agent_laboratory::calibration::{Calibration, LinkFit, Record};
 use anyhow::Context as _;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Links seen by fewer jobs keep the latency that the table states.
@@ -75,8 +75,21 @@ pub fn scenario(
     };
     let about = format!("The network of {}, as they showed it.", runs(calibration));
     let physics = calibration.physics(&assumed());
-    let draft = Draft { name, about: &about, network: &network, agents: &agents, impacts, physics: &physics };
-    Ok(write(&remark(calibration), &draft))
+    let scenario = Scenario {
+        name: name.to_owned(),
+        about,
+        placed: BTreeSet::from([network.data_set.first_node]),
+        network,
+        agents,
+        impacts: impacts.clone(),
+        physics,
+        changes: Vec::new(),
+        faults: Vec::new(),
+        dishonest: BTreeMap::new(),
+        calm: None,
+        generate: None,
+    };
+    Ok(write(&remark(calibration), &scenario))
 }
 
 /// Where the one replica was at first: what was moved or copied first came from there; else it is what the first job read.

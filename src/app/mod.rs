@@ -11,6 +11,7 @@ pub mod data_set;
 pub mod database;
 pub mod demo;
 pub mod experiment;
+pub mod explore;
 pub mod hosting;
 pub mod invocation;
 pub mod live_agent;

@@ -61,6 +61,8 @@ pub enum Command {
     Simulate(Simulate),
     /// Compare policies: scenarios x policies x seeds x factors in virtual time, on all cores
     Experiment(Experiment),
+    /// Run random worlds, and write down what fails
+    Explore(super::commands::explore::Explore),
     /// Fit a scenario's physics to what real runs measured
     Calibrate(Calibrate),
     /// Compare real runs with simulated ones

@@ -3,7 +3,7 @@
 use crate::network::audit::Audit;
 use crate::network::fake_store::{FakeStore, Mood};
 use crate::network::process::{Finished, Running, run};
-use crate::network::{PATIENCE, Place, sha256, text, wait_until};
+use crate::network::{PATIENCE, Place, sha256, text, comes_true, wait_until};
 use rusqlite::Connection;
 use rustix::process::Signal;
 use std::fs;
@@ -290,10 +290,11 @@ fn ports_in_use_are_named() {
 
 /// Waits until an agent's output has a line with all of these parts, after what it has said before.
 fn wait_for_line(agent: &mut Running, said_before: usize, parts: &[&str]) {
-    wait_until(&format!("a line with {parts:?}"), PATIENCE, || {
+    let is_there = comes_true(PATIENCE, || {
         assert_eq!(agent.ended(), None, "{}\n{}", agent.output(), agent.errors());
         agent.output()[said_before..].lines().any(|line| parts.iter().all(|part| line.contains(part)))
     });
+    assert!(is_there, "no line with {parts:?} within {PATIENCE:?}:\n{}\n{}", agent.output(), agent.errors());
 }
 
 fn start(place: &Place, agent: u32) -> Running {

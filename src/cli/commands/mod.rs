@@ -12,6 +12,7 @@ mod demo;
 mod events;
 mod experiment;
 mod explain;
+pub(super) mod explore;
 mod follow;
 mod fsck;
 mod manual;
@@ -37,6 +38,7 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Demo(demo) => place.demo(&demo),
         Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::Experiment(arguments) => experiment::experiment(&arguments),
+        Command::Explore(arguments) => explore::explore(&arguments),
         Command::Calibrate(arguments) => place.calibrate(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::Run(run) => place.run(run),

@@ -1,8 +1,48 @@
-//! What must hold of every placement, checked by tests, the simulator and `agent status` alike.
+//! What must always hold, by the names that ARCHITECTURE.md gives it; and what must hold of every placement, checked by tests, the
+//! simulator and `agent status` alike.
 
 use super::ids::{AgentId, DataSetName, ReplicaId};
 use super::placement::{Placement, ReplicaState};
 use std::collections::BTreeMap;
+use std::fmt;
+
+/// A promise that checkers look after, as ARCHITECTURE.md numbers it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Invariant {
+    TimeGoesOn,
+    /// What the catalogue calls present lies in its store, and no store holds more than it can.
+    ObjectsAreThere,
+    /// Each window closes once, each agent answers once, nothing is granted without the table.
+    AnswersCountOnce,
+    Bounded,
+    Placement,
+    /// No input comes that nobody waits for.
+    Expected,
+    Heals,
+    Rests,
+}
+
+impl Invariant {
+    /// `I-8`
+    pub fn number(self) -> &'static str {
+        match self {
+            Invariant::TimeGoesOn => "I-3",
+            Invariant::ObjectsAreThere => "I-4",
+            Invariant::AnswersCountOnce => "I-6",
+            Invariant::Bounded => "I-7",
+            Invariant::Placement => "I-8",
+            Invariant::Expected => "I-13",
+            Invariant::Heals => "I-14",
+            Invariant::Rests => "I-15",
+        }
+    }
+}
+
+impl fmt::Display for Invariant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.number())
+    }
+}
 
 /// A broken promise.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

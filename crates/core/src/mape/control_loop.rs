@@ -75,6 +75,11 @@ impl ControlLoop {
         &self.executor
     }
 
+    /// The states of its machines, by their names.
+    pub fn states(&self) -> [&'static str; 2] {
+        [self.monitor.state(), self.executor.state()]
+    }
+
     /// The effects, in the order in which they are to be performed.
     pub fn handle(&mut self, input: Input, streams: &mut Streams) -> Vec<Effect> {
         let mut effects = Vec::with_capacity(2);

@@ -131,6 +131,31 @@ impl Default for Executor {
 }
 
 impl Executor {
+    /// The names of all states.
+    pub const STATES: [&str; 7] = [
+        "executor idle",
+        "executor checking links",
+        "executor claiming",
+        "executor noting",
+        "executor transferring",
+        "executor committing",
+        "executor aborting",
+    ];
+
+    /// The name of the state that it is in.
+    pub fn state(&self) -> &'static str {
+        let [idle, checking, claiming, noting, transferring, committing, aborting] = Self::STATES;
+        match self.state {
+            State::Idle => idle,
+            State::Checking(_) => checking,
+            State::Claiming(_) => claiming,
+            State::Noting(_) => noting,
+            State::Transferring(_) => transferring,
+            State::Committing(_) => committing,
+            State::Aborting(_) => aborting,
+        }
+    }
+
     pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Idle)
     }

@@ -184,6 +184,22 @@ pub struct Monitor {
 }
 
 impl Monitor {
+    /// The names of all states.
+    pub const STATES: [&str; 5] =
+        ["monitor pausing", "monitor starting", "monitor running", "monitor judging", "monitor repairing"];
+
+    /// The name of the state that it is in.
+    pub fn state(&self) -> &'static str {
+        let [pausing, starting, running, judging, repairing] = Self::STATES;
+        match self.state {
+            State::Pausing => pausing,
+            State::Starting => starting,
+            State::Running(_) => running,
+            State::Judging { .. } => judging,
+            State::Repairing => repairing,
+        }
+    }
+
     /// `life` is unique for each start of an agent.
     pub fn new(
         parameters: Arc<Parameters>,

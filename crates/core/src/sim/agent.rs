@@ -105,6 +105,9 @@ pub struct Agent {
     /// As the table knows them: a former life's count, too.
     pub recent: RecentJobs,
     pub was_converged: bool,
+    /// How many of the last jobs failed, one after the other; when the last one ended, failed or not.
+    pub failed_in_a_row: u32,
+    pub last_job: Option<Timestamp>,
     pub stopwatch: Option<Stopwatch>,
 }
 
@@ -139,6 +142,8 @@ impl Agent {
             phase: LOOK_EVERY.mul_f64(streams::stream(seed, id, Purpose::Phase).random()),
             tally: Tally::default(),
             recent: RecentJobs::default(),
+            failed_in_a_row: 0,
+            last_job: None,
             was_converged: false,
             stopwatch: None,
         }
@@ -168,6 +173,11 @@ impl Agent {
             goal: self.parameters.goal.to_string(),
             policy: self.policy.name().to_owned(),
         }
+    }
+
+    /// The name of its policy.
+    pub fn policy(&self) -> &'static str {
+        self.policy.name()
     }
 
     pub fn life(&self) -> u32 {

@@ -3,7 +3,7 @@
 use super::stores::Stores;
 use crate::domain::feedback::{ClosedEvent, Feedback};
 use crate::domain::ids::{AgentId, EventId};
-use crate::domain::invariants;
+use crate::domain::invariants::{self, Invariant};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::mape::unexpected::Unexpected;
@@ -17,7 +17,7 @@ const ARRANGED_BY_AGENT: usize = 32;
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 #[error("invariant {invariant} is broken at {} s: {what}", at.0 as f64 / 1e3)]
 pub struct Violated {
-    pub invariant: &'static str,
+    pub invariant: Invariant,
     pub at: Timestamp,
     pub what: String,
 }
@@ -36,7 +36,7 @@ impl Checkers {
         self.found.clone().map_or(Ok(()), Err)
     }
 
-    fn hold(&mut self, invariant: &'static str, at: Timestamp, holds: bool, what: impl FnOnce() -> String) {
+    fn hold(&mut self, invariant: Invariant, at: Timestamp, holds: bool, what: impl FnOnce() -> String) {
         if !holds && self.found.is_none() {
             self.found = Some(Violated { invariant, at, what: what() });
         }
@@ -45,9 +45,9 @@ impl Checkers {
     /// After every event: time goes on, and what is arranged is bounded (I-7).
     pub fn time(&mut self, now: Timestamp, arranged: usize, agents: usize, others: usize) {
         let last = std::mem::replace(&mut self.last, now);
-        self.hold("I-3", now, now >= last, || format!("time went back from {last}"));
+        self.hold(Invariant::TimeGoesOn, now, now >= last, || format!("time went back from {last}"));
         let most = agents * ARRANGED_BY_AGENT + others;
-        self.hold("I-7", now, arranged <= most, || {
+        self.hold(Invariant::Bounded, now, arranged <= most, || {
             format!("{arranged} happenings are arranged, at most {most} may be")
         });
     }
@@ -56,13 +56,15 @@ impl Checkers {
     pub fn placement(&mut self, snapshot: &Snapshot, stores: &Stores) {
         let now = snapshot.at;
         let broken = invariants::check(&snapshot.data_set.name, &snapshot.placement).into_iter().next();
-        self.hold("I-8", now, broken.is_none(), || broken.map_or(String::new(), |broken| broken.to_string()));
+        self.hold(Invariant::Placement, now, broken.is_none(), || {
+            broken.map_or(String::new(), |broken| broken.to_string())
+        });
         let lost = snapshot.placement.present().find(|replica| !stores.holds(replica));
-        self.hold("I-4", now, lost.is_none(), || {
+        self.hold(Invariant::ObjectsAreThere, now, lost.is_none(), || {
             lost.map_or(String::new(), |row| format!("replica {} on node {} has no object", row.id, row.node))
         });
         let overfull = stores.overfull();
-        self.hold("I-4", now, overfull.is_none(), || {
+        self.hold(Invariant::ObjectsAreThere, now, overfull.is_none(), || {
             overfull.map_or(String::new(), |node| format!("the store of node {node} holds more than it can"))
         });
     }
@@ -70,28 +72,39 @@ impl Checkers {
     /// Each window closes once, and moves its counter by one at most (I-6).
     pub fn closed(&mut self, now: Timestamp, closed: &ClosedEvent) {
         let first = self.closed.insert(closed.event);
-        self.hold("I-6", now, first, || format!("event {} was closed twice", closed.event));
+        self.hold(Invariant::AnswersCountOnce, now, first, || format!("event {} was closed twice", closed.event));
         let step = closed.counter_before.abs_diff(closed.counter_after);
-        self.hold("I-6", now, step <= 1, || format!("closing event {} moved a counter by {step}", closed.event));
+        self.hold(Invariant::AnswersCountOnce, now, step <= 1, || {
+            format!("closing event {} moved a counter by {step}", closed.event)
+        });
     }
 
     /// Each agent answers an event once, within the window (I-6).
     pub fn answered(&mut self, now: Timestamp, feedback: &Feedback) {
         let first = self.answered.insert((feedback.event, feedback.agent));
         let (event, agent) = (feedback.event, feedback.agent);
-        self.hold("I-6", now, first, || format!("agent {agent} answered event {event} twice"));
+        self.hold(Invariant::AnswersCountOnce, now, first, || format!("agent {agent} answered event {event} twice"));
         let open = !self.closed.contains(&event) && (0.0..=1.0).contains(&feedback.p);
-        self.hold("I-6", now, open, || format!("agent {agent} left {} on event {event}", feedback.p));
+        self.hold(Invariant::AnswersCountOnce, now, open, || {
+            format!("agent {agent} left {} on event {event}", feedback.p)
+        });
+    }
+
+    /// Where nothing is wrong any more, everything has healed (I-14) or come to rest (I-15).
+    pub fn healed(&mut self, now: Timestamp, invariant: Invariant, ills: &[String]) {
+        self.hold(invariant, now, ills.is_empty(), || ills.join("; "));
     }
 
     /// No input comes that nobody waits for (I-13).
     pub fn unexpected(&mut self, now: Timestamp, agent: AgentId, what: &Unexpected) {
-        self.hold("I-13", now, false, || format!("agent {agent}: {what}"));
+        self.hold(Invariant::Expected, now, false, || format!("agent {agent}: {what}"));
     }
 
     /// No action without the table (nobody could answer it).
     pub fn acted(&mut self, now: Timestamp, database_is_away: bool) {
-        self.hold("I-6", now, !database_is_away, || "an action was granted while the table was away".to_owned());
+        self.hold(Invariant::AnswersCountOnce, now, !database_is_away, || {
+            "an action was granted while the table was away".to_owned()
+        });
     }
 }
 

@@ -245,6 +245,8 @@ impl World<'_> {
     fn record_failure(&mut self, agent: usize, failed: &Measurement) {
         let slot = &mut self.agents[agent];
         slot.tally.failed += 1;
+        slot.failed_in_a_row += 1;
+        slot.last_job = Some(failed.at);
         slot.recent.add(failed.began(), false);
         if let Some(failure) = failed.failure.clone() {
             self.notify(|| Notice::JobFailed { agent: failed.agent, node: failed.node, failure });
@@ -255,6 +257,8 @@ impl World<'_> {
     fn record(&mut self, agent: usize, measurement: &Measurement, satisfied: bool) {
         let slot = &mut self.agents[agent];
         slot.tally.jobs += 1;
+        slot.failed_in_a_row = 0;
+        slot.last_job = Some(measurement.at);
         slot.tally.violated += u64::from(!satisfied);
         slot.recent.add(measurement.began(), satisfied);
         self.measured = true;
@@ -305,7 +309,7 @@ impl World<'_> {
         let slow = |node| (node, self.damage.slowness(node));
         let physics = &self.scenario.physics;
         let takes = physics::transfer_time(physics, home, slow(from), slow(to));
-        let fails = physics::fails(physics, &mut self.agents[agent].transfers);
+        let fails = !self.is_calm() && physics::fails(&self.scenario.physics, &mut self.agents[agent].transfers);
         if takes.is_zero() && !fails {
             return Some(match self.arrive(&claim) {
                 Ok(()) => executor::Input::Transferred(Validators::default()),
@@ -454,7 +458,7 @@ impl World<'_> {
     /// Whether what an agent says never arrives.
     fn is_lost(&mut self, agent: usize) -> bool {
         let share = self.scenario.physics.replies_lost;
-        share > 0.0 && self.agents[agent].replies.random::<f64>() < share
+        share > 0.0 && !self.is_calm() && self.agents[agent].replies.random::<f64>() < share
     }
 
     /// Arranges that an agent is shown the table, unless it will be even before.

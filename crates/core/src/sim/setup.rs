@@ -99,6 +99,18 @@ pub fn run_timed<'a>(
     stopwatch: Option<Stopwatch>,
     watch: impl FnMut(Timestamp),
 ) -> Result<Outcome, SimulationError> {
+    let mut world = world(scenario, options, tell, stopwatch)?;
+    world.run(Timestamp::default() + options.lasts, options.until_converged, watch)?;
+    Ok(world.outcome())
+}
+
+/// The world as it is at the start.
+pub(super) fn world<'a>(
+    scenario: &'a Scenario,
+    options: &Options,
+    tell: Option<Tell<'a>>,
+    stopwatch: Option<Stopwatch>,
+) -> Result<World<'a>, SimulationError> {
     let clock = Arc::new(VirtualClock::default());
     let knowledge = MemoryKnowledge::new(clock.clone());
     let mut agents = Vec::with_capacity(scenario.agents.len());
@@ -117,8 +129,7 @@ pub fn run_timed<'a>(
     world.oracle = options.policy.as_deref().and_then(Oracle::of);
     world.found();
     world.arrange_all();
-    world.run(Timestamp::default() + options.lasts, options.until_converged, watch)?;
-    Ok(world.outcome())
+    Ok(world)
 }
 
 fn policy(name: &str) -> Result<Arc<dyn Policy>, SimulationError> {
@@ -245,7 +256,7 @@ impl World<'_> {
         self.touched = true;
     }
 
-    fn outcome(mut self) -> Outcome {
+    pub fn outcome(mut self) -> Outcome {
         // Nothing of it is away any more for who looks at the end.
         self.table.set_away(false);
         let snapshot = ready(self.table.knowledge.snapshot(&self.table.data_set)).ok().flatten();

@@ -79,11 +79,16 @@ pub(super) enum Happening {
         fault: usize,
         broken: Broken,
     },
+    /// Everything has had its time to heal.
+    IsHealed,
     OracleIsAsked,
     OraclePlaces {
         number: u64,
     },
 }
+
+/// Of machines, with how often they were seen in each.
+pub type States = BTreeMap<&'static str, u64>;
 
 /// Told what happens, for people.
 pub type Tell<'a> = &'a mut dyn FnMut(Timestamp, &Told);
@@ -123,6 +128,8 @@ pub(super) struct World<'a> {
     has_watchers: bool,
     /// Decides instead of the agents, where it is the policy.
     pub oracle: Option<Oracle>,
+    /// How often machines were in each of their states, where somebody wants to know.
+    pub states: Option<States>,
     tell: Option<Tell<'a>>,
 }
 
@@ -159,6 +166,7 @@ impl<'a> World<'a> {
             touched: true,
             measured: false,
             oracle: None,
+            states: None,
             tell,
         }
     }
@@ -182,6 +190,9 @@ impl<'a> World<'a> {
             self.agenda.arrange(self.now() + after, Happening::Breaks { fault });
         }
         self.oracle_hears_of_change(|| "start".to_owned());
+        if let Some(calm) = self.scenario.calm {
+            self.agenda.arrange(self.now() + calm.healed_by, Happening::IsHealed);
+        }
     }
 
     /// Lets everything happen up to `end`, or until the network has converged. `watch` is called now and then, for progress.
@@ -222,7 +233,8 @@ impl<'a> World<'a> {
     }
 
     fn check(&mut self, now: Timestamp) -> Result<(), Violated> {
-        let others = self.scenario.changes.len() + self.scenario.faults.len() * 2;
+        let others =
+            self.scenario.changes.len() + self.scenario.faults.len() * 2 + usize::from(self.scenario.calm.is_some());
         self.checkers.time(now, self.agenda.len(), self.agents.len(), others);
         if std::mem::take(&mut self.touched)
             && let Some(snapshot) = self.table.truth()
@@ -262,6 +274,7 @@ impl<'a> World<'a> {
                 self.break_for(fault, Broken::Agent(self.agents[agent].id()), lasts);
             }
             Happening::Mends { fault, broken } => self.mends(fault, broken),
+            Happening::IsHealed => self.check_healed(),
             Happening::OracleIsAsked => self.oracle_is_asked(),
             Happening::OraclePlaces { number } => self.oracle_places(number),
         }
@@ -285,8 +298,15 @@ impl<'a> World<'a> {
                 let answer = self.perform(agent, effect);
                 self.inputs.extend(answer);
             }
+            self.note_states(agent);
         }
         self.tell_convergence(agent);
+    }
+
+    fn note_states(&mut self, agent: usize) {
+        if let (Some(states), Some(driver)) = (&mut self.states, &self.agents[agent].control_loop) {
+            driver.states().into_iter().for_each(|state| *states.entry(state).or_default() += 1);
+        }
     }
 
     /// Says at once when the agent's state changes; its duties repeat it.
@@ -467,6 +487,11 @@ impl<'a> World<'a> {
     }
 
     fn break_for(&mut self, fault: usize, broken: Broken, lasts: Duration) {
+        let lasts = match self.scenario.calm {
+            Some(_) if self.is_calm() => return,
+            Some(calm) => lasts.min(calm.from - self.passed()),
+            None => lasts,
+        };
         self.damage.begin(broken, &self.faults);
         self.table.set_away(self.damage.database_is_away());
         self.tell(|| Told::World(format!("{broken} for {} s", lasts.as_secs_f64())));
@@ -488,7 +513,7 @@ impl<'a> World<'a> {
         self.tell(|| Told::World(format!("{broken}: over")));
         if matches!(broken, Broken::Node(_) | Broken::Agent(_)) {
             let joining = self.scenario.joining();
-            let passed = self.now().since(Timestamp::default());
+            let passed = self.passed();
             for agent in 0..self.agents.len() {
                 let joins = joining.get(&self.agents[agent].home()).copied().unwrap_or_default();
                 if self.agents[agent].control_loop.is_none() && joins <= passed {
@@ -521,6 +546,16 @@ impl<'a> World<'a> {
             self.agents[agent].transfer.drop();
             self.step(agent, Input::Executor(Box::new(transfer_failed(why))));
         }
+    }
+
+    /// Since the start of the scenario.
+    pub fn passed(&self) -> Duration {
+        self.now().since(Timestamp::default())
+    }
+
+    /// Whether all troubles are over.
+    pub fn is_calm(&self) -> bool {
+        self.scenario.calm.is_some_and(|calm| calm.from <= self.passed())
     }
 
     /// Whether anybody is told what happens.

@@ -37,6 +37,7 @@ pub struct Scenario {
     pub fault: Vec<Fault>,
     #[serde(default)]
     pub dishonest: Vec<Dishonest>,
+    pub calm: Option<Calm>,
     pub generate: Option<Generate>,
 }
 
@@ -143,6 +144,14 @@ pub struct Dishonest {
     pub says: String,
 }
 
+/// `[calm]`
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Calm {
+    pub from: Quantity,
+    pub healed_by: Quantity,
+}
+
 /// `[generate]`: a network made from a seed, instead of `[[node]]`, `[[link]]` and `[[agent]]`.
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
@@ -160,6 +169,8 @@ pub struct Generate {
     pub thrifty: Quantity,
     pub trained: i64,
     pub goals: Option<String>,
+    /// Of every agent.
+    pub policy: Option<String>,
 }
 
 impl Scenario {
@@ -186,6 +197,7 @@ impl Scenario {
             change: self.change,
             fault: self.fault,
             dishonest: self.dishonest,
+            calm: self.calm,
             generate: self.generate,
         };
         (network, rest)
@@ -203,6 +215,7 @@ pub struct Rest {
     pub change: Vec<Change>,
     pub fault: Vec<Fault>,
     pub dishonest: Vec<Dishonest>,
+    pub calm: Option<Calm>,
     pub generate: Option<Generate>,
 }
 

@@ -8,14 +8,14 @@ mod settings;
 mod write;
 
 pub use settings::{
-    Change, Fault, FaultKind, Generate, Goals, Lie, Line, Links, Moment, Physics, Rules, Scenario, Transfer, When,
+    Calm, Change, Fault, FaultKind, Generate, Goals, Lie, Line, Links, Moment, Physics, Rules, Scenario, Transfer, When,
 };
-pub use write::{Draft, write, write_over};
+pub use write::{write, write_over};
 
 use super::agent::Context;
 use super::load::{Vocabulary, unreadable};
 use super::problem::{ConfigError, Invalid, Problems};
-use super::settings::AgentSettings;
+use super::settings::{AgentSettings, NetworkSettings};
 use super::{agent, fragment as files, network, quantity};
 use crate::domain::action::Action;
 use crate::domain::ids::{AgentId, NodeId};
@@ -37,6 +37,14 @@ pub fn load(file: &Path, vocabulary: &Vocabulary) -> Result<Scenario, ConfigErro
     problems.enter(&file.display().to_string());
     let text = read(file, &mut problems);
     let scenario = text.and_then(|text| understood(&text, vocabulary, &mut problems));
+    problems.settle(scenario)
+}
+
+/// The same from a text, whose problems are told of `name`.
+pub fn parse(name: &str, text: &str, vocabulary: &Vocabulary) -> Result<Scenario, ConfigError> {
+    let mut problems = Problems::default();
+    problems.enter(name);
+    let scenario = understood(text, vocabulary, &mut problems);
     problems.settle(scenario)
 }
 
@@ -132,16 +140,46 @@ fn validate(written: fragment::Scenario, vocabulary: &Vocabulary, problems: &mut
     let known: BTreeSet<AgentId> = agents.keys().copied().collect();
     let faults = schedule::faults(&rest.fault, &ids, &known, problems);
     let dishonest = schedule::dishonest(&rest.dishonest, &known, problems);
+    let calm = rest.calm.as_ref().and_then(|calm| schedule::calm(calm, &changes, problems));
     let generate = match (&rest.generate, agents.values().next()) {
         (Some(written), Some(template)) => Some(physics::generate(written, template, problems)?),
         (Some(_), None) => return None,
         (None, _) => None,
     };
     let network = settings?;
+    schedule::check_joins(&changes, network.data_set.first_node, problems);
     let placed = BTreeSet::from([network.data_set.first_node]);
     let Rest { name, about, .. } = rest;
     let physics = physics?;
-    Some(Scenario { name, about, network, agents, impacts, physics, placed, changes, faults, dishonest, generate })
+    check_room(&network, &physics, generate.as_ref(), problems);
+    Some(Scenario {
+        name,
+        about,
+        network,
+        agents,
+        impacts,
+        physics,
+        placed,
+        changes,
+        faults,
+        dishonest,
+        calm,
+        generate,
+    })
+}
+
+/// The data set lies somewhere at the start.
+fn check_room(network: &NetworkSettings, physics: &Physics, generate: Option<&Generate>, problems: &mut Problems) {
+    let first = network.data_set.first_node;
+    let (place, capacity) = match generate {
+        Some(generate) => ("generate.capacity".to_owned(), generate.capacity_bytes),
+        None => (format!("node {first}: capacity"), network.nodes.get(&first).and_then(|node| node.capacity_bytes)),
+    };
+    if let Some(capacity) = capacity.filter(|capacity| *capacity < physics.bytes) {
+        let problem = format!("{capacity} B are less than the data set's {} B", physics.bytes);
+        problems
+            .add(place, Invalid::new(problem, "give the store where the data lies at first room for `physics.bytes`"));
+    }
 }
 
 /// A network that is generated is validated with one node and one agent, which what is generated takes the rest from.
@@ -157,7 +195,7 @@ fn stand_in(network: &mut files::Network, rest: &mut Rest, problems: &mut Proble
     rest.agent = vec![fragment::Agent {
         id: 1,
         goal: "response_time <= 1 s".to_owned(),
-        policy: None,
+        policy: rest.generate.as_ref().and_then(|generate| generate.policy.clone()),
         node: Some(id),
         rho: None,
         cost: None,
@@ -292,6 +330,41 @@ mod tests {
         assert!(told.contains("fault 1: upon: `noon` is no moment of an agent"), "{told}");
         let told = with("kind = \"node_down\"\nupon = \"transfer\"\nlasts = \"5 min\"");
         assert!(told.contains("fault 1: only an agent goes down upon what it does"), "{told}");
+    }
+
+    #[test]
+    fn a_change_of_what_has_not_joined_is_refused() {
+        let with = |changes: &str| check_text(&format!("{}\n{changes}", published()));
+        let link = "[[change]]\nat = \"5 min\"\nlink = [{ between = [1, 2], latency = \"10 ms\" }]\n";
+        let join = |at: &str| format!("[[change]]\nat = \"{at}\"\njoin = [2]\n");
+        assert_eq!(with(link), "");
+        assert_eq!(with(&format!("{}{link}", join("5 min"))), "");
+        let told = with(&format!("{link}{}", join("6 min")));
+        assert!(told.contains("change at 300 s: node 2 has not joined yet"), "{told}");
+        let node = "[[change]]\nat = \"1 min\"\nnode = [{ id = 2, availability = \"75 %\" }]\n";
+        let told = with(&format!("{node}{}", join("2 min")));
+        assert!(told.contains("change at 60 s: node 2 has not joined yet"), "{told}");
+        let told = with(&format!("{}{}", join("1 min"), join("2 min")));
+        assert!(told.contains("change at 120 s: node 2 joins a second time"), "{told}");
+        let told = with("[[change]]\nat = \"1 min\"\njoin = [3]\n");
+        assert!(told.contains("change at 60 s: the data set lies on node 3 from the start"), "{told}");
+    }
+
+    #[test]
+    fn the_data_set_has_room_where_it_lies_at_first() {
+        let told = check_text(&published().replace("name = \"edge\"", "name = \"edge\"\ncapacity = \"1 MB\""));
+        assert!(told.contains("node 3: capacity: 1000000 B are less than the data set's"), "{told}");
+    }
+
+    #[test]
+    fn calm_comes_after_the_last_change_and_leaves_time() {
+        let with = |from: &str, by: &str| {
+            let change = "[[change]]\nat = \"5 min\"\nlink = [{ between = [1, 2], latency = \"10 ms\" }]\n";
+            check_text(&format!("{}\n{change}[calm]\nfrom = \"{from}\"\nhealed_by = \"{by}\"\n", published()))
+        };
+        assert_eq!(with("5 min", "1 h"), "");
+        assert!(with("4 min", "1 h").contains("calm.from: a change comes later, at 300 s"));
+        assert!(with("1 h", "1 h").contains("calm.healed_by: leaves no time to heal"));
     }
 
     #[test]

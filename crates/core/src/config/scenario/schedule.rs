@@ -1,6 +1,6 @@
 //! `[[change]]` and `[[fault]]`.
 
-use super::settings::{Change, Fault, FaultKind, Lie, Moment, When};
+use super::settings::{Calm, Change, Fault, FaultKind, Lie, Moment, When};
 use super::{existing, fragment};
 use crate::config::network;
 use crate::config::problem::{Invalid, Problems};
@@ -60,6 +60,47 @@ fn change(place: &str, written: &fragment::Change, ids: &BTreeSet<NodeId>, probl
     let join = written.join.iter().filter_map(|node| problems.check(format!("{place}: join"), existing(*node, ids)));
     let join = join.collect();
     Some(Change { at: at?, links, availability, join })
+}
+
+/// What changes must be there, and joins once.
+pub fn check_joins(changes: &[Change], first_node: NodeId, problems: &mut Problems) {
+    let mut awaited: BTreeSet<NodeId> = changes.iter().flat_map(|change| change.join.iter().copied()).collect();
+    let mut joined = BTreeSet::new();
+    if awaited.contains(&first_node) {
+        let at = changes.iter().find(|change| change.join.contains(&first_node)).map_or(0.0, |at| at.at.as_secs_f64());
+        let problem = format!("the data set lies on node {first_node} from the start");
+        let help = "let another node join, or name another `data_set.first_node`";
+        problems.add(format!("change at {at} s"), Invalid::new(problem, help));
+    }
+    for change in changes {
+        let place = format!("change at {} s", change.at.as_secs_f64());
+        let ends = change.links.iter().flat_map(|link| [link.from, link.to]);
+        let changed: BTreeSet<NodeId> = ends.chain(change.availability.iter().map(|(node, _)| *node)).collect();
+        for node in changed.intersection(&awaited) {
+            let help = "change it after it has joined, or write the value where the node or link is described";
+            problems.add(&place, Invalid::new(format!("node {node} has not joined yet"), help));
+        }
+        for node in &change.join {
+            awaited.remove(node);
+            if !joined.insert(*node) {
+                problems.add(&place, Invalid::new(format!("node {node} joins a second time"), "let it join once"));
+            }
+        }
+    }
+}
+
+/// `changes`: in order of time.
+pub fn calm(written: &fragment::Calm, changes: &[Change], problems: &mut Problems) -> Option<Calm> {
+    let from = problems.check("calm.from", quantity::duration(&written.from))?;
+    let healed_by = problems.check("calm.healed_by", quantity::duration(&written.healed_by))?;
+    if let Some(last) = changes.last().filter(|last| last.at > from) {
+        let problem = format!("a change comes later, at {} s", last.at.as_secs_f64());
+        problems.add("calm.from", Invalid::new(problem, "from then on nothing changes: make it later"));
+    }
+    if healed_by <= from {
+        problems.add("calm.healed_by", Invalid::new("leaves no time to heal", "make it later than `calm.from`"));
+    }
+    Some(Calm { from, healed_by })
 }
 
 pub fn faults(

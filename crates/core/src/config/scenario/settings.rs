@@ -26,6 +26,8 @@ pub struct Scenario {
     pub faults: Vec<Fault>,
     /// Agents that do not tell their peers what they expect.
     pub dishonest: BTreeMap<AgentId, Lie>,
+    /// That its troubles end, and what must hold then.
+    pub calm: Option<Calm>,
     /// How nodes, links and agents are made, when the file lists none. `network` and `agents` are its templates then.
     pub generate: Option<Generate>,
 }
@@ -36,6 +38,15 @@ impl Scenario {
         let joins = self.changes.iter().flat_map(|change| change.join.iter().map(|node| (*node, change.at)));
         joins.collect()
     }
+}
+
+/// An end of all troubles: from then on nothing breaks, changes or is lost, and what is broken is whole again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Calm {
+    /// From the start of the scenario.
+    pub from: Duration,
+    /// When everything must have healed (from the start, too): the simulator looks then.
+    pub healed_by: Duration,
 }
 
 /// What jobs and transfers take.
@@ -138,6 +149,52 @@ pub enum When {
     Every(Duration),
     /// Once, when an agent has first come so far: the one that the fault names, or any.
     Upon(Moment),
+}
+
+impl FaultKind {
+    /// As scenarios write it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            FaultKind::NodeDown(_) => "node_down",
+            FaultKind::AgentDown(_) => "agent_down",
+            FaultKind::StoreDown(_) => "store_down",
+            FaultKind::StoreSlow(..) => "store_slow",
+            FaultKind::Partition(_) => "partition",
+            FaultKind::DatabaseAway => "database_away",
+        }
+    }
+}
+
+impl When {
+    /// How it comes, for people and figures.
+    pub fn name(self) -> &'static str {
+        match self {
+            When::At(_) => "once",
+            When::Regularly(..) => "regularly",
+            When::Every(_) => "again and again",
+            When::Upon(moment) => moment.name(),
+        }
+    }
+}
+
+impl Moment {
+    /// As scenarios write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Moment::Question => "question",
+            Moment::Transfer => "transfer",
+        }
+    }
+}
+
+impl Lie {
+    /// As scenarios write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Lie::Worst => "worst",
+            Lie::Cunning => "cunning",
+        }
+    }
 }
 
 /// Where an agent is hit hardest.

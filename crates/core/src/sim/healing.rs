@@ -1,0 +1,129 @@
+//! What must hold when nothing has been wrong for a while: everything that broke has healed (I-14), and agents that promise it have
+//! come to rest, content where a placement serves everybody (I-15).
+
+use super::agent::Agent;
+use super::oracle::{Found, Standing};
+use super::world::World;
+use crate::domain::action::Action;
+use crate::domain::event::Window;
+use crate::domain::ids::EventId;
+use crate::domain::invariants::Invariant;
+use crate::domain::placement::{Replica, ReplicaState};
+use crate::domain::snapshot::Snapshot;
+use crate::domain::time::Timestamp;
+use crate::knowledge::Knowledge as _;
+use crate::mape::cooperative::protocol;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// So many jobs in a row do not fail where everything can be reached: one may be reading what somebody drops.
+const FAILURES: u32 = 3;
+/// How long the next job may wait for a repair, and for whatever else an agent waits for.
+const WAITS: Duration = Duration::from_secs(20 * 60);
+/// Standard deviations that a time is longer than its mean at most.
+const SPREAD: u32 = 6;
+/// Duties come this often within a heartbeat and a bit, so that this many heartbeats are time enough for two rounds.
+const ROUNDS: u32 = 4;
+/// Agents that are at rest try late whether a veto was meant as it was said: so often each, in the last part of the calm.
+const LATE_ACTIONS: usize = 2;
+/// Where every job could meet its goal but for so few, all agents together miss no more than the other share.
+const SERVED: f64 = 1e-4;
+const MISSED: f64 = 0.02;
+
+impl World<'_> {
+    pub fn check_healed(&mut self) {
+        let now = self.now();
+        let Some(snapshot) = self.table.truth() else { return };
+        let ills = [self.ills_of_agents(now), self.ills_of_table(&snapshot), self.orphans(&snapshot)].concat();
+        self.checkers.healed(now, Invariant::Heals, &ills);
+        let restless = self.restless(&snapshot);
+        self.checkers.healed(now, Invariant::Rests, &restless);
+    }
+
+    fn ills_of_agents(&self, now: Timestamp) -> Vec<String> {
+        let longest = self.longest_round();
+        let ill = |slot: &Agent| match (&slot.control_loop, slot.last_job) {
+            (None, _) => Some("does not run".to_owned()),
+            (Some(_), _) if slot.failed_in_a_row >= FAILURES => {
+                Some(format!("fails: the last {} jobs", slot.failed_in_a_row))
+            }
+            (Some(_), None) => Some("has not run a single job".to_owned()),
+            (Some(_), Some(last)) if now.since(last) > longest => {
+                Some(format!("has not ended a job for {} s", now.since(last).as_secs()))
+            }
+            (Some(_), Some(_)) => None,
+        };
+        self.agents.iter().filter_map(|slot| Some(format!("agent {} {}", slot.id(), ill(slot)?))).collect()
+    }
+
+    /// From the end of a job to the end of the next, and then some.
+    fn longest_round(&self) -> Duration {
+        let (physics, rhythm) = (&self.scenario.physics, self.scenario.network.rhythm);
+        let all =
+            self.scenario.network.links.iter().chain(self.scenario.changes.iter().flat_map(|change| &change.links));
+        let latency_s = all.map(|link| link.latency_ms + link.jitter_ms * f64::from(SPREAD)).fold(0.0, f64::max) / 1e3;
+        let job = physics.response_time.base.as_secs_f64() + physics.response_time.slope * latency_s;
+        let gap = rhythm.job_gap + rhythm.job_gap_deviation * SPREAD;
+        WAITS + gap + Duration::from_secs_f64(job) + physics.response_time.deviation * SPREAD + physics.poll
+    }
+
+    /// What somebody should have brought to an end.
+    fn ills_of_table(&self, snapshot: &Snapshot) -> Vec<String> {
+        let (rhythm, grace) = (self.scenario.network.rhythm, self.scenario.network.feedback.grace);
+        let rounds = rhythm.heartbeat * ROUNDS;
+        let is_left = |row: &&Replica| {
+            let overdue = row.lease.is_none_or(|held| held.until + rhythm.lease + rounds < snapshot.at);
+            row.state != ReplicaState::Present && overdue
+        };
+        let rows = snapshot.placement.replicas.values().filter(is_left);
+        let rows = rows.map(|row| format!("replica {} on node {} is left {}", row.id, row.node, row.state.name()));
+        let open = snapshot.open_events.iter().filter(|event| event.window == Window::Open);
+        let open =
+            open.filter(|event| event.closes_at + grace + self.scenario.network.silence() + rounds < snapshot.at);
+        let open = open.map(|event| format!("the window of event {} was never closed", event.id));
+        let homeless = self.agents.iter().filter(|slot| snapshot.placement.reference(slot.id()).is_none());
+        rows.chain(open).chain(homeless.map(|slot| format!("agent {} has nothing to read", slot.id()))).collect()
+    }
+
+    /// Objects that no row of the catalogue names.
+    fn orphans(&self, snapshot: &Snapshot) -> Vec<String> {
+        let orphans = snapshot.nodes.keys().flat_map(|node| {
+            let named = |key: &String| {
+                snapshot.placement.replicas.values().any(|row| row.node == *node && row.object_key == *key)
+            };
+            let keys = self.stores.keys(*node).into_iter().filter(move |key| !named(key));
+            keys.map(move |key| format!("nobody knows of object {key} on node {node}"))
+        });
+        orphans.collect()
+    }
+
+    /// Empty where somebody decides that promises no rest.
+    fn restless(&self, snapshot: &Snapshot) -> Vec<String> {
+        let promised = self.agents.iter().all(|slot| slot.policy() == protocol::NAME);
+        let Some(calm) = self.scenario.calm.filter(|_| promised && self.scenario.dishonest.is_empty()) else {
+            return Vec::new();
+        };
+        let since = Timestamp::default() + (calm.from + calm.healed_by) / 2;
+        let events = super::table::ready(self.table.knowledge.events(EventId(0), usize::MAX)).unwrap_or_default();
+        let late = events.iter().filter(|event| event.action != Action::Nothing && event.posted_at > since);
+        let mut acts: BTreeMap<_, usize> = BTreeMap::new();
+        late.for_each(|event| *acts.entry(event.agent).or_default() += 1);
+        let total: usize = acts.values().sum();
+        let mut found = Vec::new();
+        if total > LATE_ACTIONS * self.agents.len() {
+            found.push(format!("{total} actions of {} agents in the last half of the calm", acts.len()));
+        }
+        if let Some(standing) = Standing::new(self.scenario, snapshot)
+            && matches!(standing.found, Found::Exhaustive)
+            && standing.best_share <= SERVED
+            && standing.share > standing.best_share + MISSED
+        {
+            let Standing { share, best_replicas, .. } = standing;
+            found.push(format!(
+                "{:.1} % of the jobs miss their goal where {best_replicas} replicas would serve everybody",
+                share * 100.0
+            ));
+        }
+        found
+    }
+}
