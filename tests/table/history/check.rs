@@ -65,7 +65,8 @@ fn feedback(history: &History) -> Result<(), String> {
         if !kept.insert((one.event, one.agent)) {
             return Err(format!("agent {} has left feedback on event {} twice", one.agent, one.event));
         }
-        let unknown = |call: &&Asking<Vec<Feedback>>| call.answer.is_none() && call.by == one.agent && call.at == one.left_at;
+        let unknown =
+            |call: &&Asking<Vec<Feedback>>| call.answer.is_none() && call.by == one.agent && call.at == one.left_at;
         if !said.contains_key(&(one.event, one.agent)) && history.blames.iter().find(unknown).is_none() {
             return Err(format!("nobody left this feedback: {one:?}"));
         }
@@ -90,7 +91,10 @@ fn of_event(event: &Event, feedback: &[Feedback]) -> Result<(), String> {
     }
     let sum: f64 = feedback.iter().map(|one| one.p).sum();
     if (sum - event.feedback_sum).abs() > TOLERANCE {
-        return Err(format!("event {} says that its feedback is {}, but it is {feedback:?}", event.id, event.feedback_sum));
+        return Err(format!(
+            "event {} says that its feedback is {}, but it is {feedback:?}",
+            event.id, event.feedback_sum
+        ));
     }
     Ok(())
 }
@@ -146,7 +150,11 @@ impl Reference for Counter {
                     Move::Stays => self.value,
                 };
                 let own = (self.value, next.value);
-                if told.is_some_and(|told| told != own) { Err(format!("from {} to {}", own.0, own.1)) } else { Ok(next) }
+                if told.is_some_and(|told| told != own) {
+                    Err(format!("from {} to {}", own.0, own.1))
+                } else {
+                    Ok(next)
+                }
             }
             Count::End { value, closed } if *value != self.value || *closed != self.closed => {
                 Err(format!("the reference has {} after closing {:?}", self.value, self.closed))
@@ -165,7 +173,8 @@ fn counters(history: &History, agents: usize) -> Result<(), String> {
         match &call.answer {
             Some(closed) => {
                 for closed in closed {
-                    let event = by_id.get(&closed.event).ok_or_else(|| format!("{call} closed an unknown {closed:?}"))?;
+                    let event =
+                        by_id.get(&closed.event).ok_or_else(|| format!("{call} closed an unknown {closed:?}"))?;
                     closing(history, call, event, closed)?;
                     let told = Some((closed.counter_before, closed.counter_after));
                     of_action.entry(event.action).or_default().push(count(history, call, event, told, agents));

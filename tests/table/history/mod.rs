@@ -151,7 +151,8 @@ fn must_hold(name: &str, history: &History) {
 }
 
 fn seed() -> u64 {
-    let given = std::env::var("AGENT_HISTORY_SEED").ok().map(|text| text.parse().expect("AGENT_HISTORY_SEED is a number"));
+    let given =
+        std::env::var("AGENT_HISTORY_SEED").ok().map(|text| text.parse().expect("AGENT_HISTORY_SEED is a number"));
     given.unwrap_or(1)
 }
 

@@ -191,7 +191,10 @@ impl DataSet {
         let holds_source = !(matches!(plan.action, Action::Copy { .. }) && brings_to.is_some());
         if let Some((holder, until)) = held.filter(|(_, until)| holds_source && *until >= now) {
             let agent = self.claims[&holder].agent;
-            return Err(format!("claim {holder} of agent {agent} holds what node {from} has until {} s", seconds(until)));
+            return Err(format!(
+                "claim {holder} of agent {agent} holds what node {from} has until {} s",
+                seconds(until)
+            ));
         }
         let hold = Some((plan.key, now + LEASE));
         if let Some((_, source)) = self.named(name).filter(|_| holds_source) {
@@ -340,14 +343,17 @@ impl Reference for DataSet {
                 let own = next.claim(plan, call.at);
                 // Why a claim is lost may be told in other words.
                 let fits = answer.as_ref().is_none_or(|answer| answer.as_ref().ok() == own.as_ref().ok());
-                fits.then_some(()).ok_or_else(|| own.map_or_else(|why| format!("lost: {why}"), |_| "granted".to_owned()))
+                fits.then_some(())
+                    .ok_or_else(|| own.map_or_else(|why| format!("lost: {why}"), |_| "granted".to_owned()))
             }
             Asked::Renew { key, answer } => fitting(*answer, next.renew(*key, call.at)),
             Asked::Commit { key, answer } => {
                 // Agents live on the nodes of their numbers.
                 let own = next.commit(*key, |agent| NodeId(agent.0));
                 let fits = answer.as_ref().is_none_or(|answer| answer.as_ref().ok() == own.as_ref().ok());
-                fits.then_some(()).ok_or_else(|| own.map_or_else(|why| format!("refused: {why}"), |left| format!("done, {left:?} is left")))
+                fits.then_some(()).ok_or_else(|| {
+                    own.map_or_else(|why| format!("refused: {why}"), |left| format!("done, {left:?} is left"))
+                })
             }
             Asked::Abort { key, answer } => fitting(*answer, next.abort(*key)),
             Asked::Removed { node, object, .. } => {
@@ -411,7 +417,9 @@ impl fmt::Display for Call {
                 });
                 write!(f, "commit {key} -> {answer}")
             }
-            Asked::Abort { key, answer } => write!(f, "abort {key} -> {}", told(*answer, |left| format!("{left:?} is left"))),
+            Asked::Abort { key, answer } => {
+                write!(f, "abort {key} -> {}", told(*answer, |left| format!("{left:?} is left")))
+            }
             Asked::Removed { node, object, answer } => {
                 write!(f, "removed object {object} of node {node} -> {}", told(*answer, |()| "done".to_owned()))
             }
