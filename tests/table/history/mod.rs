@@ -16,7 +16,7 @@ mod wrong;
 
 use agent::knowledge::mysql::{self, MysqlKnowledge, MysqlSettings, Tls};
 use agent::knowledge::sqlite::SqliteKnowledge;
-use agent_core::clock::VirtualClock;
+use agent_core::clock::{Clock as _, VirtualClock};
 use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
 use agent_core::domain::placement::{DataSet, Link, Registration};
 use agent_core::knowledge::contract::{blood, clock, identity, node, registration};
@@ -39,6 +39,8 @@ const STEPS: usize = 3;
 const LONGEST_PAUSE_S: u64 = 8;
 /// Of calls to a table in this process.
 const LOSS: f64 = 0.1;
+/// Longer than bad luck lasts.
+const OPENINGS: u32 = 20;
 const RULE: ClosingRule = ClosingRule { threshold: THRESHOLD, grace: GRACE, silence: Duration::from_secs(86_400) };
 
 /// The data sets, and where they lie in the beginning.
@@ -175,6 +177,17 @@ async fn histories_of_sqlite_can_be_explained() {
     must_hold("sqlite", &record(open(), handles, clock.clone(), LOSS, seed()).await);
 }
 
+/// The wire may break at once.
+async fn open_mysql(settings: &MysqlSettings, clock: &Arc<VirtualClock>) -> Arc<dyn Knowledge> {
+    for _ in 0..OPENINGS {
+        let (time, runtime) = (clock.clone(), tokio::runtime::Handle::current());
+        if let Ok(table) = MysqlKnowledge::open(settings, Arc::new(move |_| time.now()), runtime).await {
+            return Arc::new(table);
+        }
+    }
+    panic!("{settings} cannot be opened in {OPENINGS} tries");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn histories_of_mariadb_can_be_explained_though_connections_break() {
     let server = match crate::mariadb::shared() {
@@ -192,19 +205,7 @@ async fn histories_of_mariadb_can_be_explained_though_connections_break() {
         patience: Duration::from_secs(10),
     };
     mysql::init(&settings(server.port())).await.unwrap();
-    let open = async |port: u16| -> Arc<dyn Knowledge> {
-        let time = clock.clone();
-        let runtime = tokio::runtime::Handle::current();
-        let settings = settings(port);
-        // The wire may break at once.
-        for _ in 0..20 {
-            let time = time.clone();
-            if let Ok(table) = MysqlKnowledge::open(&settings, Arc::new(move |_| time.now()), runtime.clone()).await {
-                return Arc::new(table);
-            }
-        }
-        panic!("the table cannot be opened");
-    };
+    let open = async |port: u16| open_mysql(&settings(port), &clock).await;
     let mut wires = Vec::new();
     let mut handles = Vec::new();
     for agent in 0..u64::from(AGENTS) {
