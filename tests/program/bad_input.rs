@@ -1,4 +1,5 @@
-//! What a user is told when something is wrong, at the command line; and that a running agent outlives what fails around it.
+//! What a user is told when something is wrong that no script can bring about; and that a running agent outlives what fails
+//! around it.
 
 use crate::network::audit::Audit;
 use crate::network::fake_store::{FakeStore, Mood};
@@ -45,125 +46,6 @@ fn check(arguments: &[&str], break_it: impl FnOnce(&Place), code: i32, message: 
 const RUN: [&str; 5] = ["run", "--id", "1", "--data", "data"];
 
 #[test]
-fn what_is_wrong_with_a_configuration_is_exit_code_2() {
-    check(
-        &["check"],
-        |place| edit(place, "agents/1.toml", "goal =", "gaol ="),
-        2,
-        "error: agents/1.toml: line 2, column 1: unknown key `gaol`
-  help: did you mean `goal`? keys here are goal, policy, node, data_set, listen, job, rho, cost\n",
-    );
-    check(
-        &RUN,
-        |place| edit(place, "agents/network.toml", "97 %", "120 %"),
-        2,
-        "error: agents/network.toml: node 1: availability: 120 % is out of range
-  help: a share lies between 0 % and 100 %\n",
-    );
-    check(
-        &["demo"],
-        |place| edit(place, "agents/1.toml", "s and", "s andd"),
-        2,
-        "error: agents/1.toml: goal: unexpected `andd` at column 23
-  help: join requirements with `and`, `or` and parentheses\n",
-    );
-    check(
-        &["check", "--config", "nowhere"],
-        |_| {},
-        2,
-        "error: nowhere: does not exist
-  help: a configuration is a folder with network.toml and one N.toml for each agent; see docs/configuration.md\n",
-    );
-    check(
-        &["demo", "--scale", "0"],
-        |_| {},
-        2,
-        "error: invalid value '0' for '--scale <SCALE>': 0 is out of range; seconds of the scenario in a second on the clock: a \
-         whole number between 1 and 1000\n\nFor more information, try '--help'.\n",
-    );
-    check(&["train", "--id", "9"], |_| {}, 2, "error: --id 9: there is no 9.toml; agents are 1, 2, 3\n");
-}
-
-#[test]
-fn damaged_training_files_name_the_command_that_mends_them() {
-    const RUN: [&str; 7] = ["run", "--id", "1", "--data", "data", "--training", "training"];
-    const DEMO: [&str; 5] = ["demo", "--data", "data", "--training", "training"];
-    let again = "make it anew with `agent train --id 1 --data data --training training`";
-    let file = "training/agent-1.json";
-    check(
-        &RUN,
-        |place| fs::write(place.path().join(file), "{ \"format\": 1,").expect("a file"),
-        1,
-        &format!("error: {file}: not a training file; {again}: EOF while parsing a value at line 1 column 14\n"),
-    );
-    check(
-        &RUN,
-        |place| edit(place, file, "\"format\": 2", "\"format\": 9"),
-        1,
-        &format!("error: {file}: its format is 9, this version reads 2; {again}\n"),
-    );
-    check(
-        &DEMO,
-        |place| drop(fs::copy(place.path().join("training/agent-2.json"), place.path().join(file))),
-        1,
-        &format!("error: {file}: it was trained for agent 2; add --train, which measures it here first\n"),
-    );
-    check(
-        &RUN,
-        |place| edit(place, file, "\"response_time\": 1.7014971", "\"response_time\": -1e308"),
-        1,
-        &format!(
-            "error: {file}: the response_time of a run at node 1, -1{}, is out of range; {again}\n",
-            "0".repeat(308)
-        ),
-    );
-}
-
-#[test]
-fn training_of_other_circumstances_is_refused() {
-    const RUN: [&str; 7] = ["run", "--id", "1", "--data", "data", "--training", "training"];
-    let again = "make it anew with `agent train --id 1 --data data --training training`";
-    let file = "training/agent-1.json";
-    let refused = |from: &str, to: &str, why: &str| {
-        let message = format!("error: {file}: the training of agent 1 does not fit: {why}; {again}\n");
-        check(&RUN, |place| edit(place, file, from, to), 2, &message);
-    };
-    refused("\"time_scale\": 50", "\"time_scale\": 20", "it was trained at time_scale = 20, and runs at 50");
-    refused(
-        "\"avg(cholesterol)\"",
-        "\"max(age)\"",
-        "it was trained with the job `max(age)`, and runs `avg(cholesterol)`",
-    );
-    refused("\"blood_tests\"", "\"tides\"", "it was trained on data set tides, and reads blood_tests");
-    refused("\"home\": 1", "\"home\": 2", "it was trained on node 2, and lives on node 1");
-    refused("\"fog\"", "\"mist\"", "node 2 was mist, and is fog");
-    check(
-        &["demo", "--scale", "20", "--data", "data"],
-        |_| {},
-        2,
-        "error: training/agent-1.json: the training of agent 1 does not fit: it was trained at time_scale = 50, and runs at 20; add --train, \
-         which measures it here first\n",
-    );
-    // The content is known when the catalogue is.
-    let place = place();
-    edit(&place, "training/agent-3.json", "\"14ba3efa", "\"00000000");
-    let other = run(place.path(), &["run", "--id", "3", "--data", "data", "--training", "training"]);
-    assert_eq!(other.code, Some(2), "{other:?}");
-    assert!(other.err.contains("it was trained on other content of blood_tests"), "{other:?}");
-}
-
-#[test]
-fn what_ships_is_not_overwritten_unless_its_folder_is_named() {
-    check(
-        &["train", "--id", "1", "--data", "data"],
-        |_| {},
-        2,
-        "error: training/agent-1.json: this file ships with the program; name a folder of your own with --training (`agent \
-         train --id 1 --data data --training my-training`), or replace it with --training training\n",
-    );
-}
-
-#[test]
 fn an_agent_that_was_added_and_not_trained_does_not_keep_the_others_from_a_demo() {
     let place = place();
     fs::copy(place.path().join("agents/3.toml"), place.path().join("agents/4.toml")).expect("a copy");
@@ -174,59 +56,6 @@ fn an_agent_that_was_added_and_not_trained_does_not_keep_the_others_from_a_demo(
     assert!(here.err.contains("# agent 4 takes no part: agent 4 has not been trained"), "{here:?}");
     let named = run(place.path(), &[&demo[..], &["--config", "agents"]].concat());
     assert_eq!(named.code, Some(1), "{named:?}");
-}
-
-#[test]
-fn data_directories_that_are_of_no_use_are_named() {
-    let is_a_file =
-        "error: data: the data directory cannot be made; choose another with --data: File exists (os error 17)\n";
-    let file = |place: &Place| fs::write(place.data(), "a file").expect("a file");
-    check(&RUN, file, 1, is_a_file);
-    check(&["demo", "--data", "data"], file, 1, is_a_file);
-    // Nobody can write there, not even root.
-    check(
-        &["run", "--id", "1", "--data", "/proc/agent"],
-        |_| {},
-        1,
-        "error: /proc/agent: the data directory cannot be made; choose another with --data: No such file or directory \
-         (os error 2)\n",
-    );
-    check(
-        &["run", "--id", "1", "--data", "/proc"],
-        |_| {},
-        1,
-        "error: /proc/network.db: unable to open database file: /proc/network.db; its folder must exist and this user must be \
-         allowed to write there\n",
-    );
-    check(
-        &["status", "--data", "nowhere"],
-        |_| {},
-        1,
-        "error: nowhere: there is no such data directory; name the one of `agent run` or `agent demo`\n",
-    );
-    check(
-        &["status", "--data", "data"],
-        |place| {
-            fs::create_dir(place.data()).expect("a directory");
-            fs::write(place.data().join("network.db"), "").expect("a file");
-        },
-        1,
-        "error: data/network.db: the file is empty: no network has used it yet; name another one\n",
-    );
-    check(
-        &["status"],
-        |_| {},
-        1,
-        "error: neither agent-data/run nor agent-data/demo holds a network; start `agent demo` or `agent run`, or name a \
-         directory with --data\n",
-    );
-    check(
-        &["events", "--data", "data"],
-        |place| fs::create_dir(place.data()).expect("a directory"),
-        1,
-        "error: data/network.db: there is no such database; start `agent demo` or `agent run` first, or name its directory \
-         with --data\n",
-    );
 }
 
 #[test]
@@ -428,12 +257,4 @@ fn a_store_that_is_away_at_the_start_is_named() {
     assert_eq!(agent.ends_within(PATIENCE), Some(1));
     let named = format!("\nerror: {}/theirs: looking at `blood_tests.json`: ", store.endpoint());
     assert!(agent.errors().contains(&named), "{}", agent.errors());
-}
-
-/// The example configurations of this table are the shipped ones, changed in one place.
-#[test]
-fn the_unbroken_place_is_accepted() {
-    let place = place();
-    let checked = run(place.path(), &["check"]);
-    assert_eq!((checked.code, checked.err.as_str()), (Some(0), ""));
 }

@@ -1,5 +1,4 @@
-//! The command line as somebody meets it who has just installed it: help, completion, manual, outputs, and what is seen of an agent
-//! that is gone.
+//! What is seen of an agent that is gone. What one process prints by itself is in `cli-tests`.
 
 use crate::network::audit::Audit;
 use crate::network::process::{Finished, Running, run};
@@ -11,69 +10,6 @@ fn succeed(place: &Place, arguments: &[&str]) -> Finished {
     let finished = run(place.path(), arguments);
     assert_eq!(finished.code, Some(0), "{arguments:?}: {finished:?}");
     finished
-}
-
-/// The names below a command, as its help lists them.
-fn commands(help: &str) -> Vec<String> {
-    let listed = help.split_once("Commands:\n").map_or("", |(_, rest)| rest.split("\n\n").next().unwrap_or(""));
-    let names = listed.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
-    names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").map(str::to_owned).collect()
-}
-
-#[test]
-fn every_command_shows_an_example() {
-    let place = Place::new();
-    let mut without = Vec::new();
-    let mut lines = vec![Vec::<String>::new()];
-    while let Some(line) = lines.pop() {
-        let arguments: Vec<&str> = line.iter().map(String::as_str).chain(["--help"]).collect();
-        let help = succeed(&place, &arguments).out;
-        let below = commands(&help);
-        if below.is_empty() && !help.contains("Example") {
-            without.push(line.join(" "));
-        }
-        lines.extend(below.into_iter().map(|name| [line.clone(), vec![name]].concat()));
-    }
-    assert!(without.is_empty(), "without an example: {without:?}");
-}
-
-#[test]
-fn shells_and_man_find_every_command() {
-    let place = Place::new();
-    for (shell, part) in [("bash", "_agent()"), ("zsh", "#compdef agent"), ("fish", "complete -c agent")] {
-        assert!(succeed(&place, &["completion", shell]).out.contains(part), "{shell}");
-    }
-    assert!(succeed(&place, &["man"]).out.contains(".TH agent 1"));
-    let folder = place.path().join("man1");
-    let named = succeed(&place, &["man", "--output", text(&folder)]).out;
-    for page in ["agent.1", "agent-run.1", "agent-db-init.1", "agent-set-latency.1"] {
-        assert!(named.contains(page) && folder.join(page).is_file(), "{page}: {named}");
-    }
-}
-
-#[test]
-fn a_document_on_standard_output_stands_alone() {
-    let place = Place::new();
-    let generated = succeed(&place, &["data", "generate", "--records", "2", "--output", "-"]);
-    assert_eq!(serde_json::from_str::<Vec<Value>>(&generated.out).expect("JSON").len(), 2);
-    assert!(generated.err.starts_with("-: 2 records, "), "{}", generated.err);
-    let scenario = crate::network::repository().join("fixtures/scenarios/published.toml");
-    let simulate = ["simulate", "--scenario", text(&scenario), "--hours", "0.1", "--trace"];
-    let traced = succeed(&place, &[&simulate[..], &["-"]].concat());
-    assert!(traced.out.contains(" s  agent ") && !traced.out.contains("bytes moved"), "{}", traced.out);
-    assert!(traced.err.contains("bytes moved"), "{}", traced.err);
-    let full = run(place.path(), &["data", "generate", "--records", "2", "--output", "/dev/full"]);
-    assert_eq!((full.code, full.err.contains("No space left on device")), (Some(1), true), "{full:?}");
-    let refused = run(
-        place.path(),
-        &[
-            "experiment",
-            text(&crate::network::repository().join("fixtures/experiments/smoke.toml")),
-            "--output",
-            "/dev/null",
-        ],
-    );
-    assert_eq!((refused.code, refused.err.contains("name a file")), (Some(2), true), "{refused:?}");
 }
 
 /// Agent 3 alone, once it has run a job.

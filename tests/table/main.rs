@@ -2,5 +2,6 @@
 
 mod feedback_vectors;
 mod fuzz_rows;
+mod history;
 #[path = "../network/mariadb.rs"]
 mod mariadb;
