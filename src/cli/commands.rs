@@ -23,7 +23,7 @@ use agent_core::config::{self, Invalid, Vocabulary, environment};
 use agent_core::domain::ids::{AgentId, NodeId};
 use agent_core::domain::text::{MESSAGE_MAX, legible};
 use agent_core::mape::planner::POLICIES;
-use agent_emulator::{Emulator, Metrics};
+use agent_emulator::{Carriers, Emulator, Metrics};
 use anyhow::{Context as _, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -464,7 +464,8 @@ fn generate(records: u64, output: &Path) -> anyhow::Result<ExitCode> {
 fn serve_proxy(proxy: &Proxy) -> anyhow::Result<ExitCode> {
     services()?.block_on(async {
         let metrics = if proxy.metrics { Metrics::On } else { Metrics::Off };
-        let emulator = Emulator::start(proxy.listen, metrics).await?;
+        let carriers = Carriers::one_for_each_core().context("the threads cannot be started")?;
+        let emulator = Emulator::start_on(carriers, proxy.listen, metrics).await?;
         print::lines([format!("toxiproxy's API on http://{}; Ctrl-C ends it", emulator.address())])?;
         signals::stop().await;
         emulator.shutdown().await;
