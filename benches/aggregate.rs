@@ -3,6 +3,7 @@
 //!
 //! `cargo bench --bench aggregate`; figures in `docs/performance.md`.
 
+mod asked;
 #[allow(dead_code, reason = "tests ask more of it")]
 #[path = "../tests/jobs/doubles.rs"]
 mod doubles;
@@ -18,6 +19,7 @@ use agent::storage::s3::{S3Settings, S3Store};
 use agent::storage::transfer::{Expected, transfer};
 use agent_core::domain::ids::{AgentId, NodeId};
 use agent_emulator::{Emulator, Metrics};
+use asked::{Asked, asked};
 use doubles::{Object, OneObject};
 use futures::StreamExt as _;
 use std::fs::File;
@@ -29,28 +31,42 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-const RECORDS: u64 = 553_729;
-const AVERAGE: f64 = 172.783_316_929_282_36;
 const REQUEST_BYTES: NonZeroU64 = NonZeroU64::new(9_000_000).unwrap();
-const RUNS: usize = 7;
+
+/// What is queried, how often, and what must come out.
+#[derive(Clone, Copy)]
+struct Extent {
+    records: u64,
+    runs: usize,
+    average: f64,
+}
+
+const PUBLISHED: Extent = Extent { records: 553_729, runs: 7, average: 172.783_316_929_282_36 };
+const MOMENT: Extent = Extent { records: 18_000, runs: 1, average: 172.783_333_333_333_3 };
 
 fn main() {
+    let extent = match asked("aggregate") {
+        Asked::Everything => PUBLISHED,
+        Asked::AMoment => MOMENT,
+        Asked::Nothing => return,
+    };
+    let data = BloodTests::new(extent.records);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
-    let from_memory = OneObject::new(Object::Generated(BloodTests::new(RECORDS)), 64 * 1024);
-    let before = duckdb();
+    let from_memory = OneObject::new(Object::Generated(data), 64 * 1024);
+    let before = duckdb(extent);
     runtime.block_on(async {
-        aggregate("from memory", &from_memory.source(RECORDS)).await;
-        for (name, object) in [("from memory, gzip", gzip()), ("from memory, zstd", zstd())] {
+        aggregate("from memory", &from_memory.source(extent.records), extent).await;
+        for (name, object) in [("from memory, gzip", gzip(data)), ("from memory, zstd", zstd(data))] {
             let compressed = OneObject::new(Object::Bytes(object.into()), 64 * 1024);
-            aggregate(name, &compressed.source(RECORDS)).await;
+            aggregate(name, &compressed.source(extent.records), extent).await;
         }
-        let node = Node::start().await;
-        let ours = aggregate("store through the link", &node.source).await;
+        let node = Node::start(extent.records).await;
+        let ours = aggregate("store through the link", &node.source, extent).await;
         // Before and after ours: the machine may have changed its mind meanwhile.
-        match (before, duckdb()) {
+        match (before, duckdb(extent)) {
             (Ok(before), Ok(after)) => {
-                show("DuckDB, local file", before);
-                show("DuckDB, once more", after);
+                show("DuckDB, local file", before, data);
+                show("DuckDB, once more", after, data);
                 println!("ratio to DuckDB: {:.2}", ours / before.min(after));
             }
             (Err(why), _) | (_, Err(why)) => println!("SKIPPED: DuckDB: {why}"),
@@ -60,15 +76,15 @@ fn main() {
     });
 }
 
-fn gzip() -> Vec<u8> {
+fn gzip(data: BloodTests) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    BloodTests::new(RECORDS).generate(&mut encoder).expect("it can be generated");
+    data.generate(&mut encoder).expect("it can be generated");
     encoder.finish().expect("memory takes it")
 }
 
-fn zstd() -> Vec<u8> {
+fn zstd(data: BloodTests) -> Vec<u8> {
     let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).expect("a known level");
-    BloodTests::new(RECORDS).generate(&mut encoder).expect("it can be generated");
+    data.generate(&mut encoder).expect("it can be generated");
     encoder.finish().expect("memory takes it")
 }
 
@@ -84,7 +100,7 @@ struct Node {
 const KEY: &str = "blood_tests.json";
 
 impl Node {
-    async fn start() -> Self {
+    async fn start(records: u64) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let runtime = tokio::runtime::Handle::current();
         let stores = ["from", "to"].map(|name| {
@@ -101,7 +117,7 @@ impl Node {
             clients.push(S3Store::new(settings));
         }
         let (other, store) = (clients.pop().expect("two clients"), clients.pop().expect("two clients"));
-        let data = BloodTests::new(RECORDS);
+        let data = BloodTests::new(records);
         let body = futures::stream::iter(data.pieces(0..data.bytes()).map(Ok)).boxed();
         store.write(KEY, data.bytes(), body).await.expect("the upload succeeds");
         let access = S3Access {
@@ -119,20 +135,21 @@ impl Node {
             object_key: KEY.to_owned(),
             etag: None,
             bytes: data.bytes(),
-            records: RECORDS,
+            records,
         };
         Self { source, other, stores, emulator, _directory: directory }
     }
 
     /// Store to store through the links, verified by reading it back.
     async fn transfer(&self) {
-        let sha256 = BloodTests::new(RECORDS).generate(std::io::sink()).expect("it can be generated").sha256;
+        let data = BloodTests::new(self.source.records);
+        let sha256 = data.generate(std::io::sink()).expect("it can be generated").sha256;
         let expected = Expected { bytes: self.source.bytes, sha256 };
         let started = Instant::now();
         let store = self.source.store.as_ref();
         let transferred = transfer(store, KEY, None, &self.other, "copy", &expected, |_| {}).await;
         assert_eq!(transferred.expect("the transfer succeeds").bytes(), self.source.bytes);
-        show("transfer, verified", started.elapsed().as_secs_f64());
+        show("transfer, verified", started.elapsed().as_secs_f64(), data);
         println!("{:24} {:.0} MB", "peak resident", peak_resident_mb());
     }
 
@@ -145,45 +162,45 @@ impl Node {
 }
 
 /// Seconds of the median run.
-async fn aggregate(name: &str, source: &DataSource) -> f64 {
+async fn aggregate(name: &str, source: &DataSource, extent: Extent) -> f64 {
     let expression = "avg(cholesterol)".parse().expect("a valid expression");
     let job = AggregateJob::new(expression, REQUEST_BYTES);
     let mut seconds = Vec::new();
     let cpu_before = cpu_seconds();
-    for _ in 0..RUNS {
+    for _ in 0..extent.runs {
         let started = Instant::now();
         let report = job.run(source).await.expect("the job succeeds");
         seconds.push(started.elapsed().as_secs_f64());
-        check(&report);
+        check(&report, extent);
     }
     let median = median(seconds);
-    show(name, median);
-    println!("{:24} {:.3} s for each run", "processor time", (cpu_seconds() - cpu_before) / RUNS as f64);
+    show(name, median, BloodTests::new(source.records));
+    println!("{:24} {:.3} s for each run", "processor time", (cpu_seconds() - cpu_before) / extent.runs as f64);
     println!("{:24} {:.0} MB", "peak resident", peak_resident_mb());
     median
 }
 
-fn check(report: &JobReport) {
+fn check(report: &JobReport, Extent { records, average: expected, .. }: Extent) {
     let average: f64 = report.result.parse().expect("the average is a number");
-    assert!((average - AVERAGE).abs() < 1e-9, "{average}");
-    assert_eq!((report.records, report.skipped_records), (RECORDS, 0));
+    assert!((average - expected).abs() < 1e-9, "{average}");
+    assert_eq!((report.records, report.skipped_records), (records, 0));
 }
 
 /// Seconds of the median query, two threads and the column given; in a process that is warm, as ours is.
-fn duckdb() -> Result<f64, String> {
+fn duckdb(extent: Extent) -> Result<f64, String> {
     let path = std::env::temp_dir().join(format!("agent-bench-{}.json", std::process::id()));
-    let seconds = generate(&path).and_then(|()| query(&path));
+    let seconds = generate(&path, extent.records).and_then(|()| query(&path, extent));
     std::fs::remove_file(&path).map_err(|error| error.to_string())?;
     seconds
 }
 
-fn generate(path: &Path) -> Result<(), String> {
+fn generate(path: &Path, records: u64) -> Result<(), String> {
     let file = File::create(path).map_err(|error| error.to_string())?;
-    BloodTests::new(RECORDS).generate(BufWriter::new(file)).map_err(|error| error.to_string())?;
+    BloodTests::new(records).generate(BufWriter::new(file)).map_err(|error| error.to_string())?;
     Ok(())
 }
 
-fn query(path: &Path) -> Result<f64, String> {
+fn query(path: &Path, extent: Extent) -> Result<f64, String> {
     const PROGRAM: &str = "
 import duckdb, sys, time
 connection = duckdb.connect(config={'threads': 2})
@@ -196,7 +213,7 @@ for _ in range(int(sys.argv[2])):
     assert abs(average - float(sys.argv[3])) < 1e-9, average
 ";
     let mut python = Command::new("python3");
-    python.args(["-c", PROGRAM]).arg(path).args([RUNS.to_string(), AVERAGE.to_string()]);
+    python.args(["-c", PROGRAM]).arg(path).args([extent.runs.to_string(), extent.average.to_string()]);
     let output = python.output().map_err(|error| format!("python3: {error}"))?;
     if !output.status.success() {
         let message = String::from_utf8_lossy(&output.stderr);
@@ -211,8 +228,8 @@ fn median(mut seconds: Vec<f64>) -> f64 {
     seconds[seconds.len() / 2]
 }
 
-fn show(name: &str, seconds: f64) {
-    let megabytes = BloodTests::new(RECORDS).bytes() as f64 / 1e6;
+fn show(name: &str, seconds: f64, data: BloodTests) {
+    let megabytes = data.bytes() as f64 / 1e6;
     println!("{name:24} {seconds:.3} s {:.0} MB/s", megabytes / seconds);
 }
 

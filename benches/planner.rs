@@ -3,6 +3,8 @@
 //!
 //! `cargo bench --bench planner -- [NODES [ROUNDS]]`
 
+mod asked;
+
 use agent_core::domain::action::{Action, ActionType};
 use agent_core::domain::flat_map::FlatMap;
 use agent_core::domain::ids::{AgentId, NodeId, ReplicaId};
@@ -15,6 +17,7 @@ use agent_core::domain::time::Timestamp;
 use agent_core::domain::units::Percent;
 use agent_core::mape::planner::{Experience, Fixed, Parameters, Rng, Situation, decide, plan};
 use agent_core::mape::prediction::{Latency, Predictor};
+use asked::{Asked, asked};
 use rand::{RngExt as _, SeedableRng as _};
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -25,7 +28,11 @@ const RECORDS: f64 = 553_729.0;
 fn main() {
     let numbers: Vec<u32> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     let nodes = numbers.first().copied().unwrap_or(1000);
-    let rounds = numbers.get(1).copied().unwrap_or(2000);
+    let rounds = match asked("planner") {
+        Asked::Everything => numbers.get(1).copied().unwrap_or(2000),
+        Asked::AMoment => 2,
+        Asked::Nothing => return,
+    };
 
     let mut rng = Rng::seed_from_u64(1);
     let (snapshot, parameters) = (snapshot(nodes, &mut rng), parameters());
@@ -35,6 +42,7 @@ fn main() {
     let situation = || Situation::new(&parameters, &experience, &measured, reference, &snapshot);
     let decision = decide(&Fixed, &situation(), &mut rng);
     println!("{nodes} nodes, {} candidates, {} of them listed", decision.candidates(), decision.scored.len());
+    assert!(decision.candidates() > nodes as usize, "a move and a copy to every node should be weighed");
 
     measure("predict for all nodes", rounds, situation);
     measure("predict and decide", rounds, || decide(&Fixed, &situation(), &mut rng));

@@ -3,10 +3,13 @@
 //! `cargo bench --bench storage -- [BYTES [RANGE_BYTES [ROUNDS]]]`, by default the published data set in ranges of 9 MB.
 //! The two ends have a runtime each, so that the CPU time of their threads can be told apart.
 
+mod asked;
+
 use agent::storage::embedded::{EmbeddedSettings, EmbeddedStore};
 use agent::storage::s3::{S3Settings, S3Store};
 use agent::storage::transfer::{Expected, transfer};
 use agent::storage::{ByteStream, Content, ObjectStore};
+use asked::{Asked, asked};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use sha2::{Digest, Sha256};
@@ -17,12 +20,17 @@ use tokio::runtime::{Builder, Runtime};
 const PUBLISHED_BYTES: u64 = 322_085_706;
 const RANGE_BYTES: u64 = 9_000_000;
 const CHUNK_BYTES: u64 = 1_000_000;
+/// Bytes, those of a range, and rounds, when it is only to be seen that it works.
+const MOMENT: [u64; 3] = [3_000_000, 1_000_000, 1];
 
 fn main() {
     let numbers: Vec<u64> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
-    let bytes = numbers.first().copied().unwrap_or(PUBLISHED_BYTES);
-    let range_bytes = numbers.get(1).copied().unwrap_or(RANGE_BYTES);
-    let rounds = numbers.get(2).copied().unwrap_or(5);
+    let number = |index: usize, otherwise| numbers.get(index).copied().unwrap_or(otherwise);
+    let [bytes, range_bytes, rounds] = match asked("storage") {
+        Asked::Everything => [number(0, PUBLISHED_BYTES), number(1, RANGE_BYTES), number(2, 5)],
+        Asked::AMoment => MOMENT,
+        Asked::Nothing => return,
+    };
 
     let (server, client) = (runtime("server"), runtime("client"));
     let (near, far) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -1,7 +1,7 @@
 //! An emulator, its API as plain requests, and sockets around it.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use agent_emulator::{Emulator, Metrics};
+use agent_emulator::{Carriers, Emulator, Metrics};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -27,7 +27,11 @@ impl Api {
     }
 
     pub async fn started(address: &str, metrics: Metrics) -> Self {
-        let emulator = Emulator::start(address.parse().unwrap(), metrics).await.unwrap();
+        Self::carried_by(Carriers::here(), address, metrics).await
+    }
+
+    pub async fn carried_by(carriers: Carriers, address: &str, metrics: Metrics) -> Self {
+        let emulator = Emulator::start_on(carriers, address.parse().unwrap(), metrics).await.unwrap();
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
         Self { emulator, http }
     }

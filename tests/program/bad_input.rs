@@ -4,7 +4,7 @@
 use crate::network::audit::Audit;
 use crate::network::fake_store::{FakeStore, Mood};
 use crate::network::process::{Finished, Running, run};
-use crate::network::{PATIENCE, Place, sha256, text, comes_true, wait_until};
+use crate::network::{PATIENCE, Place, comes_true, sha256, text, wait_until};
 use rusqlite::Connection;
 use rustix::process::Signal;
 use std::fs;

@@ -8,7 +8,8 @@ use std::time::Instant;
 /// What may wait for the receiver: about as much as one read brings.
 const OUTBOX_BYTES: usize = 64 << 10;
 
-/// Without toxics it is a queue; with them, items go from stage to stage as their toxics and the room behind them allow.
+/// Without toxics it is a queue, which a pipe need not use; with them, items go from stage to stage as their toxics and the
+/// room behind them allow.
 pub struct Chain {
     stages: Vec<Stage>,
     pub outbox: Queue,
@@ -27,6 +28,11 @@ struct Stage {
 impl Chain {
     pub fn new() -> Self {
         Self { stages: Vec::new(), outbox: Queue::new(OUTBOX_BYTES) }
+    }
+
+    /// Whether it does nothing and holds nothing: what comes then may go to the receiver at once, beside it.
+    pub fn is_open(&self) -> bool {
+        self.outbox.front().is_none() && self.stages.iter().all(Stage::is_open)
     }
 
     /// Whether the pipe may read more.
@@ -127,7 +133,11 @@ impl Stage {
     }
 
     fn acts(&self) -> bool {
-        self.draw < f64::from(self.toxic.toxicity)
+        self.draw < f64::from(self.toxic.toxicity) && !self.toxic.kind.is_harmless()
+    }
+
+    fn is_open(&self) -> bool {
+        !self.acts() && !self.ended && self.inbox.front().is_none()
     }
 
     fn step(&mut self, now: Instant) -> Step {

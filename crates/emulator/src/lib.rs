@@ -4,7 +4,8 @@
 //! api      routes, status codes        registry  the proxies by name        proxy  one listener and its connections
 //! wire     the bodies of the API       toxics/   one file for each toxic    pipe   one direction of one connection
 //! queue    bytes in flight, bounded    chain     toxics one after another   timer  wakes within microseconds
-//! members  JSON as the original reads  traffic   what was carried, counted
+//! members  JSON as the original reads  traffic   what was carried, counted  kernel_pipe  what no toxic touches, uncopied
+//! carriers  the threads that carry
 //! ```
 //!
 //! Requests change the registry; a proxy publishes its toxics; each pipe adopts what was published before it hands on what
@@ -13,7 +14,9 @@
 //! Where it departs from toxiproxy 2, on purpose, is written down in `docs/emulator.md`.
 
 mod api;
+mod carriers;
 mod chain;
+mod kernel_pipe;
 mod members;
 mod pipe;
 mod proxy;
@@ -24,6 +27,7 @@ mod toxics;
 mod traffic;
 mod wire;
 
+pub use carriers::Carriers;
 use registry::Registry;
 use std::io;
 use std::net::SocketAddr;
@@ -69,10 +73,15 @@ pub struct Emulator {
 impl Emulator {
     /// Serves the API at `listen` (port 0: a free one) on the current tokio runtime, which also carries all connections.
     pub async fn start(listen: SocketAddr, metrics: Metrics) -> Result<Self, StartError> {
+        Self::start_on(Carriers::here(), listen, metrics).await
+    }
+
+    /// The same, with `carriers` carrying the connections.
+    pub async fn start_on(carriers: Carriers, listen: SocketAddr, metrics: Metrics) -> Result<Self, StartError> {
         let failed = |source| StartError { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let registry = Arc::new(Registry::new(metrics == Metrics::On));
+        let registry = Arc::new(Registry::new(carriers, metrics == Metrics::On));
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(api::serve(listener, Arc::clone(&registry), stopped));
         tracing::info!(%address, "emulator started");

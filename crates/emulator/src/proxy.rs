@@ -1,5 +1,6 @@
 //! One proxy: a listener, its connections, and the toxics they suffer.
 
+use super::carriers::Carriers;
 use super::pipe::{Broken, Pipe, Toxics};
 use super::toxics::{Stream, Toxic};
 use super::traffic::Traffic;
@@ -25,6 +26,7 @@ pub struct Proxy {
     toxics: watch::Sender<Vec<Arc<Toxic>>>,
     /// What it has carried between these addresses, if anybody wants to know.
     pub traffic: Option<Arc<Traffic>>,
+    carriers: Arc<Carriers>,
     running: Option<Running>,
 }
 
@@ -36,8 +38,8 @@ struct Running {
 
 impl Proxy {
     /// A proxy that does not run yet.
-    pub fn new(listen: String, upstream: String, traffic: Option<Arc<Traffic>>) -> Self {
-        Self { listen, upstream, toxics: watch::Sender::default(), traffic, running: None }
+    pub fn new(listen: String, upstream: String, traffic: Option<Arc<Traffic>>, carriers: Arc<Carriers>) -> Self {
+        Self { listen, upstream, toxics: watch::Sender::default(), traffic, carriers, running: None }
     }
 
     pub fn is_enabled(&self) -> bool {
@@ -56,7 +58,8 @@ impl Proxy {
         let (stop, stopped) = oneshot::channel();
         let way =
             Way { upstream: self.upstream.clone(), toxics: self.toxics.subscribe(), traffic: self.traffic.clone() };
-        self.running = Some(Running { stop, accepting: tokio::spawn(accept(listener, way, stopped)) });
+        let accepting = tokio::spawn(accept(listener, way, Arc::clone(&self.carriers), stopped));
+        self.running = Some(Running { stop, accepting });
         Ok(())
     }
 
@@ -141,13 +144,13 @@ struct Way {
 }
 
 /// Accepts until it is stopped; then closes the listener first and the connections after it.
-async fn accept(listener: TcpListener, way: Way, mut stopped: oneshot::Receiver<()>) {
+async fn accept(listener: TcpListener, way: Way, carriers: Arc<Carriers>, mut stopped: oneshot::Receiver<()>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             _ = &mut stopped => break,
             accepted = listener.accept() => match accepted {
-                Ok((client, _)) => drop(connections.spawn(connect(client, way.clone()))),
+                Ok((client, _)) => drop(connections.spawn_on(connect(client.into_std(), way.clone()), carriers.next())),
                 Err(error) => {
                     tracing::warn!(upstream = way.upstream, %error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -160,11 +163,14 @@ async fn accept(listener: TcpListener, way: Way, mut stopped: oneshot::Receiver<
     connections.shutdown().await;
 }
 
-/// Connects to the upstream for `client` and carries their bytes until both have finished or one direction breaks.
-async fn connect(mut client: TcpStream, Way { upstream, toxics, traffic }: Way) {
-    let mut server = match TcpStream::connect(&upstream).await {
-        Ok(server) => server,
-        Err(error) => return tracing::warn!(%upstream, %error, "cannot connect; the client's connection is closed"),
+/// Connects to the upstream for `client` and carries their bytes until both have finished or one direction breaks. Both
+/// sockets belong to the runtime that this runs on.
+async fn connect(client: io::Result<std::net::TcpStream>, Way { upstream, toxics, traffic }: Way) {
+    let (mut client, mut server) = match (client.and_then(TcpStream::from_std), TcpStream::connect(&upstream).await) {
+        (Ok(client), Ok(server)) => (client, server),
+        (Err(error), _) | (_, Err(error)) => {
+            return tracing::warn!(%upstream, %error, "cannot connect; the client's connection is closed");
+        }
     };
     for socket in [&client, &server] {
         if let Err(error) = add_nothing(socket) {

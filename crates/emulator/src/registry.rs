@@ -1,5 +1,6 @@
 //! The proxies by name, and what the API does with them.
 
+use super::carriers::Carriers;
 use super::proxy::{self, Proxy};
 use super::toxics::{Kind, Numbers, Stream, Toxic};
 use super::traffic::{self, Counted, Traffic};
@@ -40,13 +41,14 @@ type Proxies = BTreeMap<String, Proxy>;
 pub struct Registry {
     proxies: Mutex<Proxies>,
     last_toxic: AtomicU64,
+    carriers: Arc<Carriers>,
     /// Whether what proxies carry is counted.
     counts: bool,
 }
 
 impl Registry {
-    pub fn new(counts: bool) -> Self {
-        Self { proxies: Mutex::default(), last_toxic: AtomicU64::default(), counts }
+    pub fn new(carriers: Carriers, counts: bool) -> Self {
+        Self { proxies: Mutex::default(), last_toxic: AtomicU64::default(), carriers: Arc::new(carriers), counts }
     }
 
     pub fn counts(&self) -> bool {
@@ -55,6 +57,10 @@ impl Registry {
 
     fn traffic(&self) -> Option<Arc<Traffic>> {
         self.counts.then(Arc::default)
+    }
+
+    fn new_proxy(&self, listen: String, upstream: String) -> Proxy {
+        Proxy::new(listen, upstream, self.traffic(), Arc::clone(&self.carriers))
     }
 
     /// What the proxies have carried, for a collector.
@@ -84,7 +90,7 @@ impl Registry {
         if proxies.contains_key(&name) {
             return Err(Refusal::ProxyExists);
         }
-        let mut proxy = Proxy::new(input.listen.unwrap_or_default(), upstream, self.traffic());
+        let mut proxy = self.new_proxy(input.listen.unwrap_or_default(), upstream);
         enable(&mut proxy, input.enabled.unwrap_or(true)).await?;
         let created = output(&name, &proxy);
         proxies.insert(name, proxy);
@@ -143,7 +149,7 @@ impl Registry {
             }
             present.stop().await;
         }
-        let mut proxy = Proxy::new(listen, upstream, self.traffic());
+        let mut proxy = self.new_proxy(listen, upstream);
         enable(&mut proxy, enabled).await?;
         let created = output(&name, &proxy);
         proxies.insert(name, proxy);

@@ -192,6 +192,20 @@ impl Kind {
         }
     }
 
+    /// Whether it changes nothing as it is set, so that data need not pass it.
+    pub fn is_harmless(&self) -> bool {
+        match self {
+            Self::Latency(toxic) => toxic.latency <= 0.0 && toxic.jitter <= 0.0,
+            Self::Noop(_) => true,
+            Self::Bandwidth(_)
+            | Self::SlowClose(_)
+            | Self::Timeout(_)
+            | Self::ResetPeer(_)
+            | Self::Slicer(_)
+            | Self::LimitData(_) => false,
+        }
+    }
+
     /// What becomes of a connection when this toxic is taken away: after a timeout toxic, which swallowed a part of the
     /// stream, it cannot go on.
     pub fn when_removed(&self) -> Option<End> {
