@@ -7,3 +7,4 @@ mod oracle;
 mod policies;
 mod published;
 mod reference_vectors;
+mod simulation;
