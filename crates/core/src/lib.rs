@@ -48,7 +48,9 @@
 //! let (agent, violated) = missed.borrow()[0].clone();
 //!
 //! // 2. and 3. What its agent did about it, and why.
-//! network.run_until(Until::Acted, hour, |_| {})?;
+//! while network.outcome().events.is_empty() {
+//!     network.step()?;
+//! }
 //! let event = network.outcome().events[0].clone();
 //! let decision: Decision = serde_json::from_str(&event.detail)?;
 //! assert_eq!((event.agent, &decision.violated), (agent, &violated));
