@@ -2,7 +2,7 @@
 
 use super::arguments::{Arguments, Command, Data, Db, Demo, Keep, Log, Proxy, Run, Set, Train};
 use super::training::TRAINING;
-use super::{calibrate, display, experiment, manual, print, signals, simulate};
+use super::{calibrate, display, experiment, manual, print, signals};
 use crate::actors::Notice;
 use crate::app::data_directory::{DATABASE, DEFAULT_DEMO, DEFAULT_RUN, DataDirectory};
 use crate::app::demo::DemoOptions;
@@ -49,7 +49,7 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let place = Place { config, data, log };
     match command {
         Command::Demo(demo) => place.demo(&demo),
-        Command::Simulate(arguments) => simulate::simulate(&arguments),
+        Command::Simulate(arguments) => place.simulate(&arguments),
         Command::Experiment(arguments) => experiment::experiment(&arguments),
         Command::Calibrate(arguments) => place.calibrate(&arguments),
         Command::Compare(arguments) => calibrate::compare(&arguments),

@@ -12,6 +12,8 @@ mod data;
 mod display;
 mod event_document;
 mod experiment;
+mod interactive;
+mod interactive_commands;
 mod looking;
 mod manual;
 mod node_arguments;

@@ -9,6 +9,7 @@ mod experiment;
 mod explained;
 mod failing_jobs;
 mod hostile_rows;
+mod interactive;
 mod jobs_processes;
 mod kill_recovers;
 mod links_processes;
