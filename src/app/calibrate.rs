@@ -27,7 +27,7 @@ pub fn calibrate(records: &[Record], base: Option<&Scenario>) -> anyhow::Result<
 }
 
 /// What is assumed where neither runs nor another scenario tell: nothing takes any time.
-fn assumed() -> Physics {
+pub(super) fn assumed() -> Physics {
     let line = Line { base: Duration::ZERO, slope: 0.0, deviation: Duration::ZERO };
     Physics {
         response_time: line,
@@ -117,7 +117,7 @@ fn remark(calibration: &Calibration) -> String {
 }
 
 /// Capacities are not shrunk by the time scale, as the data is: the scenario holds as many data sets as the run.
-fn node(row: &Node, scale: u64) -> NodeSettings {
+pub(super) fn node(row: &Node, scale: u64) -> NodeSettings {
     NodeSettings {
         id: row.id,
         name: row.name.clone(),
@@ -128,7 +128,7 @@ fn node(row: &Node, scale: u64) -> NodeSettings {
 }
 
 /// Where latency is injected, the table states what jobs see; elsewhere they know better than whoever stated it.
-fn link(fit: &LinkFit, is_emulated: bool) -> Link {
+pub(super) fn link(fit: &LinkFit, is_emulated: bool) -> Link {
     let (from, to) = (fit.from, fit.to);
     match is_emulated || fit.seen.n < LEAST_SEEN {
         true => Link { from, to, latency_ms: fit.stated_ms, jitter_ms: fit.stated_jitter_ms },
@@ -141,7 +141,7 @@ fn tenths(value: f64) -> f64 {
 }
 
 /// As registered, with the weights of its configuration, or of the first agent's where it has none.
-fn agent(peer: &Peer, settings: &Settings) -> anyhow::Result<AgentSettings> {
+pub(super) fn agent(peer: &Peer, settings: &Settings) -> anyhow::Result<AgentSettings> {
     let registered = &peer.registration;
     let own = settings.agents.get(&registered.agent).or_else(|| settings.agents.values().next());
     let own = own.context("the configuration has no agent")?.clone();

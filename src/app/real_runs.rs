@@ -35,7 +35,7 @@ pub async fn read_all(places: &[String], services: &Handle) -> anyhow::Result<Ve
     Ok(records)
 }
 
-async fn read(knowledge: &dyn Knowledge) -> anyhow::Result<Record> {
+pub(super) async fn read(knowledge: &dyn Knowledge) -> anyhow::Result<Record> {
     let data_sets = knowledge.data_sets().await?;
     let [data_set] = data_sets.as_slice() else {
         bail!("its table holds {} data sets, and a run has one; did the run begin?", data_sets.len());

@@ -6,52 +6,64 @@ use agent_core::config::scenario::Scenario;
 use agent_core::domain::ids::EventId;
 use agent_core::domain::measurement::JobTally;
 use agent_core::domain::time::Timestamp;
-use agent_core::sim::{self, Options, Outcome, Tally, Told, Trace, Traced};
+use agent_core::sim::{self, NetworkState, Options, Outcome, Simulation, Start, Tally, Trace, Traced};
 use anyhow::Context as _;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
 use std::path::Path;
+use std::rc::Rc;
+
+/// What a simulation begins with: a scenario, its network made, and what is there already.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Simulated {
+    pub scenario: Scenario,
+    pub state: Option<NetworkState>,
+}
 
 /// Simulates, and writes a trace if one is asked for. `watch` hears now and then how far it has come.
 pub fn run(
-    scenario: Scenario,
+    simulated: &Simulated,
     options: &Options,
     trace: Option<&Path>,
     watch: impl FnMut(Timestamp),
 ) -> anyhow::Result<Summary> {
-    let scenario = sim::expand(scenario);
+    let Options { policy, seed, lasts, until_converged } = options;
+    let start = Start { policy: policy.as_deref(), seed: *seed, state: simulated.state.as_ref() };
+    let simulation = Simulation::new(&simulated.scenario, start)?;
     let outcome = match trace {
-        None => sim::run(&scenario, options, None, watch)?,
-        Some(path) => traced(&scenario, options, path, watch)?,
+        None => simulation.finish(*lasts, *until_converged, watch)?,
+        Some(path) => traced(simulation, options, path, watch)?,
     };
-    Ok(summarise(&scenario, options, &outcome))
+    Ok(summarise(&simulated.scenario, policy.as_deref(), *seed, &outcome))
 }
 
-fn traced(
-    scenario: &Scenario,
+fn traced<'a>(
+    mut simulation: Simulation<'a>,
     options: &Options,
     path: &Path,
     watch: impl FnMut(Timestamp),
 ) -> anyhow::Result<Outcome> {
     let failed = || format!("{}: cannot be written", path.display());
-    let mut trace = Trace::new(BufWriter::new(output::create(path, "--trace")?));
-    let mut tell = |at: Timestamp, told: &Told| trace.line(at, told);
-    let outcome = sim::run(scenario, options, Some(&mut tell), watch)?;
-    trace.finish(&outcome).with_context(failed)?;
+    let trace = Rc::new(RefCell::new(Trace::new(BufWriter::new(output::create(path, "--trace")?))));
+    let written = trace.clone();
+    simulation.listen(Some(Box::new(move |at, told| written.borrow_mut().line(at, told))));
+    let outcome = simulation.finish(options.lasts, options.until_converged, watch)?;
+    trace.borrow_mut().finish(&outcome).with_context(failed)?;
     Ok(outcome)
 }
 
 /// The document of the demo, with nothing in it that differs from run to run.
-fn summarise(scenario: &Scenario, options: &Options, outcome: &Outcome) -> Summary {
-    let policies: BTreeSet<&str> = match &options.policy {
-        Some(policy) => BTreeSet::from([policy.as_str()]),
+pub(super) fn summarise(scenario: &Scenario, policy: Option<&str>, seed: u64, outcome: &Outcome) -> Summary {
+    let policies: BTreeSet<&str> = match policy {
+        Some(policy) => BTreeSet::from([policy]),
         None => scenario.agents.values().map(|agent| agent.policy.as_str()).collect(),
     };
     let policy = policies.into_iter().collect::<Vec<_>>().join(", ");
     let facts = RunFacts {
         converged: outcome.converged,
-        seed: options.seed,
+        seed,
         policy: &policy,
         scenario_seconds: outcome.snapshot.at.since(Timestamp::default()).as_secs_f64(),
         real_seconds: 0.0,

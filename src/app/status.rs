@@ -12,9 +12,10 @@ use agent_core::domain::placement::{Node, NodeState, Peer, ReplicaState};
 use agent_core::domain::snapshot::Snapshot;
 use agent_core::domain::time::Timestamp;
 use agent_core::domain::units::show_duration;
+use agent_core::sim;
 use anyhow::Context as _;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -128,6 +129,11 @@ pub struct JobCounter {
 }
 
 impl JobCounter {
+    /// One more, of an agent that has no table to count from.
+    pub fn count(&mut self, measurement: Measurement, satisfied: bool) {
+        self.counts.entry(measurement.agent).or_default().add(measurement, satisfied);
+    }
+
     pub async fn update(&mut self, knowledge: &dyn Knowledge) -> crate::knowledge::Result<()> {
         const PAGE: usize = 1000;
         loop {
@@ -175,6 +181,16 @@ pub async fn load(
     let snapshot = knowledge.snapshot(data_set).await?;
     let snapshot = snapshot.with_context(|| format!("data set {data_set} is not in the catalogue yet"))?;
     Ok(status(&snapshot, timing, jobs))
+}
+
+/// The status of a simulated network, in which everybody knows who runs.
+pub fn of_simulation(outcome: &sim::Outcome, running: &BTreeSet<AgentId>, jobs: &JobCounter) -> Status {
+    // Virtual time has no wall: nobody is silent since some instant on it.
+    let timing = Timing { silence: Duration::MAX, scale: TimeScale::REAL };
+    let mut status = status(&outcome.snapshot, timing, jobs);
+    status.agents.iter_mut().for_each(|agent| agent.alive = running.contains(&agent.peer.registration.agent));
+    status.converged = outcome.converged;
+    status
 }
 
 fn status(snapshot: &Snapshot, timing: Timing, jobs: &JobCounter) -> Status {

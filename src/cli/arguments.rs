@@ -166,11 +166,21 @@ Examples:
   agent simulate --scenario fixtures/scenarios/drift.toml --policy reference --seed 7 --hours 4 --json
   agent simulate --scenario fixtures/scenarios/published.toml --policy oracle
   agent simulate --scenario fixtures/scenarios/crash.toml --hours 4 --trace run.log
-  agent explain 3 --trace run.log")]
+  agent explain 3 --trace run.log
+  agent simulate --scenario fixtures/scenarios/published.toml --interactive
+  agent simulate --from-table --interactive
+  agent simulate --from-table mysql://agent@db.example.org/agent --hours 2")]
 pub struct Simulate {
     /// The network, its physics, and what happens to it
-    #[arg(long, value_name = "FILE")]
-    pub scenario: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "from_table")]
+    pub scenario: Option<PathBuf>,
+    /// Begin where a real network is, by its table, which is only read: a directory, an SQLite file or mysql://...; without a
+    /// value the table that `agent status` shows. What the table does not say is the scenario's, if one is named
+    #[arg(long, value_name = "TABLE", num_args = 0..=1)]
+    pub from_table: Option<Option<String>>,
+    /// Read commands that let time pass, show, change, branch and compare; `help` lists them
+    #[arg(long, conflicts_with_all = ["json", "trace", "until_converged"])]
+    pub interactive: bool,
     /// Instead of each agent's own policy
     #[arg(long, value_parser = policies::of_simulations())]
     pub policy: Option<String>,

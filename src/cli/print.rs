@@ -216,14 +216,22 @@ pub fn agent_line(agent: &AgentStatus) -> String {
 
 /// With the instant on the wall in front.
 pub fn event_line(event: &Event, scale: TimeScale) -> String {
+    format!("{}  {}", scale.on_the_wall(event.posted_at), what_event(event))
+}
+
+/// With the second of the simulation in front.
+pub fn simulated_event_line(event: &Event) -> String {
+    format!("{:>12.3} s  {}", event.posted_at.0 as f64 / 1e3, what_event(event))
+}
+
+fn what_event(event: &Event) -> String {
     let explored = if event.explored { "  explored" } else { "" };
     let window = match event.window {
         Window::Open => "open",
         Window::Closed => "closed",
     };
     format!(
-        "{}  event {:<4} agent {}  {:<5} {:<8} window {window:<6} feedback {:.2}{explored}",
-        scale.on_the_wall(event.posted_at),
+        "event {:<4} agent {}  {:<5} {:<8} window {window:<6} feedback {:.2}{explored}",
         event.id,
         event.agent,
         event.action,

@@ -8,6 +8,7 @@ mod demo;
 mod experiment;
 mod failing_jobs;
 mod hostile_rows;
+mod interactive;
 mod jobs_processes;
 mod kill_recovers;
 mod links_processes;

@@ -15,6 +15,8 @@ mod explain;
 pub(super) mod explore;
 mod follow;
 mod fsck;
+mod interactive;
+mod interactive_commands;
 mod manual;
 mod proxy;
 mod remove_node;
@@ -36,7 +38,7 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let place = Place { config, data, log };
     match command {
         Command::Demo(demo) => place.demo(&demo),
-        Command::Simulate(arguments) => simulate::simulate(&arguments),
+        Command::Simulate(arguments) => place.simulate(&arguments),
         Command::Experiment(arguments) => experiment::experiment(&arguments),
         Command::Explore(arguments) => explore::explore(&arguments),
         Command::Calibrate(arguments) => place.calibrate(&arguments),

@@ -50,6 +50,11 @@ impl MemoryKnowledge {
         self.changing().seed_placement(data_set, placement).map_err(|why| why.during("seed placement"))
     }
 
+    /// Sets how often the replicas of a registered data set were copied. For experiments that start in the middle.
+    pub fn seed_copies_made(&self, data_set: &DataSetName, copies_made: &BTreeMap<ReplicaId, u32>) -> Result<()> {
+        self.changing().seed_copies_made(data_set, copies_made).map_err(|why| why.during("seed copies"))
+    }
+
     /// All about a data set; others' last signs of life may be missing in it, none older than `unheard`. As long as nothing
     /// else changes, that costs next to nothing: for simulations of many agents.
     pub fn recent_snapshot(&self, data_set: &DataSetName, unheard: Duration) -> Option<Snapshot> {

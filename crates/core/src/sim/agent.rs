@@ -5,6 +5,7 @@ use super::streams::{self, Purpose};
 use crate::config::settings::{AgentSettings, NetworkSettings};
 use crate::domain::convergence::RecentJobs;
 use crate::domain::failure::JobFailure;
+use crate::domain::goal::Goal;
 use crate::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::placement::{Claim, Identity, Registration, Replica};
@@ -164,6 +165,11 @@ impl Agent {
     /// How consistent the data of a replica is, as the agent's policy counts it.
     pub fn consistency(&self, snapshot: &Snapshot, replica: ReplicaId) -> f64 {
         self.policy.consistency(snapshot, replica, self.parameters.max_copies)
+    }
+
+    /// From its next life on.
+    pub fn set_goal(&mut self, goal: Goal) {
+        Arc::make_mut(&mut self.parameters).goal = goal;
     }
 
     pub fn registration(&self) -> Registration {

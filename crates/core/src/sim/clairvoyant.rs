@@ -161,7 +161,7 @@ impl World<'_> {
         }
         let changes = std::mem::take(&mut oracle.changes);
         let Some(snapshot) = self.table.truth() else { return };
-        let Some(problem) = Problem::now(self.scenario, &snapshot, &self.damage) else { return };
+        let Some(problem) = Problem::now(self.present(), &snapshot, &self.damage) else { return };
         let best = oracle::best(&problem);
         let Some(oracle) = &mut self.oracle else { return };
         // What is on its way already goes on.
@@ -226,6 +226,7 @@ impl World<'_> {
             Claimed::Granted(claim) => claim,
             Claimed::Lost(lost) => return Err(lost.to_string()),
         };
+        self.actions += 1;
         self.checkers.acted(self.now(), self.damage.database_is_away());
         let done = self.bring(&claim).and_then(|()| {
             let arrived = Validators::default();
@@ -253,11 +254,12 @@ impl World<'_> {
         let Step { agent, action } = awaited.best.steps[index];
         let subject = saga::subject(&snapshot.placement, action)?;
         let reference = snapshot.placement.reference(agent)?;
+        let goal = self.present().agents.get(&agent)?.goal.clone();
         let oracle = self.oracle.as_mut()?;
         let decision = Decision {
             policy: oracle.name().to_owned(),
             agent,
-            goal: self.scenario.agents.get(&agent)?.goal.to_string(),
+            goal: goal.to_string(),
             violated: Vec::new(),
             measured: Metrics::default(),
             reference_node: reference.node,

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-/// A fault that has struck.
+/// What a fault has broken.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Broken {
     Node(NodeId),

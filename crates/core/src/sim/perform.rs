@@ -248,6 +248,7 @@ impl World<'_> {
         slot.failed_in_a_row += 1;
         slot.last_job = Some(failed.at);
         slot.recent.add(failed.began(), false);
+        self.missed += 1;
         if let Some(failure) = failed.failure.clone() {
             self.notify(|| Notice::JobFailed { agent: failed.agent, node: failed.node, failure });
         }
@@ -262,6 +263,7 @@ impl World<'_> {
         slot.tally.violated += u64::from(!satisfied);
         slot.recent.add(measurement.began(), satisfied);
         self.measured = true;
+        self.missed += u64::from(!satisfied);
         // Put into words only where somebody hears them.
         let missed = |world: &Self| -> Vec<String> {
             let goal = &world.agents[agent].parameters().goal;
@@ -284,6 +286,7 @@ impl World<'_> {
             Ok(claimed) => {
                 if matches!(claimed, Claimed::Granted(_)) {
                     self.agents[agent].tally.messages += 1;
+                    self.actions += 1;
                     self.checkers.acted(self.now(), self.damage.database_is_away());
                     if self.scenario.physics.rules == Rules::Published {
                         let life = self.agents[agent].life();

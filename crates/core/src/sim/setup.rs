@@ -3,12 +3,15 @@
 use super::agent::{Agent, Tally};
 use super::checkers::Violated;
 use super::clairvoyant::{ORACLES, Oracle};
+use super::edit::EditError;
 use super::generate::trained_at;
 use super::oracle::Standing;
 use super::physics;
+use super::simulation::{Simulation, Start};
+use super::state::NetworkState;
 use super::stores::Stores;
 use super::table::{Table, ready};
-use super::world::{Tell, World};
+use super::world::{Listener, Tell, Told, World};
 use crate::clock::VirtualClock;
 use crate::config::scenario::{Links, Scenario};
 use crate::config::settings::AgentSettings;
@@ -79,6 +82,8 @@ pub enum SimulationError {
     UnknownPolicy(String),
     #[error(transparent)]
     Violated(#[from] Violated),
+    #[error(transparent)]
+    Edit(#[from] EditError),
 }
 
 /// Simulates. `tell` hears of everything that happens, `watch` now and then how far it has come.
@@ -99,35 +104,36 @@ pub fn run_timed<'a>(
     stopwatch: Option<Stopwatch>,
     watch: impl FnMut(Timestamp),
 ) -> Result<Outcome, SimulationError> {
-    let mut world = world(scenario, options, tell, stopwatch)?;
-    world.run(Timestamp::default() + options.lasts, options.until_converged, watch)?;
-    Ok(world.outcome())
+    let start = Start { policy: options.policy.as_deref(), seed: options.seed, state: None };
+    let mut simulation = Simulation::timed(scenario, start, stopwatch)?;
+    simulation.listen(tell.map(|tell| Box::new(move |at, told: &Told| tell(at, told)) as Listener<'a>));
+    simulation.finish(options.lasts, options.until_converged, watch)
 }
 
-/// The world as it is at the start.
+/// The world at its start, before anything has happened.
 pub(super) fn world<'a>(
     scenario: &'a Scenario,
-    options: &Options,
-    tell: Option<Tell<'a>>,
+    start: Start<'_>,
     stopwatch: Option<Stopwatch>,
 ) -> Result<World<'a>, SimulationError> {
+    let Start { policy: named, seed, state } = start;
     let clock = Arc::new(VirtualClock::default());
     let knowledge = MemoryKnowledge::new(clock.clone());
     let mut agents = Vec::with_capacity(scenario.agents.len());
     let mut links: BTreeMap<NodeId, Vec<Link>> = BTreeMap::new();
     scenario.network.links.iter().for_each(|link| links.entry(link.from).or_default().push(*link));
     for settings in scenario.agents.values() {
-        let policy = policy(options.policy.as_deref().unwrap_or(&settings.policy))?;
+        let policy = policy(named.unwrap_or(&settings.policy))?;
         let from_home = links.get(&settings.node).map_or(&[][..], Vec::as_slice);
-        let trained = trained(scenario, settings, from_home, options.seed);
-        let mut agent = Agent::new(&scenario.network, settings, policy, trained, options.seed);
+        let trained = trained(scenario, settings, from_home, seed);
+        let mut agent = Agent::new(&scenario.network, settings, policy, trained, seed);
         agent.stopwatch.clone_from(&stopwatch);
         agents.push(agent);
     }
     let table = Table::new(knowledge, scenario.network.data_set.name.clone(), scenario.network.rhythm.heartbeat);
-    let mut world = World::new(scenario, clock, table, agents, Stores::default(), options.seed, tell);
-    world.oracle = options.policy.as_deref().and_then(Oracle::of);
-    world.found();
+    let mut world = World::new(scenario, clock, table, agents, Stores::default(), seed);
+    world.oracle = named.and_then(Oracle::of);
+    world.found(state);
     world.arrange_all();
     Ok(world)
 }
@@ -164,7 +170,7 @@ pub(super) const VALIDATED: &str = "the scenario was validated";
 
 impl World<'_> {
     /// Registers the network that is there at the start, and puts the data set on its first node.
-    fn found(&mut self) {
+    fn found(&mut self, state: Option<&NetworkState>) {
         let joining = self.scenario.joining();
         let there: Vec<NodeId> =
             self.scenario.network.nodes.keys().copied().filter(|node| !joining.contains_key(node)).collect();
@@ -180,8 +186,11 @@ impl World<'_> {
             sha256: "0".repeat(64),
         };
         let registered = ready(self.table.knowledge.register_data_set(&data_set, first, &key, &Validators::default()));
-        let written = self.stores.write(first, &key, data_set.bytes);
         registered.expect(VALIDATED);
+        if let Some(state) = state {
+            return self.take_over(&data_set.name, state);
+        }
+        let written = self.stores.write(first, &key, data_set.bytes);
         written.expect("an empty store has room, or the scenario cannot begin");
         if self.scenario.placed.len() > 1 {
             self.place(&data_set);
@@ -256,10 +265,8 @@ impl World<'_> {
         self.touched = true;
     }
 
-    pub fn outcome(mut self) -> Outcome {
-        // Nothing of it is away any more for who looks at the end.
-        self.table.set_away(false);
-        let snapshot = ready(self.table.knowledge.snapshot(&self.table.data_set)).ok().flatten();
+    /// What it has come to, whether the table is away or not.
+    pub fn outcome(&self, snapshot: Option<Snapshot>) -> Outcome {
         let snapshot = snapshot.expect("the data set was registered at the start");
         let knowledge = &self.table.knowledge;
         let events = ready(knowledge.events(EventId(0), usize::MAX)).unwrap_or_default();

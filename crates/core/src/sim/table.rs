@@ -56,6 +56,11 @@ impl Table {
         pulse.ok().flatten().unwrap_or_default()
     }
 
+    /// The same with everybody's last sign of life: later looks see these, too.
+    pub fn settled(&self) -> Option<Snapshot> {
+        ready(self.knowledge.snapshot(&self.data_set)).ok().flatten()
+    }
+
     /// What the world itself knows, whether the table is away or not; signs of life left aside.
     pub fn truth(&self) -> Option<Snapshot> {
         self.knowledge.recent_snapshot(&self.data_set, Duration::MAX)

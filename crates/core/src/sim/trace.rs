@@ -42,7 +42,7 @@ impl<W: Write> Trace<W> {
     }
 
     /// Writes the events; says whether all could be written.
-    pub fn finish(mut self, outcome: &Outcome) -> io::Result<()> {
+    pub fn finish(&mut self, outcome: &Outcome) -> io::Result<()> {
         for event in &outcome.events {
             let feedback = outcome.feedback.get(&event.id).cloned().unwrap_or_default();
             let traced = Traced { event: event.clone(), feedback };
@@ -53,7 +53,7 @@ impl<W: Write> Trace<W> {
             });
         }
         self.write(|out| out.flush());
-        self.failed.map_or(Ok(()), Err)
+        self.failed.take().map_or(Ok(()), Err)
     }
 
     fn write(&mut self, write: impl FnOnce(&mut W) -> io::Result<()>) {

@@ -93,6 +93,9 @@ pub type States = BTreeMap<&'static str, u64>;
 /// Told what happens, for people.
 pub type Tell<'a> = &'a mut dyn FnMut(Timestamp, &Told);
 
+/// The same, of one that belongs to the simulation that it listens to.
+pub type Listener<'a> = Box<dyn FnMut(Timestamp, &Told) + 'a>;
+
 /// A line of the trace.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Told {
@@ -106,6 +109,8 @@ pub enum Told {
 
 pub(super) struct World<'a> {
     pub scenario: &'a Scenario,
+    /// The same with the goals that agents have by now, when people have changed one.
+    pub edited: Option<Box<Scenario>>,
     pub clock: Arc<VirtualClock>,
     pub table: Table,
     pub agenda: Agenda<Happening>,
@@ -116,8 +121,16 @@ pub(super) struct World<'a> {
     pub faults: Faults<'a>,
     /// Something may have changed in the table or a store since the checkers last looked.
     pub touched: bool,
-    /// A job was measured since convergence was last looked for.
+    /// A job was measured in the last happening.
     pub measured: bool,
+    /// Jobs so far that missed their goal or failed.
+    pub missed: u64,
+    /// Actions so far that were claimed.
+    pub actions: u64,
+    /// What people have broken and not mended yet.
+    pub broken_by_hand: Vec<Broken>,
+    /// Lives of agents that people have ended: what these had arranged is still there for a while.
+    pub ended_by_hand: usize,
     /// What the agent whose turn it is has not been given yet.
     inputs: VecDeque<Input>,
     /// What agents that look between jobs were last woken for.
@@ -130,7 +143,7 @@ pub(super) struct World<'a> {
     pub oracle: Option<Oracle>,
     /// How often machines were in each of their states, where somebody wants to know.
     pub states: Option<States>,
-    tell: Option<Tell<'a>>,
+    tell: Option<Listener<'a>>,
 }
 
 /// Links that are measured in one round.
@@ -147,10 +160,10 @@ impl<'a> World<'a> {
         agents: Vec<Agent>,
         stores: Stores,
         seed: u64,
-        tell: Option<Tell<'a>>,
     ) -> Self {
         Self {
             scenario,
+            edited: None,
             clock,
             table,
             agenda: Agenda::default(),
@@ -165,9 +178,13 @@ impl<'a> World<'a> {
             faults: Faults::new(&scenario.faults, seed),
             touched: true,
             measured: false,
+            missed: 0,
+            actions: 0,
+            broken_by_hand: Vec::new(),
+            ended_by_hand: 0,
             oracle: None,
             states: None,
-            tell,
+            tell: None,
         }
     }
 
@@ -195,34 +212,31 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Lets everything happen up to `end`, or until the network has converged. `watch` is called now and then, for progress.
-    pub fn run(
-        &mut self,
-        end: Timestamp,
-        until_converged: bool,
-        mut watch: impl FnMut(Timestamp),
-    ) -> Result<(), Violated> {
-        const WATCH_EVERY: u64 = 1 << 14;
-        let mut happened: u64 = 0;
-        while let Some((at, what)) = self.agenda.next_by(end) {
-            self.clock.set(at);
-            self.happen(what);
-            if self.has_watchers {
-                self.wake_watchers();
-            }
-            self.check(at)?;
-            happened += 1;
-            if happened.is_multiple_of(WATCH_EVERY) {
-                watch(at);
-            }
-            // Only a job can show it.
-            let measured = std::mem::take(&mut self.measured);
-            if until_converged && measured && self.table.truth().is_some_and(|truth| self.has_converged(&truth)) {
-                return Ok(());
-            }
+    /// Lets the next thing happen, and all that follows at once, if it does by `end`; says when it was.
+    pub fn next(&mut self, end: Timestamp) -> Result<Option<Timestamp>, Violated> {
+        let Some((at, what)) = self.agenda.next_by(end) else { return Ok(None) };
+        self.measured = false;
+        self.clock.set(at);
+        self.happen(what);
+        self.settle()?;
+        Ok(Some(at))
+    }
+
+    /// Whoever watches the table sees what has happened, and so do the checkers.
+    pub fn settle(&mut self) -> Result<(), Violated> {
+        if self.has_watchers {
+            self.wake_watchers();
         }
-        self.clock.set(end);
-        Ok(())
+        self.check(self.now())
+    }
+
+    /// With the goals that agents have by now.
+    pub fn present(&self) -> &Scenario {
+        self.edited.as_deref().unwrap_or(self.scenario)
+    }
+
+    pub fn tell_to(&mut self, tell: Option<Listener<'a>>) {
+        self.tell = tell;
     }
 
     /// The latest jobs of every agent that runs met its goal on the placement as it is, and nobody acts.
@@ -235,7 +249,8 @@ impl<'a> World<'a> {
     fn check(&mut self, now: Timestamp) -> Result<(), Violated> {
         let others =
             self.scenario.changes.len() + self.scenario.faults.len() * 2 + usize::from(self.scenario.calm.is_some());
-        self.checkers.time(now, self.agenda.len(), self.agents.len(), others);
+        let lives = self.agents.len() + self.ended_by_hand;
+        self.checkers.time(now, self.agenda.len(), lives, others);
         if std::mem::take(&mut self.touched)
             && let Some(snapshot) = self.table.truth()
         {
@@ -321,7 +336,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn start(&mut self, agent: usize) {
+    pub fn start(&mut self, agent: usize) {
         let (id, home) = (self.agents[agent].id(), self.agents[agent].home());
         // What mends it starts it again.
         if !self.damage.lets_run(id, home) || self.agents[agent].control_loop.is_some() {
@@ -461,7 +476,7 @@ impl<'a> World<'a> {
         self.oracle_hears_of_change(|| describe(change));
     }
 
-    fn join(&mut self, node: NodeId) {
+    pub fn join(&mut self, node: NodeId) {
         self.register_nodes(&[node]);
         let agents = self.agents.iter().enumerate().filter(|(_, slot)| slot.home() == node);
         let starting: Vec<usize> = agents.map(|(agent, _)| agent).collect();
@@ -492,9 +507,15 @@ impl<'a> World<'a> {
             Some(calm) => lasts.min(calm.from - self.passed()),
             None => lasts,
         };
+        self.tell(|| Told::World(format!("{broken} for {} s", lasts.as_secs_f64())));
+        self.begin_damage(broken);
+        self.agenda.arrange(self.now() + lasts, Happening::Mends { fault, broken });
+        self.oracle_hears_of_change(|| broken.to_string());
+    }
+
+    pub fn begin_damage(&mut self, broken: Broken) {
         self.damage.begin(broken, &self.faults);
         self.table.set_away(self.damage.database_is_away());
-        self.tell(|| Told::World(format!("{broken} for {} s", lasts.as_secs_f64())));
         for agent in 0..self.agents.len() {
             let slot = &mut self.agents[agent];
             if !self.damage.lets_run(slot.id(), slot.home()) {
@@ -503,14 +524,20 @@ impl<'a> World<'a> {
                 self.interrupt(agent);
             }
         }
-        self.agenda.arrange(self.now() + lasts, Happening::Mends { fault, broken });
-        self.oracle_hears_of_change(|| broken.to_string());
     }
 
     fn mends(&mut self, fault: usize, broken: Broken) {
+        self.tell(|| Told::World(format!("{broken}: over")));
+        self.end_damage(broken);
+        if let Some(after) = self.faults.again(fault) {
+            self.agenda.arrange(self.now() + after, Happening::Breaks { fault });
+        }
+        self.oracle_hears_of_change(|| format!("{broken}: over"));
+    }
+
+    pub fn end_damage(&mut self, broken: Broken) {
         self.damage.end(broken);
         self.table.set_away(self.damage.database_is_away());
-        self.tell(|| Told::World(format!("{broken}: over")));
         if matches!(broken, Broken::Node(_) | Broken::Agent(_)) {
             let joining = self.scenario.joining();
             let passed = self.passed();
@@ -521,10 +548,6 @@ impl<'a> World<'a> {
                 }
             }
         }
-        if let Some(after) = self.faults.again(fault) {
-            self.agenda.arrange(self.now() + after, Happening::Breaks { fault });
-        }
-        self.oracle_hears_of_change(|| format!("{broken}: over"));
     }
 
     /// Fails the work of an agent that can no longer reach what it reads or writes.

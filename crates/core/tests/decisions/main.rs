@@ -8,3 +8,4 @@ mod oracle;
 mod policies;
 mod published;
 mod reference_vectors;
+mod simulation;

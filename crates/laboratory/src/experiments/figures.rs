@@ -71,7 +71,7 @@ fn compose(scenario: &Scenario, run: Run, outcome: &Outcome, seen: Observed, pla
         references_changed: kind(ActionType::ChangeReference),
         evicts: kind(ActionType::Evict),
         actions_failed: actions().filter(not_done).count() as u64,
-        action_cost: actions().map(|event| cost(scenario, event)).sum(),
+        action_cost: actions().map(|event| scenario.cost(event.agent, event.action)).sum(),
         bytes_moved: seen.bytes_moved,
         first_violation_s: seen.first_violation.map(seconds),
         last_action_s: actions().map(|event| event.posted_at).max().map(seconds),
@@ -122,12 +122,6 @@ fn agents(scenario: &Scenario, outcome: &Outcome) -> Vec<AgentFigures> {
         figures.actions += u64::from(event.action != Action::Nothing);
     }
     agents.into_values().collect()
-}
-
-/// As the acting agent states it.
-fn cost(scenario: &Scenario, event: &Event) -> f64 {
-    let costs = scenario.agents.get(&event.agent).map(|agent| &agent.costs);
-    costs.and_then(|costs| costs.get(&event.action.kind())).copied().unwrap_or(1.0)
 }
 
 #[cfg(test)]

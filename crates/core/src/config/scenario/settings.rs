@@ -33,6 +33,12 @@ pub struct Scenario {
 }
 
 impl Scenario {
+    /// What an action costs, as the acting agent states it.
+    pub fn cost(&self, agent: AgentId, action: Action) -> f64 {
+        let costs = self.agents.get(&agent).map(|agent| &agent.costs);
+        costs.and_then(|costs| costs.get(&action.kind())).copied().unwrap_or(1.0)
+    }
+
     /// The nodes that join later, and when.
     pub fn joining(&self) -> BTreeMap<NodeId, Duration> {
         let joins = self.changes.iter().flat_map(|change| change.join.iter().map(|node| (*node, change.at)));

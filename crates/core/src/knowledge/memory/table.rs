@@ -149,6 +149,15 @@ impl Table {
         Ok(())
     }
 
+    pub(super) fn seed_copies_made(
+        &mut self,
+        data_set: &DataSetName,
+        copies_made: &BTreeMap<ReplicaId, u32>,
+    ) -> Result<()> {
+        shelf(&mut self.data_sets, data_set)?.copies_made.clone_from(copies_made);
+        Ok(())
+    }
+
     pub(super) fn nodes(&self) -> FlatMap<NodeId, Node> {
         (*self.nodes).clone()
     }

@@ -4,9 +4,7 @@ use super::coverage::Coverage;
 use super::world::RandomWorld;
 use crate::config::scenario::Scenario;
 use crate::domain::time::Timestamp;
-use crate::sim::setup::{Options, SimulationError, world};
-use crate::sim::world::Told;
-use crate::sim::{States, expand};
+use crate::sim::{Simulation, SimulationError, Start, expand};
 use serde::Serialize;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -43,17 +41,16 @@ pub fn judge(world: &RandomWorld, coverage: &mut Coverage) -> Option<Failure> {
 fn run(scenario: &Scenario, seed: u64, seen: &mut Coverage) -> Result<(), SimulationError> {
     let scenario = expand(scenario.clone());
     let lasts = scenario.calm.map_or(WITHOUT_CALM, |calm| calm.healed_by);
-    let options = Options { policy: None, seed, lasts, until_converged: false };
     let mut heard = Coverage::default();
-    let mut tell = |_: Timestamp, told: &Told| heard.hear(told);
-    let mut world = world(&scenario, &options, Some(&mut tell), None)?;
-    world.states = Some(States::new());
-    let ran = world.run(Timestamp::default() + lasts, false, |_| {});
-    let states = world.states.take().unwrap_or_default();
-    let outcome = world.outcome();
+    let mut simulation = Simulation::new(&scenario, Start { seed, ..Start::default() })?;
+    simulation.listen(Some(Box::new(|_, told| heard.hear(told))));
+    simulation.count_states();
+    let ran = simulation.run(Timestamp::default() + lasts, |_| {});
+    let (states, outcome) = (simulation.states(), simulation.outcome());
+    drop(simulation);
     seen.add(&heard);
     seen.end(&states, &outcome);
-    Ok(ran?)
+    ran
 }
 
 /// What a panic said.

@@ -1,0 +1,167 @@
+//! What people change in a simulation while it runs: what a scenario's changes and faults can say, and an agent's goal.
+
+use super::checkers::Violated;
+use super::faults::Broken;
+use super::table::ready;
+use super::world::{Told, World};
+use crate::domain::goal::Goal;
+use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::units::Percent;
+use crate::knowledge::Knowledge as _;
+use std::fmt;
+
+/// A change at the present moment; it acts from the next job on.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Edit {
+    Availability {
+        node: NodeId,
+        availability: Percent,
+    },
+    /// Of one direction.
+    Latency {
+        from: NodeId,
+        to: NodeId,
+        latency_ms: f64,
+    },
+    /// The agent ends and starts again with it, as a real one does whose file has changed.
+    Goal {
+        agent: AgentId,
+        goal: Goal,
+    },
+    /// Until it is mended. No partition: whom it keeps apart is the scenario's to say.
+    Break(Broken),
+    /// What an edit broke.
+    Mend(Broken),
+    /// A node of the scenario that joins later is there from now on.
+    Join {
+        node: NodeId,
+    },
+}
+
+impl fmt::Display for Edit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Edit::Availability { node, availability } => write!(f, "node {node}: available {availability}"),
+            Edit::Latency { from, to, latency_ms } => write!(f, "link {from}-{to}: {latency_ms} ms"),
+            Edit::Goal { agent, goal } => write!(f, "agent {agent}: goal {goal}"),
+            Edit::Break(broken) => broken.fmt(f),
+            Edit::Mend(broken) => write!(f, "{broken}: over"),
+            Edit::Join { node } => write!(f, "node {node} joins"),
+        }
+    }
+}
+
+/// Why nothing was changed.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum EditError {
+    #[error("there is no agent {0}")]
+    UnknownAgent(AgentId),
+    #[error("there is no node {0}")]
+    UnknownNode(NodeId),
+    #[error("{0} already, by hand")]
+    BrokenAlready(Broken),
+    #[error("{0}: not by hand; what the scenario breaks it mends itself")]
+    NotBroken(Broken),
+    #[error("a partition cannot be made by hand: whom it keeps apart is the scenario's to say")]
+    Partition,
+    #[error("a store cannot be slower by {0}: name a factor above 0")]
+    Factor(f64),
+    #[error("node {0} is there already")]
+    JoinedAlready(NodeId),
+    /// The shared table's answer.
+    #[error("{0}")]
+    Refused(String),
+    /// It was changed, and showed a bug.
+    #[error(transparent)]
+    Violated(#[from] Violated),
+}
+
+impl World<'_> {
+    pub fn edit(&mut self, edit: &Edit) -> Result<(), EditError> {
+        let lives: Vec<u32> =
+            self.agents.iter().map(|agent| agent.control_loop.as_ref().map_or(0, |_| agent.life())).collect();
+        self.check_names(edit)?;
+        match edit {
+            Edit::Availability { node, availability } => {
+                refused(ready(self.table.knowledge.set_availability(*node, *availability)))?;
+            }
+            Edit::Latency { from, to, latency_ms } => {
+                refused(ready(self.table.knowledge.set_latency(*from, *to, *latency_ms)))?;
+            }
+            Edit::Goal { agent, goal } => self.set_goal(*agent, goal)?,
+            Edit::Break(broken) => self.break_by_hand(*broken)?,
+            Edit::Mend(broken) => self.mend_by_hand(*broken)?,
+            Edit::Join { node } => self.join(*node),
+        }
+        let ended = |(agent, life): (&super::agent::Agent, u32)| {
+            life > 0 && (agent.control_loop.is_none() || agent.life() != life)
+        };
+        self.ended_by_hand += self.agents.iter().zip(lives).filter(|it| ended((it.0, it.1))).count();
+        self.tell(|| Told::World(edit.to_string()));
+        self.oracle_hears_of_change(|| edit.to_string());
+        Ok(self.settle()?)
+    }
+
+    fn check_names(&self, edit: &Edit) -> Result<(), EditError> {
+        let node = |node: &NodeId| match self.scenario.network.nodes.contains_key(node) {
+            true => Ok(()),
+            false => Err(EditError::UnknownNode(*node)),
+        };
+        match edit {
+            Edit::Availability { node: one, .. } => node(one),
+            Edit::Latency { from, to, .. } => node(from).and(node(to)),
+            Edit::Goal { agent, .. } => self.position(*agent).map(|_| ()),
+            Edit::Break(broken) | Edit::Mend(broken) => match broken {
+                Broken::Node(one) | Broken::Store(one) => node(one),
+                Broken::Slow(_, factor) if !(*factor > 0.0 && factor.is_finite()) => Err(EditError::Factor(*factor)),
+                Broken::Slow(one, _) => node(one),
+                Broken::Agent(agent) => self.position(*agent).map(|_| ()),
+                Broken::Partition(_) => Err(EditError::Partition),
+                Broken::Database => Ok(()),
+            },
+            Edit::Join { node: one } => {
+                node(one)?;
+                let there = ready(self.table.knowledge.nodes()).is_ok_and(|there| there.contains_key(one));
+                if there { Err(EditError::JoinedAlready(*one)) } else { Ok(()) }
+            }
+        }
+    }
+
+    fn position(&self, agent: AgentId) -> Result<usize, EditError> {
+        self.agents.iter().position(|slot| slot.id() == agent).ok_or(EditError::UnknownAgent(agent))
+    }
+
+    fn set_goal(&mut self, agent: AgentId, goal: &Goal) -> Result<(), EditError> {
+        let position = self.position(agent)?;
+        let edited = self.edited.get_or_insert_with(|| Box::new(self.scenario.clone()));
+        if let Some(settings) = edited.agents.get_mut(&agent) {
+            (settings.goal, settings.goal_text) = (goal.clone(), goal.to_string());
+        }
+        self.agents[position].set_goal(goal.clone());
+        if self.agents[position].control_loop.is_some() {
+            self.agents[position].crash();
+            self.start(position);
+        }
+        Ok(())
+    }
+
+    fn break_by_hand(&mut self, broken: Broken) -> Result<(), EditError> {
+        if self.broken_by_hand.contains(&broken) {
+            return Err(EditError::BrokenAlready(broken));
+        }
+        self.broken_by_hand.push(broken);
+        self.begin_damage(broken);
+        Ok(())
+    }
+
+    fn mend_by_hand(&mut self, broken: Broken) -> Result<(), EditError> {
+        let place = self.broken_by_hand.iter().position(|one| *one == broken).ok_or(EditError::NotBroken(broken))?;
+        self.broken_by_hand.remove(place);
+        self.end_damage(broken);
+        Ok(())
+    }
+}
+
+fn refused(answer: crate::knowledge::Result<()>) -> Result<(), EditError> {
+    answer.map_err(|error| EditError::Refused(error.to_string()))
+}

@@ -1,0 +1,235 @@
+//! Simulations that are stepped, changed and branched.
+
+use agent_core::config::Vocabulary;
+use agent_core::config::scenario::{self, Scenario};
+use agent_core::domain::ids::{AgentId, NodeId};
+use agent_core::domain::time::Timestamp;
+use agent_core::domain::units::Percent;
+use agent_core::mape::planner::POLICIES;
+use agent_core::sim::{
+    Broken, Edit, EditError, Figures, NetworkState, Options, Simulation, Start, Told, Trace, Until, expand, run,
+};
+use std::cell::RefCell;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+const MINUTE: Timestamp = Timestamp(60_000);
+
+fn minutes(count: i64) -> Timestamp {
+    Timestamp(MINUTE.0 * count)
+}
+
+fn scenario(name: &str) -> Scenario {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../fixtures/scenarios/{name}.toml"));
+    let vocabulary = Vocabulary { policies: &POLICIES, expression: |_| Ok(()) };
+    expand(scenario::load(&file, &vocabulary).unwrap_or_else(|error| panic!("error: {error}")))
+}
+
+fn start(policy: &'static str, seed: u64) -> Start<'static> {
+    Start { policy: Some(policy), seed, state: None }
+}
+
+fn begin<'a>(scenario: &'a Scenario, policy: &'static str) -> Simulation<'a> {
+    Simulation::new(scenario, start(policy, 5)).unwrap()
+}
+
+/// Everything that is told from now on.
+fn heard(simulation: &mut Simulation) -> Rc<RefCell<Vec<u8>>> {
+    let text = Rc::new(RefCell::new(Vec::new()));
+    let written = text.clone();
+    simulation.listen(Some(Box::new(move |at, told: &Told| {
+        Trace::new(&mut *written.borrow_mut()).line(at, told);
+    })));
+    text
+}
+
+fn availability(node: u32, percent: f64) -> Edit {
+    Edit::Availability { node: NodeId(node), availability: Percent::new(percent).unwrap() }
+}
+
+fn goal(agent: u32, goal: &str) -> Edit {
+    Edit::Goal { agent: AgentId(agent), goal: goal.parse().unwrap() }
+}
+
+#[test]
+fn a_branch_without_changes_goes_on_as_its_trunk_to_the_byte() {
+    for (name, policy) in
+        [("published", "cooperative"), ("published_30s", "fixed"), ("storm", "cooperative"), ("drift", "oracle-late")]
+    {
+        let scenario = scenario(name);
+        let mut trunk = begin(&scenario, policy);
+        trunk.run(minutes(7), |_| {}).unwrap();
+        trunk.edit(availability(3, 60.0)).unwrap();
+        trunk.edit(goal(2, "response_time <= 40 s")).unwrap();
+        (0..50).for_each(|_| _ = trunk.step().unwrap());
+        trunk.edit(Edit::Break(Broken::Store(NodeId(1)))).unwrap();
+        trunk.run(trunk.now() + Duration::from_secs(600), |_| {}).unwrap();
+        trunk.edit(Edit::Mend(Broken::Store(NodeId(1)))).unwrap();
+
+        let mut branch = trunk.branch().unwrap();
+        assert_eq!(branch.now(), trunk.now(), "{name}");
+        assert_eq!(branch.edits().count(), 4, "{name}");
+        let (told, told_again) = (heard(&mut trunk), heard(&mut branch));
+        let end = trunk.now() + Duration::from_secs(3600);
+        trunk.run(end, |_| {}).unwrap();
+        branch.run(end, |_| {}).unwrap();
+        assert!(told.borrow().len() > 1000, "{name}: {}", String::from_utf8_lossy(&told.borrow()));
+        assert!(told == told_again, "{name}: the branch went another way");
+        let [one, two] = [&trunk, &branch].map(|it| Figures::new(it.scenario(), &it.outcome()));
+        assert_eq!(one, two, "{name}");
+    }
+}
+
+#[test]
+fn steps_and_looks_change_nothing() {
+    let scenario = scenario("storm");
+    let lasts = Duration::from_secs(3600);
+    let mut text = Vec::new();
+    let mut tell = |at: Timestamp, told: &Told| Trace::new(&mut text).line(at, told);
+    let options = Options { policy: Some("cooperative".to_owned()), seed: 5, lasts, until_converged: false };
+    let expected = run(&scenario, &options, Some(&mut tell), |_| {}).unwrap();
+
+    let mut stepped = begin(&scenario, "cooperative");
+    let told = heard(&mut stepped);
+    let end = Timestamp::default() + lasts;
+    while stepped.now() < minutes(59) {
+        stepped.step().unwrap();
+        _ = stepped.outcome();
+    }
+    stepped.run(end, |_| {}).unwrap();
+    assert!(*told.borrow() == text, "looking changed what happened");
+    assert_eq!(stepped.outcome().events, expected.events);
+    assert_eq!(stepped.outcome().tallies, expected.tallies);
+}
+
+#[test]
+fn a_branch_that_is_changed_leaves_its_trunk_alone() {
+    let scenario = scenario("published");
+    let (mut alone, mut trunk) = (begin(&scenario, "cooperative"), begin(&scenario, "cooperative"));
+    for network in [&mut alone, &mut trunk] {
+        network.run(minutes(10), |_| {}).unwrap();
+    }
+    let mut branch = trunk.branch().unwrap();
+    branch.edit(availability(3, 10.0)).unwrap();
+    branch.run(minutes(60), |_| {}).unwrap();
+    trunk.run(minutes(60), |_| {}).unwrap();
+    alone.run(minutes(60), |_| {}).unwrap();
+    let [alone, trunk, branch] = [&alone, &trunk, &branch].map(|it| Figures::new(it.scenario(), &it.outcome()));
+    assert_eq!(trunk, alone);
+    assert_ne!(branch, trunk);
+}
+
+#[test]
+fn what_is_waited_for_is_so_when_it_stops() {
+    let scenario = scenario("published");
+    let mut network = begin(&scenario, "fixed");
+    assert!(network.run_until(Until::Missed(Some(AgentId(2))), minutes(60), |_| {}).unwrap());
+    assert_eq!(network.outcome().tallies[&AgentId(2)].violated, 1);
+    let before = Figures::new(&scenario, &network.outcome()).actions;
+    assert!(network.run_until(Until::Acted, minutes(60), |_| {}).unwrap());
+    assert_eq!(Figures::new(&scenario, &network.outcome()).actions, before + 1);
+    assert!(network.run_until(Until::Converged, minutes(60), |_| {}).unwrap());
+    assert!(network.outcome().converged && network.now() < minutes(60));
+    assert!(!network.run_until(Until::Missed(None), network.now() + Duration::from_secs(1), |_| {}).unwrap());
+}
+
+#[test]
+fn an_agent_with_another_goal_starts_again_and_follows_it() {
+    let scenario = scenario("published");
+    let mut network = begin(&scenario, "cooperative");
+    assert!(network.run_until(Until::Converged, minutes(60), |_| {}).unwrap());
+    network.edit(goal(1, "response_time <= 1 ms")).unwrap();
+    assert_eq!(network.scenario().agents[&AgentId(1)].goal_text, "response_time <= 0.001 s");
+    assert_eq!(network.outcome().snapshot.agents[&AgentId(1)].registration.goal, "response_time <= 0.001 s");
+    assert!(
+        network.run_until(Until::Missed(Some(AgentId(1))), network.now() + Duration::from_secs(600), |_| {}).unwrap()
+    );
+    assert!(!network.outcome().converged);
+    // As often as anybody likes: what the lives before had arranged is no bug.
+    for _ in 0..100 {
+        network.edit(goal(1, "response_time <= 1 h")).unwrap();
+    }
+    network.run(network.now() + Duration::from_secs(600), |_| {}).unwrap();
+}
+
+#[test]
+fn what_is_broken_by_hand_stays_so_until_it_is_mended() {
+    let scenario = scenario("published");
+    let mut network = begin(&scenario, "cooperative");
+    network.run(minutes(5), |_| {}).unwrap();
+    let down = Broken::Node(NodeId(2));
+    network.edit(Edit::Break(down)).unwrap();
+    assert_eq!(network.running().collect::<Vec<_>>(), [AgentId(1), AgentId(3)]);
+    assert_eq!(network.edit(Edit::Break(down)), Err(EditError::BrokenAlready(down)));
+    let jobs = |network: &Simulation| network.outcome().tallies[&AgentId(2)].jobs;
+    let before = jobs(&network);
+    network.run(minutes(30), |_| {}).unwrap();
+    assert_eq!((jobs(&network), network.broken_by_hand()), (before, &[down][..]));
+    network.edit(Edit::Mend(down)).unwrap();
+    network.run(minutes(60), |_| {}).unwrap();
+    assert!(jobs(&network) > before && network.broken_by_hand().is_empty());
+}
+
+#[test]
+fn an_edit_that_makes_no_sense_is_refused_and_forgotten() {
+    let scenario = scenario("published");
+    let mut network = begin(&scenario, "cooperative");
+    let mut check = |edit: Edit, expected: &str| {
+        let refused = network.edit(edit.clone()).err().map(|error| error.to_string());
+        assert_eq!(refused.as_deref(), Some(expected), "{edit:?}");
+    };
+    check(availability(9, 50.0), "there is no node 9");
+    check(goal(9, "response_time <= 1 s"), "there is no agent 9");
+    check(Edit::Mend(Broken::Node(NodeId(2))), "node 2 down: not by hand; what the scenario breaks it mends itself");
+    check(Edit::Break(Broken::Slow(NodeId(2), 0.0)), "a store cannot be slower by 0: name a factor above 0");
+    check(Edit::Join { node: NodeId(1) }, "node 1 is there already");
+    let negative = Edit::Latency { from: NodeId(1), to: NodeId(2), latency_ms: -1.0 };
+    assert!(matches!(network.edit(negative), Err(EditError::Refused(_))));
+    assert_eq!(network.edits().count(), 0);
+}
+
+#[test]
+fn a_node_may_join_earlier_than_planned() {
+    let scenario = scenario("node_added");
+    let (node, _) = scenario.joining().into_iter().next().expect("one joins");
+    let mut network = begin(&scenario, "cooperative");
+    network.run(minutes(10), |_| {}).unwrap();
+    assert!(!network.outcome().snapshot.nodes.contains_key(&node));
+    network.edit(Edit::Join { node }).unwrap();
+    network.run(minutes(20), |_| {}).unwrap();
+    assert!(network.outcome().snapshot.nodes.contains_key(&node));
+    assert!(
+        network.outcome().tallies.iter().any(|(agent, tally)| scenario.agents[agent].node == node && tally.jobs > 0)
+    );
+}
+
+#[test]
+fn a_network_that_is_there_goes_on_from_where_it_is() {
+    let scenario = scenario("published");
+    let mut before = begin(&scenario, "fixed");
+    assert!(before.run_until(Until::Converged, minutes(60), |_| {}).unwrap());
+    let outcome = before.outcome();
+    let state = NetworkState {
+        placement: outcome.snapshot.placement.clone(),
+        copies_made: outcome.snapshot.copies_made.clone(),
+        counters: outcome.snapshot.counters.clone(),
+        stopped: [AgentId(3)].into(),
+        ..NetworkState::default()
+    };
+    let mut network =
+        Simulation::new(&scenario, Start { policy: Some("fixed"), seed: 5, state: Some(&state) }).unwrap();
+    assert_eq!(network.outcome().snapshot.placement, state.placement);
+    assert_eq!(network.outcome().snapshot.counters, state.counters);
+    assert_eq!(network.outcome().snapshot.copies_made, state.copies_made);
+    network.run(minutes(30), |_| {}).unwrap();
+    assert_eq!(network.running().collect::<Vec<_>>(), [AgentId(1), AgentId(2)]);
+    network.edit(Edit::Mend(Broken::Agent(AgentId(3)))).unwrap();
+    let mut branch = network.branch().unwrap();
+    for it in [&mut network, &mut branch] {
+        it.run(minutes(60), |_| {}).unwrap();
+    }
+    let [network, branch] = [&network, &branch].map(|it| Figures::new(it.scenario(), &it.outcome()));
+    assert_eq!(network, branch);
+    assert_eq!((network.violated, network.actions), (0, 0), "what had converged is content");
+}

@@ -1,0 +1,299 @@
+//! A simulation that begins where a real network is: its table is read, never written.
+
+use super::data_directory::DATABASE;
+use super::simulate::Simulated;
+use super::{Existing, Failure, Purpose, calibrate, existing_knowledge, real_runs};
+use crate::knowledge::Knowledge;
+use agent_core::config::scenario::{Links, Scenario};
+use agent_core::config::settings::{
+    AgentSettings, DataSetSettings, EmulatorSettings, KnowledgeSettings, NetworkSettings, Settings,
+};
+use agent_core::config::{self, Invalid};
+use agent_core::domain::event::Outcome;
+use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
+use agent_core::domain::placement::{Link, Node, NodeState, Placement, Replica, ReplicaState};
+use agent_core::domain::snapshot::{Counter, Snapshot};
+use agent_core::domain::time::Timestamp;
+use agent_core::sim::NetworkState;
+use agent_laboratory::calibration::Calibration;
+use anyhow::{Context as _, bail};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use tokio::runtime::Handle;
+
+/// What was read, and what whoever relies on it should know.
+pub struct FromTable {
+    pub simulated: Simulated,
+    pub remarks: Vec<String>,
+}
+
+/// Opens the table named: `mysql://...`, a directory, or an SQLite file; without a name the one that `agent status` shows.
+pub async fn open(
+    named: Option<&str>,
+    settings: &Settings,
+    data: Option<&Path>,
+    services: &Handle,
+) -> anyhow::Result<Existing> {
+    let mut network = settings.network.clone();
+    let mut data: Option<PathBuf> = data.map(Path::to_owned);
+    match named {
+        None => {}
+        Some(url) if url.contains("://") => {
+            network.knowledge = config::knowledge(url).map_err(|Invalid { problem, help }| {
+                Failure::Configuration(format!("--from-table: {problem}\n  help: {help}"))
+            })?;
+        }
+        Some(path) => {
+            let path = Path::new(path);
+            let (directory, file) = match (path.is_dir(), path.parent(), path.file_name()) {
+                (false, Some(directory), Some(file)) => (directory, Path::new(file)),
+                _ => (path, Path::new(DATABASE)),
+            };
+            network.knowledge = KnowledgeSettings::Sqlite(file.to_owned());
+            data = Some(if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory.to_owned() });
+        }
+    }
+    existing_knowledge(&network, data.as_deref(), Purpose::Look, services).await
+}
+
+/// Reads the state of a network. What its table does not say is what `base` states; without one the configuration's, with a
+/// physics that is fitted to the jobs in the table.
+pub async fn read(existing: &Existing, settings: &Settings, base: Option<&Scenario>) -> anyhow::Result<FromTable> {
+    let knowledge = existing.knowledge.as_ref();
+    let stated = match base {
+        Some(base) => Settings { network: base.network.clone(), agents: base.agents.clone() },
+        None => settings.clone(),
+    };
+    let name = data_set(knowledge, &settings.network.data_set.name).await?;
+    let snapshot = knowledge.snapshot(&name).await?;
+    let snapshot = snapshot.with_context(|| format!("data set {name} is not in the catalogue yet"))?;
+    let fitted = match base {
+        Some(_) => None,
+        None => Some(fit(knowledge).await?),
+    };
+    let scale = fitted.as_ref().map_or(u64::from(existing.scale.factor()), |fitted| fitted.scale);
+    let mut remarks = vec![physics_remark(base, fitted.as_ref())];
+    remarks.extend(fitted.iter().flat_map(|fitted| fitted.doubts.iter().map(|doubt| format!("DOUBTFUL: {doubt}"))));
+    let nodes = nodes(&snapshot, &mut remarks);
+    let agents = agents(&snapshot, &stated, &nodes, &mut remarks)?;
+    let state = state(knowledge, &snapshot, &stated.network, &nodes, &agents, &mut remarks).await?;
+    let first_node = state.placement.present().next().map(|replica| replica.node);
+    let first_node = first_node.context("no replica of the data set is present: there is nothing to begin with")?;
+    let network = network(&snapshot, &stated.network, &nodes, first_node, scale);
+    let impacts = base.map(|base| base.impacts.clone()).unwrap_or_default();
+    let scenario = Scenario {
+        name: existing.place.clone(),
+        about: format!("The network of {}, as its table showed it.", existing.place),
+        physics: physics(&snapshot, base, fitted.as_ref(), &settings.network.emulator, scale),
+        network: NetworkSettings { links: links(&snapshot, &nodes, fitted.as_ref()), ..network },
+        impacts: impacts.into_iter().filter(|(agent, _)| agents.contains_key(agent)).collect(),
+        placed: state.placement.nodes().into_iter().collect(),
+        agents,
+        changes: Vec::new(),
+        faults: Vec::new(),
+        dishonest: BTreeMap::new(),
+        generate: None,
+        calm: None,
+    };
+    Ok(FromTable { simulated: Simulated { scenario, state: Some(state) }, remarks })
+}
+
+/// The configured one, else the only one.
+async fn data_set(knowledge: &dyn Knowledge, configured: &DataSetName) -> anyhow::Result<DataSetName> {
+    let all = knowledge.data_sets().await?;
+    match all.as_slice() {
+        all if all.contains(configured) => Ok(configured.clone()),
+        [only] => Ok(only.clone()),
+        [] => bail!("its table holds no data set yet; did the network begin?"),
+        many => bail!("its table holds {} data sets, none of them the configuration's ({configured})", many.len()),
+    }
+}
+
+async fn fit(knowledge: &dyn Knowledge) -> anyhow::Result<Calibration> {
+    const OTHERWISE: &str =
+        "no physics can be fitted to the jobs of this table; name a scenario to take it from with --scenario";
+    let record = real_runs::read(knowledge).await.context(OTHERWISE)?;
+    calibrate::calibrate(&[record], None).context(OTHERWISE)
+}
+
+fn physics_remark(base: Option<&Scenario>, fitted: Option<&Calibration>) -> String {
+    match (base, fitted) {
+        (Some(base), _) => {
+            let ignored = if base.changes.is_empty() && base.faults.is_empty() {
+                ""
+            } else {
+                "; its changes and faults are left out"
+            };
+            format!("physics, rhythm, feedback, learning and weights are those of scenario {}{ignored}", base.name)
+        }
+        (None, Some(fit)) => format!(
+            "physics as fitted to {} jobs and {} transfers of this table; rhythm, feedback, learning and weights are the configuration's",
+            fit.response_time.n, fit.transfer.n
+        ),
+        (None, None) => String::new(),
+    }
+}
+
+/// Nodes that data can be read from and brought to.
+fn nodes<'a>(snapshot: &'a Snapshot, remarks: &mut Vec<String>) -> BTreeMap<NodeId, &'a Node> {
+    let mut kept = BTreeMap::new();
+    for node in snapshot.nodes.values() {
+        match (node.state, &node.store_url) {
+            (NodeState::Leaving, _) => remarks.push(format!("node {} is leaving: left out", node.id)),
+            (_, None) => remarks.push(format!("node {} has no store yet: left out", node.id)),
+            (_, Some(_)) => _ = kept.insert(node.id, node),
+        }
+    }
+    kept
+}
+
+fn agents(
+    snapshot: &Snapshot,
+    stated: &Settings,
+    nodes: &BTreeMap<NodeId, &Node>,
+    remarks: &mut Vec<String>,
+) -> anyhow::Result<BTreeMap<AgentId, AgentSettings>> {
+    let mut agents = BTreeMap::new();
+    for peer in snapshot.agents.values() {
+        let (agent, node) = (peer.registration.agent, peer.registration.node);
+        if !nodes.contains_key(&node) {
+            remarks.push(format!("agent {agent} lives on node {node}: left out"));
+            continue;
+        }
+        if !stated.agents.contains_key(&agent) {
+            remarks.push(format!("agent {agent} is not configured here: its weights are those of the first agent"));
+        }
+        agents.insert(agent, calibrate::agent(peer, stated)?);
+    }
+    if agents.is_empty() {
+        bail!("no agent is registered in this table: nobody would read anything");
+    }
+    Ok(agents)
+}
+
+async fn state(
+    knowledge: &dyn Knowledge,
+    snapshot: &Snapshot,
+    network: &NetworkSettings,
+    nodes: &BTreeMap<NodeId, &Node>,
+    agents: &BTreeMap<AgentId, AgentSettings>,
+    remarks: &mut Vec<String>,
+) -> anyhow::Result<NetworkState> {
+    let mut learned = BTreeMap::new();
+    for agent in agents.keys() {
+        let labels = knowledge.impacts(*agent).await?;
+        learned.insert(*agent, labels.into_iter().map(|(label, learned)| (label, learned.impacts)).collect());
+    }
+    let running = snapshot.open_events.iter().filter(|event| event.outcome == Outcome::Running).count();
+    if running > 0 {
+        remarks.push(format!("actions under way: {running}; left out"));
+    }
+    let open = snapshot.open_events.len() - running;
+    if open > 0 {
+        remarks.push(format!("events that still collect feedback: {open}; left out"));
+    }
+    // When all have stopped, it is asked how it would go on.
+    let alive = |agent: &AgentId| snapshot.is_alive(*agent, network.silence());
+    let nobody = !agents.keys().any(alive);
+    let stopped: BTreeSet<AgentId> = agents.keys().copied().filter(|agent| !nobody && !alive(agent)).collect();
+    remarks.extend(stopped.iter().map(|agent| format!("agent {agent} does not run: as if by `down agent {agent}`")));
+    if nobody {
+        remarks.push("no agent runs now: all are started".to_owned());
+    }
+    let at_start = |counter: &Counter| Counter { value: counter.value, changed_at: Timestamp::default() };
+    Ok(NetworkState {
+        placement: placement(snapshot, nodes, agents, remarks),
+        copies_made: snapshot.copies_made.clone(),
+        counters: snapshot.counters.iter().map(|(action, counter)| (*action, at_start(counter))).collect(),
+        stores: nodes.iter().map(|(id, node)| (*id, node.store.clone())).collect(),
+        learned,
+        stopped,
+    })
+}
+
+/// What is present, with whoever reads it.
+fn placement(
+    snapshot: &Snapshot,
+    nodes: &BTreeMap<NodeId, &Node>,
+    agents: &BTreeMap<AgentId, AgentSettings>,
+    remarks: &mut Vec<String>,
+) -> Placement {
+    let mut placement = Placement::default();
+    for replica in snapshot.placement.replicas.values() {
+        match (replica.state, nodes.contains_key(&replica.node)) {
+            (ReplicaState::Present, true) => {
+                placement.replicas.insert(replica.id, Replica { lease: None, ..replica.clone() });
+            }
+            (state, _) => remarks.push(format!("the replica on node {} ({}): left out", replica.node, state.name())),
+        }
+    }
+    let read = snapshot.placement.references.iter();
+    placement.references = read
+        .filter(|(agent, replica)| agents.contains_key(agent) && placement.replicas.contains_key(replica))
+        .map(|(agent, replica)| (*agent, *replica))
+        .collect();
+    placement
+}
+
+fn network(
+    snapshot: &Snapshot,
+    stated: &NetworkSettings,
+    nodes: &BTreeMap<NodeId, &Node>,
+    first_node: NodeId,
+    scale: u64,
+) -> NetworkSettings {
+    let data_set = &snapshot.data_set;
+    let bytes = data_set.bytes.saturating_mul(scale);
+    let nodes = nodes.values().map(|row| {
+        let mut node = calibrate::node(row, scale);
+        let holds = snapshot.placement.on(row.id).is_some();
+        node.capacity_bytes = node.capacity_bytes.map(|capacity| if holds { capacity.max(bytes) } else { capacity });
+        (row.id, node)
+    });
+    NetworkSettings {
+        data_set: DataSetSettings {
+            name: data_set.name.clone(),
+            object_key: data_set.object_key.clone(),
+            generate_records: Some(data_set.records.saturating_mul(scale)),
+            first_node,
+        },
+        nodes: nodes.collect(),
+        ..stated.clone()
+    }
+}
+
+/// As the table states them; as jobs saw them where nobody injects latency.
+fn links(snapshot: &Snapshot, nodes: &BTreeMap<NodeId, &Node>, fitted: Option<&Calibration>) -> Vec<Link> {
+    let seen = fitted.into_iter().flat_map(|fitted| {
+        fitted
+            .links
+            .iter()
+            .map(|seen| calibrate::link(seen, fitted.is_emulated))
+            .map(|link| ((link.from, link.to), link))
+    });
+    let seen: BTreeMap<(NodeId, NodeId), Link> = seen.collect();
+    let stated = snapshot.links.iter().filter(|link| nodes.contains_key(&link.from) && nodes.contains_key(&link.to));
+    stated.map(|link| seen.get(&(link.from, link.to)).unwrap_or(link)).copied().collect()
+}
+
+fn physics(
+    snapshot: &Snapshot,
+    base: Option<&Scenario>,
+    fitted: Option<&Calibration>,
+    emulator: &EmulatorSettings,
+    scale: u64,
+) -> agent_core::config::scenario::Physics {
+    let mut physics = match (base, fitted) {
+        (Some(base), _) => base.physics.clone(),
+        (None, Some(fitted)) => {
+            let links = match emulator {
+                EmulatorSettings::None => Links::Measured,
+                EmulatorSettings::Embedded | EmulatorSettings::Toxiproxy(_) => Links::Injected,
+            };
+            agent_core::config::scenario::Physics { links, ..fitted.physics(&calibrate::assumed()) }
+        }
+        (None, None) => calibrate::assumed(),
+    };
+    physics.bytes = snapshot.data_set.bytes.saturating_mul(scale);
+    physics
+}
