@@ -493,4 +493,17 @@ mod tests {
         assert!(!goal.holds(&Metrics::default().with(Metric::Availability, f64::NAN)));
         assert!(goal.holds(&Metrics::default().with(Metric::Availability, 0.0)));
     }
+
+    #[test]
+    fn a_goal_is_as_deep_and_as_long_as_its_bounds_allow() {
+        let nested = |depth: usize| format!("{}availability >= 1 %{}", "(".repeat(depth), ")".repeat(depth));
+        assert!(nested(MAX_DEPTH).parse::<Goal>().is_ok());
+        assert!(nested(MAX_DEPTH + 1).parse::<Goal>().is_err());
+        let beside = vec!["(availability >= 1 %)"; MAX_DEPTH + 1].join(" and ");
+        assert!(beside.parse::<Goal>().is_ok(), "a parenthesis that was closed is no level any more");
+        let padded = |length: usize| format!("{:length$}", "availability >= 1 %");
+        assert!(padded(MAX_LENGTH).parse::<Goal>().is_ok());
+        let error = padded(MAX_LENGTH + 1).parse::<Goal>().unwrap_err();
+        assert_eq!(error.to_string(), "the goal is too long at column 1");
+    }
 }

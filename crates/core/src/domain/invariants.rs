@@ -90,3 +90,64 @@ fn is_there(state: ReplicaState) -> bool {
         ReplicaState::Removing | ReplicaState::Changed | ReplicaState::Damaged => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::NodeId;
+    use crate::domain::placement::Replica;
+    use crate::domain::validators::Validators;
+
+    fn replica(id: i64, node: u32, state: ReplicaState) -> (ReplicaId, Replica) {
+        let replica = Replica {
+            id: ReplicaId(id),
+            data_set: "blood".into(),
+            node: NodeId(node),
+            object_key: format!("blood/{id}"),
+            state,
+            generation: 1,
+            lease: None,
+            validators: Validators::default(),
+            remark: None,
+        };
+        (replica.id, replica)
+    }
+
+    /// Replicas 1, 2, ... on these nodes; agents 1, 2, ... read the replicas of these ids.
+    fn check_of(replicas: &[(u32, ReplicaState)], reads: &[i64], expected: &[Broken]) {
+        let placement = Placement {
+            replicas: (1..).zip(replicas).map(|(id, (node, state))| replica(id, *node, *state)).collect(),
+            references: (1..).zip(reads).map(|(agent, id)| (AgentId(agent), ReplicaId(*id))).collect(),
+        };
+        assert_eq!(check(&"blood".into(), &placement), expected, "{replicas:?}, {reads:?}");
+    }
+
+    #[test]
+    fn each_reference_is_to_a_replica_that_is_present() {
+        use ReplicaState::{Changed, Copying, Damaged, Present, Removing};
+        check_of(&[(1, Present), (2, Present)], &[1, 2], &[]);
+        let nowhere = Broken::ReferenceToNowhere { agent: AgentId(2), replica: ReplicaId(9) };
+        check_of(&[(1, Present)], &[1, 9], &[nowhere]);
+        for state in [Copying, Changed, Damaged, Removing] {
+            let not_present = Broken::ReferenceNotPresent { agent: AgentId(1), replica: ReplicaId(2) };
+            check_of(&[(1, Present), (2, state)], &[2], &[not_present]);
+        }
+    }
+
+    #[test]
+    fn where_nothing_is_present_only_that_is_said() {
+        use ReplicaState::Damaged;
+        check_of(&[(1, Damaged), (1, Damaged)], &[1, 9], &[Broken::NoReplica("blood".into())]);
+    }
+
+    #[test]
+    fn a_node_holds_one_replica_beside_what_is_replaced_or_removed() {
+        use ReplicaState::{Changed, Copying, Damaged, Present, Removing};
+        for state in [Removing, Changed, Damaged] {
+            check_of(&[(1, Present), (1, state)], &[1], &[]);
+        }
+        for state in [Present, Copying] {
+            check_of(&[(1, Present), (1, state)], &[1], &[Broken::TwoOnOneNode(ReplicaId(1), ReplicaId(2))]);
+        }
+    }
+}

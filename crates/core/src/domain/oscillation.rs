@@ -37,3 +37,40 @@ impl RecentLayouts {
         returns
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One replica on the first node; agents 1, 2, ... read at the others.
+    fn layout(node: u32, reads: &[u32]) -> Layout {
+        Layout {
+            replicas: [NodeId(node)].into(),
+            references: (1..).zip(reads).map(|(agent, node)| (AgentId(agent), NodeId(*node))).collect(),
+        }
+    }
+
+    /// A layout is left at 0 s; whether an agent brings another one back so much later.
+    fn returns(left: &Layout, now: &Layout, by: Option<u32>, seconds: u64) -> bool {
+        let mut recent = RecentLayouts::default();
+        let start = Timestamp(1_000);
+        assert!(!recent.returns(start, Some(AgentId(1)), left.clone(), &layout(9, &[9])), "nothing was left before");
+        recent.returns(start + Duration::from_secs(seconds), by.map(AgentId), layout(9, &[9]), now)
+    }
+
+    #[test]
+    fn what_was_left_less_than_the_window_ago_oscillates() {
+        let left = layout(1, &[1]);
+        assert!(returns(&left, &left, Some(1), 209));
+        assert!(!returns(&left, &left, Some(1), 210));
+        assert!(!returns(&left, &left, None, 10), "nobody did it");
+        assert!(!returns(&left, &layout(2, &[1]), Some(1), 10), "the replicas lie elsewhere");
+    }
+
+    #[test]
+    fn only_what_the_acting_agent_reads_counts() {
+        let left = layout(1, &[1, 2]);
+        assert!(returns(&left, &layout(1, &[1, 3]), Some(1), 10));
+        assert!(!returns(&left, &layout(1, &[1, 3]), Some(2), 10));
+    }
+}

@@ -262,4 +262,35 @@ mod tests {
         assert!(global_damped(-0.49, 4, 0.33) < 0.0);
         assert!(global_damped(0.49, 1000, 0.33) > 0.0);
     }
+
+    #[test]
+    fn the_worst_of_what_is_protected_counts_wherever_it_is_written() {
+        use Metric::*;
+        let goal = "response_time <= 35 s and throughput >= 10 records/s and availability >= 95 %";
+        let measured = [(ResponseTime, 40.0), (Throughput, 50.0), (Availability, 97.0)];
+        let value = 0.7 * 0.8 - 0.3 * 0.5;
+        check(goal, &measured, &[(ResponseTime, 0.8), (Throughput, -0.5), (Availability, -0.25)], value);
+        check(goal, &measured, &[(ResponseTime, 0.8), (Throughput, -0.25), (Availability, -0.5)], value);
+    }
+
+    #[test]
+    fn a_pursued_branch_that_gets_worse_is_weighted_only_within_an_all() {
+        use Metric::*;
+        let goal = "data_consistency >= 0.7 or network_latency <= 1300 ms";
+        let measured = [(DataConsistency, 0.5), (NetworkLatency, 1500.0)];
+        check(goal, &measured, &[(DataConsistency, 0.2), (NetworkLatency, -0.4)], -0.4);
+        let goal = "response_time <= 35 s and execution_time <= 5 s";
+        let measured = [(ResponseTime, 40.0), (ExecutionTime, 9.0)];
+        check(goal, &measured, &[(ResponseTime, 0.8), (ExecutionTime, -0.4)], 0.2);
+    }
+
+    #[test]
+    fn where_no_branch_improves_the_last_one_is_pursued() {
+        use Metric::*;
+        let goal: Goal = "data_consistency >= 0.7 or network_latency <= 1300 ms".parse().unwrap();
+        let measured = Metrics::default().with(DataConsistency, 0.5).with(NetworkLatency, 1500.0);
+        let impacts = Impacts::default().with(DataConsistency, 0.0).with(NetworkLatency, -0.5);
+        let appraisal = Roles::new(&goal, &measured).appraise(&impacts, Pursue::MostImproved).unwrap();
+        assert_eq!(appraisal, Appraisal { pursued: -0.5, protected: 0.0, value: -0.5 });
+    }
 }

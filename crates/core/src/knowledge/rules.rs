@@ -531,6 +531,8 @@ pub fn with_failure(detail: &str, why: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::placement::StoreTraits;
+    use crate::domain::units::Percent;
 
     #[test]
     fn a_failure_joins_the_report_of_its_decision() {
@@ -552,5 +554,37 @@ mod tests {
             action: Action::Evict { node: NodeId(3) },
         };
         check(taken, "idempotency key `k` belongs to event 7 of agent 2 (`E3`) already");
+    }
+
+    #[test]
+    fn what_is_as_long_as_it_may_be_is_kept() {
+        let report = "x".repeat(DETAIL_MAX);
+        assert_eq!(detail(&report), report);
+        let named = format!(r#"{{"failure":"the report has {} bytes; a table keeps {DETAIL_MAX}"}}"#, DETAIL_MAX + 1);
+        assert_eq!(detail(&format!("{report}x")), named);
+        let name = "\u{e9}".repeat(NAME_MAX);
+        assert_eq!(check_length("a name", &name, NAME_MAX), Ok(()));
+        let too_long = Rejection::TooLong { what: "a name", length: NAME_MAX + 1, most: NAME_MAX };
+        assert_eq!(check_length("a name", &format!("{name}x"), NAME_MAX), Err(too_long));
+    }
+
+    #[test]
+    fn what_cannot_be_deleted_again_is_not_written_but_may_be_read() {
+        let node = |deletes, state| Node {
+            id: NodeId(1),
+            name: "node-1".to_owned(),
+            store_url: None,
+            availability: Percent::new(97.0).unwrap(),
+            capacity_bytes: None,
+            state,
+            heartbeat_at: None,
+            store: StoreTraits { deletes, ..Default::default() },
+        };
+        let (copy, read) = ("C3_1".parse().unwrap(), "CR1".parse().unwrap());
+        let keeps = node(Some(false), NodeState::Running);
+        assert_eq!(no_destination(&keeps, copy), Some(Lost::CannotDelete(NodeId(1))));
+        assert_eq!(no_destination(&keeps, read), None);
+        assert_eq!(no_destination(&node(None, NodeState::Running), copy), None);
+        assert_eq!(no_destination(&node(None, NodeState::Leaving), read), Some(Lost::Leaving(NodeId(1))));
     }
 }

@@ -110,6 +110,7 @@ mod tests {
         let removing = [left(1, 1, Some(100)), left(2, 2, Some(100)), left(3, 2, None)];
         let leftovers = Leftovers::default();
         assert_eq!(due(&leftovers, &removing, 101), [1, 3]);
+        assert_eq!(due(&leftovers, &removing, 400), [1, 3], "the agent there has all of the lease");
         assert_eq!(due(&leftovers, &removing, 401), [1, 2, 3]);
     }
 

@@ -760,4 +760,59 @@ mod tests {
         bench.give(Input::Woken);
         assert_eq!(bench.load(&scene::snapshot(&[3], &[])), "wake(15 s) register");
     }
+
+    #[test]
+    fn a_job_that_misses_begins_the_row_of_content_jobs_anew() {
+        let mut bench = Bench::new(GOAL);
+        bench.give(Input::Started);
+        let here = scene::snapshot(&[3], &[(1, 1)]);
+        bench.job(&here, 10);
+        bench.job(&here, 50);
+        bench.load(&here);
+        bench.give(Input::Repaired(Repair::Nothing));
+        for expected in [false, false, true] {
+            bench.job(&here, 10);
+            assert_eq!(bench.monitor.is_converged(), expected);
+        }
+    }
+
+    /// What is left when a job at node 2 misses the goal, to where the data was moved at 12 s from a job that met it; `between`
+    /// is what came in the meantime.
+    fn blames_after(between: impl FnOnce(&mut Bench)) -> String {
+        let mut bench = Bench::new(GOAL);
+        bench.give(Input::Started);
+        bench.job(&scene::snapshot(&[1], &[(1, 1)]), 10);
+        between(&mut bench);
+        let mut here = scene::snapshot(&[2], &[(1, 1)]);
+        here.open_events = vec![scene::event(1, "M1_2", NOW + Duration::from_secs(12))];
+        bench.job(&here, 50);
+        bench.load(&here)
+    }
+
+    #[test]
+    fn who_missed_the_goal_in_between_blames_nobody() {
+        assert_eq!(blames_after(|_| ()), "feedback(1) plan");
+        let missed = blames_after(|bench| {
+            let here = scene::snapshot(&[1], &[(1, 1)]);
+            bench.job(&here, 50);
+            bench.load(&here);
+            bench.give(Input::Repaired(Repair::Nothing));
+        });
+        assert_eq!(missed, "plan");
+    }
+
+    #[test]
+    fn pauses_are_whole_seconds_and_a_longer_one_is_never_cut() {
+        let mut rng = scene::rng();
+        let rhythm = Rhythm { gap: Duration::from_secs(2), gap_deviation: Duration::from_secs(2) };
+        let pauses: Vec<Duration> = (0..100).map(|_| rhythm.pause(&mut rng)).collect();
+        assert!(pauses.iter().all(|pause| pause.subsec_nanos() == 0), "{pauses:?}");
+        assert!(pauses.contains(&Duration::ZERO) && pauses.iter().any(|pause| *pause > rhythm.gap), "{pauses:?}");
+        let mut bench = Bench::new(GOAL);
+        bench.monitor.rhythm.gap = Duration::from_secs(1000);
+        bench.give(Input::Started);
+        bench.give(Input::Woken);
+        bench.load(&scene::snapshot(&[3], &[(1, 1)]));
+        assert_eq!(bench.fail(FailureKind::Surroundings), "record(surroundings) wake(1000 s)");
+    }
 }

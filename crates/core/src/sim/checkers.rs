@@ -112,6 +112,8 @@ impl Checkers {
 mod tests {
     use super::*;
     use crate::domain::action::Action;
+    use crate::domain::ids::NodeId;
+    use crate::mape::scene;
 
     fn feedback(event: i64) -> Feedback {
         Feedback { event: EventId(event), agent: AgentId(1), p: 0.5, left_at: Timestamp(1) }
@@ -160,6 +162,54 @@ mod tests {
         check(
             |it| it.time(now, 102, 3, 5),
             Some("invariant I-7 is broken at 1.5 s: 102 happenings are arranged, at most 101 may be"),
+        );
+    }
+
+    #[test]
+    fn no_answer_comes_after_the_window_or_out_of_range() {
+        let now = Timestamp(1500);
+        check(
+            |it| {
+                it.closed(now, &closing(1));
+                it.answered(now, &feedback(1));
+            },
+            Some("invariant I-6 is broken at 1.5 s: agent 1 left 0.5 on event 1"),
+        );
+        check(
+            |it| it.answered(now, &Feedback { p: 1.5, ..feedback(1) }),
+            Some("invariant I-6 is broken at 1.5 s: agent 1 left 1.5 on event 1"),
+        );
+    }
+
+    #[test]
+    fn no_action_is_granted_while_the_table_is_away_and_the_first_finding_stays() {
+        let found = "invariant I-6 is broken at 1.5 s: an action was granted while the table was away";
+        check(|it| it.acted(Timestamp(1500), false), None);
+        check(
+            |it| {
+                it.acted(Timestamp(1500), true);
+                it.closed(Timestamp(1600), &closing(2));
+            },
+            Some(found),
+        );
+    }
+
+    #[test]
+    fn what_is_present_has_an_object_and_references_lead_to_it() {
+        let placed = |replicas: &[u32], reads: &[(u32, i64)], held: &[(u32, &str)], expected: Option<&str>| {
+            let mut stores = Stores::default();
+            for (node, key) in held {
+                stores.write(NodeId(*node), key, 10).unwrap();
+            }
+            check(|it| it.placement(&scene::snapshot(replicas, reads), &stores), expected);
+        };
+        placed(&[3], &[(1, 1)], &[(3, "blood/1")], None);
+        placed(&[3], &[(1, 1)], &[], Some("invariant I-4 is broken at 10000 s: replica 1 on node 3 has no object"));
+        placed(
+            &[3],
+            &[(1, 2)],
+            &[(3, "blood/1")],
+            Some("invariant I-8 is broken at 10000 s: agent 1 references replica 2, which does not exist"),
         );
     }
 }

@@ -229,4 +229,31 @@ mod tests {
         damage.end(Broken::Slow(NodeId(1), 2.0));
         assert_eq!((damage.slowness(NodeId(1)), damage.slowness(NodeId(2))), (5.0, 1.0));
     }
+
+    #[test]
+    fn what_waits_for_a_moment_strikes_its_agent_once() {
+        let fault = |named: Option<u32>| Fault {
+            kind: FaultKind::AgentDown(named.map(AgentId)),
+            when: When::Upon(Moment::Transfer),
+            lasts: Duration::from_secs(1),
+        };
+        let all = [fault(Some(2)), fault(None)];
+        let mut faults = Faults::new(&all, 1);
+        assert_eq!(faults.upon(Moment::Question, AgentId(2)), [0; 0]);
+        assert_eq!(faults.upon(Moment::Transfer, AgentId(1)), [1]);
+        assert_eq!(faults.upon(Moment::Transfer, AgentId(2)), [0]);
+        assert_eq!(faults.upon(Moment::Transfer, AgentId(2)), [0; 0], "each strikes once");
+    }
+
+    #[test]
+    fn a_regular_fault_strikes_in_its_period_however_long_it_lasts() {
+        let seconds = Duration::from_secs;
+        let fault = |when, lasts| Fault { kind: FaultKind::DatabaseAway, when, lasts: seconds(lasts) };
+        let regularly = When::Regularly(seconds(5), seconds(60));
+        let all = [fault(regularly, 20), fault(regularly, 90), fault(When::At(seconds(7)), 20)];
+        let mut faults = Faults::new(&all, 1);
+        assert_eq!(faults.first(), [(0, seconds(5)), (1, seconds(5)), (2, seconds(7))]);
+        let again: Vec<_> = (0..3).map(|index| faults.again(index)).collect();
+        assert_eq!(again, [Some(seconds(40)), Some(Duration::ZERO), None]);
+    }
 }

@@ -94,3 +94,64 @@ pub fn train(
     };
     (0..TRAINING_RUNS).map(|_| run()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng as _;
+    use std::collections::BTreeMap;
+
+    fn physics(transfer: Transfer) -> Physics {
+        use crate::config::scenario::{Links, Rules};
+        let line = Line { base: Duration::ZERO, slope: 0.0, deviation: Duration::ZERO };
+        Physics {
+            response_time: line,
+            execution_time: line,
+            bytes: 1_000,
+            poll: Duration::ZERO,
+            rules: Rules::Agents,
+            job_failure: Duration::ZERO,
+            transfer,
+            transfer_failures: 0.0,
+            replies_lost: 0.0,
+            links: Links::Injected,
+        }
+    }
+
+    /// How long 1000 bytes take from node 1 to node 2, whose store is twice as slow as it was, for an agent at this node.
+    fn takes(transfer: Transfer, home: u32) -> Duration {
+        transfer_time(&physics(transfer), NodeId(home), (NodeId(1), 1.0), (NodeId(2), 2.0))
+    }
+
+    #[test]
+    fn a_transfer_takes_as_long_as_its_slowest_part() {
+        let rates = |link: u64, store: u64, of_links: &[(u32, u32, u64)], of_stores: &[(u32, u64)]| Transfer::Rates {
+            link,
+            store,
+            of_links: of_links.iter().map(|(from, to, rate)| ((NodeId(*from), NodeId(*to)), *rate)).collect(),
+            of_stores: of_stores.iter().map(|(node, rate)| (NodeId(*node), *rate)).collect::<BTreeMap<_, _>>(),
+        };
+        let seconds = Duration::from_secs;
+        assert_eq!(takes(Transfer::Takes(seconds(3)), 1), seconds(6));
+        assert_eq!(takes(rates(1_000, 1_000, &[], &[]), 3), seconds(2), "the slow store");
+        assert_eq!(takes(rates(100, 1_000, &[], &[]), 3), seconds(10), "links to both");
+        // Nothing lies between an agent and the store of its own node.
+        assert_eq!(takes(rates(1_000, 1_000, &[(1, 1, 1)], &[(2, 4_000)]), 1), seconds(1));
+        assert_eq!(takes(rates(1_000, 1_000, &[(1, 2, 250)], &[]), 1), seconds(4));
+    }
+
+    #[test]
+    fn a_job_takes_a_millisecond_at_least() {
+        let job = job(&physics(Transfer::Takes(Duration::ZERO)), Duration::ZERO, 10, 1.0, &mut Rng::seed_from_u64(1));
+        let least = Duration::from_millis(1);
+        assert_eq!((job.response_time, job.execution_time, job.throughput), (least, least, 10_000.0));
+    }
+
+    #[test]
+    fn transfers_fail_as_often_as_the_scenario_says() {
+        let failing = |share| Physics { transfer_failures: share, ..physics(Transfer::Takes(Duration::ZERO)) };
+        let mut rng = Rng::seed_from_u64(1);
+        assert!(fails(&failing(1.0), &mut rng));
+        assert!(!fails(&failing(0.0), &mut rng));
+    }
+}

@@ -187,4 +187,14 @@ mod tests {
         left.excuse(|node| *node == NodeId(2));
         assert_eq!(left.prices(NOW, 0.02), [(NodeId(2), 0.02)].into());
     }
+
+    #[test]
+    fn how_often_something_was_left_is_counted_for_an_hour() {
+        let mut left = Left::default();
+        left.note(NodeId(1), None, NOW);
+        left.note(NodeId(1), None, seconds(60));
+        left.note(NodeId(2), None, seconds(60));
+        assert_eq!(left.times(NodeId(1), seconds(3599)), 2);
+        assert_eq!(left.times(NodeId(1), seconds(3600)), 1);
+    }
 }

@@ -678,3 +678,6 @@ fn deliberation(
         peers: peers.map(opinion).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -168,6 +168,7 @@ impl Scoring for Serve {
 mod tests {
     use super::*;
     use crate::domain::ids::AgentId;
+    use crate::domain::placement::ReplicaState;
     use crate::mape::planner::Experience;
     use crate::mape::scene::{self, NOW};
 
@@ -259,5 +260,36 @@ mod tests {
         assert_eq!(intents, [Intent::Look { after: Duration::from_secs(90) }]);
         let failed = decider.ended(Repair::Lost, &mut scene::rng());
         assert_eq!(failed, [Intent::Over(Repair::Lost), Intent::Look { after: AGAIN }]);
+    }
+
+    #[test]
+    fn the_last_copy_stays_even_where_nobody_reads_it() {
+        let mut snapshot = scene::inhabited(scene::snapshot(&[1, 2], &[(1, 1), (2, 1)]), 2);
+        // What agents read is changed, and the other one is the last that is intact.
+        snapshot.placement.replicas.get_mut(&ReplicaId(1)).unwrap().state = ReplicaState::Changed;
+        let (mut decider, parameters) = keeper(2);
+        let experience = experience();
+        for seconds in [0, 1000] {
+            snapshot.at = NOW + Duration::from_secs(seconds);
+            snapshot = scene::inhabited(snapshot, 2);
+            let view =
+                View { parameters: &parameters, experience: &experience, snapshot: &snapshot, conversation: &[] };
+            let intents = decider.looked(&view, &mut scene::rng());
+            assert!(!intents.iter().any(|intent| matches!(intent, Intent::Act(_))), "{intents:?}");
+        }
+    }
+
+    #[test]
+    fn one_action_follows_the_end_of_another() {
+        let snapshot = scene::inhabited(scene::snapshot(&[3], &[(1, 1)]), 1);
+        let (parameters, experience, measured) = (scene::parameters(GOAL), experience(), scene::slow());
+        let reference = snapshot.placement.reference(parameters.agent).unwrap();
+        let situation = Situation::new(&parameters, &experience, &measured, reference, &snapshot);
+        let mut decider = KeepCopy.decider(&Arc::new(parameters.clone()), "life");
+        for repair in [Repair::Acted, Repair::Lost, Repair::Nothing, Repair::NotNow] {
+            let intents = decider.missed(&situation, &mut scene::rng());
+            assert!(matches!(intents.as_slice(), [Intent::Act(_)]), "{intents:?}");
+            decider.ended(repair, &mut scene::rng());
+        }
     }
 }

@@ -363,4 +363,47 @@ mod tests {
     fn what_ends_unawaited_repairs_nothing() {
         assert_eq!(planner().handle(Input::Ended(Repair::Acted), &mut scene::rng()), []);
     }
+
+    #[test]
+    fn each_plan_has_a_key_of_its_own() {
+        let mut planner = planner();
+        let mut key = || {
+            let effects = violate(&mut planner, violation(3));
+            end(&mut planner, Repair::Lost);
+            effects.into_iter().find_map(|effect| match effect {
+                Effect::Execute(plan) => Some(plan.key),
+                Effect::Decided(_) | Effect::Repaired(_) | Effect::Say(_) | Effect::Look { .. } | Effect::Learn(_) => {
+                    None
+                }
+            })
+        };
+        assert_eq!([key(), key()], [Some("life-p1".to_owned()), Some("life-p2".to_owned())]);
+    }
+
+    #[test]
+    fn a_job_that_goes_through_ends_the_rest_and_begins_the_pauses_anew() {
+        let mut planner = planner();
+        planner.decider = Box::new(Stubborn);
+        let look = |planner: &mut Planner, at: Timestamp| {
+            let mut snapshot = scene::snapshot(&[3], &[(1, 1)]);
+            snapshot.at = at;
+            let effects = planner.handle(Input::Looked { snapshot, conversation: Vec::new() }, &mut scene::rng());
+            effects.iter().any(|effect| matches!(effect, Effect::Execute(_)))
+        };
+        // With the same chance each time, a pause depends on how many there were in a row.
+        let put_off = |planner: &mut Planner| {
+            let effects = planner.handle(Input::Ended(Repair::NotNow), &mut scene::rng());
+            let [Effect::Look { after }] = effects.as_slice() else { panic!("{effects:?}") };
+            *after
+        };
+        assert!(look(&mut planner, scene::NOW));
+        let (first, second) = (put_off(&mut planner), put_off(&mut planner));
+        assert!(second.abs_diff(first * 2) <= Duration::from_nanos(1), "{first:?}, {second:?}");
+        assert!(!look(&mut planner, scene::NOW + second / 2), "it rests");
+        assert!(look(&mut planner, scene::NOW + second), "until then, and no longer");
+        put_off(&mut planner);
+        measure(&mut planner, fast(), true);
+        assert!(look(&mut planner, scene::NOW + second), "a job went through");
+        assert_eq!(put_off(&mut planner), first);
+    }
 }
