@@ -313,7 +313,9 @@ mod tests {
         let mut written = 0;
         for folder in [folder.clone(), folder.join("hard"), folder.join("trouble")] {
             for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-                if path.extension().is_some_and(|extension| extension == "toml") {
+                // What others build on is no scenario by itself.
+                let is_base = path.ends_with("hard/world.toml");
+                if path.extension().is_some_and(|extension| extension == "toml") && !is_base {
                     check(&read(&path));
                     written += 1;
                 }
