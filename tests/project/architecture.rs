@@ -97,6 +97,21 @@ fn vendors_stay_where_they_belong() {
 }
 
 #[test]
+fn the_core_needs_no_runtime_database_or_network() {
+    let manifest = fs::read_to_string(root().join("crates/core/Cargo.toml")).expect("it is there");
+    let manifest: toml::Table = manifest.parse().expect("it is TOML");
+    let needed = manifest["dependencies"].as_table().expect("a table").iter();
+    let needed: Vec<&str> = needed
+        .filter(|(_, how)| how.get("optional").and_then(toml::Value::as_bool) != Some(true))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let refused =
+        ["actix", "tokio", "async-std", "smol", "rusqlite", "mysql_async", "reqwest", "hyper", "axum", "aws-sdk-s3"];
+    assert!(needed.contains(&"serde"), "{needed:?}");
+    assert!(!needed.iter().any(|name| refused.contains(name)), "{needed:?}");
+}
+
+#[test]
 fn the_rules_see_what_is_wrong() {
     let rule = |from: &[&str], to: &[&str]| {
         forbidden(
