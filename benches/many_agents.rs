@@ -13,6 +13,8 @@ mod asked;
 #[path = "../tests/network/mod.rs"]
 mod network;
 
+use agent::app::training_file::TrainingFile;
+use agent::data::blood_tests::BloodTests;
 use asked::{Asked, asked};
 use network::mariadb::MariaDb;
 use network::process::Running;
@@ -25,6 +27,8 @@ use std::time::{Duration, Instant};
 
 /// As `NETWORK_FILE` says.
 const SCALE: u32 = 50;
+/// Of the data set, at this scale.
+const RECORDS: u64 = 200;
 /// Until every agent has run its first job.
 const WARM_UP: Duration = Duration::from_secs(120);
 /// What a user of one of these agents is promised.
@@ -155,9 +159,12 @@ fn training_file(agent: u32, nodes: u32) -> String {
             }
         }
     }
+    let names: BTreeMap<u32, String> = (1..=nodes).map(|node| (node, format!("node-{node}"))).collect();
+    let data_set = BloodTests::new(RECORDS).generate(std::io::sink()).expect("nothing is written");
     let file = serde_json::json!({
-        "format": 1, "agent": agent, "version": "0.1.0", "trained_at": 0, "time_scale": SCALE, "seed": 1, "iterations": 1,
-        "data_set": "blood_tests", "records": 200, "sha256": "", "job": "avg(cholesterol)", "runs": {}, "impacts": impacts,
+        "format": TrainingFile::FORMAT, "agent": agent, "version": "0.1.0", "trained_at": 0, "time_scale": SCALE, "seed": 1,
+        "iterations": 1, "data_set": "blood_tests", "records": RECORDS, "sha256": data_set.sha256,
+        "job": "avg(cholesterol)", "home": agent, "nodes": names, "runs": {}, "impacts": impacts,
     });
     file.to_string()
 }
