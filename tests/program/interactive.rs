@@ -62,7 +62,7 @@ fn a_branch_is_changed_and_held_beside_its_trunk() {
     );
     assert_eq!((done.code, done.err.as_str()), (Some(0), ""), "{done:?}");
     let out = &done.out;
-    assert!(out.starts_with("main, 0 s> run until converged\n"), "{out}");
+    assert!(out.starts_with("main, 0 ms> run until converged\n"), "{out}");
     assert_eq!(answer(out, "set availability 3 50"), "node 3 is available 50 % of the time, from the next job on\n");
     assert!(answer(out, "set latency 1 2 \"200 ms\"").starts_with("the link between nodes 1 and 2 takes 200 ms"));
     assert!(
