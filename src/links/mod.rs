@@ -1,9 +1,9 @@
 //! The way from an agent to a node's store: latency injected by an emulator (`toxiproxy` is the client of its HTTP API,
 //! `agent_emulator` a server of it), latency measured by `probe`.
 
-/// The latency of a link as measured on it.
+// The latency of a link as measured on it.
 pub mod probe;
-/// A client of toxiproxy's HTTP API.
+// A client of toxiproxy's HTTP API.
 pub mod toxiproxy;
 
 use agent_core::domain::ids::{AgentId, NodeId};

@@ -322,7 +322,7 @@ impl DataSet {
                 self.leave(to, key);
             }
             self.release(key);
-            self.claims.insert(key, Claim { stage: Stage::GivenUp, ..claim.clone() });
+            self.claims.insert(key, Claim { stage: Stage::GivenUp, ..claim });
         }
         let brought = claim.brings_to.map(|to| (to, key)).filter(|_| !matches!(claim.stage, Stage::Done { .. }));
         brought.filter(|brought| self.leftovers.contains(brought))

@@ -3,16 +3,16 @@
 //! One trait in our words; the files beside this one are the technologies. Every write carries an idempotency key or is
 //! conditional on what was read (I-6). The clock is the table's own: events, leases and windows never mix two agents' clocks.
 
-/// What every technology promises, as tests.
+// What every technology promises, as tests.
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
-/// What was said, as rows, and put together again.
+// What was said, as rows, and put together again.
 pub mod conversation;
-/// The table in memory.
+// The table in memory.
 pub mod memory;
-/// What is read of a row that makes no sense.
+// What is read of a row that makes no sense.
 pub mod quarantine;
-/// What all technologies decide alike on rows they have loaded.
+// What all technologies decide alike on rows they have loaded.
 pub mod rules;
 
 use crate::domain::action::Action;

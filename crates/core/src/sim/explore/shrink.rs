@@ -69,7 +69,10 @@ fn drop_edits(scenario: &mut Scenario) {
     scenario.changes.retain(|change| !change.join.is_empty());
 }
 
-fn plainer(with: &mut dyn FnMut(&dyn Fn(&mut Scenario))) {
+/// Takes each change for a candidate of its own.
+type Candidates<'a> = dyn FnMut(&dyn Fn(&mut Scenario)) + 'a;
+
+fn plainer(with: &mut Candidates) {
     with(&|it| it.physics.transfer_failures = 0.0);
     with(&|it| it.physics.replies_lost = 0.0);
     with(&|it| it.physics.links = Links::Injected);
@@ -84,7 +87,7 @@ fn plainer(with: &mut dyn FnMut(&dyn Fn(&mut Scenario))) {
     });
 }
 
-fn shorter(scenario: &Scenario, with: &mut dyn FnMut(&dyn Fn(&mut Scenario))) {
+fn shorter(scenario: &Scenario, with: &mut Candidates) {
     let last_change = scenario.changes.last().map_or(Duration::ZERO, |change| change.at);
     with(&|it| {
         if let Some(calm) = &mut it.calm {
