@@ -14,6 +14,8 @@ use tokio::task::spawn_blocking;
 const MIB: usize = 1 << 20;
 /// Toxics take hold of open connections within this time.
 const HOLD: Duration = Duration::from_millis(10);
+/// What has not moved for so long, is not only waiting for a processor.
+const QUIET: Duration = Duration::from_millis(500);
 
 /// `0, 1, ... 250, 0, 1, ...`, which begins anew with every block.
 fn block() -> Vec<u8> {
@@ -67,15 +69,16 @@ async fn carried(api: &Api) -> [u64; 2] {
     })
 }
 
-/// Waits until nothing moves, with something between the sockets; what was received and sent by then.
+/// Waits until nothing has moved for a while, with something between the sockets; what was received and sent by then.
 async fn backed_up(api: &Api) -> [u64; 2] {
-    let mut before = [0, 0];
+    let (mut before, mut since) = ([0, 0], Instant::now());
     loop {
         let now = carried(api).await;
-        if now == before && now[0] > now[1] {
+        if now != before {
+            (before, since) = (now, Instant::now());
+        } else if now[0] > now[1] && since.elapsed() >= QUIET {
             return now;
         }
-        before = now;
         tokio::task::yield_now().await;
     }
 }

@@ -7,14 +7,18 @@
 //!                                              `toxiproxy-server` and `noxious-server` if they are found on the PATH
 //! ```
 //!
-//! Client, proxy and server share the machine's cores, so only figures of the same run compare.
+//! Client, proxy and server share the machine's cores, so only figures of the same run compare. The two ends of the stream copy
+//! nothing, so that it is the proxy that limits it: the server sends pages of a file in memory, the client discards.
 
 #[path = "../../../benches/asked/mod.rs"]
 mod asked;
 
 use agent_emulator::{Carriers, Emulator, Metrics};
 use asked::{Asked, asked};
+use rustix::fs::{MemfdFlags, memfd_create, sendfile};
+use rustix::net::{RecvFlags, recv};
 use serde_json::{Value, json};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -26,6 +30,8 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const MESSAGE_BYTES: usize = 128;
+/// Sent and received at once in a stream.
+const STREAM_BYTES: usize = 256 << 10;
 const LATENCY: Duration = Duration::from_millis(20);
 /// Connections that measure the delay at the same time.
 const DELAYED_CONNECTIONS: usize = 8;
@@ -265,13 +271,13 @@ impl Servers {
         let source = TcpListener::bind("127.0.0.1:0").expect("bind");
         let addresses = Self { echo: echo.local_addr().expect("bound"), source: source.local_addr().expect("bound") };
         thread::spawn(move || current_thread().block_on(serve_echo(echo)));
+        let file = memfd_create("stream", MemfdFlags::CLOEXEC).expect("a file in memory");
+        File::from(file.try_clone().expect("a file descriptor")).write_all(&vec![7; STREAM_BYTES]).expect("memory");
         thread::spawn(move || {
             for socket in source.incoming() {
-                let mut socket = socket.expect("accept");
-                thread::spawn(move || {
-                    let block = vec![7; 256 << 10];
-                    while socket.write_all(&block).is_ok() {}
-                });
+                let socket = socket.expect("accept");
+                let file = file.try_clone().expect("a file descriptor");
+                thread::spawn(move || while sendfile(&socket, &file, Some(&mut 0), STREAM_BYTES).is_ok() {});
             }
         });
         addresses
@@ -326,12 +332,12 @@ fn requests_per_second(address: SocketAddr, extent: &Extent) -> Rate {
 }
 
 fn bytes_per_second(address: SocketAddr, extent: &Extent) -> Rate {
-    let mut socket = TcpStream::connect(address).expect("connect");
-    let mut block = vec![0; 256 << 10];
+    let socket = TcpStream::connect(address).expect("connect");
+    let mut block = vec![0; STREAM_BYTES];
     let mut read_for = |duration: Duration| {
         let (start, mut bytes) = (Instant::now(), 0);
         while start.elapsed() < duration {
-            bytes += socket.read(&mut block).expect("receive") as u64;
+            bytes += recv(&socket, &mut block[..], RecvFlags::TRUNC).expect("receive").1 as u64;
         }
         (bytes, bytes as f64 / start.elapsed().as_secs_f64())
     };
