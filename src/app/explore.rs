@@ -1,16 +1,16 @@
 //! `agent explore`: random worlds on all cores until the time is over, and a scenario for each that fails.
 
+use super::output;
 use agent_core::config::scenario::write;
 use agent_core::sim::explore::{Coverage, Failure, RandomWorld, judge, make, shrink};
+use agent_laboratory::experiments::in_parallel;
 use anyhow::Context as _;
 use serde::Serialize;
 use std::cell::RefCell;
 use std::ops::Range;
 use std::panic;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc;
-use std::thread;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// After so many failures there is enough to do (I-7).
@@ -71,7 +71,9 @@ pub fn run(options: &ExploreOptions, stop: &AtomicBool, mut watch: impl FnMut(Pr
     let began = Instant::now();
     let (mut worlds, mut coverage, mut found) = (0, Coverage::default(), Vec::new());
     let quiet = Quiet::begin();
-    let noting = perform(options, began, stop, |ended| {
+    let goes_on = || !stop.load(Ordering::Relaxed) && options.lasts.is_none_or(|lasts| began.elapsed() < lasts);
+    let work = |number| explored(options.seed, number, stop);
+    let noting = in_parallel(options.threads, options.worlds.clone(), goes_on, work, |ended| {
         worlds += 1;
         coverage.add(&ended.coverage);
         if let Some((world, failure)) = ended.failed {
@@ -90,36 +92,6 @@ pub fn run(options: &ExploreOptions, stop: &AtomicBool, mut watch: impl FnMut(Pr
     found.sort_by_key(|found| found.world);
     let missing = coverage.missing();
     Ok(Report { seed: options.seed, worlds, real_seconds: began.elapsed().as_secs_f64(), found, coverage, missing })
-}
-
-/// `note` hears of each world that has ended, on the caller's thread.
-fn perform(
-    options: &ExploreOptions,
-    began: Instant,
-    stop: &AtomicBool,
-    mut note: impl FnMut(Ended) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let next = AtomicU64::new(options.worlds.start);
-    // Who notes slowly holds the worlds up (I-7).
-    let (send, ended) = mpsc::sync_channel(options.threads);
-    let goes_on = || !stop.load(Ordering::Relaxed) && options.lasts.is_none_or(|lasts| began.elapsed() < lasts);
-    let work = |send: mpsc::SyncSender<Ended>| {
-        while goes_on() {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            // Nobody listens any more: noting has failed.
-            if !options.worlds.contains(&number) || send.send(explored(options.seed, number, stop)).is_err() {
-                return;
-            }
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 0..options.threads {
-            let send = send.clone();
-            scope.spawn(|| work(send));
-        }
-        drop(send);
-        ended.into_iter().try_for_each(&mut note)
-    })
 }
 
 fn explored(seed: u64, number: u64, stop: &AtomicBool) -> Ended {
@@ -147,14 +119,10 @@ fn save(options: &ExploreOptions, number: u64, mut world: RandomWorld, failure: 
         file.display(),
         world.seed
     );
-    write_file(&file, &write(&remark, &world.scenario))?;
+    std::fs::create_dir_all(&options.output)
+        .with_context(|| format!("{}: cannot be made", options.output.display()))?;
+    output::write(&file, write(&remark, &world.scenario).as_bytes(), "--output")?;
     Ok(Found { world: number, seed: world.seed, failure, file })
-}
-
-fn write_file(file: &Path, text: &str) -> anyhow::Result<()> {
-    let failed = || format!("{}: cannot be written", file.display());
-    file.parent().map_or(Ok(()), std::fs::create_dir_all).with_context(failed)?;
-    std::fs::write(file, text).with_context(failed)
 }
 
 thread_local! {

@@ -15,8 +15,10 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 /// Cancelled when whoever read the lines has gone (`| head`).
@@ -28,6 +30,18 @@ pub async fn stop() {
         () = signals::stop() => {}
         () = UNREAD.cancelled() => {}
     }
+}
+
+/// Set at the first signal, for work on other threads; `told` is said then. A second signal ends the process.
+pub fn stop_flag(services: &Runtime, told: String) -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let set = stop.clone();
+    services.spawn(async move {
+        signals::stop().await;
+        set.store(true, Ordering::Relaxed);
+        note(&told);
+    });
+    stop
 }
 
 /// Whether it is the reader that ended it: then nobody is left to be told.

@@ -30,6 +30,9 @@ pub(super) const VOCABULARY: Vocabulary = Vocabulary {
     },
 };
 
+/// Exit code of a look at a network that is not well.
+pub(super) const UNHEALTHY: u8 = 4;
+
 /// Which network a command is about.
 pub(super) struct Place {
     pub(super) config: Option<PathBuf>,

@@ -3,15 +3,13 @@
 use crate::app::experiment::{ExperimentOptions, Progress, Report, run};
 use crate::cli::arguments::Experiment as Arguments;
 use crate::cli::place::{VOCABULARY, services};
-use crate::cli::{display, print, signals};
+use crate::cli::{display, print};
 use agent_core::config::{Vocabulary, experiment};
 use agent_core::domain::units::show_duration;
 use agent_core::sim::ALL_POLICIES;
 use agent_laboratory::experiments::resume::Plan;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Stopped before every run was made.
@@ -26,9 +24,11 @@ pub fn experiment(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         threads: threads.get(),
         again: arguments.again,
     };
-    let stop = Arc::new(AtomicBool::new(false));
+    // After the first signal no run begins; a second one ends the process, and costs no run that is stored.
+    let stopping =
+        format!("# stopping when the runs under way have ended, at most {threads}; Ctrl-C again stops at once");
     let services = services()?;
-    services.spawn(stop_when_told(stop.clone(), threads.get()));
+    let stop = display::stop_flag(&services, stopping);
     let mut screen = Screen::new();
     let report = run(&experiment, &options, &stop, |progress| screen.show(&progress))?;
     screen.finish();
@@ -42,15 +42,6 @@ pub fn experiment(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         (true, true) => ExitCode::from(INCOMPLETE),
         (true, false) => ExitCode::SUCCESS,
     })
-}
-
-/// After the first signal no run begins; a second one ends the process, and costs no run that is stored.
-async fn stop_when_told(stop: Arc<AtomicBool>, threads: usize) {
-    signals::stop().await;
-    stop.store(true, Ordering::Relaxed);
-    display::note(&format!(
-        "# stopping when the runs under way have ended, at most {threads}; Ctrl-C again stops at once"
-    ));
 }
 
 /// A bar on a terminal, else lines now and then.

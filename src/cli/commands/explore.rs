@@ -2,14 +2,12 @@
 
 use crate::app::explore::{ExploreOptions, Progress, Report, run};
 use crate::cli::place::services;
-use crate::cli::{display, print, signals};
+use crate::cli::{display, print};
 use agent_core::domain::units::show_duration;
 use clap::Args;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 #[derive(Args, Debug)]
@@ -62,9 +60,9 @@ pub fn explore(arguments: &Explore) -> anyhow::Result<ExitCode> {
         threads: arguments.threads.map_or_else(std::thread::available_parallelism, Ok)?.get(),
         output: arguments.output.clone(),
     };
-    let stop = Arc::new(AtomicBool::new(false));
+    let stopping = "# stopping when the worlds under way have ended; Ctrl-C again stops at once".to_owned();
     let services = services()?;
-    services.spawn(stop_when_told(stop.clone()));
+    let stop = display::stop_flag(&services, stopping);
     let mut told = Instant::now();
     let report = run(&options, &stop, |progress| show(&progress, &mut told))?;
     if arguments.json {
@@ -73,12 +71,6 @@ pub fn explore(arguments: &Explore) -> anyhow::Result<ExitCode> {
         print::lines(lines(&report))?
     }
     Ok(if report.found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-async fn stop_when_told(stop: Arc<AtomicBool>) {
-    signals::stop().await;
-    stop.store(true, Ordering::Relaxed);
-    display::note("# stopping when the worlds under way have ended; Ctrl-C again stops at once");
 }
 
 /// On standard error: failures at once, how far it has come now and then.

@@ -3,13 +3,10 @@
 use crate::actors::Depth;
 use crate::app::data::{self, Checked};
 use crate::cli::arguments::Fsck;
-use crate::cli::place::Place;
+use crate::cli::place::{Place, UNHEALTHY};
 use crate::cli::{print, signals};
 use agent_core::domain::text::{LINE_MAX, legible};
 use std::process::ExitCode;
-
-/// Something is not as it should be.
-const UNHEALTHY: u8 = 4;
 
 impl Place {
     pub(super) fn fsck(&self, arguments: &Fsck) -> anyhow::Result<ExitCode> {

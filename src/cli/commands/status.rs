@@ -4,15 +4,12 @@ use super::follow::until_stopped;
 use crate::app::status::{self, JobCounter, Timing};
 use crate::app::{Existing, Purpose};
 use crate::cli::arguments::StatusArguments;
-use crate::cli::place::Place;
+use crate::cli::place::{Place, UNHEALTHY};
 use crate::cli::print;
 use agent_core::clock::WallTime;
 use agent_core::config::settings::Settings;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
-
-/// Exit code of a look at a network that is not well.
-const UNHEALTHY: u8 = 4;
 
 /// Puts the cursor at a terminal's top left and clears what is below.
 const CLEAR: &str = "\u{1b}[H\u{1b}[2J";

@@ -2,16 +2,16 @@
 
 use super::figures::simulate;
 use super::grid::Cell;
+use super::parallel::in_parallel;
 use crate::results::Results;
 use agent_core::config::experiment::Experiment;
 use agent_core::config::scenario::Scenario;
 use agent_core::sim::{SimulationError, expand};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{OnceLock, mpsc};
-use std::thread;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Makes the runs of these cells, which come with the numbers that they are stored under. `note` hears of each that has ended, on the caller's thread; when it fails, and when
-/// `stop` is set, no further run begins, and those that run are ended and noted first.
+/// Makes the runs of these cells, which come with the numbers that they are stored under. `note` hears of each that has ended, on
+/// the caller's thread; when it fails, and when `stop` is set, no further run begins, and those that run are ended and noted first.
 pub fn perform<'a, E>(
     experiment: &Experiment,
     cells: &[(i64, &'a Cell)],
@@ -20,27 +20,13 @@ pub fn perform<'a, E>(
     mut note: impl FnMut(&'a Cell, Result<Results, SimulationError>) -> Result<(), E>,
 ) -> Result<(), E> {
     let networks = Networks::new(experiment);
-    let next = AtomicUsize::new(0);
-    // A writer that falls behind holds the runs up, instead of keeping them all in memory (I-7).
-    let (send, ended) = mpsc::sync_channel(threads);
-    let work = |ended: mpsc::SyncSender<_>| {
-        while !stop.load(Ordering::Relaxed) {
-            let Some((id, cell)) = cells.get(next.fetch_add(1, Ordering::Relaxed)).copied() else { return };
-            let results = simulate(networks.of(cell.subject), id, cell, experiment.hours);
-            // Nobody listens any more: noting has failed.
-            if ended.send((cell, results)).is_err() {
-                return;
-            }
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            let ended = send.clone();
-            scope.spawn(|| work(ended));
-        }
-        drop(send);
-        ended.into_iter().try_for_each(|(cell, results)| note(cell, results))
-    })
+    in_parallel(
+        threads,
+        cells.iter().copied(),
+        || !stop.load(Ordering::Relaxed),
+        |(id, cell)| (cell, simulate(networks.of(cell.subject), id, cell, experiment.hours)),
+        |(cell, results)| note(cell, results),
+    )
 }
 
 /// Scenarios with their networks, each made when it is first needed: a large one takes a second.

@@ -1,14 +1,16 @@
 //! Experiments: the runs of a grid on all cores, and what each came to.
 //!
 //! Reading order: `grid` (which runs there are), `resume` (which of them are left to do), `observer` (what is seen of one), `figures`
-//! (what it came to), `laboratory` (many at once). Where they are stored: `../results`.
+//! (what it came to), `laboratory` (many at once, in `parallel`). Where they are stored: `../results`.
 
 mod figures;
 pub mod grid;
 mod laboratory;
 mod observer;
+mod parallel;
 pub mod resume;
 
 pub use figures::simulate;
 pub use grid::{Cell, Place, cells};
 pub use laboratory::perform;
+pub use parallel::in_parallel;
