@@ -128,7 +128,10 @@ impl Bench {
             goal: "availability >= 95 %".to_owned(),
             policy: "none".to_owned(),
         };
-        knowledge.register_agent(&registration, &data_set.name, &self.world.identity).await.unwrap();
+        knowledge
+            .register_agent(&registration, std::slice::from_ref(&data_set.name), &self.world.identity)
+            .await
+            .unwrap();
     }
 
     fn store(&self, node: u32) -> &MemoryStore {

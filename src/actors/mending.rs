@@ -12,24 +12,38 @@ use agent_core::mape::executor::End;
 use agent_core::mape::planner::{Decision, Reason};
 use std::sync::Arc;
 
-/// Makes the damaged replica on this agent's own node anew, if there is one and an intact one elsewhere. What cannot be made anew
-/// is looked at again: it may have been the way to it that was bad. `None`: there is nothing to mend.
+/// Makes a damaged replica on this agent's own node anew, of whichever data set, if there is one and an intact one elsewhere.
+/// What cannot be made anew is looked at again: it may have been the way to it that was bad. `None`: there is nothing to mend.
 pub(super) async fn mend(world: &Arc<World>, watch: Watch) -> Option<End> {
-    let snapshot = match world.knowledge.snapshot(&world.data_set).await {
-        Ok(snapshot) => snapshot?,
+    let (snapshot, unsound) = match first_unsound(world).await {
+        Ok(found) => found?,
         Err(error) => {
             tracing::debug!(agent = %world.agent, error = chain(&error), "whether anything is damaged is not known");
             return None;
         }
     };
-    let unsound = snapshot.placement.unsound_on(world.home)?;
-    let reference = snapshot.placement.references.get(&world.agent).copied()?;
+    let unsound = &unsound;
+    // What lies on its node and it does not read it mends as anybody would.
+    let reads = snapshot.placement.references.get(&world.agent).copied();
+    let (agent, reference) = reads.map_or((AgentId::OPERATOR, unsound.id), |reference| (world.agent, reference));
     if unsound.state == ReplicaState::Damaged && snapshot.placement.present().next().is_some() {
         let key = format!("{}-mend-{}-{}", world.identity.life, unsound.id, unsound.generation);
-        let plan = plan_for(&snapshot, world.home, world.agent, reference, key, Reason::Damaged)?;
+        let plan = plan_for(&snapshot, world.home, agent, reference, key, Reason::Damaged)?;
         return Some(carry_out(world, watch, plan).await);
     }
     look_again(world, &snapshot, unsound).await
+}
+
+/// The first replica on the agent's own node that is not what the catalogue says.
+async fn first_unsound(world: &World) -> crate::knowledge::Result<Option<(Snapshot, Replica)>> {
+    for name in world.knowledge.data_sets().await? {
+        let snapshot = world.knowledge.snapshot(&name).await?;
+        let unsound = snapshot.and_then(|it| it.placement.unsound_on(world.home).cloned().map(|row| (it, row)));
+        if unsound.is_some() {
+            return Ok(unsound);
+        }
+    }
+    Ok(None)
 }
 
 /// Reads an object that was found to be wrong once more, as long as its validators are what they were: then nobody is known to have

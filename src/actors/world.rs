@@ -148,7 +148,7 @@ impl World {
 
     /// Registers the agent for this life.
     pub async fn register(&self, registration: &Registration) -> crate::knowledge::Result<Registered> {
-        self.knowledge.register_agent(registration, &self.data_set, &self.identity).await
+        self.knowledge.register_agent(registration, std::slice::from_ref(&self.data_set), &self.identity).await
     }
 
     /// States that the agent is alive, as long as it belongs to this life.

@@ -1,6 +1,7 @@
 //! Applications that join while others run: `agent add-agent`.
 
 use super::Failure;
+use super::catalogue::Catalogue;
 use crate::knowledge::{Knowledge, Registered};
 use agent_core::config::settings::{AgentSettings, NetworkSettings};
 use agent_core::domain::flat_map::FlatMap;
@@ -28,12 +29,14 @@ pub async fn register(
     network: &NetworkSettings,
     agent: &AgentSettings,
 ) -> anyhow::Result<()> {
-    let name = &network.data_set.name;
+    let name = &agent.data_set;
     let registration =
         Registration { agent: agent.id, node: agent.node, goal: agent.goal.to_string(), policy: agent.policy.clone() };
     let life = Life(format!("a{}-added-{:08x}", agent.id, rand::random::<u32>()));
     let identity = Identity { life, ended: Vec::new(), silence: network.silence() };
-    if let Registered::Taken { .. } = knowledge.register_agent(&registration, name, &identity).await? {
+    if let Registered::Taken { .. } =
+        knowledge.register_agent(&registration, std::slice::from_ref(name), &identity).await?
+    {
         bail!("agent {} runs already; choose another --id", agent.id);
     }
     knowledge.sign_off(agent.id, &identity.life).await?;
@@ -41,17 +44,13 @@ pub async fn register(
 }
 
 /// Whether an application of this number can be added.
-pub async fn check_addition(
-    knowledge: &dyn Knowledge,
-    network: &NetworkSettings,
-    agent: &AgentSettings,
-) -> anyhow::Result<()> {
-    let name = &network.data_set.name;
-    let Some(snapshot) = knowledge.snapshot(name).await? else {
+pub async fn check_addition(knowledge: &dyn Knowledge, agent: &AgentSettings) -> anyhow::Result<()> {
+    let (name, catalogue) = (&agent.data_set, Catalogue::load(knowledge).await?);
+    if !catalogue.names().any(|known| known == name) {
         bail!("data set {name} is not in the catalogue yet; start the agent of its first node");
-    };
-    check_home(&snapshot.nodes, agent.id, agent.node)?;
-    match snapshot.agents.get(&agent.id) {
+    }
+    check_home(&knowledge.nodes().await?, agent.id, agent.node)?;
+    match catalogue.peers().get(&agent.id) {
         Some(peer) => {
             bail!("there is an agent {} already, on node {}; choose another --id", agent.id, peer.registration.node)
         }

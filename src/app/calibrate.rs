@@ -5,7 +5,7 @@ use agent_core::config::settings::{
     AgentSettings, DataSetSettings, NetworkSettings, NodeSettings, Settings, StoreSettings,
 };
 use agent_core::domain::action::Action;
-use agent_core::domain::ids::{AgentId, NodeId};
+use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
 use agent_core::domain::impact::Impacts;
 use agent_core::domain::placement::{Link, Node, Peer};
 use agent_laboratory::calibration::{Calibration, LinkFit, Record};
@@ -59,16 +59,21 @@ pub fn scenario(
     impacts: &BTreeMap<AgentId, BTreeMap<Action, Impacts>>,
 ) -> anyhow::Result<String> {
     let peers = record.snapshot.agents.values();
-    let agents = peers.map(|peer| Ok((peer.registration.agent, agent(peer, settings)?)));
-    let agents: BTreeMap<AgentId, AgentSettings> = agents.collect::<anyhow::Result<_>>()?;
     let data_set = &record.snapshot.data_set;
+    let agents = peers.map(|peer| Ok((peer.registration.agent, agent(peer, &data_set.name, settings)?)));
+    let agents: BTreeMap<AgentId, AgentSettings> = agents.collect::<anyhow::Result<_>>()?;
+    let configured = settings.network.data_sets.get(&data_set.name);
+    let configured = configured.or_else(|| settings.network.data_sets.values().next());
+    let configured = configured.context("the configuration has no data set")?;
+    let first_node = first_node(record).unwrap_or(configured.first_node);
+    let settings_of_it = DataSetSettings {
+        name: data_set.name.clone(),
+        object_key: configured.object_key.clone(),
+        generate_records: Some(calibration.records),
+        first_node,
+    };
     let network = NetworkSettings {
-        data_set: DataSetSettings {
-            name: data_set.name.clone(),
-            object_key: settings.network.data_set.object_key.clone(),
-            generate_records: Some(calibration.records),
-            first_node: first_node(record).unwrap_or(settings.network.data_set.first_node),
-        },
+        data_sets: BTreeMap::from([(data_set.name.clone(), settings_of_it)]),
         nodes: record.snapshot.nodes.values().map(|row| (row.id, node(row, calibration.scale))).collect(),
         links: calibration.links.iter().map(|seen| link(seen, calibration.is_emulated)).collect(),
         ..settings.network.clone()
@@ -78,7 +83,8 @@ pub fn scenario(
     let scenario = Scenario {
         name: name.to_owned(),
         about,
-        placed: BTreeSet::from([network.data_set.first_node]),
+        sizes: BTreeMap::new(),
+        placed: BTreeMap::from([(data_set.name.clone(), BTreeSet::from([first_node]))]),
         network,
         agents,
         impacts: impacts.clone(),
@@ -141,7 +147,7 @@ fn tenths(value: f64) -> f64 {
 }
 
 /// As registered, with the weights of its configuration, or of the first agent's where it has none.
-pub(super) fn agent(peer: &Peer, settings: &Settings) -> anyhow::Result<AgentSettings> {
+pub(super) fn agent(peer: &Peer, data_set: &DataSetName, settings: &Settings) -> anyhow::Result<AgentSettings> {
     let registered = &peer.registration;
     let own = settings.agents.get(&registered.agent).or_else(|| settings.agents.values().next());
     let own = own.context("the configuration has no agent")?.clone();
@@ -149,6 +155,7 @@ pub(super) fn agent(peer: &Peer, settings: &Settings) -> anyhow::Result<AgentSet
     Ok(AgentSettings {
         id: registered.agent,
         node: registered.node,
+        data_set: data_set.clone(),
         goal,
         goal_text: registered.goal.clone(),
         policy: registered.policy.clone(),

@@ -81,5 +81,5 @@ fn record(scenario: &Scenario, options: &Options) -> anyhow::Result<Record> {
         }
     };
     let outcome = sim::run(scenario, options, Some(&mut tell), |_| {})?;
-    Ok(Record { snapshot: outcome.snapshot, jobs, events: outcome.events })
+    Ok(Record { snapshot: outcome.snapshot().clone(), jobs, events: outcome.events })
 }

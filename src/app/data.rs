@@ -1,11 +1,12 @@
 //! What a person decides and asks about objects: whether stores hold what the catalogue says, which content counts, and an action
 //! of their own.
 
+use super::catalogue::Catalogue;
 use super::live_agent::watch;
 use super::surroundings::Surroundings;
 use crate::actors::{Depth, World, carry_out, chain, inspect, judge, plan_for};
 use crate::storage::ObjectStore;
-use agent_core::domain::action::Action;
+use agent_core::domain::action::Labelled;
 use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId};
 use agent_core::domain::placement::{Condition, DataSet, Plan, Replica, ReplicaState};
 use agent_core::domain::saga::{replica_prefixes, subject};
@@ -201,12 +202,17 @@ pub async fn restore(surroundings: &Surroundings, name: &DataSetName, node: Node
 }
 
 /// A person's own action, in the place of an agent, by the same saga as the agent's.
-pub async fn act(surroundings: &Surroundings, agent: AgentId, action: Action) -> anyhow::Result<()> {
-    let snapshot = current(surroundings, &surroundings.network().data_set.name).await?;
-    let Some(peer) = snapshot.agents.get(&agent) else {
-        let known: Vec<String> = snapshot.agents.keys().map(ToString::to_string).collect();
+pub async fn act(surroundings: &Surroundings, agent: AgentId, labelled: &Labelled) -> anyhow::Result<()> {
+    let catalogue = Catalogue::load(surroundings.knowledge.as_ref()).await?;
+    let Some((snapshot, peer)) = catalogue.read_by(agent).and_then(|it| Some((it, it.agents.get(&agent)?))) else {
+        let known: Vec<String> = catalogue.peers().keys().map(ToString::to_string).collect();
         bail!("agent {agent} is not registered; agents are {}", known.join(", "));
     };
+    let Labelled { data_set, action } = labelled;
+    let (read, action) = (&snapshot.data_set.name, *action);
+    if let Some(other) = data_set.as_ref().filter(|data_set| *data_set != read) {
+        bail!("agent {agent} reads data set {read}, not {other}; it acts on what it reads: `{read}:{action}`");
+    }
     let reference = snapshot.placement.references.get(&agent).copied();
     let reference = reference.with_context(|| format!("agent {agent} reads no replica"))?;
     let Some(concerned) = subject(&snapshot.placement, action) else {
@@ -224,7 +230,7 @@ pub async fn act(surroundings: &Surroundings, agent: AgentId, action: Action) ->
         explored: false,
         expected: [(concerned.id, concerned.generation)].into(),
         generation: None,
-        detail: Decision::apart(agent, &snapshot, action, Reason::Person).to_json(),
+        detail: Decision::apart(agent, snapshot, action, Reason::Person).to_json(),
     };
     ended(carry_out(&world, watch(surroundings.network()), plan).await)
 }

@@ -1,10 +1,11 @@
 //! `agent demo`: the whole network in one process, until it has converged.
 
+use super::catalogue::Catalogue;
 use super::data_directory::DataDirectory;
 use super::hosting::Hosting;
 use super::live_agent::LiveAgent;
 use super::run::why_over;
-use super::status::{self, JobCounter, Status, Timing};
+use super::status::{self, JobCounter, NetworkStatus, Timing};
 use super::summary::{self, RunFacts, Summary};
 use super::surroundings::{Surroundings, start_emulator};
 use super::training_file::TrainingFile;
@@ -44,7 +45,7 @@ pub async fn run(
     options: &DemoOptions,
     services: Handle,
     notify: Arc<dyn Fn(Notice) + Send + Sync>,
-    mut show: impl FnMut(&Status, Duration),
+    mut show: impl FnMut(&NetworkStatus, Duration),
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Option<Summary>> {
     let (address, emulator) = start_emulator(&settings.network.emulator, &services).await?;
@@ -89,8 +90,7 @@ pub async fn run(
         scenario_seconds: scenario.as_secs_f64(),
         real_seconds: real.as_secs_f64(),
     };
-    let data_set = &surroundings.network().data_set.name;
-    summary::load(surroundings.knowledge.as_ref(), data_set, facts).await.map(Some)
+    summary::load(surroundings.knowledge.as_ref(), facts).await.map(Some)
 }
 
 /// A directory was emptied; a table in a server may be somebody's.
@@ -112,23 +112,24 @@ struct Running {
     stores: Vec<EmbeddedStore>,
 }
 
-/// Starts the agents, the data set's first, and watches. `true`: converged; `false`: the limit has passed.
+/// Starts the agents, those of data sets' first nodes before the others, and watches. `true`: converged; `false`: the limit has passed.
 async fn converge(
     surroundings: &Surroundings,
     options: &DemoOptions,
     began: Timestamp,
     running: &mut Running,
-    show: &mut impl FnMut(&Status, Duration),
+    show: &mut impl FnMut(&NetworkStatus, Duration),
 ) -> anyhow::Result<bool> {
     let network = surroundings.network();
     let mut order: Vec<AgentId> = surroundings.settings.agents.keys().copied().collect();
-    order.sort_by_key(|id| surroundings.settings.agents[id].node != network.data_set.first_node);
+    let first_nodes = network.first_nodes();
+    order.sort_by_key(|id| !first_nodes.contains(&surroundings.settings.agents[id].node));
     // Nodes without an agent of their own have a store all the same.
     surroundings.register_network().await?;
     let homes: Vec<_> = surroundings.settings.agents.values().map(|agent| agent.node).collect();
     let unmanned: Vec<_> = network.nodes.keys().copied().filter(|node| !homes.contains(node)).collect();
     running.stores.extend(surroundings.start_stores(&unmanned).await?);
-    surroundings.establish_on_unmanned_node(&homes).await?;
+    surroundings.establish_on_unmanned_nodes(&homes).await?;
     for id in order {
         let training = &options.training[&id];
         let agent = LiveAgent::start(surroundings, id, options.policy.as_deref(), training, options.seed).await?;
@@ -139,13 +140,13 @@ async fn converge(
         tokio::time::sleep(LOOK_EVERY).await;
         let knowledge = surroundings.knowledge.as_ref();
         let timing = Timing { silence: network.silence(), scale: network.time_scale };
-        let status = status::load(knowledge, &network.data_set.name, timing, &mut jobs).await?;
+        let status = status::load(knowledge, &network.data_sets, timing, &mut jobs).await?;
         let passed = surroundings.clock.now().since(began);
         show(&status, passed);
         if let Some((agent, over)) = running.agents.iter().find_map(LiveAgent::over) {
             bail!(why_over(agent, over));
         }
-        if status.converged && status.agents.iter().all(|agent| agent.alive) {
+        if status.converged() && status.agents().all(|agent| agent.alive) {
             return Ok(true);
         }
         if passed >= options.limit {
@@ -156,12 +157,11 @@ async fn converge(
 
 /// Deletes what moves left behind: the agents have stopped, so nobody reads it any more.
 async fn remove_leftovers(surroundings: &Surroundings) -> anyhow::Result<()> {
-    let Some(snapshot) = surroundings.knowledge.snapshot(&surroundings.network().data_set.name).await? else {
-        return Ok(());
-    };
     let world = surroundings.operators_world()?;
-    for replica in snapshot.placement.replicas.values().filter(|row| row.state == ReplicaState::Removing) {
-        remove_object(&world, replica).await.map_err(anyhow::Error::msg)?;
+    for snapshot in Catalogue::load(surroundings.knowledge.as_ref()).await?.snapshots {
+        for replica in snapshot.placement.replicas.values().filter(|row| row.state == ReplicaState::Removing) {
+            remove_object(&world, replica).await.map_err(anyhow::Error::msg)?;
+        }
     }
     Ok(())
 }

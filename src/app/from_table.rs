@@ -1,5 +1,6 @@
 //! A simulation that begins where a real network is: its table is read, never written.
 
+use super::catalogue::Catalogue;
 use super::data_directory::DATABASE;
 use super::simulate::Simulated;
 use super::{Existing, Failure, Purpose, calibrate, existing_knowledge, real_runs};
@@ -11,10 +12,10 @@ use agent_core::config::settings::{
 use agent_core::config::{self, Invalid};
 use agent_core::domain::event::Outcome;
 use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
-use agent_core::domain::placement::{Link, Node, NodeState, Placement, Replica, ReplicaState};
+use agent_core::domain::placement::{DataSet, Link, Node, NodeState, Placement, Replica, ReplicaState};
 use agent_core::domain::snapshot::{Counter, Snapshot};
 use agent_core::domain::time::Timestamp;
-use agent_core::sim::NetworkState;
+use agent_core::sim::{DataSetState, NetworkState};
 use agent_laboratory::calibration::Calibration;
 use anyhow::{Context as _, bail};
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,9 +65,11 @@ pub async fn read(existing: &Existing, settings: &Settings, base: Option<&Scenar
         Some(base) => Settings { network: base.network.clone(), agents: base.agents.clone() },
         None => settings.clone(),
     };
-    let name = data_set(knowledge, &settings.network.data_set.name).await?;
-    let snapshot = knowledge.snapshot(&name).await?;
-    let snapshot = snapshot.with_context(|| format!("data set {name} is not in the catalogue yet"))?;
+    let catalogue = Catalogue::load(knowledge).await?;
+    // Of nodes and links each tells the same.
+    let Some(snapshot) = catalogue.snapshots.first() else {
+        bail!("its table holds no data set yet; did the network begin?")
+    };
     let fitted = match base {
         Some(_) => None,
         None => Some(fit(knowledge).await?),
@@ -74,20 +77,24 @@ pub async fn read(existing: &Existing, settings: &Settings, base: Option<&Scenar
     let scale = fitted.as_ref().map_or(u64::from(existing.scale.factor()), |fitted| fitted.scale);
     let mut remarks = vec![physics_remark(base, fitted.as_ref())];
     remarks.extend(fitted.iter().flat_map(|fitted| fitted.doubts.iter().map(|doubt| format!("DOUBTFUL: {doubt}"))));
-    let nodes = nodes(&snapshot, &mut remarks);
-    let agents = agents(&snapshot, &stated, &nodes, &mut remarks)?;
-    let state = state(knowledge, &snapshot, &stated.network, &nodes, &agents, &mut remarks).await?;
-    let first_node = state.placement.present().next().map(|replica| replica.node);
-    let first_node = first_node.context("no replica of the data set is present: there is nothing to begin with")?;
-    let network = network(&snapshot, &stated.network, &nodes, first_node, scale);
+    let nodes = nodes(snapshot, &mut remarks);
+    let agents = agents(&catalogue, &stated, &nodes, &mut remarks)?;
+    let state = state(knowledge, &catalogue, &stated.network, &nodes, &agents, &mut remarks).await?;
+    let mut data_sets = BTreeMap::new();
+    for snapshot in &catalogue.snapshots {
+        let settings = data_set(&snapshot.data_set, &state, scale)?;
+        data_sets.insert(settings.name.clone(), settings);
+    }
+    let network = network(&catalogue, &stated.network, &nodes, data_sets, scale);
     let impacts = base.map(|base| base.impacts.clone()).unwrap_or_default();
     let scenario = Scenario {
         name: existing.place.clone(),
         about: format!("The network of {}, as its table showed it.", existing.place),
-        physics: physics(&snapshot, base, fitted.as_ref(), &settings.network.emulator, scale),
-        network: NetworkSettings { links: links(&snapshot, &nodes, fitted.as_ref()), ..network },
+        physics: physics(snapshot, base, fitted.as_ref(), &settings.network.emulator, scale),
+        sizes: sizes(&catalogue, scale),
+        network: NetworkSettings { links: links(snapshot, &nodes, fitted.as_ref()), ..network },
         impacts: impacts.into_iter().filter(|(agent, _)| agents.contains_key(agent)).collect(),
-        placed: state.placement.nodes().into_iter().collect(),
+        placed: state.data_sets.iter().map(|(name, of_it)| (name.clone(), of_it.placement.nodes())).collect(),
         agents,
         changes: Vec::new(),
         faults: Vec::new(),
@@ -98,15 +105,24 @@ pub async fn read(existing: &Existing, settings: &Settings, base: Option<&Scenar
     Ok(FromTable { simulated: Simulated { scenario, state: Some(state) }, remarks })
 }
 
-/// The configured one, else the only one.
-async fn data_set(knowledge: &dyn Knowledge, configured: &DataSetName) -> anyhow::Result<DataSetName> {
-    let all = knowledge.data_sets().await?;
-    match all.as_slice() {
-        all if all.contains(configured) => Ok(configured.clone()),
-        [only] => Ok(only.clone()),
-        [] => bail!("its table holds no data set yet; did the network begin?"),
-        many => bail!("its table holds {} data sets, none of them the configuration's ({configured})", many.len()),
-    }
+/// As it would be configured, to begin where it is.
+fn data_set(data_set: &DataSet, state: &NetworkState, scale: u64) -> anyhow::Result<DataSetSettings> {
+    let name = &data_set.name;
+    let present = state.data_sets.get(name).and_then(|of_it| of_it.placement.present().next());
+    let first_node = present.map(|replica| replica.node);
+    Ok(DataSetSettings {
+        name: name.clone(),
+        object_key: data_set.object_key.clone(),
+        generate_records: Some(data_set.records.saturating_mul(scale)),
+        first_node: first_node
+            .with_context(|| format!("no replica of data set {name} is present: there is nothing to begin with"))?,
+    })
+}
+
+/// Of the data sets that are not as large as the first one, which the physics is about.
+fn sizes(catalogue: &Catalogue, scale: u64) -> BTreeMap<DataSetName, u64> {
+    let others = catalogue.snapshots.iter().skip(1).map(|snapshot| &snapshot.data_set);
+    others.map(|data_set| (data_set.name.clone(), data_set.bytes.saturating_mul(scale))).collect()
 }
 
 async fn fit(knowledge: &dyn Knowledge) -> anyhow::Result<Calibration> {
@@ -148,13 +164,14 @@ fn nodes<'a>(snapshot: &'a Snapshot, remarks: &mut Vec<String>) -> BTreeMap<Node
 }
 
 fn agents(
-    snapshot: &Snapshot,
+    catalogue: &Catalogue,
     stated: &Settings,
     nodes: &BTreeMap<NodeId, &Node>,
     remarks: &mut Vec<String>,
 ) -> anyhow::Result<BTreeMap<AgentId, AgentSettings>> {
     let mut agents = BTreeMap::new();
-    for peer in snapshot.agents.values() {
+    let each = catalogue.snapshots.iter().flat_map(|it| it.agents.values().map(move |peer| (&it.data_set.name, peer)));
+    for (data_set, peer) in each {
         let (agent, node) = (peer.registration.agent, peer.registration.node);
         if !nodes.contains_key(&node) {
             remarks.push(format!("agent {agent} lives on node {node}: left out"));
@@ -163,7 +180,7 @@ fn agents(
         if !stated.agents.contains_key(&agent) {
             remarks.push(format!("agent {agent} is not configured here: its weights are those of the first agent"));
         }
-        agents.insert(agent, calibrate::agent(peer, stated)?);
+        agents.insert(agent, calibrate::agent(peer, data_set, stated)?);
     }
     if agents.is_empty() {
         bail!("no agent is registered in this table: nobody would read anything");
@@ -173,7 +190,7 @@ fn agents(
 
 async fn state(
     knowledge: &dyn Knowledge,
-    snapshot: &Snapshot,
+    catalogue: &Catalogue,
     network: &NetworkSettings,
     nodes: &BTreeMap<NodeId, &Node>,
     agents: &BTreeMap<AgentId, AgentSettings>,
@@ -184,16 +201,17 @@ async fn state(
         let labels = knowledge.impacts(*agent).await?;
         learned.insert(*agent, labels.into_iter().map(|(label, learned)| (label, learned.impacts)).collect());
     }
-    let running = snapshot.open_events.iter().filter(|event| event.outcome == Outcome::Running).count();
+    let open_events = || catalogue.snapshots.iter().flat_map(|snapshot| &snapshot.open_events);
+    let running = open_events().filter(|event| event.outcome == Outcome::Running).count();
     if running > 0 {
         remarks.push(format!("actions under way: {running}; left out"));
     }
-    let open = snapshot.open_events.len() - running;
+    let open = open_events().count() - running;
     if open > 0 {
         remarks.push(format!("events that still collect feedback: {open}; left out"));
     }
     // When all have stopped, it is asked how it would go on.
-    let alive = |agent: &AgentId| snapshot.is_alive(*agent, network.silence());
+    let alive = |agent: &AgentId| catalogue.is_alive(*agent, network.silence());
     let nobody = !agents.keys().any(alive);
     let stopped: BTreeSet<AgentId> = agents.keys().copied().filter(|agent| !nobody && !alive(agent)).collect();
     remarks.extend(stopped.iter().map(|agent| format!("agent {agent} does not run: as if by `down agent {agent}`")));
@@ -201,10 +219,14 @@ async fn state(
         remarks.push("no agent runs now: all are started".to_owned());
     }
     let at_start = |counter: &Counter| Counter { value: counter.value, changed_at: Timestamp::default() };
-    Ok(NetworkState {
+    let mut of_data_set = |snapshot: &Snapshot| DataSetState {
         placement: placement(snapshot, nodes, agents, remarks),
         copies_made: snapshot.copies_made.clone(),
         counters: snapshot.counters.iter().map(|(action, counter)| (*action, at_start(counter))).collect(),
+    };
+    let data_sets = catalogue.snapshots.iter().map(|it| (it.data_set.name.clone(), of_data_set(it))).collect();
+    Ok(NetworkState {
+        data_sets,
         stores: nodes.iter().map(|(id, node)| (*id, node.store.clone())).collect(),
         learned,
         stopped,
@@ -236,30 +258,23 @@ fn placement(
 }
 
 fn network(
-    snapshot: &Snapshot,
+    catalogue: &Catalogue,
     stated: &NetworkSettings,
     nodes: &BTreeMap<NodeId, &Node>,
-    first_node: NodeId,
+    data_sets: BTreeMap<DataSetName, DataSetSettings>,
     scale: u64,
 ) -> NetworkSettings {
-    let data_set = &snapshot.data_set;
-    let bytes = data_set.bytes.saturating_mul(scale);
+    // What lies there has room.
+    let held = |node: NodeId| {
+        let holding = catalogue.snapshots.iter().filter(|snapshot| snapshot.placement.on(node).is_some());
+        holding.map(|snapshot| snapshot.data_set.bytes.saturating_mul(scale)).fold(0, u64::saturating_add)
+    };
     let nodes = nodes.values().map(|row| {
         let mut node = calibrate::node(row, scale);
-        let holds = snapshot.placement.on(row.id).is_some();
-        node.capacity_bytes = node.capacity_bytes.map(|capacity| if holds { capacity.max(bytes) } else { capacity });
+        node.capacity_bytes = node.capacity_bytes.map(|capacity| capacity.max(held(row.id)));
         (row.id, node)
     });
-    NetworkSettings {
-        data_set: DataSetSettings {
-            name: data_set.name.clone(),
-            object_key: data_set.object_key.clone(),
-            generate_records: Some(data_set.records.saturating_mul(scale)),
-            first_node,
-        },
-        nodes: nodes.collect(),
-        ..stated.clone()
-    }
+    NetworkSettings { data_sets, nodes: nodes.collect(), ..stated.clone() }
 }
 
 /// As the table states them; as jobs saw them where nobody injects latency.

@@ -1,7 +1,7 @@
 //! A session of `agent simulate --interactive`: named branches of one simulation.
 
 use super::simulate::Simulated;
-use super::status::{self, JobCounter, Status};
+use super::status::{self, JobCounter, NetworkStatus};
 use super::summary::Summary;
 use agent_core::domain::ids::{AgentId, DataSetName, ReplicaId};
 use agent_core::domain::measurement::Measurement;
@@ -35,7 +35,8 @@ pub enum Detail {
 
 /// What the listener of a branch has seen.
 struct Seen {
-    data_set: DataSetName,
+    /// What each agent reads.
+    data_sets: BTreeMap<AgentId, DataSetName>,
     detail: Detail,
     jobs: JobCounter,
     lines: VecDeque<String>,
@@ -131,7 +132,7 @@ impl<'a> Session<'a> {
         Ok(Figures::new(simulation.scenario(), &simulation.outcome()))
     }
 
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> NetworkStatus {
         let Branch { simulation, seen } = self.here();
         let running: BTreeSet<AgentId> = simulation.running().collect();
         status::of_simulation(&simulation.outcome(), &running, &seen.borrow().jobs)
@@ -166,7 +167,7 @@ impl<'a> Session<'a> {
 impl Seen {
     fn new(simulated: &Simulated) -> Rc<RefCell<Self>> {
         Rc::new(RefCell::new(Self {
-            data_set: simulated.scenario.network.data_set.name.clone(),
+            data_sets: simulated.scenario.agents.iter().map(|(id, agent)| (*id, agent.data_set.clone())).collect(),
             detail: Detail::Nothing,
             jobs: JobCounter::default(),
             lines: VecDeque::new(),
@@ -203,7 +204,7 @@ impl Seen {
             Told::Notice(Notice::JobFailed { agent, node, failure }) => {
                 let failed = Measurement {
                     agent: *agent,
-                    data_set: self.data_set.clone(),
+                    data_set: self.data_sets.get(agent).cloned().unwrap_or_else(|| DataSetName::from("")),
                     // Nobody asks which replica it was.
                     replica: ReplicaId(0),
                     node: *node,

@@ -1,6 +1,7 @@
 //! One agent, started: its node's store, its links, its registration, what it left unfinished, its actors.
 
 use super::applications::check_home;
+use super::catalogue::Catalogue;
 use super::data_directory::Lock;
 use super::orphans;
 use super::stores::{self, LeftUploads};
@@ -86,7 +87,7 @@ impl LiveAgent {
         });
         // Another process that has only just started the node's store, and not said so yet, brings the data set, too.
         if surroundings.knowledge.nodes().await?.get(&settings.node).is_some_and(|node| node.store_url.is_some()) {
-            surroundings.establish_data_set(settings.node).await?;
+            surroundings.establish_data_sets(settings.node).await?;
         }
         training.require_data_set(&known_data_set(&world).await?)?;
         if !may_be_taken {
@@ -257,8 +258,11 @@ async fn keep_swept(surroundings: &Surroundings, world: &Arc<World>) -> Option<A
 
 async fn sweep_orphans(store: &S3Store, world: &World, lease: Duration) {
     let swept = async {
-        let Some(snapshot) = world.knowledge.snapshot(&world.data_set).await? else { return anyhow::Ok(Vec::new()) };
-        Ok(orphans::sweep(store, world.knowledge.as_ref(), &snapshot.data_set, lease).await?)
+        let mut orphans = Vec::new();
+        for snapshot in Catalogue::load(world.knowledge.as_ref()).await?.snapshots {
+            orphans.extend(orphans::sweep(store, world.knowledge.as_ref(), &snapshot.data_set, lease).await?);
+        }
+        anyhow::Ok(orphans)
     };
     match swept.await {
         Ok(keys) => keys.into_iter().for_each(|key| {
@@ -292,10 +296,14 @@ fn given_up(world: &World, key: &str) {
 /// What is left in a store of somebody else's: uploads that were never finished. Its objects are not all ours to judge.
 async fn give_up_uploads(surroundings: &Surroundings, world: &World) {
     let found = async {
-        let Some(snapshot) = world.knowledge.snapshot(&world.data_set).await? else { return anyhow::Ok(Vec::new()) };
+        let (knowledge, age) = (world.knowledge.as_ref(), surroundings.network().rhythm.lease);
         let store = surroundings.direct_store(world.home).await?;
-        let age = surroundings.clock.apply(surroundings.network().rhythm.lease);
-        Ok(orphans::give_up_uploads(&store, world.knowledge.as_ref(), &snapshot.data_set, age).await?)
+        let mut given_up = Vec::new();
+        for snapshot in Catalogue::load(knowledge).await?.snapshots {
+            let age = surroundings.clock.apply(age);
+            given_up.extend(orphans::give_up_uploads(&store, knowledge, &snapshot.data_set, age).await?);
+        }
+        anyhow::Ok(given_up)
     };
     match found.await {
         Ok(keys) => keys.iter().for_each(|key| given_up(world, key)),

@@ -3,11 +3,13 @@
 pub mod access;
 pub mod applications;
 pub mod calibrate;
+pub mod catalogue;
 pub mod change;
 pub mod compare;
 pub mod data;
 pub mod data_directory;
 pub mod data_set;
+pub mod data_sets;
 pub mod database;
 pub mod demo;
 pub mod experiment;

@@ -1,12 +1,13 @@
 //! Nodes that come and go while the agents run: `agent add-node`, `agent remove-node`.
 
+use super::catalogue::Catalogue;
 use super::surroundings::Surroundings;
 use crate::actors::remove_object;
 use crate::knowledge::Knowledge;
 use agent_core::config::Addition;
 use agent_core::config::settings::{NodeSettings, StoreSettings};
 use agent_core::domain::flat_map::FlatMap;
-use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
+use agent_core::domain::ids::{AgentId, NodeId};
 use agent_core::domain::link_table::LinkTable;
 use agent_core::domain::placement::{Link, Node, NodeState, Replica, StoreTraits};
 use agent_core::domain::store_url::StoreUrl;
@@ -61,8 +62,8 @@ pub struct Described {
 }
 
 impl Present {
-    pub async fn load(knowledge: &dyn Knowledge, data_set: &DataSetName) -> crate::knowledge::Result<Self> {
-        match knowledge.snapshot(data_set).await? {
+    pub async fn load(knowledge: &dyn Knowledge) -> crate::knowledge::Result<Self> {
+        match Catalogue::load(knowledge).await?.snapshots.first() {
             Some(snapshot) => {
                 Ok(Self { nodes: FlatMap::clone(&snapshot.nodes), links: LinkTable::clone(&snapshot.links) })
             }

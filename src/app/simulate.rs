@@ -65,14 +65,14 @@ pub(super) fn summarise(scenario: &Scenario, policy: Option<&str>, seed: u64, ou
         converged: outcome.converged,
         seed,
         policy: &policy,
-        scenario_seconds: outcome.snapshot.at.since(Timestamp::default()).as_secs_f64(),
+        scenario_seconds: outcome.at().since(Timestamp::default()).as_secs_f64(),
         real_seconds: 0.0,
     };
     let jobs = outcome.tallies.iter().map(|(agent, tally)| {
         let Tally { jobs, violated, failed, .. } = *tally;
         (*agent, JobTally { jobs, violated, failed })
     });
-    summary::compose(&outcome.snapshot, &outcome.events, &jobs.collect(), facts)
+    summary::compose(&outcome.snapshots, &outcome.events, &jobs.collect(), facts)
 }
 
 /// An event of a trace.

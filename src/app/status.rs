@@ -1,7 +1,9 @@
 //! What a network looks like now: nodes, replicas, references, agents, and what is not well, if anything.
 
+use super::catalogue::Catalogue;
 use crate::knowledge::Knowledge;
 use agent_core::clock::{TimeScale, WallTime};
+use agent_core::config::settings::DataSetSettings;
 use agent_core::domain::convergence::RecentJobs;
 use agent_core::domain::event::Outcome;
 use agent_core::domain::failure::JobFailure;
@@ -13,11 +15,52 @@ use agent_core::domain::snapshot::Snapshot;
 use agent_core::domain::time::Timestamp;
 use agent_core::domain::units::show_duration;
 use agent_core::sim;
-use anyhow::Context as _;
+use anyhow::bail;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+/// A network: of one data set, or of several. Where there is one, it is told as such.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(untagged)]
+pub enum NetworkStatus {
+    One(Box<Status>),
+    Several {
+        /// All of them.
+        converged: bool,
+        data_sets: Vec<Status>,
+    },
+}
+
+impl NetworkStatus {
+    fn new(mut all: Vec<Status>) -> Self {
+        match all.len() {
+            1 => NetworkStatus::One(Box::new(all.remove(0))),
+            _ => NetworkStatus::Several { converged: all.iter().all(|status| status.converged), data_sets: all },
+        }
+    }
+
+    pub fn data_sets(&self) -> &[Status] {
+        match self {
+            NetworkStatus::One(status) => std::slice::from_ref(status),
+            NetworkStatus::Several { data_sets, .. } => data_sets,
+        }
+    }
+
+    pub fn converged(&self) -> bool {
+        self.data_sets().iter().all(|status| status.converged)
+    }
+
+    pub fn is_healthy(&self) -> bool {
+        self.data_sets().iter().all(Status::is_healthy)
+    }
+
+    pub fn agents(&self) -> impl Iterator<Item = &AgentStatus> {
+        self.data_sets().iter().flat_map(|status| &status.agents)
+    }
+}
+
+/// Of one data set, its readers, and the nodes.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Status {
     pub data_set: DataSetName,
@@ -170,27 +213,32 @@ impl Timing {
     }
 }
 
-/// Loads the status of a data set.
+/// Loads the status of every data set in the table; `configured` are those that it should hold.
 pub async fn load(
     knowledge: &dyn Knowledge,
-    data_set: &DataSetName,
+    configured: &BTreeMap<DataSetName, DataSetSettings>,
     timing: Timing,
     jobs: &mut JobCounter,
-) -> anyhow::Result<Status> {
+) -> anyhow::Result<NetworkStatus> {
     jobs.update(knowledge).await?;
-    let snapshot = knowledge.snapshot(data_set).await?;
-    let snapshot = snapshot.with_context(|| format!("data set {data_set} is not in the catalogue yet"))?;
-    Ok(status(&snapshot, timing, jobs))
+    let catalogue = Catalogue::load(knowledge).await?;
+    if catalogue.snapshots.is_empty() {
+        let names: Vec<String> = configured.keys().map(ToString::to_string).collect();
+        bail!("data set {} is not in the catalogue yet", names.join(", "));
+    }
+    Ok(NetworkStatus::new(catalogue.snapshots.iter().map(|snapshot| status(snapshot, timing, jobs)).collect()))
 }
 
 /// The status of a simulated network, in which everybody knows who runs.
-pub fn of_simulation(outcome: &sim::Outcome, running: &BTreeSet<AgentId>, jobs: &JobCounter) -> Status {
+pub fn of_simulation(outcome: &sim::Outcome, running: &BTreeSet<AgentId>, jobs: &JobCounter) -> NetworkStatus {
     // Virtual time has no wall: nobody is silent since some instant on it.
     let timing = Timing { silence: Duration::MAX, scale: TimeScale::REAL };
-    let mut status = status(&outcome.snapshot, timing, jobs);
-    status.agents.iter_mut().for_each(|agent| agent.alive = running.contains(&agent.peer.registration.agent));
-    status.converged = outcome.converged;
-    status
+    let mut all: Vec<Status> = outcome.snapshots.iter().map(|snapshot| status(snapshot, timing, jobs)).collect();
+    for status in &mut all {
+        status.agents.iter_mut().for_each(|agent| agent.alive = running.contains(&agent.peer.registration.agent));
+        status.converged = outcome.converged;
+    }
+    NetworkStatus::new(all)
 }
 
 fn status(snapshot: &Snapshot, timing: Timing, jobs: &JobCounter) -> Status {

@@ -2,6 +2,7 @@
 //! were begun in them.
 
 use super::access::Access;
+use super::catalogue::Catalogue;
 use super::surroundings::Surroundings;
 use crate::actors::chain;
 use crate::knowledge::{Knowledge, NotedUpload};
@@ -46,11 +47,10 @@ pub async fn examine(knowledge: &dyn Knowledge, node: NodeId, store: &S3Store) -
 pub async fn examine_unmanned(surroundings: &Surroundings) -> anyhow::Result<()> {
     let network = surroundings.network();
     let nodes = surroundings.knowledge.nodes().await?;
-    let agents = surroundings.knowledge.snapshot(&network.data_set.name).await?;
+    let catalogue = Catalogue::load(surroundings.knowledge.as_ref()).await?;
     let has_agent = |node: NodeId| {
-        let registered = agents.iter().flat_map(|snapshot| snapshot.agents.values());
-        let configured = surroundings.settings.agents.values();
-        registered.map(|peer| peer.registration.node).chain(configured.map(|agent| agent.node)).any(|home| home == node)
+        let is_configured = surroundings.settings.agents.values().any(|agent| agent.node == node);
+        is_configured || catalogue.has_agent_on(node)
     };
     let mut unknown: Vec<NodeId> = Vec::new();
     for node in nodes.values().filter(|node| node.store.deletes != Some(true) && !has_agent(node.id)) {
@@ -122,9 +122,10 @@ pub type LeftUploads = Vec<(NodeId, Vec<NotedUpload>)>;
 /// agents that are not alive, once they are older than a lease. Right only before anything of this life runs.
 pub async fn left_uploads(surroundings: &Surroundings, agent: AgentId, home: NodeId) -> anyhow::Result<LeftUploads> {
     let (knowledge, network) = (surroundings.knowledge.as_ref(), surroundings.network());
-    let Some(snapshot) = knowledge.snapshot(&network.data_set.name).await? else { return Ok(Vec::new()) };
+    let catalogue = Catalogue::load(knowledge).await?;
+    let Some(snapshot) = catalogue.snapshots.first() else { return Ok(Vec::new()) };
     let is_old = |begun: Timestamp| begun + network.rhythm.lease < snapshot.at;
-    let is_dead = |agent| !snapshot.is_alive(agent, network.silence());
+    let is_dead = |agent| !catalogue.is_alive(agent, network.silence());
     let mut left = LeftUploads::new();
     for &node in snapshot.nodes.keys() {
         let mut noted = knowledge.uploads(node).await?;

@@ -1,16 +1,16 @@
 //! What a run took, counted from the tables alone.
 
+use super::catalogue::Catalogue;
 use super::status::JobCounter;
 use crate::knowledge::Knowledge;
-use agent_core::domain::action::Action;
+use agent_core::domain::action::{Action, Labelled};
 use agent_core::domain::event::{Event, Outcome};
 use agent_core::domain::ids::{AgentId, DataSetName, EventId, NodeId};
 use agent_core::domain::measurement::JobTally;
 use agent_core::domain::snapshot::Snapshot;
 use agent_core::mape::planner::{Decision, Verdict, has_transferred};
-use anyhow::Context as _;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The document that `agent demo --json` prints.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -21,8 +21,11 @@ pub struct Summary {
     pub scenario_seconds: f64,
     /// 0 in virtual time.
     pub real_seconds: f64,
-    /// Nodes with a present replica.
+    /// Nodes with a present replica of any data set.
     pub replicas: Vec<NodeId>,
+    /// The same of each, where there are several.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub data_sets: BTreeMap<DataSetName, Vec<NodeId>>,
     /// The node that each agent reads.
     pub references: BTreeMap<AgentId, NodeId>,
     pub agents: Vec<AgentSummary>,
@@ -30,7 +33,7 @@ pub struct Summary {
     pub actions: Vec<ActionSummary>,
     pub bytes_moved: u64,
     /// Counters that are not 0 at the end.
-    pub counters: BTreeMap<Action, u32>,
+    pub counters: BTreeMap<Labelled, u32>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -46,7 +49,7 @@ pub struct AgentSummary {
 pub struct ActionSummary {
     pub event: EventId,
     pub agent: AgentId,
-    pub action: Action,
+    pub action: Labelled,
     pub explored: bool,
     /// The chosen candidate's scores when it was chosen.
     pub internal: Option<f64>,
@@ -71,31 +74,53 @@ pub struct RunFacts<'a> {
 }
 
 /// Counts a run again from the tables.
-pub async fn load(knowledge: &dyn Knowledge, data_set: &DataSetName, facts: RunFacts<'_>) -> anyhow::Result<Summary> {
-    let snapshot = knowledge.snapshot(data_set).await?.context("the data set is not in the catalogue")?;
+pub async fn load(knowledge: &dyn Knowledge, facts: RunFacts<'_>) -> anyhow::Result<Summary> {
+    let catalogue = Catalogue::load(knowledge).await?;
     let events = all_events(knowledge).await?;
     let mut jobs = JobCounter::default();
     jobs.update(knowledge).await?;
     let counts = jobs.counts.iter().map(|(agent, count)| (*agent, count.tally));
-    Ok(compose(&snapshot, &events, &counts.collect(), facts))
+    Ok(compose(&catalogue.snapshots, &events, &counts.collect(), facts))
 }
 
 /// The document of a run, wherever it was.
 pub fn compose(
-    snapshot: &Snapshot,
+    snapshots: &[Snapshot],
     events: &[Event],
     jobs: &BTreeMap<AgentId, JobTally>,
     facts: RunFacts<'_>,
 ) -> Summary {
     let first = events.first().map(|event| event.posted_at);
-    let bytes = snapshot.data_set.bytes;
+    let is_one_of_several = snapshots.len() > 1;
+    let labelled =
+        |data_set: &DataSetName, action| Labelled { data_set: is_one_of_several.then(|| data_set.clone()), action };
+    let bytes: BTreeMap<&DataSetName, u64> =
+        snapshots.iter().map(|snapshot| (&snapshot.data_set.name, snapshot.data_set.bytes)).collect();
     let chosen = events.iter().filter(|event| event.action != Action::Nothing);
     let actions: Vec<ActionSummary> = chosen
         .map(|event| {
-            action_summary(event, bytes, first.map_or(0.0, |first| event.posted_at.since(first).as_secs_f64()))
+            let bytes = bytes.get(&event.data_set).copied().unwrap_or(0);
+            action_summary(
+                event,
+                event.labelled(is_one_of_several),
+                bytes,
+                first.map_or(0.0, |first| event.posted_at.since(first).as_secs_f64()),
+            )
         })
         .collect();
-    let reads = |agent: &AgentId| snapshot.placement.reference(*agent).map(|replica| (*agent, replica.node));
+    let references = snapshots.iter().flat_map(|snapshot| {
+        let placement = &snapshot.placement;
+        snapshot.agents.keys().filter_map(|agent| Some((*agent, placement.reference(*agent)?.node)))
+    });
+    let holders = |snapshot: &Snapshot| {
+        (snapshot.data_set.name.clone(), snapshot.placement.nodes().into_iter().collect::<Vec<_>>())
+    };
+    let all: BTreeSet<NodeId> = snapshots.iter().flat_map(|snapshot| snapshot.placement.nodes()).collect();
+    let agents: BTreeSet<AgentId> = snapshots.iter().flat_map(|snapshot| snapshot.agents.keys().copied()).collect();
+    let counters = snapshots.iter().flat_map(|snapshot| {
+        let moved = snapshot.counters.iter().filter(|(_, counter)| counter.value > 0);
+        moved.map(|(action, counter)| (labelled(&snapshot.data_set.name, *action), counter.value))
+    });
     let done = |agent: AgentId| actions.iter().filter(|one| one.agent == agent && one.outcome == Outcome::Done).count();
     let agent_summary = |id: &AgentId| {
         let tally = jobs.get(id).copied().unwrap_or_default();
@@ -107,11 +132,12 @@ pub fn compose(
         policy: facts.policy.to_owned(),
         scenario_seconds: facts.scenario_seconds,
         real_seconds: facts.real_seconds,
-        replicas: snapshot.placement.nodes().into_iter().collect(),
-        references: snapshot.agents.keys().filter_map(reads).collect(),
-        agents: snapshot.agents.keys().map(agent_summary).collect(),
+        replicas: all.into_iter().collect(),
+        data_sets: if is_one_of_several { snapshots.iter().map(holders).collect() } else { BTreeMap::new() },
+        references: references.collect(),
+        agents: agents.iter().map(agent_summary).collect(),
         bytes_moved: actions.iter().fold(0, |sum, action| action.bytes.saturating_add(sum)),
-        counters: snapshot.counters.iter().filter(|(_, c)| c.value > 0).map(|(a, c)| (*a, c.value)).collect(),
+        counters: counters.collect(),
         actions,
     }
 }
@@ -131,7 +157,7 @@ pub async fn all_events(knowledge: &dyn Knowledge) -> crate::knowledge::Result<V
     }
 }
 
-fn action_summary(event: &Event, data_set_bytes: u64, at_seconds: f64) -> ActionSummary {
+fn action_summary(event: &Event, action: Labelled, data_set_bytes: u64, at_seconds: f64) -> ActionSummary {
     let decision: Option<Decision> = serde_json::from_str(&event.detail).ok();
     let verdict = decision.as_ref().and_then(|decision| {
         let chosen = decision.scored.iter().find(|scored| scored.action == event.action)?;
@@ -145,7 +171,7 @@ fn action_summary(event: &Event, data_set_bytes: u64, at_seconds: f64) -> Action
     ActionSummary {
         event: event.id,
         agent: event.agent,
-        action: event.action,
+        action,
         explored: event.explored,
         internal: verdict.map(|(internal, _)| internal),
         global: verdict.map(|(_, global)| global),

@@ -21,7 +21,7 @@ use agent_core::config::settings::{
     AgentSettings, EmulatorSettings, JobSettings, KnowledgeSettings, NetworkSettings, S3StoreSettings, Settings,
     StoreSettings,
 };
-use agent_core::domain::ids::{AgentId, Life, NodeId};
+use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId};
 use agent_core::domain::placement::{Identity, Node};
 use agent_core::domain::store_url::BUCKET;
 use agent_emulator::{Emulator, Metrics};
@@ -170,7 +170,7 @@ impl Surroundings {
             over: watch::Sender::default(),
             unexpected: AtomicU32::default(),
             home: settings.node,
-            data_set: self.network().data_set.name.clone(),
+            data_set: settings.data_set.clone(),
             clock: self.clock.clone(),
             knowledge: self.knowledge.clone(),
             reach: Arc::new(self.reach(settings)?),
@@ -180,7 +180,7 @@ impl Surroundings {
         })
     }
 
-    /// The world of somebody who runs no job and reaches stores directly.
+    /// The world of somebody who runs no job, reads nothing and reaches stores directly.
     pub fn world_of(&self, agent: AgentId, home: NodeId, life: Life) -> anyhow::Result<World> {
         let (clock, network) = (self.clock.clone(), self.network());
         let reach = StoreReach::new(agent, None, clock.clone(), network, self.access());
@@ -193,7 +193,8 @@ impl Surroundings {
             over: watch::Sender::default(),
             unexpected: AtomicU32::default(),
             home,
-            data_set: network.data_set.name.clone(),
+            // Of which nothing is read.
+            data_set: DataSetName::from(""),
             clock,
             knowledge: self.knowledge.clone(),
             reach: Arc::new(reach),
@@ -203,20 +204,23 @@ impl Surroundings {
         })
     }
 
-    /// Puts the data set on its first node, when its catalogue row is missing and that node's store can be written from here.
-    pub async fn establish_data_set(&self, node: NodeId) -> anyhow::Result<()> {
+    /// Puts the data sets that begin on a node there, when their catalogue rows are missing and the node's store can be
+    /// written from here.
+    pub async fn establish_data_sets(&self, node: NodeId) -> anyhow::Result<()> {
         let network = self.network();
-        if network.data_set.first_node == node {
+        for settings in network.beginning_on(node) {
             let store = self.direct_store(node).await?;
-            data_set::establish(&network.data_set, network.time_scale, &store, &self.knowledge).await?;
+            data_set::establish(settings, network.time_scale, &store, &self.knowledge).await?;
         }
         Ok(())
     }
 
-    /// The same for a first node that has no agent.
-    pub async fn establish_on_unmanned_node(&self, homes: &[NodeId]) -> anyhow::Result<()> {
-        let first = self.network().data_set.first_node;
-        if homes.contains(&first) { Ok(()) } else { self.establish_data_set(first).await }
+    /// The same for every first node that has no agent.
+    pub async fn establish_on_unmanned_nodes(&self, homes: &[NodeId]) -> anyhow::Result<()> {
+        for first in self.network().first_nodes().into_iter().filter(|first| !homes.contains(first)) {
+            self.establish_data_sets(first).await?;
+        }
+        Ok(())
     }
 
     /// A node's own store, not through any link.

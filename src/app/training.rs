@@ -6,7 +6,7 @@ use crate::actors::{World, run_job};
 use crate::storage::ObjectStore;
 use crate::storage::embedded::EmbeddedStore;
 use crate::storage::transfer::{Expected, transfer};
-use agent_core::domain::ids::{AgentId, Life, NodeId, ReplicaId};
+use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
 use agent_core::domain::metric::{Metric, Metrics};
 use agent_core::domain::placement::{DataSet, Identity, Node, NodeState, Replica, ReplicaState};
 use agent_core::domain::snapshot::Snapshot;
@@ -35,7 +35,8 @@ const COPY_ATTEMPTS: u32 = 3;
 /// behind: use [`Trainer::clean_up`], also after Ctrl-C.
 pub struct Trainer<'a> {
     surroundings: &'a Surroundings,
-    snapshot: Snapshot,
+    /// Of each data set.
+    snapshots: BTreeMap<DataSetName, Snapshot>,
     nodes: Vec<NodeId>,
     stores: Vec<EmbeddedStore>,
     seed: u64,
@@ -69,9 +70,12 @@ impl<'a> Trainer<'a> {
         let used = known.values().filter(|node| is_served(node) || nodes.contains(&node.id));
         let used: Vec<NodeId> = used.map(|node| node.id).collect();
         let stores = surroundings.start_stores(&used).await?;
-        surroundings.establish_data_set(surroundings.network().data_set.first_node).await?;
-        let snapshot = snapshot(surroundings).await?;
-        Ok(Self { surroundings, snapshot, nodes, stores, seed, iterations })
+        let mut snapshots = BTreeMap::new();
+        for settings in surroundings.network().data_sets.values() {
+            surroundings.establish_data_sets(settings.first_node).await?;
+            snapshots.insert(settings.name.clone(), snapshot(surroundings, &settings.name).await?);
+        }
+        Ok(Self { surroundings, snapshots, nodes, stores, seed, iterations })
     }
 
     /// Runs of the job for each agent.
@@ -89,23 +93,25 @@ impl<'a> Trainer<'a> {
     ) -> anyhow::Result<TrainingFile> {
         let settings = self.surroundings.settings.agents.get(&agent);
         let settings = settings.with_context(|| format!("there is no agents/{agent}.toml"))?;
+        let snapshot = self.snapshots.get(&settings.data_set);
+        let snapshot = snapshot.with_context(|| format!("there is no data set {}", settings.data_set))?;
         let world = Arc::new(self.surroundings.world(settings, nobody())?);
         let mut rng = Rng::seed_from_u64(self.seed.wrapping_add(u64::from(agent.0)));
         let mut runs: BTreeMap<NodeId, Vec<Metrics>> = BTreeMap::new();
         let mut at = done;
         for &node in &self.nodes {
-            let replica = self.temporary(agent, node);
+            let replica = temporary(&snapshot.data_set, agent, node);
             let store = self.surroundings.direct_store(node).await?;
-            self.put(&store, &replica.object_key).await?;
+            self.put(&snapshot.data_set.name, &store, &replica.object_key).await?;
             for _ in 0..self.iterations {
                 progress(Progress { agent, node, done: at, total });
-                runs.entry(node).or_default().push(self.measure(&world, &replica, &mut rng).await?);
+                runs.entry(node).or_default().push(self.measure(&world, snapshot, &replica, &mut rng).await?);
                 at += 1;
             }
             store.delete(&replica.object_key).await?;
         }
         let max_copies = self.surroundings.network().learning.max_copies;
-        let DataSet { name, records, sha256, .. } = &self.snapshot.data_set;
+        let DataSet { name, records, sha256, .. } = &snapshot.data_set;
         Ok(TrainingFile {
             format: TrainingFile::FORMAT,
             agent,
@@ -119,23 +125,22 @@ impl<'a> Trainer<'a> {
             sha256: sha256.clone(),
             job: world.job.describe(),
             home: settings.node,
-            nodes: runs.keys().map(|node| (*node, self.name(*node))).collect(),
+            nodes: runs.keys().map(|node| (*node, name_of(snapshot, *node))).collect(),
             remedy: String::new(),
             impacts: derive_impacts(&runs, &settings.rho, max_copies),
             runs,
         })
     }
 
-    fn name(&self, node: NodeId) -> String {
-        self.snapshot.nodes.get(&node).map_or_else(|| node.to_string(), |node| node.name.clone())
-    }
-
     /// Removes the temporary objects of these agents and closes the stores.
     pub async fn clean_up(self, agents: &[AgentId]) -> anyhow::Result<()> {
         for &node in &self.nodes {
             let store = self.surroundings.direct_store(node).await?;
-            for &agent in agents {
-                store.delete(&self.temporary(agent, node).object_key).await?;
+            for (agent, settings) in &self.surroundings.settings.agents {
+                let snapshot = self.snapshots.get(&settings.data_set).filter(|_| agents.contains(agent));
+                if let Some(snapshot) = snapshot {
+                    store.delete(&temporary(&snapshot.data_set, *agent, node).object_key).await?;
+                }
             }
         }
         for store in self.stores {
@@ -146,19 +151,19 @@ impl<'a> Trainer<'a> {
 
     /// Puts the data set under a key, from wherever a replica is. Beside running agents it may be moved away meanwhile: then
     /// it is looked for again.
-    async fn put(&self, store: &dyn ObjectStore, key: &str) -> anyhow::Result<()> {
+    async fn put(&self, name: &DataSetName, store: &dyn ObjectStore, key: &str) -> anyhow::Result<()> {
         for _ in 1..COPY_ATTEMPTS {
-            match self.put_from_where_it_is(store, key).await {
+            match self.put_from_where_it_is(name, store, key).await {
                 Err(error) => tracing::debug!(%error, "the data set is looked for again"),
                 Ok(()) => return Ok(()),
             }
         }
-        self.put_from_where_it_is(store, key).await
+        self.put_from_where_it_is(name, store, key).await
     }
 
-    async fn put_from_where_it_is(&self, store: &dyn ObjectStore, key: &str) -> anyhow::Result<()> {
-        let snapshot = snapshot(self.surroundings).await?;
-        let DataSet { name, bytes, sha256, .. } = &snapshot.data_set;
+    async fn put_from_where_it_is(&self, name: &DataSetName, store: &dyn ObjectStore, key: &str) -> anyhow::Result<()> {
+        let snapshot = snapshot(self.surroundings, name).await?;
+        let DataSet { bytes, sha256, .. } = &snapshot.data_set;
         let Some(replica) = snapshot.placement.present().next() else { bail!("data set {name} has no replica") };
         let expected = Expected { bytes: *bytes, sha256: sha256.clone() };
         let source = self.surroundings.direct_store(replica.node).await?;
@@ -166,31 +171,41 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    async fn measure(&self, world: &Arc<World>, replica: &Replica, rng: &mut Rng) -> anyhow::Result<Metrics> {
-        let latency = world.draw_latency(&self.snapshot, replica.node, rng);
-        let observed = run_job(world, &self.snapshot, replica, latency).await;
+    async fn measure(
+        &self,
+        world: &Arc<World>,
+        snapshot: &Snapshot,
+        replica: &Replica,
+        rng: &mut Rng,
+    ) -> anyhow::Result<Metrics> {
+        let latency = world.draw_latency(snapshot, replica.node, rng);
+        let observed = run_job(world, snapshot, replica, latency).await;
         let observed = observed.map_err(|failure| anyhow::Error::msg(failure.why))?;
-        let availability = self.snapshot.nodes.get(&replica.node).map_or(0.0, |node| node.availability.value());
+        let availability = snapshot.nodes.get(&replica.node).map_or(0.0, |node| node.availability.value());
         Ok(Metrics::from_iter(observed.throughput.map(|throughput| (Metric::Throughput, throughput)))
             .with(Metric::ResponseTime, observed.response_time.as_secs_f64())
             .with(Metric::ExecutionTime, observed.execution_time.as_secs_f64())
             .with(Metric::NetworkLatency, observed.network_latency.as_secs_f64() * 1e3)
             .with(Metric::Availability, availability))
     }
+}
 
-    /// The data set under a key of its own: no row names it, so nobody else reads or moves it.
-    fn temporary(&self, agent: AgentId, node: NodeId) -> Replica {
-        Replica {
-            id: ReplicaId(0),
-            data_set: self.snapshot.data_set.name.clone(),
-            node,
-            object_key: temporary_key(&self.snapshot.data_set.object_key, agent),
-            state: ReplicaState::Present,
-            generation: 0,
-            lease: None,
-            validators: Validators::default(),
-            remark: None,
-        }
+fn name_of(snapshot: &Snapshot, node: NodeId) -> String {
+    snapshot.nodes.get(&node).map_or_else(|| node.to_string(), |node| node.name.clone())
+}
+
+/// The data set under a key of its own: no row names it, so nobody else reads or moves it.
+fn temporary(data_set: &DataSet, agent: AgentId, node: NodeId) -> Replica {
+    Replica {
+        id: ReplicaId(0),
+        data_set: data_set.name.clone(),
+        node,
+        object_key: temporary_key(&data_set.object_key, agent),
+        state: ReplicaState::Present,
+        generation: 0,
+        lease: None,
+        validators: Validators::default(),
+        remark: None,
     }
 }
 
@@ -209,9 +224,8 @@ fn nobody() -> Identity {
     }
 }
 
-/// The network and the data set as the table states them.
-async fn snapshot(surroundings: &Surroundings) -> anyhow::Result<Snapshot> {
-    let name = &surroundings.network().data_set.name;
+/// The network and a data set as the table states them.
+async fn snapshot(surroundings: &Surroundings, name: &DataSetName) -> anyhow::Result<Snapshot> {
     let snapshot = surroundings.knowledge.snapshot(name).await?;
     snapshot.with_context(|| format!("data set {name} is not in the catalogue"))
 }

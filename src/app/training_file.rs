@@ -65,7 +65,7 @@ impl Circumstances {
         let network = &settings.network;
         Self {
             time_scale: network.time_scale,
-            data_set: network.data_set.name.clone(),
+            data_set: agent.data_set.clone(),
             job: description(&agent.job),
             home: agent.node,
             nodes: network.nodes.values().map(|node| (node.id, node.name.clone())).collect(),

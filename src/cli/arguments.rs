@@ -6,7 +6,7 @@ use super::node_arguments::{AddAgent, AddNode, RemoveNode, Store};
 use super::policies;
 use agent_core::clock::TimeScale;
 use agent_core::config::quantity;
-use agent_core::domain::action::Action;
+use agent_core::domain::action::Labelled;
 use agent_core::domain::ids::{AgentId, EventId, NodeId};
 use agent_core::domain::units::Percent;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -88,6 +88,10 @@ pub enum Command {
     RemoveNode(RemoveNode),
     /// Add an application: its configuration and its registration
     AddAgent(AddAgent),
+    /// Add a data set to a running network
+    AddDataSet(AddDataSet),
+    /// Forget a data set that nobody reads any more; its objects stay
+    RemoveDataSet(RemoveDataSet),
     /// Serve a node's store without an application (Ctrl-C)
     Store(Store),
     /// Validate the configuration and print what would run
@@ -95,7 +99,7 @@ pub enum Command {
     /// Prepare and check a MySQL or MariaDB schema for the shared table
     #[command(subcommand)]
     Db(Db),
-    /// Make data sets
+    /// List data sets, make one to try things with, decide about objects that changed
     #[command(subcommand)]
     Data(Data),
     /// Hold the catalogue against the stores: is every object what it should be?
@@ -436,12 +440,52 @@ pub enum Data {
         #[arg(long, value_name = "FILE")]
         output: PathBuf,
     },
+    /// Show every data set in the catalogue, where it lies and who reads it
+    #[command(after_help = "Example: agent data list --json")]
+    List {
+        #[arg(long)]
+        json: bool,
+    },
     /// Take what lies on a node now for the data set's content: all other replicas are made anew from it
     #[command(after_help = "Example: agent data accept blood_tests --node 3")]
     Accept(OnNode),
     /// Make a changed or damaged replica anew from an intact one; what was changed is left where it is
     #[command(after_help = "Example: agent data restore blood_tests --node 3")]
     Restore(OnNode),
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent add-data-set images                                                       # as network.toml describes it
+  agent add-data-set images --object-key images/2026.ndjson --first-node 2        # what lies there
+
+The object is read as a whole, for its length and its SHA-256. Agents that are to read it name it in their N.toml (`data_set = \"images\"`)
+and are started after that.")]
+pub struct AddDataSet {
+    /// What it is called
+    pub name: String,
+    /// The key of its object, where network.toml does not describe it
+    #[arg(long, value_name = "KEY")]
+    pub object_key: Option<String>,
+    /// The node in whose store that object lies
+    #[arg(long, value_name = "NODE")]
+    pub first_node: Option<NodeId>,
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Example: agent remove-data-set images
+
+Refused as long as an application that reads it runs, or an action on it is under way. No object is deleted: the command lists what
+lies where.")]
+pub struct RemoveDataSet {
+    /// What it is called
+    pub name: String,
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Args, Debug)]
@@ -483,10 +527,12 @@ Examples:
   agent act CR1 --agent 2    # have agent 2 read the replica on node 1
   agent act E2 --agent 1     # drop the replica on node 2
 
+Where there are several data sets, an agent acts on the one that it reads; it may be named: `agent act images:M3_1 --agent 1`.
+
 It is claimed, transferred, verified and committed as an agent's own action, and `agent explain` says that a person wanted it. The
 agent's policy may decide otherwise afterwards.")]
 pub struct Act {
-    pub action: Action,
+    pub action: Labelled,
     /// In whose place
     #[arg(long)]
     pub agent: AgentId,

@@ -3,7 +3,7 @@
 use super::arguments::Log;
 use super::{colour, print, signals};
 use crate::actors::Notice;
-use crate::app::status::Status;
+use crate::app::status::{NetworkStatus, Status};
 use crate::app::training::Progress;
 use agent_core::clock::WallTime;
 use agent_core::config::settings::Settings;
@@ -130,7 +130,7 @@ impl Screen {
         }
     }
 
-    pub fn status(&self, status: &Status, passed: Duration) {
+    pub fn status(&self, status: &NetworkStatus, passed: Duration) {
         if let Screen::Live(live) = self {
             live.status(status, passed);
         }
@@ -169,12 +169,18 @@ impl Live {
         }
     }
 
-    fn status(&self, status: &Status, passed: Duration) {
+    fn status(&self, status: &NetworkStatus, passed: Duration) {
         let columns = columns();
-        let replicas = print::replicas_line(&status.replicas);
+        let replicas = match status.data_sets() {
+            [only] => print::replicas_line(&only.replicas),
+            all => {
+                let one = |status: &Status| format!("{}: {}", status.data_set, print::replicas_line(&status.replicas));
+                all.iter().map(one).collect::<Vec<_>>().join("   ")
+            }
+        };
         let replicas = cut(&format!("replicas {replicas}   {} of the scenario", show_duration(passed)), columns);
         let mut lines: Vec<(&ProgressBar, String, bool)> = Vec::new();
-        for agent in &status.agents {
+        for agent in status.agents() {
             let Some(bar) = self.agents.get(&agent.peer.registration.agent) else { continue };
             let text = cut(&legible(&print::agent_line(agent), LINE_MAX), columns);
             lines.push((bar, text, agent.goal_met == Some(false) || agent.failed_in_a_row > 0));

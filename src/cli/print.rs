@@ -2,10 +2,11 @@
 
 use crate::actors::{RESULT_SHOWN, show_metrics};
 use crate::app::change::Changed;
+use crate::app::data_sets::Listed;
 use crate::app::database::Report;
 use crate::app::nodes::Newcomers;
 use crate::app::output;
-use crate::app::status::{AgentStatus, ReplicaStatus, Status};
+use crate::app::status::{AgentStatus, NetworkStatus, ReplicaStatus, Status};
 use crate::app::stores::CheckedStore;
 use crate::app::summary::Summary;
 use crate::knowledge::Feedback;
@@ -25,6 +26,7 @@ use agent_core::mape::planner::{
 };
 use agent_core::mape::prediction::{Estimate, Forecast};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::io::{Result as IoResult, Write};
 use std::path::Path;
@@ -88,16 +90,16 @@ pub fn list<T: Display>(items: impl IntoIterator<Item = T>, join: &str) -> Strin
     items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(join)
 }
 
-pub fn status(status: &Status) -> anyhow::Result<()> {
+pub fn status(network: &NetworkStatus) -> anyhow::Result<()> {
+    match network {
+        NetworkStatus::One(status) => one_data_set(status),
+        NetworkStatus::Several { converged, data_sets } => several_data_sets(*converged, data_sets),
+    }
+}
+
+fn one_data_set(status: &Status) -> anyhow::Result<()> {
     let mut text = vec![format!("data set {}", status.data_set), String::new()];
-    text.push("node  name        state     availability  stored     latency to others".to_owned());
-    text.extend(status.nodes.iter().map(|node| {
-        let latency = list(node.latency_ms.iter().map(|(to, ms)| format!("{to}: {ms} ms")), ", ");
-        let (row, stored) = (&node.node, show_bytes(node.stored_bytes));
-        let (state, availability) = (row.state.name(), row.availability.to_string());
-        let silent = silence(node.silent_since);
-        format!("{:<5} {:<11} {state:<9} {availability:<13} {stored:<10} {latency}{silent}", row.id, row.name)
-    }));
+    text.extend(node_lines(status));
     text.push(String::new());
     text.push(format!("replicas  {}", replicas_line(&status.replicas)));
     text.push(String::new());
@@ -107,6 +109,57 @@ pub fn status(status: &Status) -> anyhow::Result<()> {
     text.extend(status.unhealthy.iter().map(|what| format!("UNHEALTHY: {what}")));
     text.extend(status.broken.iter().map(|broken| format!("BROKEN: {broken}")));
     lines(text)
+}
+
+/// The nodes, which all data sets share, once; then each data set with its readers.
+fn several_data_sets(converged: bool, data_sets: &[Status]) -> anyhow::Result<()> {
+    let mut text = Vec::new();
+    text.extend(data_sets.first().into_iter().flat_map(node_lines));
+    for status in data_sets {
+        text.push(String::new());
+        let whether = if status.converged { "" } else { "  (not converged)" };
+        text.push(format!("data set {}{whether}", status.data_set));
+        text.push(format!("replicas  {}", replicas_line(&status.replicas)));
+        text.extend(status.agents.iter().map(agent_line));
+    }
+    text.push(String::new());
+    text.push(if converged { "converged".to_owned() } else { "not converged".to_owned() });
+    // What is wrong with a node is wrong for each data set.
+    let unhealthy: BTreeSet<&String> = data_sets.iter().flat_map(|status| &status.unhealthy).collect();
+    text.extend(unhealthy.into_iter().map(|what| format!("UNHEALTHY: {what}")));
+    text.extend(data_sets.iter().flat_map(|status| &status.broken).map(|broken| format!("BROKEN: {broken}")));
+    lines(text)
+}
+
+fn node_lines(status: &Status) -> Vec<String> {
+    let mut text = Vec::new();
+    text.push("node  name        state     availability  stored     latency to others".to_owned());
+    text.extend(status.nodes.iter().map(|node| {
+        let latency = list(node.latency_ms.iter().map(|(to, ms)| format!("{to}: {ms} ms")), ", ");
+        let (row, stored) = (&node.node, show_bytes(node.stored_bytes));
+        let (state, availability) = (row.state.name(), row.availability.to_string());
+        let silent = silence(node.silent_since);
+        format!("{:<5} {:<11} {state:<9} {availability:<13} {stored:<10} {latency}{silent}", row.id, row.name)
+    }));
+    text
+}
+
+/// A line for each.
+pub fn data_sets(data_sets: &[Listed]) -> anyhow::Result<()> {
+    if data_sets.is_empty() {
+        return lines(["there is no data set in the catalogue yet".to_owned()]);
+    }
+    let row = |listed: &Listed| {
+        let Listed { data_set, replicas, readers } = listed;
+        let or_none = |text: String| if text.is_empty() { "-".to_owned() } else { text };
+        let (replicas, readers) = (or_none(list(replicas, ", ")), or_none(list(readers, ", ")));
+        let records = if data_set.records == 0 { "-".to_owned() } else { data_set.records.to_string() };
+        let (name, bytes) = (&data_set.name, show_bytes(data_set.bytes));
+        format!("{name:<20} {bytes:<10} {records:<9} {replicas:<14} {readers:<14} {}", data_set.object_key)
+    };
+    let head =
+        format!("{:<20} {:<10} {:<9} {:<14} {:<14} object", "data set", "size", "records", "on nodes", "read by");
+    lines(std::iter::once(head).chain(data_sets.iter().map(row)))
 }
 
 pub fn prepared(table: &KnowledgeSettings, prepared: &Prepared) -> anyhow::Result<()> {
@@ -214,17 +267,17 @@ pub fn agent_line(agent: &AgentStatus) -> String {
     )
 }
 
-/// With the instant on the wall in front.
-pub fn event_line(event: &Event, scale: TimeScale) -> String {
-    format!("{}  {}", scale.on_the_wall(event.posted_at), what_event(event))
+/// With the instant on the wall in front. `several`: there are several data sets, of which it names its own.
+pub fn event_line(event: &Event, several: bool, scale: TimeScale) -> String {
+    format!("{}  {}", scale.on_the_wall(event.posted_at), what_event(event, several))
 }
 
 /// With the second of the simulation in front.
-pub fn simulated_event_line(event: &Event) -> String {
-    format!("{:>12.3} s  {}", event.posted_at.0 as f64 / 1e3, what_event(event))
+pub fn simulated_event_line(event: &Event, several: bool) -> String {
+    format!("{:>12.3} s  {}", event.posted_at.0 as f64 / 1e3, what_event(event, several))
 }
 
-fn what_event(event: &Event) -> String {
+fn what_event(event: &Event, several: bool) -> String {
     let explored = if event.explored { "  explored" } else { "" };
     let window = match event.window {
         Window::Open => "open",
@@ -234,7 +287,7 @@ fn what_event(event: &Event) -> String {
         "event {:<4} agent {}  {:<5} {:<8} window {window:<6} feedback {:.2}{explored}",
         event.id,
         event.agent,
-        event.action,
+        event.labelled(several),
         event.outcome.name(),
         event.feedback_sum
     )
@@ -486,8 +539,17 @@ pub fn summary_lines(summary: &Summary) -> Vec<String> {
         String::new(),
         format!("{converged} after {scenario} of the scenario{real}, policy {}, seed {}", summary.policy, summary.seed),
         String::new(),
-        format!("placement   replicas on {}", list(summary.replicas.iter().map(|node| format!("node {node}")), ", ")),
     ];
+    let nodes = |nodes: &[NodeId]| list(nodes.iter().map(|node| format!("node {node}")), ", ");
+    match summary.data_sets.is_empty() {
+        true => text.push(format!("placement   replicas on {}", nodes(&summary.replicas))),
+        false => text.extend(
+            summary
+                .data_sets
+                .iter()
+                .map(|(name, holders)| format!("placement   {name}: replicas on {}", nodes(holders))),
+        ),
+    }
     text.extend(summary.agents.iter().map(|agent| {
         let reads = summary.references.get(&agent.id).map_or("nothing".to_owned(), |node| format!("node {node}"));
         format!("agent {:<5} reads {reads}, {}, {} actions", agent.id, tally(&agent.tally), agent.actions)

@@ -132,7 +132,7 @@ impl Place {
 fn is_built_in(settings: &Settings, id: AgentId) -> anyhow::Result<bool> {
     let built_in = config::load(None, &VOCABULARY)?;
     let has_links = built_in.network.links.iter().all(|link| settings.network.links.contains(link));
-    let rests_on = |network: &NetworkSettings| (network.time_scale, network.data_set.clone());
+    let rests_on = |network: &NetworkSettings| (network.time_scale, network.data_sets.clone());
     let is_alike = rests_on(&settings.network) == rests_on(&built_in.network) && has_links;
     let agent = settings.agents.get(&id);
     Ok(agent.is_some() && agent == built_in.agents.get(&id) && is_alike)

@@ -171,7 +171,7 @@ impl World {
         for id in 1..=3 {
             let (agent, node) = (AgentId(id), NodeId(id));
             let registration = Registration { agent, node, goal: String::new(), policy: String::new() };
-            self.ask(self.table.register_agent(&registration, &data_set(), &identity()));
+            self.ask(self.table.register_agent(&registration, &[data_set()], &identity()));
         }
     }
 

@@ -104,9 +104,11 @@ impl MysqlKnowledge {
         Ok(opened)
     }
 
-    /// Sets counters, as if events had moved them. For experiments that start in the middle.
-    pub async fn seed_counters(&self, counters: &BTreeMap<Action, Counter>) -> Result<()> {
-        self.run("seed counters", counters.clone(), |tables, counters| Box::pin(tables.seed_counters(counters))).await
+    /// Sets counters of a data set, as if events had moved them. For experiments that start in the middle.
+    pub async fn seed_counters(&self, data_set: &DataSetName, counters: &BTreeMap<Action, Counter>) -> Result<()> {
+        let request = (data_set.clone(), counters.clone());
+        self.run("seed counters", request, |tables, (name, counters)| Box::pin(tables.seed_counters(name, counters)))
+            .await
     }
 
     /// Replaces the replicas and references of a registered data set. For experiments that start in the middle.
@@ -251,6 +253,12 @@ impl Knowledge for MysqlKnowledge {
         .await
     }
 
+    async fn remove_data_set(&self, data_set: &DataSetName, silence: Duration) -> Result<Vec<Replica>> {
+        let request = (data_set.clone(), silence);
+        self.run("remove data set", request, |tables, (name, silence)| Box::pin(tables.remove_data_set(name, *silence)))
+            .await
+    }
+
     async fn found(&self, replica: ReplicaId, generation: i64, condition: &Condition) -> Result<bool> {
         self.run("found", (replica, generation, condition.clone()), |tables, (replica, generation, condition)| {
             Box::pin(tables.found(*replica, *generation, condition))
@@ -275,12 +283,12 @@ impl Knowledge for MysqlKnowledge {
     async fn register_agent(
         &self,
         registration: &Registration,
-        data_set: &DataSetName,
+        data_sets: &[DataSetName],
         identity: &Identity,
     ) -> Result<Registered> {
-        let arguments = (registration.clone(), data_set.clone(), identity.clone());
-        self.run("register agent", arguments, |tables, (registration, data_set, identity)| {
-            Box::pin(tables.register_agent(registration, data_set, identity))
+        let arguments = (registration.clone(), data_sets.to_vec(), identity.clone());
+        self.run("register agent", arguments, |tables, (registration, data_sets, identity)| {
+            Box::pin(tables.register_agent(registration, data_sets, identity))
         })
         .await
     }
@@ -419,8 +427,8 @@ impl Knowledge for MysqlKnowledge {
         self.run("feedback", event, |tables, event| Box::pin(tables.feedback(*event))).await
     }
 
-    async fn counters(&self) -> Result<BTreeMap<Action, Counter>> {
-        self.run("counters", (), |tables, ()| Box::pin(tables.counters())).await
+    async fn counters(&self, data_set: &DataSetName) -> Result<BTreeMap<Action, Counter>> {
+        self.run("counters", data_set.clone(), |tables, name| Box::pin(tables.counters(name))).await
     }
 
     async fn measurements(&self, after: i64, limit: usize) -> Result<Vec<Recorded>> {

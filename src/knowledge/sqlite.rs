@@ -88,10 +88,10 @@ impl SqliteKnowledge {
         Self { file: Arc::new(File { path: path.to_owned(), clock, session }) }
     }
 
-    /// Sets counters, as if events had moved them. For experiments that start in the middle.
-    pub async fn seed_counters(&self, counters: &BTreeMap<Action, Counter>) -> Result<()> {
-        let counters = counters.clone();
-        self.write("seed counters", move |tables| tables.seed_counters(&counters)).await
+    /// Sets counters of a data set, as if events had moved them. For experiments that start in the middle.
+    pub async fn seed_counters(&self, data_set: &DataSetName, counters: &BTreeMap<Action, Counter>) -> Result<()> {
+        let (data_set, counters) = (data_set.clone(), counters.clone());
+        self.write("seed counters", move |tables| tables.seed_counters(&data_set, &counters)).await
     }
 
     /// Replaces the replicas and references of a registered data set. For experiments that start in the middle.
@@ -264,6 +264,11 @@ impl Knowledge for SqliteKnowledge {
         self.write("register data set", register).await
     }
 
+    async fn remove_data_set(&self, data_set: &DataSetName, silence: Duration) -> Result<Vec<Replica>> {
+        let data_set = data_set.clone();
+        self.write("remove data set", move |tables| tables.remove_data_set(&data_set, silence)).await
+    }
+
     async fn found(&self, replica: ReplicaId, generation: i64, condition: &Condition) -> Result<bool> {
         let condition = condition.clone();
         self.write("found", move |tables| tables.found(replica, generation, &condition)).await
@@ -283,11 +288,11 @@ impl Knowledge for SqliteKnowledge {
     async fn register_agent(
         &self,
         registration: &Registration,
-        data_set: &DataSetName,
+        data_sets: &[DataSetName],
         identity: &Identity,
     ) -> Result<Registered> {
-        let (registration, data_set, identity) = (registration.clone(), data_set.clone(), identity.clone());
-        self.write("register agent", move |tables| tables.register_agent(&registration, &data_set, &identity)).await
+        let (registration, data_sets, identity) = (registration.clone(), data_sets.to_vec(), identity.clone());
+        self.write("register agent", move |tables| tables.register_agent(&registration, &data_sets, &identity)).await
     }
 
     async fn heartbeat(&self, agent: AgentId, life: &Life, health: Health) -> Result<bool> {
@@ -414,8 +419,9 @@ impl Knowledge for SqliteKnowledge {
         self.read("feedback", move |tables| tables.feedback(event)).await
     }
 
-    async fn counters(&self) -> Result<BTreeMap<Action, Counter>> {
-        self.read("counters", |tables| tables.counters()).await
+    async fn counters(&self, data_set: &DataSetName) -> Result<BTreeMap<Action, Counter>> {
+        let data_set = data_set.clone();
+        self.read("counters", move |tables| tables.counters(&data_set)).await
     }
 
     async fn measurements(&self, after: i64, limit: usize) -> Result<Vec<Recorded>> {

@@ -116,7 +116,7 @@ async fn emulator(services: &Handle, address: SocketAddr) -> Emulator {
 }
 
 async fn snapshot(all: &Surroundings) -> Snapshot {
-    let name = &all.network().data_set.name;
+    let name = all.network().data_sets.keys().next().expect("one is configured");
     all.knowledge.snapshot(name).await.expect("the table answers").expect("a data set")
 }
 

@@ -82,8 +82,9 @@ fn demo(policy: &str, seed: u64, actions: usize) -> BTreeMap<Life, Recorded> {
         let all = agent::app::surroundings::Surroundings { observer: Some(recorder.clone()), ..all };
         let mut agents = Vec::new();
         // At this scale the data set is another one than the shipped training was measured on.
-        let records =
-            all.network().time_scale.shrink(all.network().data_set.generate_records.expect("it is generated"));
+        let records = all.network().time_scale.shrink(
+            all.network().data_sets.values().next().and_then(|it| it.generate_records).expect("it is generated"),
+        );
         let data_set = BloodTests::new(records).generate(std::io::sink()).expect("nothing is written");
         // The one that brings the data set comes first.
         for id in [3, 1, 2].map(AgentId) {

@@ -228,7 +228,10 @@ impl Network {
         for agent in AGENTS {
             let (goal, policy) = ("availability >= 95 %".to_owned(), "fixed".to_owned());
             let registration = Registration { agent, node: agent.home(), goal, policy };
-            self.knowledge.register_agent(&registration, &data_set.name, &identity()).await.unwrap();
+            self.knowledge
+                .register_agent(&registration, std::slice::from_ref(&data_set.name), &identity())
+                .await
+                .unwrap();
         }
     }
 

@@ -92,7 +92,7 @@ async fn populate(knowledge: &MysqlKnowledge) {
     let (goal, policy) = ("availability >= 0 %".to_owned(), "fixed".to_owned());
     let registration = Registration { agent: AgentId(1), node: NodeId(1), goal, policy };
     let identity = Identity { life: Life("first".to_owned()), ended: Vec::new(), silence: MINUTE };
-    knowledge.register_agent(&registration, &blood(), &identity).await.expect("an agent");
+    knowledge.register_agent(&registration, &[blood()], &identity).await.expect("an agent");
 }
 
 async fn plan(knowledge: &MysqlKnowledge, key: &str) -> Plan {

@@ -73,6 +73,59 @@ fn cases() -> impl Iterator<Item = Case<'static>> {
     })
 }
 
+/// A folder with two data sets, and something in one of its files replaced.
+fn with_two_data_sets(file: &str, replaced: &str, by: &str) -> String {
+    const FILES: [(&str, &str); 5] = [
+        ("network.toml", include_str!("../../fixtures/configurations/valid/two_data_sets/network.toml")),
+        ("1.toml", include_str!("../../fixtures/configurations/valid/two_data_sets/1.toml")),
+        ("2.toml", include_str!("../../fixtures/configurations/valid/two_data_sets/2.toml")),
+        ("3.toml", include_str!("../../fixtures/configurations/valid/two_data_sets/3.toml")),
+        ("4.toml", include_str!("../../fixtures/configurations/valid/two_data_sets/4.toml")),
+    ];
+    let edited = FILES.map(|(name, text)| {
+        assert!(name != file || text.contains(replaced), "{file} has no `{replaced}`");
+        (name, if name == file { text.replacen(replaced, by, 1) } else { text.to_owned() })
+    });
+    let files: Vec<(&str, &[u8])> = edited.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
+    complaint(&files)
+}
+
+#[test]
+fn several_data_sets_are_apart_and_each_application_names_its_own() {
+    let check = |file: &str, replaced: &str, by: &str, said: &str| {
+        assert_eq!(with_two_data_sets(file, replaced, by), said);
+    };
+    check(
+        "1.toml",
+        "data_set = \"blood_tests\"\n",
+        "",
+        "error: agents/1.toml: data_set: is missing: there are several data sets\n  help: the network's are `blood_tests`, \
+         `urine_tests`; name one",
+    );
+    check(
+        "4.toml",
+        "data_set = \"urine_tests\"",
+        "data_set = \"urin_tests\"",
+        "error: agents/4.toml: data_set: there is no data set `urin_tests`\n  help: the network's are `blood_tests`, \
+         `urine_tests`; name one of them",
+    );
+    let apart = "\n  help: copies of a data set lie below its key: give each a key that is not below another's";
+    for key in ["blood_tests.json", "blood_tests.json/urine.json", "blood_tests.json.replicas/urine.json"] {
+        let said = format!(
+            "error: agents/network.toml: data_set urine_tests.object_key: `{key}` overlaps with `blood_tests.json` of data set \
+             `blood_tests`{apart}"
+        );
+        check("network.toml", "urine_tests.json", key, &said);
+    }
+    check(
+        "network.toml",
+        "generate_records = 276_864",
+        "generate_records = 0",
+        "error: agents/network.toml: data_set urine_tests.generate_records: 0 is out of range\n  help: it is a whole number \
+         between 1 and 1000000000000",
+    );
+}
+
 #[test]
 fn each_mistake_is_named_with_its_place_and_its_remedy() {
     let mut wrong = Vec::new();
@@ -85,7 +138,7 @@ fn each_mistake_is_named_with_its_place_and_its_remedy() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(cases().count(), 113);
+    assert_eq!(cases().count(), 114);
 }
 
 #[test]

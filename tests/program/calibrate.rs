@@ -44,30 +44,31 @@ fn table(path: &Path, scenario: &Scenario, policy: &str, seed: u64) {
     let table = Connection::open(path).expect("a file");
     let write = |sql: &str, values: &[&dyn rusqlite::ToSql]| _ = table.execute(sql, values).expect(sql);
     table.execute_batch("begin").expect("a transaction");
-    for node in outcome.snapshot.nodes.values() {
+    for node in outcome.snapshot().nodes.values() {
         let (id, available) = (node.id.0, node.availability.value());
         write(
             "insert into nodes (id, name, availability_percent, state) values (?, ?, ?, 'stopped')",
             params![id, node.name, available],
         );
     }
-    for link in outcome.snapshot.links.iter() {
+    for link in outcome.snapshot().links.iter() {
         let (from, to) = (link.from.0, link.to.0);
         write("insert into links values (?, ?, ?, ?)", params![from, to, link.latency_ms, link.jitter_ms]);
     }
-    let data_set = &outcome.snapshot.data_set;
+    let data_set = &outcome.snapshot().data_set;
     let (bytes, records) = (data_set.bytes as i64, data_set.records as i64);
     write(
         "insert into data_sets (name, object_key, bytes, records, sha256) values (?, 'key', ?, ?, ?)",
         params![data_set.name.0, bytes, records, data_set.sha256],
     );
-    for peer in outcome.snapshot.agents.values() {
+    for peer in outcome.snapshot().agents.values() {
         let it = &peer.registration;
         let values = params![it.agent.0, it.node.0, it.goal, it.policy];
         write(
             "insert into agents (id, node, goal, policy, state, converged) values (?, ?, ?, ?, 'stopped', 1)",
             values,
         );
+        write("insert into readers (agent, data_set) values (?, ?)", params![it.agent.0, data_set.name.0]);
     }
     jobs.iter().for_each(|(job, satisfied)| write_job(&table, job, *satisfied));
     outcome.events.iter().for_each(|event| write_event(&table, event));
@@ -187,7 +188,8 @@ fn a_known_physics_is_recovered_and_simulated() {
     let Physics { poll, transfer, .. } = &written.physics;
     assert_eq!((poll, transfer), (&Duration::from_millis(1500), &Transfer::Takes(Duration::from_secs(12))));
     assert_eq!(written.network.nodes, truth.network.nodes);
-    assert_eq!(written.network.data_set.first_node, truth.network.data_set.first_node);
+    let first_nodes = |scenario: &Scenario| scenario.network.first_nodes();
+    assert_eq!(first_nodes(&written), first_nodes(&truth));
     for (found, truth) in written.network.links.iter().zip(&truth.network.links) {
         assert_eq!((found.from, found.to), (truth.from, truth.to));
         assert!((found.latency_ms - truth.latency_ms).abs() < 10.0, "{found:?} instead of {truth:?}");

@@ -107,7 +107,7 @@ const EDITS: [Edit; 30] = [
         "delete from reference_replicas where agent = 79",
     ),
     edit(
-        "insert into counters values ('M1_99\u{1b}[2J', 3, 0)",
+        "insert into counters values ('blood_tests', 'M1_99\u{1b}[2J', 3, 0)",
         "`M1_99\\u{1b}[2J` is not an action; actions are written M1_2, C1_2, CR2, E2, R1_2 and NA; the row is left out",
         "delete from counters where value = 3; delete from audit_counters",
     ),

@@ -141,7 +141,7 @@ fn storms_lose_nothing() {
 #[test]
 fn two_replicas_end_a_conflict() {
     let outcome = simulated("conflict", "fixed", 1, 60);
-    let nodes: Vec<NodeId> = outcome.snapshot.placement.nodes().into_iter().collect();
+    let nodes: Vec<NodeId> = outcome.snapshot().placement.nodes().into_iter().collect();
     assert_eq!((nodes, outcome.converged), (vec![NodeId(1), NodeId(2)], true));
 }
 
@@ -150,13 +150,13 @@ fn a_node_that_joins_late_is_served() {
     let outcome = simulated("node_added", "fixed", 1, 240);
     let tally = outcome.tallies[&AgentId(4)];
     assert!(outcome.converged && tally.jobs > 100 && tally.violated < 10, "{tally:?}");
-    assert!(outcome.snapshot.nodes.contains_key(&NodeId(4)));
+    assert!(outcome.snapshot().nodes.contains_key(&NodeId(4)));
 }
 
 #[test]
 fn a_store_that_is_too_small_holds_nothing() {
     let outcome = simulated("too_small", "reference", 1, 120);
-    assert!(!outcome.snapshot.placement.nodes().contains(&NodeId(2)));
+    assert!(!outcome.snapshot().placement.nodes().contains(&NodeId(2)));
     let ended = outcome.events.iter().filter(|event| event.ended_at.is_some() && event.action.transfers());
     let mut there = ended.filter(|event| event.action.to_node() == Some(NodeId(2))).peekable();
     assert!(there.peek().is_some());

@@ -76,7 +76,7 @@ trait Seeded: Knowledge {
 #[async_trait]
 impl Seeded for MemoryKnowledge {
     async fn counters_are(&self, counters: BTreeMap<Action, Counter>) {
-        self.seed_counters(&counters);
+        self.seed_counters(&data_set(), &counters).unwrap();
     }
 
     async fn placement_is(&self, placement: Placement) {
@@ -87,7 +87,7 @@ impl Seeded for MemoryKnowledge {
 #[async_trait]
 impl Seeded for SqliteKnowledge {
     async fn counters_are(&self, counters: BTreeMap<Action, Counter>) {
-        self.seed_counters(&counters).await.unwrap();
+        self.seed_counters(&data_set(), &counters).await.unwrap();
     }
 
     async fn placement_is(&self, placement: Placement) {
@@ -98,7 +98,7 @@ impl Seeded for SqliteKnowledge {
 #[async_trait]
 impl Seeded for MysqlKnowledge {
     async fn counters_are(&self, counters: BTreeMap<Action, Counter>) {
-        self.seed_counters(&counters).await.unwrap();
+        self.seed_counters(&data_set(), &counters).await.unwrap();
     }
 
     async fn placement_is(&self, placement: Placement) {
@@ -200,7 +200,7 @@ impl Replay<'_> {
         for id in 1..=self.recorded.controllers {
             let (agent, node) = (AgentId(id), NodeId(id));
             let registration = Registration { agent, node, goal: String::new(), policy: String::new() };
-            self.table.register_agent(&registration, &data_set(), &identity()).await.unwrap();
+            self.table.register_agent(&registration, &[data_set()], &identity()).await.unwrap();
         }
         let changed_at = self.clock.now();
         let counter = |(label, value): (&String, &u32)| (action(label), Counter { value: *value, changed_at });
@@ -268,7 +268,7 @@ impl Replay<'_> {
                 assert!((left.p - p).abs() <= TOLERANCE, "event {}: {} is not {p}", expected.event, left.p);
             }
         }
-        let counters = self.table.counters().await.unwrap();
+        let counters = self.table.counters(&data_set()).await.unwrap();
         for (label, expected) in &scenario.final_counters {
             let value = counters.get(&action(label)).map_or(0, |counter| counter.value);
             assert_eq!(value, *expected, "counter of {label}");

@@ -34,7 +34,7 @@ const SILENCE: Duration = Duration::from_secs(90);
 const RULE: ClosingRule = ClosingRule { threshold: 0.3, grace: Duration::from_secs(30), silence: SILENCE };
 
 /// Tables and their columns.
-const COLUMNS: [(&str, &[&str]); 17] = [
+const COLUMNS: [(&str, &[&str]); 18] = [
     ("nodes", &["id", "name", "store_url", "availability_percent", "capacity_bytes", "state", "heartbeat_at"]),
     ("links", &["from_node", "to_node", "latency_ms", "jitter_ms"]),
     ("data_sets", &["name", "object_key", "bytes", "records", "sha256", "generation", "said"]),
@@ -66,7 +66,8 @@ const COLUMNS: [(&str, &[&str]); 17] = [
         &["event", "role", "replica", "node", "object_key", "state", "generation", "lease_holder", "lease_until"],
     ),
     ("feedback", &["event", "agent", "p", "left_at_ms"]),
-    ("counters", &["action", "value", "changed_at_ms"]),
+    ("readers", &["agent", "data_set"]),
+    ("counters", &["data_set", "action", "value", "changed_at_ms"]),
     ("measurements", &["id", "agent", "data_set", "replica", "node", "at_ms", "response_time_s", "satisfied", "job"]),
     ("impacts", &["agent", "action", "metric", "value", "samples"]),
     (
@@ -149,7 +150,7 @@ async fn fill(knowledge: &SqliteKnowledge) {
     knowledge.learn(AgentId(1), "M1_2", &learned).await.unwrap();
     let asked = ask(knowledge, "first").await.unwrap();
     assert!(reply(knowledge, asked).await.unwrap());
-    knowledge.seed_counters(&BTreeMap::from([("M1_2".parse().unwrap(), counter())])).await.unwrap();
+    knowledge.seed_counters(&data_set(), &BTreeMap::from([("M1_2".parse().unwrap(), counter())])).await.unwrap();
 }
 
 fn counter() -> agent::knowledge::Counter {
@@ -164,7 +165,7 @@ async fn register(knowledge: &SqliteKnowledge, agent: u32) -> Result<(), Knowled
     let (agent, node) = (AgentId(agent), NodeId(agent));
     let registration = Registration { agent, node, goal: "availability >= 1 %".to_owned(), policy: "fixed".to_owned() };
     let identity = Identity { life: life(), ended: Vec::new(), silence: SILENCE };
-    knowledge.register_agent(&registration, &data_set(), &identity).await.map(|_| ())
+    knowledge.register_agent(&registration, &[data_set()], &identity).await.map(|_| ())
 }
 
 /// Claims an action on the placement as it is; the event when it is granted.
@@ -239,7 +240,7 @@ async fn look(knowledge: &SqliteKnowledge) -> Result<(), KnowledgeError> {
     }
     knowledge.nodes().await?;
     knowledge.data_sets().await?;
-    knowledge.counters().await?;
+    knowledge.counters(&data_set()).await?;
     knowledge.impacts(AgentId(1)).await?;
     for event in knowledge.events(EventId(0), 100).await? {
         knowledge.feedback(event.id).await?;

@@ -8,8 +8,8 @@ use std::process::ExitCode;
 
 impl Place {
     pub(super) fn act(&self, arguments: &Act) -> anyhow::Result<ExitCode> {
-        let Act { action, agent } = *arguments;
-        let done = self.with_stores(false, async |surroundings| data::act(surroundings, agent, action).await)?;
+        let Act { action, agent } = arguments;
+        let done = self.with_stores(false, async |surroundings| data::act(surroundings, *agent, action).await)?;
         Ok(if done.is_some() { ExitCode::SUCCESS } else { ExitCode::from(signals::INTERRUPTED) })
     }
 }

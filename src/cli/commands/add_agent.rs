@@ -23,7 +23,7 @@ impl Place {
             // There is a first one: a configuration without agents is refused.
             let like = like.or(first).unwrap_or(id);
             let drafted = config::draft(directory, &NewAgent { id, goal, node, policy, like }, &VOCABULARY)?;
-            applications::check_addition(knowledge, &settings.network, &drafted.settings).await?;
+            applications::check_addition(knowledge, &drafted.settings).await?;
             write_new(&drafted)?;
             let registered = applications::register(knowledge, &settings.network, &drafted.settings).await;
             if registered.is_err() {

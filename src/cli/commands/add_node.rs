@@ -13,8 +13,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 impl Place {
     pub(super) fn add_node(&self, arguments: &AddNode) -> anyhow::Result<ExitCode> {
-        self.changing(async |settings, knowledge| {
-            let present = Present::load(knowledge, &settings.network.data_set.name).await?;
+        self.changing(async |_, knowledge| {
+            let present = Present::load(knowledge).await?;
             let (newcomers, seed) = newcomers(&present, arguments)?;
             knowledge.add_nodes(&newcomers.nodes, &newcomers.links).await?;
             if arguments.json { print::json(&newcomers) } else { print::newcomers(&newcomers, seed) }

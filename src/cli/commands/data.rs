@@ -1,7 +1,6 @@
 //! `agent data`: a data set to try things with, and what a person decides about objects.
 
-use crate::app;
-use crate::app::data;
+use crate::app::{self, Purpose, data, data_sets};
 use crate::cli::arguments::OnNode;
 use crate::cli::place::Place;
 use crate::cli::{print, signals};
@@ -21,6 +20,13 @@ struct Restored<'a> {
 }
 
 impl Place {
+    pub(super) fn list_data_sets(&self, json: bool) -> anyhow::Result<ExitCode> {
+        self.with_knowledge(Purpose::Look, async |_, existing| {
+            let listed = data_sets::list(existing.knowledge.as_ref()).await?;
+            if json { print::json(&listed) } else { print::data_sets(&listed) }
+        })
+    }
+
     pub(super) fn accept(&self, arguments: &OnNode) -> anyhow::Result<ExitCode> {
         let name = DataSetName::from(arguments.name.as_str());
         let accepted = self.with_stores(arguments.json, async |surroundings| {

@@ -19,6 +19,7 @@ impl Place {
         self.with_knowledge(Purpose::Look, async |_, existing| {
             let wanted = Wanted::new(arguments, existing)?;
             let scale = existing.scale;
+            let several = existing.knowledge.data_sets().await?.len() > 1;
             let mut events = wanted.of(summary::all_events(existing.knowledge.as_ref()).await?);
             if let Some(limit) = arguments.limit {
                 events.drain(..events.len().saturating_sub(limit));
@@ -27,7 +28,7 @@ impl Place {
                 let documents = || events.iter().map(|event| EventDocument::new(event, Some(scale)));
                 return match arguments.json {
                     true => print::json(&documents().collect::<Vec<_>>()),
-                    false => print::lines(events.iter().map(|event| print::event_line(event, scale))),
+                    false => print::lines(events.iter().map(|event| print::event_line(event, several, scale))),
                 };
             }
             let since = events.first().map_or(EventId(0), |event| event.id);
@@ -35,7 +36,7 @@ impl Place {
             until_stopped(async || {
                 let all = wanted.of(summary::all_events(existing.knowledge.as_ref()).await?);
                 let all = all.into_iter().filter(|event| event.id >= since);
-                all.into_iter().try_for_each(|event| show_change(&mut shown, event, scale, arguments.json))
+                all.into_iter().try_for_each(|event| show_change(&mut shown, event, several, scale, arguments.json))
             })
             .await
         })
@@ -43,13 +44,19 @@ impl Place {
 }
 
 /// Shows an event when it is new, and when it changes: an outcome, feedback, the end of its window.
-fn show_change(shown: &mut BTreeMap<EventId, Event>, event: Event, scale: TimeScale, json: bool) -> anyhow::Result<()> {
+fn show_change(
+    shown: &mut BTreeMap<EventId, Event>,
+    event: Event,
+    several: bool,
+    scale: TimeScale,
+    json: bool,
+) -> anyhow::Result<()> {
     if shown.get(&event.id) == Some(&event) {
         return Ok(());
     }
     match json {
         true => print::json_line(&EventDocument::new(&event, Some(scale)))?,
-        false => print::lines([print::event_line(&event, scale)])?,
+        false => print::lines([print::event_line(&event, several, scale)])?,
     }
     shown.insert(event.id, event);
     Ok(())

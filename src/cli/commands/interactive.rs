@@ -6,12 +6,13 @@ use super::simulate::progress;
 use crate::app::interactive::{Detail, Session};
 use crate::app::{Failure, change::Changed};
 use crate::cli::print;
-use agent_core::domain::ids::{AgentId, NodeId};
+use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
 use agent_core::domain::time::Timestamp;
 use agent_core::domain::units::{show_bytes, show_duration};
 use agent_core::sim::{Broken, Edit, Figures};
 use anyhow::{Context as _, anyhow, bail};
 use clap::Parser as _;
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
@@ -146,7 +147,7 @@ fn tell(session: &mut Session) -> anyhow::Result<()> {
 
 fn show_agent(session: &Session, agent: AgentId) -> anyhow::Result<()> {
     let status = session.status();
-    let known = status.agents.iter().find(|one| one.peer.registration.agent == agent);
+    let known = status.agents().find(|one| one.peer.registration.agent == agent);
     let known = known.with_context(|| format!("agent {agent} is not registered; `show` lists those that are"))?;
     let registration = &known.peer.registration;
     print::lines([
@@ -157,9 +158,10 @@ fn show_agent(session: &Session, agent: AgentId) -> anyhow::Result<()> {
 }
 
 fn events(session: &mut Session, limit: Option<usize>) -> anyhow::Result<()> {
+    let several = session.simulation().scenario().network.data_sets.len() > 1;
     let events = session.simulation().outcome().events;
     let from = limit.map_or(0, |limit| events.len().saturating_sub(limit));
-    print::lines(events[from..].iter().map(print::simulated_event_line))
+    print::lines(events[from..].iter().map(|event| print::simulated_event_line(event, several)))
 }
 
 fn set(session: &mut Session, set: Set) -> anyhow::Result<()> {
@@ -213,10 +215,11 @@ fn comparison(sides: [(&str, &Figures); 2]) -> Vec<String> {
         let [left, right] = sides.map(|(_, figures)| value(figures));
         format!("{what:<22} {left:<20} {right}")
     };
-    let nodes = |figures: &Figures| match figures.replicas.as_slice() {
+    let nodes = |nodes: &[NodeId]| match nodes {
         [] => "none".to_owned(),
         nodes => print::list(nodes, ", "),
     };
+    let data_sets: BTreeSet<&DataSetName> = sides.iter().flat_map(|(_, figures)| figures.replicas.keys()).collect();
     let mut text = vec![
         format!("{:<22} {one:<20} {two}", ""),
         row("at", &|it| at(it.at)),
@@ -228,10 +231,17 @@ fn comparison(sides: [(&str, &Figures); 2]) -> Vec<String> {
         row("actions done", &|it| it.done.to_string()),
         row("cost of the actions", &|it| format!("{:.2}", it.cost)),
         row("bytes moved", &|it| show_bytes(it.bytes_moved)),
-        row("replicas on nodes", &nodes),
     ];
+    let replicas = data_sets.iter().map(|name| {
+        let what = match data_sets.len() {
+            1 => "replicas on nodes".to_owned(),
+            _ => format!("{name} on nodes"),
+        };
+        row(&what, &|it| nodes(it.replicas.get(*name).map(Vec::as_slice).unwrap_or_default()))
+    });
+    text.extend(replicas);
     let [read_one, read_two] = sides.map(|(_, figures)| &figures.references);
-    let agents: std::collections::BTreeSet<AgentId> = read_one.keys().chain(read_two.keys()).copied().collect();
+    let agents: BTreeSet<AgentId> = read_one.keys().chain(read_two.keys()).copied().collect();
     let differ = agents.into_iter().filter(|agent| read_one.get(agent) != read_two.get(agent));
     text.extend(differ.map(|agent| {
         row(&format!("agent {agent} reads"), &|it| {
@@ -257,7 +267,7 @@ mod tests {
             done: 1,
             cost: 1.5,
             bytes_moved: 1000,
-            replicas: replicas.iter().copied().map(NodeId).collect(),
+            replicas: BTreeMap::from([("blood".into(), replicas.iter().copied().map(NodeId).collect())]),
             references: BTreeMap::from([(AgentId(1), NodeId(1)), (AgentId(2), NodeId(reads))]),
         }
     }

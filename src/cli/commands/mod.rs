@@ -2,6 +2,7 @@
 
 mod act;
 mod add_agent;
+mod add_data_set;
 mod add_node;
 mod calibrate;
 mod check;
@@ -19,6 +20,7 @@ mod interactive;
 mod interactive_commands;
 mod manual;
 mod proxy;
+mod remove_data_set;
 mod remove_node;
 pub(super) mod report;
 mod run;
@@ -53,9 +55,12 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::AddNode(arguments) => place.add_node(&arguments),
         Command::RemoveNode(arguments) => place.remove_node(&arguments),
         Command::AddAgent(arguments) => place.add_agent(arguments),
+        Command::AddDataSet(arguments) => place.add_data_set(&arguments),
+        Command::RemoveDataSet(arguments) => place.remove_data_set(&arguments),
         Command::Store(arguments) => place.store(&arguments),
         Command::Check(arguments) => place.check(&arguments),
         Command::Data(Data::Generate { records, output }) => data::generate(records, &output),
+        Command::Data(Data::List { json }) => place.list_data_sets(json),
         Command::Data(Data::Accept(arguments)) => place.accept(&arguments),
         Command::Data(Data::Restore(arguments)) => place.restore(&arguments),
         Command::Fsck(arguments) => place.fsck(&arguments),

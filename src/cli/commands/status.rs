@@ -1,7 +1,7 @@
 //! `agent status`: a network at a glance.
 
 use super::follow::until_stopped;
-use crate::app::status::{self, JobCounter, Timing};
+use crate::app::status::{self, JobCounter, NetworkStatus, Timing};
 use crate::app::{Existing, Purpose};
 use crate::cli::arguments::StatusArguments;
 use crate::cli::place::{Place, UNHEALTHY};
@@ -45,8 +45,8 @@ impl Place {
     }
 }
 
-async fn load(settings: &Settings, existing: &Existing, jobs: &mut JobCounter) -> anyhow::Result<status::Status> {
+async fn load(settings: &Settings, existing: &Existing, jobs: &mut JobCounter) -> anyhow::Result<NetworkStatus> {
     let network = &settings.network;
     let timing = Timing { silence: network.silence(), scale: existing.scale };
-    status::load(existing.knowledge.as_ref(), &network.data_set.name, timing, jobs).await
+    status::load(existing.knowledge.as_ref(), &network.data_sets, timing, jobs).await
 }

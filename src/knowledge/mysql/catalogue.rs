@@ -2,7 +2,8 @@
 
 use super::select::{Answer, Part, Question};
 use super::tables::{
-    AGENTS, COUNTERS, DATA_SETS, EVENTS, LINKS, NODES, REMOVED, REPLICAS, Result, Tables, in_order, places, text,
+    AGENTS, COUNTERS, DATA_SETS, EVENTS, LINKS, NODES, READERS, REMOVED, REPLICAS, Result, Tables, in_order, places,
+    text,
 };
 use crate::knowledge::{Counter, NotedUpload, Registered, Snapshot, quarantine};
 use agent_core::domain::action::Action;
@@ -20,6 +21,7 @@ use agent_core::knowledge::rules::{self, Rejection};
 use mysql_async::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 const LIVES: Part =
     Part { name: "lives", table: quarantine::AGENTS, columns: &["id", "life", "heartbeat_at"], from: "from agents" };
@@ -35,7 +37,7 @@ pub(super) const CHANGES: Part = Part {
     columns: &["ended_at_ms"],
     from: "from events where outcome = 'done' and action_type <> 'nothing'",
 };
-const STORED: Part = Part {
+pub(super) const STORED: Part = Part {
     name: "stored",
     table: quarantine::REPLICAS,
     columns: &["id", "node", "bytes"],
@@ -82,6 +84,30 @@ impl Tables {
         self.write_node_that_stays(node).await?;
         self.commit().await?;
         Ok(true)
+    }
+
+    pub(super) async fn remove_data_set(&mut self, name: &DataSetName, silence: Duration) -> Result<Vec<Replica>> {
+        let this = || vec![text(&name.0)];
+        self.begin().await?;
+        if !self.lock_data_set(name).await? {
+            return Ok(Vec::new());
+        }
+        let question = Question::new().and_placement(name).and(&NODES, "", []).and(&AGENTS, "", []);
+        let question = question.and(&READERS, "where data_set = ?", [text(&name.0)]);
+        let answer = self.ask(question.and_running()).await?;
+        let (peers, readers) = (answer.agents(&answer.nodes()), answer.readers(name));
+        let peers = peers.into_iter().filter(|(agent, _)| readers.contains(agent)).collect();
+        rules::check_removal(name, &peers, &answer.running_claims(), silence, answer.now)?;
+        for table in ["ask_nodes", "replies", "named_nodes", "forecasts"] {
+            let sql = format!("delete from {table} where ask in (select id from asks where data_set = ?)");
+            self.execute(&sql, this()).await?;
+        }
+        for table in ["asks", "replicas", "reference_replicas", "readers", "counters"] {
+            self.execute(&format!("delete from {table} where data_set = ?"), this()).await?;
+        }
+        self.execute("delete from data_sets where name = ?", this()).await?;
+        self.commit().await?;
+        Ok(answer.replicas_anywhere())
     }
 
     pub(super) async fn found(&mut self, id: ReplicaId, generation: i64, condition: &Condition) -> Result<bool> {
@@ -162,18 +188,22 @@ impl Tables {
     pub(super) async fn register_agent(
         &mut self,
         registration: &Registration,
-        name: &DataSetName,
+        data_sets: &[DataSetName],
         identity: &Identity,
     ) -> Result<Registered> {
         let Registration { agent, node, goal, policy } = registration;
         self.begin().await?;
-        self.lock_data_set(name).await?;
-        let question = Question::new().and_data_set(name).and_placement(name);
-        let question = question.and(&NODES, "where id = ?", [node.0.into()]);
-        let answer = self.ask(question.and(&LIVES, "where id = ?", [agent.0.into()])).await?;
-        if !answer.has(&DATA_SETS) {
-            return Err(Rejection::UnknownDataSet(name.clone()).into());
+        // In the order of their names, so that nobody waits for somebody who waits for him.
+        let names: BTreeSet<&DataSetName> = data_sets.iter().collect();
+        for name in &names {
+            if !self.lock_data_set(name).await? {
+                return Err(Rejection::UnknownDataSet((*name).clone()).into());
+            }
         }
+        let this = || [agent.0.into()];
+        let question = names.iter().fold(Question::new(), |question, name| question.and_placement(name));
+        let question = question.and(&NODES, "where id = ?", [node.0.into()]).and(&READERS, "where agent = ?", this());
+        let answer = self.ask(question.and(&LIVES, "where id = ?", this())).await?;
         rules::check_stays(&answer.require_node(*node)?)?;
         let lives = answer.read(&LIVES, quarantine::life);
         let (life, heartbeat_at) = lives.into_iter().next().unwrap_or_default();
@@ -189,15 +219,40 @@ impl Tables {
         let life = text(&identity.life.0);
         self.execute(sql, vec![agent.0.into(), node.0.into(), text(goal), text(policy), life, now.into()]).await?;
         self.execute("update nodes set heartbeat_at = ? where id = ?", vec![now.into(), node.0.into()]).await?;
-        let mut placement = answer.placement(name);
-        if !rules::reads_present(&placement, *agent)
-            && let Some(replica) = rules::first_reference(&placement, *node)
-        {
-            self.apply(name, &mut placement, &[Change::Point { agent: *agent, replica }]).await?;
-            self.raise_generation(name).await?;
+        self.read_alone(*agent, answer.read(&READERS, quarantine::reader), &names).await?;
+        for name in names {
+            let mut placement = answer.placement(name);
+            if !rules::reads_present(&placement, *agent)
+                && let Some(replica) = rules::first_reference(&placement, *node)
+            {
+                self.apply(name, &mut placement, &[Change::Point { agent: *agent, replica }]).await?;
+                self.raise_generation(name).await?;
+            }
         }
         self.commit().await?;
         Ok(Registered::Done)
+    }
+
+    /// The agent reads these data sets from now on, and no others. `known`: what it read before.
+    async fn read_alone(
+        &mut self,
+        agent: AgentId,
+        known: Vec<(AgentId, DataSetName)>,
+        names: &BTreeSet<&DataSetName>,
+    ) -> Result<()> {
+        let known: BTreeSet<DataSetName> = known.into_iter().map(|(_, name)| name).collect();
+        for other in known.iter().filter(|name| !names.contains(name)) {
+            self.raise_generation(other).await?;
+            for table in ["readers", "reference_replicas"] {
+                let sql = format!("delete from {table} where agent = ? and data_set = ?");
+                self.execute(&sql, vec![agent.0.into(), text(&other.0)]).await?;
+            }
+        }
+        for name in names.iter().filter(|name| !known.contains(**name)) {
+            let sql = "insert ignore into readers (agent, data_set) values (?, ?)";
+            self.execute(sql, vec![agent.0.into(), text(&name.0)]).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn heartbeat(&mut self, agent: AgentId, life: &Life, health: Health) -> Result<bool> {
@@ -245,11 +300,16 @@ impl Tables {
         self.change_one(sql, values, Rejection::UnknownLink(from, to)).await
     }
 
-    pub(super) async fn seed_counters(&mut self, counters: &BTreeMap<Action, Counter>) -> Result<()> {
+    pub(super) async fn seed_counters(
+        &mut self,
+        name: &DataSetName,
+        counters: &BTreeMap<Action, Counter>,
+    ) -> Result<()> {
         self.begin().await?;
         for (action, counter) in counters {
-            let sql = "replace into counters (action, value, changed_at_ms) values (?, ?, ?)";
-            let values = vec![text(&action.to_string()), counter.value.into(), counter.changed_at.0.into()];
+            let sql = "replace into counters (data_set, action, value, changed_at_ms) values (?, ?, ?, ?)";
+            let label = text(&action.to_string());
+            let values = vec![text(&name.0), label, counter.value.into(), counter.changed_at.0.into()];
             self.execute(sql, values).await?;
         }
         self.commit().await
@@ -281,6 +341,10 @@ impl Tables {
         }
         let references = placement.references.iter().map(|(agent, replica)| (*agent, *replica));
         let points: Vec<_> = references.map(|(agent, replica)| Change::Point { agent, replica }).collect();
+        for agent in placement.references.keys() {
+            let sql = "insert ignore into readers (agent, data_set) values (?, ?)";
+            self.execute(sql, vec![agent.0.into(), text(&name.0)]).await?;
+        }
         self.apply(name, &mut placement.clone(), &points).await?;
         self.raise_generation(name).await?;
         self.commit().await
@@ -402,7 +466,9 @@ impl Tables {
     pub(super) async fn snapshot(&mut self, name: &DataSetName) -> Result<Option<Snapshot>> {
         let this = || [text(&name.0)];
         let question = Question::new().and_data_set(name).and_placement(name);
-        let question = question.and(&NODES, "", []).and(&LINKS, "", []).and(&AGENTS, "", []).and(&COUNTERS, "", []);
+        let question = question.and(&NODES, "", []).and(&LINKS, "", []).and(&AGENTS, "", []);
+        let question =
+            question.and(&COUNTERS, "where data_set = ?", this()).and(&READERS, "where data_set = ?", this());
         let question = question.and(&EVENTS, "where state = 'open' and data_set = ?", this());
         let question = question.and(&COPIES, "and data_set = ? group by replica", this());
         let question = question.and(&CHANGES, LATEST_CHANGES, this()).and(&STORED, "", []).and(&REMOVED, "", []);
@@ -411,24 +477,19 @@ impl Tables {
             return Ok(None);
         };
         let nodes = answer.nodes();
-        let mut stored_bytes: BTreeMap<NodeId, u64> = BTreeMap::new();
-        for (node, bytes) in answer.read(&STORED, quarantine::stored) {
-            let sum = stored_bytes.entry(node).or_default();
-            *sum = sum.saturating_add(bytes);
-        }
-        let (agents, removed) = (answer.agents(&nodes), answer.removed_nodes());
+        let (agents, readers, removed) = (answer.agents(&nodes), answer.readers(name), answer.removed_nodes());
         let open = answer.read(&EVENTS, |row| quarantine::open_event(row, &nodes, &agents, &removed));
         let content = Content {
             data_set,
             links: Arc::new(answer.links(&nodes)),
             placement: answer.placement(name),
-            agents: Arc::new(agents),
+            agents: Arc::new(agents.into_iter().filter(|(agent, _)| readers.contains(agent)).collect()),
             open_events: in_order(open),
-            counters: answer.counters(),
+            counters: answer.counters(name),
             copies_made: answer.read(&COPIES, quarantine::copies).into_iter().collect(),
             changed_at: answer.changed_at(),
             generation,
-            stored_bytes,
+            stored_bytes: answer.stored_bytes(),
             nodes: Arc::new(nodes),
         };
         Ok(Some(Snapshot::new(answer.now, content)))
@@ -445,8 +506,9 @@ impl Tables {
         Ok(names)
     }
 
-    pub(super) async fn counters(&mut self) -> Result<BTreeMap<Action, Counter>> {
-        Ok(self.ask(Question::new().and(&COUNTERS, "", [])).await?.counters())
+    pub(super) async fn counters(&mut self, name: &DataSetName) -> Result<BTreeMap<Action, Counter>> {
+        let question = Question::new().and(&COUNTERS, "where data_set = ?", [text(&name.0)]);
+        Ok(self.ask(question).await?.counters(name))
     }
 
     /// A replica, whatever its node.
@@ -457,6 +519,16 @@ impl Tables {
 }
 
 impl Answer {
+    /// Of all data sets' replicas in the answer.
+    pub(super) fn stored_bytes(&self) -> BTreeMap<NodeId, u64> {
+        let mut stored: BTreeMap<NodeId, u64> = BTreeMap::new();
+        for (node, bytes) in self.read(&STORED, quarantine::stored) {
+            let sum = stored.entry(node).or_default();
+            *sum = sum.saturating_add(bytes);
+        }
+        stored
+    }
+
     /// When an action last changed the placement. What is said to have ended in the future has not changed anything yet.
     pub(super) fn changed_at(&self) -> Option<Timestamp> {
         self.numbers(&CHANGES, "ended_at_ms").map(Timestamp).filter(|at| *at <= self.now).max()

@@ -1,7 +1,7 @@
 //! Events with their feedback, measurements, and what is learned from them.
 
 use super::select::{Answer, Part, Question};
-use super::tables::{AGENTS, COUNTERS, EVENTS, REMOVED, Result, Tables, places, text};
+use super::tables::{AGENTS, COUNTERS, DATA_SETS, EVENTS, READERS, REMOVED, Result, Tables, places, text};
 use crate::knowledge::{ClosedEvent, ClosingRule, Counter, Feedback, Learned, Recorded, quarantine, rules};
 use agent_core::domain::action::Action;
 use agent_core::domain::event::Event;
@@ -120,26 +120,41 @@ impl Tables {
         let each = places(1, due.len());
         let question = Question::new().and_each(&EVENTS, &format!("where id in {each}"), due.clone());
         let question = question.and_each(&FEEDBACK, &format!("where event in {each}"), due);
-        let answer = self.ask(question.and(&AGENTS, "", []).and(&COUNTERS, "", []).and(&REMOVED, "", [])).await?;
-        let before = answer.counters();
+        let question = question.and(&AGENTS, "", []).and(&READERS, "", []).and(&REMOVED, "", []);
+        let answer = self.ask(question.and(&DATA_SETS, "", []).and(&COUNTERS, "", [])).await?;
+        let names = answer.read(&DATA_SETS, |row| quarantine::data_set_name(row, "name"));
+        let before: Counters = names.into_iter().map(|name| (name.clone(), answer.counters(&name))).collect();
         let (closed, after) = judge(&answer, before.clone(), rule);
-        for (action, counter) in after.into_iter().filter(|(action, counter)| before.get(action) != Some(counter)) {
-            self.set_counter(action, before.get(&action), counter).await?;
+        for (name, counters) in after {
+            let known = &before[&name];
+            for (action, counter) in counters.into_iter().filter(|(action, counter)| known.get(action) != Some(counter))
+            {
+                self.set_counter(&name, action, known.get(&action), counter).await?;
+            }
         }
         self.commit().await?;
         Ok(closed)
     }
 
     /// Unless somebody else set it since it was `known`.
-    async fn set_counter(&mut self, action: Action, known: Option<&Counter>, counter: Counter) -> Result<()> {
-        let (label, to) = (text(&action.to_string()), [counter.value.into(), counter.changed_at.0.into()]);
+    async fn set_counter(
+        &mut self,
+        name: &DataSetName,
+        action: Action,
+        known: Option<&Counter>,
+        counter: Counter,
+    ) -> Result<()> {
+        let (name, label) = (text(&name.0), text(&action.to_string()));
+        let to = [counter.value.into(), counter.changed_at.0.into()];
         let (sql, values) = match known {
-            None => ("insert into counters (value, changed_at_ms, action) values (?, ?, ?)", vec![label]),
+            None => {
+                ("insert into counters (value, changed_at_ms, data_set, action) values (?, ?, ?, ?)", vec![name, label])
+            }
             // What somebody wrote there by hand, and was read as the nearest count, is replaced.
             Some(known) => (
-                "update counters set value = ?, changed_at_ms = ? where action = ? and changed_at_ms = ?
+                "update counters set value = ?, changed_at_ms = ? where data_set = ? and action = ? and changed_at_ms = ?
                 and (value = ? or value not between 0 and 4294967295)",
-                vec![label, known.changed_at.0.into(), known.value.into()],
+                vec![name, label, known.changed_at.0.into(), known.value.into()],
             ),
         };
         self.execute_unless_overtaken(sql, to.into_iter().chain(values).collect()).await
@@ -274,12 +289,11 @@ impl Tables {
     }
 }
 
+/// Of each data set.
+type Counters = BTreeMap<DataSetName, BTreeMap<Action, Counter>>;
+
 /// What becomes of the events in an answer, oldest first, and of the counters.
-fn judge(
-    answer: &Answer,
-    mut counters: BTreeMap<Action, Counter>,
-    rule: ClosingRule,
-) -> (Vec<ClosedEvent>, BTreeMap<Action, Counter>) {
+fn judge(answer: &Answer, mut counters: Counters, rule: ClosingRule) -> (Vec<ClosedEvent>, Counters) {
     let heartbeats: BTreeMap<AgentId, _> = answer.read(&AGENTS, quarantine::heartbeat).into_iter().collect();
     let removed = answer.removed_nodes();
     let feedback = answer.read(&FEEDBACK, quarantine::feedback);
@@ -287,13 +301,20 @@ fn judge(
     events.sort_by_key(|event| (event.closes_at, event.id));
     let mut close = |event: &Event| {
         let own = feedback.iter().filter(|feedback| feedback.event == event.id);
-        let others = rules::others(event, heartbeats.clone().into_iter(), own, rule, answer.now);
-        let mut change = rules::closed(event, others, counters.get(&event.action).copied(), rule);
-        if !rules::is_somebodys(event, heartbeats.contains_key(&event.agent), &removed) {
+        let readers = answer.readers(&event.data_set);
+        let of_readers = heartbeats.iter().filter(|(agent, _)| readers.contains(agent));
+        let of_readers = of_readers.map(|(agent, heartbeat_at)| (*agent, *heartbeat_at));
+        let others = rules::others(event, of_readers, own, rule, answer.now);
+        let mut known = counters.get_mut(&event.data_set);
+        let counter = known.as_ref().and_then(|known| known.get(&event.action)).copied();
+        let mut change = rules::closed(event, others, counter, rule);
+        if known.is_none() || !rules::is_somebodys(event, heartbeats.contains_key(&event.agent), &removed) {
             change = rules::closed_of_nobody(change);
         }
-        if change.counter_after != change.counter_before {
-            counters.insert(event.action, Counter { value: change.counter_after, changed_at: answer.now });
+        if let Some(known) = &mut known
+            && change.counter_after != change.counter_before
+        {
+            known.insert(event.action, Counter { value: change.counter_after, changed_at: answer.now });
         }
         change
     };

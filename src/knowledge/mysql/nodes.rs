@@ -94,8 +94,10 @@ impl Tables {
         }
         let held = answer.replicas_anywhere();
         if held.is_empty() {
-            let agents = "delete from reference_replicas where agent in (select id from agents where node = ?)";
-            self.execute(agents, this().to_vec()).await?;
+            for table in ["reference_replicas", "readers"] {
+                let sql = format!("delete from {table} where agent in (select id from agents where node = ?)");
+                self.execute(&sql, this().to_vec()).await?;
+            }
             self.execute("delete from agents where node = ?", this().to_vec()).await?;
             self.unlink(node).await?;
             self.execute("delete from nodes where id = ?", this().to_vec()).await?;

@@ -1,12 +1,12 @@
 //! Claims, commits and what they leave behind. What a step changes is `domain::saga`'s to say.
 
-use super::catalogue::lease_values;
+use super::catalogue::{STORED, lease_values};
 use super::select::{Answer, Part, Question};
 use super::tables::{AGENTS, CLAIMS, EVENTS, LINKS, NODES, REPLICAS, Result, Tables, places, replica_columns, text};
 use crate::knowledge::{Claimed, Committed, Unfinished, quarantine};
 use agent_core::domain::action::Action;
 use agent_core::domain::event::{Event, Outcome};
-use agent_core::domain::ids::{AgentId, DataSetName, EventId, ReplicaId};
+use agent_core::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
 use agent_core::domain::placement::{Claim, DataSet, Placement, Plan, Replica};
 use agent_core::domain::saga::{self, Lost, Refused};
 use agent_core::domain::validators::Validators;
@@ -96,6 +96,12 @@ impl Tables {
             Ok(changes) => changes,
             Err(lost) => return Ok(Claimed::Lost(lost)),
         };
+        if let Some(to) = plan.action.to_node()
+            && rules::takes_room(&answer.require_node(to)?, plan.action, &changes)
+            && let Some(lost) = self.no_room(to, data_set.bytes).await?
+        {
+            return Ok(Claimed::Lost(lost));
+        }
         self.apply(name, &mut placement, &changes).await?;
         self.raise_generation(name).await?;
         let (sql, values) = insert_event(key, &rules::posted(EventId(0), plan, answer.now, Some(window)));
@@ -106,6 +112,17 @@ impl Tables {
         self.keep(claim.event, &rows).await?;
         self.commit().await?;
         Ok(Claimed::Granted(claim))
+    }
+
+    /// Why so many bytes more cannot lie on a node. Whoever brings something of another data set there at the same time writes
+    /// the node's row as well, and so is seen here or sees this.
+    async fn no_room(&mut self, node: NodeId, bytes: u64) -> Result<Option<Lost>> {
+        self.write_node_that_stays(node).await?;
+        let this = || [node.0.into()];
+        let question = Question::new().and(&NODES, "where id = ?", this()).and(&STORED, "where node = ?", this());
+        let answer = self.ask(question).await?;
+        let stored = answer.stored_bytes().get(&node).copied().unwrap_or(0);
+        Ok(rules::no_room(&answer.require_node(node)?, stored, bytes))
     }
 
     pub(super) async fn renew(&mut self, id: EventId, lease: Duration) -> Result<bool> {

@@ -12,25 +12,28 @@ use tokio::time::timeout;
 
 /// Migration N lies at N - 1. Files that were released never change; a new one is added. Each can be repeated, for the server
 /// does not take back what it made when it is interrupted: only its last statement may fail then, with [`COLUMN_EXISTS`].
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("001_tables.sql"),
     include_str!("002_asks.sql"),
     include_str!("003_stores.sql"),
     include_str!("004_sound_replicas.sql"),
     include_str!("005_results.sql"),
     include_str!("006_unexpected_inputs.sql"),
+    include_str!("007_several_data_sets.sql"),
+    include_str!("008_counters_of_data_sets.sql"),
 ];
 
 /// The comment of every table of ours. By it tables of other programs are known, and left alone.
 const MARK: &str = "agent";
 
 /// Everything that a run needs a right to: rows of all tables.
-const TABLES: [&str; 20] = [
+const TABLES: [&str; 21] = [
     "nodes",
     "links",
     "data_sets",
     "replicas",
     "agents",
+    "readers",
     "reference_replicas",
     "events",
     "claims",
@@ -284,7 +287,7 @@ fn first_column(table: &str) -> &'static str {
     match table {
         "links" => "from_node",
         "data_sets" => "name",
-        "reference_replicas" => "agent",
+        "readers" | "reference_replicas" => "agent",
         "claims" | "feedback" => "event",
         "ask_nodes" | "replies" | "named_nodes" | "forecasts" => "ask",
         "counters" => "action",

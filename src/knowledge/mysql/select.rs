@@ -120,11 +120,6 @@ impl Answer {
         })
     }
 
-    /// Whether there is any row of a part.
-    pub(super) fn has(&self, part: &'static Part) -> bool {
-        !self.raw(part).is_empty()
-    }
-
     fn raw(&self, part: &'static Part) -> &[Row] {
         self.rows.get(part.name).map(Vec::as_slice).unwrap_or_default()
     }

@@ -89,6 +89,8 @@ pub(super) const REPLICAS: Part = Part {
     ),
     from: "from replicas",
 };
+pub(super) const READERS: Part =
+    Part { name: "readers", table: quarantine::READERS, columns: &["agent", "data_set"], from: "from readers" };
 pub(super) const REFERENCES: Part = Part {
     name: "reference_replicas",
     table: quarantine::REFERENCES,
@@ -125,7 +127,7 @@ pub(super) const CLAIMS: Part = Part {
 pub(super) const COUNTERS: Part = Part {
     name: "counters",
     table: quarantine::COUNTERS,
-    columns: &["action", "value", "changed_at_ms"],
+    columns: &["data_set", "action", "value", "changed_at_ms"],
     from: "from counters",
 };
 
@@ -318,8 +320,19 @@ impl Answer {
         self.read(&AGENTS, |row| quarantine::peer(row, nodes)).into_iter().collect()
     }
 
-    pub(super) fn counters(&self) -> BTreeMap<Action, Counter> {
-        self.read(&COUNTERS, quarantine::counter).into_iter().collect()
+    /// Who reads a data set, whatever others there are in the answer.
+    pub(super) fn readers(&self, name: &DataSetName) -> BTreeSet<AgentId> {
+        let readers = self.read(&READERS, quarantine::reader);
+        readers.into_iter().filter(|(_, read)| read == name).map(|(agent, _)| agent).collect()
+    }
+
+    /// Of one data set, whatever others there are in the answer.
+    pub(super) fn counters(&self, name: &DataSetName) -> BTreeMap<Action, Counter> {
+        let counters = self.read(&COUNTERS, |row| match quarantine::data_set_name(row, "data_set")? == *name {
+            true => quarantine::counter(row).map(Some),
+            false => Ok(None),
+        });
+        counters.into_iter().flatten().collect()
     }
 
     /// Oldest first.

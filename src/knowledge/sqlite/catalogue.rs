@@ -9,7 +9,7 @@ use agent_core::domain::flat_map::FlatMap;
 use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
 use agent_core::domain::link_table::LinkTable;
 use agent_core::domain::placement::{
-    Condition, DataSet, Health, Identity, Node, Peer, Placement, Registration, StoreTraits,
+    Condition, DataSet, Health, Identity, Node, Peer, Placement, Registration, Replica, StoreTraits,
 };
 use agent_core::domain::saga::{self, Change};
 use agent_core::domain::snapshot::Content;
@@ -17,12 +17,13 @@ use agent_core::domain::time::Timestamp;
 use agent_core::domain::units::Percent;
 use agent_core::domain::validators::Validators;
 use agent_core::knowledge::quarantine::{
-    self, AGENTS, COPIES, COUNTERS, DATA_SETS, Fields, LINKS, NODES, REFERENCES, REPLICAS, UPLOADS,
+    self, AGENTS, COPIES, COUNTERS, DATA_SETS, Fields, LINKS, NODES, READERS, REFERENCES, REPLICAS, UPLOADS,
 };
 use agent_core::knowledge::rules::{self, Rejection};
 use rusqlite::params;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 type Result<T> = std::result::Result<T, Failure>;
 
@@ -49,6 +50,27 @@ impl Tables<'_> {
         let first = saga::first_replica(node, object_key, validators);
         self.apply(name, &mut Placement::default(), &[first])?;
         Ok(true)
+    }
+
+    pub(super) fn remove_data_set(&mut self, name: &DataSetName, silence: Duration) -> Result<Vec<Replica>> {
+        if self.data_set(name)?.is_none() {
+            return Ok(Vec::new());
+        }
+        let (nodes, running) = (self.nodes()?, self.running_claims()?);
+        let (peers, readers) = (self.agents(&nodes)?, self.readers(name)?);
+        rules::check_removal(name, &read_by(&readers, peers), &running, silence, self.now)?;
+        let gone = self.placement(name)?.replicas.into_values().collect();
+        for table in ["ask_nodes", "replies", "named_nodes", "forecasts"] {
+            self.execute(
+                &format!("delete from {table} where ask in (select id from asks where data_set = ?)"),
+                [&name.0],
+            )?;
+        }
+        for table in ["asks", "replicas", "reference_replicas", "readers", "counters"] {
+            self.execute(&format!("delete from {table} where data_set = ?"), [&name.0])?;
+        }
+        self.execute("delete from data_sets where name = ?", [&name.0])?;
+        Ok(gone)
     }
 
     pub(super) fn found(&mut self, id: ReplicaId, generation: i64, condition: &Condition) -> Result<bool> {
@@ -113,11 +135,13 @@ impl Tables<'_> {
     pub(super) fn register_agent(
         &mut self,
         registration: &Registration,
-        data_set: &DataSetName,
+        data_sets: &[DataSetName],
         identity: &Identity,
     ) -> Result<Registered> {
         let Registration { agent, node, goal, policy } = registration;
-        self.require_data_set(data_set)?;
+        for data_set in data_sets {
+            self.require_data_set(data_set)?;
+        }
         rules::check_stays(&self.require_node(*node)?)?;
         let (life, heartbeat_at) = self.life(*agent)?;
         if let Some(wait) = rules::taken(life.as_ref(), heartbeat_at, identity, self.now) {
@@ -133,14 +157,38 @@ impl Tables<'_> {
                  converged = excluded.converged, unexpected = excluded.unexpected",
             params![agent.0, node.0, goal, policy, identity.life.0, now],
         )?;
-        let mut placement = self.placement(data_set)?;
-        if !rules::reads_present(&placement, *agent)
-            && let Some(replica) = rules::first_reference(&placement, *node)
-        {
-            self.apply(data_set, &mut placement, &[Change::Point { agent: *agent, replica }])?;
-            self.raise_generation(data_set)?;
+        self.read_alone(*agent, data_sets)?;
+        for data_set in data_sets {
+            let mut placement = self.placement(data_set)?;
+            if !rules::reads_present(&placement, *agent)
+                && let Some(replica) = rules::first_reference(&placement, *node)
+            {
+                self.apply(data_set, &mut placement, &[Change::Point { agent: *agent, replica }])?;
+                self.raise_generation(data_set)?;
+            }
         }
         Ok(Registered::Done)
+    }
+
+    /// The agent reads these data sets from now on, and no others.
+    fn read_alone(&mut self, agent: AgentId, data_sets: &[DataSetName]) -> Result<()> {
+        let sql = "select agent, data_set from readers where agent = ?1
+            union select agent, data_set from reference_replicas where agent = ?1";
+        let known = rows::read(self.transaction, self.quarantine, READERS, sql, [agent.0], quarantine::reader)?;
+        for (_, other) in known.into_iter().filter(|(_, name)| !data_sets.contains(name)) {
+            for table in ["readers", "reference_replicas"] {
+                let sql = format!("delete from {table} where agent = ? and data_set = ?");
+                self.execute(&sql, params![agent.0, other.0])?;
+            }
+            self.raise_generation(&other)?;
+        }
+        for data_set in data_sets {
+            self.execute(
+                "insert or ignore into readers (agent, data_set) values (?, ?)",
+                params![agent.0, data_set.0],
+            )?;
+        }
+        Ok(())
     }
 
     /// Whose an agent is, and when it was last heard of.
@@ -185,8 +233,8 @@ impl Tables<'_> {
         self.change_one(sql, params![latency_ms, from.0, to.0], Rejection::UnknownLink(from, to))
     }
 
-    pub(super) fn seed_counters(&mut self, counters: &BTreeMap<Action, Counter>) -> Result<()> {
-        counters.iter().try_for_each(|(action, counter)| self.set_counter(*action, *counter))
+    pub(super) fn seed_counters(&mut self, data_set: &DataSetName, counters: &BTreeMap<Action, Counter>) -> Result<()> {
+        counters.iter().try_for_each(|(action, counter)| self.set_counter(data_set, *action, *counter))
     }
 
     pub(super) fn seed_placement(&mut self, data_set: &DataSetName, placement: &Placement) -> Result<()> {
@@ -218,13 +266,17 @@ impl Tables<'_> {
         }
         let references = placement.references.iter().map(|(agent, replica)| (*agent, *replica));
         let points: Vec<_> = references.map(|(agent, replica)| Change::Point { agent, replica }).collect();
+        for agent in placement.references.keys() {
+            let sql = "insert or ignore into readers (agent, data_set) values (?, ?)";
+            self.execute(sql, params![agent.0, data_set.0])?;
+        }
         self.apply(data_set, &mut placement.clone(), &points)?;
         self.raise_generation(data_set)
     }
 
-    pub(super) fn set_counter(&mut self, action: Action, counter: Counter) -> Result<()> {
-        let sql = "insert or replace into counters (action, value, changed_at_ms) values (?, ?, ?)";
-        self.execute(sql, params![action.to_string(), counter.value, counter.changed_at.0])?;
+    pub(super) fn set_counter(&mut self, data_set: &DataSetName, action: Action, counter: Counter) -> Result<()> {
+        let sql = "insert or replace into counters (data_set, action, value, changed_at_ms) values (?, ?, ?, ?)";
+        self.execute(sql, params![data_set.0, action.to_string(), counter.value, counter.changed_at.0])?;
         Ok(())
     }
 
@@ -339,8 +391,8 @@ impl Tables<'_> {
             links: Arc::new(self.links(&nodes)?),
             placement: self.placement(name)?,
             open_events: self.open_events(name, &nodes, &agents)?,
-            agents: Arc::new(agents),
-            counters: self.counters()?,
+            agents: Arc::new(read_by(&self.readers(name)?, agents)),
+            counters: self.counters(name)?,
             copies_made: self.copies_made(name)?,
             changed_at: self.changed_at(name)?,
             generation,
@@ -356,7 +408,7 @@ impl Tables<'_> {
         Ok(rows::read(self.transaction, self.quarantine, DATA_SETS, sql, [], name)?)
     }
 
-    fn data_set(&mut self, name: &DataSetName) -> Result<Option<(DataSet, i64)>> {
+    pub(super) fn data_set(&mut self, name: &DataSetName) -> Result<Option<(DataSet, i64)>> {
         let sql = "select name, object_key, bytes, records, sha256, generation from data_sets where name = ?";
         let found = rows::read(self.transaction, self.quarantine, DATA_SETS, sql, [&name.0], quarantine::catalogued)?;
         Ok(found.into_iter().next())
@@ -389,6 +441,13 @@ impl Tables<'_> {
         Ok(agents.into_iter().collect())
     }
 
+    /// Who reads a data set.
+    pub(super) fn readers(&mut self, data_set: &DataSetName) -> Result<BTreeSet<AgentId>> {
+        let sql = "select agent, data_set from readers where data_set = ?";
+        let readers = rows::read(self.transaction, self.quarantine, READERS, sql, [&data_set.0], quarantine::reader)?;
+        Ok(readers.into_iter().map(|(agent, _)| agent).collect())
+    }
+
     /// Where each registered agent lives.
     pub(super) fn homes(&mut self) -> Result<BTreeMap<AgentId, NodeId>> {
         let sql = "select id, node from agents";
@@ -407,9 +466,10 @@ impl Tables<'_> {
         Ok(Placement { references: references.into_iter().collect(), replicas })
     }
 
-    pub(super) fn counters(&mut self) -> Result<BTreeMap<Action, Counter>> {
-        let sql = "select action, value, changed_at_ms from counters";
-        let counters = rows::read(self.transaction, self.quarantine, COUNTERS, sql, [], quarantine::counter)?;
+    pub(super) fn counters(&mut self, data_set: &DataSetName) -> Result<BTreeMap<Action, Counter>> {
+        let sql = "select data_set, action, value, changed_at_ms from counters where data_set = ?";
+        let counters =
+            rows::read(self.transaction, self.quarantine, COUNTERS, sql, [&data_set.0], quarantine::counter)?;
         Ok(counters.into_iter().collect())
     }
 
@@ -430,7 +490,7 @@ impl Tables<'_> {
         Ok(latest.map(Timestamp))
     }
 
-    fn stored_bytes(&mut self) -> Result<BTreeMap<NodeId, u64>> {
+    pub(super) fn stored_bytes(&mut self) -> Result<BTreeMap<NodeId, u64>> {
         let sql = "select id, node, bytes from replicas join data_sets on data_sets.name = replicas.data_set";
         let sizes = rows::read(self.transaction, self.quarantine, REPLICAS, sql, [], quarantine::stored)?;
         let mut stored: BTreeMap<NodeId, u64> = BTreeMap::new();
@@ -447,6 +507,11 @@ impl Tables<'_> {
         let heartbeats = rows::read(self.transaction, self.quarantine, AGENTS, sql, [], quarantine::heartbeat)?;
         Ok(heartbeats.into_iter().collect())
     }
+}
+
+/// Those of the agents that are among the readers.
+fn read_by(readers: &BTreeSet<AgentId>, agents: FlatMap<AgentId, Peer>) -> FlatMap<AgentId, Peer> {
+    agents.into_iter().filter(|(agent, _)| readers.contains(agent)).collect()
 }
 
 /// SQL integers are signed. `rules` refuses larger values before they get here.

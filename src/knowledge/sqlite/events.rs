@@ -58,20 +58,22 @@ impl Tables<'_> {
             return Ok(Vec::new());
         }
         let (heartbeats, removed) = (self.heartbeats()?, self.removed_nodes()?);
-        let mut counters = self.counters()?;
         let mut closed = Vec::with_capacity(due.len());
         for event in due {
             self.execute("update events set state = 'closed' where id = ?", [event.id.0])?;
-            let feedback = self.feedback(event.id)?;
-            let others = rules::others(&event, heartbeats.clone().into_iter(), feedback.iter(), rule, self.now);
-            let mut change = rules::closed(&event, others, counters.get(&event.action).copied(), rule);
-            if !rules::is_somebodys(&event, heartbeats.contains_key(&event.agent), &removed) {
+            let (feedback, readers) = (self.feedback(event.id)?, self.readers(&event.data_set)?);
+            let of_readers = heartbeats.iter().filter(|(agent, _)| readers.contains(agent));
+            let of_readers = of_readers.map(|(agent, heartbeat_at)| (*agent, *heartbeat_at));
+            let others = rules::others(&event, of_readers, feedback.iter(), rule, self.now);
+            let counter = self.counters(&event.data_set)?.get(&event.action).copied();
+            let mut change = rules::closed(&event, others, counter, rule);
+            let is_known = self.data_set(&event.data_set)?.is_some();
+            if !is_known || !rules::is_somebodys(&event, heartbeats.contains_key(&event.agent), &removed) {
                 change = rules::closed_of_nobody(change);
             }
             if change.counter_after != change.counter_before {
                 let counter = Counter { value: change.counter_after, changed_at: self.now };
-                self.set_counter(event.action, counter)?;
-                counters.insert(event.action, counter);
+                self.set_counter(&event.data_set, event.action, counter)?;
             }
             closed.push(change);
         }

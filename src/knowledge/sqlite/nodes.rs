@@ -82,8 +82,10 @@ impl Tables<'_> {
         }
         let held = self.held(node)?;
         if held.is_empty() {
-            let agents = "delete from reference_replicas where agent in (select id from agents where node = ?)";
-            self.execute(agents, [node.0])?;
+            for table in ["reference_replicas", "readers"] {
+                let sql = format!("delete from {table} where agent in (select id from agents where node = ?)");
+                self.execute(&sql, [node.0])?;
+            }
             self.execute("delete from agents where node = ?", [node.0])?;
             self.execute("delete from links where ?1 in (from_node, to_node)", [node.0])?;
             self.execute("delete from nodes where id = ?", [node.0])?;
@@ -97,7 +99,7 @@ impl Tables<'_> {
         self.change_one(sql, params![store_url, node.0], Rejection::UnknownNode(node))
     }
 
-    fn running_claims(&mut self) -> Result<Vec<Claim>> {
+    pub(super) fn running_claims(&mut self) -> Result<Vec<Claim>> {
         let mut claims = Vec::new();
         for event in self.running_events()? {
             claims.extend(self.granted(&event)?);

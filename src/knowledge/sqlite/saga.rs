@@ -6,9 +6,9 @@ use super::rows;
 use crate::knowledge::{Claimed, Committed, Unfinished};
 use agent_core::domain::action::Action;
 use agent_core::domain::event::{Event, Outcome};
-use agent_core::domain::ids::{AgentId, DataSetName, EventId, ReplicaId};
+use agent_core::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
 use agent_core::domain::placement::{Claim, Plan, Replica};
-use agent_core::domain::saga::{self, Lost, Refused};
+use agent_core::domain::saga::{self, Change, Lost, Refused};
 use agent_core::domain::validators::Validators;
 use agent_core::knowledge::quarantine::{self, CLAIMS, Fields, REPLICAS};
 use agent_core::knowledge::rules::{self, Rejection};
@@ -69,6 +69,11 @@ impl Tables<'_> {
             Ok(changes) => changes,
             Err(lost) => return Ok(Claimed::Lost(lost)),
         };
+        if let Some(to) = plan.action.to_node()
+            && let Some(lost) = self.no_room(to, plan.action, &changes, data_set.bytes)?
+        {
+            return Ok(Claimed::Lost(lost));
+        }
         self.apply(&plan.data_set, &mut placement, &changes)?;
         self.raise_generation(&plan.data_set)?;
         let event = self.post(&plan.key, &rules::posted(EventId(0), plan, self.now, Some(window)))?;
@@ -78,6 +83,16 @@ impl Tables<'_> {
             self.keep(event, Role::Destination, destination)?;
         }
         Ok(Claimed::Granted(claim))
+    }
+
+    /// Why a claim's changes bring too much to a node.
+    fn no_room(&mut self, to: NodeId, action: Action, changes: &[Change], bytes: u64) -> Result<Option<Lost>> {
+        let node = self.require_node(to)?;
+        if !rules::takes_room(&node, action, changes) {
+            return Ok(None);
+        }
+        let stored = self.stored_bytes()?.get(&node.id).copied().unwrap_or(0);
+        Ok(rules::no_room(&node, stored, bytes))
     }
 
     pub(super) fn renew(&mut self, id: EventId, lease: Duration) -> Result<bool> {

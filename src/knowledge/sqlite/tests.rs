@@ -106,7 +106,7 @@ fn six_create_the_file() {
         .unwrap()
         .query_row("select count(*) from schema_version", [], |row| row.get(0))
         .unwrap();
-    assert_eq!(versions, 5);
+    assert_eq!(versions, 6);
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn an_empty_file_is_filled_and_what_is_in_it_stays() {
     let mut statement = connection.prepare("select version, applied_at_ms from schema_version").unwrap();
     let applied: Vec<(i64, i64)> =
         statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(|row| row.unwrap()).collect();
-    assert_eq!(applied, [1, 2, 3, 4, 5].map(|version| (version, START.0)));
+    assert_eq!(applied, [1, 2, 3, 4, 5, 6].map(|version| (version, START.0)));
 }
 
 /// A file as an earlier version of the schema left it, with an agent that was heard of at the start.
@@ -140,7 +140,10 @@ fn of_version(version: i64, path: &Path) {
         insert into replicas (data_set, node, object_key, state, generation) values ('blood', 1, 'k', 'present', 1);
         insert into agents (id, node, goal, policy, state, heartbeat_at, converged)
             values (1, 1, 'availability >= 95 %', 'fixed', 'running', 1000000, 1);
-        insert into reference_replicas values (1, 'blood', 1, 1);";
+        insert into reference_replicas values (1, 'blood', 1, 1);
+        insert into agents (id, node, goal, policy, state, heartbeat_at, converged)
+            values (2, 1, 'availability >= 95 %', 'fixed', 'running', 1000000, 1);
+        insert into counters values ('M1_2', 3, 7);";
     connection.execute_batch(rows).unwrap();
 }
 
@@ -157,12 +160,15 @@ async fn a_file_of_version_1_is_brought_up_to_date() {
         Registration { policy: "fixed".to_owned(), ..registration(1) }
     );
     assert_eq!(table.reads(1).await, Some(NodeId(1)));
-    assert_eq!(applied(&path), format!("1 5, 2 {0}, 3 {0}, 4 {0}, 5 {0}", START.0));
+    // The second reads nothing yet, and could read nothing else.
+    assert_eq!(snapshot.agents.keys().map(|id| id.0).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(table.counters().await, BTreeMap::from([("M1_2".to_owned(), 3)]));
+    assert_eq!(applied(&path), format!("1 5, 2 {0}, 3 {0}, 4 {0}, 5 {0}, 6 {0}", START.0));
 
     // Nobody can say which life the agent belongs to: whoever comes waits until it must have been heard of again.
     let silence = Duration::from_secs(30);
     let new = Identity { silence, ..lives("new") };
-    let register = async || table.knowledge.register_agent(&registration(1), &data_set(), &new).await.unwrap();
+    let register = async || table.knowledge.register_agent(&registration(1), &[data_set()], &new).await.unwrap();
     assert_eq!(register().await, Registered::Taken { wait: silence + Duration::from_millis(1) });
     table.advance(31);
     assert_eq!(register().await, Registered::Done);
@@ -179,7 +185,7 @@ async fn a_file_of_version_2_is_brought_up_to_date() {
     let path = folder.path().join("knowledge.db");
     of_version(2, &path);
     let table = open(&path);
-    assert_eq!(applied(&path), format!("1 5, 2 5, 3 {0}, 4 {0}, 5 {0}", START.0));
+    assert_eq!(applied(&path), format!("1 5, 2 5, 3 {0}, 4 {0}, 5 {0}, 6 {0}", START.0));
     assert_eq!((table.reads(1).await, table.snapshot().await.generation), (Some(NodeId(1)), 0));
     let pulse = table.knowledge.pulse(&data_set(), NodeId(1)).await.unwrap().unwrap();
     assert_eq!((pulse.generation, pulse.changed_at, pulse.said), (0, None, 0));
@@ -195,7 +201,7 @@ async fn a_newer_file_is_left_alone() {
     bench.edit("insert into schema_version values (7, 0)");
     assert_eq!(
         refused(&bench.path()),
-        "knowledge.db: schema version 7 is newer than 5, the newest this binary knows; use the newer `agent`"
+        "knowledge.db: schema version 7 is newer than 6, the newest this binary knows; use the newer `agent`"
     );
 }
 
@@ -367,7 +373,7 @@ async fn numbers_out_of_range_are_clamped() {
         "update nodes set availability_percent = 400, capacity_bytes = -5 where id = 1;
          update nodes set availability_percent = -1e300 where id = 2;
          update links set latency_ms = -10, jitter_ms = 9e999 where from_node = 1 and to_node = 2;
-         insert into counters values ('M1_2', 99999999999, 0), ('C1_2', -4, 0)",
+         insert into counters values ('blood', 'M1_2', 99999999999, 0), ('blood', 'C1_2', -4, 0)",
     );
     let snapshot = bench.table.snapshot().await;
     assert_eq!(snapshot.nodes[&NodeId(1)].availability.value(), 100.0);
@@ -391,7 +397,7 @@ async fn rows_that_make_no_sense_are_left_out() {
          insert into replicas (data_set, node, object_key, state, generation) values
              ('blood', 2, 'k', 'sleeping', 1), ('blood', 99, 'k', 'present', 1);
          update reference_replicas set replica = 555 where agent = 2;
-         insert into counters values ('JUMP', 3, 0);
+         insert into counters values ('blood', 'JUMP', 3, 0);
          insert into impacts values (1, 'M1_2', 'smell', 0.5, 1, 0), (1, 'M1_2', 'response_time', 7, 1, 0);
          insert into events (idempotency_key, agent, data_set, replica, action, action_type, explored, posted_at_ms,
              closes_at_ms, state, outcome, feedback_sum, detail)

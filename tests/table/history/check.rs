@@ -165,7 +165,8 @@ impl Reference for Counter {
 }
 
 fn counters(history: &History, agents: usize) -> Result<(), String> {
-    let mut of_action: BTreeMap<Action, Vec<Timed<Count>>> = BTreeMap::new();
+    let counted = |event: &Event| (event.data_set.clone(), event.action);
+    let mut of_action: BTreeMap<(DataSetName, Action), Vec<Timed<Count>>> = BTreeMap::new();
     let by_id: BTreeMap<EventId, &Event> = history.end.events.values().map(|event| (event.id, event)).collect();
     let told: BTreeSet<EventId> =
         history.closings.iter().flat_map(|call| call.answer.iter().flatten()).map(|closed| closed.event).collect();
@@ -177,30 +178,30 @@ fn counters(history: &History, agents: usize) -> Result<(), String> {
                         by_id.get(&closed.event).ok_or_else(|| format!("{call} closed an unknown {closed:?}"))?;
                     closing(history, call, event, closed)?;
                     let told = Some((closed.counter_before, closed.counter_after));
-                    of_action.entry(event.action).or_default().push(count(history, call, event, told, agents));
+                    of_action.entry(counted(event)).or_default().push(count(history, call, event, told, agents));
                 }
             }
             // It may have closed whatever was due and nobody else says to have closed.
             None => {
                 let due = by_id.values().filter(|event| !told.contains(&event.id) && is_due(event, call.by, call.at));
                 for event in due {
-                    of_action.entry(event.action).or_default().push(count(history, call, event, None, agents));
+                    of_action.entry(counted(event)).or_default().push(count(history, call, event, None, agents));
                 }
             }
         }
     }
-    for action in by_id.values().map(|event| event.action) {
-        let calls = of_action.entry(action).or_default();
+    for action in by_id.values().map(|event| counted(event)) {
+        let calls = of_action.entry(action.clone()).or_default();
         let is_end = |timed: &Timed<Count>| matches!(timed.call, Count::End { .. });
         if calls.iter().any(is_end) {
             continue;
         }
-        let closed = by_id.values().filter(|event| event.action == action && event.window == Window::Closed);
+        let closed = by_id.values().filter(|event| counted(event) == action && event.window == Window::Closed);
         let closed = closed.map(|event| event.id).collect();
         let value = history.end.counters.get(&action).copied().unwrap_or(0);
         calls.push(Timed { call: Count::End { value, closed }, invoked: u64::MAX - 1, answered: Some(u64::MAX) });
     }
-    for (action, calls) in of_action {
+    for ((_, action), calls) in of_action {
         explain(Counter::default(), &calls).map_err(|why| format!("the counter of {action}: {why}"))?;
     }
     Ok(())

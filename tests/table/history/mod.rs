@@ -65,10 +65,11 @@ async fn prepare(table: &dyn Knowledge) {
     table.register_network(&nodes, &links).await.unwrap();
     for (data_set, node) in data_sets() {
         table.register_data_set(&data_set, node, &data_set.object_key, &Default::default()).await.unwrap();
-        for agent in 1..=AGENTS {
-            let registration: Registration = registration(agent);
-            table.register_agent(&registration, &data_set.name, &identity()).await.unwrap();
-        }
+    }
+    let both = data_sets().map(|(data_set, _)| data_set.name);
+    for agent in 1..=AGENTS {
+        let registration: Registration = registration(agent);
+        table.register_agent(&registration, &both, &identity()).await.unwrap();
     }
 }
 
@@ -130,8 +131,11 @@ async fn end(table: &dyn Knowledge, history: &History) -> End {
             end.events.insert(key, event);
         }
     }
-    let counters = table.counters().await.unwrap();
-    end.counters = counters.into_iter().map(|(action, counter)| (action, counter.value)).collect();
+    for (data_set, _) in data_sets() {
+        let counters = table.counters(&data_set.name).await.unwrap();
+        let counters = counters.into_iter().map(|(action, counter)| ((data_set.name.clone(), action), counter.value));
+        end.counters.extend(counters);
+    }
     end
 }
 

@@ -32,7 +32,7 @@ pub struct End {
     /// By the claims' keys.
     pub events: BTreeMap<Key, Event>,
     pub feedback: Vec<Feedback>,
-    pub counters: BTreeMap<Action, u32>,
+    pub counters: BTreeMap<(DataSetName, Action), u32>,
 }
 
 /// A call that is about events, of whatever data set.

@@ -75,7 +75,7 @@ impl Story {
             feedback_sum,
             detail: String::new(),
         };
-        let counters = BTreeMap::from([(ACTION, counter)]);
+        let counters = BTreeMap::from([(("blood".into(), ACTION), counter)]);
         self.0.end = End { events: BTreeMap::from([(7, event)]), feedback: feedback.to_vec(), counters };
         self
     }

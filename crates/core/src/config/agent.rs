@@ -9,7 +9,7 @@ use super::{defaults, fragment, quantity};
 use crate::clock::TimeScale;
 use crate::domain::action::ActionType;
 use crate::domain::goal::{Goal, GoalError, nearest};
-use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::impact::Rho;
 use crate::domain::metric::Metric;
 use crate::domain::records_path::{PathError, RecordsPath};
@@ -42,10 +42,10 @@ pub fn validate(
     let job = job(&agent.job, context, problems);
     let rho = rho(&agent.rho, problems);
     let costs = costs(&agent.cost, problems);
-    data_set?;
     Some(AgentSettings {
         id,
         node: node?,
+        data_set: data_set?,
         goal: goal?,
         goal_text: agent.goal.clone(),
         policy: policy?,
@@ -78,13 +78,25 @@ fn node(id: AgentId, written: Option<i64>, problems: &mut Problems) -> Option<No
     problems.check("node", node_id(written.unwrap_or(i64::from(id.home().0))))
 }
 
-fn data_set(written: Option<&str>, context: &Context<'_>) -> Result<(), Invalid> {
-    match (written, context.network) {
-        (Some(written), Some(network)) if written != network.data_set.name => Err(Invalid::new(
+/// What it reads: where there is one data set, that need not be said.
+fn data_set(written: Option<&str>, context: &Context<'_>) -> Result<DataSetName, Invalid> {
+    let Some(network) = context.network else { return Ok(written.unwrap_or_default().into()) };
+    let mut names: Vec<&str> = network.data_set.iter().map(|data_set| data_set.name.as_str()).collect();
+    names.dedup();
+    let listed = || format!("the network's are `{}`", names.join("`, `"));
+    match (written, names.as_slice()) {
+        (Some(written), _) if names.contains(&written) => Ok(written.into()),
+        (None, [only]) => Ok((*only).into()),
+        // Said of the network.
+        (_, []) => Ok(written.unwrap_or_default().into()),
+        (Some(written), [only]) => Err(Invalid::new(
             format!("there is no data set `{written}`"),
-            format!("the network's is `{}`; name that, or leave `data_set` out", network.data_set.name),
+            format!("the network's is `{only}`; name that, or leave `data_set` out"),
         )),
-        _ => Ok(()),
+        (Some(written), _) => {
+            Err(Invalid::new(format!("there is no data set `{written}`"), format!("{}; name one of them", listed())))
+        }
+        (None, _) => Err(Invalid::new("is missing: there are several data sets", format!("{}; name one", listed()))),
     }
 }
 

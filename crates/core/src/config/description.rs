@@ -1,8 +1,9 @@
 //! What a configuration would run, for `agent check`: a table for people, or JSON.
 
 use super::settings::{
-    AgentSettings, CredentialsSettings, DatabaseTls, DatabaseUrl, EmulatorSettings, EncryptionSettings, JobSettings,
-    KnowledgeSettings, NetworkSettings, NodeSettings, S3StoreSettings, Settings, StoreSettings,
+    AgentSettings, CredentialsSettings, DataSetSettings, DatabaseTls, DatabaseUrl, EmulatorSettings,
+    EncryptionSettings, JobSettings, KnowledgeSettings, NetworkSettings, NodeSettings, S3StoreSettings, Settings,
+    StoreSettings,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::domain::goal::Goal;
@@ -10,6 +11,7 @@ use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::placement::Link;
 use crate::domain::units::{Percent, show_bytes, show_duration};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -19,11 +21,29 @@ pub struct Description {
     pub knowledge: String,
     pub emulator: String,
     pub time_scale: u32,
-    pub data_set: DataSetDescription,
+    #[serde(flatten)]
+    pub data_sets: DataSetsDescription,
     pub nodes: Vec<NodeDescription>,
     pub links: Vec<Link>,
     pub durations: Vec<DurationDescription>,
     pub agents: Vec<AgentDescription>,
+}
+
+/// Where there is one, it is told as such.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(untagged)]
+pub enum DataSetsDescription {
+    One { data_set: DataSetDescription },
+    Several { data_sets: Vec<DataSetDescription> },
+}
+
+impl DataSetsDescription {
+    fn as_slice(&self) -> &[DataSetDescription] {
+        match self {
+            DataSetsDescription::One { data_set } => std::slice::from_ref(data_set),
+            DataSetsDescription::Several { data_sets } => data_sets,
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -61,6 +81,9 @@ pub struct AgentDescription {
     pub node: NodeId,
     /// Whether network.toml lists its node.
     pub node_is_listed: bool,
+    /// What it reads; absent where there is one data set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_set: Option<DataSetName>,
     pub goal: Goal,
     pub policy: String,
     pub job: String,
@@ -73,23 +96,32 @@ pub struct AgentDescription {
 /// What `settings` would run. `generated_bytes` tells the size of a generated data set of so many records.
 pub fn describe(settings: &Settings, generated_bytes: impl Fn(u64) -> u64) -> Description {
     let network = &settings.network;
-    let generated_records = network.data_set.generate_records.map(|records| network.time_scale.shrink(records));
-    let bytes = generated_records.map(generated_bytes);
+    let describe = |data_set: &DataSetSettings| {
+        let generated_records = data_set.generate_records.map(|records| network.time_scale.shrink(records));
+        DataSetDescription {
+            name: data_set.name.clone(),
+            object_key: data_set.object_key.clone(),
+            first_node: data_set.first_node,
+            generated_records,
+            bytes: generated_records.map(&generated_bytes),
+        }
+    };
+    let mut data_sets: Vec<_> = network.data_sets.values().map(describe).collect();
+    let bytes: BTreeMap<_, _> = data_sets.iter().map(|data_set| (data_set.name.clone(), data_set.bytes)).collect();
+    let bytes_read = |agent: &AgentSettings| bytes.get(&agent.data_set).copied().flatten();
+    let agents = settings.agents.values().map(|agent| describe_agent(agent, network, bytes_read(agent))).collect();
     Description {
         knowledge: network.knowledge.to_string(),
         emulator: network.emulator.to_string(),
         time_scale: network.time_scale.factor(),
-        data_set: DataSetDescription {
-            name: network.data_set.name.clone(),
-            object_key: network.data_set.object_key.clone(),
-            first_node: network.data_set.first_node,
-            generated_records,
-            bytes,
+        data_sets: match data_sets.len() {
+            1 => DataSetsDescription::One { data_set: data_sets.remove(0) },
+            _ => DataSetsDescription::Several { data_sets },
         },
         nodes: network.nodes.values().map(describe_node).collect(),
         links: network.links.clone(),
         durations: durations(network),
-        agents: settings.agents.values().map(|agent| describe_agent(agent, network, bytes)).collect(),
+        agents,
     }
 }
 
@@ -128,6 +160,7 @@ fn describe_agent(agent: &AgentSettings, network: &NetworkSettings, data_set_byt
         id: agent.id,
         node: agent.node,
         node_is_listed: network.nodes.contains_key(&agent.node),
+        data_set: (network.data_sets.len() > 1).then(|| agent.data_set.clone()),
         goal: agent.goal.clone(),
         policy: agent.policy.clone(),
         job: agent.job.to_string(),
@@ -226,7 +259,7 @@ impl fmt::Display for Description {
         writeln!(f, "knowledge   {}", self.knowledge)?;
         writeln!(f, "emulator    {}", self.emulator)?;
         writeln!(f, "time scale  {}", self.time_scale)?;
-        writeln!(f, "data set    {}", self.data_set)?;
+        self.data_sets.as_slice().iter().try_for_each(|data_set| writeln!(f, "data set    {data_set}"))?;
         self.write_nodes(f)?;
         self.write_links(f)?;
         self.write_durations(f)?;
@@ -277,6 +310,7 @@ impl fmt::Display for AgentDescription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let only_there = if self.node_is_listed { "" } else { " (not in network.toml: the table must have it)" };
         writeln!(f, "\nagent {} on node {}{only_there}", self.id, self.node)?;
+        self.data_set.iter().try_for_each(|data_set| writeln!(f, "  reads   {data_set}"))?;
         writeln!(f, "  goal    {}", self.goal)?;
         writeln!(f, "  policy  {}", self.policy)?;
         let size = show_bytes(self.request_bytes);
@@ -354,7 +388,7 @@ agent 3 on node 3
     #[test]
     fn a_data_set_of_unknown_size_leaves_the_number_of_requests_open() {
         let description = description("real_stores");
-        assert_eq!((description.data_set.bytes, description.agents[0].requests), (None, None));
+        assert_eq!((description.data_sets.as_slice()[0].bytes, description.agents[0].requests), (None, None));
         let text = description.to_string();
         let agent = "
 agent 7 on node 20

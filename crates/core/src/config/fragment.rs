@@ -4,8 +4,8 @@
 use super::problem::Invalid;
 use crate::domain::goal::nearest;
 use crate::domain::secret::Secret;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, Error, MapAccess, Visitor};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{DeserializeOwned, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::marker::PhantomData;
@@ -17,8 +17,9 @@ pub struct Network {
     pub knowledge: String,
     pub time_scale: i64,
     pub emulator: String,
-    #[serde(deserialize_with = "table")]
-    pub data_set: DataSet,
+    /// `[data_set]` where there is one, `[[data_set]]` where there are several.
+    #[serde(deserialize_with = "tables")]
+    pub data_set: Vec<DataSet>,
     #[serde(default)]
     pub node: Vec<Node>,
     #[serde(default)]
@@ -41,7 +42,7 @@ pub struct Addition {
     pub link: Vec<Link>,
 }
 
-/// `[data_set]`
+/// `[data_set]` or `[[data_set]]`
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct DataSet {
@@ -200,6 +201,24 @@ pub(super) fn table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer
         }
     }
     deserializer.deserialize_map(Table(PhantomData))
+}
+
+/// One table, or a list of tables.
+pub(super) fn tables<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    struct Tables<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Tables<T> {
+        type Value = Vec<T>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a table, or a list of tables")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Vec<T>, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map)).map(|only| vec![only])
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Vec<T>, A::Error> {
+            Vec::deserialize(SeqAccessDeserializer::new(list))
+        }
+    }
+    deserializer.deserialize_any(Tables(PhantomData))
 }
 
 /// The same for one that may be left out.

@@ -164,8 +164,8 @@ mod tests {
         assert_eq!(network.knowledge, KnowledgeSettings::Sqlite("network.db".into()));
         assert_eq!(network.time_scale.factor(), 50);
         assert_eq!(network.emulator, EmulatorSettings::Embedded);
-        assert_eq!(network.data_set.generate_records, Some(553_729));
-        assert_eq!(network.data_set.first_node, NodeId(3));
+        assert_eq!(network.data_sets.values().next().unwrap().generate_records, Some(553_729));
+        assert_eq!(network.data_sets.values().next().unwrap().first_node, NodeId(3));
         let availabilities: Vec<_> = network.nodes.values().map(|node| node.availability.value()).collect();
         assert_eq!(availabilities, [97.0, 80.0, 85.0]);
         let any_port = StoreSettings::default();
@@ -221,7 +221,7 @@ mod tests {
     fn every_optional_key_and_unit_is_read() {
         let Settings { network, agents } = fixture("real_stores");
         assert_eq!(network.emulator, EmulatorSettings::None);
-        assert_eq!(network.data_set.generate_records, None);
+        assert_eq!(network.data_sets.values().next().unwrap().generate_records, None);
         let (plant, office) = (&network.nodes[&NodeId(10)], &network.nodes[&NodeId(20)]);
         let s3 = |node: &NodeSettings| match &node.store {
             StoreSettings::S3(store) => store.clone(),

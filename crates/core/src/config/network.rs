@@ -7,8 +7,9 @@ use super::settings::{
 };
 use super::{defaults, fragment, quantity};
 use crate::clock::TimeScale;
-use crate::domain::ids::NodeId;
+use crate::domain::ids::{DataSetName, NodeId};
 use crate::domain::placement::Link;
+use crate::domain::saga::overlap;
 use crate::domain::secret::{Secret, presentable};
 use crate::domain::store_url::StoreUrl;
 use crate::domain::text::without_userinfo;
@@ -25,7 +26,7 @@ pub fn validate(network: &fragment::Network, problems: &mut Problems) -> Option<
     let knowledge = problems.check("knowledge", super::knowledge(&network.knowledge));
     let time_scale = problems.check("time_scale", time_scale(network));
     let emulator = problems.check("emulator", emulator(&network.emulator));
-    let data_set = data_set(network, &ids, problems);
+    let data_sets = data_sets(network, &ids, problems);
     let nodes = nodes(&network.node, problems);
     let links = links(&network.link, &ids, problems);
     let feedback = feedback(&network.feedback, problems);
@@ -35,7 +36,7 @@ pub fn validate(network: &fragment::Network, problems: &mut Problems) -> Option<
         knowledge: knowledge?,
         time_scale: time_scale?,
         emulator: emulator?,
-        data_set: data_set?,
+        data_sets,
         nodes,
         links,
         feedback: feedback?,
@@ -91,14 +92,56 @@ fn emulator(text: &str) -> Result<EmulatorSettings, Invalid> {
     }
 }
 
-fn data_set(network: &fragment::Network, ids: &BTreeSet<NodeId>, problems: &mut Problems) -> Option<DataSetSettings> {
-    let written = &network.data_set;
-    let name = problems.check("data_set.name", quantity::name(&written.name));
-    let object_key = problems.check("data_set.object_key", quantity::object_key(&written.object_key));
+/// Those that can be read.
+fn data_sets(
+    network: &fragment::Network,
+    ids: &BTreeSet<NodeId>,
+    problems: &mut Problems,
+) -> BTreeMap<DataSetName, DataSetSettings> {
+    let mut data_sets: BTreeMap<DataSetName, DataSetSettings> = BTreeMap::new();
     let scale = self::time_scale(network).unwrap_or(TimeScale::REAL);
+    for written in &network.data_set {
+        let place = data_set_place(network, &written.name);
+        let Some(data_set) = data_set(written, &place, scale, ids, problems) else { continue };
+        let overlaps = |other: &&DataSetSettings| overlap(&other.object_key, &data_set.object_key);
+        if let Some(other) = data_sets.values().filter(|other| other.name != data_set.name).find(overlaps) {
+            let problem =
+                format!("`{}` overlaps with `{}` of data set `{}`", data_set.object_key, other.object_key, other.name);
+            let help = "copies of a data set lie below its key: give each a key that is not below another's";
+            problems.add(format!("{place}.object_key"), Invalid::new(problem, help));
+        }
+        if let Some(twice) = data_sets.insert(data_set.name.clone(), data_set) {
+            let problem = format!("there are two of the name `{}`", twice.name);
+            problems.add("data_set", Invalid::new(problem, "give each `[[data_set]]` a `name` of its own"));
+        }
+    }
+    if network.data_set.is_empty() {
+        let help = "add a `[data_set]` with `name`, `object_key` and `first_node`";
+        problems.add("data_set", Invalid::new("there are no data sets", help));
+    }
+    data_sets
+}
+
+/// Where one is written: named where there are several.
+fn data_set_place(network: &fragment::Network, name: &str) -> String {
+    match network.data_set.len() {
+        0 | 1 => "data_set".to_owned(),
+        _ => format!("data_set {}", name.escape_debug()),
+    }
+}
+
+fn data_set(
+    written: &fragment::DataSet,
+    place: &str,
+    scale: TimeScale,
+    ids: &BTreeSet<NodeId>,
+    problems: &mut Problems,
+) -> Option<DataSetSettings> {
+    let name = problems.check(format!("{place}.name"), quantity::name(&written.name));
+    let object_key = problems.check(format!("{place}.object_key"), quantity::object_key(&written.object_key));
     let records = written.generate_records.map(|records| generate_records(records, scale)).transpose();
-    let generate_records = problems.check("data_set.generate_records", records);
-    let first_node = problems.check("data_set.first_node", existing_node(written.first_node, ids));
+    let generate_records = problems.check(format!("{place}.generate_records"), records);
+    let first_node = problems.check(format!("{place}.first_node"), existing_node(written.first_node, ids));
     Some(DataSetSettings {
         name: name?.into(),
         object_key: object_key?,

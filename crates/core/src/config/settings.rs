@@ -10,7 +10,7 @@ use crate::domain::records_path::RecordsPath;
 use crate::domain::secret::Secret;
 use crate::domain::store_url::StoreUrl;
 use crate::domain::units::Percent;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,7 +29,8 @@ pub struct NetworkSettings {
     pub knowledge: KnowledgeSettings,
     pub time_scale: TimeScale,
     pub emulator: EmulatorSettings,
-    pub data_set: DataSetSettings,
+    /// At least one.
+    pub data_sets: BTreeMap<DataSetName, DataSetSettings>,
     pub nodes: BTreeMap<NodeId, NodeSettings>,
     /// Each direction; complete: for every two nodes both directions (validated).
     pub links: Vec<Link>,
@@ -39,6 +40,16 @@ pub struct NetworkSettings {
 }
 
 impl NetworkSettings {
+    /// The data sets that begin on a node.
+    pub fn beginning_on(&self, node: NodeId) -> impl Iterator<Item = &DataSetSettings> {
+        self.data_sets.values().filter(move |data_set| data_set.first_node == node)
+    }
+
+    /// The nodes that data sets begin on.
+    pub fn first_nodes(&self) -> BTreeSet<NodeId> {
+        self.data_sets.values().map(|data_set| data_set.first_node).collect()
+    }
+
     /// How long without a heartbeat an agent counts as alive: three of them missed.
     pub fn silence(&self) -> Duration {
         self.rhythm.heartbeat * 3
@@ -202,6 +213,8 @@ pub struct RhythmSettings {
 pub struct AgentSettings {
     pub id: AgentId,
     pub node: NodeId,
+    /// The data set that it reads: one of the network's.
+    pub data_set: DataSetName,
     pub goal: Goal,
     /// As its user wrote it.
     pub goal_text: String,

@@ -1,6 +1,6 @@
 //! What an agent can do, and its label in the shared table: `M1_2`, `C1_2`, `CR2`, `E2`, `R1_2`, `NA`.
 
-use super::ids::NodeId;
+use super::ids::{DataSetName, NodeId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, str::FromStr};
 
@@ -113,6 +113,39 @@ impl fmt::Display for Action {
 }
 
 /// The text is not an action's label.
+/// An action, and on which data set where there are several: `blood_tests:M1_2`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Labelled {
+    pub data_set: Option<DataSetName>,
+    pub action: Action,
+}
+
+impl fmt::Display for Labelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.data_set {
+            Some(data_set) => f.pad(&format!("{data_set}:{}", self.action)),
+            None => self.action.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Labelled {
+    type Err = UnknownAction;
+
+    fn from_str(label: &str) -> Result<Self, Self::Err> {
+        match label.rsplit_once(':') {
+            Some((data_set, action)) => Ok(Self { data_set: Some(data_set.into()), action: action.parse()? }),
+            None => Ok(Self { data_set: None, action: label.parse()? }),
+        }
+    }
+}
+
+impl Serialize for Labelled {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("`{0}` is not an action; actions are written M1_2, C1_2, CR2, E2, R1_2 and NA")]
 pub struct UnknownAction(pub String);

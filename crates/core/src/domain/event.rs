@@ -1,6 +1,6 @@
 //! A chosen action in the shared table, for everybody to see and to answer.
 
-use super::action::Action;
+use super::action::{Action, Labelled};
 use super::ids::{AgentId, DataSetName, EventId, ReplicaId};
 use super::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -67,4 +67,11 @@ pub struct Event {
     pub feedback_sum: f64,
     /// The decision's report as JSON (see `mape::planner::Decision`), and after a failure what went wrong.
     pub detail: String,
+}
+
+impl Event {
+    /// Its action as people read it; `several`: there are several data sets.
+    pub fn labelled(&self, several: bool) -> Labelled {
+        Labelled { data_set: several.then(|| self.data_set.clone()), action: self.action }
+    }
 }

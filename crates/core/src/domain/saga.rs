@@ -84,6 +84,8 @@ pub enum Lost {
     Leaving(NodeId),
     #[error("the store of node {0} cannot delete what is written there")]
     CannotDelete(NodeId),
+    #[error("node {0} has no room for it")]
+    NoRoom(NodeId),
     #[error("there is no damaged replica on node {0}")]
     NothingToMend(NodeId),
     #[error("replica {0} is the last one")]
@@ -151,6 +153,12 @@ fn replicas_prefix(original: &str) -> String {
 /// What the keys of the objects begin with that agents make of one: now, and in earlier versions.
 pub fn replica_prefixes(original: &str) -> [String; 2] {
     [replicas_prefix(original), format!("{original}/")]
+}
+
+/// Whether one's objects could be taken for the other's: they have the same key, or one lies where the other's replicas do.
+pub fn overlap(one: &str, other: &str) -> bool {
+    let is_below = |key: &str, of: &str| replica_prefixes(of).iter().any(|prefix| key.starts_with(prefix.as_str()));
+    one == other || is_below(one, other) || is_below(other, one)
 }
 
 /// Step 1: the changes that give `plan` its lease (and, for a move or copy, its destination row).

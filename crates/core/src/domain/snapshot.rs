@@ -35,9 +35,11 @@ pub struct Content {
     pub nodes: Arc<FlatMap<NodeId, Node>>,
     pub links: Arc<LinkTable>,
     pub placement: Placement,
+    /// Those that read it.
     pub agents: Arc<FlatMap<AgentId, Peer>>,
     /// Events about this data set whose window is open, oldest first.
     pub open_events: Vec<Event>,
+    /// Of the actions on it.
     pub counters: BTreeMap<Action, Counter>,
     /// Copy events ever made on a replica (not failed or aborted): the published system's data consistency counts these.
     pub copies_made: BTreeMap<ReplicaId, u32>,

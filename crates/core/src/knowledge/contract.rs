@@ -5,6 +5,7 @@
 //! here (a service is missing).
 
 pub mod asks;
+pub mod data_sets;
 pub mod edits;
 pub mod feedback;
 pub mod leaving;
@@ -71,6 +72,18 @@ macro_rules! contract {
                 only_known_data_sets_have_a_snapshot,
                 availability_and_latency_can_be_set,
                 stored_bytes_count_every_replica_of_every_data_set,
+            ],
+            data_sets: [
+                applications_that_read_something_else_are_no_peers,
+                an_agent_that_reads_something_else_from_now_on_reads_that_alone,
+                an_agent_may_read_several,
+                answers_are_about_one_data_set,
+                who_reads_something_else_is_no_part_of_the_mean,
+                a_claim_reserves_the_room_that_it_takes,
+                of_claims_at_once_on_one_node_no_more_than_fit_are_granted,
+                a_data_set_that_nobody_reads_is_forgotten_and_its_objects_stay,
+                a_data_set_stays_as_long_as_it_is_needed,
+                a_data_set_that_comes_again_begins_afresh,
             ],
             leaving: [
                 a_node_leaves_with_all_that_it_holds,
@@ -254,7 +267,7 @@ impl Table {
 
     /// For the agent's first life.
     pub async fn register(&self, registration: &Registration) {
-        let registered = self.knowledge.register_agent(registration, &data_set(), &identity()).await.unwrap();
+        let registered = self.knowledge.register_agent(registration, &[data_set()], &identity()).await.unwrap();
         assert_eq!(registered, Registered::Done);
     }
 
@@ -323,7 +336,7 @@ impl Table {
 
     /// The counters' values by label.
     pub async fn counters(&self) -> BTreeMap<String, u32> {
-        let counters = self.knowledge.counters().await.unwrap();
+        let counters = self.knowledge.counters(&data_set()).await.unwrap();
         counters.into_iter().map(|(action, counter)| (action.to_string(), counter.value)).collect()
     }
 

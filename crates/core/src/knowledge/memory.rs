@@ -40,9 +40,9 @@ impl MemoryKnowledge {
         Self { clock, table: Mutex::default() }
     }
 
-    /// Sets counters, as if events had moved them. For experiments that start in the middle.
-    pub fn seed_counters(&self, counters: &BTreeMap<Action, Counter>) {
-        self.changing().seed_counters(counters);
+    /// Sets counters of a registered data set, as if events had moved them. For experiments that start in the middle.
+    pub fn seed_counters(&self, data_set: &DataSetName, counters: &BTreeMap<Action, Counter>) -> Result<()> {
+        self.changing().seed_counters(data_set, counters).map_err(|why| why.during("seed counters"))
     }
 
     /// Replaces the replicas and references of a registered data set. For experiments that start in the middle.
@@ -145,6 +145,11 @@ impl Knowledge for MemoryKnowledge {
         registered.map_err(|why| why.during("register data set"))
     }
 
+    async fn remove_data_set(&self, data_set: &DataSetName, silence: Duration) -> Result<Vec<Replica>> {
+        let removed = self.changing_settled().remove_data_set(data_set, silence, self.clock.now());
+        removed.map_err(|why| why.during("remove data set"))
+    }
+
     async fn found(&self, replica: ReplicaId, generation: i64, condition: &Condition) -> Result<bool> {
         self.changing().found(replica, generation, condition).map_err(|why| why.during("found"))
     }
@@ -162,10 +167,10 @@ impl Knowledge for MemoryKnowledge {
     async fn register_agent(
         &self,
         registration: &Registration,
-        data_set: &DataSetName,
+        data_sets: &[DataSetName],
         identity: &Identity,
     ) -> Result<Registered> {
-        let registered = self.changing_settled().register_agent(registration, data_set, identity, self.clock.now());
+        let registered = self.changing_settled().register_agent(registration, data_sets, identity, self.clock.now());
         registered.map_err(|why| why.during("register agent"))
     }
 
@@ -276,8 +281,8 @@ impl Knowledge for MemoryKnowledge {
         Ok(self.table().feedback(event))
     }
 
-    async fn counters(&self) -> Result<BTreeMap<Action, Counter>> {
-        Ok(self.table().counters())
+    async fn counters(&self, data_set: &DataSetName) -> Result<BTreeMap<Action, Counter>> {
+        Ok(self.table().counters(data_set))
     }
 
     async fn measurements(&self, after: i64, limit: usize) -> Result<Vec<Recorded>> {

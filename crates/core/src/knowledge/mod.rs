@@ -197,6 +197,13 @@ pub trait Knowledge: Send + Sync {
         validators: &Validators,
     ) -> Result<bool>;
 
+    /// Forgets a data set with its replicas, readers, counters and questions; events and measurements stay. No object is
+    /// touched: returns the rows that there were, whose objects are nobody's from now on. No error, and no row, when it is gone
+    /// already.
+    ///
+    /// Rejected when an application that reads it was heard of within `silence`, or an action on it is under way.
+    async fn remove_data_set(&self, data_set: &DataSetName, silence: Duration) -> Result<Vec<Replica>>;
+
     /// States what a look at a replica's object showed (`domain::saga::found`). `false`: it changes nothing; the replica is
     /// another one by now, or known to be so already.
     async fn found(&self, replica: ReplicaId, generation: i64, condition: &Condition) -> Result<bool>;
@@ -212,14 +219,15 @@ pub trait Knowledge: Send + Sync {
         validators: &Validators,
     ) -> Result<bool>;
 
-    /// Registers or updates an application and gives it a reference if it has none that is present: to the replica on its own
-    /// node, else to the one of the lowest id. Counts as a heartbeat. The agent belongs to this life from now on, unless
-    /// another one (that is not among those that ended) was heard of within the silence. Rejected when the data set or the
-    /// node is unknown, or the node leaves.
+    /// Registers or updates an application that reads these data sets from now on, and no others, and gives it a reference to
+    /// each of which it has none that is present: to the replica on its own node, else to the one of the lowest id. Counts as a
+    /// heartbeat. The agent belongs to this life from now on, unless
+    /// another one (that is not among those that ended) was heard of within the silence. Rejected when a data set or the node
+    /// is unknown, or the node leaves.
     async fn register_agent(
         &self,
         registration: &Registration,
-        data_set: &DataSetName,
+        data_sets: &[DataSetName],
         identity: &Identity,
     ) -> Result<Registered>;
 
@@ -252,7 +260,8 @@ pub trait Knowledge: Send + Sync {
     async fn record_nothing(&self, plan: &Plan) -> Result<EventId>;
 
     /// Saga step 1. The same key again returns what it was granted the first time, whatever became of it since. Lost, among
-    /// other reasons, when the destination leaves, or the plan names a generation and it is another one by now. Rejected when
+    /// other reasons, when the destination leaves or has no room for the data set (what is on the way to it counts as there),
+    /// or the plan names a generation and it is another one by now. Rejected when
     /// the data set or the destination's node is unknown, or the key is another request's.
     async fn claim(&self, plan: &Plan, lease: Duration, window: Duration) -> Result<Claimed>;
 
@@ -278,8 +287,8 @@ pub trait Knowledge: Send + Sync {
 
     /// Closes the windows that are due: the agent's own, and others' after the grace period. Each exactly once, oldest first.
     ///
-    /// An action that was done moves its counter: the feedback's mean over all other applications that live (heard of within
-    /// the rule's silence) or left feedback on the event, against the threshold. A failed or aborted one closes without moving it, for it hurt nobody; a running one
+    /// An action that was done moves its counter: the feedback's mean over all other applications that read the data set and
+    /// live (heard of within the rule's silence) or left feedback on the event, against the threshold. A failed or aborted one closes without moving it, for it hurt nobody; a running one
     /// stays open until its end is known.
     async fn close_due(&self, agent: AgentId, rule: ClosingRule) -> Result<Vec<ClosedEvent>>;
 
@@ -319,7 +328,8 @@ pub trait Knowledge: Send + Sync {
     /// In the order in which it was left.
     async fn feedback(&self, event: EventId) -> Result<Vec<Feedback>>;
 
-    async fn counters(&self) -> Result<BTreeMap<Action, Counter>>;
+    /// Of the actions on one data set.
+    async fn counters(&self, data_set: &DataSetName) -> Result<BTreeMap<Action, Counter>>;
 
     /// Measurements with an id above `after`, oldest first.
     async fn measurements(&self, after: i64, limit: usize) -> Result<Vec<Recorded>>;

@@ -79,6 +79,8 @@ pub enum Rejection {
     NotLeaving(NodeId),
     #[error("node {node} holds the only replica of data set `{data_set}`; copy or move it to another node first")]
     OnlyReplica { node: NodeId, data_set: DataSetName },
+    #[error("agent {agent} reads data set `{data_set}`; stop it first")]
+    AgentReads { agent: AgentId, data_set: DataSetName },
     #[error("agent {agent} runs on node {node}; stop it first")]
     AgentLives { agent: AgentId, node: NodeId },
     #[error("event {event} (`{action}` of agent {agent}) is under way on node {node}; try again when it has ended")]
@@ -165,6 +167,25 @@ pub fn check_leave(
     match running.iter().find(concerns) {
         Some(Claim { event, action, agent, .. }) => {
             Err(Rejection::ClaimRuns { event: *event, action: *action, agent: *agent, node })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether a data set may be forgotten as far as its readers and the actions under way are concerned.
+pub fn check_removal(
+    data_set: &DataSetName,
+    readers: &FlatMap<AgentId, Peer>,
+    running: &[Claim],
+    silence: Duration,
+    now: Timestamp,
+) -> Result<(), Rejection> {
+    if let Some(peer) = readers.values().find(|peer| is_alive(peer.heartbeat_at, silence, now)) {
+        return Err(Rejection::AgentReads { agent: peer.registration.agent, data_set: data_set.clone() });
+    }
+    match running.iter().find(|claim| claim.data_set == *data_set) {
+        Some(Claim { event, action, agent, source, .. }) => {
+            Err(Rejection::ClaimRuns { event: *event, action: *action, agent: *agent, node: source.node })
         }
         None => Ok(()),
     }
@@ -268,6 +289,19 @@ pub fn no_destination(node: &Node, action: Action) -> Option<Lost> {
         return Some(Lost::Leaving(node.id));
     }
     (action.transfers() && node.store.deletes == Some(false)).then_some(Lost::CannotDelete(node.id))
+}
+
+/// Whether a claim's changes take room on a node that has a limit: one that mends takes the place of what it mends.
+pub fn takes_room(node: &Node, action: Action, changes: &[Change]) -> bool {
+    let arrives = |change: &Change| matches!(change, Change::Insert { state: ReplicaState::Copying, .. });
+    node.capacity_bytes.is_some() && action.kind() != ActionType::Restore && changes.iter().any(arrives)
+}
+
+/// Why so many bytes more cannot lie on a node; `None`: they can. `stored` are those of all data sets that lie there or are on
+/// their way: claims reserve what they bring.
+pub fn no_room(node: &Node, stored: u64, bytes: u64) -> Option<Lost> {
+    let is_full = node.capacity_bytes.is_some_and(|capacity| stored.saturating_add(bytes) > capacity);
+    is_full.then_some(Lost::NoRoom(node.id))
 }
 
 /// Whether there is something to learn.

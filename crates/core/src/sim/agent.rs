@@ -79,6 +79,8 @@ pub struct Agent {
     policy: Arc<dyn Policy>,
     rhythm: Rhythm,
     data_set: DataSetName,
+    /// The position of its data set among all.
+    pub shelf: usize,
     /// What was trained before the simulation.
     trained: Experience,
     pub streams: Streams,
@@ -116,6 +118,7 @@ impl Agent {
     pub fn new(
         network: &NetworkSettings,
         settings: &AgentSettings,
+        shelf: usize,
         policy: Arc<dyn Policy>,
         trained: Experience,
         seed: u64,
@@ -125,7 +128,8 @@ impl Agent {
             parameters: Arc::new(parameters(network, settings)),
             policy,
             rhythm: Rhythm { gap: network.rhythm.job_gap, gap_deviation: network.rhythm.job_gap_deviation },
-            data_set: network.data_set.name.clone(),
+            data_set: settings.data_set.clone(),
+            shelf,
             trained,
             streams: Streams::new(seed_of(seed, id)),
             jobs: streams::stream(seed, id, Purpose::Jobs),
@@ -156,6 +160,11 @@ impl Agent {
 
     pub fn home(&self) -> NodeId {
         self.parameters.home
+    }
+
+    /// What it reads.
+    pub fn data_set(&self) -> &DataSetName {
+        &self.data_set
     }
 
     pub fn parameters(&self) -> &Arc<Parameters> {

@@ -43,8 +43,8 @@ pub struct Oracle {
     changes: Vec<String>,
     /// That it is asked is arranged.
     is_arranged: bool,
-    /// A placement whose bytes are on their way.
-    awaited: Option<Awaited>,
+    /// Placements whose bytes are on their way, by the position of their data set.
+    awaited: BTreeMap<usize, Awaited>,
     /// Numbers what is awaited and the keys of plans.
     made: u64,
 }
@@ -92,7 +92,7 @@ impl Oracle {
             0 => Asked::AtOnce,
             _ => Asked::WhenMissed,
         };
-        Some(Self { asked, changes: Vec::new(), is_arranged: false, awaited: None, made: 0 })
+        Some(Self { asked, changes: Vec::new(), is_arranged: false, awaited: BTreeMap::new(), made: 0 })
     }
 
     fn name(&self) -> &'static str {
@@ -121,9 +121,10 @@ impl World<'_> {
         let now = self.now();
         let Some(oracle) = &mut self.oracle else { return };
         oracle.hears(what());
-        let broken =
-            |awaited: &mut Awaited| awaited.best.steps.iter().any(|step| is_cut_off(&self.damage, step.action));
-        if oracle.awaited.take_if(broken).is_some() {
+        let broken = |awaited: &Awaited| awaited.best.steps.iter().any(|step| is_cut_off(&self.damage, step.action));
+        let before = oracle.awaited.len();
+        oracle.awaited.retain(|_, awaited| !broken(awaited));
+        if oracle.awaited.len() < before {
             self.tell(|| Told::World("oracle: its transfers broke off".to_owned()));
         }
         self.ask_oracle(now, Asked::AtOnce);
@@ -160,23 +161,42 @@ impl World<'_> {
             return;
         }
         let changes = std::mem::take(&mut oracle.changes);
-        let Some(snapshot) = self.table.truth() else { return };
-        let Some(problem) = Problem::now(self.present(), &snapshot, &self.damage) else { return };
+        // One data set after the other: what is brought for the ones before takes room.
+        let mut reserved = BTreeMap::new();
+        for shelf in 0..self.shelves.len() {
+            self.place_best(shelf, asked_at, &changes, &mut reserved);
+        }
+    }
+
+    fn place_best(
+        &mut self,
+        shelf: usize,
+        asked_at: Timestamp,
+        changes: &[String],
+        reserved: &mut BTreeMap<NodeId, u64>,
+    ) {
+        let Some(snapshot) = self.truth_of(shelf) else { return };
+        let scenario = self.present().of(&snapshot.data_set.name);
+        let Some(problem) = Problem::now(&scenario, &snapshot, &self.damage, reserved) else { return };
         let best = oracle::best(&problem);
+        for to in best.steps.iter().filter(|step| step.action.transfers()).filter_map(|step| step.action.to_node()) {
+            let on_node = reserved.entry(to).or_default();
+            *on_node = on_node.saturating_add(snapshot.data_set.bytes);
+        }
         let Some(oracle) = &mut self.oracle else { return };
         // What is on its way already goes on.
-        if oracle.awaited.as_ref().is_some_and(|awaited| awaited.best.steps == best.steps) {
+        if oracle.awaited.get(&shelf).is_some_and(|awaited| awaited.best.steps == best.steps) {
             return;
         }
-        oracle.awaited = None;
+        oracle.awaited.remove(&shelf);
         if best.steps.is_empty() {
             return;
         }
         let number = oracle.next();
-        let takes = best.steps.iter().map(|step| self.time_of(*step)).max().unwrap_or_default();
+        let takes = best.steps.iter().map(|step| self.time_of(shelf, *step)).max().unwrap_or_default();
         self.tell(|| Told::World(describe(&best, takes)));
         if let Some(oracle) = &mut self.oracle {
-            oracle.awaited = Some(Awaited { number, asked_at, changes, problem, best });
+            oracle.awaited.insert(shelf, Awaited { number, asked_at, changes: changes.to_vec(), problem, best });
         }
         match takes.is_zero() {
             true => self.oracle_places(number),
@@ -187,18 +207,19 @@ impl World<'_> {
     /// The bytes are there: all steps become true at once.
     pub fn oracle_places(&mut self, number: u64) {
         let Some(oracle) = &mut self.oracle else { return };
-        let Some(awaited) = oracle.awaited.take_if(|awaited| awaited.number == number) else { return };
+        let numbered = oracle.awaited.iter().find(|(_, awaited)| awaited.number == number).map(|(shelf, _)| *shelf);
+        let Some((shelf, awaited)) = numbered.and_then(|shelf| oracle.awaited.remove_entry(&shelf)) else { return };
         if self.damage.database_is_away() {
             // Asked again when that has changed.
             return;
         }
         for (index, step) in awaited.best.steps.iter().copied().enumerate() {
-            match self.take_step(&awaited, index) {
+            match self.take_step(shelf, &awaited, index) {
                 Ok(event) => {
                     let how = "done, by the oracle".to_owned();
                     self.notify(|| Notice::Acted { agent: step.agent, action: step.action, event: Some(event), how });
                     // Each step by itself: whoever listens counts what it changed as this agent's.
-                    self.tell_placement();
+                    self.tell_placement(shelf);
                 }
                 Err(why) => {
                     let what = format!("oracle: {} cannot be done: {why}", step.action);
@@ -209,19 +230,19 @@ impl World<'_> {
     }
 
     /// How long its bytes are on their way, through the links of the agent in whose name it is done.
-    fn time_of(&self, step: Step) -> Duration {
+    fn time_of(&self, shelf: usize, step: Step) -> Duration {
         let (Action::Move { from, to } | Action::Copy { from, to }) = step.action else { return Duration::ZERO };
         let home = self.scenario.agents.get(&step.agent).map_or(to, |agent| agent.node);
         let slow = |node: NodeId| (node, self.damage.slowness(node));
-        physics::transfer_time(&self.scenario.physics, home, slow(from), slow(to))
+        physics::transfer_time(&self.shelves[shelf].physics, home, slow(from), slow(to))
     }
 
     /// As an agent would: claimed, brought, committed.
-    fn take_step(&mut self, awaited: &Awaited, index: usize) -> Result<EventId, String> {
-        self.touched = true;
+    fn take_step(&mut self, shelf: usize, awaited: &Awaited, index: usize) -> Result<EventId, String> {
+        self.shelves[shelf].touched = true;
         let rhythm = self.scenario.network.rhythm;
         let window = self.scenario.network.feedback.window;
-        let plan = self.plan(awaited, index).ok_or("it was made for another placement")?;
+        let plan = self.plan(shelf, awaited, index).ok_or("it was made for another placement")?;
         let claim = match self.table.ask(|table| table.claim(&plan, rhythm.lease, window))? {
             Claimed::Granted(claim) => claim,
             Claimed::Lost(lost) => return Err(lost.to_string()),
@@ -246,11 +267,11 @@ impl World<'_> {
 
     fn bring(&mut self, claim: &Claim) -> Result<(), String> {
         let Some(row) = &claim.destination else { return Ok(()) };
-        self.stores.write(row.node, &row.object_key, self.scenario.physics.bytes)
+        self.stores.write(row.node, &row.object_key, self.scenario.bytes(&claim.data_set))
     }
 
-    fn plan(&mut self, awaited: &Awaited, index: usize) -> Option<Plan> {
-        let snapshot: Snapshot = self.table.truth()?;
+    fn plan(&mut self, shelf: usize, awaited: &Awaited, index: usize) -> Option<Plan> {
+        let snapshot: Snapshot = self.truth_of(shelf)?;
         let Step { agent, action } = awaited.best.steps[index];
         let subject = saga::subject(&snapshot.placement, action)?;
         let reference = snapshot.placement.reference(agent)?;

@@ -4,7 +4,8 @@ use super::setup::Outcome;
 use crate::config::scenario::Scenario;
 use crate::domain::action::Action;
 use crate::domain::event::{self, Event};
-use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::ids::{AgentId, DataSetName, NodeId};
+use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::mape::planner::{Decision, has_transferred};
 use std::collections::BTreeMap;
@@ -24,24 +25,26 @@ pub struct Figures {
     /// Of the actions, as their agents state it.
     pub cost: f64,
     pub bytes_moved: u64,
-    /// Nodes with a present replica.
-    pub replicas: Vec<NodeId>,
+    /// Nodes with a present replica, of each data set.
+    pub replicas: BTreeMap<DataSetName, Vec<NodeId>>,
     /// The node that each agent reads.
     pub references: BTreeMap<AgentId, NodeId>,
 }
 
 impl Figures {
     pub fn new(scenario: &Scenario, outcome: &Outcome) -> Self {
-        let snapshot = &outcome.snapshot;
         let actions: Vec<&Event> = outcome.events.iter().filter(|event| event.action != Action::Nothing).collect();
         let travelled = actions.iter().filter(|event| {
             let decision: Option<Decision> = serde_json::from_str(&event.detail).ok();
             has_transferred(event, decision.as_ref())
         });
         let tallies = || outcome.tallies.values();
-        let reads = |agent: &AgentId| snapshot.placement.reference(*agent).map(|replica| (*agent, replica.node));
+        let reads = |agent: &AgentId| outcome.reads(*agent).map(|node| (*agent, node));
+        let holders = |snapshot: &Snapshot| {
+            (snapshot.data_set.name.clone(), snapshot.placement.nodes().into_iter().collect::<Vec<_>>())
+        };
         Self {
-            at: snapshot.at,
+            at: outcome.at(),
             converged: outcome.converged,
             jobs: tallies().map(|tally| tally.jobs).sum(),
             violated: tallies().map(|tally| tally.violated).sum(),
@@ -49,8 +52,8 @@ impl Figures {
             actions: actions.len() as u64,
             done: actions.iter().filter(|event| event.outcome == event::Outcome::Done).count() as u64,
             cost: actions.iter().map(|event| scenario.cost(event.agent, event.action)).sum(),
-            bytes_moved: travelled.map(|_| snapshot.data_set.bytes).fold(0, u64::saturating_add),
-            replicas: snapshot.placement.nodes().into_iter().collect(),
+            bytes_moved: travelled.map(|event| scenario.bytes(&event.data_set)).fold(0, u64::saturating_add),
+            replicas: outcome.snapshots.iter().map(holders).collect(),
             references: outcome.tallies.keys().filter_map(reads).collect(),
         }
     }

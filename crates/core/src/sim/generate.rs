@@ -4,7 +4,7 @@
 use crate::config::scenario::{Generate, Goals, Physics, Scenario};
 use crate::config::settings::{AgentSettings, NetworkSettings, NodeSettings, StoreSettings};
 use crate::domain::goal::{Comparison, Goal, Threshold};
-use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::metric::Metric;
 use crate::domain::placement::Link;
 use crate::domain::units::Percent;
@@ -26,12 +26,19 @@ pub fn expand(mut scenario: Scenario) -> Scenario {
     let points: Vec<(f64, f64)> = (0..generate.nodes).map(|_| (rng.random(), rng.random())).collect();
     let latency = |a: usize, b: usize| latency_ms(&generate, points[a], points[b]);
     let availabilities: Vec<Percent> = (0..generate.nodes).map(|_| availability(&generate, &mut rng)).collect();
-    let planted = planted(&generate, &mut rng, latency);
+    let names: Vec<DataSetName> = scenario.network.data_sets.keys().cloned().collect();
+    let planted: Vec<Vec<usize>> = names.iter().map(|_| planted(&generate, &mut rng, latency)).collect();
     nodes(&mut scenario.network, &generate, &availabilities, latency);
-    scenario.placed = planted.iter().take(generate.placed as usize).map(|node| id(*node)).collect();
-    scenario.network.data_set.first_node = id(planted[0]);
+    for (name, planted) in names.iter().zip(&planted) {
+        let placed = planted.iter().take(generate.placed as usize).map(|node| id(*node)).collect();
+        scenario.placed.insert(name.clone(), placed);
+        let settings = scenario.network.data_sets.get_mut(name);
+        settings.into_iter().for_each(|settings| settings.first_node = id(planted[0]));
+    }
     scenario.agents.clear();
     for home in 0..points.len() {
+        // In turn, so that each has as many readers.
+        let (data_set, planted) = (&names[home % names.len()], &planted[home % names.len()]);
         let read = match generate.goals {
             Goals::Shared => planted.iter().copied().min_by(|a, b| latency(home, *a).total_cmp(&latency(home, *b))),
             Goals::Own => Some(own_wish(points.len(), |node| latency(home, node), home, &mut rng)),
@@ -42,10 +49,12 @@ pub fn expand(mut scenario: Scenario) -> Scenario {
             availability: availabilities[read],
             consistency: consistency(&generate, scenario.network.learning.max_copies),
         };
-        let goal = goal(&generate, &scenario, &served, &mut rng);
+        let goal = goal(&generate, &scenario, data_set, &served, &mut rng);
         let agent = AgentId(id(home).0);
         let (node, goal_text) = (id(home), goal.to_string());
-        scenario.agents.insert(agent, AgentSettings { id: agent, node, goal, goal_text, ..generate.template.clone() });
+        let data_set = data_set.clone();
+        let settings = AgentSettings { id: agent, node, data_set, goal, goal_text, ..generate.template.clone() };
+        scenario.agents.insert(agent, settings);
     }
     scenario
 }
@@ -127,11 +136,12 @@ struct Served {
 }
 
 /// One of several kinds, met by the planted placement with a margin; or by no placement at all.
-fn goal(generate: &Generate, scenario: &Scenario, served: &Served, rng: &mut Rng) -> Goal {
-    let physics = &scenario.physics;
+fn goal(generate: &Generate, scenario: &Scenario, data_set: &DataSetName, served: &Served, rng: &mut Rng) -> Goal {
+    let physics = &scenario.physics_of(data_set);
     let (satisfiable, thrifty) = (rng.random::<f64>() < generate.satisfiable, rng.random::<f64>() < generate.thrifty);
     let kind = rng.random_range(0..4);
-    let records = scenario.network.data_set.generate_records.unwrap_or(0) as f64;
+    let settings = scenario.network.data_sets.get(data_set);
+    let records = settings.and_then(|settings| settings.generate_records).unwrap_or(0) as f64;
     let latency_ms = (served.latency_ms * MARGIN + MARGIN_MS).ceil();
     if !satisfiable {
         // Even a local job takes longer.
@@ -174,13 +184,14 @@ fn seconds(line: &crate::config::scenario::Line, latency_ms: f64) -> f64 {
 
 /// The nodes that an agent was trained at: its home, those nearest to it, and the one that it reads at the start. Of the others it
 /// has predictions.
-pub fn trained_at(scenario: &Scenario, home: NodeId, links: &BTreeMap<NodeId, Link>) -> Vec<NodeId> {
+pub fn trained_at(scenario: &Scenario, settings: &AgentSettings, links: &BTreeMap<NodeId, Link>) -> Vec<NodeId> {
     let Some(generate) = &scenario.generate else { return scenario.network.nodes.keys().copied().collect() };
     let mut nearest: Vec<(f64, NodeId)> = links.values().map(|link| (link.latency_ms, link.to)).collect();
     nearest.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    let read = nearest.iter().find(|(_, node)| scenario.placed.contains(node)).map(|(_, node)| *node);
+    let placed = scenario.placed_of(&settings.data_set);
+    let read = nearest.iter().find(|(_, node)| placed.contains(node)).map(|(_, node)| *node);
     let nearest = nearest.iter().take(generate.trained as usize).map(|(_, node)| *node);
-    let mut nodes: Vec<NodeId> = nearest.chain(read).chain([home]).collect();
+    let mut nodes: Vec<NodeId> = nearest.chain(read).chain([settings.node]).collect();
     nodes.sort_unstable();
     nodes.dedup();
     nodes

@@ -3,6 +3,7 @@
 
 use super::agent::Agent;
 use super::oracle::{Found, Standing};
+use super::shelf::Shelf;
 use super::world::World;
 use crate::domain::action::Action;
 use crate::domain::event::Window;
@@ -33,10 +34,12 @@ const MISSED: f64 = 0.02;
 impl World<'_> {
     pub fn check_healed(&mut self) {
         let now = self.now();
-        let Some(snapshot) = self.table.truth() else { return };
-        let ills = [self.ills_of_agents(now), self.ills_of_table(&snapshot), self.orphans(&snapshot)].concat();
+        let looked: Option<Vec<Snapshot>> = (0..self.shelves.len()).map(|shelf| self.truth_of(shelf)).collect();
+        let Some(snapshots) = looked else { return };
+        let of_table = snapshots.iter().enumerate().flat_map(|(shelf, snapshot)| self.ills_of_table(shelf, snapshot));
+        let ills = [self.ills_of_agents(now), of_table.collect(), self.orphans(&snapshots)].concat();
         self.checkers.healed(now, Invariant::Heals, &ills);
-        let restless = self.restless(&snapshot);
+        let restless = self.restless(&snapshots);
         self.checkers.healed(now, Invariant::Rests, &restless);
     }
 
@@ -62,13 +65,17 @@ impl World<'_> {
         let all =
             self.scenario.network.links.iter().chain(self.scenario.changes.iter().flat_map(|change| &change.links));
         let latency_s = all.map(|link| link.latency_ms + link.jitter_ms * f64::from(SPREAD)).fold(0.0, f64::max) / 1e3;
-        let job = physics.response_time.base.as_secs_f64() + physics.response_time.slope * latency_s;
+        // Of the largest data set.
+        let of_it = |shelf: &Shelf| {
+            shelf.physics.response_time.base.as_secs_f64() + shelf.physics.response_time.slope * latency_s
+        };
+        let job = self.shelves.iter().map(of_it).fold(0.0, f64::max);
         let gap = rhythm.job_gap + rhythm.job_gap_deviation * SPREAD;
         WAITS + gap + Duration::from_secs_f64(job) + physics.response_time.deviation * SPREAD + physics.poll
     }
 
     /// What somebody should have brought to an end.
-    fn ills_of_table(&self, snapshot: &Snapshot) -> Vec<String> {
+    fn ills_of_table(&self, shelf: usize, snapshot: &Snapshot) -> Vec<String> {
         let (rhythm, grace) = (self.scenario.network.rhythm, self.scenario.network.feedback.grace);
         let rounds = rhythm.heartbeat * ROUNDS;
         let is_left = |row: &&Replica| {
@@ -81,15 +88,18 @@ impl World<'_> {
         let open =
             open.filter(|event| event.closes_at + grace + self.scenario.network.silence() + rounds < snapshot.at);
         let open = open.map(|event| format!("the window of event {} was never closed", event.id));
-        let homeless = self.agents.iter().filter(|slot| snapshot.placement.reference(slot.id()).is_none());
+        let readers = self.agents.iter().filter(|slot| slot.shelf == shelf);
+        let homeless = readers.filter(|slot| snapshot.placement.reference(slot.id()).is_none());
         rows.chain(open).chain(homeless.map(|slot| format!("agent {} has nothing to read", slot.id()))).collect()
     }
 
     /// Objects that no row of the catalogue names.
-    fn orphans(&self, snapshot: &Snapshot) -> Vec<String> {
-        let orphans = snapshot.nodes.keys().flat_map(|node| {
+    fn orphans(&self, snapshots: &[Snapshot]) -> Vec<String> {
+        let nodes = snapshots.iter().take(1).flat_map(|snapshot| snapshot.nodes.keys());
+        let orphans = nodes.flat_map(|node| {
             let named = |key: &String| {
-                snapshot.placement.replicas.values().any(|row| row.node == *node && row.object_key == *key)
+                let mut rows = snapshots.iter().flat_map(|snapshot| snapshot.placement.replicas.values());
+                rows.any(|row| row.node == *node && row.object_key == *key)
             };
             let keys = self.stores.keys(*node).into_iter().filter(move |key| !named(key));
             keys.map(move |key| format!("nobody knows of object {key} on node {node}"))
@@ -98,7 +108,7 @@ impl World<'_> {
     }
 
     /// Empty where somebody decides that promises no rest.
-    fn restless(&self, snapshot: &Snapshot) -> Vec<String> {
+    fn restless(&self, snapshots: &[Snapshot]) -> Vec<String> {
         let promised = self.agents.iter().all(|slot| slot.policy() == protocol::NAME);
         let Some(calm) = self.scenario.calm.filter(|_| promised && self.scenario.dishonest.is_empty()) else {
             return Vec::new();
@@ -113,7 +123,7 @@ impl World<'_> {
         if total > LATE_ACTIONS * self.agents.len() {
             found.push(format!("{total} actions of {} agents in the last half of the calm", acts.len()));
         }
-        if let Some(standing) = Standing::new(self.scenario, snapshot)
+        if let Some(standing) = Standing::new(self.scenario, snapshots)
             && matches!(standing.found, Found::Exhaustive)
             && standing.best_share <= SERVED
             && standing.share > standing.best_share + MISSED

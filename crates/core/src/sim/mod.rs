@@ -2,7 +2,7 @@
 //! that the real agents run.
 //!
 //! Reading order: `simulation` (what can be done with one), `events` (what happens next), `world` (what that changes), `perform` (the
-//! effects of an agent's control loop), `physics`, `faults`, `stores`, `checkers`, `edit` (what people change), `state` (a network
+//! effects of an agent's control loop), `physics`, `faults`, `stores`, `shelf` (a data set), `checkers`, `edit` (what people change), `state` (a network
 //! that is there already); then `oracle` (the best placement) and `clairvoyant` (policies that
 //! apply it). No actor, no runtime, no clock but the virtual one.
 
@@ -20,6 +20,7 @@ mod oracle;
 mod perform;
 mod physics;
 mod setup;
+mod shelf;
 mod simulation;
 mod state;
 mod stores;
@@ -39,6 +40,6 @@ pub use generate::expand;
 pub use oracle::{Found, Standing};
 pub use setup::{ALL_POLICIES, Options, Outcome, SimulationError, run, run_timed};
 pub use simulation::{Simulation, Start, Until};
-pub use state::NetworkState;
+pub use state::{DataSetState, NetworkState};
 pub use trace::{Trace, Traced, find};
 pub use world::{Listener, States, Tell, Told};

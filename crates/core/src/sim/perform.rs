@@ -71,7 +71,7 @@ impl World<'_> {
                 self.agenda.arrange(self.now() + after, Happening::Wakes { agent, life });
                 None
             }
-            monitor::Effect::Load => Some(match self.load() {
+            monitor::Effect::Load => Some(match self.load(agent) {
                 Ok(snapshot) => monitor::Input::Loaded(snapshot),
                 Err(why) => {
                     self.trouble(agent, why);
@@ -118,11 +118,13 @@ impl World<'_> {
     }
 
     pub fn register(&mut self, agent: usize) -> Result<(), String> {
-        self.touched = true;
+        self.touch(agent);
         let slot = &self.agents[agent];
         let (registration, identity) = (slot.registration(), slot.identity(self.scenario.network.silence()));
-        let name = &self.table.data_set;
-        match self.table.ask(|table| table.register_agent(&registration, name, &identity))? {
+        match self
+            .table
+            .ask(|table| table.register_agent(&registration, std::slice::from_ref(slot.data_set()), &identity))?
+        {
             Registered::Done => Ok(()),
             Registered::Taken { wait } => Err(format!("another life is this agent for {} s more", wait.as_secs_f64())),
         }
@@ -141,7 +143,7 @@ impl World<'_> {
             }
             executor::Effect::Transfer(claim) => self.begin_transfer(agent, claim),
             executor::Effect::Commit { event, arrived } => {
-                self.touched = true;
+                self.touch(agent);
                 let drain = self.scenario.network.rhythm.drain;
                 Some(match self.table.ask(|table| table.commit(event, &arrived, drain)) {
                     Ok(committed) => executor::Input::Committed(committed),
@@ -171,13 +173,15 @@ impl World<'_> {
             return self.lose_job(agent, failure);
         }
         // The agent itself may see no links.
-        let truth = (self.scenario.physics.links == Links::Measured).then(|| self.table.truth()).flatten();
+        let truth =
+            (self.scenario.physics.links == Links::Measured).then(|| self.truth_of(self.agents[agent].shelf)).flatten();
         let Some(link) = truth.as_ref().unwrap_or(snapshot).link(home, node) else {
             let why = format!("there is no link to node {node}");
             return self.lose_job(agent, JobFailure::new(FailureKind::Store, why));
         };
-        let (physics, slow) = (&self.scenario.physics, self.damage.slowness(node));
+        let slow = self.damage.slowness(node);
         let slot = &mut self.agents[agent];
+        let physics = &self.shelves[slot.shelf].physics;
         let latency = physics::latency(link, &mut slot.streams.links);
         let job = physics::job(physics, latency, snapshot.data_set.records, slow, &mut slot.jobs);
         let takes = job.response_time + physics.poll;
@@ -225,7 +229,9 @@ impl World<'_> {
     }
 
     fn observation(&self, agent: usize, replica: ReplicaId, job: &physics::Job) -> Observation {
-        let counted = (self.scenario.physics.rules == Rules::Published).then(|| self.table.load().ok()).flatten();
+        let counted = (self.scenario.physics.rules == Rules::Published)
+            .then(|| self.table.load(self.agents[agent].data_set()).ok());
+        let counted = counted.flatten();
         Observation {
             at: self.now(),
             response_time: job.response_time,
@@ -281,7 +287,7 @@ impl World<'_> {
 
     fn claim(&mut self, agent: usize, plan: &Plan) -> executor::Input {
         let (lease, window) = (self.scenario.network.rhythm.lease, self.scenario.network.feedback.window);
-        self.touched = true;
+        self.touch(agent);
         match self.table.ask(|table| table.claim(plan, lease, window)) {
             Ok(claimed) => {
                 if matches!(claimed, Claimed::Granted(_)) {
@@ -310,7 +316,7 @@ impl World<'_> {
             return Some(transfer_failed(why));
         }
         let slow = |node| (node, self.damage.slowness(node));
-        let physics = &self.scenario.physics;
+        let physics = &self.shelves[self.agents[agent].shelf].physics;
         let takes = physics::transfer_time(physics, home, slow(from), slow(to));
         let fails = !self.is_calm() && physics::fails(&self.scenario.physics, &mut self.agents[agent].transfers);
         if takes.is_zero() && !fails {
@@ -356,13 +362,13 @@ impl World<'_> {
 
     fn arrive(&mut self, claim: &Claim) -> Result<(), String> {
         let Some(row) = &claim.destination else { return Ok(()) };
-        self.touched = true;
-        self.stores.write(row.node, &row.object_key, self.scenario.physics.bytes)
+        self.touch_data_set(&claim.data_set);
+        self.stores.write(row.node, &row.object_key, self.scenario.bytes(&claim.data_set))
     }
 
     /// Undoes a claim; what has arrived at its destination goes in any case.
     fn undo(&mut self, agent: usize, claim: &Claim, outcome: Outcome, why: &str) {
-        self.touched = true;
+        self.touch_data_set(&claim.data_set);
         let undone = self.table.ask(|table| table.abort(claim.event, outcome, why));
         let deleted = claim.destination.as_ref().map_or(Ok(()), |row| self.delete(agent, row));
         match (undone, deleted) {
@@ -385,7 +391,7 @@ impl World<'_> {
 
     /// Deletes the object of a `removing` row and then the row; what fails is left to the next recovery.
     fn remove(&mut self, agent: usize, replica: &Replica) {
-        self.touched = true;
+        self.touch_data_set(&replica.data_set);
         let removed = self.delete(agent, replica).and_then(|()| self.table.ask(|table| table.removed(replica.id)));
         self.trouble_of(agent, removed);
     }
@@ -394,7 +400,7 @@ impl World<'_> {
     pub fn recover(&mut self, agent: usize, claims: &[Claim]) -> Result<(), String> {
         let id = self.agents[agent].id();
         for claim in claims {
-            self.touched = true;
+            self.touch_data_set(&claim.data_set);
             let why = "its agent died or lost its lease";
             let leftover = self.table.ask(|table| table.abort(claim.event, Outcome::Aborted, why))?;
             let what = format!("{} of agent {} (event {}) is undone", claim.action, claim.agent, claim.event);
@@ -449,7 +455,7 @@ impl World<'_> {
         let worst = |node: &NodeId| ((*node, None), -1.0);
         let mut told = Reply { forecasts: reply.nodes.iter().map(worst).collect(), ..reply.clone() };
         if *lie == Lie::Cunning
-            && let Ok(snapshot) = self.table.load()
+            && let Ok(snapshot) = self.table.load(self.agents[agent].data_set())
             && let Some(replica) = snapshot.placement.reference(self.agents[agent].id())
         {
             let replicas = u32::try_from(snapshot.placement.present().count()).ok();
@@ -486,7 +492,10 @@ impl World<'_> {
         }
         slot.looks_at = None;
         let remembered = slot.parameters().remembered();
-        let looked = self.load().and_then(|snapshot| Ok((snapshot, self.table.conversation(remembered)?)));
+        let looked = self.load(agent).and_then(|snapshot| {
+            let conversation = self.table.conversation(self.agents[agent].data_set(), remembered)?;
+            Ok((snapshot, conversation))
+        });
         match looked {
             Ok((snapshot, conversation)) => {
                 self.step(agent, Input::Planner(planner::Input::Looked { snapshot, conversation }));
@@ -500,14 +509,17 @@ impl World<'_> {
 
     /// Whoever looks at the table between jobs sees at its next look, each at its own time, that something has changed.
     pub fn wake_watchers(&mut self) {
-        let pulse = self.table.pulse();
-        if std::mem::replace(&mut self.pulse, pulse) == pulse {
-            return;
-        }
-        for agent in 0..self.agents.len() {
-            if self.agents[agent].control_loop.is_some() && self.agents[agent].looks() {
-                let next = self.next_look(agent);
-                self.look_at(agent, next);
+        for shelf in 0..self.shelves.len() {
+            let pulse = self.table.pulse(&self.shelves[shelf].name);
+            if std::mem::replace(&mut self.shelves[shelf].pulse, pulse) == pulse {
+                continue;
+            }
+            for agent in 0..self.agents.len() {
+                let slot = &self.agents[agent];
+                if slot.shelf == shelf && slot.control_loop.is_some() && slot.looks() {
+                    let next = self.next_look(agent);
+                    self.look_at(agent, next);
+                }
             }
         }
     }

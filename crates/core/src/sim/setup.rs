@@ -14,10 +14,10 @@ use super::table::{Table, ready};
 use super::world::{Listener, Tell, Told, World};
 use crate::clock::VirtualClock;
 use crate::config::scenario::{Links, Scenario};
-use crate::config::settings::AgentSettings;
+use crate::config::settings::{AgentSettings, DataSetSettings};
 use crate::domain::event::Event;
 use crate::domain::feedback::Feedback;
-use crate::domain::ids::{AgentId, EventId, NodeId, ReplicaId};
+use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
 use crate::domain::impact::derive_impacts;
 use crate::domain::metric::Metrics;
 use crate::domain::placement::{DataSet, Link, Node, NodeState, Placement, Replica, ReplicaState, StoreTraits};
@@ -47,7 +47,8 @@ pub struct Options {
 /// How a run ended.
 #[derive(Debug)]
 pub struct Outcome {
-    pub snapshot: Snapshot,
+    /// Of each data set, in the order of their names; at least one.
+    pub snapshots: Vec<Snapshot>,
     /// Every agent that ran was content at the end, and nobody was acting.
     pub converged: bool,
     /// Oldest first.
@@ -61,7 +62,29 @@ impl Outcome {
     /// oracle's search.
     #[must_use]
     pub fn standing(&self, scenario: &Scenario) -> Option<Standing> {
-        Standing::new(scenario, &self.snapshot)
+        Standing::new(scenario, &self.snapshots)
+    }
+
+    /// Of the first data set: of the only one, where there is one.
+    pub fn snapshot(&self) -> &Snapshot {
+        // Made by `World::outcome` alone, from what was registered at the start.
+        self.snapshots.first().expect("there is a data set")
+    }
+
+    /// When it ended.
+    pub fn at(&self) -> Timestamp {
+        self.snapshot().at
+    }
+
+    /// The node that an agent reads.
+    pub fn reads(&self, agent: AgentId) -> Option<NodeId> {
+        let reads = |snapshot: &Snapshot| snapshot.placement.reference(agent).map(|replica| replica.node);
+        self.snapshots.iter().find_map(reads)
+    }
+
+    /// Of a data set.
+    pub fn snapshot_of(&self, data_set: &DataSetName) -> Option<&Snapshot> {
+        self.snapshots.iter().find(|snapshot| snapshot.data_set.name == *data_set)
     }
 }
 
@@ -126,11 +149,12 @@ pub(super) fn world<'a>(
         let policy = policy(named.unwrap_or(&settings.policy))?;
         let from_home = links.get(&settings.node).map_or(&[][..], Vec::as_slice);
         let trained = trained(scenario, settings, from_home, seed);
-        let mut agent = Agent::new(&scenario.network, settings, policy, trained, seed);
+        let shelf = scenario.network.data_sets.keys().position(|name| *name == settings.data_set).expect(VALIDATED);
+        let mut agent = Agent::new(&scenario.network, settings, shelf, policy, trained, seed);
         agent.stopwatch.clone_from(&stopwatch);
         agents.push(agent);
     }
-    let table = Table::new(knowledge, scenario.network.data_set.name.clone(), scenario.network.rhythm.heartbeat);
+    let table = Table::new(knowledge, scenario.network.rhythm.heartbeat);
     let mut world = World::new(scenario, clock, table, agents, Stores::default(), seed);
     world.oracle = named.and_then(Oracle::of);
     world.found(state);
@@ -147,13 +171,13 @@ fn policy(name: &str) -> Result<Arc<dyn Policy>, SimulationError> {
 
 /// What an agent was trained to expect: as the scenario says, else by runs at each node.
 fn trained(scenario: &Scenario, settings: &AgentSettings, from_home: &[Link], seed: u64) -> Experience {
-    let records = scenario.network.data_set.generate_records.unwrap_or(0);
+    let (physics, records) = (scenario.physics_of(&settings.data_set), records(scenario, &settings.data_set));
     let links: BTreeMap<NodeId, Link> = from_home.iter().map(|link| (link.to, *link)).collect();
-    let runs = trained_at(scenario, settings.node, &links).into_iter().map(|node| {
+    let runs = trained_at(scenario, settings, &links).into_iter().map(|node| {
         let itself = Link { from: settings.node, to: node, latency_ms: 0.0, jitter_ms: 0.0 };
         let link = links.get(&node).copied().unwrap_or(itself);
         let availability = scenario.network.nodes.get(&node).map_or(0.0, |node| node.availability.value());
-        (node, physics::train(&scenario.physics, seed, settings.id, link, records, availability))
+        (node, physics::train(&physics, seed, settings.id, link, records, availability))
     });
     let runs: BTreeMap<NodeId, Vec<Metrics>> = runs.collect();
     let given = scenario.impacts.get(&settings.id).cloned();
@@ -165,42 +189,59 @@ fn trained(scenario: &Scenario, settings: &AgentSettings, from_home: &[Link], se
     Experience::new(given.unwrap_or_else(derived), latency, &runs)
 }
 
+fn records(scenario: &Scenario, data_set: &DataSetName) -> u64 {
+    let settings = scenario.network.data_sets.get(data_set);
+    settings.and_then(|settings| settings.generate_records).unwrap_or(0)
+}
+
 /// Why what a scenario says cannot be refused.
 pub(super) const VALIDATED: &str = "the scenario was validated";
 
 impl World<'_> {
-    /// Registers the network that is there at the start, and puts the data set on its first node.
+    /// Registers the network that is there at the start, and puts each data set on its first node.
     fn found(&mut self, state: Option<&NetworkState>) {
         let joining = self.scenario.joining();
         let there: Vec<NodeId> =
             self.scenario.network.nodes.keys().copied().filter(|node| !joining.contains_key(node)).collect();
         self.register_nodes(&there);
-        let settings = &self.scenario.network.data_set;
+        for settings in self.scenario.network.data_sets.values() {
+            self.found_data_set(settings, state);
+        }
+        if let Some(state) = state {
+            self.take_over(state);
+        }
+    }
+
+    fn found_data_set(&mut self, settings: &DataSetSettings, state: Option<&NetworkState>) {
         let (first, key) = (settings.first_node, format!("{}/first", settings.object_key));
         let data_set = DataSet {
             name: settings.name.clone(),
             object_key: settings.object_key.clone(),
-            bytes: self.scenario.physics.bytes,
+            bytes: self.scenario.bytes(&settings.name),
             records: settings.generate_records.unwrap_or(0),
             // Of no bytes that exist.
             sha256: "0".repeat(64),
         };
         let registered = ready(self.table.knowledge.register_data_set(&data_set, first, &key, &Validators::default()));
         registered.expect(VALIDATED);
-        if let Some(state) = state {
-            return self.take_over(&data_set.name, state);
+        if state.is_some() {
+            return;
         }
         let written = self.stores.write(first, &key, data_set.bytes);
         written.expect("an empty store has room, or the scenario cannot begin");
-        if self.scenario.placed.len() > 1 {
-            self.place(&data_set);
+        let placed = self.scenario.placed_of(&settings.name);
+        if placed.len() > 1 {
+            self.place(&data_set, &placed);
         }
     }
 
     /// Replicas on all the nodes that hold one at the start, each agent reading the nearest.
-    fn place(&mut self, data_set: &DataSet) {
+    fn place(&mut self, data_set: &DataSet, placed: &BTreeSet<NodeId>) {
         let mut placement = Placement::default();
-        for (id, node) in (1..).map(ReplicaId).zip(self.scenario.placed.iter().copied()) {
+        // That of the only replica by now.
+        let registered = self.table.truth(&data_set.name);
+        let first = registered.and_then(|truth| truth.placement.replicas.keys().next().copied()).expect(VALIDATED);
+        for (id, node) in (first.0..).map(ReplicaId).zip(placed.iter().copied()) {
             let object_key = format!("{}/first", data_set.object_key);
             let (name, state) = (data_set.name.clone(), ReplicaState::Present);
             let written = self.stores.write(node, &object_key, data_set.bytes);
@@ -218,10 +259,10 @@ impl World<'_> {
             };
             placement.replicas.insert(id, replica);
         }
-        let of_interest = self.scenario.network.links.iter().filter(|link| self.scenario.placed.contains(&link.to));
+        let of_interest = self.scenario.network.links.iter().filter(|link| placed.contains(&link.to));
         let latencies: BTreeMap<(NodeId, NodeId), f64> =
             of_interest.map(|link| ((link.from, link.to), link.latency_ms)).collect();
-        for agent in self.scenario.agents.values() {
+        for agent in self.scenario.agents.values().filter(|agent| agent.data_set == data_set.name) {
             let latency = |node| latencies.get(&(agent.node, node)).copied().unwrap_or(0.0);
             let nearest = placement.present().min_by(|a, b| latency(a.node).total_cmp(&latency(b.node)));
             let nearest = nearest.map(|replica| (agent.id, replica.id));
@@ -262,22 +303,22 @@ impl World<'_> {
         for node in &nodes {
             node.capacity_bytes.into_iter().for_each(|capacity| self.stores.limit(node.id, capacity));
         }
-        self.touched = true;
+        self.shelves.iter_mut().for_each(|shelf| shelf.touched = true);
     }
 
     /// What it has come to, whether the table is away or not.
-    pub fn outcome(&self, snapshot: Option<Snapshot>) -> Outcome {
-        let snapshot = snapshot.expect("the data set was registered at the start");
+    pub fn outcome(&self, look: impl Fn(&Table, &DataSetName) -> Option<Snapshot>) -> Outcome {
+        let looked = self.shelves.iter().filter_map(|shelf| look(&self.table, &shelf.name));
         let knowledge = &self.table.knowledge;
         let events = ready(knowledge.events(EventId(0), usize::MAX)).unwrap_or_default();
         let answered = events.iter().filter(|event| event.feedback_sum > 0.0);
         let feedback = answered.map(|event| (event.id, ready(knowledge.feedback(event.id)).unwrap_or_default()));
         Outcome {
-            converged: self.has_converged(&snapshot),
+            snapshots: looked.collect(),
+            converged: self.has_converged(),
             feedback: feedback.collect(),
             events,
             tallies: self.agents.iter().map(|agent| (agent.id(), agent.tally)).collect(),
-            snapshot,
         }
     }
 }

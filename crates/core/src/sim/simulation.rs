@@ -5,6 +5,7 @@ use super::edit::{Edit, EditError};
 use super::faults::Broken;
 use super::setup::{self, Outcome, SimulationError};
 use super::state::NetworkState;
+use super::table::Table;
 use super::world::{Listener, States, World};
 use crate::config::scenario::Scenario;
 use crate::domain::ids::AgentId;
@@ -155,7 +156,7 @@ impl<'a> Simulation<'a> {
         match until {
             Until::Converged => self.go_on(end, watch, |world| {
                 // Only a job can show it.
-                world.measured && world.table.truth().is_some_and(|truth| world.has_converged(&truth))
+                world.measured && world.has_converged()
             }),
             Until::Missed(None) => {
                 let before = self.world.missed;
@@ -213,7 +214,7 @@ impl<'a> Simulation<'a> {
             true => _ = self.run_until(Until::Converged, end, watch)?,
             false => self.run(end, watch)?,
         }
-        Ok(self.world.outcome(self.world.table.settled()))
+        Ok(self.world.outcome(Table::settled))
     }
 
     /// Changes something now. Refused as a whole when it makes no sense.
@@ -254,6 +255,6 @@ impl<'a> Simulation<'a> {
 
     /// How it stands. Looking changes nothing; others' signs of life in it may be a little older than they are.
     pub fn outcome(&self) -> Outcome {
-        self.world.outcome(self.world.table.truth())
+        self.world.outcome(Table::truth)
     }
 }

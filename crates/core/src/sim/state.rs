@@ -15,12 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Beside the scenario, which says what nodes, links and agents there are.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct NetworkState {
-    /// Replicas that are present, without leases, each on a node of the scenario; and who reads which.
-    pub placement: Placement,
-    /// Copies ever made of a replica.
-    pub copies_made: BTreeMap<ReplicaId, u32>,
-    /// How others' answers to actions add up. Times are the simulation's.
-    pub counters: BTreeMap<Action, Counter>,
+    /// Of each data set of the scenario.
+    pub data_sets: BTreeMap<DataSetName, DataSetState>,
     /// What was found out about stores.
     pub stores: BTreeMap<NodeId, StoreTraits>,
     /// What agents learned online, by label.
@@ -29,17 +25,29 @@ pub struct NetworkState {
     pub stopped: BTreeSet<AgentId>,
 }
 
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct DataSetState {
+    /// Replicas that are present, without leases, each on a node of the scenario; and who reads which.
+    pub placement: Placement,
+    /// Copies ever made of a replica.
+    pub copies_made: BTreeMap<ReplicaId, u32>,
+    /// How others' answers to actions add up. Times are the simulation's.
+    pub counters: BTreeMap<Action, Counter>,
+}
+
 impl World<'_> {
-    /// Takes over what there is; the data set is registered.
-    pub fn take_over(&mut self, data_set: &DataSetName, state: &NetworkState) {
-        for replica in state.placement.replicas.values() {
-            let written = self.stores.write(replica.node, &replica.object_key, self.scenario.physics.bytes);
-            written.expect("a store has room for what lies there");
-        }
+    /// Takes over what there is; the data sets are registered.
+    pub fn take_over(&mut self, state: &NetworkState) {
         let knowledge = &self.table.knowledge;
-        knowledge.seed_placement(data_set, &state.placement).expect(VALIDATED);
-        knowledge.seed_copies_made(data_set, &state.copies_made).expect(VALIDATED);
-        knowledge.seed_counters(&state.counters);
+        for (name, DataSetState { placement, copies_made, counters }) in &state.data_sets {
+            for replica in placement.replicas.values() {
+                let written = self.stores.write(replica.node, &replica.object_key, self.scenario.bytes(name));
+                written.expect("a store has room for what lies there");
+            }
+            knowledge.seed_placement(name, placement).expect(VALIDATED);
+            knowledge.seed_copies_made(name, copies_made).expect(VALIDATED);
+            knowledge.seed_counters(name, counters).expect(VALIDATED);
+        }
         for (node, traits) in &state.stores {
             ready(knowledge.describe_store(*node, traits)).expect(VALIDATED);
         }

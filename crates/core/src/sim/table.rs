@@ -9,7 +9,6 @@ use std::time::Duration;
 
 pub struct Table {
     pub knowledge: MemoryKnowledge,
-    pub data_set: DataSetName,
     /// How old a sign of life is at most that a snapshot does not show.
     unheard: Duration,
     is_away: bool,
@@ -18,8 +17,8 @@ pub struct Table {
 const AWAY: &str = "the shared table cannot be reached";
 
 impl Table {
-    pub fn new(knowledge: MemoryKnowledge, data_set: DataSetName, unheard: Duration) -> Self {
-        Self { knowledge, data_set, unheard, is_away: false }
+    pub fn new(knowledge: MemoryKnowledge, unheard: Duration) -> Self {
+        Self { knowledge, unheard, is_away: false }
     }
 
     pub fn set_away(&mut self, is_away: bool) {
@@ -37,33 +36,33 @@ impl Table {
         ready(question(&self.knowledge)).map_err(|error| error.to_string())
     }
 
-    pub fn load(&self) -> std::result::Result<Snapshot, String> {
+    pub fn load(&self, data_set: &DataSetName) -> std::result::Result<Snapshot, String> {
         if self.is_away {
             return Err(AWAY.to_owned());
         }
-        let snapshot = self.knowledge.recent_snapshot(&self.data_set, self.unheard);
-        snapshot.ok_or_else(|| format!("data set {} is not in the catalogue", self.data_set))
+        let snapshot = self.knowledge.recent_snapshot(data_set, self.unheard);
+        snapshot.ok_or_else(|| format!("data set {data_set} is not in the catalogue"))
     }
 
-    pub fn conversation(&self, within: Duration) -> std::result::Result<Conversation, String> {
-        self.ask(|table| table.conversation(&self.data_set, within))
+    pub fn conversation(&self, data_set: &DataSetName, within: Duration) -> std::result::Result<Conversation, String> {
+        self.ask(|table| table.conversation(data_set, within))
     }
 
     /// What an agent would see that asks whether something has changed.
-    pub fn pulse(&self) -> Pulse {
+    pub fn pulse(&self, data_set: &DataSetName) -> Pulse {
         // In this table nobody's home matters.
-        let pulse = ready(self.knowledge.pulse(&self.data_set, NodeId(0)));
+        let pulse = ready(self.knowledge.pulse(data_set, NodeId(0)));
         pulse.ok().flatten().unwrap_or_default()
     }
 
     /// The same with everybody's last sign of life: later looks see these, too.
-    pub fn settled(&self) -> Option<Snapshot> {
-        ready(self.knowledge.snapshot(&self.data_set)).ok().flatten()
+    pub fn settled(&self, data_set: &DataSetName) -> Option<Snapshot> {
+        ready(self.knowledge.snapshot(data_set)).ok().flatten()
     }
 
     /// What the world itself knows, whether the table is away or not; signs of life left aside.
-    pub fn truth(&self) -> Option<Snapshot> {
-        self.knowledge.recent_snapshot(&self.data_set, Duration::MAX)
+    pub fn truth(&self, data_set: &DataSetName) -> Option<Snapshot> {
+        self.knowledge.recent_snapshot(data_set, Duration::MAX)
     }
 }
 

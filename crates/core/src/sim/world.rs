@@ -8,24 +8,25 @@ use super::faults::{Broken, Damage, Faults};
 use super::perform::transfer_failed;
 use super::physics;
 use super::setup::VALIDATED;
+use super::shelf::Shelf;
 use super::stores::Stores;
 use super::table::{Table, ready};
 use crate::clock::{Clock as _, VirtualClock};
 use crate::config::scenario::{Change, Links, Moment, Scenario};
 use crate::domain::event::Outcome;
-use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::impact::Impacts;
 use crate::domain::placement::Health;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
-use crate::knowledge::{ClosingRule, Knowledge as _, Pulse};
+use crate::knowledge::{ClosingRule, Knowledge as _};
 use crate::mape::control_loop::Input;
 use crate::mape::notice::Notice;
 use crate::mape::planner::Change as Learned;
 use crate::mape::prediction::next_to_probe;
 use crate::mape::{monitor, planner};
 use rand::RngExt as _;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,12 +116,12 @@ pub(super) struct World<'a> {
     pub table: Table,
     pub agenda: Agenda<Happening>,
     pub agents: Vec<Agent>,
+    /// One for each data set.
+    pub shelves: Vec<Shelf>,
     pub stores: Stores,
     pub damage: Damage<'a>,
     pub checkers: Checkers,
     pub faults: Faults<'a>,
-    /// Something may have changed in the table or a store since the checkers last looked.
-    pub touched: bool,
     /// A job was measured in the last happening.
     pub measured: bool,
     /// Jobs so far that missed their goal or failed.
@@ -133,10 +134,6 @@ pub(super) struct World<'a> {
     pub ended_by_hand: usize,
     /// What the agent whose turn it is has not been given yet.
     inputs: VecDeque<Input>,
-    /// What agents that look between jobs were last woken for.
-    pub pulse: Pulse,
-    /// The table as it is, and what agents see of it that measure their links.
-    shown: Option<(Snapshot, Snapshot)>,
     /// Whether any agent looks at the table between jobs.
     has_watchers: bool,
     /// Decides instead of the agents, where it is the policy.
@@ -168,15 +165,13 @@ impl<'a> World<'a> {
             table,
             agenda: Agenda::default(),
             inputs: VecDeque::new(),
-            pulse: Pulse::default(),
-            shown: None,
             has_watchers: agents.iter().any(Agent::looks),
             agents,
+            shelves: Shelf::all(scenario),
             stores,
             damage: Damage::default(),
             checkers: Checkers::default(),
             faults: Faults::new(&scenario.faults, seed),
-            touched: true,
             measured: false,
             missed: 0,
             actions: 0,
@@ -239,11 +234,32 @@ impl<'a> World<'a> {
         self.tell = tell;
     }
 
-    /// The latest jobs of every agent that runs met its goal on the placement as it is, and nobody acts.
-    pub fn has_converged(&self, snapshot: &Snapshot) -> bool {
+    /// The latest jobs of every agent that runs met its goal on the placements as they are, and nobody acts.
+    pub fn has_converged(&self) -> bool {
+        (0..self.shelves.len()).all(|shelf| self.truth_of(shelf).is_some_and(|truth| self.is_at_rest(shelf, &truth)))
+    }
+
+    /// The same of one data set, in its snapshot.
+    fn is_at_rest(&self, shelf: usize, snapshot: &Snapshot) -> bool {
         let acting = snapshot.open_events.iter().any(|event| event.outcome == Outcome::Running);
-        let mut running = self.agents.iter().filter(|agent| agent.control_loop.is_some());
+        let mut running = self.agents.iter().filter(|agent| agent.shelf == shelf && agent.control_loop.is_some());
         !acting && running.all(|agent| agent.recent.are_content(snapshot.changed_at))
+    }
+
+    /// Of a data set, whether the table is away or not; signs of life left aside.
+    pub fn truth_of(&self, shelf: usize) -> Option<Snapshot> {
+        self.table.truth(&self.shelves[shelf].name)
+    }
+
+    /// Something about the data set that an agent reads may have changed.
+    pub fn touch(&mut self, agent: usize) {
+        let shelf = self.agents[agent].shelf;
+        self.shelves[shelf].touched = true;
+    }
+
+    /// Something about this data set.
+    pub fn touch_data_set(&mut self, name: &DataSetName) {
+        self.shelves.iter_mut().filter(|shelf| shelf.name == *name).for_each(|shelf| shelf.touched = true);
     }
 
     fn check(&mut self, now: Timestamp) -> Result<(), Violated> {
@@ -251,11 +267,13 @@ impl<'a> World<'a> {
             self.scenario.changes.len() + self.scenario.faults.len() * 2 + usize::from(self.scenario.calm.is_some());
         let lives = self.agents.len() + self.ended_by_hand;
         self.checkers.time(now, self.agenda.len(), lives, others);
-        if std::mem::take(&mut self.touched)
-            && let Some(snapshot) = self.table.truth()
-        {
-            self.checkers.placement(&snapshot, &self.stores);
-            self.tell(|| Told::Placed(snapshot));
+        for shelf in 0..self.shelves.len() {
+            if std::mem::take(&mut self.shelves[shelf].touched)
+                && let Some(snapshot) = self.truth_of(shelf)
+            {
+                self.checkers.placement(&snapshot, &self.stores);
+                self.tell(|| Told::Placed(snapshot));
+            }
         }
         self.checkers.verdict()
     }
@@ -377,9 +395,12 @@ impl<'a> World<'a> {
     /// Deletes the objects of the own store that no row names.
     fn sweep(&mut self, agent: usize) -> Result<(), String> {
         let home = self.agents[agent].home();
-        let snapshot = self.table.load()?;
-        let named = |key: &String| snapshot.placement.replicas.values().any(|replica| replica.object_key == *key);
-        for orphan in self.stores.keys(home).iter().filter(|key| !named(key)) {
+        let mut named = BTreeSet::new();
+        for shelf in &self.shelves {
+            let snapshot = self.table.load(&shelf.name)?;
+            named.extend(snapshot.placement.replicas.values().map(|replica| replica.object_key.clone()));
+        }
+        for orphan in self.stores.keys(home).iter().filter(|key| !named.contains(*key)) {
             self.stores.delete(home, orphan);
         }
         Ok(())
@@ -415,7 +436,10 @@ impl<'a> World<'a> {
     /// Measures the links to the nodes whose turn it is, where nobody states them.
     fn probe_links(&mut self, agent: usize) {
         let measured = self.scenario.physics.links == Links::Measured;
-        let Some(truth) = self.table.truth().filter(|_| measured && self.agents[agent].looks()) else { return };
+        let Some(truth) = self.truth_of(self.agents[agent].shelf).filter(|_| measured && self.agents[agent].looks())
+        else {
+            return;
+        };
         let (home, after) = (self.agents[agent].home(), self.agents[agent].probed);
         for node in next_to_probe(&truth.nodes, home, after, PROBED_LINKS) {
             self.agents[agent].probed = node;
@@ -428,12 +452,13 @@ impl<'a> World<'a> {
     }
 
     /// What an agent sees of the table: no links, where they are measured.
-    pub fn load(&mut self) -> Result<Snapshot, String> {
-        let truth = self.table.load()?;
+    pub fn load(&mut self, agent: usize) -> Result<Snapshot, String> {
+        let shelf = &mut self.shelves[self.agents[agent].shelf];
+        let truth = self.table.load(&shelf.name)?;
         if self.scenario.physics.links == Links::Injected {
             return Ok(truth);
         }
-        if let Some((known, shown)) = &self.shown
+        if let Some((known, shown)) = &shelf.shown
             && known.has_content_of(&truth)
         {
             let mut shown = shown.clone();
@@ -442,7 +467,7 @@ impl<'a> World<'a> {
         }
         let mut shown = truth.clone();
         shown.links = Arc::default();
-        self.shown = Some((truth, shown.clone()));
+        shelf.shown = Some((truth, shown.clone()));
         Ok(shown)
     }
 
@@ -593,10 +618,10 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The placement as it is, to whoever listens.
-    pub fn tell_placement(&mut self) {
+    /// The placement of a data set as it is, to whoever listens.
+    pub fn tell_placement(&mut self, shelf: usize) {
         if self.tell.is_some()
-            && let Some(snapshot) = self.table.truth()
+            && let Some(snapshot) = self.truth_of(shelf)
         {
             self.tell(|| Told::Placed(snapshot));
         }

@@ -67,7 +67,7 @@ fn what_changes_by_turns_is_answered_by_one_action_at_most() {
 #[test]
 fn a_transfer_that_fails_is_tried_again_and_changes_no_plan() {
     at_most("transfers", 4, 12);
-    let nodes = |outcome: &Outcome| outcome.snapshot.placement.nodes();
+    let nodes = |outcome: &Outcome| outcome.snapshot().placement.nodes();
     let (flaky, sound) = (scenario("hard/transfers_ten"), scenario("ten_nodes"));
     for seed in 1..=3 {
         let found = nodes(&simulate(&flaky, "cooperative", seed, 1));
@@ -90,7 +90,7 @@ fn a_second_replica_is_made_where_it_is_wanted_for_itself() {
 fn another_node_and_fewer_replicas_are_asked_for_at_once() {
     at_most("fewer", 4, 5);
     let outcome = simulate(&scenario("hard/fewer"), "cooperative", 1, 4);
-    assert_eq!(outcome.snapshot.placement.nodes(), BTreeSet::from([NodeId(3)]));
+    assert_eq!(outcome.snapshot().placement.nodes(), BTreeSet::from([NodeId(3)]));
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_store_that_fails_jobs_is_left() {
     // The first outage cannot be helped: nothing can be read from the one store.
     at_most("failing", 4, 32);
     let outcome = simulate(&scenario("hard/failing"), "cooperative", 1, 4);
-    let read = |agent| outcome.snapshot.placement.reference(AgentId(agent)).map(|replica| replica.node);
+    let read = |agent| outcome.snapshot().placement.reference(AgentId(agent)).map(|replica| replica.node);
     assert_eq!((read(1), read(4)), (Some(NodeId(3)), Some(NodeId(3))));
     // Where it fails again and again, as well as who hears of every outage at once.
     let ten = scenario("hard/failing_ten");

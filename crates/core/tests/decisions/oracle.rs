@@ -4,9 +4,10 @@
 
 use agent_core::config::Vocabulary;
 use agent_core::config::scenario::{self, Scenario};
+use agent_core::config::settings::DataSetSettings;
 use agent_core::domain::action::{Action, ActionType};
 use agent_core::domain::event::{Event, Outcome as EventOutcome};
-use agent_core::domain::ids::AgentId;
+use agent_core::domain::ids::{AgentId, DataSetName};
 use agent_core::domain::time::Timestamp;
 use agent_core::mape::planner::{Decision, Prospect, Reason};
 use agent_core::sim::{Found, Options, Outcome, Standing, Told, expand, run};
@@ -123,7 +124,7 @@ fn transfers_that_break_off_are_begun_again_when_that_can_help() {
 fn agents_under_the_oracle_decide_nothing() {
     let outcome = simulated(&scenario("hopeless"), "oracle", 1, HOUR);
     assert_eq!(actions(&outcome).len(), 1);
-    assert!(outcome.snapshot.agents.values().all(|peer| peer.registration.policy == "none"));
+    assert!(outcome.snapshot().agents.values().all(|peer| peer.registration.policy == "none"));
 }
 
 #[test]
@@ -161,17 +162,22 @@ fn a_placement_stands_beside_the_best_one() {
 fn one_replica_more_than_is_needed_is_not_the_best() {
     let scenario = scenario("published");
     let outcomes = (1..=10).map(|seed| simulated(&scenario, "reference", seed, HOUR));
-    let all = |outcome: &Outcome| outcome.snapshot.placement.nodes().len() == 3;
+    let all = |outcome: &Outcome| outcome.snapshot().placement.nodes().len() == 3;
     let piled = outcomes.into_iter().find(all).expect("most runs leave three");
     let standing = piled.standing(&scenario).unwrap();
     assert_eq!((standing.share, standing.replicas, standing.is_best), (0.0, 3, false));
 }
 
+/// Instead of all those that are needed.
+fn one_replica(scenario: &mut Scenario) {
+    let first = |(name, data_set): (&DataSetName, &DataSetSettings)| (name.clone(), [data_set.first_node].into());
+    scenario.placed = scenario.network.data_sets.iter().map(first).collect();
+}
+
 #[test]
 fn large_networks_have_a_bound() {
     let mut scenario = scenario("nodes_300");
-    // One replica instead of all those that are needed.
-    scenario.placed = [scenario.network.data_set.first_node].into();
+    one_replica(&mut scenario);
     let standing = simulated(&scenario, "oracle", 1, 0).standing(&scenario).unwrap();
     let Found::LocalSearch { bound } = standing.found else { panic!("{standing:?}") };
     assert!(bound <= standing.best_share && standing.best_share < standing.share, "{standing:?}");
@@ -180,7 +186,7 @@ fn large_networks_have_a_bound() {
 #[test]
 fn where_the_search_was_given_up_the_bound_is_said() {
     let mut scenario = scenario("nodes_300");
-    scenario.placed = [scenario.network.data_set.first_node].into();
+    one_replica(&mut scenario);
     // Its transfers have ended by then.
     let outcome = simulated(&scenario, "oracle", 1, 10);
     let decisions: Vec<Decision> =

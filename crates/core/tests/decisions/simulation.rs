@@ -7,7 +7,8 @@ use agent_core::domain::time::Timestamp;
 use agent_core::domain::units::Percent;
 use agent_core::mape::planner::POLICIES;
 use agent_core::sim::{
-    Broken, Edit, EditError, Figures, NetworkState, Options, Simulation, Start, Told, Trace, Until, expand, run,
+    Broken, DataSetState, Edit, EditError, Figures, NetworkState, Options, Simulation, Start, Told, Trace, Until,
+    expand, run,
 };
 use std::cell::RefCell;
 use std::path::Path;
@@ -142,7 +143,7 @@ fn an_agent_with_another_goal_starts_again_and_follows_it() {
     assert!(network.run_until(Until::Converged, minutes(60), |_| {}).unwrap());
     network.edit(goal(1, "response_time <= 1 ms")).unwrap();
     assert_eq!(network.scenario().agents[&AgentId(1)].goal_text, "response_time <= 0.001 s");
-    assert_eq!(network.outcome().snapshot.agents[&AgentId(1)].registration.goal, "response_time <= 0.001 s");
+    assert_eq!(network.outcome().snapshot().agents[&AgentId(1)].registration.goal, "response_time <= 0.001 s");
     assert!(
         network.run_until(Until::Missed(Some(AgentId(1))), network.now() + Duration::from_secs(600), |_| {}).unwrap()
     );
@@ -196,10 +197,10 @@ fn a_node_may_join_earlier_than_planned() {
     let (node, _) = scenario.joining().into_iter().next().expect("one joins");
     let mut network = begin(&scenario, "cooperative");
     network.run(minutes(10), |_| {}).unwrap();
-    assert!(!network.outcome().snapshot.nodes.contains_key(&node));
+    assert!(!network.outcome().snapshot().nodes.contains_key(&node));
     network.edit(Edit::Join { node }).unwrap();
     network.run(minutes(20), |_| {}).unwrap();
-    assert!(network.outcome().snapshot.nodes.contains_key(&node));
+    assert!(network.outcome().snapshot().nodes.contains_key(&node));
     assert!(
         network.outcome().tallies.iter().any(|(agent, tally)| scenario.agents[agent].node == node && tally.jobs > 0)
     );
@@ -211,18 +212,22 @@ fn a_network_that_is_there_goes_on_from_where_it_is() {
     let mut before = begin(&scenario, "fixed");
     assert!(before.run_until(Until::Converged, minutes(60), |_| {}).unwrap());
     let outcome = before.outcome();
+    let snapshot = outcome.snapshot();
+    let taken_over = DataSetState {
+        placement: snapshot.placement.clone(),
+        copies_made: snapshot.copies_made.clone(),
+        counters: snapshot.counters.clone(),
+    };
     let state = NetworkState {
-        placement: outcome.snapshot.placement.clone(),
-        copies_made: outcome.snapshot.copies_made.clone(),
-        counters: outcome.snapshot.counters.clone(),
+        data_sets: [(snapshot.data_set.name.clone(), taken_over.clone())].into(),
         stopped: [AgentId(3)].into(),
         ..NetworkState::default()
     };
     let mut network =
         Simulation::new(&scenario, Start { policy: Some("fixed"), seed: 5, state: Some(&state) }).unwrap();
-    assert_eq!(network.outcome().snapshot.placement, state.placement);
-    assert_eq!(network.outcome().snapshot.counters, state.counters);
-    assert_eq!(network.outcome().snapshot.copies_made, state.copies_made);
+    assert_eq!(network.outcome().snapshot().placement, taken_over.placement);
+    assert_eq!(network.outcome().snapshot().counters, taken_over.counters);
+    assert_eq!(network.outcome().snapshot().copies_made, taken_over.copies_made);
     network.run(minutes(30), |_| {}).unwrap();
     assert_eq!(network.running().collect::<Vec<_>>(), [AgentId(1), AgentId(2)]);
     network.edit(Edit::Mend(Broken::Agent(AgentId(3)))).unwrap();

@@ -20,7 +20,7 @@ pub fn simulate(scenario: &Scenario, id: i64, cell: &Cell, hours: f64) -> Result
     let lasts = Duration::from_secs_f64(hours * 3600.0);
     let options =
         Options { policy: Some(cell.place.policy.clone()), seed: cell.place.seed, lasts, until_converged: false };
-    let mut observer = Observer::new(lasts, scenario.physics.bytes);
+    let mut observer = Observer::new(lasts);
     let planned = Rc::new(Shared::new(Duration::ZERO));
     let mut tell = |at: Timestamp, told: &Told| observer.hear(at, told);
     let outcome = sim::run_timed(scenario, &options, Some(&mut tell), Some(stopwatch(planned.clone())), |_| {})?;
@@ -76,7 +76,7 @@ fn compose(scenario: &Scenario, run: Run, outcome: &Outcome, seen: Observed, pla
         first_violation_s: seen.first_violation.map(seconds),
         last_action_s: actions().map(|event| event.posted_at).max().map(seconds),
         replicas_mean: seen.replicas_mean,
-        replicas_end: outcome.snapshot.placement.nodes().len() as u64,
+        replicas_end: outcome.snapshots.iter().map(|snapshot| snapshot.placement.nodes().len() as u64).sum(),
         changes: seen.changes,
         oscillations: seen.oscillations,
         fairness: jain(&satisfied),
@@ -90,7 +90,7 @@ fn compose(scenario: &Scenario, run: Run, outcome: &Outcome, seen: Observed, pla
 }
 
 fn placed((sequence, seen): (u64, &observer::Placed)) -> Placed {
-    let (agent, action) = match seen.by {
+    let (agent, action) = match &seen.by {
         Some((agent, action)) => (Some(agent.0), action.to_string()),
         None if seen.at_s == 0.0 => (None, Placed::START.to_owned()),
         None => (None, Placed::JOIN.to_owned()),

@@ -2,10 +2,11 @@
 //! order of things tells.
 
 use crate::results::Sample;
-use agent_core::domain::action::Action;
-use agent_core::domain::ids::{AgentId, NodeId, ReplicaId};
+use agent_core::domain::action::{Action, Labelled};
+use agent_core::domain::ids::{AgentId, DataSetName, NodeId, ReplicaId};
 use agent_core::domain::oscillation::{Layout, RecentLayouts};
 use agent_core::domain::placement::{Placement, ReplicaState};
+use agent_core::domain::snapshot::Snapshot;
 use agent_core::domain::time::Timestamp;
 use agent_core::mape::notice::Notice;
 use agent_core::sim::Told;
@@ -26,7 +27,7 @@ pub struct Placed {
     /// When the bytes set out whose arrival it is, where they took time.
     pub began_s: Option<f64>,
     /// Who changed it, and by what; nobody at the start, and when somebody joins.
-    pub by: Option<(AgentId, Action)>,
+    pub by: Option<(AgentId, Labelled)>,
     pub layout: Layout,
 }
 
@@ -49,42 +50,45 @@ pub struct Observed {
 /// Listens to a run.
 pub struct Observer {
     lasts: Duration,
-    /// Of the data set.
-    bytes: u64,
     seen: Observed,
     violated: u64,
     jobs: u64,
     failed: u64,
-    /// As the table has them, to see cheaply whether they changed.
-    references: BTreeMap<AgentId, ReplicaId>,
+    /// What was last seen of each data set.
+    data_sets: BTreeMap<DataSetName, DataSetSeen>,
+    /// Where anything lies, and what everybody reads.
     layout: Layout,
     /// Since when the number of replicas is what it is, and replicas times milliseconds before that.
     counted_to: Timestamp,
     replica_ms: f64,
-    recent: RecentLayouts,
     kept: usize,
-    /// Nodes that bytes are on their way to, and since when.
-    coming: BTreeMap<NodeId, Timestamp>,
     /// What was just done; whether it changed anything is told next.
     acted: Option<(AgentId, Action)>,
 }
 
+#[derive(Default)]
+struct DataSetSeen {
+    /// As the table has them, to see cheaply whether they changed.
+    references: BTreeMap<AgentId, ReplicaId>,
+    layout: Layout,
+    recent: RecentLayouts,
+    /// Nodes that bytes are on their way to, and since when.
+    coming: BTreeMap<NodeId, Timestamp>,
+}
+
 impl Observer {
-    pub fn new(lasts: Duration, bytes: u64) -> Self {
+    pub fn new(lasts: Duration) -> Self {
         Self {
             lasts,
-            bytes,
             seen: Observed::default(),
             violated: 0,
             jobs: 0,
             failed: 0,
-            references: BTreeMap::new(),
+            data_sets: BTreeMap::new(),
             layout: Layout::default(),
             counted_to: Timestamp::default(),
             replica_ms: 0.0,
-            recent: RecentLayouts::default(),
             kept: 0,
-            coming: BTreeMap::new(),
             acted: None,
         }
     }
@@ -104,7 +108,7 @@ impl Observer {
             Told::Notice(Notice::Acted { agent, action, .. }) => self.acted = Some((*agent, *action)),
             Told::Placed(snapshot) => {
                 let by = self.acted.take();
-                self.place(at, by, &snapshot.placement);
+                self.place(at, by, snapshot);
             }
             Told::Notice(
                 Notice::Started { .. }
@@ -137,7 +141,7 @@ impl Observer {
                 violated: self.violated,
                 jobs: self.jobs,
                 failed: self.failed,
-                replicas: self.layout.replicas.len() as u64,
+                replicas: self.replicas() as u64,
             });
         }
     }
@@ -147,47 +151,52 @@ impl Observer {
         (next <= SAMPLES).then(|| Timestamp::default() + self.lasts * next / SAMPLES)
     }
 
-    fn place(&mut self, at: Timestamp, by: Option<(AgentId, Action)>, placement: &Placement) {
-        let began = by.and_then(|(_, action)| self.coming.get(&action.to_node()?).copied());
-        self.hear_of_transfers(at, placement);
+    fn place(&mut self, at: Timestamp, by: Option<(AgentId, Action)>, snapshot: &Snapshot) {
+        let (name, placement) = (&snapshot.data_set.name, &snapshot.placement);
+        let known = self.data_sets.entry(name.clone()).or_default();
+        let began = by.and_then(|(_, action)| known.coming.get(&action.to_node()?).copied());
+        known.hear_of_transfers(at, placement);
         let replicas = placement.nodes();
         // Most of what is told changes neither: a lease, a row of bytes to come.
-        if replicas == self.layout.replicas && placement.references == self.references {
+        if replicas == known.layout.replicas && placement.references == known.references {
             return;
         }
         self.count_replicas(at);
-        self.references.clone_from(&placement.references);
+        let Some(known) = self.data_sets.get_mut(name) else { return };
+        known.references.clone_from(&placement.references);
         let node = |agent: &AgentId| Some((*agent, placement.reference(*agent)?.node));
         let references = placement.references.keys().filter_map(node).collect();
-        let before = std::mem::replace(&mut self.layout, Layout { replicas, references });
-        if let Some((_, action)) = by {
-            self.count_bytes(action, &before);
+        let before = std::mem::replace(&mut known.layout, Layout { replicas, references });
+        let has_arrived = by.is_some_and(|(_, action)| has_arrived(action, &before, &known.layout));
+        let returns = known.recent.returns(at, by.map(|(agent, _)| agent), before, &known.layout);
+        if has_arrived {
+            self.seen.bytes_moved = self.seen.bytes_moved.saturating_add(snapshot.data_set.bytes);
         }
-        let returns = self.recent.returns(at, by.map(|(agent, _)| agent), before, &self.layout);
         self.seen.oscillations += u64::from(returns);
+        let layouts = self.data_sets.values().map(|known| &known.layout);
+        self.layout = Layout {
+            replicas: layouts.clone().flat_map(|layout| layout.replicas.iter().copied()).collect(),
+            references: layouts
+                .flat_map(|layout| layout.references.iter().map(|(agent, node)| (*agent, *node)))
+                .collect(),
+        };
+        let is_one_of_several = self.data_sets.len() > 1;
+        let by =
+            by.map(|(agent, action)| (agent, Labelled { data_set: is_one_of_several.then(|| name.clone()), action }));
         self.keep(at, began, by);
     }
 
-    fn hear_of_transfers(&mut self, at: Timestamp, placement: &Placement) {
-        let rows = placement.replicas.values().filter(|row| row.state == ReplicaState::Copying);
-        let coming: BTreeSet<NodeId> = rows.map(|row| row.node).collect();
-        self.coming.retain(|node, _| coming.contains(node));
-        coming.into_iter().for_each(|node| _ = self.coming.entry(node).or_insert(at));
+    /// Of all data sets.
+    fn replicas(&self) -> usize {
+        self.data_sets.values().map(|known| known.layout.replicas.len()).sum()
     }
 
-    fn count_bytes(&mut self, action: Action, before: &Layout) {
-        let arrives = action.to_node().filter(|_| action.transfers());
-        if arrives.is_some_and(|to| !before.replicas.contains(&to) && self.layout.replicas.contains(&to)) {
-            self.seen.bytes_moved = self.seen.bytes_moved.saturating_add(self.bytes);
-        }
-    }
-
-    fn keep(&mut self, at: Timestamp, began: Option<Timestamp>, by: Option<(AgentId, Action)>) {
+    fn keep(&mut self, at: Timestamp, began: Option<Timestamp>, by: Option<(AgentId, Labelled)>) {
         let placed = Placed { at_s: seconds(at), began_s: began.map(seconds), by, layout: self.layout.clone() };
         // Agents that start together are one change.
         if let Some(last) = self.seen.placements.last_mut()
-            && (last.at_s, last.by) == (placed.at_s, None)
-            && by.is_none()
+            && (last.at_s, &last.by) == (placed.at_s, &None)
+            && placed.by.is_none()
         {
             *last = placed;
             return;
@@ -200,9 +209,24 @@ impl Observer {
     }
 
     fn count_replicas(&mut self, to: Timestamp) {
-        self.replica_ms += self.layout.replicas.len() as f64 * to.since(self.counted_to).as_secs_f64() * 1e3;
+        self.replica_ms += self.replicas() as f64 * to.since(self.counted_to).as_secs_f64() * 1e3;
         self.counted_to = to;
     }
+}
+
+impl DataSetSeen {
+    fn hear_of_transfers(&mut self, at: Timestamp, placement: &Placement) {
+        let rows = placement.replicas.values().filter(|row| row.state == ReplicaState::Copying);
+        let coming: BTreeSet<NodeId> = rows.map(|row| row.node).collect();
+        self.coming.retain(|node, _| coming.contains(node));
+        coming.into_iter().for_each(|node| _ = self.coming.entry(node).or_insert(at));
+    }
+}
+
+/// Whether an action's bytes are where there were none before.
+fn has_arrived(action: Action, before: &Layout, after: &Layout) -> bool {
+    let arrives = action.to_node().filter(|_| action.transfers());
+    arrives.is_some_and(|to| !before.replicas.contains(&to) && after.replicas.contains(&to))
 }
 
 fn seconds(at: Timestamp) -> f64 {
@@ -218,7 +242,7 @@ mod tests {
     use agent_core::mape::scene;
 
     fn observer(lasts_s: u64) -> Observer {
-        Observer::new(Duration::from_secs(lasts_s), 10)
+        Observer::new(Duration::from_secs(lasts_s))
     }
 
     fn at(seconds: f64) -> Timestamp {
@@ -299,7 +323,7 @@ mod tests {
         observer.hear(at(8.0), &placed(&[3, 1], &[(1, 1), (2, 2), (4, 2)]));
         let seen = observer.finish();
         let told = seen.placements.iter().map(|placed| {
-            let by = placed.by.map(|(agent, action)| format!("{agent} {action}"));
+            let by = placed.by.as_ref().map(|(agent, action)| format!("{agent} {action}"));
             let references = placed.layout.references.iter().map(|(agent, node)| (agent.0, node.0)).collect::<Vec<_>>();
             (placed.at_s, by, placed.layout.replicas.len(), references)
         });

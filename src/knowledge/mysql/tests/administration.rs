@@ -16,7 +16,7 @@ async fn init_can_be_repeated_and_keeps_what_is_there() {
     let bench = bench!(Bench::new().await);
     let before = bench.table().await.three_agents().await.snapshot().await;
     let again = init(&bench.settings()).await.unwrap();
-    assert_eq!(again, Prepared { from_version: Some(6), to_version: 6 });
+    assert_eq!(again, Prepared { from_version: Some(8), to_version: 8 });
     assert_eq!(migrate(&bench.settings()).await.unwrap(), again);
     assert_eq!(bench.table().await.snapshot().await, before);
 }
@@ -25,9 +25,9 @@ async fn init_can_be_repeated_and_keeps_what_is_there() {
 async fn init_makes_the_schema_and_goes_on_where_it_was_interrupted() {
     let bench = bench!(Bench::without_tables());
     bench.edit(&format!("drop database {}", bench.schema));
-    assert_eq!(init(&bench.settings()).await.unwrap(), Prepared { from_version: None, to_version: 6 });
+    assert_eq!(init(&bench.settings()).await.unwrap(), Prepared { from_version: None, to_version: 8 });
     bench.edit("drop table schema_version, impacts");
-    assert_eq!(init(&bench.settings()).await.unwrap(), Prepared { from_version: None, to_version: 6 });
+    assert_eq!(init(&bench.settings()).await.unwrap(), Prepared { from_version: None, to_version: 8 });
     bench.table().await.three_agents().await;
 }
 
@@ -41,23 +41,28 @@ async fn tables_of_version_1_are_brought_up_to_date() {
          insert into data_sets values ('blood', 'blood.json', 100, 10, sha2('', 256), 3);
          insert into replicas (data_set, node, object_key, state, generation) values ('blood', 1, 'k', 'present', 1);
          insert into agents values (1, 1, 'availability >= 95 %', 'fixed', 'running', 1000000, 1, null);
-         insert into reference_replicas values (1, 'blood', 1, 1)",
+         insert into reference_replicas values (1, 'blood', 1, 1);
+         insert into agents values (2, 1, 'availability >= 95 %', 'fixed', 'running', 1000000, 1, null);
+         insert into counters values ('M1_2', 3, 7)",
     );
     let settings = bench.settings();
     let expected = format!(
-        "{settings}: its tables are of version 1, this binary needs 6; stop the agents and run `agent db migrate`"
+        "{settings}: its tables are of version 1, this binary needs 8; stop the agents and run `agent db migrate`"
     );
     assert_eq!(message(open(&settings, &clock()).await), expected);
-    assert_eq!(migrate(&settings).await.unwrap(), Prepared { from_version: Some(1), to_version: 6 });
+    assert_eq!(migrate(&settings).await.unwrap(), Prepared { from_version: Some(1), to_version: 8 });
     // Interrupted after its last statement, before its version was noted; and before the last.
     for undo in ["", "; drop table forecasts; alter table data_sets drop column generation, drop column said;
          alter table replicas drop column object_bytes, drop column etag, drop column modified_at_ms, drop column remark"] {
         bench.edit(&format!("delete from schema_version where version >= 2{undo}"));
-        assert_eq!(migrate(&settings).await.unwrap(), Prepared { from_version: Some(1), to_version: 6 });
-        assert_eq!(migrate(&settings).await.unwrap(), Prepared { from_version: Some(6), to_version: 6 });
+        assert_eq!(migrate(&settings).await.unwrap(), Prepared { from_version: Some(1), to_version: 8 });
+        assert_eq!(migrate(&settings).await.unwrap(), Prepared { from_version: Some(8), to_version: 8 });
     }
     let table = bench.table().await;
     assert_eq!((table.reads(1).await, table.snapshot().await.generation), (Some(NodeId(1)), 0));
+    // The second reads nothing yet, and could read nothing else.
+    assert_eq!(table.snapshot().await.agents.keys().map(|id| id.0).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(table.counters().await, BTreeMap::from([("M1_2".to_owned(), 3)]));
     let pulse = table.knowledge.pulse(&data_set(), NodeId(1)).await.unwrap().unwrap();
     assert_eq!((pulse.generation, pulse.changed_at, pulse.said), (0, None, 0));
     let ask = table.knowledge.ask(&question("key")).await.unwrap();
@@ -72,9 +77,9 @@ async fn many_may_init_at_once() {
     let settings = bench.settings();
     let (a, b, c) = tokio::join!(init(&settings), init(&settings), init(&settings));
     for prepared in [a, b, c] {
-        assert_eq!(prepared.unwrap().to_version, 6);
+        assert_eq!(prepared.unwrap().to_version, 8);
     }
-    assert_eq!(bench.edit("select count(*) from schema_version"), ["6"]);
+    assert_eq!(bench.edit("select count(*) from schema_version"), ["8"]);
 }
 
 #[tokio::test]
@@ -106,10 +111,10 @@ async fn nothing_is_made_without_init() {
 #[tokio::test]
 async fn newer_tables_are_left_alone() {
     let bench = bench!(Bench::new().await);
-    bench.edit("insert into schema_version values (7, 0)");
+    bench.edit("insert into schema_version values (9, 0)");
     let settings = bench.settings();
     let expected =
-        format!("{settings}: schema version 7 is newer than 6, the newest this binary knows; use the newer `agent`");
+        format!("{settings}: schema version 9 is newer than 8, the newest this binary knows; use the newer `agent`");
     assert_eq!(message(open(&settings, &clock()).await), expected);
     assert_eq!(message(init(&settings).await), expected);
 }
@@ -222,7 +227,7 @@ async fn rows_that_make_no_sense_are_left_out() {
          insert into replicas (data_set, node, object_key, state, generation) values
              ('blood', 2, 'k', 'sleeping', 1), ('blood', 99, 'k', 'present', 1);
          update reference_replicas set replica = 555 where agent = 2;
-         insert into counters values ('JUMP', 3, 0), ('M1_2', 99999999999, 0);
+         insert into counters values ('blood', 'JUMP', 3, 0), ('blood', 'M1_2', 99999999999, 0);
          insert into events (idempotency_key, agent, data_set, replica, action, action_type, explored, posted_at_ms,
              closes_at_ms, state, outcome, feedback_sum, detail)
              values ('by hand', 1, 'blood', 1, 'X1_2', 'move', 0, 0, 9000000000000, 'open', 'done', 0, '');
@@ -280,7 +285,7 @@ async fn numbers_that_make_no_sense_stop_no_closing() {
     let bench = bench!(Bench::new().await);
     let table = bench.table().await.three_agents().await;
     let event = table.act(1, "M3_1").await;
-    bench.edit("update events set feedback_sum = 1e300; insert into counters values ('M3_1', -4, 0)");
+    bench.edit("update events set feedback_sum = 1e300; insert into counters values ('blood', 'M3_1', -4, 0)");
     table.advance(300);
     let closed = table.knowledge.close_due(AgentId(1), RULE).await.unwrap();
     assert_eq!(closed.iter().map(|closed| (closed.event, closed.counter_after)).collect::<Vec<_>>(), [(event, 1)]);

@@ -72,7 +72,7 @@ async fn add(tables: &mut Tables, (end, tries): &(End, Arc<AtomicU32>)) -> std::
 async fn a_transaction_that_the_server_ended_is_begun_again() {
     let bench = bench!(Bench::new().await);
     let knowledge = bench.open(&agent_core::knowledge::contract::clock()).await;
-    bench.edit("insert into counters values ('M1_2', 0, 0), ('M2_1', 0, 0)");
+    bench.edit("insert into counters values ('blood', 'M1_2', 0, 0), ('blood', 'M2_1', 0, 0)");
     let check = async |end: End, expected: [&str; 2]| {
         let tries = Arc::new(AtomicU32::new(0));
         knowledge.run("add", (end, tries.clone()), |tables, arguments| Box::pin(add(tables, arguments))).await.unwrap();

@@ -1,7 +1,8 @@
 //! A scenario's file as written. What it shares with `network.toml` and `N.toml` is read by their types.
 
+use crate::config::fragment::DataSet as DataSetTable;
 use crate::config::fragment::{Agent as AgentFile, Job};
-use crate::config::fragment::{Cost, DataSet, Feedback, Learning, Link, Network, Node, Quantity, Rho, Rhythm, table};
+use crate::config::fragment::{Cost, Feedback, Learning, Link, Network, Node, Quantity, Rho, Rhythm, table, tables};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -10,8 +11,8 @@ use std::collections::BTreeMap;
 pub struct Scenario {
     pub name: String,
     pub about: String,
-    #[serde(deserialize_with = "table")]
-    pub data_set: DataSet,
+    #[serde(deserialize_with = "tables")]
+    pub data_set: Vec<DataSet>,
     #[serde(default)]
     pub node: Vec<Node>,
     #[serde(default)]
@@ -41,6 +42,17 @@ pub struct Scenario {
     pub generate: Option<Generate>,
 }
 
+/// `[data_set]` or `[[data_set]]`: as in `network.toml`, and how large it is where that is not `physics.bytes`.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct DataSet {
+    pub name: String,
+    pub object_key: String,
+    pub generate_records: Option<i64>,
+    pub first_node: i64,
+    pub bytes: Option<Quantity>,
+}
+
 /// `[[agent]]`: as `N.toml`, without a job: the physics is the job.
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
@@ -49,6 +61,7 @@ pub struct Agent {
     pub goal: String,
     pub policy: Option<String>,
     pub node: Option<i64>,
+    pub data_set: Option<String>,
     pub rho: Option<Rho>,
     pub cost: Option<Cost>,
     /// What was trained, instead of simulated training: by action, in the order of the metrics.
@@ -180,7 +193,7 @@ impl Scenario {
             knowledge: "sqlite:simulated.db".to_owned(),
             time_scale: 1,
             emulator: "none".to_owned(),
-            data_set: self.data_set,
+            data_set: self.data_set.iter().map(DataSet::file).collect(),
             node: self.node,
             link: self.link,
             feedback: self.feedback,
@@ -190,6 +203,7 @@ impl Scenario {
         let rest = Rest {
             name: self.name,
             about: self.about,
+            sizes: self.data_set.into_iter().filter_map(|one| Some((one.name, one.bytes?))).collect(),
             rho: self.rho,
             cost: self.cost,
             agent: self.agent,
@@ -208,6 +222,8 @@ impl Scenario {
 pub struct Rest {
     pub name: String,
     pub about: String,
+    /// Of the data sets that state theirs.
+    pub sizes: Vec<(String, Quantity)>,
     pub rho: Rho,
     pub cost: Cost,
     pub agent: Vec<Agent>,
@@ -219,6 +235,17 @@ pub struct Rest {
     pub generate: Option<Generate>,
 }
 
+impl DataSet {
+    fn file(&self) -> DataSetTable {
+        DataSetTable {
+            name: self.name.clone(),
+            object_key: self.object_key.clone(),
+            generate_records: self.generate_records,
+            first_node: self.first_node,
+        }
+    }
+}
+
 impl Agent {
     /// As its own file would say it, with a job that nobody runs.
     pub fn file(&self, rho: &Rho, cost: &Cost) -> AgentFile {
@@ -226,7 +253,7 @@ impl Agent {
             goal: self.goal.clone(),
             policy: self.policy.clone(),
             node: self.node,
-            data_set: None,
+            data_set: self.data_set.clone(),
             listen: None,
             job: Job {
                 kind: "aggregate".to_owned(),

@@ -15,10 +15,10 @@ pub use write::{write, write_over};
 use super::agent::Context;
 use super::load::{Vocabulary, unreadable};
 use super::problem::{ConfigError, Invalid, Problems};
-use super::settings::{AgentSettings, NetworkSettings};
+use super::settings::{AgentSettings, DataSetSettings, NetworkSettings};
 use super::{agent, fragment as files, network, quantity};
 use crate::domain::action::Action;
-use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::impact::Impacts;
 use crate::domain::metric::Metric;
 use fragment::Rest;
@@ -147,11 +147,14 @@ fn validate(written: fragment::Scenario, vocabulary: &Vocabulary, problems: &mut
         (None, _) => None,
     };
     let network = settings?;
-    schedule::check_joins(&changes, network.data_set.first_node, problems);
-    let placed = BTreeSet::from([network.data_set.first_node]);
+    let first =
+        |(name, data_set): (&DataSetName, &DataSetSettings)| (name.clone(), BTreeSet::from([data_set.first_node]));
+    let placed: BTreeMap<DataSetName, BTreeSet<NodeId>> = network.data_sets.iter().map(first).collect();
+    schedule::check_joins(&changes, &placed.values().flatten().copied().collect(), problems);
+    let sizes = sizes(&rest.sizes, problems);
     let Rest { name, about, .. } = rest;
     let physics = physics?;
-    check_room(&network, &physics, generate.as_ref(), problems);
+    check_room(&network, &physics, &sizes, generate.as_ref(), problems);
     Some(Scenario {
         name,
         about,
@@ -159,6 +162,7 @@ fn validate(written: fragment::Scenario, vocabulary: &Vocabulary, problems: &mut
         agents,
         impacts,
         physics,
+        sizes,
         placed,
         changes,
         faults,
@@ -168,17 +172,39 @@ fn validate(written: fragment::Scenario, vocabulary: &Vocabulary, problems: &mut
     })
 }
 
-/// The data set lies somewhere at the start.
-fn check_room(network: &NetworkSettings, physics: &Physics, generate: Option<&Generate>, problems: &mut Problems) {
-    let first = network.data_set.first_node;
-    let (place, capacity) = match generate {
-        Some(generate) => ("generate.capacity".to_owned(), generate.capacity_bytes),
-        None => (format!("node {first}: capacity"), network.nodes.get(&first).and_then(|node| node.capacity_bytes)),
-    };
-    if let Some(capacity) = capacity.filter(|capacity| *capacity < physics.bytes) {
-        let problem = format!("{capacity} B are less than the data set's {} B", physics.bytes);
-        problems
-            .add(place, Invalid::new(problem, "give the store where the data lies at first room for `physics.bytes`"));
+fn sizes(written: &[(String, files::Quantity)], problems: &mut Problems) -> BTreeMap<DataSetName, u64> {
+    let read = written.iter().filter_map(|(name, bytes)| {
+        let place = format!("data_set {}: bytes", name.escape_debug());
+        Some((name.as_str().into(), problems.check(place, quantity::positive_size(bytes))?))
+    });
+    read.collect()
+}
+
+/// Every data set lies somewhere at the start.
+fn check_room(
+    network: &NetworkSettings,
+    physics: &Physics,
+    sizes: &BTreeMap<DataSetName, u64>,
+    generate: Option<&Generate>,
+    problems: &mut Problems,
+) {
+    let mut needed: BTreeMap<NodeId, u64> = BTreeMap::new();
+    for data_set in network.data_sets.values() {
+        let bytes = sizes.get(&data_set.name).copied().unwrap_or(physics.bytes);
+        let on_node = needed.entry(data_set.first_node).or_default();
+        *on_node = on_node.saturating_add(bytes);
+    }
+    for (first, needed) in needed {
+        let (place, capacity) = match generate {
+            Some(generate) => ("generate.capacity".to_owned(), generate.capacity_bytes),
+            None => (format!("node {first}: capacity"), network.nodes.get(&first).and_then(|node| node.capacity_bytes)),
+        };
+        if let Some(capacity) = capacity.filter(|capacity| *capacity < needed) {
+            let what = if network.data_sets.len() == 1 { "data set's" } else { "data sets'" };
+            let problem = format!("{capacity} B are less than the {what} {needed} B");
+            let help = "give the store where the data lies at first room for `physics.bytes`";
+            problems.add(place, Invalid::new(problem, help));
+        }
     }
 }
 
@@ -190,13 +216,16 @@ fn stand_in(network: &mut files::Network, rest: &mut Rest, problems: &mut Proble
             .add(key, Invalid::new("is listed beside `[generate]`", "remove one of them: `[generate]` makes its own"));
     }
     let availability = files::Quantity("100 %".to_owned());
-    let (id, name) = (network.data_set.first_node, "generated".to_owned());
+    let (id, name) = (network.data_set.first().map_or(1, |first| first.first_node), "generated".to_owned());
+    network.data_set.iter_mut().for_each(|data_set| data_set.first_node = id);
     network.node = vec![files::Node { id, name, availability, capacity: None, store: files::Store::default() }];
     rest.agent = vec![fragment::Agent {
         id: 1,
         goal: "response_time <= 1 s".to_owned(),
         policy: rest.generate.as_ref().and_then(|generate| generate.policy.clone()),
         node: Some(id),
+        // What is generated says what it reads.
+        data_set: network.data_set.first().map(|first| first.name.clone()),
         rho: None,
         cost: None,
         impacts: None,

@@ -63,11 +63,11 @@ fn change(place: &str, written: &fragment::Change, ids: &BTreeSet<NodeId>, probl
 }
 
 /// What changes must be there, and joins once.
-pub fn check_joins(changes: &[Change], first_node: NodeId, problems: &mut Problems) {
+pub fn check_joins(changes: &[Change], first_nodes: &BTreeSet<NodeId>, problems: &mut Problems) {
     let mut awaited: BTreeSet<NodeId> = changes.iter().flat_map(|change| change.join.iter().copied()).collect();
     let mut joined = BTreeSet::new();
-    if awaited.contains(&first_node) {
-        let at = changes.iter().find(|change| change.join.contains(&first_node)).map_or(0.0, |at| at.at.as_secs_f64());
+    for first_node in first_nodes.intersection(&awaited) {
+        let at = changes.iter().find(|change| change.join.contains(first_node)).map_or(0.0, |at| at.at.as_secs_f64());
         let problem = format!("the data set lies on node {first_node} from the start");
         let help = "let another node join, or name another `data_set.first_node`";
         problems.add(format!("change at {at} s"), Invalid::new(problem, help));

@@ -2,10 +2,11 @@
 
 use crate::config::settings::{AgentSettings, NetworkSettings};
 use crate::domain::action::Action;
-use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::impact::Impacts;
 use crate::domain::placement::Link;
 use crate::domain::units::Percent;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -19,8 +20,10 @@ pub struct Scenario {
     /// Trained impacts of the agents that bring theirs; the others are trained by the physics.
     pub impacts: BTreeMap<AgentId, BTreeMap<Action, Impacts>>,
     pub physics: Physics,
-    /// Where replicas lie at the start. Where there are several, every agent reads the nearest.
-    pub placed: BTreeSet<NodeId>,
+    /// Of the data sets that are not as large as the physics says \[bytes\].
+    pub sizes: BTreeMap<DataSetName, u64>,
+    /// Where each data set's replicas lie at the start. Where there are several, every agent reads the nearest.
+    pub placed: BTreeMap<DataSetName, BTreeSet<NodeId>>,
     /// In order of time.
     pub changes: Vec<Change>,
     pub faults: Vec<Fault>,
@@ -37,6 +40,47 @@ impl Scenario {
     pub fn cost(&self, agent: AgentId, action: Action) -> f64 {
         let costs = self.agents.get(&agent).map(|agent| &agent.costs);
         costs.and_then(|costs| costs.get(&action.kind())).copied().unwrap_or(1.0)
+    }
+
+    /// The size of a data set \[bytes\].
+    pub fn bytes(&self, data_set: &DataSetName) -> u64 {
+        self.sizes.get(data_set).copied().unwrap_or(self.physics.bytes)
+    }
+
+    /// What jobs and transfers of a data set take: a job that reads twice the bytes takes twice as long.
+    pub fn physics_of(&self, data_set: &DataSetName) -> Physics {
+        let bytes = self.bytes(data_set);
+        let times = bytes as f64 / self.physics.bytes as f64;
+        let longer = |line: Line| Line {
+            base: line.base.mul_f64(times),
+            slope: line.slope * times,
+            deviation: line.deviation.mul_f64(times),
+        };
+        let Physics { response_time, execution_time, .. } = self.physics;
+        let (response_time, execution_time) = (longer(response_time), longer(execution_time));
+        match bytes == self.physics.bytes {
+            true => self.physics.clone(),
+            false => Physics { response_time, execution_time, bytes, ..self.physics.clone() },
+        }
+    }
+
+    /// The nodes that hold a data set at the start.
+    pub fn placed_of(&self, data_set: &DataSetName) -> BTreeSet<NodeId> {
+        self.placed.get(data_set).cloned().unwrap_or_default()
+    }
+
+    /// As if there were no other data set: with its readers and its physics alone.
+    pub fn of(&self, data_set: &DataSetName) -> Cow<'_, Scenario> {
+        if self.network.data_sets.len() == 1 {
+            return Cow::Borrowed(self);
+        }
+        let mut alone = self.clone();
+        alone.network.data_sets.retain(|name, _| name == data_set);
+        alone.agents.retain(|_, agent| agent.data_set == *data_set);
+        alone.placed.retain(|name, _| name == data_set);
+        alone.physics = self.physics_of(data_set);
+        alone.sizes.clear();
+        Cow::Owned(alone)
     }
 
     /// The nodes that join later, and when.
@@ -60,7 +104,7 @@ pub struct Calm {
 pub struct Physics {
     pub response_time: Line,
     pub execution_time: Line,
-    /// Size of the data set.
+    /// Size of a data set that states none \[bytes\].
     pub bytes: u64,
     /// How long after a job's end its agent sees it.
     pub poll: Duration,

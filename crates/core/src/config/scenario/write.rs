@@ -56,11 +56,14 @@ fn head(remark: &str, base: Option<&str>, name: &str, about: &str) -> String {
 
 fn network(text: &mut String, scenario: &Scenario) {
     let network = &scenario.network;
-    let data_set = &network.data_set;
-    line!(text, "\n[data_set]\nname = {}", quoted(&data_set.name.0));
-    line!(text, "object_key = {}", quoted(&data_set.object_key));
-    data_set.generate_records.into_iter().for_each(|records| line!(text, "generate_records = {records}"));
-    line!(text, "first_node = {}", data_set.first_node);
+    let head = if network.data_sets.len() == 1 { "[data_set]" } else { "[[data_set]]" };
+    for data_set in network.data_sets.values() {
+        line!(text, "\n{head}\nname = {}", quoted(&data_set.name.0));
+        line!(text, "object_key = {}", quoted(&data_set.object_key));
+        data_set.generate_records.into_iter().for_each(|records| line!(text, "generate_records = {records}"));
+        line!(text, "first_node = {}", data_set.first_node);
+        scenario.sizes.get(&data_set.name).into_iter().for_each(|bytes| line!(text, "bytes = \"{bytes} B\""));
+    }
     if scenario.generate.is_none() {
         network.nodes.values().for_each(|node| self::node(text, node));
         links(text, &network.links);
@@ -147,6 +150,9 @@ fn agents(text: &mut String, scenario: &Scenario) {
         line!(text, "policy = {}", quoted(&agent.policy));
         if agent.node != agent.id.home() {
             line!(text, "node = {}", agent.node);
+        }
+        if scenario.network.data_sets.len() > 1 {
+            line!(text, "data_set = {}", quoted(&agent.data_set.0));
         }
         if agent.rho != first.rho {
             line!(text, "rho = {{ {} }}", rho(&agent.rho).join(", "));

@@ -223,7 +223,7 @@ pub async fn who_comes_and_what_leaves_makes_a_new_generation(table: Table) {
     table.register(&super::registration(1)).await;
     check("an agent that has a reference", false).await;
     let newcomer = Registration { agent: AgentId(9), node: NodeId(1), ..super::registration(1) };
-    table.knowledge.register_agent(&newcomer, &another.name, &super::identity()).await.unwrap();
+    table.knowledge.register_agent(&newcomer, std::slice::from_ref(&another.name), &super::identity()).await.unwrap();
     check("an agent that reads another data set", false).await;
     table.register(&newcomer).await;
     check("an agent that is given one", true).await;

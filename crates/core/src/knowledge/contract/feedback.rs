@@ -106,7 +106,7 @@ pub async fn a_window_closes_once_and_moves_the_counter(table: Table) {
     assert_eq!((event.window, event.feedback_sum), (Window::Closed, 1.0));
     assert_eq!(table.snapshot().await.open_events, []);
     let counter = Counter { value: 1, changed_at: Timestamp(1_210_000) };
-    assert_eq!(table.knowledge.counters().await.unwrap(), BTreeMap::from([(action, counter)]));
+    assert_eq!(table.knowledge.counters(&data_set()).await.unwrap(), BTreeMap::from([(action, counter)]));
     assert_eq!(table.snapshot().await.counters, BTreeMap::from([(action, counter)]));
 
     // Two of them due at once: each moves the counter from where the one before left it, and never below 0.
@@ -231,7 +231,7 @@ pub async fn only_events_about_the_data_set_are_open_in_its_snapshot(table: Tabl
     let table = table.three_agents().await;
     let another = DataSet { name: "another".into(), ..blood() };
     table.knowledge.register_data_set(&another, NodeId(3), "another.json", &Default::default()).await.unwrap();
-    table.knowledge.register_agent(&registration(1), &another.name, &identity()).await.unwrap();
+    table.knowledge.register_agent(&registration(1), &[data_set(), another.name.clone()], &identity()).await.unwrap();
     let first = table.act(1, "M3_1").await;
     let elsewhere = table.knowledge.snapshot(&another.name).await.unwrap().unwrap();
     assert_eq!(elsewhere.open_events, []);

@@ -104,7 +104,7 @@ pub async fn to_a_leaving_node_nothing_comes(table: Table) {
     assert_eq!(table.try_claim(&change).await, Err(Lost::Leaving(FOUR)));
     assert_eq!(table.try_claim(&evict).await, Err(Lost::Changed(ReplicaId(2))));
     let fourth = Registration { node: FOUR, ..registration(7) };
-    let refused = table.knowledge.register_agent(&fourth, &data_set(), &identity()).await;
+    let refused = table.knowledge.register_agent(&fourth, &[data_set()], &identity()).await;
     assert_eq!(rejected(refused), "node 4 is leaving");
     let another = DataSet { name: "another".into(), ..blood() };
     assert_eq!(

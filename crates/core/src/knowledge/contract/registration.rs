@@ -123,9 +123,9 @@ pub async fn an_agent_keeps_a_reference_that_is_present(table: Table) {
 
 pub async fn agents_need_a_data_set_and_a_node(table: Table) {
     let table = table.three_agents().await;
-    let unknown = table.knowledge.register_agent(&registration(1), &"urine".into(), &identity()).await;
+    let unknown = table.knowledge.register_agent(&registration(1), &["urine".into()], &identity()).await;
     assert_eq!(rejected(unknown), "data set `urine` is not in the catalogue");
-    let unknown = table.knowledge.register_agent(&registration(9), &data_set(), &identity()).await;
+    let unknown = table.knowledge.register_agent(&registration(9), &[data_set()], &identity()).await;
     assert_eq!(rejected(unknown), "node 9 is not registered");
     assert_eq!(table.snapshot().await.agents.len(), 3);
 }
@@ -160,7 +160,7 @@ pub async fn heartbeats_tell_who_is_alive(table: Table) {
 /// What the second process of an agent is told, `silence` after which the first one is no longer waited for.
 async fn ask(table: &Table, identity: &Identity, silence: u64) -> Registered {
     let identity = Identity { silence: Duration::from_secs(silence), ..identity.clone() };
-    table.knowledge.register_agent(&registration(1), &data_set(), &identity).await.unwrap()
+    table.knowledge.register_agent(&registration(1), &[data_set()], &identity).await.unwrap()
 }
 
 pub async fn an_agent_belongs_to_one_life(table: Table) {

@@ -51,7 +51,6 @@ pub(super) struct Table {
     /// Events whose window is open, by when it closes.
     open: BTreeSet<(Timestamp, EventId)>,
     running: BTreeSet<EventId>,
-    counters: BTreeMap<Action, Counter>,
     asks: BTreeMap<AskId, Posed>,
     asks_made: i64,
     ask_keys: BTreeMap<String, AskId>,
@@ -76,11 +75,21 @@ struct Beat {
 struct Shelf {
     data_set: DataSet,
     placement: Placement,
+    readers: BTreeSet<AgentId>,
+    counters: BTreeMap<Action, Counter>,
     open: BTreeSet<EventId>,
     copies_made: BTreeMap<ReplicaId, u32>,
     changed_at: Option<Timestamp>,
     generation: i64,
     said: i64,
+}
+
+impl Shelf {
+    /// Whether it was one.
+    fn forget_reader(&mut self, agent: AgentId) -> bool {
+        let referenced = self.placement.references.remove(&agent).is_some();
+        self.readers.remove(&agent) || referenced
+    }
 }
 
 /// A question, and what it is about.
@@ -136,14 +145,16 @@ impl Table {
 
 // Registration, and what people set.
 impl Table {
-    pub(super) fn seed_counters(&mut self, counters: &BTreeMap<Action, Counter>) {
-        self.counters.extend(counters);
+    pub(super) fn seed_counters(&mut self, data_set: &DataSetName, counters: &BTreeMap<Action, Counter>) -> Result<()> {
+        shelf(&mut self.data_sets, data_set)?.counters.extend(counters);
+        Ok(())
     }
 
     pub(super) fn seed_placement(&mut self, data_set: &DataSetName, placement: &Placement) -> Result<()> {
         let shelf = shelf(&mut self.data_sets, data_set)?;
         shelf.placement = placement.clone();
         shelf.generation += 1;
+        shelf.readers.extend(placement.references.keys());
         let highest = placement.replicas.keys().next_back().map_or(0, |id| id.0);
         self.replicas_made = self.replicas_made.max(highest);
         Ok(())
@@ -237,7 +248,7 @@ impl Table {
         for agent in gone {
             Arc::make_mut(&mut self.agents).remove(&agent);
             self.lives.remove(&agent);
-            self.data_sets.values_mut().for_each(|shelf| _ = shelf.placement.references.remove(&agent));
+            self.data_sets.values_mut().for_each(|shelf| _ = shelf.forget_reader(agent));
         }
     }
 
@@ -346,6 +357,8 @@ impl Table {
         let shelf = Shelf {
             data_set: data_set.clone(),
             placement,
+            readers: BTreeSet::new(),
+            counters: BTreeMap::new(),
             open: BTreeSet::new(),
             copies_made: BTreeMap::new(),
             changed_at: None,
@@ -356,15 +369,33 @@ impl Table {
         Ok(true)
     }
 
+    pub(super) fn remove_data_set(
+        &mut self,
+        name: &DataSetName,
+        silence: Duration,
+        now: Timestamp,
+    ) -> Result<Vec<Replica>> {
+        let Some(shelf) = self.data_sets.get(name) else { return Ok(Vec::new()) };
+        let running: Vec<Claim> = self.running.iter().filter_map(|event| self.find(*event)?.claim.clone()).collect();
+        rules::check_removal(name, &self.peers(shelf), &running, silence, now)?;
+        let gone = self.data_sets.remove(name).into_iter().flat_map(|shelf| shelf.placement.replicas.into_values());
+        let of_it = |posed: &Posed| posed.data_set == *name;
+        self.ask_keys.retain(|_, ask| !self.asks.get(ask).is_some_and(of_it));
+        self.asks.retain(|_, posed| !of_it(posed));
+        Ok(gone.collect())
+    }
+
     pub(super) fn register_agent(
         &mut self,
         registration: &Registration,
-        data_set: &DataSetName,
+        data_sets: &[DataSetName],
         identity: &Identity,
         now: Timestamp,
     ) -> Result<Registered> {
         let agent = registration.agent;
-        let shelf = shelf(&mut self.data_sets, data_set)?;
+        for data_set in data_sets {
+            shelf(&mut self.data_sets, data_set)?;
+        }
         let node = Arc::make_mut(&mut self.nodes)
             .get_mut(&registration.node)
             .ok_or(Rejection::UnknownNode(registration.node))?;
@@ -374,11 +405,18 @@ impl Table {
             return Ok(Registered::Taken { wait });
         }
         node.heartbeat_at = Some(now);
-        if !rules::reads_present(&shelf.placement, agent)
-            && let Some(replica) = rules::first_reference(&shelf.placement, registration.node)
-        {
-            shelf.placement.references.insert(agent, replica);
-            shelf.generation += 1;
+        for (name, shelf) in &mut self.data_sets {
+            if !data_sets.contains(name) {
+                shelf.generation += i64::from(shelf.forget_reader(agent));
+                continue;
+            }
+            shelf.readers.insert(agent);
+            if !rules::reads_present(&shelf.placement, agent)
+                && let Some(replica) = rules::first_reference(&shelf.placement, registration.node)
+            {
+                shelf.placement.references.insert(agent, replica);
+                shelf.generation += 1;
+            }
         }
         let peer = Peer { registration: registration.clone(), heartbeat_at: Some(now), health: Health::default() };
         Arc::make_mut(&mut self.agents).insert(agent, peer);
@@ -449,6 +487,7 @@ impl Table {
             }
         }
         let id = self.next_event();
+        let stored = plan.action.to_node().map_or(0, |to| self.stored_on(to));
         let shelf = shelf(&mut self.data_sets, &plan.data_set)?;
         if let Some(to) = plan.action.to_node() {
             let node = self.nodes.get(&to).ok_or(Rejection::UnknownNode(to))?;
@@ -463,6 +502,12 @@ impl Table {
             Ok(changes) => changes,
             Err(lost) => return Ok(Claimed::Lost(lost)),
         };
+        let destination = plan.action.to_node().and_then(|to| self.nodes.get(&to));
+        if let Some(node) = destination.filter(|node| rules::takes_room(node, plan.action, &changes))
+            && let Some(lost) = rules::no_room(node, stored, shelf.data_set.bytes)
+        {
+            return Ok(Claimed::Lost(lost));
+        }
         saga::apply(&mut shelf.placement, &plan.data_set, &changes, next_replica(&mut self.replicas_made));
         shelf.generation += 1;
         let claim = rules::granted(id, plan, &shelf.placement);
@@ -703,14 +748,20 @@ impl Table {
             let Ok(posted) = self.posted_mut(id) else { continue };
             posted.event.window = Window::Closed;
             let event = posted.event.clone();
-            if let Some(shelf) = self.data_sets.get_mut(&event.data_set) {
-                shelf.open.remove(&id);
-            }
-            let heartbeats = self.agents.iter().map(|(agent, peer)| (*agent, peer.heartbeat_at));
-            let others = rules::others(&event, heartbeats, self.feedback(id).iter(), rule, now);
-            let change = rules::closed(&event, others, self.counters.get(&event.action).copied(), rule);
+            let feedback = self.feedback(id);
+            let (heartbeats, known) = match self.data_sets.get(&event.data_set) {
+                Some(shelf) => (self.heartbeats(shelf), shelf.counters.get(&event.action).copied()),
+                None => (Vec::new(), None),
+            };
+            let others = rules::others(&event, heartbeats.into_iter(), feedback.iter(), rule, now);
+            let change = rules::closed(&event, others, known, rule);
+            let Some(shelf) = self.data_sets.get_mut(&event.data_set) else {
+                closed.push(rules::closed_of_nobody(change));
+                continue;
+            };
+            shelf.open.remove(&id);
             if change.counter_after != change.counter_before {
-                self.counters.insert(event.action, Counter { value: change.counter_after, changed_at: now });
+                shelf.counters.insert(event.action, Counter { value: change.counter_after, changed_at: now });
             }
             closed.push(change);
         }
@@ -755,14 +806,37 @@ impl Table {
             nodes: self.nodes.clone(),
             links: self.links.clone(),
             placement: shelf.placement.clone(),
-            agents: self.agents.clone(),
+            agents: self.peers(shelf),
             open_events: shelf.open.iter().filter_map(|id| self.event(*id)).collect(),
-            counters: self.counters.clone(),
+            counters: shelf.counters.clone(),
             copies_made: shelf.copies_made.iter().filter(|(_, copies)| **copies > 0).map(|(k, v)| (*k, *v)).collect(),
             changed_at: shelf.changed_at,
             generation: shelf.generation,
             stored_bytes: self.stored_bytes(),
         }
+    }
+
+    /// The agents that read what lies on a shelf; where all do, the map that all share.
+    fn peers(&self, shelf: &Shelf) -> Arc<FlatMap<AgentId, Peer>> {
+        let reads = |agent: &AgentId| shelf.readers.contains(agent);
+        match self.agents.keys().all(reads) {
+            true => self.agents.clone(),
+            false => {
+                Arc::new(self.agents.iter().filter(|(id, _)| reads(id)).map(|(id, peer)| (*id, peer.clone())).collect())
+            }
+        }
+    }
+
+    /// When they were last heard of.
+    fn heartbeats(&self, shelf: &Shelf) -> Vec<(AgentId, Option<Timestamp>)> {
+        let peers = shelf.readers.iter().filter_map(|agent| self.agents.get(agent));
+        peers.map(|peer| (peer.registration.agent, peer.heartbeat_at)).collect()
+    }
+
+    fn stored_on(&self, node: NodeId) -> u64 {
+        let on_node = |shelf: &Shelf| shelf.placement.replicas.values().filter(|row| row.node == node).count() as u64;
+        let stored = self.data_sets.values().map(|shelf| shelf.data_set.bytes.saturating_mul(on_node(shelf)));
+        stored.fold(0, u64::saturating_add)
     }
 
     fn stored_bytes(&self) -> BTreeMap<NodeId, u64> {
@@ -800,8 +874,8 @@ impl Table {
         self.find(event).map(|posted| posted.feedback.clone()).unwrap_or_default()
     }
 
-    pub(super) fn counters(&self) -> BTreeMap<Action, Counter> {
-        self.counters.clone()
+    pub(super) fn counters(&self, data_set: &DataSetName) -> BTreeMap<Action, Counter> {
+        self.data_sets.get(data_set).map(|shelf| shelf.counters.clone()).unwrap_or_default()
     }
 
     pub(super) fn measurements(&self, after: i64, limit: usize) -> Vec<Recorded> {

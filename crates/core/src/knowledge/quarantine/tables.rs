@@ -28,13 +28,14 @@ pub const LINKS: Table = Table { name: "links", key: &["from_node", "to_node"] }
 pub const AGENTS: Table = Table { name: "agents", key: &["id"] };
 pub const DATA_SETS: Table = Table { name: "data_sets", key: &["name"] };
 pub const REPLICAS: Table = Table { name: "replicas", key: &["id"] };
+pub const READERS: Table = Table { name: "readers", key: &["agent", "data_set"] };
 pub const REFERENCES: Table = Table { name: "reference_replicas", key: &["agent"] };
 pub const REMOVED: Table = Table { name: "removed_nodes", key: &["id"] };
 pub const EVENTS: Table = Table { name: "events", key: &["id"] };
 pub const COPIES: Table = Table { name: "events", key: &["replica"] };
 pub const CLAIMS: Table = Table { name: "claims", key: &["event", "role"] };
 pub const FEEDBACK: Table = Table { name: "feedback", key: &["event", "agent"] };
-pub const COUNTERS: Table = Table { name: "counters", key: &["action"] };
+pub const COUNTERS: Table = Table { name: "counters", key: &["data_set", "action"] };
 pub const MEASUREMENTS: Table = Table { name: "measurements", key: &["id"] };
 pub const UPLOADS: Table = Table { name: "uploads", key: &["node", "object_key", "upload_id"] };
 pub const IMPACTS: Table = Table { name: "impacts", key: &["agent", "action", "metric"] };
@@ -280,6 +281,11 @@ pub fn reference(row: &mut Fields<'_>, replicas: &BTreeMap<ReplicaId, Replica>) 
         true => Ok((agent, replica)),
         false => row.leave_out("replica", format_args!("there is no replica {replica} of this data set")),
     }
+}
+
+/// Who reads which data set.
+pub fn reader(row: &mut Fields<'_>) -> Field<(AgentId, DataSetName)> {
+    Ok((AgentId(row.id("agent")?), data_set_name(row, "data_set")?))
 }
 
 pub fn counter(row: &mut Fields<'_>) -> Field<(Action, Counter)> {

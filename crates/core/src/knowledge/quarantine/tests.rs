@@ -181,6 +181,7 @@ fn sensible_rows_are_read_and_nothing_is_said() {
         seen(CLAIMS, &row(&[]), |row| claimed(row, &"blood".into())).1,
         seen(EVENTS, &open(&[]), |row| open_event(row, &nodes, &agents, &BTreeSet::new())).1,
         seen(FEEDBACK, &row(&[]), feedback).1,
+        seen(READERS, &row(&[]), reader).1,
         seen(COUNTERS, &row(&[]), counter).1,
         seen(MEASUREMENTS, &row(&[]), recorded).1,
         seen(IMPACTS, &row(&[]), impact).1,
@@ -417,7 +418,7 @@ fn what_hides_in_a_report_is_written_out() {
     assert!(reported[0].1.starts_with("`\\u{1b}[2J\\u{202e}` is not an action"), "{reported:?}");
     let mut quarantine = Quarantine::default();
     quarantine.read(COUNTERS, &hostile, counter);
-    assert_eq!(quarantine.reported().next().unwrap().row, "\\u{1b}[2J\\u{202e}");
+    assert_eq!(quarantine.reported().next().unwrap().row, "blood \\u{1b}[2J\\u{202e}");
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn shorter(scenario: &Scenario, with: &mut Candidates) {
 
 /// With its agents; the node where the data lies stays.
 fn remove_node(scenario: &mut Scenario, node: NodeId) {
-    if scenario.placed.contains(&node) || scenario.generate.is_some() {
+    if scenario.placed.values().any(|placed| placed.contains(&node)) || scenario.generate.is_some() {
         return;
     }
     let there: Vec<AgentId> =

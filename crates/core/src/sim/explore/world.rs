@@ -208,8 +208,8 @@ impl Draw {
         let network = &mut scenario.network;
         let store = network.nodes.values().next().expect("there is one in the base").store.clone();
         let first = self.one(&ids);
-        network.data_set.first_node = first;
-        scenario.placed = BTreeSet::from([first]);
+        network.data_sets.values_mut().for_each(|data_set| data_set.first_node = first);
+        scenario.placed.values_mut().for_each(|placed| *placed = BTreeSet::from([first]));
         network.nodes = ids.iter().map(|id| (*id, self.node(*id, bytes, *id == first, &store))).collect();
         network.links.clear();
         for (index, from) in ids.iter().enumerate() {
@@ -323,10 +323,10 @@ impl Draw {
     }
 
     fn changes(&mut self, scenario: &mut Scenario, calm_from: Duration) {
-        let first = scenario.network.data_set.first_node;
+        let first = scenario.placed.values().flatten().copied().next();
         let nodes: Vec<NodeId> = scenario.network.nodes.keys().copied().collect();
         let mut joins: BTreeMap<NodeId, Duration> = BTreeMap::new();
-        for node in nodes.iter().filter(|node| **node != first) {
+        for node in nodes.iter().filter(|node| Some(**node) != first) {
             if self.chance(0.06) {
                 joins.insert(*node, self.minute(calm_from));
             }

@@ -62,18 +62,30 @@ struct Present {
 }
 
 impl Problem {
-    /// From the placement as it is, with what is broken now. `None` where nobody reads anything.
-    pub fn now(scenario: &Scenario, snapshot: &Snapshot, damage: &Damage) -> Option<Self> {
+    /// From the placement as it is, with what is broken now; `reserved` are bytes that will lie on nodes besides what lies there.
+    /// `None` where nobody reads anything.
+    pub fn now(
+        scenario: &Scenario,
+        snapshot: &Snapshot,
+        damage: &Damage,
+        reserved: &BTreeMap<NodeId, u64>,
+    ) -> Option<Self> {
         let placement = &snapshot.placement;
         let reads = placement.references.keys().filter_map(|agent| Some((*agent, placement.reference(*agent)?.node)));
         let present = Present { holders: placement.nodes(), reads: reads.collect() };
-        Self::new(scenario, snapshot, damage, present, &|node| snapshot.has_room(node))
+        let has_room = |node: NodeId| {
+            let Some(capacity) = snapshot.nodes.get(&node).and_then(|node| node.capacity_bytes) else { return true };
+            let taken = |bytes: &BTreeMap<NodeId, u64>| bytes.get(&node).copied().unwrap_or(0);
+            let stored = taken(&snapshot.stored_bytes).saturating_add(taken(reserved));
+            stored.saturating_add(snapshot.data_set.bytes) <= capacity
+        };
+        Self::new(scenario, snapshot, damage, present, &has_room)
     }
 
     /// From the placement at the scenario's start, in the network as it is now with nothing broken. `None` where nobody reads
     /// anything.
     pub fn from_start(scenario: &Scenario, snapshot: &Snapshot) -> Option<Self> {
-        let holders = scenario.placed.clone();
+        let holders = scenario.placed_of(&snapshot.data_set.name);
         let latency = |from: NodeId, to: NodeId| snapshot.link(from, to).map_or(f64::INFINITY, |link| link.latency_ms);
         let nearest = |agent: &AgentId| {
             let home = scenario.agents.get(agent)?.node;
@@ -256,7 +268,7 @@ mod tests {
         let scenario = scenario::load(&file, &vocabulary).unwrap_or_else(|error| panic!("error: {error}"));
         let options = Options { policy: None, seed: 1, lasts: Duration::ZERO, until_converged: false };
         let outcome = run(&scenario, &options, None, |_| {}).unwrap();
-        (scenario, outcome.snapshot)
+        (scenario, outcome.snapshot().clone())
     }
 
     /// The best placement from the one replica on node 3, after something was changed.
@@ -264,7 +276,7 @@ mod tests {
         let (scenario, mut snapshot) = published();
         let mut damage = Damage::default();
         change(&mut snapshot, &mut damage);
-        let best = best(&Problem::now(&scenario, &snapshot, &damage).unwrap());
+        let best = best(&Problem::now(&scenario, &snapshot, &damage, &BTreeMap::new()).unwrap());
         let found: Vec<u32> = best.replicas.iter().map(|node| node.0).collect();
         let done: Vec<String> = best.steps.iter().map(|step| format!("{}:{}", step.agent, step.action)).collect();
         assert_eq!((found.as_slice(), done.join(" ").as_str()), (replicas, steps));
@@ -287,6 +299,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_reserved_takes_room() {
+        let full = |snapshot: &mut Snapshot| {
+            let bytes = snapshot.data_set.bytes;
+            node(snapshot, 2, |node| node.capacity_bytes = Some(bytes + 1));
+        };
+        let (scenario, mut snapshot) = published();
+        full(&mut snapshot);
+        for (reserved, replicas) in [(0, vec![1, 2]), (2, vec![1])] {
+            let reserved = BTreeMap::from([(NodeId(2), reserved)]);
+            let best = best(&Problem::now(&scenario, &snapshot, &Damage::default(), &reserved).unwrap());
+            assert_eq!(best.replicas.iter().map(|node| node.0).collect::<Vec<_>>(), replicas);
+        }
+    }
+
+    #[test]
     fn what_is_slow_is_left_alone() {
         // 40 s instead of 10 s at home, and 40 s + 117 s from elsewhere: agent 1 cannot be helped, agent 2 reads only a quarter.
         let slow = |_: &mut Snapshot, it: &mut Damage| {
@@ -299,6 +326,6 @@ mod tests {
     fn nobody_reads_and_nothing_is_to_be_solved() {
         let (scenario, mut snapshot) = published();
         snapshot.placement.references.clear();
-        assert_eq!(Problem::now(&scenario, &snapshot, &Damage::default()), None);
+        assert_eq!(Problem::now(&scenario, &snapshot, &Damage::default(), &BTreeMap::new()), None);
     }
 }

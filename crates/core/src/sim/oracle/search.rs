@@ -17,6 +17,18 @@ pub enum Found {
     LocalSearch { bound: f64 },
 }
 
+impl Found {
+    /// How both were found: of what cannot be had together only the worse of the two bounds is known.
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Found::Exhaustive, found) | (found, Found::Exhaustive) => found,
+            (Found::LocalSearch { bound }, Found::LocalSearch { bound: of_other }) => {
+                Found::LocalSearch { bound: bound.min(of_other) }
+            }
+        }
+    }
+}
+
 /// One action of the way to a placement, and who takes it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Step {

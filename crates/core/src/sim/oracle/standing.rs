@@ -26,13 +26,35 @@ pub struct Standing {
 const EQUAL: f64 = 1e-6;
 
 impl Standing {
-    /// `None` where nobody reads anything.
-    pub fn new(scenario: &Scenario, snapshot: &Snapshot) -> Option<Self> {
+    /// Of the placements of all data sets. `None` where nobody reads anything.
+    pub fn new(scenario: &Scenario, snapshots: &[Snapshot]) -> Option<Self> {
+        let each: Vec<(f64, Self)> = snapshots
+            .iter()
+            .filter_map(|snapshot| Self::of_one(&scenario.of(&snapshot.data_set.name), snapshot))
+            .collect();
+        if let [(_, only)] = each.as_slice() {
+            return Some(*only);
+        }
+        let agents: f64 = each.iter().map(|(agents, _)| agents).sum();
+        let mean = |of: fn(&Self) -> f64| each.iter().map(|(agents, it)| agents * of(it)).sum::<f64>() / agents;
+        (!each.is_empty()).then(|| Self {
+            share: mean(|it| it.share),
+            replicas: each.iter().map(|(_, it)| it.replicas).sum(),
+            best_share: mean(|it| it.best_share),
+            best_replicas: each.iter().map(|(_, it)| it.best_replicas).sum(),
+            best_cost: each.iter().map(|(_, it)| it.best_cost).sum(),
+            found: each.iter().map(|(_, it)| it.found).fold(Found::Exhaustive, Found::and),
+            is_best: each.iter().all(|(_, it)| it.is_best),
+        })
+    }
+
+    /// With the number of its readers.
+    fn of_one(scenario: &Scenario, snapshot: &Snapshot) -> Option<(f64, Self)> {
         let problem = Problem::from_start(scenario, snapshot)?;
         let best = best(&problem);
         let replicas = snapshot.placement.present().count();
         let share = problem.mean(problem.total(|agent| Some(snapshot.placement.reference(agent)?.node), replicas));
-        Some(Self {
+        let standing = Self {
             share,
             replicas,
             best_share: best.share,
@@ -40,6 +62,7 @@ impl Standing {
             best_cost: best.cost,
             found: best.found,
             is_best: share <= best.share + EQUAL && replicas <= best.replicas.len(),
-        })
+        };
+        Some((problem.agents.len() as f64, standing))
     }
 }

@@ -1,0 +1,174 @@
+//! Several data sets in one network: their readers decide about their own, and share the rooms of the nodes.
+
+use agent_core::config::Vocabulary;
+use agent_core::config::scenario::{self, Scenario};
+use agent_core::domain::action::Action;
+use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
+use agent_core::domain::time::Timestamp;
+use agent_core::mape::planner::POLICIES;
+use agent_core::sim::{ALL_POLICIES, Figures, Options, Outcome, Simulation, Start, Told, expand, run};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+const HOUR: u64 = 3600;
+
+fn scenario(name: &str) -> Scenario {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/scenarios").join(name).with_extension("toml");
+    let vocabulary = Vocabulary { policies: &POLICIES, expression: |_| Ok(()) };
+    expand(scenario::load(&file, &vocabulary).unwrap_or_else(|error| panic!("error: {error}")))
+}
+
+fn simulated(scenario: &Scenario, policy: &str, seconds: u64) -> Outcome {
+    let lasts = Duration::from_secs(seconds);
+    let options = Options { policy: Some(policy.to_owned()), seed: 7, lasts, until_converged: false };
+    run(scenario, &options, None, |_| {}).unwrap_or_else(|error| panic!("{policy}: {error}"))
+}
+
+fn blood() -> DataSetName {
+    "blood_tests".into()
+}
+
+fn urine() -> DataSetName {
+    "urine_tests".into()
+}
+
+/// What was done about a data set, by whom and when.
+fn course(outcome: &Outcome, data_set: &DataSetName) -> Vec<(AgentId, Action, Timestamp)> {
+    let about_it = outcome.events.iter().filter(|event| event.data_set == *data_set);
+    about_it.map(|event| (event.agent, event.action, event.posted_at)).collect()
+}
+
+#[test]
+fn every_policy_places_each_data_set_for_its_readers() {
+    let scenario = scenario("two_data_sets");
+    for policy in ALL_POLICIES {
+        let outcome = simulated(&scenario, policy, HOUR);
+        let names: Vec<_> = outcome.snapshots.iter().map(|snapshot| &*snapshot.data_set.name.0).collect();
+        assert_eq!(names, ["blood_tests", "urine_tests"]);
+        for event in &outcome.events {
+            assert_eq!(event.data_set, scenario.agents[&event.agent].data_set, "{policy}: {event:?}");
+        }
+        let readers =
+            |snapshot: &agent_core::domain::snapshot::Snapshot| snapshot.agents.keys().copied().collect::<Vec<_>>();
+        assert_eq!(readers(&outcome.snapshots[0]), [1, 2, 3].map(AgentId));
+        assert_eq!(readers(&outcome.snapshots[1]), [4, 5].map(AgentId));
+    }
+    for policy in ["cooperative", "oracle"] {
+        let outcome = simulated(&scenario, policy, HOUR);
+        assert!(outcome.converged, "{policy}: {:#?}", outcome.tallies);
+        assert!(outcome.standing(&scenario).unwrap().is_best, "{policy}: {:?}", outcome.standing(&scenario));
+        // Where else they are served: agent 4 wants to be up to date at node 1, agent 5 not to read from node 3.
+        assert_eq!(outcome.reads(AgentId(4)), Some(NodeId(1)), "{policy}");
+        assert!(outcome.reads(AgentId(5)).is_some_and(|node| node != NodeId(3)), "{policy}");
+    }
+}
+
+#[test]
+fn what_is_about_another_data_set_changes_nothing() {
+    let scenario = scenario("two_data_sets");
+    for policy in ["fixed", "cooperative"] {
+        let together = simulated(&scenario, policy, HOUR);
+        for data_set in [blood(), urine()] {
+            let alone = simulated(&scenario.of(&data_set), policy, HOUR);
+            assert_eq!(course(&together, &data_set), course(&alone, &data_set), "{policy}, {data_set}");
+            for (agent, tally) in &alone.tallies {
+                assert_eq!((tally.jobs, tally.violated), {
+                    let beside = &together.tallies[agent];
+                    (beside.jobs, beside.violated)
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn jobs_take_as_long_as_what_they_read_is_large() {
+    let scenario = scenario("two_data_sets");
+    let (whole, half) = (scenario.physics_of(&blood()), scenario.physics_of(&urine()));
+    assert_eq!((whole.bytes, half.bytes), (322_085_706, 161_000_000));
+    let ratio = half.response_time.base.as_secs_f64() / whole.response_time.base.as_secs_f64();
+    assert!((ratio - 161.0 / 322.085706).abs() < 1e-9, "{ratio}");
+    assert_eq!(scenario.of(&urine()).physics, half);
+}
+
+/// Room on node 1 for one of the two alone.
+fn crowded() -> Scenario {
+    let mut scenario = scenario("two_data_sets");
+    let node = scenario.network.nodes.get_mut(&NodeId(1)).expect("there is one");
+    node.capacity_bytes = Some(400_000_000);
+    scenario
+}
+
+#[test]
+fn no_policy_brings_more_to_a_node_than_it_holds() {
+    let scenario = crowded();
+    for policy in ALL_POLICIES {
+        // The checkers look at every store after every event.
+        let outcome = simulated(&scenario, policy, 4 * HOUR);
+        for snapshot in &outcome.snapshots {
+            let stored = snapshot.stored_bytes.get(&NodeId(1)).copied().unwrap_or(0);
+            assert!(stored <= 400_000_000, "{policy}: {stored} bytes lie on node 1");
+        }
+    }
+}
+
+#[test]
+fn the_oracle_counts_what_it_is_about_to_bring() {
+    // Both are wanted on node 1: by agent 1 and by agent 4.
+    let outcome = simulated(&crowded(), "oracle", HOUR);
+    let on_node_1 = outcome.snapshots.iter().filter(|snapshot| snapshot.placement.nodes().contains(&NodeId(1)));
+    assert_eq!(on_node_1.count(), 1);
+    let failed = outcome.events.iter().filter(|event| event.outcome == agent_core::domain::event::Outcome::Failed);
+    assert_eq!(failed.count(), 0, "nothing was tried in vain");
+}
+
+#[test]
+fn a_branch_goes_on_as_its_trunk_would_with_each_data_set() {
+    let scenario = scenario("two_data_sets");
+    let mut trunk = Simulation::new(&scenario, Start { policy: Some("cooperative"), seed: 3, state: None }).unwrap();
+    trunk.run(Timestamp(600_000), |_| {}).unwrap();
+    let mut branch = trunk.branch().unwrap();
+    for it in [&mut trunk, &mut branch] {
+        it.run(Timestamp(3_600_000), |_| {}).unwrap();
+    }
+    let [one, other] = [&trunk, &branch].map(|it| Figures::new(it.scenario(), &it.outcome()));
+    assert_eq!(one, other);
+    assert_eq!(one.replicas.keys().collect::<Vec<_>>(), [&blood(), &urine()]);
+}
+
+#[test]
+fn networks_are_made_with_several_data_sets() {
+    let mut listed = Vec::new();
+    let text =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/scenarios/nodes_30.toml"));
+    let text = text.expect("a scenario");
+    let (before, after) = text.split_once("[data_set]").expect("one data set");
+    let (of_it, after) = after.split_once("\n[").expect("another table");
+    for name in ["a", "b", "c"] {
+        let renamed = of_it.replace("name = \"blood_tests\"", &format!("name = \"{name}\""));
+        listed.push(format!("[[data_set]]{}", renamed.replace("blood_tests.json", &format!("{name}.json"))));
+    }
+    let text = format!("{before}{}\n[{after}", listed.join("\n"));
+    let vocabulary = Vocabulary { policies: &POLICIES, expression: |_| Ok(()) };
+    let scenario = expand(scenario::parse("several", &text, &vocabulary).unwrap_or_else(|error| panic!("{error}")));
+    let mut readers: BTreeMap<&DataSetName, usize> = BTreeMap::new();
+    scenario.agents.values().for_each(|agent| *readers.entry(&agent.data_set).or_default() += 1);
+    assert_eq!(readers.into_values().collect::<Vec<_>>(), [10, 10, 10]);
+    let placed: BTreeSet<_> = scenario.placed.values().collect();
+    assert_eq!(placed.len(), 3, "each is planted by itself");
+    let outcome = simulated(&scenario, "cooperative", 2 * HOUR);
+    let standing = outcome.standing(&scenario).unwrap();
+    assert!(standing.share <= standing.best_share + 0.01, "{standing:?}");
+
+    // What was said of the network can be said again.
+    let mut seen: BTreeSet<DataSetName> = BTreeSet::new();
+    let mut tell = |_: Timestamp, told: &Told| {
+        if let Told::Placed(snapshot) = told {
+            seen.insert(snapshot.data_set.name.clone());
+        }
+    };
+    let options = Options { policy: None, seed: 1, lasts: Duration::from_secs(60), until_converged: false };
+    run(&scenario, &options, Some(&mut tell), |_| {}).unwrap();
+    assert_eq!(seen.len(), 3);
+}

@@ -1,0 +1,106 @@
+//! Data sets that come and go while agents run: `agent add-data-set`, `agent remove-data-set`, `agent data list`.
+
+use super::catalogue::Catalogue;
+use super::surroundings::Surroundings;
+use super::{Failure, data_set};
+use crate::knowledge::Knowledge;
+use agent_core::config::settings::{DataSetSettings, NetworkSettings};
+use agent_core::config::{Invalid, quantity};
+use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
+use agent_core::domain::placement::{DataSet, Replica};
+use agent_core::domain::saga::overlap;
+use agent_core::domain::snapshot::Snapshot;
+use anyhow::{Context as _, bail};
+use serde::Serialize;
+
+/// A data set as somebody names it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Named {
+    pub name: String,
+    /// Absent: as it is configured.
+    pub object_key: Option<String>,
+    pub first_node: Option<NodeId>,
+}
+
+/// One in the catalogue.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Listed {
+    #[serde(flatten)]
+    pub data_set: DataSet,
+    /// Nodes with a present replica.
+    pub replicas: Vec<NodeId>,
+    pub readers: Vec<AgentId>,
+}
+
+impl Listed {
+    fn new(snapshot: &Snapshot) -> Self {
+        Self {
+            data_set: snapshot.data_set.clone(),
+            replicas: snapshot.placement.nodes().into_iter().collect(),
+            readers: snapshot.agents.keys().copied().collect(),
+        }
+    }
+}
+
+pub async fn list(knowledge: &dyn Knowledge) -> crate::knowledge::Result<Vec<Listed>> {
+    Ok(Catalogue::load(knowledge).await?.snapshots.iter().map(Listed::new).collect())
+}
+
+/// What is to be added: what the configuration says of that name, or what was named here.
+pub fn settings(network: &NetworkSettings, named: &Named) -> Result<DataSetSettings, Failure> {
+    let refuse = |what: &str, Invalid { problem, help }| Failure::Configuration(format!("{what}: {problem}; {help}"));
+    let name: DataSetName = quantity::name(&named.name).map_err(|invalid| refuse("NAME", invalid))?.into();
+    let configured = network.data_sets.get(&name);
+    match (configured, &named.object_key, named.first_node) {
+        (Some(configured), None, None) => Ok(configured.clone()),
+        (Some(_), _, _) => Err(Failure::Configuration(format!(
+            "network.toml describes data set {name} already; leave --object-key and --first-node out, or correct it there"
+        ))),
+        (None, Some(object_key), Some(first_node)) => Ok(DataSetSettings {
+            name,
+            object_key: quantity::object_key(object_key).map_err(|invalid| refuse("--object-key", invalid))?,
+            generate_records: None,
+            first_node,
+        }),
+        (None, _, _) => Err(Failure::Configuration(format!(
+            "network.toml does not describe a data set {name}; say with --object-key and --first-node where it lies"
+        ))),
+    }
+}
+
+/// Verifies what lies on its first node, and puts it into the catalogue.
+pub async fn add(surroundings: &Surroundings, settings: &DataSetSettings) -> anyhow::Result<Listed> {
+    let (name, knowledge) = (&settings.name, &surroundings.knowledge);
+    let catalogue = Catalogue::load(knowledge.as_ref()).await?;
+    for known in catalogue.snapshots.iter().map(|snapshot| &snapshot.data_set) {
+        if known.name == *name {
+            bail!("data set {name} is in the catalogue already");
+        }
+        if overlap(&known.object_key, &settings.object_key) {
+            bail!(
+                "the key `{}` overlaps with `{}` of data set {}: copies of a data set lie below its key; choose another one",
+                settings.object_key,
+                known.object_key,
+                known.name
+            );
+        }
+    }
+    let store = surroundings.direct_store(settings.first_node).await?;
+    data_set::establish(settings, surroundings.network().time_scale, &store, knowledge).await?;
+    let snapshot = knowledge.snapshot(name).await?;
+    Ok(Listed::new(&snapshot.with_context(|| format!("data set {name} was removed again meanwhile"))?))
+}
+
+/// Forgets a data set that nobody reads any more. Returns the rows that there were: their objects stay.
+pub async fn remove(
+    knowledge: &dyn Knowledge,
+    network: &NetworkSettings,
+    name: &DataSetName,
+) -> anyhow::Result<Vec<Replica>> {
+    let known = knowledge.data_sets().await?;
+    if !known.contains(name) {
+        let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+        bail!("data set {name} is not in the catalogue; it holds {}", known.join(", "));
+    }
+    Ok(knowledge.remove_data_set(name, network.silence()).await?)
+}
