@@ -57,14 +57,18 @@ impl Bench {
 
 fn settings(server: &MariaDb, schema: &str) -> MysqlSettings {
     MysqlSettings {
-        host: "127.0.0.1".to_owned(),
-        port: server.port(),
+        hosts: local([server.port()]),
         user: mariadb::USER.to_owned(),
         password: Some(mariadb::PASSWORD.to_owned()),
         schema: schema.to_owned(),
         tls: Tls::Off,
         patience: Duration::from_secs(10),
     }
+}
+
+/// Servers on this machine.
+fn local(ports: impl IntoIterator<Item = u16>) -> Vec<Host> {
+    ports.into_iter().map(|port| Host { name: "127.0.0.1".to_owned(), port }).collect()
 }
 
 async fn open(settings: &MysqlSettings, clock: &Arc<VirtualClock>) -> Result<MysqlKnowledge> {

@@ -14,7 +14,7 @@ mod search;
 mod wire;
 mod wrong;
 
-use agent::knowledge::mysql::{self, MysqlKnowledge, MysqlSettings, Tls};
+use agent::knowledge::mysql::{self, Host, MysqlKnowledge, MysqlSettings, Tls};
 use agent::knowledge::sqlite::SqliteKnowledge;
 use agent_core::clock::{Clock as _, VirtualClock};
 use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
@@ -196,8 +196,7 @@ async fn histories_of_mariadb_can_be_explained_though_connections_break() {
     };
     let (clock, schema) = (clock(), server.schema());
     let settings = |port: u16| MysqlSettings {
-        host: "127.0.0.1".to_owned(),
-        port,
+        hosts: vec![Host { name: "127.0.0.1".to_owned(), port }],
         user: crate::mariadb::USER.to_owned(),
         password: Some(crate::mariadb::PASSWORD.to_owned()),
         schema: schema.clone(),

@@ -119,7 +119,8 @@ impl Wired {
     async fn new() -> std::result::Result<Self, String> {
         let bench = Bench::new().await?;
         let wire = Wire::to(bench.server.port()).await;
-        let settings = MysqlSettings { port: wire.port, patience: Duration::from_secs(1), ..bench.settings() };
+        let settings =
+            MysqlSettings { hosts: local([wire.port]), patience: Duration::from_secs(1), ..bench.settings() };
         let clock = clock();
         let table = Table::new(open(&settings, &clock).await.unwrap(), clock, ()).three_agents().await;
         Ok(Self { wire, table, direct: bench.table().await })
@@ -239,7 +240,7 @@ async fn tls_is_used_with_the_right_authority_and_name_alone() {
     let options = [option("cert", &certificate), option("key", &key)];
     let server = bench!(MariaDb::start(&[&options[0], &options[1]]));
     let secure = |host: &str, authority: Option<&std::path::PathBuf>| MysqlSettings {
-        host: host.to_owned(),
+        hosts: vec![Host { name: host.to_owned(), port: server.port() }],
         tls: Tls::On { authority: authority.cloned() },
         ..settings(&server, "secure")
     };
