@@ -174,7 +174,11 @@ impl Server {
                 Err(silent @ Failure::Silent(_, Sent::Revocable)) => return Err(before.unwrap_or(silent)),
                 other => {
                     let is_lost = other.as_ref().is_err_and(|failure| failure.fate() == Fate::Uncertain);
-                    self.members.settle(at, !is_lost, &away.reasons);
+                    if is_lost {
+                        self.members.ask_after(at, "it did not say what became of a commit");
+                    } else if !away.reasons.is_empty() {
+                        self.members.ask(at, &away.reasons.join("; "));
+                    }
                     return other;
                 }
             };

@@ -74,12 +74,18 @@ impl Members {
         Some((at, &self.all[at]))
     }
 
-    /// Who answers is asked from now on; after one whose answer was lost, the next is.
-    pub(super) fn settle(&self, at: usize, has_answered: bool, away: &[String]) {
-        let next = if has_answered { at } else { (at + 1) % self.all.len() };
-        if self.asked.swap(next, Ordering::Relaxed) != next {
-            let (host, away) = (&self.all[next].host, away.join("; "));
+    /// This one has answered where others did not: it is asked from now on.
+    pub(super) fn ask(&self, at: usize, away: &str) {
+        if self.asked.swap(at, Ordering::Relaxed) != at {
+            let host = &self.all[at].host;
             tracing::warn!(%host, away, "another server of the shared table is asked from now on");
+        }
+    }
+
+    /// The next one is asked, unless another is already.
+    pub(super) fn ask_after(&self, at: usize, away: &str) {
+        if self.asked.load(Ordering::Relaxed) == at {
+            self.ask((at + 1) % self.all.len(), away);
         }
     }
 

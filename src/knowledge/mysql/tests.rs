@@ -3,6 +3,7 @@
 mod accounts;
 mod administration;
 mod asks;
+mod cluster;
 mod faults;
 mod load;
 mod transactions;
@@ -12,6 +13,8 @@ use agent_core::clock::VirtualClock;
 use agent_core::contract;
 use agent_core::knowledge::contract::Table;
 
+#[path = "../../../tests/network/galera.rs"]
+mod galera;
 #[path = "../../../tests/network/mariadb.rs"]
 mod mariadb;
 
@@ -74,6 +77,10 @@ fn local(ports: impl IntoIterator<Item = u16>) -> Vec<Host> {
 async fn open(settings: &MysqlSettings, clock: &Arc<VirtualClock>) -> Result<MysqlKnowledge> {
     let clock = clock.clone();
     MysqlKnowledge::open(settings, Arc::new(move |_| clock.now()), Handle::current()).await
+}
+
+fn message<T>(result: Result<T>) -> String {
+    result.err().expect("it is refused").to_string()
 }
 
 async fn mysql(clock: Arc<VirtualClock>) -> std::result::Result<Table, String> {
