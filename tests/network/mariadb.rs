@@ -97,7 +97,7 @@ impl MariaDb {
         let directory =
             tempfile::Builder::new().prefix("agent-mariadb-").tempdir().map_err(|error| error.to_string())?;
         match data {
-            Data::Own => install(directory.path(), account)?,
+            Data::Own => install(directory.path(), as_root())?,
             Data::Given => fs::create_dir(directory.path().join("data")).map_err(|error| error.to_string())?,
         }
         if let Some(account) = account {
