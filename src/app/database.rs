@@ -2,10 +2,10 @@
 
 use super::Failure;
 use crate::knowledge::Knowledge;
-use crate::knowledge::mysql::{self, Finding, MysqlKnowledge, MysqlSettings, Prepared, Tls, server_time};
+use crate::knowledge::mysql::{self, Finding, Host, MysqlKnowledge, MysqlSettings, Prepared, Tls, server_time};
 use agent_core::clock::Clock;
 use agent_core::config::environment::AGENT_DATABASE_PASSWORD;
-use agent_core::config::settings::{DatabaseTls, DatabaseUrl, KnowledgeSettings};
+use agent_core::config::settings::{DatabaseHost, DatabaseTls, DatabaseUrl, KnowledgeSettings};
 use agent_core::domain::invariants;
 use serde::Serialize;
 use std::sync::Arc;
@@ -88,10 +88,9 @@ fn url(knowledge: &KnowledgeSettings) -> Result<&DatabaseUrl, Failure> {
 }
 
 fn settings(url: &DatabaseUrl) -> MysqlSettings {
-    let DatabaseUrl { host, port, user, password, schema, tls } = url.clone();
+    let DatabaseUrl { hosts, user, password, schema, tls } = url.clone();
     MysqlSettings {
-        host,
-        port,
+        hosts: hosts.into_iter().map(|DatabaseHost { name, port }| Host { name, port }).collect(),
         user,
         password: password.or_else(|| std::env::var(AGENT_DATABASE_PASSWORD).ok()),
         schema,

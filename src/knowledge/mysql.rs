@@ -1,4 +1,4 @@
-//! The shared table in a MySQL or MariaDB server, for agents on any number of machines.
+//! The shared table in a MySQL or MariaDB server, or in a cluster of them, for agents on any number of machines.
 //!
 //! Nothing is used that Galera, Vitess or TiDB lack. Every question is one statement (`select.rs`); whoever changes the replicas
 //! of a data set raises its revision first, so that writers queue there and never wait for each other in a circle. All work
@@ -9,6 +9,7 @@ mod catalogue;
 mod connect;
 mod events;
 mod failure;
+mod members;
 mod nodes;
 mod saga;
 mod schema;
@@ -35,11 +36,10 @@ use agent_core::domain::time::Timestamp;
 use agent_core::domain::units::Percent;
 use agent_core::domain::validators::Validators;
 use async_trait::async_trait;
-use connect::PreparedStatements;
-pub use connect::{MysqlSettings, Tls};
+pub use connect::{Host, MysqlSettings, Tls};
 use failure::{Failure, Fate, Sent};
 use futures::future::BoxFuture;
-use mysql_async::Pool;
+use members::{Away, LOOK_EVERY, Limits, Member, Members};
 pub use schema::{Finding, Prepared, check, init, migrate};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -76,8 +76,7 @@ pub fn server_time(clock: Arc<dyn Clock>) -> Time {
 struct Server {
     /// Without the password.
     address: String,
-    pool: Pool,
-    prepared: PreparedStatements,
+    members: Members,
     time: Time,
     /// How long an operation may take with all its tries.
     patience: Duration,
@@ -89,19 +88,36 @@ type Work<A, T> = for<'t> fn(&'t mut Tables, &'t A) -> BoxFuture<'t, std::result
 impl MysqlKnowledge {
     /// Connects to a schema that `init` prepared. `runtime` carries the connections as long as it lives.
     pub async fn open(settings: &MysqlSettings, time: Time, runtime: Handle) -> Result<Self> {
-        let (address, prepared) = (settings.to_string(), PreparedStatements::default());
         let server = Server {
-            pool: Pool::new(settings.options(&prepared)),
-            prepared,
-            address,
+            address: settings.to_string(),
+            members: Members::new(settings),
             time,
             patience: settings.patience,
             quarantine: Arc::default(),
         };
         let opened = Self { server: Arc::new(server), runtime };
+        opened.watch_members().await;
         let found = opened.run("open", (), |tables, ()| Box::pin(tables.inspect())).await?;
         found.require_current(&opened.server.address)?;
         Ok(opened)
+    }
+
+    /// Looks at every member of a cluster, now and from time to time as long as this lives.
+    async fn watch_members(&self) {
+        if !self.server.members.are_several() {
+            return;
+        }
+        let server = Arc::clone(&self.server);
+        // The connections belong to that runtime; that it ends is found out by whoever asks next.
+        _ = self.runtime.spawn(async move { server.members.look_at_all().await }).await;
+        let server = Arc::downgrade(&self.server);
+        self.runtime.spawn(async move {
+            loop {
+                tokio::time::sleep(LOOK_EVERY).await;
+                let Some(server) = server.upgrade() else { return };
+                server.members.look_at_all().await;
+            }
+        });
     }
 
     /// Sets counters of a data set, as if events had moved them. For experiments that start in the middle.
@@ -137,21 +153,40 @@ impl MysqlKnowledge {
 }
 
 impl Server {
-    /// Again and again, as long as it certainly was not carried out and is likely to succeed soon.
+    /// Again and again, as long as it certainly was not carried out and is likely to succeed soon; at the next member of a
+    /// cluster at once, where one is away.
     async fn persist<A, T>(self: &Arc<Self>, arguments: &A, work: Work<A, T>) -> std::result::Result<T, Failure> {
         let began = Instant::now();
         let deadline = began + self.patience;
-        let (mut pause, mut before) = (FIRST_PAUSE, None);
+        let (mut pause, mut before, mut away) = (FIRST_PAUSE, None, Away::default());
         loop {
-            let failure = match self.attempt(deadline, arguments, work).await {
+            let Some((at, member)) = self.members.next(&away.members) else {
+                unreachable!("a round ends when all are")
+            };
+            let failure = match self.attempt(at, member, deadline, arguments, work).await {
+                Err(failure) if self.members.are_several() && failure.is_of_this_server() => {
+                    away.note(at, &member.host, &failure);
+                    if self.members.next(&away.members).is_some() && Instant::now() < deadline {
+                        continue;
+                    }
+                    std::mem::take(&mut away).into_failure()
+                }
                 Err(failure) if failure.fate() == Fate::TryAgain => failure,
                 // Its time was over in the middle of another try: what made it necessary says more.
                 Err(silent @ Failure::Silent(_, Sent::Revocable)) => return Err(before.unwrap_or(silent)),
-                other => return other,
+                other => {
+                    let is_lost = other.as_ref().is_err_and(|failure| failure.fate() == Fate::Uncertain);
+                    if is_lost {
+                        self.members.ask_after(at, "it did not say what became of a commit");
+                    } else if !away.reasons.is_empty() {
+                        self.members.ask(at, &away.reasons.join("; "));
+                    }
+                    return other;
+                }
             };
             let until = if failure.is_absence() { began + self.patience / ABSENCE } else { deadline };
             let wait = pause.mul_f64(rand::random_range(0.5..1.5));
-            if Instant::now() + wait >= until {
+            if failure.is_unusable() || Instant::now() + wait >= until {
                 return Err(failure);
             }
             tracing::debug!(reason = failure.reason(), "another try");
@@ -163,18 +198,24 @@ impl Server {
 
     async fn attempt<A, T>(
         self: &Arc<Self>,
+        at: usize,
+        member: &Arc<Member>,
         deadline: Instant,
         arguments: &A,
         work: Work<A, T>,
     ) -> std::result::Result<T, Failure> {
-        let connection = match timeout_at(deadline, self.pool.get_conn()).await {
+        let Limits { to_connect, to_answer } = self.members.limits();
+        let connected = timeout_at(deadline.min(Instant::now() + to_connect), member.pool.get_conn()).await;
+        let connection = match connected {
             Ok(connection) => connection.map_err(|error| Failure::Database(error, Sent::Revocable))?,
-            Err(_) => return Err(Failure::Silent(self.patience, Sent::Revocable)),
+            Err(_) => return Err(Failure::Silent(to_connect, Sent::Revocable)),
         };
-        let mut tables = Tables::new(connection, Arc::clone(self));
-        let result = match timeout_at(deadline, work(&mut tables, arguments)).await {
+        self.members.require_fit(at)?;
+        let mut tables = Tables::new(connection, Arc::clone(self), Arc::clone(member));
+        let limit = deadline.min(Instant::now() + to_answer);
+        let result = match timeout_at(limit, work(&mut tables, arguments)).await {
             Ok(result) => result,
-            Err(_) => Err(Failure::Silent(self.patience, tables.sent)),
+            Err(_) => Err(Failure::Silent(to_answer, tables.sent)),
         };
         tables.give_back(result.as_ref().err().is_none_or(Failure::leaves_connection)).await;
         result

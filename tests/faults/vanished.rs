@@ -2,7 +2,7 @@
 //! again soon, or nobody could act any more.
 
 use super::network::mariadb::{MariaDb, PASSWORD, USER};
-use agent::knowledge::mysql::{MysqlKnowledge, MysqlSettings, Tls, init, server_time};
+use agent::knowledge::mysql::{Host, MysqlKnowledge, MysqlSettings, Tls, init, server_time};
 use agent::knowledge::{Claimed, Knowledge};
 use agent_core::clock::{SystemClock, TimeScale};
 use agent_core::domain::action::Action;
@@ -48,8 +48,7 @@ async fn carry(client: TcpStream, server: u16) {
 
 async fn open(server: &MariaDb, port: u16, patience: Duration) -> MysqlKnowledge {
     let settings = MysqlSettings {
-        host: "127.0.0.1".to_owned(),
-        port,
+        hosts: vec![Host { name: "127.0.0.1".to_owned(), port }],
         user: USER.to_owned(),
         password: Some(PASSWORD.to_owned()),
         schema: "vanished".to_owned(),

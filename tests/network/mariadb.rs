@@ -65,23 +65,55 @@ pub fn shared() -> Result<&'static MariaDb, String> {
 /// A server that runs.
 pub struct MariaDb {
     directory: PathBuf,
+    /// The account that it runs as, where the tests may choose one.
+    account: Option<&'static str>,
     options: Vec<String>,
     port: u16,
     guard: Option<Child>,
 }
 
+/// What a server has in the beginning.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Data {
+    /// The tables that every server needs, and `USER`.
+    Own,
+    /// Nothing: it is given by another member of a cluster.
+    Given,
+}
+
 impl MariaDb {
     /// A server of one's own, for tests that end it or need options of their own.
     pub fn start(options: &[&str]) -> Result<Self, String> {
+        Self::start_as(as_root(), options, &[], Data::Own)
+    }
+
+    /// The same as another account; `at_first` are options of its first start alone.
+    pub fn start_as(
+        account: Option<&'static str>,
+        options: &[&str],
+        at_first: &[&str],
+        data: Data,
+    ) -> Result<Self, String> {
         let directory =
             tempfile::Builder::new().prefix("agent-mariadb-").tempdir().map_err(|error| error.to_string())?;
-        install(directory.path())?;
-        let options = options.iter().map(ToString::to_string).collect();
-        let mut server = Self { directory: directory.keep(), options, port: 0, guard: None };
+        match data {
+            Data::Own => install(directory.path(), as_root())?,
+            Data::Given => fs::create_dir(directory.path().join("data")).map_err(|error| error.to_string())?,
+        }
+        if let Some(account) = account {
+            let given = Command::new("chown").arg("-R").arg(account).arg(directory.path()).status();
+            given.ok().filter(|status| status.success()).ok_or(format!("no directory can be given to {account}"))?;
+        }
+        let options: Vec<String> = options.iter().map(ToString::to_string).collect();
+        let with_first = options.iter().cloned().chain(at_first.iter().map(ToString::to_string)).collect();
+        let mut server = Self { directory: directory.keep(), account, options: with_first, port: 0, guard: None };
         server.listen_anywhere();
-        server.execute(&format!(
-            "create user '{USER}'@'%' identified by '{PASSWORD}'; grant all on *.* to '{USER}'@'%' with grant option"
-        ));
+        server.options = options;
+        if data == Data::Own {
+            server.execute(&format!(
+                "create user '{USER}'@'%' identified by '{PASSWORD}'; grant all on *.* to '{USER}'@'%' with grant option"
+            ));
+        }
         Ok(server)
     }
 
@@ -126,6 +158,13 @@ impl MariaDb {
         guard.wait().expect("the guard ends");
     }
 
+    /// Has it stand still, or go on.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let written = fs::read_to_string(self.directory.join("data/pid")).expect("it has written its number");
+        let number = written.trim().parse().ok().and_then(rustix::process::Pid::from_raw).expect("a number");
+        rustix::process::kill_process(number, signal).expect("it runs");
+    }
+
     /// Starts it again on what it had stored.
     pub fn restart(&mut self) {
         self.kill();
@@ -164,7 +203,7 @@ impl MariaDb {
         fs::write(&log, "").expect("the log can be emptied");
         let mut guard = Command::new("sh");
         guard.args(["-c", GUARD, "guard"]).arg(&self.directory).arg(program("mariadbd").expect("it was there before"));
-        guard.arg("--no-defaults").args(as_root()).args(OPTIONS).args(&self.options);
+        guard.arg("--no-defaults").args(self.account.map(user)).args(OPTIONS).args(&self.options);
         guard.arg(format!("--datadir={}", data.display())).arg(format!("--socket={}", self.socket().display()));
         guard.arg(format!("--tmpdir={}", self.directory.display()));
         guard.arg(format!("--port={}", self.port)).arg(format!("--pid-file={}", data.join("pid").display()));
@@ -206,11 +245,11 @@ impl Drop for MariaDb {
 }
 
 /// Makes the tables that every server needs.
-fn install(directory: &Path) -> Result<(), String> {
+fn install(directory: &Path, account: Option<&str>) -> Result<(), String> {
     program("mariadbd").ok_or("mariadbd is not installed")?;
     let install = program("mariadb-install-db").ok_or("mariadb-install-db is not installed")?;
     let mut command = Command::new(install);
-    command.arg("--no-defaults").args(as_root()).arg(format!("--datadir={}", directory.join("data").display()));
+    command.arg("--no-defaults").args(account.map(user)).arg(format!("--datadir={}", directory.join("data").display()));
     // A server that starts removes the temporary tables of all others from a directory that they share.
     command.arg(format!("--tmpdir={}", directory.display()));
     command.args(["--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"]);
@@ -223,7 +262,7 @@ fn install(directory: &Path) -> Result<(), String> {
 }
 
 /// Where a program lies; servers' are often not on an ordinary user's path.
-fn program(name: &str) -> Option<PathBuf> {
+pub fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders =
         std::env::split_paths(&path).chain(["/usr/sbin", "/usr/local/sbin", "/usr/libexec"].map(PathBuf::from));
@@ -232,5 +271,9 @@ fn program(name: &str) -> Option<PathBuf> {
 
 /// The server runs as root only when it is told to.
 fn as_root() -> Option<&'static str> {
-    rustix::process::geteuid().is_root().then_some("--user=root")
+    rustix::process::geteuid().is_root().then_some("root")
+}
+
+fn user(account: &str) -> String {
+    format!("--user={account}")
 }

@@ -4,7 +4,7 @@
 //! action goes through its whole saga; before each, the placement is put into a state in which that action can be claimed.
 //! The recorded data sets 1, 2, ... are replicas: one for each, and one that only makes changes of reference possible.
 
-use agent::knowledge::mysql::{self, MysqlKnowledge, MysqlSettings, Tls};
+use agent::knowledge::mysql::{self, Host, MysqlKnowledge, MysqlSettings, Tls};
 use agent::knowledge::sqlite::SqliteKnowledge;
 use agent::knowledge::{Claimed, ClosingRule, Committed, Counter, Knowledge};
 use agent_core::clock::{Clock, VirtualClock};
@@ -315,8 +315,7 @@ async fn recorded_timelines_come_out_in_mariadb() {
     for scenario in &recorded.scenarios {
         let clock = Arc::new(VirtualClock::default());
         let settings = MysqlSettings {
-            host: "127.0.0.1".to_owned(),
-            port: server.port(),
+            hosts: vec![Host { name: "127.0.0.1".to_owned(), port: server.port() }],
             user: crate::mariadb::USER.to_owned(),
             password: Some(crate::mariadb::PASSWORD.to_owned()),
             schema: server.schema(),

@@ -2,6 +2,9 @@
 
 mod feedback_vectors;
 mod fuzz_rows;
+#[path = "../network/galera.rs"]
+mod galera;
 mod history;
 #[path = "../network/mariadb.rs"]
 mod mariadb;
+mod rounds;

@@ -1,12 +1,14 @@
-//! Which server, and how its connections are made.
+//! Which servers, and how connections to them are made.
 
+use super::members::CLOCKS_DIFFER;
 use futures::FutureExt as _;
-use mysql_async::{Opts, OptsBuilder, PoolConstraints, PoolOpts, SslOpts};
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, Error, Opts, OptsBuilder, PoolConstraints, PoolOpts, SslOpts};
 use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Display};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// An agent's monitor, planner, executor and watchdog ask at the same time at most; what else it asks waits for one of them to
 /// be free again, which takes milliseconds. A demo's agents share them. 32 agents fit into the 151 connections that a server
@@ -20,11 +22,19 @@ const CACHED_STATEMENTS: usize = 100;
 /// whose locks nobody else would ever get. One that was idle is opened again.
 const SILENCE: u32 = 2;
 
-/// A schema on a server.
+/// Where a server listens.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Host {
+    /// Or its address.
+    pub name: String,
+    pub port: u16,
+}
+
+/// A schema on a server, or on all servers of a cluster.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MysqlSettings {
-    pub host: String,
-    pub port: u16,
+    /// At least one. The first that answers is asked; when it is away, the next.
+    pub hosts: Vec<Host>,
     pub user: String,
     pub password: Option<String>,
     pub schema: String,
@@ -44,31 +54,43 @@ pub enum Tls {
 }
 
 impl MysqlSettings {
-    /// Of the connections that agents share.
-    pub(super) fn options(&self, prepared: &PreparedStatements) -> Opts {
+    /// Of the connections to a host that agents share. Each takes a reading of its server when it is new.
+    pub(super) fn options(&self, at: usize, prepared: &PreparedStatements, readings: &Arc<Readings>) -> Opts {
         // A connection is given back clean: transactions are ended, and nothing else is left in a session.
         let constraints = PoolConstraints::new(CONNECTIONS, CONNECTIONS).expect("not more than itself");
         let pool = PoolOpts::default().with_constraints(constraints).with_reset_connection(false);
-        let prepared = prepared.clone();
-        self.builder()
+        let (prepared, readings, host) = (prepared.clone(), readings.clone(), self.hosts[at].clone());
+        self.builder(at)
             .db_name(Some(&self.schema))
             .setup([self.setup(), vec![self.bound()]].concat())
             .pool_opts(pool)
             .after_connect(move |connection| {
                 prepared.forget(connection.id());
-                std::future::ready(Ok(())).boxed()
+                let (readings, host) = (readings.clone(), host.clone());
+                async move { readings.take(at, host, connection).await }.boxed()
             })
             .into()
     }
 
     /// Of a connection that makes or looks at the tables, which may take longer than any question of an agent.
-    pub(super) fn options_to_administer(&self) -> Opts {
-        self.builder().db_name(Some(&self.schema)).into()
+    pub(super) fn options_to_administer(&self, at: usize) -> Opts {
+        self.builder(at).db_name(Some(&self.schema)).after_connect(|connection| read_latest(connection).boxed()).into()
     }
 
     /// Connected to no schema: it may have to be made.
-    pub(super) fn options_without_schema(&self) -> Opts {
-        self.builder().into()
+    pub(super) fn options_without_schema(&self, at: usize) -> Opts {
+        self.builder(at).into()
+    }
+
+    /// The same, for a reading of the server.
+    pub(super) fn options_to_look(&self, at: usize, readings: &Arc<Readings>) -> Opts {
+        let (readings, host) = (readings.clone(), self.hosts[at].clone());
+        self.builder(at)
+            .after_connect(move |connection| {
+                let (readings, host) = (readings.clone(), host.clone());
+                async move { readings.take(at, host, connection).await }.boxed()
+            })
+            .into()
     }
 
     /// Every session's own, whatever the server's defaults: strict about values, waiting for a lock much shorter than an
@@ -96,10 +118,11 @@ impl MysqlSettings {
         )
     }
 
-    fn builder(&self) -> OptsBuilder {
+    fn builder(&self, at: usize) -> OptsBuilder {
+        let Host { name, port } = &self.hosts[at];
         OptsBuilder::default()
-            .ip_or_hostname(&self.host)
-            .tcp_port(self.port)
+            .ip_or_hostname(name)
+            .tcp_port(*port)
             .user(Some(&self.user))
             .pass(self.password.as_ref())
             .ssl_opts(self.tls.options())
@@ -111,6 +134,72 @@ impl MysqlSettings {
             .enable_cleartext_plugin(self.tls != Tls::Off)
             .stmt_cache_size(CACHED_STATEMENTS)
             .setup(self.setup())
+    }
+}
+
+/// In a cluster, a question begins when the member that is asked has carried out what any other had committed by then: whoever
+/// was told of a write, or made it at another member, finds it. So does a transaction; within one nothing more is waited for,
+/// because what is overtaken there is refused at its commit. Of servers that are no members nothing is known of this.
+async fn read_latest(connection: &mut Conn) -> Result<(), Error> {
+    let is_member: Option<(String, String)> = connection.query_first("show variables like 'wsrep_on'").await?;
+    if is_member.is_some_and(|(_, value)| value == "ON") {
+        connection.query_drop("set session wsrep_sync_wait = 1").await?;
+    }
+    Ok(())
+}
+
+/// What a server said of itself when a connection to it was new.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Reading {
+    pub host: Host,
+    /// Its clock when ours, which is set by nobody, stood at zero.
+    pub clock: Duration,
+    /// So much more or less.
+    pub within: Duration,
+    /// The name of the state that all members of its cluster share. Absent: it is none.
+    pub cluster: Option<String>,
+}
+
+impl Reading {
+    pub(super) fn distance(&self, other: &Self) -> Duration {
+        self.clock.abs_diff(other.clock)
+    }
+
+    pub(super) fn differs_from(&self, other: &Self) -> bool {
+        self.distance(other) > CLOCKS_DIFFER + self.within + other.within
+    }
+}
+
+/// The last reading of each host.
+pub(super) struct Readings {
+    zero: Instant,
+    last: Mutex<Vec<Option<Reading>>>,
+}
+
+impl Readings {
+    pub(super) fn new(hosts: usize) -> Self {
+        Self { zero: Instant::now(), last: Mutex::new(vec![None; hosts]) }
+    }
+
+    pub(super) fn all(&self) -> Vec<Option<Reading>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn take(&self, at: usize, host: Host, connection: &mut Conn) -> Result<(), Error> {
+        // A single server is asked what it is, and not what time: it has the only clock.
+        if self.all().len() > 1 {
+            let sql = "show status like 'wsrep_cluster_state_uuid'";
+            let state: Option<(String, String)> = connection.query_first(sql).await?;
+            let began = self.zero.elapsed();
+            let sql = "select timestampdiff(microsecond, '1970-01-01 00:00:00', utc_timestamp(6))";
+            let clock: Option<u64> = connection.query_first(sql).await?;
+            let within = (self.zero.elapsed() - began) / 2;
+            let clock = Duration::from_micros(clock.unwrap_or_default()).saturating_sub(began + within);
+            let cluster = state.map(|(_, state)| state).filter(|state| !state.is_empty());
+            let reading = Reading { host, clock, within, cluster };
+            self.last.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(reading);
+        }
+        read_latest(connection).await
     }
 }
 
@@ -177,8 +266,16 @@ impl Tls {
 /// As a URL without the password.
 impl Display for MysqlSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        write!(f, "mysql://{}@{host}:{}/{}", self.user, self.port, self.schema)
+        let hosts = self.hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        write!(f, "mysql://{}@{hosts}/{}", self.user, self.schema)
+    }
+}
+
+/// As in a URL.
+impl Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, port } = self;
+        if name.contains(':') { write!(f, "[{name}]:{port}") } else { write!(f, "{name}:{port}") }
     }
 }
 

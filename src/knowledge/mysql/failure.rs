@@ -26,6 +26,13 @@ pub(super) enum Failure {
     Database(Error, Sent),
     /// No answer within this time.
     Silent(Duration, Sent),
+    /// The server is not to be asked, for this reason.
+    Unfit(String),
+    /// None of several servers answers: why each of them does not, and whether only a person can do something about it.
+    Nowhere {
+        reasons: Vec<String>,
+        is_unusable: bool,
+    },
     /// The runtime of this process ended before the operation did.
     ShuttingDown,
 }
@@ -54,6 +61,8 @@ impl Failure {
         match self {
             Failure::Rejected(_) => Fate::NotExecuted,
             Failure::Overtaken | Failure::TransactionEnded => Fate::TryAgain,
+            Failure::Unfit(_) | Failure::Nowhere { is_unusable: true, .. } => Fate::Unusable,
+            Failure::Nowhere { is_unusable: false, .. } => Fate::TryAgain,
             Failure::Database(error, sent) => fate(error, *sent),
             // It waited long enough.
             Failure::Silent(_, Sent::Revocable) => Fate::NotExecuted,
@@ -65,8 +74,8 @@ impl Failure {
     pub(super) fn leaves_connection(&self) -> bool {
         match self {
             Failure::Rejected(_) | Failure::Overtaken | Failure::TransactionEnded => true,
-            Failure::Database(error, _) => !error.is_fatal(),
-            Failure::Silent(..) | Failure::ShuttingDown => false,
+            Failure::Database(error, _) => !error.is_fatal() && !self.is_absence(),
+            Failure::Unfit(_) | Failure::Nowhere { .. } | Failure::Silent(..) | Failure::ShuttingDown => false,
         }
     }
 
@@ -75,8 +84,31 @@ impl Failure {
         match self {
             Failure::Database(Error::Server(error), _) => GOING_OR_AWAY.contains(&error.code),
             Failure::Database(Error::Io(_) | Error::Driver(_) | Error::Other(_), _) => true,
+            Failure::Nowhere { .. } => true,
             _ => false,
         }
+    }
+
+    /// Whether nothing was carried out, and another server of the same cluster may do better.
+    pub(super) fn is_of_this_server(&self) -> bool {
+        match self {
+            Failure::Silent(_, Sent::Revocable) => true,
+            _ => matches!(self.fate(), Fate::TryAgain | Fate::Unusable) && (self.is_absence() || self.is_unusable()),
+        }
+    }
+
+    /// Whether the server said exactly this.
+    pub(super) fn is_about(&self, code: u16) -> bool {
+        matches!(self, Failure::Database(Error::Server(error), _) if error.code == code)
+    }
+
+    /// Whether others did the same at once and were faster.
+    pub(super) fn is_race(&self) -> bool {
+        self.fate() == Fate::TryAgain && !self.is_absence()
+    }
+
+    pub(super) fn is_unusable(&self) -> bool {
+        self.fate() == Fate::Unusable
     }
 
     pub(super) fn during(self, operation: &'static str, address: &str) -> KnowledgeError {
@@ -104,6 +136,8 @@ impl Failure {
                                           does a proxy stand between?"
                 .to_owned(),
             Failure::Database(error, _) => describe(error),
+            Failure::Unfit(why) => why.clone(),
+            Failure::Nowhere { reasons, .. } => reasons.join("; "),
             Failure::Silent(limit, _) => {
                 format!("no answer within {} s; is the server up, and the network between?", limit.as_secs())
             }

@@ -2,13 +2,14 @@
 
 use super::connect::MysqlSettings;
 use super::failure::{Failure, Sent};
+use super::members::{self, Away, CLOCKS_DIFFER, Members};
 use super::tables::{Result, Tables};
 use crate::knowledge::KnowledgeError;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Error, Opts};
 use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// Migration N lies at N - 1. Files that were released never change; a new one is added. Each can be repeated, for the server
 /// does not take back what it made when it is interrupted: only its last statement may fail then, with [`COLUMN_EXISTS`].
@@ -51,8 +52,8 @@ const TABLES: [&str; 21] = [
     "schema_version",
 ];
 
-/// Clocks of machines that differ more than this make reports misleading; decisions follow the server's clock alone.
-const CLOCKS_DIFFER: Duration = Duration::from_secs(1);
+/// When others make or change the same tables at this moment.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 const UNKNOWN_SCHEMA: u16 = 1049;
 const COLUMN_EXISTS: u16 = 1060;
@@ -87,13 +88,13 @@ fn newest() -> i64 {
 
 /// Makes the schema, where the user may, and the tables. Nothing is changed in a schema that holds tables of others.
 pub async fn init(settings: &MysqlSettings) -> std::result::Result<Prepared, KnowledgeError> {
-    with_patience(settings, "db init", Sent::Commit, async {
+    with_patience(settings, "db init", Sent::Commit, async || {
         let made = create_schema(settings).await;
-        let mut connection = match (Conn::new(settings.options_to_administer()).await, made) {
+        let mut connection = match (connect(settings).await, made) {
             // There is none, and why it was not made is what has to be told.
-            (Err(Error::Server(missing)), Err(error)) if missing.code == UNKNOWN_SCHEMA => return Err(database(error)),
+            (Err(missing), Err(error)) if missing.is_about(UNKNOWN_SCHEMA) => return Err(error),
             // Whoever may not make schemas has one that was made for him.
-            (connection, _) => connection.map_err(database)?,
+            (connection, _) => connection?,
         };
         let found = inspect(&mut connection).await?;
         if let (None, [first, ..]) = (found.version, found.foreign.as_slice()) {
@@ -107,8 +108,8 @@ pub async fn init(settings: &MysqlSettings) -> std::result::Result<Prepared, Kno
 
 /// Brings the tables up to date.
 pub async fn migrate(settings: &MysqlSettings) -> std::result::Result<Prepared, KnowledgeError> {
-    with_patience(settings, "db migrate", Sent::Commit, async {
-        let mut connection = connect(settings.options_to_administer()).await?;
+    with_patience(settings, "db migrate", Sent::Commit, async || {
+        let mut connection = connect(settings).await?;
         let found = inspect(&mut connection).await?;
         match found.version {
             Some(_) => apply(&mut connection, settings, found).await,
@@ -118,46 +119,82 @@ pub async fn migrate(settings: &MysqlSettings) -> std::result::Result<Prepared, 
     .await
 }
 
-/// Looks at the server, and at what this user may do there. Changes nothing.
+/// Looks at the server, and at what this user may do there; at every server of a cluster. Changes nothing.
 pub async fn check(settings: &MysqlSettings) -> std::result::Result<Vec<Finding>, KnowledgeError> {
-    with_patience(settings, "db check", Sent::Revocable, async {
-        let mut connection = connect(settings.options_to_administer()).await?;
+    with_patience(settings, "db check", Sent::Revocable, async || {
+        let mut connection = connect(settings).await?;
         let found = inspect(&mut connection).await?;
         if let Err(unusable) = found.require_current(&settings.to_string()) {
             return Ok(Err(unusable));
         }
-        Ok(Ok(vec![
+        let mut findings = vec![
             version(&mut connection).await?,
             encryption(&mut connection).await?,
             rights(&mut connection).await?,
             isolation(&mut connection).await?,
             durability(&mut connection).await?,
             clock(&mut connection).await?,
-        ]))
+        ];
+        if settings.hosts.len() > 1 {
+            findings.push(cluster(settings).await);
+        }
+        Ok(Ok(findings))
     })
     .await
 }
 
-async fn with_patience<T>(
+/// Again and again where others do the same at once, at any server of a cluster: whatever is begun can be begun anew.
+async fn with_patience<T, W>(
     settings: &MysqlSettings,
     operation: &'static str,
     sent: Sent,
-    work: impl Future<Output = Result<std::result::Result<T, KnowledgeError>>>,
-) -> std::result::Result<T, KnowledgeError> {
+    work: impl Fn() -> W,
+) -> std::result::Result<T, KnowledgeError>
+where
+    W: Future<Output = Result<std::result::Result<T, KnowledgeError>>>,
+{
+    let deadline = Instant::now() + settings.patience;
     let silent = Failure::Silent(settings.patience, sent);
-    let done = timeout(settings.patience, work).await.unwrap_or(Err(silent));
+    let done = loop {
+        let done = timeout_at(deadline, work()).await;
+        let again = AGAIN_AFTER.mul_f64(rand::random_range(0.5..1.5));
+        match done {
+            Ok(Err(failure)) if failure.is_race() && Instant::now() + again < deadline => sleep(again).await,
+            Ok(done) => break done,
+            Err(_) => break Err(silent),
+        }
+    };
     done.map_err(|failure| failure.during(operation, &settings.to_string())).flatten()
 }
 
-async fn connect(options: Opts) -> Result<Conn> {
-    Conn::new(options).await.map_err(database)
+/// To the first server that answers.
+async fn connect(settings: &MysqlSettings) -> Result<Conn> {
+    connect_to_any(settings, |at| settings.options_to_administer(at)).await
 }
 
-async fn create_schema(settings: &MysqlSettings) -> std::result::Result<(), Error> {
-    let mut connection = Conn::new(settings.options_without_schema()).await?;
+async fn connect_to_any(settings: &MysqlSettings, options: impl Fn(usize) -> Opts) -> Result<Conn> {
+    let to_connect = members::limits(settings).to_connect;
+    let mut away = Away::default();
+    for (at, host) in settings.hosts.iter().enumerate() {
+        let failure = match timeout(to_connect, Conn::new(options(at))).await {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(error)) => database(error),
+            Err(_) => Failure::Silent(to_connect, Sent::Revocable),
+        };
+        if settings.hosts.len() == 1 || failure.is_about(UNKNOWN_SCHEMA) {
+            return Err(failure);
+        }
+        away.note(at, host, &failure);
+    }
+    Err(away.into_failure())
+}
+
+async fn create_schema(settings: &MysqlSettings) -> Result<()> {
+    let mut connection = connect_to_any(settings, |at| settings.options_without_schema(at)).await?;
     let name = settings.schema.replace('`', "``");
-    connection.query_drop(format!("create database if not exists `{name}` character set utf8mb4")).await?;
-    connection.disconnect().await
+    let sql = format!("create database if not exists `{name}` character set utf8mb4");
+    connection.query_drop(sql).await.map_err(database)?;
+    connection.disconnect().await.map_err(database)
 }
 
 async fn apply(
@@ -338,6 +375,19 @@ async fn clock(connection: &mut Conn) -> Result<Finding> {
     let advice = if is_well { "" } else { "; keep both with NTP" };
     let detail = format!("the server's is {} ms {side} this machine's{advice}", difference.as_millis());
     Ok(Finding { what: "clock", is_well, detail })
+}
+
+/// Whether all servers answer, are members of one cluster, and have one time.
+async fn cluster(settings: &MysqlSettings) -> Finding {
+    let members = Members::new(settings);
+    let silent = members.look_at_all().await;
+    let unfit = members.unfit();
+    let is_well = silent.is_empty() && unfit.is_empty();
+    let detail = match is_well {
+        true => format!("{} servers of one, whose clocks agree", settings.hosts.len()),
+        false => [silent, unfit].concat().join("; "),
+    };
+    Finding { what: "cluster", is_well, detail }
 }
 
 async fn first<T: mysql_async::prelude::FromValue + Send + 'static>(

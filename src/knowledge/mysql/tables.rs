@@ -3,6 +3,7 @@
 use super::Server;
 use super::connect::Statements;
 use super::failure::{Failure, Sent};
+use super::members::Member;
 use super::select::{Answer, Part, Question};
 use crate::knowledge::{Counter, quarantine};
 use agent_core::domain::action::Action;
@@ -138,6 +139,7 @@ const ROLLBACK_LIMIT: Duration = Duration::from_secs(1);
 pub(super) struct Tables {
     pub(super) connection: Conn,
     server: Arc<Server>,
+    member: Arc<Member>,
     /// By the server's clock, at the last answer.
     pub(super) now: Timestamp,
     pub(super) sent: Sent,
@@ -148,9 +150,9 @@ pub(super) struct Tables {
 
 // One statement each.
 impl Tables {
-    pub(super) fn new(connection: Conn, server: Arc<Server>) -> Self {
-        let prepared = server.prepared.take(connection.id());
-        Self { connection, server, now: Timestamp(0), sent: Sent::Revocable, in_transaction: false, prepared }
+    pub(super) fn new(connection: Conn, server: Arc<Server>, member: Arc<Member>) -> Self {
+        let prepared = member.prepared.take(connection.id());
+        Self { connection, server, member, now: Timestamp(0), sent: Sent::Revocable, in_transaction: false, prepared }
     }
 
     pub(super) async fn ask(&mut self, question: Question) -> Result<Answer> {
@@ -239,7 +241,7 @@ impl Tables {
             false => is_sound,
         };
         if is_sound {
-            self.server.prepared.put_back(self.connection.id(), self.prepared);
+            self.member.prepared.put_back(self.connection.id(), self.prepared);
         } else {
             // One step and no waiting: it says goodbye if it can, and the pool forgets it.
             let _ = self.connection.disconnect().now_or_never();

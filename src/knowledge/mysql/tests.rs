@@ -3,6 +3,7 @@
 mod accounts;
 mod administration;
 mod asks;
+mod cluster;
 mod faults;
 mod load;
 mod transactions;
@@ -12,6 +13,8 @@ use agent_core::clock::VirtualClock;
 use agent_core::contract;
 use agent_core::knowledge::contract::Table;
 
+#[path = "../../../tests/network/galera.rs"]
+mod galera;
 #[path = "../../../tests/network/mariadb.rs"]
 mod mariadb;
 
@@ -57,8 +60,7 @@ impl Bench {
 
 fn settings(server: &MariaDb, schema: &str) -> MysqlSettings {
     MysqlSettings {
-        host: "127.0.0.1".to_owned(),
-        port: server.port(),
+        hosts: local([server.port()]),
         user: mariadb::USER.to_owned(),
         password: Some(mariadb::PASSWORD.to_owned()),
         schema: schema.to_owned(),
@@ -67,9 +69,18 @@ fn settings(server: &MariaDb, schema: &str) -> MysqlSettings {
     }
 }
 
+/// Servers on this machine.
+fn local(ports: impl IntoIterator<Item = u16>) -> Vec<Host> {
+    ports.into_iter().map(|port| Host { name: "127.0.0.1".to_owned(), port }).collect()
+}
+
 async fn open(settings: &MysqlSettings, clock: &Arc<VirtualClock>) -> Result<MysqlKnowledge> {
     let clock = clock.clone();
     MysqlKnowledge::open(settings, Arc::new(move |_| clock.now()), Handle::current()).await
+}
+
+fn message<T>(result: Result<T>) -> String {
+    result.err().expect("it is refused").to_string()
 }
 
 async fn mysql(clock: Arc<VirtualClock>) -> std::result::Result<Table, String> {

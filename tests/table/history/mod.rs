@@ -14,7 +14,7 @@ mod search;
 mod wire;
 mod wrong;
 
-use agent::knowledge::mysql::{self, MysqlKnowledge, MysqlSettings, Tls};
+use agent::knowledge::mysql::{self, Host, MysqlKnowledge, MysqlSettings, Tls};
 use agent::knowledge::sqlite::SqliteKnowledge;
 use agent_core::clock::{Clock as _, VirtualClock};
 use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
@@ -32,6 +32,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use wire::Wire;
 
+use crate::galera::{self, Cluster};
+use rustix::process::Signal;
+
 const AGENTS: u32 = 4;
 /// Between the rounds nothing is under way, and time passes. So every call has one time, and a history stays easy to explain.
 const ROUNDS: usize = 60;
@@ -39,6 +42,8 @@ const STEPS: usize = 3;
 const LONGEST_PAUSE_S: u64 = 8;
 /// Of calls to a table in this process.
 const LOSS: f64 = 0.1;
+/// What an operation may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Longer than bad luck lasts.
 const OPENINGS: u32 = 20;
 const RULE: ClosingRule = ClosingRule { threshold: THRESHOLD, grace: GRACE, silence: Duration::from_secs(86_400) };
@@ -80,6 +85,7 @@ async fn record(
     clock: Arc<VirtualClock>,
     loss: f64,
     seed: u64,
+    mut before_round: impl FnMut(usize),
 ) -> History {
     prepare(&*direct).await;
     let recorder = Arc::new(Recorder::new(clock.clone()));
@@ -98,7 +104,8 @@ async fn record(
         })
         .collect();
     let mut chance = ChaCha8Rng::seed_from_u64(seed);
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS {
+        before_round(round);
         let turns = agents.into_iter().map(|mut agent| {
             tokio::spawn(async move {
                 agent.turn(STEPS).await;
@@ -150,7 +157,12 @@ fn must_hold(name: &str, history: &History) {
         history.end.events.len(),
         history.end.feedback.len()
     );
-    assert!(lost > 5 && moved > 0 && history.end.events.len() > 50, "{name}: too little has happened");
+    assert!(lost > 5 && moved > 0, "{name}: too little was lost");
+    must_be_explained(name, history);
+}
+
+fn must_be_explained(name: &str, history: &History) {
+    assert!(history.end.events.len() > 50, "{name}: too little has happened");
     if let Err(why) = check(history, &beginnings()) {
         panic!("{name}: {why}");
     }
@@ -167,7 +179,7 @@ async fn histories_of_memory_can_be_explained() {
     let clock = clock();
     let table: Arc<dyn Knowledge> = Arc::new(MemoryKnowledge::new(clock.clone()));
     let handles = vec![table.clone(); AGENTS as usize];
-    must_hold("memory", &record(table, handles, clock, LOSS, seed()).await);
+    must_hold("memory", &record(table, handles, clock, LOSS, seed(), |_| {}).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -178,7 +190,7 @@ async fn histories_of_sqlite_can_be_explained() {
         Arc::new(SqliteKnowledge::open(&folder.path().join("network.db"), clock.clone()).unwrap())
     };
     let handles = (0..AGENTS).map(|_| open()).collect();
-    must_hold("sqlite", &record(open(), handles, clock.clone(), LOSS, seed()).await);
+    must_hold("sqlite", &record(open(), handles, clock.clone(), LOSS, seed(), |_| {}).await);
 }
 
 /// The wire may break at once.
@@ -192,6 +204,17 @@ async fn open_mysql(settings: &MysqlSettings, clock: &Arc<VirtualClock>) -> Arc<
     panic!("{settings} cannot be opened in {OPENINGS} tries");
 }
 
+fn settings(ports: &[u16], schema: &str) -> MysqlSettings {
+    MysqlSettings {
+        hosts: ports.iter().map(|port| Host { name: "127.0.0.1".to_owned(), port: *port }).collect(),
+        user: crate::mariadb::USER.to_owned(),
+        password: Some(crate::mariadb::PASSWORD.to_owned()),
+        schema: schema.to_owned(),
+        tls: Tls::Off,
+        patience: PATIENCE,
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn histories_of_mariadb_can_be_explained_though_connections_break() {
     let server = match crate::mariadb::shared() {
@@ -199,15 +222,7 @@ async fn histories_of_mariadb_can_be_explained_though_connections_break() {
         Err(why) => return println!("SKIPPED: {why}"),
     };
     let (clock, schema) = (clock(), server.schema());
-    let settings = |port: u16| MysqlSettings {
-        host: "127.0.0.1".to_owned(),
-        port,
-        user: crate::mariadb::USER.to_owned(),
-        password: Some(crate::mariadb::PASSWORD.to_owned()),
-        schema: schema.clone(),
-        tls: Tls::Off,
-        patience: Duration::from_secs(10),
-    };
+    let settings = |port: u16| settings(&[port], &schema);
     mysql::init(&settings(server.port())).await.unwrap();
     let open = async |port: u16| open_mysql(&settings(port), &clock).await;
     let mut wires = Vec::new();
@@ -217,8 +232,93 @@ async fn histories_of_mariadb_can_be_explained_though_connections_break() {
         handles.push(open(wire.port).await);
         wires.push(wire);
     }
-    let history = record(open(server.port()).await, handles, clock.clone(), 0.0, seed()).await;
+    let history = record(open(server.port()).await, handles, clock.clone(), 0.0, seed(), |_| {}).await;
     let cut: u64 = wires.iter().map(Wire::cut).sum();
     println!("mariadb: {cut} connections were cut");
     must_hold("mariadb", &history);
+}
+
+/// Each agent has a server of its own, through a wire, and the others for when that breaks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn histories_of_a_cluster_can_be_explained_though_connections_break() {
+    let cluster = match galera::shared() {
+        Ok(cluster) => cluster,
+        Err(why) => return println!("SKIPPED: {why}"),
+    };
+    let (clock, schema) = (clock(), cluster.servers[0].schema());
+    mysql::init(&settings(&cluster.ports(), &schema)).await.unwrap();
+    let mut wires = Vec::new();
+    let mut handles = Vec::new();
+    for agent in 0..AGENTS as usize {
+        let mut ports = cluster.ports_from(agent);
+        let wire = Wire::to(ports[0], seed() + agent as u64).await;
+        ports[0] = wire.port;
+        handles.push(open_mysql(&settings(&ports, &schema), &clock).await);
+        wires.push(wire);
+    }
+    let direct = open_mysql(&settings(&cluster.ports(), &schema), &clock).await;
+    let history = record(direct, handles, clock.clone(), 0.0, seed(), |_| {}).await;
+    let cut: u64 = wires.iter().map(Wire::cut).sum();
+    println!("galera: {cut} connections were cut");
+    must_hold("galera", &history);
+}
+
+/// What happens to a server of a cluster.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Blow {
+    /// It is ended at once, and started again later.
+    Kill,
+    /// It stands still for a while; the others wait for it, and go on without it.
+    Stop,
+}
+
+/// When a blow falls, and when it is made good.
+const BLOW_AT: usize = 10;
+const MENDED_AT: usize = 40;
+
+/// Blows in a test; CLUSTER_BLOWS says otherwise.
+const BLOWS: u64 = 2;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn histories_of_a_cluster_can_be_explained_though_servers_are_killed() {
+    let mut cluster = match Cluster::start() {
+        Ok(cluster) => cluster,
+        Err(why) => return println!("SKIPPED: {why}"),
+    };
+    let blows = std::env::var("CLUSTER_BLOWS").ok().map(|text| text.parse().expect("CLUSTER_BLOWS is a number"));
+    let mut longest = Duration::ZERO;
+    for blow in 0..blows.unwrap_or(BLOWS) {
+        let hit = ChaCha8Rng::seed_from_u64(seed() + blow).random_range(0..galera::SERVERS);
+        let kind = if blow % 2 == 0 { Blow::Kill } else { Blow::Stop };
+        let (clock, schema) = (clock(), cluster.servers[(hit + 1) % galera::SERVERS].schema());
+        mysql::init(&settings(&cluster.ports_from(hit + 1), &schema)).await.unwrap();
+        let mut handles = Vec::new();
+        for agent in 0..AGENTS as usize {
+            handles.push(open_mysql(&settings(&cluster.ports_from(agent), &schema), &clock).await);
+        }
+        let direct = open_mysql(&settings(&cluster.ports_from(hit + 1), &schema), &clock).await;
+        let mut began = std::time::Instant::now();
+        let history = record(direct, handles, clock.clone(), 0.0, seed() + blow, |round| {
+            // The round with the blow, and those in which others wait for the one that was hit.
+            if (BLOW_AT + 1..MENDED_AT).contains(&round) {
+                longest = longest.max(began.elapsed());
+            }
+            began = std::time::Instant::now();
+            let server = &mut cluster.servers[hit];
+            match (round, kind) {
+                (BLOW_AT, Blow::Kill) => server.kill(),
+                (BLOW_AT, Blow::Stop) => server.signal(Signal::STOP),
+                (MENDED_AT, Blow::Kill) => server.restart(),
+                (MENDED_AT, Blow::Stop) => server.signal(Signal::CONT),
+                _ => {}
+            }
+        })
+        .await;
+        let name = format!("blow {blow}, {kind:?} of server {hit}");
+        must_be_explained(&name, &history);
+        cluster.wait_until_whole();
+    }
+    println!("the longest round of a blow: {longest:.1?}");
+    // Each of its three steps may have been in the middle of one try, and began another.
+    assert!(longest < PATIENCE * 3, "agents do not go on: {longest:?}");
 }

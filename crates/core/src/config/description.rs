@@ -1,7 +1,7 @@
 //! What a configuration would run, for `agent check`: a table for people, or JSON.
 
 use super::settings::{
-    AgentSettings, CredentialsSettings, DataSetSettings, DatabaseTls, DatabaseUrl, EmulatorSettings,
+    AgentSettings, CredentialsSettings, DataSetSettings, DatabaseHost, DatabaseTls, DatabaseUrl, EmulatorSettings,
     EncryptionSettings, JobSettings, KnowledgeSettings, NetworkSettings, NodeSettings, S3StoreSettings, Settings,
     StoreSettings,
 };
@@ -180,13 +180,21 @@ impl fmt::Display for KnowledgeSettings {
 
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        write!(f, "mysql://{}@{host}:{}/{}", self.user, self.port, self.schema)?;
+        let hosts = self.hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        write!(f, "mysql://{}@{hosts}/{}", self.user, self.schema)?;
         match &self.tls {
             DatabaseTls::Off => Ok(()),
             DatabaseTls::On { authority: None } => f.write_str("?tls=true"),
             DatabaseTls::On { authority: Some(file) } => write!(f, "?tls=true&ca={}", file.display()),
         }
+    }
+}
+
+/// As in a URL.
+impl fmt::Display for DatabaseHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, port } = self;
+        if name.contains(':') { write!(f, "[{name}]:{port}") } else { write!(f, "{name}:{port}") }
     }
 }
 

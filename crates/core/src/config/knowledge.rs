@@ -1,7 +1,7 @@
-//! Where the shared table is: `sqlite:FILE`, or the URL of a schema in a MySQL or MariaDB server.
+//! Where the shared table is: `sqlite:FILE`, or the URL of a schema in a MySQL or MariaDB server, or in a cluster of them.
 
 use super::problem::Invalid;
-use super::settings::{DatabaseTls, DatabaseUrl, KnowledgeSettings};
+use super::settings::{DatabaseHost, DatabaseTls, DatabaseUrl, KnowledgeSettings};
 use crate::domain::text::without_userinfo;
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
@@ -12,6 +12,9 @@ const HOW: &str = "write it like `mysql://agent@db.example.org:3306/agent?tls=tr
 
 /// A server's port when the URL names none.
 const PORT: u16 = 3306;
+
+/// More servers than any cluster has; each is looked at by each agent.
+const HOSTS_MAX: usize = 16;
 
 /// Longer names exist in no server.
 const NAME_MAX: usize = 64;
@@ -27,40 +30,46 @@ pub fn knowledge(text: &str) -> Result<KnowledgeSettings, Invalid> {
     }
 }
 
-/// What follows the scheme: `//USER[:PASSWORD]@HOST[:PORT]/SCHEMA[?tls=true[&ca=FILE]]`.
+/// What follows the scheme: `//USER[:PASSWORD]@HOST[:PORT][,HOST[:PORT]...]/SCHEMA[?tls=true[&ca=FILE]]`.
 fn database(rest: &str) -> Result<DatabaseUrl, Invalid> {
     let invalid = |problem: &str| Invalid::new(problem, HOW);
     let rest = rest.strip_prefix("//").ok_or_else(|| invalid("the database's URL has no `//`"))?;
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, schema) = place.split_once('/').ok_or_else(|| invalid("the database's URL names no schema"))?;
     // The last one: a password may hold an `@` that nobody has encoded.
-    let (user, server) = authority.rsplit_once('@').ok_or_else(|| invalid("the database's URL names no user"))?;
+    let (user, servers) = authority.rsplit_once('@').ok_or_else(|| invalid("the database's URL names no user"))?;
     let (user, password) = match user.split_once(':') {
         Some((user, password)) => (user, Some(decoded(password)?)),
         None => (user, None),
     };
-    let (host, port) = host_and_port(server)?;
+    let hosts = servers.split(',').map(host).collect::<Result<Vec<_>, _>>()?;
+    if hosts.len() > HOSTS_MAX {
+        return Err(Invalid::new(format!("the database's URL names more than {HOSTS_MAX} hosts"), HOW));
+    }
+    if let Some(twice) = hosts.iter().enumerate().find(|(at, host)| hosts[..*at].contains(host)) {
+        return Err(Invalid::new(format!("the database's URL names the host {} twice", twice.1), HOW));
+    }
     let (user, schema) = (decoded(user)?, decoded(schema)?);
     let is_name = |name: &str| !name.is_empty() && name.len() <= NAME_MAX && !name.contains(char::is_control);
     if !is_name(&user) || !is_name(&schema) || schema.contains('/') {
         return Err(invalid("the database's URL names no user or no schema"));
     }
-    Ok(DatabaseUrl { host, port, user, password, schema, tls: tls(query)? })
+    Ok(DatabaseUrl { hosts, user, password, schema, tls: tls(query)? })
 }
 
-fn host_and_port(server: &str) -> Result<(String, u16), Invalid> {
-    let (host, port) = match server.rsplit_once(':') {
+fn host(server: &str) -> Result<DatabaseHost, Invalid> {
+    let (name, port) = match server.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok().filter(|port| *port > 0)),
         _ => (server, Some(PORT)),
     };
     let port = port.ok_or_else(|| Invalid::new("the database's port is not a number from 1 to 65535", HOW))?;
-    let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let host = match in_brackets {
+    let in_brackets = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    let name = match in_brackets {
         Some(address) if address.parse::<Ipv6Addr>().is_ok() => address,
-        None if is_host(host) => host,
+        None if is_host(name) => name,
         _ => return Err(Invalid::new("the database's URL names no host", HOW)),
     };
-    Ok((host.to_owned(), port))
+    Ok(DatabaseHost { name: name.to_owned(), port })
 }
 
 fn is_host(text: &str) -> bool {
@@ -106,6 +115,10 @@ fn decoded(text: &str) -> Result<String, Invalid> {
 mod tests {
     use super::*;
 
+    fn host(name: &str, port: u16) -> DatabaseHost {
+        DatabaseHost { name: name.to_owned(), port }
+    }
+
     fn url(text: &str) -> DatabaseUrl {
         match knowledge(text) {
             Ok(KnowledgeSettings::Mysql(url)) => url,
@@ -116,8 +129,7 @@ mod tests {
     #[test]
     fn every_part_of_a_url_is_read() {
         let plain = DatabaseUrl {
-            host: "db.example.org".to_owned(),
-            port: 3306,
+            hosts: vec![host("db.example.org", 3306)],
             user: "agent".to_owned(),
             password: None,
             schema: "lab".to_owned(),
@@ -125,8 +137,7 @@ mod tests {
         };
         assert_eq!(url("mysql://agent@db.example.org/lab"), plain);
         let full = DatabaseUrl {
-            host: "fd00::1".to_owned(),
-            port: 3307,
+            hosts: vec![host("fd00::1", 3307)],
             user: "a:b".to_owned(),
             password: Some("p@ss/w:rd%".to_owned()),
             schema: "lab".to_owned(),
@@ -135,6 +146,14 @@ mod tests {
         assert_eq!(url("mariadb://a%3ab:p%40ss%2fw:rd%25@[fd00::1]:3307/lab?tls=true&ca=/etc/ca%20file.pem"), full);
         assert_eq!(url("mysql://a@h/s?tls=true").tls, DatabaseTls::On { authority: None });
         assert_eq!(url("mysql://a@h/s?tls=false").tls, DatabaseTls::Off);
+    }
+
+    #[test]
+    fn a_url_may_name_every_server_of_a_cluster() {
+        let cluster = url("mysql://agent@a,b:3307,[fd00::1],[fd00::1]:3307/lab");
+        assert_eq!(cluster.hosts, [host("a", 3306), host("b", 3307), host("fd00::1", 3306), host("fd00::1", 3307)]);
+        assert_eq!(cluster.to_string(), "mysql://agent@a:3306,b:3307,[fd00::1]:3306,[fd00::1]:3307/lab");
+        assert_eq!(url(&cluster.to_string()), cluster);
     }
 
     #[test]
@@ -148,6 +167,11 @@ mod tests {
         check("mysql://agent:secret@h", "the database's URL names no schema");
         check("mysql://h/secret", "the database's URL names no user");
         check("mysql://agent:secret@/s", "the database's URL names no host");
+        check("mysql://agent:secret@a,,c/s", "the database's URL names no host");
+        check("mysql://agent:secret@a,b:x/s", "the database's port is not a number from 1 to 65535");
+        check("mysql://agent:secret@a,b,a:3306/s", "the database's URL names the host a:3306 twice");
+        let many = format!("mysql://agent:secret@{}/s", (0..17).map(|n| format!("h{n}")).collect::<Vec<_>>().join(","));
+        check(&many, "the database's URL names more than 16 hosts");
         check("mysql://agent:secret@h:0/s", "the database's port is not a number from 1 to 65535");
         check("mysql://agent:secret@h/", "the database's URL names no user or no schema");
         check("mysql://agent:secret%zz@h/s", "a `%` in the database's URL stands for nothing");

@@ -64,16 +64,24 @@ pub enum KnowledgeSettings {
     Mysql(DatabaseUrl),
 }
 
-/// A schema on a server. Printed without the password.
+/// A schema on a server, or on all servers of a cluster. Printed without the password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl {
-    pub host: String,
-    pub port: u16,
+    /// At least one; whoever is away is followed by the next.
+    pub hosts: Vec<DatabaseHost>,
     pub user: String,
     /// Absent: the environment has it, or none is needed.
     pub password: Option<String>,
     pub schema: String,
     pub tls: DatabaseTls,
+}
+
+/// Where a server listens.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DatabaseHost {
+    /// Or its address.
+    pub name: String,
+    pub port: u16,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -7,10 +7,6 @@ use agent_core::knowledge::contract::{RULE, START, WINDOW, clock, data_set};
 use mariadb::{PASSWORD, USER};
 use std::collections::BTreeMap;
 
-fn message<T>(result: Result<T>) -> String {
-    result.err().expect("it is refused").to_string()
-}
-
 #[tokio::test]
 async fn init_can_be_repeated_and_keeps_what_is_there() {
     let bench = bench!(Bench::new().await);

@@ -23,7 +23,7 @@ impl Locked {
         init(&settings).await.unwrap();
         let clock = agent_core::knowledge::contract::clock();
         let table = Table::new(open(&settings, &clock).await.unwrap(), clock, ()).three_agents().await;
-        let options = OptsBuilder::default().tcp_port(settings.port).user(Some(settings.user.clone()));
+        let options = OptsBuilder::default().tcp_port(server.port()).user(Some(settings.user.clone()));
         let options = options.ip_or_hostname("127.0.0.1").pass(settings.password.clone()).prefer_socket(false);
         let session = Conn::new(options.db_name(Some(settings.schema))).await.unwrap();
         Ok(Self { server, table: Arc::new(table), session })

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// What a wire does with a commit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Commits {
+pub(super) enum Commits {
     Pass,
     /// The client's connection breaks before the server hears of it.
     CutBefore,
@@ -22,8 +22,8 @@ enum Commits {
 }
 
 /// A wire to the server that breaks, or falls silent, when it is told to.
-struct Wire {
-    port: u16,
+pub(super) struct Wire {
+    pub port: u16,
     state: Arc<WireState>,
 }
 
@@ -36,7 +36,7 @@ struct WireState {
 }
 
 impl Wire {
-    async fn to(port: u16) -> Self {
+    pub(super) async fn to(port: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let own = listener.local_addr().unwrap().port();
         let state = WireState {
@@ -54,7 +54,12 @@ impl Wire {
         wire
     }
 
-    fn commits(&self, what: Commits) {
+    /// From now on.
+    pub(super) fn be_silent(&self) {
+        self.state.is_silent.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn commits(&self, what: Commits) {
         *self.state.commits.lock().unwrap() = what;
         // What was to be cut has been: a new connection begins with an answer, the server's greeting.
         self.state.is_cut.store(false, Ordering::SeqCst);
@@ -119,7 +124,8 @@ impl Wired {
     async fn new() -> std::result::Result<Self, String> {
         let bench = Bench::new().await?;
         let wire = Wire::to(bench.server.port()).await;
-        let settings = MysqlSettings { port: wire.port, patience: Duration::from_secs(1), ..bench.settings() };
+        let settings =
+            MysqlSettings { hosts: local([wire.port]), patience: Duration::from_secs(1), ..bench.settings() };
         let clock = clock();
         let table = Table::new(open(&settings, &clock).await.unwrap(), clock, ()).three_agents().await;
         Ok(Self { wire, table, direct: bench.table().await })
@@ -157,7 +163,7 @@ async fn a_commit_that_never_arrived_is_uncertain_too_and_asked_again() {
 async fn silence_is_an_error_within_its_time_and_is_survived() {
     let Wired { wire, table, .. } = bench!(Wired::new().await);
     let before = table.snapshot().await;
-    wire.state.is_silent.store(true, Ordering::SeqCst);
+    wire.be_silent();
     let began = std::time::Instant::now();
     let error = table.knowledge.snapshot(&data_set()).await.unwrap_err();
     assert!(matches!(error, KnowledgeError::NotExecuted { operation: "snapshot", .. }), "{error}");
@@ -239,7 +245,7 @@ async fn tls_is_used_with_the_right_authority_and_name_alone() {
     let options = [option("cert", &certificate), option("key", &key)];
     let server = bench!(MariaDb::start(&[&options[0], &options[1]]));
     let secure = |host: &str, authority: Option<&std::path::PathBuf>| MysqlSettings {
-        host: host.to_owned(),
+        hosts: vec![Host { name: host.to_owned(), port: server.port() }],
         tls: Tls::On { authority: authority.cloned() },
         ..settings(&server, "secure")
     };

@@ -120,7 +120,8 @@ async fn a_statement_that_was_given_up_ends_at_the_server() {
             tables.execute("update data_sets set revision = revision + 1 + sleep(600)", Vec::new()).await
         })
     };
-    let given_up = knowledge.server.attempt(soon, &(), slow).await;
+    let (at, member) = knowledge.server.members.next(&Default::default()).unwrap();
+    let given_up = knowledge.server.attempt(at, member, soon, &(), slow).await;
     assert!(matches!(given_up, Err(Failure::Silent(..))), "{given_up:?}");
     // Its row is free again long before the statement would have come to its end.
     let began = Instant::now();
@@ -158,7 +159,7 @@ async fn a_server_with_too_many_connections_is_told_as_such_and_waited_for() {
     let mut taken = Vec::new();
     // And one more for an administrator, as which this one counts.
     while taken.len() < 11 {
-        taken.push(mysql_async::Conn::new(settings.options_to_administer()).await.unwrap());
+        taken.push(mysql_async::Conn::new(settings.options_to_administer(0)).await.unwrap());
     }
     let hasty = MysqlSettings { patience: Duration::from_secs(1), ..settings.clone() };
     let refused = open(&hasty, &clock).await.err().expect("there is no connection left").to_string();

@@ -1,0 +1,201 @@
+//! Many at once, each at a server of a cluster of its own, on connections that are new: of claims one is granted, copies do not
+//! get into each other's way, the last replica stays, and a window closes once.
+//!
+//! `CLUSTER_ROUNDS=2000 cargo test --test table rounds -- --nocapture` plays more rounds.
+
+use crate::galera::{self, SERVERS};
+use crate::mariadb::{PASSWORD, USER};
+use agent::knowledge::mysql::{self, Host, MysqlKnowledge, MysqlSettings, Tls};
+use agent_core::clock::{Clock as _, VirtualClock};
+use agent_core::domain::action::Action;
+use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
+use agent_core::domain::invariants;
+use agent_core::domain::placement::{DataSet, Plan};
+use agent_core::domain::saga::subject;
+use agent_core::knowledge::contract::{
+    DRAIN, LEASE, SILENCE, WINDOW, blood, clock, identity, link, node, registration,
+};
+use agent_core::knowledge::{Claimed, ClosingRule, Committed, Knowledge as _};
+use futures::future::join_all;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const ROUNDS: u32 = 15;
+const AGENTS: [u32; SERVERS] = [1, 2, 3];
+const RULE: ClosingRule = ClosingRule { threshold: 0.3, grace: Duration::ZERO, silence: SILENCE };
+
+struct Bench {
+    clock: Arc<VirtualClock>,
+    schema: String,
+}
+
+/// What is counted over all rounds.
+#[derive(Default, Debug)]
+struct Tally {
+    granted_moves: u32,
+    copies: u32,
+    evictions: u32,
+    counter_moves: u32,
+}
+
+impl Bench {
+    fn settings(&self, first: usize) -> MysqlSettings {
+        let ports = galera::shared().expect("it runs").ports_from(first);
+        MysqlSettings {
+            hosts: ports.into_iter().map(|port| Host { name: "127.0.0.1".to_owned(), port }).collect(),
+            user: USER.to_owned(),
+            password: Some(PASSWORD.to_owned()),
+            schema: self.schema.clone(),
+            tls: Tls::Off,
+            patience: Duration::from_secs(10),
+        }
+    }
+
+    async fn open(&self, first: usize) -> MysqlKnowledge {
+        let clock = self.clock.clone();
+        let runtime = tokio::runtime::Handle::current();
+        MysqlKnowledge::open(&self.settings(first), Arc::new(move |_| clock.now()), runtime).await.unwrap()
+    }
+
+    /// Each agent's own, at its own server.
+    async fn open_all(&self) -> Vec<MysqlKnowledge> {
+        join_all((0..SERVERS).map(|first| self.open(first))).await
+    }
+
+    async fn prepare(&self) {
+        mysql::init(&self.settings(0)).await.unwrap();
+        let table = self.open(0).await;
+        let links: Vec<_> =
+            [(1, 2), (2, 3), (1, 3)].iter().flat_map(|(a, b)| [link(*a, *b, 9.0), link(*b, *a, 9.0)]).collect();
+        table.register_network(&AGENTS.map(|id| node(id, 90.0)), &links).await.unwrap();
+    }
+
+    async fn round(&self, round: u32, tally: &mut Tally) {
+        let data_set = DataSet { name: format!("round-{round}").as_str().into(), ..blood() };
+        let tables = self.open_all().await;
+        let name = &data_set.name;
+        assert!(tables[0].register_data_set(&data_set, NodeId(1), "first", &Default::default()).await.unwrap());
+        for (table, agent) in tables.iter().zip(AGENTS) {
+            table.register_agent(&registration(agent), name, &identity()).await.unwrap();
+        }
+        self.move_at_once(name, tally).await;
+        self.close_at_once(tally).await;
+        self.copy_at_once(name, tally).await;
+        self.evict_at_once(name, tally).await;
+    }
+
+    /// All of them want the only replica, each at its own node or its neighbour's.
+    async fn move_at_once(&self, name: &DataSetName, tally: &mut Tally) {
+        let granted = self.act_at_once(name, ["M1_2", "M1_3", "M1_2"]).await;
+        assert_eq!(granted, 1, "{name}: of moves at once exactly one is granted");
+        tally.granted_moves += 1;
+    }
+
+    async fn close_at_once(&self, tally: &mut Tally) {
+        let tables = self.open_all().await;
+        let events = tables[0].events(agent_core::domain::ids::EventId(0), usize::MAX).await.unwrap();
+        let open: Vec<_> = events.iter().filter(|event| event.feedback_sum == 0.0).map(|event| event.id).collect();
+        let left =
+            AGENTS.iter().zip(&tables).map(|(agent, table)| table.leave_feedback(AgentId(*agent), &open, WINDOW));
+        for answer in join_all(left).await {
+            answer.unwrap();
+        }
+        self.clock.advance(WINDOW + Duration::from_secs(1));
+        let before = counters(&tables[1]).await;
+        let closed = join_all(AGENTS.iter().zip(&tables).map(|(agent, table)| table.close_due(AgentId(*agent), RULE)));
+        let mut closed: Vec<_> = closed.await.into_iter().flat_map(|closed| closed.unwrap()).collect();
+        let moved = closed.iter().filter(|closed| closed.counter_after != closed.counter_before).count();
+        closed.sort_by_key(|closed| closed.event);
+        assert!(closed.windows(2).all(|two| two[0].event != two[1].event), "an event is closed twice: {closed:?}");
+        assert_eq!(counters(&tables[2]).await, before + moved as u64, "a counter was moved twice, or not: {closed:?}");
+        tally.counter_moves += moved as u32;
+    }
+
+    /// From where it lies now to every other node, and one of them twice.
+    async fn copy_at_once(&self, name: &DataSetName, tally: &mut Tally) {
+        let from = self.present(name).await[0];
+        let others: Vec<u32> = AGENTS.into_iter().filter(|node| *node != from).collect();
+        let copy = |to: u32| format!("C{from}_{to}");
+        let labels = [copy(others[0]), copy(others[1]), copy(others[0])];
+        tally.copies += self.act_at_once(name, labels.each_ref().map(String::as_str)).await;
+        let mut present = self.present(name).await;
+        present.sort_unstable();
+        assert_eq!(present, AGENTS, "{name}: a copy is missing, or there twice");
+    }
+
+    async fn evict_at_once(&self, name: &DataSetName, tally: &mut Tally) {
+        tally.evictions += self.act_at_once(name, ["E1", "E2", "E3"]).await;
+        assert!(!self.present(name).await.is_empty(), "{name}: no replica is left");
+    }
+
+    /// Every agent plans, and then claims and commits at the same time as the others; how many were granted.
+    async fn act_at_once(&self, name: &DataSetName, labels: [&str; SERVERS]) -> u32 {
+        let tables = self.open_all().await;
+        let mut plans = Vec::new();
+        for ((table, agent), label) in tables.iter().zip(AGENTS).zip(labels) {
+            plans.push(plan(table, name, agent, label).await);
+        }
+        let acted = tables.iter().zip(&plans).map(async |(table, plan)| {
+            let Some(plan) = plan else { return 0 };
+            let Claimed::Granted(claim) = table.claim(plan, LEASE, WINDOW).await.unwrap() else { return 0 };
+            match table.commit(claim.event, &Default::default(), DRAIN).await.unwrap() {
+                Committed::Done { leftover: Some(leftover) } => table.removed(leftover.id).await.unwrap(),
+                Committed::Done { leftover: None } => {}
+                Committed::Refused(_) => {
+                    let outcome = agent_core::domain::event::Outcome::Aborted;
+                    table.abort(claim.event, outcome, "refused").await.unwrap();
+                }
+            }
+            1
+        });
+        let granted = join_all(acted).await.into_iter().sum();
+        let snapshot = tables[1].snapshot(name).await.unwrap().unwrap();
+        assert_eq!(invariants::check(name, &snapshot.placement), [], "{name}, after {labels:?}");
+        granted
+    }
+
+    async fn present(&self, name: &DataSetName) -> Vec<u32> {
+        let snapshot = self.open(2).await.snapshot(name).await.unwrap().unwrap();
+        snapshot.placement.present().map(|replica| replica.node.0).collect()
+    }
+}
+
+/// On the table as it is; `None` where its subject is gone.
+async fn plan(table: &MysqlKnowledge, name: &DataSetName, agent: u32, label: &str) -> Option<Plan> {
+    let snapshot = table.snapshot(name).await.unwrap().unwrap();
+    let action: Action = label.parse().unwrap();
+    let subject = subject(&snapshot.placement, action)?;
+    Some(Plan {
+        key: format!("{name}-{agent}-{label}"),
+        agent: AgentId(agent),
+        data_set: name.clone(),
+        reference: snapshot.placement.references[&AgentId(agent)],
+        action,
+        explored: false,
+        expected: [(subject.id, subject.generation)].into(),
+        generation: None,
+        detail: "{}".to_owned(),
+    })
+}
+
+async fn counters(table: &MysqlKnowledge) -> u64 {
+    table.counters().await.unwrap().values().map(|counter| u64::from(counter.value)).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rounds_of_everything_at_once_keep_every_promise() {
+    let cluster = match galera::shared() {
+        Ok(cluster) => cluster,
+        Err(why) => return println!("SKIPPED: {why}"),
+    };
+    let rounds = std::env::var("CLUSTER_ROUNDS").ok().map(|text| text.parse().expect("CLUSTER_ROUNDS is a number"));
+    let rounds = rounds.unwrap_or(ROUNDS);
+    let bench = Bench { clock: clock(), schema: cluster.servers[0].schema() };
+    bench.prepare().await;
+    let (began, mut tally) = (Instant::now(), Tally::default());
+    for round in 1..=rounds {
+        bench.round(round, &mut tally).await;
+    }
+    println!("{rounds} rounds in {:.0?}: {tally:?}", began.elapsed());
+    assert!(tally.evictions >= rounds && tally.copies >= 2 * rounds && tally.counter_moves > 0, "{tally:?}");
+}
