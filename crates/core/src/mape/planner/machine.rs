@@ -93,6 +93,24 @@ impl Planner {
         }
     }
 
+    /// The names of its states.
+    pub const STATES: [&str; 3] = ["planner idle", "planner awaited", "planner holding back"];
+
+    /// The name of the state that it is in: whether the monitor waits for it, and whether it may begin anything.
+    pub fn state(&self) -> &'static str {
+        let [idle, awaited, holding_back] = Self::STATES;
+        match (self.rests_until, self.is_awaited) {
+            (Some(_), _) => holding_back,
+            (None, true) => awaited,
+            (None, false) => idle,
+        }
+    }
+
+    /// The ways that its decider's turns have taken since this was asked last.
+    pub fn take_arms(&mut self) -> Vec<&'static str> {
+        self.decider.take_arms()
+    }
+
     pub fn handle(&mut self, input: Input, rng: &mut Rng) -> Vec<Effect> {
         match input {
             Input::Violated(violation) => self.violated(&violation, rng),
