@@ -254,6 +254,6 @@ impl<'a> Simulation<'a> {
 
     /// How it stands. Looking changes nothing; others' signs of life in it may be a little older than they are.
     pub fn outcome(&self) -> Outcome {
-        self.world.outcome(self.world.table.truth())
+        self.world.outcome(self.world.table.seen())
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct Table {
     pub knowledge: MemoryKnowledge,
     pub data_set: DataSetName,
-    /// How old a sign of life is at most that a snapshot does not show.
+    /// How old a sign of life is at most that a snapshot does not show; without end where nobody asks for any.
     unheard: Duration,
     is_away: bool,
 }
@@ -59,6 +59,11 @@ impl Table {
     /// The same with everybody's last sign of life: later looks see these, too.
     pub fn settled(&self) -> Option<Snapshot> {
         ready(self.knowledge.snapshot(&self.data_set)).ok().flatten()
+    }
+
+    /// What somebody sees from outside: everybody's last sign of life where that shows no agent more than it would have seen.
+    pub fn seen(&self) -> Option<Snapshot> {
+        if self.unheard == Duration::MAX { self.settled() } else { self.truth() }
     }
 
     /// What the world itself knows, whether the table is away or not; signs of life left aside.
