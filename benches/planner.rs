@@ -21,6 +21,7 @@ use asked::{Asked, asked};
 use rand::{RngExt as _, SeedableRng as _};
 use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const RECORDS: f64 = 553_729.0;
@@ -148,7 +149,7 @@ fn experience(rng: &mut Rng) -> Experience {
     let vector = Metric::ALL.into_iter().map(|metric| (metric, 0.5)).collect();
     let actions = pairs.into_iter().flat_map(|(from, to)| [Action::Move { from, to }, Action::Copy { from, to }]);
     Experience {
-        trained: actions.map(|action| (action, vector)).collect(),
+        trained: Arc::new(actions.map(|action| (action, vector)).collect()),
         predictor: Predictor::new(Latency::Injected, &runs),
         ..Experience::default()
     }

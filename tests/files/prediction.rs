@@ -107,7 +107,7 @@ fn expected(
 ) -> (Impacts, Basis) {
     let parameters = parameters(settings, agent);
     let experience = Experience {
-        trained: derive_impacts(runs, &parameters.rho, parameters.max_copies),
+        trained: derive_impacts(runs, &parameters.rho, parameters.max_copies).into(),
         predictor: Predictor::new(Latency::Injected, runs),
         ..Experience::default()
     };

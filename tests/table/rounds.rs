@@ -179,7 +179,7 @@ async fn plan(table: &MysqlKnowledge, name: &DataSetName, agent: u32, label: &st
 }
 
 async fn counters(table: &MysqlKnowledge) -> u64 {
-    table.counters().await.unwrap().values().map(|counter| u64::from(counter.value)).sum()
+    table.counters(&data_set()).await.unwrap().values().map(|counter| u64::from(counter.value)).sum()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -76,8 +76,13 @@ impl ControlLoop {
     }
 
     /// The states of its machines, by their names.
-    pub fn states(&self) -> [&'static str; 2] {
-        [self.monitor.state(), self.executor.state()]
+    pub fn states(&self) -> [&'static str; 3] {
+        [self.monitor.state(), self.planner.state(), self.executor.state()]
+    }
+
+    /// The ways that its policy's turns have taken since this was asked last, of policies that name them.
+    pub fn take_arms(&mut self) -> Vec<&'static str> {
+        self.planner.take_arms()
     }
 
     /// The effects, in the order in which they are to be performed.

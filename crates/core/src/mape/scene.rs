@@ -178,7 +178,7 @@ pub fn experience(vectors: &[(&str, f64)]) -> Experience {
         let vector = Impacts::default().with(Metric::ResponseTime, *impact).with(Metric::DataConsistency, 0.0);
         (label.parse::<Action>().unwrap(), vector)
     });
-    Experience { trained: trained.collect(), ..Experience::default() }
+    Experience { trained: Arc::new(trained.collect()), ..Experience::default() }
 }
 
 pub fn slow() -> Metrics {

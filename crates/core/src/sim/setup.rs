@@ -143,8 +143,8 @@ pub(super) fn world<'a>(
     let clock = Arc::new(VirtualClock::default());
     let knowledge = MemoryKnowledge::new(clock.clone());
     let mut agents = Vec::with_capacity(scenario.agents.len());
-    let mut links: BTreeMap<NodeId, Vec<Link>> = BTreeMap::new();
-    scenario.network.links.iter().for_each(|link| links.entry(link.from).or_default().push(*link));
+    let mut links: BTreeMap<NodeId, Vec<&Link>> = BTreeMap::new();
+    scenario.network.links.iter().for_each(|link| links.entry(link.from).or_default().push(link));
     for settings in scenario.agents.values() {
         let policy = policy(named.unwrap_or(&settings.policy))?;
         let from_home = links.get(&settings.node).map_or(&[][..], Vec::as_slice);
@@ -154,7 +154,13 @@ pub(super) fn world<'a>(
         agent.stopwatch.clone_from(&stopwatch);
         agents.push(agent);
     }
-    let table = Table::new(knowledge, scenario.network.rhythm.heartbeat);
+    drop(links);
+    // Only who looks at the table between jobs asks who lives.
+    let unheard = match agents.iter().any(Agent::looks) {
+        true => scenario.network.rhythm.heartbeat,
+        false => Duration::MAX,
+    };
+    let table = Table::new(knowledge, unheard);
     let mut world = World::new(scenario, clock, table, agents, Stores::default(), seed);
     world.oracle = named.and_then(Oracle::of);
     world.found(state);
@@ -170,9 +176,9 @@ fn policy(name: &str) -> Result<Arc<dyn Policy>, SimulationError> {
 }
 
 /// What an agent was trained to expect: as the scenario says, else by runs at each node.
-fn trained(scenario: &Scenario, settings: &AgentSettings, from_home: &[Link], seed: u64) -> Experience {
+fn trained(scenario: &Scenario, settings: &AgentSettings, from_home: &[&Link], seed: u64) -> Experience {
     let (physics, records) = (scenario.physics_of(&settings.data_set), records(scenario, &settings.data_set));
-    let links: BTreeMap<NodeId, Link> = from_home.iter().map(|link| (link.to, *link)).collect();
+    let links: BTreeMap<NodeId, Link> = from_home.iter().map(|link| (link.to, **link)).collect();
     let runs = trained_at(scenario, settings, &links).into_iter().map(|node| {
         let itself = Link { from: settings.node, to: node, latency_ms: 0.0, jitter_ms: 0.0 };
         let link = links.get(&node).copied().unwrap_or(itself);

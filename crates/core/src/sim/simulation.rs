@@ -102,12 +102,12 @@ impl<'a> Simulation<'a> {
         self.world.tell_to(listener);
     }
 
-    /// Counts from now on in which states machines are, for [`Self::states`].
+    /// Counts from now on in which states machines are and which ways they take, for [`Self::states`].
     pub fn count_states(&mut self) {
         self.world.states = Some(States::new());
     }
 
-    /// How often machines were in each of their states since somebody wanted to know.
+    /// How often machines were in each of their states, and took each of their ways, since somebody wanted to know.
     pub fn states(&self) -> States {
         self.world.states.clone().unwrap_or_default()
     }
@@ -255,6 +255,6 @@ impl<'a> Simulation<'a> {
 
     /// How it stands. Looking changes nothing; others' signs of life in it may be a little older than they are.
     pub fn outcome(&self) -> Outcome {
-        self.world.outcome(Table::truth)
+        self.world.outcome(Table::seen)
     }
 }

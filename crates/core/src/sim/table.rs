@@ -9,7 +9,7 @@ use std::time::Duration;
 
 pub struct Table {
     pub knowledge: MemoryKnowledge,
-    /// How old a sign of life is at most that a snapshot does not show.
+    /// How old a sign of life is at most that a snapshot does not show; without end where nobody asks for any.
     unheard: Duration,
     is_away: bool,
 }
@@ -58,6 +58,11 @@ impl Table {
     /// The same with everybody's last sign of life: later looks see these, too.
     pub fn settled(&self, data_set: &DataSetName) -> Option<Snapshot> {
         ready(self.knowledge.snapshot(data_set)).ok().flatten()
+    }
+
+    /// What somebody sees from outside: everybody's last sign of life where that shows no agent more than it would have seen.
+    pub fn seen(&self, data_set: &DataSetName) -> Option<Snapshot> {
+        if self.unheard == Duration::MAX { self.settled(data_set) } else { self.truth(data_set) }
     }
 
     /// What the world itself knows, whether the table is away or not; signs of life left aside.

@@ -88,7 +88,7 @@ pub(super) enum Happening {
     },
 }
 
-/// Of machines, with how often they were seen in each.
+/// Of machines, with how often they were seen in each; and the ways that turns of policies that name them have taken.
 pub type States = BTreeMap<&'static str, u64>;
 
 /// Told what happens, for people.
@@ -138,7 +138,7 @@ pub(super) struct World<'a> {
     has_watchers: bool,
     /// Decides instead of the agents, where it is the policy.
     pub oracle: Option<Oracle>,
-    /// How often machines were in each of their states, where somebody wants to know.
+    /// How often machines were in each of their states, and took each of their ways, where somebody wants to know.
     pub states: Option<States>,
     tell: Option<Listener<'a>>,
 }
@@ -337,8 +337,9 @@ impl<'a> World<'a> {
     }
 
     fn note_states(&mut self, agent: usize) {
-        if let (Some(states), Some(driver)) = (&mut self.states, &self.agents[agent].control_loop) {
-            driver.states().into_iter().for_each(|state| *states.entry(state).or_default() += 1);
+        if let (Some(states), Some(driver)) = (&mut self.states, &mut self.agents[agent].control_loop) {
+            let arms = driver.take_arms();
+            driver.states().into_iter().chain(arms).for_each(|state| *states.entry(state).or_default() += 1);
         }
     }
 

@@ -230,8 +230,8 @@ fn check_selection(name: &str, parameters: &Parameters, case: &Value) {
     let reference_node = NodeId(id(&case["reference_node"]));
     let reference = snapshot.placement.present().find(|replica| replica.node == reference_node).unwrap();
     let vectors = case["impacts"].as_object().unwrap().iter();
-    let trained = vectors.map(|(label, values)| (action(label), vector(values))).collect();
-    let experience = Experience { trained, ..Experience::default() };
+    let trained: BTreeMap<_, _> = vectors.map(|(label, values)| (action(label), vector(values))).collect();
+    let experience = Experience { trained: trained.into(), ..Experience::default() };
     let situation = Situation::new(parameters, &experience, &measured, reference, &snapshot);
 
     let recorded = list(&case["scores"]);

@@ -3,8 +3,10 @@
 //! The protocol puts them together: who asks when, who answers what, and who does what of a plan.
 //!
 //! Reading order: `level` (how content one would be), `course` (in an environment that moves), `prospects` (anywhere), `planned` (the placement to come), `valuation` and
-//! `search` (what is best for all), `peers` and `trust` (whose word counts how much), `patience` (when not to ask), `protocol`.
+//! `search` (what is best for all), `peers` and `trust` (whose word counts how much), `patience` (when not to ask), `protocol`,
+//! `arms` (which of its ways were taken, to be counted).
 
+mod arms;
 mod course;
 mod crowd;
 mod jobs;
@@ -20,6 +22,7 @@ mod search;
 mod trust;
 mod valuation;
 
+pub use arms::Arms;
 pub use level::{Outcomes, chance, level};
 pub use planned::Planned;
 pub use search::{Accepted, plan};

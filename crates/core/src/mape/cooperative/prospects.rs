@@ -90,7 +90,8 @@ impl<'a> Prospects<'a> {
     /// The same, were the node in this state.
     pub fn level_in(&self, state: &State, replicas: u32) -> f64 {
         let place = &state.place;
-        let mut forecast = self.experience.predictor.forecast_at(place, state.latency, &self.wanted);
+        let mut forecast =
+            self.experience.predictor.forecast_at(place, state.latency, &self.wanted, Some(self.snapshot.at));
         let consistency = placement::consistency(replicas as usize, self.parameters.max_copies);
         forecast.set(Metric::DataConsistency, Estimate::certain(consistency));
         let conditions = Conditions {

@@ -10,6 +10,7 @@
 //! Asking locks nothing: of two that ask at once both are answered, and the slower claim fails on the generation of the planned
 //! placement. Whatever an agent does itself, it answers others.
 
+use super::arms::{Arm, Arms};
 use super::course::Courses;
 use super::jobs::{Conditions, Jobs};
 use super::patience::{Ground, Left, Pause};
@@ -96,6 +97,8 @@ pub struct Protocol {
     is_awaited: bool,
     /// What was judged last: as long as it is the same, there is nothing new to judge.
     judged: Option<Judged>,
+    /// Which ways were taken since somebody counted them.
+    arms: Arms,
 }
 
 /// What was seen at the last look.
@@ -264,16 +267,22 @@ impl Protocol {
     /// Answers every open question about the planned placement as it is.
     fn answers(&mut self, scene: &Scene) -> Vec<Intent> {
         let asked = scene.view.asked_by_others().filter(|ask| ask.generation == scene.planned.generation);
-        let own = &mut self.said;
+        let (own, arms) = (&mut self.said, &mut self.arms);
         let reply = |ask: &Arc<Ask>| {
             let said = ask.replies.get(&scene.me).map(|reply| &reply.nodes);
             let all: BTreeSet<NodeId> = ask.all_nodes().union(&scene.planned.set).copied().collect();
             if said.is_some_and(|said| all.is_subset(said)) {
                 return None;
             }
-            if ask.afresh && said.is_none() {
+            let is_afresh = ask.afresh && said.is_none();
+            if is_afresh {
                 *own = Said::default();
             }
+            arms.note(match said {
+                Some(_) => Arm::AnswersMore,
+                None if is_afresh => Arm::AnswersAfresh,
+                None => Arm::Answers,
+            });
             let reply = scene.prospects.reply(scene.planned, scene.here, all, own);
             Some(Intent::Say(Message::Reply { ask: ask.id, reply }))
         };
@@ -286,13 +295,13 @@ impl Protocol {
         let now = view.now();
         // Nothing could be gained that a change of reference would not cost.
         if 1.0 - level < 0.5 * PER_COST + MARGIN {
-            return Next::Rest;
+            return self.came_to(Arm::Content, Next::Rest);
         }
         let judged = scene.judged();
         let ground = scene.ground();
         let paused = self.pause.until(&ground, level, now);
         if self.judged == Some(judged) && paused.is_none_or(|_| !self.is_awaited) {
-            return Next::Rest;
+            return self.came_to(Arm::NothingNew, Next::Rest);
         }
         // Whoever went away for the good of all does not come back for a little good of its own.
         let left = self.left_nodes.prices(now, 0.0);
@@ -310,11 +319,15 @@ impl Protocol {
         if let Some(better) = present.filter(|(_, gain)| worth.is_empty() || best_new < gain + MUCH_MORE) {
             return self.go(scene, better);
         }
-        if worth.is_empty() || (arriving >= enough && best_new < arriving + MUCH_MORE) {
-            return Next::Rest;
+        if worth.is_empty() {
+            return self.came_to(Arm::Hopeless, Next::Rest);
+        }
+        if arriving >= enough && best_new < arriving + MUCH_MORE {
+            return self.came_to(Arm::HelpArrives, Next::Rest);
         }
         // What cannot be read cannot be brought anywhere: its readers look again when that may be over.
         if !view.snapshot.placement.nodes().iter().any(|node| prospects.is_readable(node)) {
+            self.arms.note(Arm::NothingReadable);
             return present.map_or(Next::Rest, |better| self.go(scene, better));
         }
         if let Some(until) = paused.max(self.retries_at(now)) {
@@ -322,19 +335,25 @@ impl Protocol {
                 Some(better) => self.go(scene, better),
                 None => {
                     self.judged = None;
-                    if self.is_awaited { Next::Rest } else { Next::Wait(until) }
+                    self.came_to(Arm::Pauses, if self.is_awaited { Next::Rest } else { Next::Wait(until) })
                 }
             };
         }
         if let Some(first) = view.asked_by_others().map(|ask| ask.posted_at).min() {
             self.judged = None;
-            return Next::Wait(first + view.open_for());
+            return self.came_to(Arm::WaitsForQuestion, Next::Wait(first + view.open_for()));
         }
-        Next::Ask(worth)
+        self.came_to(Arm::Asks, Next::Ask(worth))
+    }
+
+    fn came_to(&mut self, arm: Arm, next: Next) -> Next {
+        self.arms.note(arm);
+        next
     }
 
     /// Reads a present replica instead, which concerns nobody else.
-    fn go(&self, scene: &Scene, (to, gain): (NodeId, f64)) -> Next {
+    fn go(&mut self, scene: &Scene, (to, gain): (NodeId, f64)) -> Next {
+        self.arms.note(Arm::Elsewhere);
         Next::Act(scene.decision(Action::ChangeReference { to }, Reason::Better { gain }, self, None))
     }
 
@@ -348,24 +367,30 @@ impl Protocol {
             // It is not in the table yet, or could not be written.
             if now < deadline {
                 self.asking = Some(asking);
-                return (Vec::new(), Next::Wait(deadline));
+                return (Vec::new(), self.came_to(Arm::NotPosted, Next::Wait(deadline)));
             }
+            self.arms.note(Arm::NeverPosted);
             return (Vec::new(), self.judge_again(scene));
         };
         let close = || vec![Intent::Say(Message::Close(ask.id))];
         if ask.generation != scene.planned.generation {
             self.judged = None;
-            return (close(), Next::Wait(now + LOOK_EVERY.mul_f64(rng.random())));
+            let again = Next::Wait(now + LOOK_EVERY.mul_f64(rng.random()));
+            return (close(), self.came_to(Arm::Overtaken, again));
         }
         let all_answered = living(view, scene.planned).all(|(agent, _)| agent == scene.me || ask.is_answered_by(agent));
         if !all_answered && now < deadline {
             self.asking = Some(asking);
-            return (Vec::new(), Next::Wait(deadline));
+            return (Vec::new(), self.came_to(Arm::WaitsForAnswers, Next::Wait(deadline)));
         }
+        self.arms.note(if all_answered { Arm::AllAnswered } else { Arm::SomeSilent });
         self.peers.catch_up(scene.me, view.conversation);
         // Who has missed something asks for all of it, once.
         let missed = self.peers.have_missed(living(view, scene.planned).map(|(agent, _)| agent));
-        let next = if missed && !ask.afresh { Next::Ask(asking.own) } else { self.decide(scene, ask, &asking.own) };
+        let next = match missed && !ask.afresh {
+            true => self.came_to(Arm::Missed, Next::Ask(asking.own)),
+            false => self.decide(scene, ask, &asking.own),
+        };
         (close(), next)
     }
 
@@ -402,16 +427,19 @@ impl Protocol {
         let accepted = plan(&valuation, &asked, own, &self.left.prices(now, PER_EXCUSED_RETURN))
             .filter(|accepted| accepted.gain >= enough);
         let Some(accepted) = accepted else {
+            self.arms.note(Arm::Refused);
             self.pause.refused(ground, level, now);
             return self.judge_again(scene);
         };
         self.judged = Some(scene.judged());
         let step = accepted.step.and_then(|step| scene.feasible(step));
         let Some(step) = step else {
+            self.arms.note(if accepted.step.is_some() { Arm::NotYet } else { Arm::NoStep });
             // Those whom it serves will take it up, or nobody: it is not asked for after every job.
             self.pause.refused(ground, level, now);
             return Next::Rest;
         };
+        self.arms.note(Arm::Step);
         let deliberation = deliberation(scene, &accepted.plan.set, &accepted.plan.responses, &readers, ask);
         Next::Act(scene.decision(step, Reason::Planned { gain: accepted.gain }, self, Some(deliberation)))
     }
@@ -427,17 +455,25 @@ impl Protocol {
         let came_back = self.dropped.times(node, now);
         let due = since + IDLE_FOR * IDLE_LONGER.pow(came_back.min(2));
         if now < due {
-            return Some(Next::Wait(due));
+            return Some(self.came_to(Arm::IdleHeld, Next::Wait(due)));
         }
         if view.conversation.iter().any(|ask| view.is_open(ask)) {
-            return Some(Next::Wait(now + IDLE_AGAIN));
+            return Some(self.came_to(Arm::IdleWaits, Next::Wait(now + IDLE_AGAIN)));
         }
         self.peers.catch_up(scene.me, view.conversation);
         match self.one_less_hurts_nobody(scene) {
-            Some(true) => Some(Next::Act(scene.decision(Action::Evict { node }, Reason::Idle, self, None))),
-            Some(false) => None,
+            Some(true) => {
+                self.arms.note(Arm::IdleDropped);
+                Some(Next::Act(scene.decision(Action::Evict { node }, Reason::Idle, self, None)))
+            }
+            Some(false) => {
+                self.arms.note(Arm::IdleNeeded);
+                None
+            }
             // Somebody may need it for the number of replicas: it is asked about, once.
-            None if self.pause.until(&scene.ground(), scene.level, now).is_none() => Some(Next::Ask([node].into())),
+            None if self.pause.until(&scene.ground(), scene.level, now).is_none() => {
+                Some(self.came_to(Arm::IdleAsked, Next::Ask([node].into())))
+            }
             None => None,
         }
     }
@@ -517,6 +553,12 @@ impl Decider for Protocol {
     fn ended(&mut self, repair: Repair, rng: &mut Rng) -> Vec<Intent> {
         let acted = self.acting.take();
         self.judged = None;
+        self.arms.note(match repair {
+            Repair::Acted => Arm::Acted,
+            Repair::Lost => Arm::Lost,
+            Repair::Nothing => Arm::CameToNothing,
+            Repair::NotNow => Arm::NotNow,
+        });
         let transferred = acted
             .and_then(Action::to_node)
             .filter(|_| matches!(acted, Some(Action::Move { .. } | Action::Copy { .. })));
@@ -530,6 +572,10 @@ impl Decider for Protocol {
         }
         self.is_awaited = false;
         vec![Intent::Over(repair), Intent::Look { after: LOOK_EVERY }]
+    }
+
+    fn take_arms(&mut self) -> Vec<&'static str> {
+        self.arms.take()
     }
 }
 

@@ -140,4 +140,9 @@ pub trait Decider: Send {
     fn ended(&mut self, repair: Repair, _rng: &mut Rng) -> Vec<Intent> {
         vec![Intent::Over(repair)]
     }
+
+    /// The names of the ways that its turns have taken since this was asked last, of those that name them: to be counted.
+    fn take_arms(&mut self) -> Vec<&'static str> {
+        Vec::new()
+    }
 }

@@ -8,12 +8,14 @@ use crate::domain::metric::Metrics;
 use crate::mape::prediction::{Latency, Predictor};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::{fmt, str::FromStr};
 
 /// Impacts as trained, as learned online, and what follows for everything else. What was learned wins.
 #[derive(Clone, Debug, Default)]
 pub struct Experience {
-    pub trained: BTreeMap<Action, Impacts>,
+    /// Shared with every life of the agent: of many nodes it is large, and never changes.
+    pub trained: Arc<BTreeMap<Action, Impacts>>,
     pub learned: BTreeMap<Change, Impacts>,
     pub predictor: Predictor,
 }
@@ -44,7 +46,7 @@ pub enum Basis {
 impl Experience {
     /// What an agent was trained to expect; `runs`: what was measured at each node.
     pub fn new(trained: BTreeMap<Action, Impacts>, latency: Latency, runs: &BTreeMap<NodeId, Vec<Metrics>>) -> Self {
-        Self { trained, learned: BTreeMap::new(), predictor: Predictor::new(latency, runs) }
+        Self { trained: trained.into(), learned: BTreeMap::new(), predictor: Predictor::new(latency, runs) }
     }
 
     /// Takes up what the table kept of former lives: what was learned, by label, and jobs, the latest last.

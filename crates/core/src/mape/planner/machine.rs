@@ -93,6 +93,24 @@ impl Planner {
         }
     }
 
+    /// The names of its states.
+    pub const STATES: [&str; 3] = ["planner idle", "planner awaited", "planner holding back"];
+
+    /// The name of the state that it is in: whether the monitor waits for it, and whether it may begin anything.
+    pub fn state(&self) -> &'static str {
+        let [idle, awaited, holding_back] = Self::STATES;
+        match (self.rests_until, self.is_awaited) {
+            (Some(_), _) => holding_back,
+            (None, true) => awaited,
+            (None, false) => idle,
+        }
+    }
+
+    /// The ways that its decider's turns have taken since this was asked last.
+    pub fn take_arms(&mut self) -> Vec<&'static str> {
+        self.decider.take_arms()
+    }
+
     pub fn handle(&mut self, input: Input, rng: &mut Rng) -> Vec<Effect> {
         match input {
             Input::Violated(violation) => self.violated(&violation, rng),
@@ -149,6 +167,11 @@ impl Planner {
             self.rests_until = Some(self.decided_at + pause);
             return self.put_off(pause, rng);
         }
+        self.tell_end(repair, rng)
+    }
+
+    /// What the decider began has ended; nothing it wants now can be an action.
+    fn tell_end(&mut self, repair: Repair, rng: &mut Rng) -> Vec<Effect> {
         let intents = self.decider.ended(repair, rng);
         intents.into_iter().filter_map(|intent| self.effect(intent)).collect()
     }
@@ -169,7 +192,7 @@ impl Planner {
             match intent {
                 Intent::Act(decision) => match self.rests_until.filter(|until| snapshot.at < *until) {
                     Some(until) => effects.extend(self.put_off(until.since(snapshot.at), rng)),
-                    None => effects.extend(self.act(decision, snapshot)),
+                    None => effects.extend(self.act(decision, snapshot, rng)),
                 },
                 intent @ (Intent::Say(_) | Intent::Look { .. } | Intent::Over(_)) => {
                     effects.extend(self.effect(intent))
@@ -179,9 +202,10 @@ impl Planner {
         effects
     }
 
-    fn act(&mut self, decision: Decision, snapshot: &Snapshot) -> Vec<Effect> {
+    fn act(&mut self, decision: Decision, snapshot: &Snapshot, rng: &mut Rng) -> Vec<Effect> {
+        // What it would read has gone since. The decider hears of it, or it would wait for the end of what never began.
         let Some(reference) = snapshot.placement.reference(self.parameters.agent) else {
-            return self.effect(Intent::Over(Repair::Lost)).into_iter().collect();
+            return self.tell_end(Repair::Lost, rng);
         };
         self.plans += 1;
         self.decided_at = snapshot.at;
@@ -218,7 +242,7 @@ fn expected(decision: &Decision) -> Option<Impacts> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Cooperative, Fixed};
+    use super::super::{Cooperative, Fixed, LOOK_EVERY};
     use super::*;
     use crate::domain::ids::{AgentId, NodeId, ReplicaId};
     use crate::domain::metric::{Metric, Metrics};
@@ -357,6 +381,42 @@ mod tests {
         planner.handle(Input::Ended(Repair::NotNow), &mut scene::rng());
         measure(&mut planner, fast(), true);
         assert!(begins(&look(&mut planner, now)));
+    }
+
+    #[test]
+    fn who_reads_nothing_any_more_hears_that_its_action_is_lost() {
+        /// It acts on whatever it has decided before, and not again until it hears that this has ended.
+        struct Resolved(Decision, bool);
+
+        impl Decider for Resolved {
+            fn missed(&mut self, _: &Situation, _: &mut Rng) -> Vec<Intent> {
+                Vec::new()
+            }
+
+            fn looked(&mut self, _: &View, _: &mut Rng) -> Vec<Intent> {
+                let is_acting = std::mem::replace(&mut self.1, true);
+                if is_acting { Vec::new() } else { vec![Intent::Act(self.0.clone())] }
+            }
+
+            fn ended(&mut self, repair: Repair, _: &mut Rng) -> Vec<Intent> {
+                assert_eq!(repair, Repair::Lost);
+                self.1 = false;
+                vec![Intent::Over(repair), Intent::Look { after: LOOK_EVERY }]
+            }
+        }
+
+        let mut planner = planner();
+        let [Effect::Decided(decision), Effect::Execute(_)] = &violate(&mut planner, violation(3))[..] else {
+            panic!()
+        };
+        planner.decider = Box::new(Resolved(decision.clone(), false));
+        let look = |planner: &mut Planner, references: &[(u32, i64)]| {
+            let snapshot = scene::snapshot(&[3], references);
+            planner.handle(Input::Looked { snapshot, conversation: Vec::new() }, &mut scene::rng())
+        };
+        assert_eq!(look(&mut planner, &[]), [Effect::Repaired(Repair::Lost), Effect::Look { after: LOOK_EVERY }]);
+        let again = look(&mut planner, &[(1, 1)]);
+        assert!(matches!(again[..], [Effect::Decided(_), Effect::Execute(_)]), "{again:?}");
     }
 
     #[test]

@@ -277,7 +277,7 @@ pub trait Policy: Send + Sync {
     /// A new agent's machine. `life` is unique for each start of an agent.
     fn decider(&self, parameters: &Arc<Parameters>, life: &str) -> Box<dyn Decider>;
 
-    /// Whether its agents look at the table also between jobs.
+    /// Whether its agents look at the table also between jobs. Only these ask who of the others lives.
     fn looks(&self) -> bool {
         false
     }

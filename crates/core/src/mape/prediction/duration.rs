@@ -5,8 +5,10 @@
 
 use super::{Estimate, Line};
 use crate::domain::ids::NodeId;
+use crate::domain::time::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 /// Jobs that are kept of a node, the latest (I-7).
 const KEPT_JOBS: usize = 30;
@@ -18,6 +20,10 @@ const PRIOR_JOBS: f64 = 2.0;
 const BREAK: f64 = 5.0;
 /// Jobs never lie closer to the line than this share of what is expected, however straight the line is.
 const LEAST_DEVIATION_SHARE: f64 = 0.02;
+/// A node that was found to be apart is believed to be so for this long after its last job, and twice as long each time that it
+/// is found so again, up to so many times (I-7): it may have been mended, and who does not try it never learns of that.
+const BELIEVED_FOR: Duration = Duration::from_secs(3600);
+const DOUBLED: u32 = 5;
 
 /// A job as the line sees it.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -44,6 +50,10 @@ struct History {
     doubted: Option<Point>,
     /// The node does not follow the line, and its jobs do not enter it: it is slower (or faster) than others.
     is_apart: bool,
+    /// How often in a row it was found to be so, after it was believed to be as others again and no job showed it.
+    times_apart: u32,
+    /// When a job was last measured here.
+    tried_at: Timestamp,
 }
 
 impl DurationModel {
@@ -57,12 +67,16 @@ impl DurationModel {
     }
 
     /// One more job.
-    pub fn measured(&mut self, node: NodeId, point: Point) {
+    pub fn measured(&mut self, node: NodeId, point: Point, at: Timestamp) {
+        if let Some(history) = self.nodes.get_mut(&node) {
+            history.tried(at);
+        }
         let doubted_on = self.line_that_it_is_far_from(node, point);
         if let Some(line) = self.line.take() {
             self.last_line = line;
         }
-        let history = self.nodes.entry(node).or_default();
+        let new = || History { tried_at: at, ..History::default() };
+        let history = self.nodes.entry(node).or_insert_with(new);
         match doubted_on {
             Some(line) => history.doubt(point, &line),
             None => history.push(point),
@@ -70,11 +84,13 @@ impl DurationModel {
     }
 
     /// What a job at a node is expected to take for one record \[s\]; `None` while no line is known. Never below what the
-    /// uncertainty hides: far from the latencies that were seen, the line itself may fall below zero.
-    pub fn at(&self, node: NodeId, latency_ms: Estimate) -> Option<Estimate> {
+    /// uncertainty hides: far from the latencies that were seen, the line itself may fall below zero. `now`: what was seen long
+    /// before then is not believed any more; without it, it is for ever.
+    pub fn at(&self, node: NodeId, latency_ms: Estimate, now: Option<Timestamp>) -> Option<Estimate> {
         let line = self.line()?;
         let on_line = line.at(latency_ms);
-        let offset = self.nodes.get(&node).map_or(0.0, |history| history.offset(line));
+        let believed = self.nodes.get(&node).filter(|history| !now.is_some_and(|now| history.is_past(now)));
+        let offset = believed.map_or(0.0, |history| history.offset(line));
         Some(Estimate { mean: (on_line.mean + offset).max(on_line.deviation), ..on_line })
     }
 
@@ -95,7 +111,7 @@ impl DurationModel {
     }
 
     fn fit(&self) -> Option<Line> {
-        let on_line: Vec<&History> = self.nodes.values().filter(|history| !history.is_apart).collect();
+        let on_line: Vec<&History> = self.nodes.values().filter(|history| history.is_on_line()).collect();
         // One node's latency varies by chance alone, and so would the slope.
         if on_line.len() < 2 {
             return None;
@@ -106,12 +122,35 @@ impl DurationModel {
 }
 
 impl History {
+    fn is_on_line(&self) -> bool {
+        !self.is_apart && !self.points.is_empty()
+    }
+
+    /// Whether it was found apart so long ago that it may be as others again.
+    fn is_past(&self, now: Timestamp) -> bool {
+        let doubled = self.times_apart.saturating_sub(1).min(DOUBLED);
+        self.is_apart && now.since(self.tried_at) >= BELIEVED_FOR * (1 << doubled)
+    }
+
+    /// A job is measured here again: what was past begins anew.
+    fn tried(&mut self, at: Timestamp) {
+        if self.is_past(at) {
+            self.points.clear();
+            self.doubted = None;
+            self.is_apart = false;
+        }
+        self.tried_at = at;
+    }
+
     fn push(&mut self, point: Point) {
         self.doubted = None;
         if self.points.len() == KEPT_JOBS {
             self.points.pop_front();
         }
         self.points.push_back(point);
+        if !self.is_apart {
+            self.times_apart = 0;
+        }
     }
 
     /// A job that is far off: nothing the first time, for every job has a bad day; the second time on the same side the node
@@ -122,7 +161,12 @@ impl History {
             Some(before) if (before.seconds > usual) == (point.seconds > usual) => {
                 self.points = [before, point].into();
                 self.doubted = None;
-                self.is_apart = is_far(point.seconds, on_line(point, line));
+                let is_apart = is_far(point.seconds, on_line(point, line));
+                self.times_apart = match is_apart {
+                    true => self.times_apart.saturating_add(u32::from(!self.is_apart)),
+                    false => 0,
+                };
+                self.is_apart = is_apart;
             }
             Some(_) | None => self.doubted = Some(point),
         }
@@ -165,6 +209,7 @@ mod tests {
     const NEAR: NodeId = NodeId(1);
     const FAR: NodeId = NodeId(2);
     const NEW: NodeId = NodeId(3);
+    const NOW: Timestamp = Timestamp(0);
 
     fn point(latency_ms: f64, seconds: f64) -> Point {
         Point { latency_ms, seconds }
@@ -177,7 +222,7 @@ mod tests {
     }
 
     fn expect(model: &DurationModel, node: NodeId, latency_ms: f64, seconds: f64) {
-        let found = model.at(node, Estimate::certain(latency_ms)).unwrap();
+        let found = model.at(node, Estimate::certain(latency_ms), None).unwrap();
         assert!((found.mean - seconds).abs() < 1e-9, "{found:?} instead of {seconds}");
     }
 
@@ -189,23 +234,23 @@ mod tests {
     #[test]
     fn jobs_at_one_node_say_nothing_of_others() {
         let one = DurationModel::new([(NEAR, point(3.0, 2.0)), (NEAR, point(4.0, 2.1)), (NEAR, point(5.0, 1.9))]);
-        assert_eq!(one.at(NEW, Estimate::certain(1000.0)), None);
+        assert_eq!(one.at(NEW, Estimate::certain(1000.0), None), None);
     }
 
     #[test]
     fn a_duration_is_never_negative() {
         let steep = [(NEAR, 1000.0, 2.0), (NEAR, 1000.0, 3.0), (FAR, 1500.0, 30.0), (FAR, 1500.0, 31.0)];
         let model = DurationModel::new(steep.map(|(node, latency, seconds)| (node, point(latency, seconds))));
-        let found = model.at(NEW, Estimate::certain(0.0)).unwrap();
+        let found = model.at(NEW, Estimate::certain(0.0), None).unwrap();
         assert_eq!(found.mean, found.deviation, "{found:?}");
     }
 
     #[test]
     fn one_job_far_off_changes_nothing() {
         let mut model = model();
-        let before = model.at(NEW, Estimate::certain(500.0));
-        model.measured(NEAR, point(0.0, 20.0));
-        assert_eq!(model.at(NEW, Estimate::certain(500.0)), before);
+        let before = model.at(NEW, Estimate::certain(500.0), None);
+        model.measured(NEAR, point(0.0, 20.0), NOW);
+        assert_eq!(model.at(NEW, Estimate::certain(500.0), None), before);
         expect(&model, NEAR, 0.0, 2.0);
     }
 
@@ -213,17 +258,17 @@ mod tests {
     fn a_node_that_became_slow_is_known_by_two_jobs_and_leaves_the_line_alone() {
         let mut model = model();
         for latency_ms in [500.0, 500.0] {
-            model.measured(NEW, point(latency_ms, 22.0));
+            model.measured(NEW, point(latency_ms, 22.0), NOW);
         }
-        model.measured(NEW, point(500.0, 44.0));
-        model.measured(NEW, point(500.0, 44.0));
+        model.measured(NEW, point(500.0, 44.0), NOW);
+        model.measured(NEW, point(500.0, 44.0), NOW);
         // Twice 22 s off the line, shrunk: 44 / (2 + 2).
         expect(&model, NEW, 500.0, 22.0 + 11.0);
         expect(&model, NodeId(4), 500.0, 22.0);
         for _ in 0..8 {
-            model.measured(NEW, point(500.0, 44.0));
+            model.measured(NEW, point(500.0, 44.0), NOW);
         }
-        let found = model.at(NEW, Estimate::certain(500.0)).unwrap();
+        let found = model.at(NEW, Estimate::certain(500.0), None).unwrap();
         assert!((39.0..44.0).contains(&found.mean), "{found:?}");
     }
 
@@ -232,17 +277,44 @@ mod tests {
         let mut model = model();
         let jobs = [44.0, 44.0, 44.0, 22.0, 22.0, 22.0];
         for seconds in jobs {
-            model.measured(NEW, point(500.0, seconds));
+            model.measured(NEW, point(500.0, seconds), NOW);
         }
         assert!(!model.nodes[&NEW].is_apart);
         expect(&model, NEW, 500.0, 22.0);
     }
 
     #[test]
+    fn a_node_that_was_slow_long_ago_is_worth_another_try_and_a_later_one_if_it_still_is() {
+        let mut model = model();
+        let hours = |hours: u64| NOW + Duration::from_secs(3600 * hours);
+        let slow = |model: &mut DurationModel, at| {
+            model.measured(NEW, point(500.0, 44.0), at);
+            model.measured(NEW, point(500.0, 44.0), at);
+        };
+        let believed = |model: &DurationModel, at| {
+            let found = model.at(NEW, Estimate::certain(500.0), Some(at)).unwrap().mean;
+            (found * 1e6).round() / 1e6
+        };
+        let just_before = |at: Timestamp| Timestamp(at.0 - 1);
+        slow(&mut model, NOW);
+        assert_eq!((believed(&model, just_before(hours(1))), believed(&model, hours(1))), (33.0, 22.0));
+        // It still is: one bad day more changes nothing, the second is believed for twice as long.
+        model.measured(NEW, point(500.0, 44.0), hours(1));
+        assert_eq!(believed(&model, hours(1)), 22.0);
+        model.measured(NEW, point(500.0, 44.0), hours(1));
+        assert_eq!((believed(&model, just_before(hours(3))), believed(&model, hours(3))), (33.0, 22.0));
+        // It is mended, and soon forgiven the next time.
+        model.measured(NEW, point(500.0, 22.0), hours(3));
+        assert_eq!(believed(&model, hours(3)), 22.0);
+        slow(&mut model, hours(4));
+        assert_eq!((believed(&model, just_before(hours(5))), believed(&model, hours(5))), (33.0, 22.0));
+    }
+
+    #[test]
     fn a_nodes_history_is_bounded() {
         let mut model = model();
         for _ in 0..100 {
-            model.measured(NEAR, point(0.0, 2.0));
+            model.measured(NEAR, point(0.0, 2.0), NOW);
         }
         assert_eq!(model.nodes[&NEAR].points.len(), KEPT_JOBS);
     }

@@ -27,6 +27,7 @@ use crate::domain::ids::NodeId;
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::{Metric, Metrics};
 use crate::domain::placement::Link;
+use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
 use std::collections::BTreeMap;
 
@@ -104,10 +105,10 @@ impl Predictor {
         self.link_measured(node, metrics);
         self.records = records(metrics).unwrap_or(self.records);
         if let Some(point) = point(metrics, Metric::ResponseTime) {
-            self.response.measured(node, point);
+            self.response.measured(node, point, measurement.at);
         }
         if let Some(point) = point(metrics, Metric::ExecutionTime) {
-            self.execution.measured(node, point);
+            self.execution.measured(node, point, measurement.at);
         }
     }
 
@@ -127,22 +128,28 @@ impl Predictor {
 
     /// What a job at a node is expected to measure of these metrics; nothing is said of one that nothing is known of.
     pub fn forecast(&self, place: &Place, wanted: &Wanted) -> Forecast {
-        self.forecast_at(place, self.latency(place), wanted)
+        self.forecast_at(place, self.latency(place), wanted, None)
     }
 
-    /// The same, were the latency of its link \[ms\] another one.
-    pub fn forecast_at(&self, place: &Place, latency: Option<Estimate>, wanted: &Wanted) -> Forecast {
+    /// The same, were the latency of its link \[ms\] another one; with `now`, what a node showed long before then counts no more.
+    pub fn forecast_at(
+        &self,
+        place: &Place,
+        latency: Option<Estimate>,
+        wanted: &Wanted,
+        now: Option<Timestamp>,
+    ) -> Forecast {
         let mut forecast = Forecast::default();
         forecast.set(Metric::Availability, Estimate::certain(place.availability.value()));
         let Some(latency) = latency else { return forecast };
         forecast.set(Metric::NetworkLatency, latency);
         if wanted.response
-            && let Some(seconds) = self.response.at(place.node, latency)
+            && let Some(seconds) = self.response.at(place.node, latency, now)
         {
             forecast.set(Metric::ResponseTime, seconds.scaled(self.records));
         }
         if wanted.execution
-            && let Some(seconds) = self.execution.at(place.node, latency)
+            && let Some(seconds) = self.execution.at(place.node, latency, now)
         {
             let execution = seconds.scaled(self.records);
             forecast.set(Metric::ExecutionTime, execution);
@@ -203,7 +210,6 @@ fn pooled_deviation(runs: &BTreeMap<NodeId, Vec<Metrics>>) -> f64 {
 mod tests {
     use super::*;
     use crate::domain::ids::{AgentId, ReplicaId};
-    use crate::domain::time::Timestamp;
 
     const NEAR: NodeId = NodeId(1);
     const FAR: NodeId = NodeId(2);

@@ -2,10 +2,11 @@
 
 use crate::config::scenario::{Links, Rules, Scenario, Transfer};
 use crate::domain::action::ActionType;
+use crate::mape::cooperative::Arms;
 use crate::mape::executor::Executor;
 use crate::mape::monitor::Monitor;
 use crate::mape::notice::Notice;
-use crate::mape::planner::{Decision, POLICIES, Reason};
+use crate::mape::planner::{Decision, POLICIES, Planner, Reason};
 use crate::sim::setup::Outcome;
 use crate::sim::world::{States, Told};
 use serde::Serialize;
@@ -24,6 +25,7 @@ const STRIKES: &str = "when faults strike";
 const EDIT: &str = "edits";
 const PHYSICS: &str = "physics";
 const STATE: &str = "states";
+const ARM: &str = "protocol";
 const ACTION: &str = "actions";
 const REASON: &str = "reasons";
 const TALK: &str = "conversation";
@@ -93,7 +95,10 @@ impl Coverage {
 
     /// What a run left.
     pub fn end(&mut self, states: &States, outcome: &Outcome) {
-        states.iter().for_each(|(state, times)| self.add_to(STATE, state, *times));
+        for (state, times) in states {
+            let group = if Arms::NAMES.contains(state) { ARM } else { STATE };
+            self.add_to(group, state, *times);
+        }
         for event in &outcome.events {
             self.count(ACTION, &format!("{} {}", event.action.kind(), event.outcome.name()));
             if let Ok(decision) = serde_json::from_str::<Decision>(&event.detail) {
@@ -110,8 +115,9 @@ impl Coverage {
 
     /// What is known by name and was not seen.
     pub fn missing(&self) -> Vec<String> {
-        let known: [(&'static str, Vec<&str>); 5] = [
-            (STATE, [&Monitor::STATES[..], &Executor::STATES[..]].concat()),
+        let known: [(&'static str, Vec<&str>); 6] = [
+            (STATE, [&Monitor::STATES[..], &Planner::STATES[..], &Executor::STATES[..]].concat()),
+            (ARM, Arms::NAMES.to_vec()),
             (POLICY, POLICIES.to_vec()),
             (FAULT, vec!["node_down", "agent_down", "store_down", "store_slow", "partition", "database_away"]),
             (STRIKES, vec!["once", "regularly", "again and again", "question", "transfer"]),
