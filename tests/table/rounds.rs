@@ -76,10 +76,10 @@ impl Bench {
         let name = &data_set.name;
         assert!(tables[0].register_data_set(&data_set, NodeId(1), "first", &Default::default()).await.unwrap());
         for (table, agent) in tables.iter().zip(AGENTS) {
-            table.register_agent(&registration(agent), name, &identity()).await.unwrap();
+            table.register_agent(&registration(agent), std::slice::from_ref(name), &identity()).await.unwrap();
         }
         self.move_at_once(name, tally).await;
-        self.close_at_once(tally).await;
+        self.close_at_once(name, tally).await;
         self.copy_at_once(name, tally).await;
         self.evict_at_once(name, tally).await;
     }
@@ -91,7 +91,7 @@ impl Bench {
         tally.granted_moves += 1;
     }
 
-    async fn close_at_once(&self, tally: &mut Tally) {
+    async fn close_at_once(&self, name: &DataSetName, tally: &mut Tally) {
         let tables = self.open_all().await;
         let events = tables[0].events(agent_core::domain::ids::EventId(0), usize::MAX).await.unwrap();
         let open: Vec<_> = events.iter().filter(|event| event.feedback_sum == 0.0).map(|event| event.id).collect();
@@ -101,13 +101,17 @@ impl Bench {
             answer.unwrap();
         }
         self.clock.advance(WINDOW + Duration::from_secs(1));
-        let before = counters(&tables[1]).await;
+        let before = counters(&tables[1], name).await;
         let closed = join_all(AGENTS.iter().zip(&tables).map(|(agent, table)| table.close_due(AgentId(*agent), RULE)));
         let mut closed: Vec<_> = closed.await.into_iter().flat_map(|closed| closed.unwrap()).collect();
         let moved = closed.iter().filter(|closed| closed.counter_after != closed.counter_before).count();
         closed.sort_by_key(|closed| closed.event);
         assert!(closed.windows(2).all(|two| two[0].event != two[1].event), "an event is closed twice: {closed:?}");
-        assert_eq!(counters(&tables[2]).await, before + moved as u64, "a counter was moved twice, or not: {closed:?}");
+        assert_eq!(
+            counters(&tables[2], name).await,
+            before + moved as u64,
+            "a counter was moved twice, or not: {closed:?}"
+        );
         tally.counter_moves += moved as u32;
     }
 
@@ -178,8 +182,8 @@ async fn plan(table: &MysqlKnowledge, name: &DataSetName, agent: u32, label: &st
     })
 }
 
-async fn counters(table: &MysqlKnowledge) -> u64 {
-    table.counters(&data_set()).await.unwrap().values().map(|counter| u64::from(counter.value)).sum()
+async fn counters(table: &MysqlKnowledge, name: &DataSetName) -> u64 {
+    table.counters(name).await.unwrap().values().map(|counter| u64::from(counter.value)).sum()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
