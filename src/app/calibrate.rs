@@ -66,6 +66,7 @@ pub fn scenario(
         data_set: DataSetSettings {
             name: data_set.name.clone(),
             object_key: settings.network.data_set.object_key.clone(),
+            selection: None,
             generate_records: Some(calibration.records),
             first_node: first_node(record).unwrap_or(settings.network.data_set.first_node),
         },

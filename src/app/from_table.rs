@@ -254,6 +254,7 @@ fn network(
         data_set: DataSetSettings {
             name: data_set.name.clone(),
             object_key: data_set.object_key.clone(),
+            selection: None,
             generate_records: Some(data_set.records.saturating_mul(scale)),
             first_node,
         },

@@ -14,8 +14,10 @@ use crate::jobs::command::{CommandJob, THIS_PROGRAM};
 use crate::knowledge::Knowledge;
 use crate::links::Links;
 use crate::links::toxiproxy::Toxiproxy;
+use crate::storage::ObjectStore;
 use crate::storage::embedded::{EmbeddedError, EmbeddedSettings, EmbeddedStore};
 use crate::storage::s3::S3Store;
+use crate::storage::set::Meter;
 use agent_core::clock::{Clock, SystemClock};
 use agent_core::config::settings::{
     AgentSettings, EmulatorSettings, JobSettings, KnowledgeSettings, NetworkSettings, S3StoreSettings, Settings,
@@ -204,11 +206,16 @@ impl Surroundings {
     }
 
     /// Puts the data set on its first node, when its catalogue row is missing and that node's store can be written from here.
-    pub async fn establish_data_set(&self, node: NodeId) -> anyhow::Result<()> {
+    pub async fn establish_data_set(&self, node: NodeId, agent: AgentId) -> anyhow::Result<()> {
         let network = self.network();
-        if network.data_set.first_node == node {
-            let store = self.direct_store(node).await?;
-            data_set::establish(&network.data_set, network.time_scale, &store, &self.knowledge).await?;
+        let settings = &network.data_set;
+        if settings.first_node == node {
+            let store: Arc<dyn ObjectStore> = Arc::new(self.direct_store(node).await?);
+            let (notify, name) = (self.notify.clone(), settings.name.clone());
+            let meter = Meter::new(move |amount| {
+                notify(Notice::UnderWay { agent, what: format!("{amount} of data set {name} are read") });
+            });
+            data_set::establish(settings, network.time_scale, &store, &self.knowledge, &meter).await?;
         }
         Ok(())
     }
@@ -216,7 +223,7 @@ impl Surroundings {
     /// The same for a first node that has no agent.
     pub async fn establish_on_unmanned_node(&self, homes: &[NodeId]) -> anyhow::Result<()> {
         let first = self.network().data_set.first_node;
-        if homes.contains(&first) { Ok(()) } else { self.establish_data_set(first).await }
+        if homes.contains(&first) { Ok(()) } else { self.establish_data_set(first, AgentId::OPERATOR).await }
     }
 
     /// A node's own store, not through any link.

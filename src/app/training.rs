@@ -5,8 +5,10 @@ use super::training_file::{TrainingFile, derive_impacts};
 use crate::actors::{World, run_job};
 use crate::storage::ObjectStore;
 use crate::storage::embedded::EmbeddedStore;
-use crate::storage::transfer::{Expected, transfer};
+use crate::storage::set::{self, Meter, SetAt};
+use crate::storage::transfer::{Expected, transfer, transfer_set};
 use agent_core::domain::ids::{AgentId, Life, NodeId, ReplicaId};
+use agent_core::domain::manifest::Extent;
 use agent_core::domain::metric::{Metric, Metrics};
 use agent_core::domain::placement::{DataSet, Identity, Node, NodeState, Replica, ReplicaState};
 use agent_core::domain::snapshot::Snapshot;
@@ -69,7 +71,7 @@ impl<'a> Trainer<'a> {
         let used = known.values().filter(|node| is_served(node) || nodes.contains(&node.id));
         let used: Vec<NodeId> = used.map(|node| node.id).collect();
         let stores = surroundings.start_stores(&used).await?;
-        surroundings.establish_data_set(surroundings.network().data_set.first_node).await?;
+        surroundings.establish_data_set(surroundings.network().data_set.first_node, AgentId::OPERATOR).await?;
         let snapshot = snapshot(surroundings).await?;
         Ok(Self { surroundings, snapshot, nodes, stores, seed, iterations })
     }
@@ -95,14 +97,14 @@ impl<'a> Trainer<'a> {
         let mut at = done;
         for &node in &self.nodes {
             let replica = self.temporary(agent, node);
-            let store = self.surroundings.direct_store(node).await?;
+            let store: Arc<dyn ObjectStore> = Arc::new(self.surroundings.direct_store(node).await?);
             self.put(&store, &replica.object_key).await?;
             for _ in 0..self.iterations {
                 progress(Progress { agent, node, done: at, total });
                 runs.entry(node).or_default().push(self.measure(&world, &replica, &mut rng).await?);
                 at += 1;
             }
-            store.delete(&replica.object_key).await?;
+            discard(&store, &replica.object_key).await?;
         }
         let max_copies = self.surroundings.network().learning.max_copies;
         let DataSet { name, records, sha256, .. } = &self.snapshot.data_set;
@@ -133,9 +135,9 @@ impl<'a> Trainer<'a> {
     /// Removes the temporary objects of these agents and closes the stores.
     pub async fn clean_up(self, agents: &[AgentId]) -> anyhow::Result<()> {
         for &node in &self.nodes {
-            let store = self.surroundings.direct_store(node).await?;
+            let store: Arc<dyn ObjectStore> = Arc::new(self.surroundings.direct_store(node).await?);
             for &agent in agents {
-                store.delete(&self.temporary(agent, node).object_key).await?;
+                discard(&store, &self.temporary(agent, node).object_key).await?;
             }
         }
         for store in self.stores {
@@ -146,7 +148,7 @@ impl<'a> Trainer<'a> {
 
     /// Puts the data set under a key, from wherever a replica is. Beside running agents it may be moved away meanwhile: then
     /// it is looked for again.
-    async fn put(&self, store: &dyn ObjectStore, key: &str) -> anyhow::Result<()> {
+    async fn put(&self, store: &Arc<dyn ObjectStore>, key: &str) -> anyhow::Result<()> {
         for _ in 1..COPY_ATTEMPTS {
             match self.put_from_where_it_is(store, key).await {
                 Err(error) => tracing::debug!(%error, "the data set is looked for again"),
@@ -156,13 +158,22 @@ impl<'a> Trainer<'a> {
         self.put_from_where_it_is(store, key).await
     }
 
-    async fn put_from_where_it_is(&self, store: &dyn ObjectStore, key: &str) -> anyhow::Result<()> {
+    async fn put_from_where_it_is(&self, store: &Arc<dyn ObjectStore>, key: &str) -> anyhow::Result<()> {
         let snapshot = snapshot(self.surroundings).await?;
         let DataSet { name, bytes, sha256, .. } = &snapshot.data_set;
         let Some(replica) = snapshot.placement.present().next() else { bail!("data set {name} has no replica") };
         let expected = Expected { bytes: *bytes, sha256: sha256.clone() };
-        let source = self.surroundings.direct_store(replica.node).await?;
-        let _verified = transfer(&source, &replica.object_key, None, store, key, &expected, |_| {}).await?;
+        let source: Arc<dyn ObjectStore> = Arc::new(self.surroundings.direct_store(replica.node).await?);
+        let _verified = match (Extent::of(&replica.object_key), Extent::of(key)) {
+            (Extent::Set(from), Extent::Set(into)) => {
+                let (from, into) = (SetAt::new(source, from), SetAt::new(store.clone(), into));
+                transfer_set(&from, &into, sha256, &Meter::silent()).await?
+            }
+            (Extent::Object(_), _) | (_, Extent::Object(_)) => {
+                let (from, into) = (source.as_ref(), store.as_ref());
+                transfer(from, &replica.object_key, None, into, key, &expected, |_| {}).await?
+            }
+        };
         Ok(())
     }
 
@@ -192,6 +203,17 @@ impl<'a> Trainer<'a> {
             remark: None,
         }
     }
+}
+
+/// Deletes what was put under a key of a training's own.
+async fn discard(store: &Arc<dyn ObjectStore>, key: &str) -> anyhow::Result<()> {
+    match Extent::of(key) {
+        Extent::Object(_) => store.delete(key).await?,
+        Extent::Set(keys) => {
+            set::discard(&SetAt::new(store.clone(), keys)).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Named as the original is, for programs tell by its ending what an object is.

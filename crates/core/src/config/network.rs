@@ -1,5 +1,6 @@
 //! `network.toml`: from the fragment to [`NetworkSettings`], with everything that is wrong with it.
 
+use super::objects::{self, Objects};
 use super::problem::{Invalid, Problems};
 use super::settings::{
     CredentialsSettings, DataSetSettings, EmulatorSettings, EncryptionSettings, FeedbackSettings, LearningSettings,
@@ -26,6 +27,7 @@ pub fn validate(network: &fragment::Network, problems: &mut Problems) -> Option<
     let time_scale = problems.check("time_scale", time_scale(network));
     let emulator = problems.check("emulator", emulator(&network.emulator));
     let data_set = data_set(network, &ids, problems);
+    objects::refuse_overlaps(data_set.as_slice(), problems);
     let nodes = nodes(&network.node, problems);
     let links = links(&network.link, &ids, problems);
     let feedback = feedback(&network.feedback, problems);
@@ -94,14 +96,16 @@ fn emulator(text: &str) -> Result<EmulatorSettings, Invalid> {
 fn data_set(network: &fragment::Network, ids: &BTreeSet<NodeId>, problems: &mut Problems) -> Option<DataSetSettings> {
     let written = &network.data_set;
     let name = problems.check("data_set.name", quantity::name(&written.name));
-    let object_key = problems.check("data_set.object_key", quantity::object_key(&written.object_key));
+    let objects = objects::objects(written, problems);
     let scale = self::time_scale(network).unwrap_or(TimeScale::REAL);
     let records = written.generate_records.map(|records| generate_records(records, scale)).transpose();
     let generate_records = problems.check("data_set.generate_records", records);
     let first_node = problems.check("data_set.first_node", existing_node(written.first_node, ids));
+    let Objects { object_key, selection } = objects?;
     Some(DataSetSettings {
         name: name?.into(),
-        object_key: object_key?,
+        object_key,
+        selection,
         generate_records: generate_records?,
         first_node: first_node?,
     })

@@ -109,6 +109,7 @@ impl Observer {
             Told::Notice(
                 Notice::Started { .. }
                 | Notice::Stopped { .. }
+                | Notice::UnderWay { .. }
                 | Notice::Said { .. }
                 | Notice::FeedbackLeft { .. }
                 | Notice::Closed { .. }
