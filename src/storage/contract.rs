@@ -229,7 +229,7 @@ async fn listing(store: &dyn ObjectStore) {
     assert_eq!(keys("").await, []);
 }
 
-/// More objects than any page has: each comes once, in order, with the ETag that a look at it shows.
+/// More objects than any page has: each comes once, in order, with the ETag that a look at it shows, if with any.
 async fn listing_in_pages(store: &dyn ObjectStore) {
     const OBJECTS: usize = 1100;
     // `-` and `.` come before `/`, and `0` after it.
@@ -252,7 +252,11 @@ async fn listing_in_pages(store: &dyn ObjectStore) {
     assert!(listed.iter().map(|object| &object.key).eq(&keys));
     let some = &listed[OBJECTS / 2];
     let looked_at = store.info(&some.key).await.unwrap().unwrap();
-    assert_eq!((&some.validators.etag, some.bytes), (&looked_at.validators.etag, 1));
+    assert_eq!(some.bytes, 1);
+    // Not every server lists them.
+    if some.validators.etag.is_some() {
+        assert_eq!(some.validators.etag, looked_at.validators.etag);
+    }
     let deleted = keys.iter().map(|key| async { store.delete(key).await.unwrap() });
     stream::iter(deleted).buffer_unordered(16).collect::<()>().await;
     assert_eq!(store.list_page("many/", None).await.unwrap(), Page { objects: Vec::new(), next: None });
