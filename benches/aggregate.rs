@@ -134,6 +134,7 @@ impl Node {
             data_set: "blood_tests".to_owned(),
             object_key: KEY.to_owned(),
             etag: None,
+            sha256: String::new(),
             bytes: data.bytes(),
             records,
         };

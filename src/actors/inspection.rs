@@ -2,12 +2,15 @@
 
 use super::Notice;
 use super::world::{World, chain};
+use crate::storage::set::{self, Seen, SetAt};
 use crate::storage::transfer::{Expected, verify};
 use crate::storage::{ObjectStore, StorageError};
 use agent_core::domain::ids::NodeId;
+use agent_core::domain::manifest::Extent;
 use agent_core::domain::placement::{Condition, DataSet, Replica};
 use agent_core::domain::snapshot::Snapshot;
 use agent_core::domain::validators::Validators;
+use std::sync::Arc;
 
 /// How a replica is looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,9 +22,9 @@ pub enum Depth {
     Read,
 }
 
-/// What a replica's object is. An error, for people: it cannot be known now, and nothing follows from it.
+/// What a replica's object is, or its objects. An error, for people: it cannot be known now, and nothing follows from it.
 pub async fn inspect(
-    store: &dyn ObjectStore,
+    store: &Arc<dyn ObjectStore>,
     data_set: &DataSet,
     replica: &Replica,
     depth: Depth,
@@ -31,6 +34,26 @@ pub async fn inspect(
         true => Condition::Changed,
         false => Condition::Damaged,
     };
+    match Extent::of(&replica.object_key) {
+        Extent::Object(_) => inspect_object(store.as_ref(), data_set, replica, depth, unsound).await,
+        Extent::Set(keys) => {
+            let seen = set::inspect(&SetAt::new(store.clone(), keys), &data_set.sha256, depth == Depth::Read).await;
+            Ok(match seen.map_err(|error| chain(&error))? {
+                Seen::Intact(validators) => Condition::Intact(validators),
+                Seen::Differs(why) => unsound(why),
+                Seen::Gone(why) => Condition::Damaged(why),
+            })
+        }
+    }
+}
+
+async fn inspect_object(
+    store: &dyn ObjectStore,
+    data_set: &DataSet,
+    replica: &Replica,
+    depth: Depth,
+    unsound: fn(String) -> Condition,
+) -> Result<Condition, String> {
     let found = match store.info(&replica.object_key).await {
         Ok(Some(found)) => found,
         Ok(None) => return Ok(Condition::Damaged("its object is gone".to_owned())),
@@ -59,7 +82,7 @@ fn known(replica: &Replica, data_set: &DataSet) -> Validators {
 /// Inspects a replica through this agent's link, and states what was found; who finds something out first tells it.
 pub async fn judge(world: &World, snapshot: &Snapshot, replica: &Replica, depth: Depth) -> Result<Condition, String> {
     let reached = world.reach(snapshot, replica.node).await.map_err(|error| chain(&error))?;
-    let condition = inspect(reached.store.as_ref(), &snapshot.data_set, replica, depth).await?;
+    let condition = inspect(&reached.store, &snapshot.data_set, replica, depth).await?;
     let news =
         world.knowledge.found(replica.id, replica.generation, &condition).await.map_err(|error| chain(&error))?;
     if news && let Some(what) = told(&snapshot.data_set, replica.node, &condition) {
@@ -117,7 +140,8 @@ mod tests {
             validators: validators.clone(),
             remark: None,
         };
-        let condition = inspect(store, &data_set(), &replica, depth).await.unwrap();
+        let store: Arc<dyn ObjectStore> = Arc::new(store.clone());
+        let condition = inspect(&store, &data_set(), &replica, depth).await.unwrap();
         let told = told(&data_set(), NodeId(3), &condition);
         (condition, told)
     }

@@ -29,7 +29,7 @@ pub use inspection::{Depth, inspect, judge};
 pub use mending::plan_for;
 pub use observer::{Observer, Step};
 pub use removal::remove as remove_object;
-pub use saga::carry_out;
+pub use saga::{carry_out, go_on};
 pub use watchdog::{Watch, beat, probe_links, recover};
 pub use world::{Over, Reach, ReachError, Reached, World, chain, run_job};
 

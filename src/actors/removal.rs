@@ -2,15 +2,25 @@
 
 use super::inspection::{Depth, inspect, judge};
 use super::world::{World, chain};
-use crate::storage::{Content, StorageError};
+use crate::storage::set::{self, Left, SetAt};
+use crate::storage::{Content, ObjectStore, StorageError};
+use agent_core::domain::manifest::Extent;
 use agent_core::domain::placement::{Condition, DataSet, Replica};
 use agent_core::domain::snapshot::Snapshot;
+use std::sync::Arc;
 
-/// Deletes an object that is this network's alone, whatever it is: what arrived of a transfer that was given up.
+/// Deletes what is this network's alone, whatever it is: what arrived of a transfer that was given up.
 pub(super) async fn delete(world: &World, replica: &Replica) -> Result<(), String> {
     let snapshot = current(world, replica).await?;
     let reached = world.reach(&snapshot, replica.node).await.map_err(|error| chain(&error))?;
-    reached.store.delete(&replica.object_key).await.map_err(|error| chain(&error))
+    discard(world, &reached.store, replica).await
+}
+
+async fn discard(world: &World, store: &Arc<dyn ObjectStore>, replica: &Replica) -> Result<(), String> {
+    match Extent::of(&replica.object_key) {
+        Extent::Object(key) => store.delete(&key).await.map_err(|error| chain(&error)),
+        Extent::Set(keys) => told(world, replica, set::discard(&SetAt::new(store.clone(), keys)).await),
+    }
 }
 
 async fn current(world: &World, replica: &Replica) -> Result<Snapshot, String> {
@@ -18,7 +28,7 @@ async fn current(world: &World, replica: &Replica) -> Result<Snapshot, String> {
     snapshot.ok_or_else(|| format!("data set {} is gone", replica.data_set))
 }
 
-/// Deletes the object of a `removing` row, and then the row. An error is for people, and names no object.
+/// Deletes what a `removing` row names, and then the row. An error is for people, and names no object.
 ///
 /// What it leaves behind is looked at again before: what was damaged since it was copied must not outlive what it was copied
 /// from. And only what was written is deleted: another content under the key is somebody else's, and stays.
@@ -68,9 +78,12 @@ async fn is_safe(world: &World, snapshot: &Snapshot, dropped: &Replica) -> Resul
 async fn delete_what_was_written(world: &World, snapshot: &Snapshot, replica: &Replica) -> Result<(), String> {
     let data_set = &snapshot.data_set;
     let reached = world.reach(snapshot, replica.node).await.map_err(|error| chain(&error))?;
-    let store = reached.store.as_ref();
+    let store = &reached.store;
     if !is_verified(data_set, replica) {
-        return store.delete(&replica.object_key).await.map_err(|error| chain(&error));
+        return discard(world, store, replica).await;
+    }
+    if let Extent::Set(keys) = Extent::of(&replica.object_key) {
+        return told(world, replica, set::remove(&SetAt::new(store.clone(), keys)).await);
     }
     let mut content =
         Content { bytes: replica.validators.bytes.unwrap_or(data_set.bytes), etag: replica.validators.etag.clone() };
@@ -85,6 +98,15 @@ async fn delete_what_was_written(world: &World, snapshot: &Snapshot, replica: &R
         Err(StorageError::Changed { reason, .. }) => left_alone(world, replica, &reason),
         Err(error) => Err(chain(&error)),
     }
+}
+
+/// What of a set is somebody else's: the row is closed all the same.
+fn told(world: &World, replica: &Replica, deleted: crate::storage::Result<Option<Left>>) -> Result<(), String> {
+    if let Some(Left { objects, key, why }) = deleted.map_err(|error| chain(&error))? {
+        let node = replica.node;
+        world.trouble(format!("{objects} objects on node {node} are left alone, `{key}` for one: {why}"));
+    }
+    Ok(())
 }
 
 /// What lies there is somebody else's by now: the row is closed all the same.

@@ -6,13 +6,17 @@ use super::watchdog::Watch;
 use super::world::{World, chain, on_services};
 use crate::jobs::JobError;
 use crate::knowledge::{self, Claimed, KnowledgeError};
-use crate::storage::transfer::{Expected, Side, transfer};
+use crate::storage::set::{Meter, SetAt};
+use crate::storage::transfer::{Expected, Side, TransferError, Verified, transfer, transfer_set};
 use agent_core::domain::event::Outcome;
 use agent_core::domain::failure::{FailureKind, JobFailure};
 use agent_core::domain::ids::EventId;
-use agent_core::domain::placement::{Claim, Plan};
+use agent_core::domain::manifest::Extent;
+use agent_core::domain::placement::{Claim, Plan, Replica};
+use agent_core::domain::snapshot::Snapshot;
 use agent_core::domain::validators::Validators;
 use agent_core::mape::executor::{Effect, End, Executor, Input};
+use agent_core::mape::notice::Notice;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +24,18 @@ use std::time::Duration;
 /// Carries a plan out, from its claim to its end, apart from what the agent's own executor does; how it ended.
 pub async fn carry_out(world: &Arc<World>, watch: Watch, plan: Plan) -> End {
     let mut machine = Executor::default();
-    let mut effects = VecDeque::from(machine.handle(Input::Execute(plan)));
+    let effects = machine.handle(Input::Execute(plan));
+    to_its_end(world, watch, machine, effects).await
+}
+
+/// Goes on with an action that a former life had claimed, from its transfer on.
+pub async fn go_on(world: &Arc<World>, watch: Watch, claim: Claim) -> End {
+    let (machine, effects) = Executor::resumed(claim);
+    to_its_end(world, watch, machine, effects).await
+}
+
+async fn to_its_end(world: &Arc<World>, watch: Watch, mut machine: Executor, effects: Vec<Effect>) -> End {
+    let mut effects = VecDeque::from(effects);
     let mut end = End::Nothing;
     while let Some(effect) = effects.pop_front() {
         if let Effect::Report(report) = &effect {
@@ -146,13 +161,7 @@ async fn transfer_claimed(world: &World, claim: &Claim) -> Result<Validators, Jo
     let gone = || JobFailure::new(FailureKind::Data, format!("data set {} is gone", claim.data_set));
     let snapshot = snapshot.ok_or_else(gone)?;
     let to = claim.destination.as_ref().ok_or_else(|| JobFailure::new(FailureKind::Data, "there is no destination"))?;
-    let source = world.reach(&snapshot, claim.source.node).await?;
-    let destination = world.reach(&snapshot, to.node).await?;
-    let expected = Expected { bytes: snapshot.data_set.bytes, sha256: snapshot.data_set.sha256.clone() };
-    let (from, into) = (source.store.as_ref(), destination.store.as_ref());
-    let known = snapshot.placement.replicas.get(&claim.source.id);
-    let etag = known.and_then(|row| row.validators.etag.as_deref());
-    match transfer(from, &claim.source.object_key, etag, into, &to.object_key, &expected, |_| {}).await {
+    match bring(world, &snapshot, claim, to).await? {
         Ok(verified) => Ok(verified.validators().clone()),
         Err(failed) => {
             let why = chain(&failed);
@@ -167,6 +176,40 @@ async fn transfer_claimed(world: &World, claim: &Claim) -> Result<Validators, Jo
             Err(world.unless_link_is_gone(node, failure).await)
         }
     }
+}
+
+/// The transfer itself; the outer error is that a store cannot be reached.
+async fn bring(
+    world: &World,
+    snapshot: &Snapshot,
+    claim: &Claim,
+    to: &Replica,
+) -> Result<Result<Verified, TransferError>, JobFailure> {
+    let source = world.reach(snapshot, claim.source.node).await?.store;
+    let destination = world.reach(snapshot, to.node).await?.store;
+    let data_set = &snapshot.data_set;
+    Ok(match (Extent::of(&claim.source.object_key), Extent::of(&to.object_key)) {
+        (Extent::Set(from), Extent::Set(into)) => {
+            let (source, destination) = (SetAt::new(source, from), SetAt::new(destination, into));
+            transfer_set(&source, &destination, &data_set.sha256, &meter(world, claim, data_set.bytes)).await
+        }
+        (Extent::Object(_), _) | (_, Extent::Object(_)) => {
+            let expected = Expected { bytes: data_set.bytes, sha256: data_set.sha256.clone() };
+            let (from, into) = (source.as_ref(), destination.as_ref());
+            let known = snapshot.placement.replicas.get(&claim.source.id);
+            let etag = known.and_then(|row| row.validators.etag.as_deref());
+            transfer(from, &claim.source.object_key, etag, into, &to.object_key, &expected, |_| {}).await
+        }
+    })
+}
+
+/// Tells people how far a set has come.
+fn meter(world: &World, claim: &Claim, bytes: u64) -> Meter {
+    let (agent, action, event, notify) = (world.agent, claim.action, claim.event, world.notify.clone());
+    Meter::new(move |amount| {
+        let what = format!("{action} (event {event}): {amount} of {:.1} MB have arrived", bytes as f64 / 1e6);
+        notify(Notice::UnderWay { agent, what });
+    })
 }
 
 /// A source that did not give what it should: it may be another object by now.

@@ -11,7 +11,8 @@ use crate::knowledge::ClosingRule;
 use actix::prelude::*;
 use agent_core::domain::event::Outcome;
 use agent_core::domain::ids::NodeId;
-use agent_core::domain::placement::{Node, Replica};
+use agent_core::domain::manifest::Extent;
+use agent_core::domain::placement::{Claim, Node, Replica};
 use agent_core::mape::backoff::Backoff;
 use agent_core::mape::executor::End;
 use agent_core::mape::leftovers::{Leftovers, Turn};
@@ -89,7 +90,7 @@ impl WatchdogActor {
 
     fn recover(&mut self, ctx: &mut Context<Self>) {
         let world = self.world.clone();
-        let duty = async move { tell(&world, undo_left(&world, false).await) };
+        let duty = async move { tell(&world, undo_left(&world).await) };
         self.again(ctx, duty, |_, ()| {}, Self::recover);
     }
 
@@ -195,7 +196,7 @@ fn tell(world: &World, done: crate::knowledge::Result<()>) {
 pub async fn beat(world: &World, watch: Watch, converged: bool) -> crate::knowledge::Result<()> {
     world.beat(converged).await?;
     close_windows(world, watch).await?;
-    undo_left(world, false).await?;
+    undo_left(world).await?;
     delete_left(world, watch, &mut Leftovers::default()).await
 }
 
@@ -207,17 +208,39 @@ async fn close_windows(world: &World, watch: Watch) -> crate::knowledge::Result<
 }
 
 /// Undoes claims whose leases ran out, and what this agent itself had begun in a former life: at its start, when nothing of
-/// this life runs yet. Objects are deleted later, for no undoing waits for a store.
-pub async fn recover(world: &World) -> crate::knowledge::Result<()> {
-    undo_left(world, true).await
+/// this life runs yet. Objects are deleted later, for no undoing waits for a store. Of a set many objects may have arrived: those
+/// claims are kept, if nobody else has taken them, and are to be gone on with.
+pub async fn recover(world: &World, watch: Watch) -> crate::knowledge::Result<Vec<Claim>> {
+    let mut kept = Vec::new();
+    for claim in world.knowledge.unfinished(world.agent, true).await?.claims {
+        if claim.agent == world.agent && brings_a_set(&claim) && world.knowledge.renew(claim.event, watch.lease).await?
+        {
+            let what = format!("{} (event {}) goes on", claim.action, claim.event);
+            world.notify(Notice::Recovered { agent: world.agent, what });
+            kept.push(claim);
+        } else {
+            undo(world, &claim).await?;
+        }
+    }
+    Ok(kept)
 }
 
-async fn undo_left(world: &World, own_too: bool) -> crate::knowledge::Result<()> {
-    for claim in world.knowledge.unfinished(world.agent, own_too).await?.claims {
-        let what = format!("{} of agent {} (event {}) is undone", claim.action, claim.agent, claim.event);
-        world.knowledge.abort(claim.event, Outcome::Aborted, "its agent died or lost its lease").await?;
-        world.notify(Notice::Recovered { agent: world.agent, what });
+fn brings_a_set(claim: &Claim) -> bool {
+    let destination = claim.destination.as_ref().map(|row| Extent::of(&row.object_key));
+    matches!(destination, Some(Extent::Set(_)))
+}
+
+async fn undo_left(world: &World) -> crate::knowledge::Result<()> {
+    for claim in world.knowledge.unfinished(world.agent, false).await?.claims {
+        undo(world, &claim).await?;
     }
+    Ok(())
+}
+
+async fn undo(world: &World, claim: &Claim) -> crate::knowledge::Result<()> {
+    let what = format!("{} of agent {} (event {}) is undone", claim.action, claim.agent, claim.event);
+    world.knowledge.abort(claim.event, Outcome::Aborted, "its agent died or lost its lease").await?;
+    world.notify(Notice::Recovered { agent: world.agent, what });
     Ok(())
 }
 

@@ -226,6 +226,7 @@ pub async fn run_job(
         data_set: snapshot.data_set.name.to_string(),
         object_key: replica.object_key.clone(),
         etag: known.and_then(|row| row.validators.etag.clone()),
+        sha256: snapshot.data_set.sha256.clone(),
         bytes: snapshot.data_set.bytes,
         records: snapshot.data_set.records,
     };

@@ -69,6 +69,7 @@ pub fn scenario(
     let settings_of_it = DataSetSettings {
         name: data_set.name.clone(),
         object_key: configured.object_key.clone(),
+        selection: None,
         generate_records: Some(calibration.records),
         first_node,
     };

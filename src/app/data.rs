@@ -2,15 +2,19 @@
 //! of their own.
 
 use super::catalogue::Catalogue;
+use super::data_set::{FIRST_VERSION, of_manifest};
 use super::live_agent::watch;
 use super::surroundings::Surroundings;
 use crate::actors::{Depth, World, carry_out, chain, inspect, judge, plan_for};
 use crate::storage::ObjectStore;
+use crate::storage::set::{self, Meter, SetAt};
 use agent_core::domain::action::Labelled;
 use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId};
+use agent_core::domain::manifest::{Extent, Manifest};
 use agent_core::domain::placement::{Condition, DataSet, Plan, Replica, ReplicaState};
 use agent_core::domain::saga::{replica_prefixes, subject};
 use agent_core::domain::snapshot::Snapshot;
+use agent_core::domain::validators::Validators;
 use agent_core::mape::executor::End;
 use agent_core::mape::planner::{Decision, Reason};
 use anyhow::{Context as _, bail};
@@ -43,6 +47,8 @@ pub enum Verdict {
     Damaged,
     /// Nobody's row names it.
     Orphan,
+    /// It lies among the objects of a set, and the manifest does not name it.
+    Stranger,
     /// Its store cannot be asked.
     Unknown,
 }
@@ -54,6 +60,7 @@ impl Verdict {
             Verdict::Changed => "CHANGED",
             Verdict::Damaged => "DAMAGED",
             Verdict::Orphan => "orphan",
+            Verdict::Stranger => "stranger",
             Verdict::Unknown => "UNKNOWN",
         }
     }
@@ -62,7 +69,7 @@ impl Verdict {
     pub fn is_trouble(self) -> bool {
         match self {
             Verdict::Changed | Verdict::Damaged | Verdict::Unknown => true,
-            Verdict::Intact | Verdict::Orphan => false,
+            Verdict::Intact | Verdict::Orphan | Verdict::Stranger => false,
         }
     }
 }
@@ -86,7 +93,7 @@ pub async fn check(
             tell(&checked);
             all.push(checked);
         }
-        for checked in orphans(&world, &snapshot).await {
+        for checked in strangers(&world, &snapshot).await.into_iter().chain(orphans(&world, &snapshot).await) {
             tell(&checked);
             all.push(checked);
         }
@@ -105,7 +112,7 @@ async fn look(world: &World, snapshot: &Snapshot, row: &Replica, depth: Depth, s
     let condition = match state {
         true => judge(world, snapshot, row, depth).await,
         false => match world.reach(snapshot, row.node).await {
-            Ok(reached) => inspect(reached.store.as_ref(), &snapshot.data_set, row, depth).await,
+            Ok(reached) => inspect(&reached.store, &snapshot.data_set, row, depth).await,
             Err(error) => Err(chain(&error)),
         },
     };
@@ -119,6 +126,24 @@ async fn look(world: &World, snapshot: &Snapshot, row: &Replica, depth: Depth, s
     Checked { data_set, node: row.node, object_key, verdict, why }
 }
 
+/// Objects among those of sets that no manifest names: one line for each replica that has some. Where it cannot be known, the look
+/// at the replica has said so.
+async fn strangers(world: &World, snapshot: &Snapshot) -> Vec<Checked> {
+    let mut found = Vec::new();
+    for row in snapshot.placement.replicas.values().filter(|row| is_to_be_checked(row.state)) {
+        let Extent::Set(keys) = Extent::of(&row.object_key) else { continue };
+        let Ok(reached) = world.reach(snapshot, row.node).await else { continue };
+        let at = SetAt::new(reached.store, keys);
+        let Ok(Some(held)) = at.manifest().await else { continue };
+        if let Ok(Some((objects, key))) = set::strangers(&at, &held).await {
+            let why = format!("the manifest names none of the {objects} objects like this; they are left alone");
+            let (data_set, verdict) = (row.data_set.clone(), Verdict::Stranger);
+            found.push(Checked { data_set, node: row.node, object_key: key, verdict, why: Some(why) });
+        }
+    }
+    found
+}
+
 /// Objects under the keys of replicas that no row names. A store that cannot be listed shows none: its replicas were looked at.
 async fn orphans(world: &World, snapshot: &Snapshot) -> Vec<Checked> {
     let mut found = Vec::new();
@@ -126,10 +151,9 @@ async fn orphans(world: &World, snapshot: &Snapshot) -> Vec<Checked> {
         let Ok(reached) = world.reach(snapshot, node.id).await else { continue };
         for prefix in replica_prefixes(&snapshot.data_set.object_key) {
             let listed = reached.store.list(&prefix).await.unwrap_or_default();
-            let is_named = |key: &str| {
-                let mut rows = snapshot.placement.replicas.values();
-                rows.any(|row| row.node == node.id && row.object_key == key)
-            };
+            let rows = snapshot.placement.replicas.values().filter(|row| row.node == node.id);
+            let extents: Vec<Extent> = rows.map(|row| Extent::of(&row.object_key)).collect();
+            let is_named = |key: &str| extents.iter().any(|extent| extent.covers(key));
             found.extend(listed.into_iter().filter(|object| !is_named(&object.key)).map(|object| Checked {
                 data_set: snapshot.data_set.name.clone(),
                 node: node.id,
@@ -158,7 +182,17 @@ pub async fn accept(surroundings: &Surroundings, name: &DataSetName, node: NodeI
     let world = surroundings.operators_world()?;
     let (snapshot, row) = unsound(surroundings, &world, name, node).await?;
     let reached = world.reach(&snapshot, node).await?;
-    let (data_set, validators) = content(reached.store.as_ref(), &snapshot.data_set, &row).await?;
+    let (data_set, validators) = match Extent::of(&row.object_key) {
+        Extent::Object(_) => content(reached.store.as_ref(), &snapshot.data_set, &row).await?,
+        Extent::Set(keys) => {
+            let at = SetAt::new(reached.store, keys);
+            let manifest = next_manifest(surroundings, &snapshot, &at).await?;
+            let validators = at.write_manifest(&manifest).await?;
+            let known = &snapshot.data_set;
+            let object_key = known.object_key.clone();
+            (DataSet { object_key, ..of_manifest(known.name.clone(), &at, &manifest) }, validators)
+        }
+    };
     if !surroundings.knowledge.accept(&data_set, row.id, row.generation, &validators).await? {
         bail!("the replica on node {node} has become another one meanwhile; run this again");
     }
@@ -173,12 +207,22 @@ pub async fn accept(surroundings: &Surroundings, name: &DataSetName, node: NodeI
     })
 }
 
+/// The next version: what lies below the prefix now, selected as before.
+async fn next_manifest(surroundings: &Surroundings, snapshot: &Snapshot, at: &SetAt) -> anyhow::Result<Arc<Manifest>> {
+    let before = at.manifest().await.ok().flatten().map(|held| held.manifest);
+    let (selection, version) = match &before {
+        Some(before) => (before.selection().clone(), before.version() + 1),
+        None => {
+            let configured = surroundings.network().data_sets.get(&snapshot.data_set.name);
+            let selection = configured.and_then(|settings| settings.selection.clone());
+            (selection.unwrap_or_default(), FIRST_VERSION)
+        }
+    };
+    Ok(set::make(at, selection, version, &Meter::silent()).await?)
+}
+
 /// What lies there now, read as a whole.
-async fn content(
-    store: &dyn ObjectStore,
-    known: &DataSet,
-    row: &Replica,
-) -> anyhow::Result<(DataSet, agent_core::domain::validators::Validators)> {
+async fn content(store: &dyn ObjectStore, known: &DataSet, row: &Replica) -> anyhow::Result<(DataSet, Validators)> {
     let key = &row.object_key;
     let Some(found) = store.info(key).await? else {
         bail!("{}: there is no object `{key}`; `agent data restore` makes it anew", store.address());
@@ -271,6 +315,7 @@ async fn unsound(
         bail!("node {node} holds no replica of data set {name}; replicas are on nodes {}", nodes.join(", "));
     };
     match judge(world, &snapshot, row, Depth::Read).await {
+        Ok(Condition::Intact(_)) if has_grown(surroundings, world, &snapshot, row).await? => {}
         Ok(Condition::Intact(_)) => bail!("the replica of data set {name} on node {node} is what the catalogue says"),
         Ok(Condition::Changed(_) | Condition::Damaged(_)) => {}
         Err(why) => bail!("node {node}: {why}"),
@@ -280,6 +325,28 @@ async fn unsound(
     let row =
         row.with_context(|| format!("the replica on node {node} has become another one meanwhile; run this again"))?;
     Ok((snapshot, row))
+}
+
+/// Whether objects have come below the user's own prefix that belong to the set: then what lies there is changed, and is stated so.
+async fn has_grown(
+    surroundings: &Surroundings,
+    world: &World,
+    snapshot: &Snapshot,
+    row: &Replica,
+) -> anyhow::Result<bool> {
+    let Extent::Set(keys) = Extent::of(&row.object_key) else { return Ok(false) };
+    if row.object_key != snapshot.data_set.object_key {
+        return Ok(false);
+    }
+    let at = SetAt::new(world.reach(snapshot, row.node).await?.store, keys);
+    let Some(held) = at.manifest().await? else { return Ok(false) };
+    let next = next_manifest(surroundings, snapshot, &at).await?;
+    let difference = next.since(&held.manifest);
+    if difference.is_none() {
+        return Ok(false);
+    }
+    let changed = Condition::Changed(format!("of its objects {difference}"));
+    Ok(surroundings.knowledge.found(row.id, row.generation, &changed).await?)
 }
 
 impl Surroundings {

@@ -1,14 +1,14 @@
 //! Data sets that come and go while agents run: `agent add-data-set`, `agent remove-data-set`, `agent data list`.
 
+use super::Failure;
 use super::catalogue::Catalogue;
 use super::surroundings::Surroundings;
-use super::{Failure, data_set};
 use crate::knowledge::Knowledge;
 use agent_core::config::settings::{DataSetSettings, NetworkSettings};
 use agent_core::config::{Invalid, quantity};
 use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
+use agent_core::domain::manifest::overlap;
 use agent_core::domain::placement::{DataSet, Replica};
-use agent_core::domain::saga::overlap;
 use agent_core::domain::snapshot::Snapshot;
 use anyhow::{Context as _, bail};
 use serde::Serialize;
@@ -59,6 +59,7 @@ pub fn settings(network: &NetworkSettings, named: &Named) -> Result<DataSetSetti
         (None, Some(object_key), Some(first_node)) => Ok(DataSetSettings {
             name,
             object_key: quantity::object_key(object_key).map_err(|invalid| refuse("--object-key", invalid))?,
+            selection: None,
             generate_records: None,
             first_node,
         }),
@@ -85,8 +86,7 @@ pub async fn add(surroundings: &Surroundings, settings: &DataSetSettings) -> any
             );
         }
     }
-    let store = surroundings.direct_store(settings.first_node).await?;
-    data_set::establish(settings, surroundings.network().time_scale, &store, knowledge).await?;
+    surroundings.establish_data_set(settings, AgentId::OPERATOR).await?;
     let snapshot = knowledge.snapshot(name).await?;
     Ok(Listed::new(&snapshot.with_context(|| format!("data set {name} was removed again meanwhile"))?))
 }

@@ -113,6 +113,7 @@ fn data_set(data_set: &DataSet, state: &NetworkState, scale: u64) -> anyhow::Res
     Ok(DataSetSettings {
         name: name.clone(),
         object_key: data_set.object_key.clone(),
+        selection: None,
         generate_records: Some(data_set.records.saturating_mul(scale)),
         first_node: first_node
             .with_context(|| format!("no replica of data set {name} is present: there is nothing to begin with"))?,

@@ -7,15 +7,15 @@ use super::orphans;
 use super::stores::{self, LeftUploads};
 use super::surroundings::Surroundings;
 use super::training_file::TrainingFile;
-use crate::actors::{Agent, Notice, Over, Parts, Watch, World, chain, recover};
+use crate::actors::{Agent, Notice, Over, Parts, Watch, World, chain, go_on, recover};
 use crate::jobs::command::left_behind;
 use crate::knowledge::{ClosingRule, Registered};
+use crate::storage::ObjectStore;
 use crate::storage::embedded::EmbeddedStore;
-use crate::storage::s3::S3Store;
 use agent_core::clock::Clock;
 use agent_core::config::settings::{AgentSettings, NetworkSettings};
 use agent_core::domain::ids::{AgentId, Life};
-use agent_core::domain::placement::{DataSet, Identity, Registration};
+use agent_core::domain::placement::{Claim, DataSet, Identity, Registration};
 use agent_core::mape::chance::seed_of;
 use agent_core::mape::monitor::Rhythm;
 use agent_core::mape::planner::{self, Experience, Parameters, Policy, REMEMBERED_JOBS};
@@ -34,6 +34,8 @@ pub struct LiveAgent {
     agent: Agent,
     world: Arc<World>,
     store: Option<EmbeddedStore>,
+    /// What a former life had begun and this one goes on with; a stop leaves it to the next one.
+    resumed: Vec<AbortOnDropHandle<()>>,
     /// Looks for orphans from time to time.
     _sweeper: Option<AbortOnDropHandle<()>>,
     /// What is done once at the start and waits for stores.
@@ -87,13 +89,14 @@ impl LiveAgent {
         });
         // Another process that has only just started the node's store, and not said so yet, brings the data set, too.
         if surroundings.knowledge.nodes().await?.get(&settings.node).is_some_and(|node| node.store_url.is_some()) {
-            surroundings.establish_data_sets(settings.node).await?;
+            surroundings.establish_data_sets(settings.node, id).await?;
         }
         training.require_data_set(&known_data_set(&world).await?)?;
         if !may_be_taken {
             take(surroundings, &world, &registration).await?;
         }
-        recover(&world).await?;
+        let watch = watch(surroundings.network());
+        let left_half_done = recover(&world, watch).await?;
         let is_embedded = store.is_some();
         let sweeper = if is_embedded { keep_swept(surroundings, &world).await } else { None };
         let left = stores::left_uploads(surroundings, id, settings.node).await?;
@@ -107,12 +110,13 @@ impl LiveAgent {
             policy,
             experience: experience(surroundings, &world, training).await?,
             rhythm: Rhythm { gap: network.rhythm.job_gap, gap_deviation: network.rhythm.job_gap_deviation },
-            watch: watch(network),
+            watch,
             seed: seed_of(seed, id),
         };
         let agent = Agent::start(&parts, &world);
         let looking = AbortOnDropHandle::new(looking);
-        Ok(Self { agent, world, store, _sweeper: sweeper, _looking: looking, _lock: lock })
+        let resumed = left_half_done.into_iter().map(|claim| go_on_with(&world, watch, claim)).collect();
+        Ok(Self { agent, world, store, resumed, _sweeper: sweeper, _looking: looking, _lock: lock })
     }
 
     /// Ends in order: no new job, the running action finished or released, signed off, the store closed.
@@ -123,7 +127,8 @@ impl LiveAgent {
     }
 
     /// The same, but its node's store goes on.
-    pub async fn stop_but_store(self) -> Option<EmbeddedStore> {
+    pub async fn stop_but_store(mut self) -> Option<EmbeddedStore> {
+        self.resumed.clear();
         if tokio::time::timeout(STOP_WITHIN, self.agent.stop()).await.is_err() {
             tracing::warn!(agent = %self.world.agent, "an action did not end in time; the next start undoes it");
         }
@@ -144,6 +149,15 @@ impl LiveAgent {
     pub fn over(&self) -> Option<(AgentId, Over)> {
         Some((self.world.agent, (*self.world.over.borrow())?))
     }
+}
+
+/// Beside the agent's loop, which sees the placement as it is meanwhile.
+fn go_on_with(world: &Arc<World>, watch: Watch, claim: Claim) -> AbortOnDropHandle<()> {
+    let world = world.clone();
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        // How it ends, people are told.
+        go_on(&world, watch, claim).await;
+    }))
 }
 
 /// What was trained, what was learned in former lives, and predictions from every job that was measured.
@@ -246,6 +260,7 @@ async fn keep_swept(surroundings: &Surroundings, world: &Arc<World>) -> Option<A
             return None;
         }
     };
+    let store: Arc<dyn ObjectStore> = Arc::new(store);
     let (world, lease) = (world.clone(), surroundings.clock.apply(surroundings.network().rhythm.lease));
     let services = world.services.clone();
     Some(AbortOnDropHandle::new(services.spawn(async move {
@@ -256,7 +271,7 @@ async fn keep_swept(surroundings: &Surroundings, world: &Arc<World>) -> Option<A
     })))
 }
 
-async fn sweep_orphans(store: &S3Store, world: &World, lease: Duration) {
+async fn sweep_orphans(store: &Arc<dyn ObjectStore>, world: &World, lease: Duration) {
     let swept = async {
         let mut orphans = Vec::new();
         for snapshot in Catalogue::load(world.knowledge.as_ref()).await?.snapshots {

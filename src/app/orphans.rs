@@ -2,10 +2,13 @@
 
 use crate::knowledge::{Knowledge, KnowledgeError};
 use crate::storage::s3::{S3Store, UnfinishedUpload};
-use crate::storage::{ObjectInfo, ObjectStore, StorageError};
+use crate::storage::set::{self, SetAt};
+use crate::storage::{ObjectInfo, ObjectStore, StorageError, pages};
+use agent_core::domain::manifest::{Extent, SetKeys};
 use agent_core::domain::placement::DataSet;
 use agent_core::domain::saga::replica_prefixes;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 #[derive(Debug, thiserror::Error)]
@@ -22,17 +25,50 @@ pub enum SweepError {
 /// is read, so that an object without a row has lost it. A table of several servers may show an older state than that; no state
 /// that it shows is a lease old. And what is said of an object is asked again right before it is deleted.
 pub async fn sweep(
-    store: &dyn ObjectStore,
+    store: &Arc<dyn ObjectStore>,
     knowledge: &dyn Knowledge,
     data_set: &DataSet,
     lease: Duration,
 ) -> Result<Vec<String>, SweepError> {
+    let is_set = matches!(Extent::of(&data_set.object_key), Extent::Set(_));
     let mut objects = Vec::new();
     for prefix in replica_prefixes(&data_set.object_key) {
-        objects.extend(store.list(&prefix).await?);
+        let mut pages = pages(store.as_ref(), &prefix);
+        while let Some(mut page) = pages.next().await? {
+            // What of a set lies there its manifest tells, and what that does not name is somebody else's.
+            page.retain(|object| !is_set || SetKeys::by_manifest(&object.key).is_some());
+            page.retain(|object| {
+                object.validators.modified_ms.and_then(since_epoch).is_some_and(|at| is_old(at, lease))
+            });
+            objects.extend(page);
+        }
     }
-    objects.retain(|object| object.validators.modified_ms.and_then(since_epoch).is_some_and(|at| is_old(at, lease)));
-    delete_orphans(store, objects, || named(knowledge, data_set)).await
+    match is_set {
+        false => delete_orphans(store.as_ref(), objects, || named(knowledge, data_set)).await,
+        true => discard_orphans(store, objects, || named(knowledge, data_set)).await,
+    }
+}
+
+/// The same for sets: a manifest that no row names is deleted with all that it names.
+async fn discard_orphans<N>(
+    store: &Arc<dyn ObjectStore>,
+    manifests: Vec<ObjectInfo>,
+    named: impl Fn() -> N,
+) -> Result<Vec<String>, SweepError>
+where
+    N: Future<Output = Result<Option<BTreeSet<String>>, KnowledgeError>>,
+{
+    let mut orphans = Vec::new();
+    for keys in manifests.iter().filter_map(|object| SetKeys::by_manifest(&object.key)) {
+        let manifest = keys.manifest();
+        let is_orphan = named().await?.is_some_and(|keys| !keys.contains(&manifest));
+        if is_orphan && !orphans.contains(&manifest) {
+            // What is left below it shows `agent fsck`.
+            set::remove(&SetAt::new(store.clone(), keys)).await?;
+            orphans.push(manifest);
+        }
+    }
+    Ok(orphans)
 }
 
 /// `named` gives the keys that the catalogue names now; nothing when it does not know the data set.
@@ -75,8 +111,11 @@ pub async fn give_up_uploads(
         uploads.extend(store.unfinished_uploads(&prefix).await?);
     }
     let Some(named) = named(knowledge, data_set).await? else { return Ok(Vec::new()) };
-    let has_no_row =
-        |upload: &UnfinishedUpload| upload.begun.is_some_and(|at| is_old(at, age)) && !named.contains(&upload.key);
+    let extents: Vec<Extent> = named.iter().map(|key| Extent::of(key)).collect();
+    let has_no_row = |upload: &UnfinishedUpload| {
+        let is_named = extents.iter().any(|extent| extent.covers(&upload.key));
+        upload.begun.is_some_and(|at| is_old(at, age)) && !is_named
+    };
     let mut given_up = Vec::new();
     for upload in uploads.into_iter().filter(has_no_row) {
         store.abort_upload(&upload).await?;
@@ -113,7 +152,6 @@ mod tests {
     use agent_core::knowledge::memory::MemoryKnowledge;
     use bytes::Bytes;
     use futures::stream::{self, StreamExt as _};
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     /// A catalogue that names `k/first` on node 1.
@@ -184,7 +222,8 @@ mod tests {
             store.write(key, 1, stream::iter([Ok(Bytes::from_static(b"x"))]).boxed()).await.unwrap();
         }
         let (knowledge, data_set) = catalogue().await;
-        let swept = async |lease| sweep(&store, &knowledge, &data_set, lease).await.unwrap();
+        let own: Arc<dyn ObjectStore> = Arc::new(store.clone());
+        let swept = async |lease| sweep(&own, &knowledge, &data_set, lease).await.unwrap();
         assert_eq!(swept(Duration::from_secs(300)).await, Vec::<String>::new());
         assert_eq!(swept(Duration::ZERO).await, ["k/lost"]);
         assert_eq!(store.list("k").await.unwrap().len(), 2);
@@ -194,7 +233,7 @@ mod tests {
     #[tokio::test]
     async fn an_object_of_unknown_age_stays() {
         let (knowledge, data_set) = catalogue().await;
-        let store = store_with(&["k/lost"]).await;
+        let store: Arc<dyn ObjectStore> = Arc::new(store_with(&["k/lost"]).await);
         assert_eq!(sweep(&store, &knowledge, &data_set, Duration::ZERO).await.unwrap(), Vec::<String>::new());
     }
 

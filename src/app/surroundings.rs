@@ -14,12 +14,14 @@ use crate::jobs::command::{CommandJob, THIS_PROGRAM};
 use crate::knowledge::Knowledge;
 use crate::links::Links;
 use crate::links::toxiproxy::Toxiproxy;
+use crate::storage::ObjectStore;
 use crate::storage::embedded::{EmbeddedError, EmbeddedSettings, EmbeddedStore};
 use crate::storage::s3::S3Store;
+use crate::storage::set::Meter;
 use agent_core::clock::{Clock, SystemClock};
 use agent_core::config::settings::{
-    AgentSettings, EmulatorSettings, JobSettings, KnowledgeSettings, NetworkSettings, S3StoreSettings, Settings,
-    StoreSettings,
+    AgentSettings, DataSetSettings, EmulatorSettings, JobSettings, KnowledgeSettings, NetworkSettings, S3StoreSettings,
+    Settings, StoreSettings,
 };
 use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId};
 use agent_core::domain::placement::{Identity, Node};
@@ -206,11 +208,9 @@ impl Surroundings {
 
     /// Puts the data sets that begin on a node there, when their catalogue rows are missing and the node's store can be
     /// written from here.
-    pub async fn establish_data_sets(&self, node: NodeId) -> anyhow::Result<()> {
-        let network = self.network();
-        for settings in network.beginning_on(node) {
-            let store = self.direct_store(node).await?;
-            data_set::establish(settings, network.time_scale, &store, &self.knowledge).await?;
+    pub async fn establish_data_sets(&self, node: NodeId, agent: AgentId) -> anyhow::Result<()> {
+        for settings in self.network().beginning_on(node) {
+            self.establish_data_set(settings, agent).await?;
         }
         Ok(())
     }
@@ -218,9 +218,19 @@ impl Surroundings {
     /// The same for every first node that has no agent.
     pub async fn establish_on_unmanned_nodes(&self, homes: &[NodeId]) -> anyhow::Result<()> {
         for first in self.network().first_nodes().into_iter().filter(|first| !homes.contains(first)) {
-            self.establish_data_sets(first).await?;
+            self.establish_data_sets(first, AgentId::OPERATOR).await?;
         }
         Ok(())
+    }
+
+    /// Puts a data set on its first node, in the name of this agent.
+    pub async fn establish_data_set(&self, settings: &DataSetSettings, agent: AgentId) -> anyhow::Result<()> {
+        let store: Arc<dyn ObjectStore> = Arc::new(self.direct_store(settings.first_node).await?);
+        let (notify, name) = (self.notify.clone(), settings.name.clone());
+        let meter = Meter::new(move |amount| {
+            notify(Notice::UnderWay { agent, what: format!("{amount} of data set {name} are read") });
+        });
+        data_set::establish(settings, self.network().time_scale, &store, &self.knowledge, &meter).await
     }
 
     /// A node's own store, not through any link.

@@ -5,8 +5,10 @@ use super::training_file::{TrainingFile, derive_impacts};
 use crate::actors::{World, run_job};
 use crate::storage::ObjectStore;
 use crate::storage::embedded::EmbeddedStore;
-use crate::storage::transfer::{Expected, transfer};
+use crate::storage::set::{self, Meter, SetAt};
+use crate::storage::transfer::{Expected, transfer, transfer_set};
 use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
+use agent_core::domain::manifest::Extent;
 use agent_core::domain::metric::{Metric, Metrics};
 use agent_core::domain::placement::{DataSet, Identity, Node, NodeState, Replica, ReplicaState};
 use agent_core::domain::snapshot::Snapshot;
@@ -72,7 +74,7 @@ impl<'a> Trainer<'a> {
         let stores = surroundings.start_stores(&used).await?;
         let mut snapshots = BTreeMap::new();
         for settings in surroundings.network().data_sets.values() {
-            surroundings.establish_data_sets(settings.first_node).await?;
+            surroundings.establish_data_sets(settings.first_node, AgentId::OPERATOR).await?;
             snapshots.insert(settings.name.clone(), snapshot(surroundings, &settings.name).await?);
         }
         Ok(Self { surroundings, snapshots, nodes, stores, seed, iterations })
@@ -101,14 +103,14 @@ impl<'a> Trainer<'a> {
         let mut at = done;
         for &node in &self.nodes {
             let replica = temporary(&snapshot.data_set, agent, node);
-            let store = self.surroundings.direct_store(node).await?;
+            let store: Arc<dyn ObjectStore> = Arc::new(self.surroundings.direct_store(node).await?);
             self.put(&snapshot.data_set.name, &store, &replica.object_key).await?;
             for _ in 0..self.iterations {
                 progress(Progress { agent, node, done: at, total });
                 runs.entry(node).or_default().push(self.measure(&world, snapshot, &replica, &mut rng).await?);
                 at += 1;
             }
-            store.delete(&replica.object_key).await?;
+            discard(&store, &replica.object_key).await?;
         }
         let max_copies = self.surroundings.network().learning.max_copies;
         let DataSet { name, records, sha256, .. } = &snapshot.data_set;
@@ -135,11 +137,11 @@ impl<'a> Trainer<'a> {
     /// Removes the temporary objects of these agents and closes the stores.
     pub async fn clean_up(self, agents: &[AgentId]) -> anyhow::Result<()> {
         for &node in &self.nodes {
-            let store = self.surroundings.direct_store(node).await?;
+            let store: Arc<dyn ObjectStore> = Arc::new(self.surroundings.direct_store(node).await?);
             for (agent, settings) in &self.surroundings.settings.agents {
                 let snapshot = self.snapshots.get(&settings.data_set).filter(|_| agents.contains(agent));
                 if let Some(snapshot) = snapshot {
-                    store.delete(&temporary(&snapshot.data_set, *agent, node).object_key).await?;
+                    discard(&store, &temporary(&snapshot.data_set, *agent, node).object_key).await?;
                 }
             }
         }
@@ -151,7 +153,7 @@ impl<'a> Trainer<'a> {
 
     /// Puts the data set under a key, from wherever a replica is. Beside running agents it may be moved away meanwhile: then
     /// it is looked for again.
-    async fn put(&self, name: &DataSetName, store: &dyn ObjectStore, key: &str) -> anyhow::Result<()> {
+    async fn put(&self, name: &DataSetName, store: &Arc<dyn ObjectStore>, key: &str) -> anyhow::Result<()> {
         for _ in 1..COPY_ATTEMPTS {
             match self.put_from_where_it_is(name, store, key).await {
                 Err(error) => tracing::debug!(%error, "the data set is looked for again"),
@@ -161,13 +163,27 @@ impl<'a> Trainer<'a> {
         self.put_from_where_it_is(name, store, key).await
     }
 
-    async fn put_from_where_it_is(&self, name: &DataSetName, store: &dyn ObjectStore, key: &str) -> anyhow::Result<()> {
+    async fn put_from_where_it_is(
+        &self,
+        name: &DataSetName,
+        store: &Arc<dyn ObjectStore>,
+        key: &str,
+    ) -> anyhow::Result<()> {
         let snapshot = snapshot(self.surroundings, name).await?;
         let DataSet { bytes, sha256, .. } = &snapshot.data_set;
         let Some(replica) = snapshot.placement.present().next() else { bail!("data set {name} has no replica") };
         let expected = Expected { bytes: *bytes, sha256: sha256.clone() };
-        let source = self.surroundings.direct_store(replica.node).await?;
-        let _verified = transfer(&source, &replica.object_key, None, store, key, &expected, |_| {}).await?;
+        let source: Arc<dyn ObjectStore> = Arc::new(self.surroundings.direct_store(replica.node).await?);
+        let _verified = match (Extent::of(&replica.object_key), Extent::of(key)) {
+            (Extent::Set(from), Extent::Set(into)) => {
+                let (from, into) = (SetAt::new(source, from), SetAt::new(store.clone(), into));
+                transfer_set(&from, &into, sha256, &Meter::silent()).await?
+            }
+            (Extent::Object(_), _) | (_, Extent::Object(_)) => {
+                let (from, into) = (source.as_ref(), store.as_ref());
+                transfer(from, &replica.object_key, None, into, key, &expected, |_| {}).await?
+            }
+        };
         Ok(())
     }
 
@@ -207,6 +223,17 @@ fn temporary(data_set: &DataSet, agent: AgentId, node: NodeId) -> Replica {
         validators: Validators::default(),
         remark: None,
     }
+}
+
+/// Deletes what was put under a key of a training's own.
+async fn discard(store: &Arc<dyn ObjectStore>, key: &str) -> anyhow::Result<()> {
+    match Extent::of(key) {
+        Extent::Object(_) => store.delete(key).await?,
+        Extent::Set(keys) => {
+            set::discard(&SetAt::new(store.clone(), keys)).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Named as the original is, for programs tell by its ending what an object is.

@@ -27,7 +27,7 @@ pub fn of(notice: &Notice) -> Style {
         Notice::JobFailed { .. } | Notice::Trouble { .. } => style.red(),
         Notice::Acted { .. } => style.green(),
         Notice::Decided { .. } | Notice::Started { .. } | Notice::Stopped { .. } => style.bold(),
-        Notice::Said { .. } => style.dim(),
+        Notice::Said { .. } | Notice::UnderWay { .. } => style.dim(),
         Notice::Job { .. } | Notice::FeedbackLeft { .. } | Notice::Closed { .. } | Notice::Recovered { .. } => style,
     }
 }

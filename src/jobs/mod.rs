@@ -25,6 +25,9 @@ pub struct DataSource {
     pub object_key: String,
     /// By what the catalogue knows the object, if it does.
     pub etag: Option<String>,
+    /// Of the object; of a data set of many objects of its manifest, which `object_key` is the key of then.
+    pub sha256: String,
+    /// Of the object, or of all objects.
     pub bytes: u64,
     pub records: u64,
 }

@@ -1,9 +1,10 @@
 //! What every store must do, whatever the technology: one suite, run on each of them.
 
 use super::attributes::Attributes;
-use super::{ByteStream, Content, ObjectStore, Result, StorageError};
+use super::{ByteStream, Content, ObjectStore, Page, Result, StorageError, pages};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// A part of a multipart upload is 8 MiB: three of them, the last one short.
@@ -67,6 +68,7 @@ pub(crate) async fn check_but(store: &dyn ObjectStore, lacks: &[Lack]) {
     failing_bodies(store).await;
     many_parts(store).await;
     listing(store).await;
+    listing_in_pages(store).await;
 }
 
 async fn absent_objects(store: &dyn ObjectStore) {
@@ -225,4 +227,37 @@ async fn listing(store: &dyn ObjectStore) {
         store.delete(&info.key).await.unwrap();
     }
     assert_eq!(keys("").await, []);
+}
+
+/// More objects than any page has: each comes once, in order, with the ETag that a look at it shows, if with any.
+async fn listing_in_pages(store: &dyn ObjectStore) {
+    const OBJECTS: usize = 1100;
+    // `-` and `.` come before `/`, and `0` after it.
+    let keys: BTreeSet<String> = (0..OBJECTS)
+        .map(|index| match index % 4 {
+            0 => format!("many/{index:04}"),
+            1 => format!("many/{index:04}/below"),
+            2 => format!("many/sub.d/{index}"),
+            _ => format!("many/sub/{index}"),
+        })
+        .collect();
+    let written = keys.iter().map(|key| put(store, key, b"1"));
+    stream::iter(written).buffer_unordered(16).collect::<()>().await;
+    let (mut pages, mut listed, mut pages_read) = (pages(store, "many/"), Vec::new(), 0);
+    while let Some(page) = pages.next().await.unwrap() {
+        pages_read += 1;
+        listed.extend(page);
+    }
+    assert!(pages_read > 1, "{pages_read} pages");
+    assert!(listed.iter().map(|object| &object.key).eq(&keys));
+    let some = &listed[OBJECTS / 2];
+    let looked_at = store.info(&some.key).await.unwrap().unwrap();
+    assert_eq!(some.bytes, 1);
+    // Not every server lists them.
+    if some.validators.etag.is_some() {
+        assert_eq!(some.validators.etag, looked_at.validators.etag);
+    }
+    let deleted = keys.iter().map(|key| async { store.delete(key).await.unwrap() });
+    stream::iter(deleted).buffer_unordered(16).collect::<()>().await;
+    assert_eq!(store.list_page("many/", None).await.unwrap(), Page { objects: Vec::new(), next: None });
 }

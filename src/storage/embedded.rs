@@ -7,6 +7,7 @@ mod checksums;
 mod described;
 mod directory;
 mod keys;
+mod listing;
 mod service;
 mod uploads;
 

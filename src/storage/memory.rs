@@ -1,18 +1,20 @@
 //! A store in memory: for tests and the simulator. And one that fails as real ones do.
 
 use super::attributes::Attributes;
-use super::{ByteStream, Content, ObjectInfo, ObjectStore, RangeBody, Result, StorageError};
+use super::{ByteStream, Content, ObjectInfo, ObjectStore, Page, PageToken, RangeBody, Result, StorageError};
 use agent_core::domain::validators::Validators;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{Bound, Range};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The size of the pieces a read yields, so that readers meet more than one piece.
 const CHUNK_BYTES: usize = 64 * 1024;
+/// Objects in a page of a listing, as S3 has it.
+const PAGE: usize = 1000;
 
 /// Objects in a map. Clones share it.
 #[derive(Clone, Debug)]
@@ -120,10 +122,15 @@ impl ObjectStore for MemoryStore {
         }
     }
 
-    async fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>> {
+    async fn list_page(&self, prefix: &str, after: Option<PageToken>) -> Result<Page> {
+        let start = after.map_or(Bound::Included(prefix.to_owned()), |PageToken(last)| Bound::Excluded(last));
         let objects = self.objects();
-        let matching = objects.iter().filter(|(key, _)| key.starts_with(prefix));
-        Ok(matching.map(|(key, object)| object.info(key)).collect())
+        let matching = objects.range((start, Bound::Unbounded)).take_while(|(key, _)| key.starts_with(prefix));
+        let mut found: Vec<ObjectInfo> = matching.take(PAGE + 1).map(|(key, object)| object.info(key)).collect();
+        let is_last = found.len() <= PAGE;
+        found.truncate(PAGE);
+        let next = found.last().filter(|_| !is_last).map(|object| PageToken(object.key.clone()));
+        Ok(Page { objects: found, next })
     }
 }
 
@@ -242,8 +249,8 @@ impl<S: ObjectStore> ObjectStore for Faulty<S> {
         self.store.delete_if(key, content).await
     }
 
-    async fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>> {
-        self.store.list(prefix).await
+    async fn list_page(&self, prefix: &str, after: Option<PageToken>) -> Result<Page> {
+        self.store.list_page(prefix, after).await
     }
 }
 

@@ -8,6 +8,8 @@ pub mod credentials;
 pub mod embedded;
 pub mod memory;
 pub mod s3;
+// What a data set of many objects is in a store.
+pub mod set;
 pub mod transfer;
 
 use self::attributes::Attributes;
@@ -122,6 +124,72 @@ pub trait ObjectStore: Send + Sync {
     /// does.
     async fn delete_if(&self, key: &str, content: &Content) -> Result<()>;
 
-    /// The objects whose keys start with `prefix`.
-    async fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>>;
+    /// Some of the objects whose keys start with `prefix`, in the order of their keys' bytes: the first ones, or those that follow
+    /// a page before. A page has a thousand at most, and may have none.
+    async fn list_page(&self, prefix: &str, after: Option<PageToken>) -> Result<Page>;
+
+    /// All of them, where they are known to be few: they are all in memory.
+    async fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>> {
+        let mut found = Vec::new();
+        let mut pages = pages(self, prefix);
+        while let Some(page) = pages.next().await? {
+            found.extend(page);
+        }
+        Ok(found)
+    }
+}
+
+/// Where a listing goes on: a store's own word for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PageToken(pub String);
+
+/// A part of a listing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Page {
+    pub objects: Vec<ObjectInfo>,
+    /// Absent: this is the last one.
+    pub next: Option<PageToken>,
+}
+
+/// More pages than this are a server that never ends its listing (I-7).
+const PAGES_MAX: usize = 10_000;
+
+/// A listing, page by page.
+pub fn pages<'s, S: ObjectStore + ?Sized>(store: &'s S, prefix: &'s str) -> Pages<'s, S> {
+    Pages { store, prefix, next: Next::First, pages: 0 }
+}
+
+pub struct Pages<'s, S: ?Sized> {
+    store: &'s S,
+    prefix: &'s str,
+    next: Next,
+    pages: usize,
+}
+
+enum Next {
+    First,
+    After(PageToken),
+    End,
+}
+
+impl<S: ObjectStore + ?Sized> Pages<'_, S> {
+    /// The next page; `None` behind the last one.
+    pub async fn next(&mut self) -> Result<Option<Vec<ObjectInfo>>> {
+        let after = match std::mem::replace(&mut self.next, Next::End) {
+            Next::First => None,
+            Next::After(token) => Some(token),
+            Next::End => return Ok(None),
+        };
+        if self.pages == PAGES_MAX {
+            return Err(StorageError::Damaged {
+                address: self.store.address().into(),
+                key: self.prefix.into(),
+                reason: format!("the listing did not end within {PAGES_MAX} pages"),
+            });
+        }
+        self.pages += 1;
+        let page = self.store.list_page(self.prefix, after).await?;
+        self.next = page.next.map_or(Next::End, Next::After);
+        Ok(Some(page.objects))
+    }
 }

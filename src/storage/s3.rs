@@ -21,7 +21,7 @@ pub use self::trust::{Trust, TrustError};
 use self::abilities::Abilities;
 use self::body::{Parts, checked};
 use super::attributes::Attributes;
-use super::{ByteStream, Content, ObjectInfo, ObjectStore, RangeBody, Result, StorageError};
+use super::{ByteStream, Content, ObjectInfo, ObjectStore, Page, PageToken, RangeBody, Result, StorageError};
 use agent_core::domain::validators::Validators;
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
@@ -42,8 +42,6 @@ use std::time::Duration;
 const PART_BYTES: u64 = 8 * 1024 * 1024;
 /// What S3 allows.
 const PARTS_AT_MOST: u64 = 10_000;
-/// More pages than this, of a thousand objects each, are a server that never ends its listing.
-const PAGES_AT_MOST: usize = 10_000;
 
 /// A bucket of a store that speaks S3. Clones share the connections.
 #[derive(Clone, Debug)]
@@ -298,31 +296,20 @@ impl ObjectStore for S3Store {
         self.delete_one_content(key, content).await
     }
 
-    async fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>> {
-        let mut found = Vec::new();
-        let mut page_token = None;
-        for _ in 0..PAGES_AT_MOST {
-            let request = self.control.list_objects_v2().bucket(&self.bucket).prefix(prefix);
-            let request = request.set_continuation_token(page_token).send();
-            let page = self.answered("listing", prefix, self.timeouts.response, request).await?;
-            let page = page.map_err(|error| self.failure("listing", prefix, error))?;
-            for object in page.contents.unwrap_or_default() {
-                let bytes = object.size.and_then(|bytes| u64::try_from(bytes).ok());
-                let (Some(key), Some(bytes)) = (object.key, bytes) else {
-                    return Err(self.damaged(prefix, "an object is listed without its key or its length".into()));
-                };
-                found.push(ObjectInfo {
-                    key,
-                    bytes,
-                    validators: validators(bytes, object.e_tag.as_deref(), object.last_modified),
-                });
-            }
-            page_token = page.next_continuation_token;
-            if page_token.is_none() {
-                return Ok(found);
-            }
-        }
-        Err(self.damaged(prefix, format!("the listing did not end within {PAGES_AT_MOST} pages")))
+    async fn list_page(&self, prefix: &str, after: Option<PageToken>) -> Result<Page> {
+        let request = self.control.list_objects_v2().bucket(&self.bucket).prefix(prefix);
+        let request = request.set_continuation_token(after.map(|PageToken(token)| token)).send();
+        let page = self.answered("listing", prefix, self.timeouts.response, request).await?;
+        let page = page.map_err(|error| self.failure("listing", prefix, error))?;
+        let objects = page.contents.unwrap_or_default().into_iter().map(|object| {
+            let bytes = object.size.and_then(|bytes| u64::try_from(bytes).ok());
+            let (Some(key), Some(bytes)) = (object.key, bytes) else {
+                return Err(self.damaged(prefix, "an object is listed without its key or its length".into()));
+            };
+            let validators = validators(bytes, object.e_tag.as_deref(), object.last_modified);
+            Ok(ObjectInfo { key, bytes, validators })
+        });
+        Ok(Page { objects: objects.collect::<Result<_>>()?, next: page.next_continuation_token.map(PageToken) })
     }
 }
 

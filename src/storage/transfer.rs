@@ -1,4 +1,9 @@
-//! Moving bytes from one store to another, and knowing afterwards that they are the right ones.
+//! Moving bytes from one store to another, and knowing afterwards that they are the right ones: an object here, a set of them in
+//! `set`.
+
+mod set;
+
+pub use self::set::transfer_set;
 
 use super::{ByteStream, Content, ObjectInfo, ObjectStore, Result, StorageError};
 use agent_core::domain::validators::Validators;

@@ -473,7 +473,7 @@ async fn die_once(scenario: &Scenario, point: u32, recovery: Recovery, technolog
 async fn recover_as(recovery: Recovery, network: &Network, victim: AgentId, context: &str) {
     match recovery {
         Recovery::Restart => {
-            recover(&network.world(victim)).await.unwrap();
+            recover(&network.world(victim), WATCH).await.unwrap();
             network.check_invariants(context).await;
             let running = network.events().await.into_iter().find(|event| event.outcome == Outcome::Running);
             assert_eq!(running, None, "{context}");
@@ -486,7 +486,7 @@ async fn recover_as(recovery: Recovery, network: &Network, victim: AgentId, cont
         }
         Recovery::NothingIsDeleted => {
             network.set_faults(&[Fault::RefuseDeletes]);
-            recover(&network.world(victim)).await.unwrap();
+            recover(&network.world(victim), WATCH).await.unwrap();
             network.settle(None).await;
             network.check_invariants(context).await;
             network.set_faults(&[]);

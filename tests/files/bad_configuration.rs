@@ -109,12 +109,11 @@ fn several_data_sets_are_apart_and_each_application_names_its_own() {
         "error: agents/4.toml: data_set: there is no data set `urin_tests`\n  help: the network's are `blood_tests`, \
          `urine_tests`; name one of them",
     );
-    let apart = "\n  help: copies of a data set lie below its key: give each a key that is not below another's";
+    let apart =
+        "can have objects in common\n  help: give one of them another prefix or key, or make one data set of both";
     for key in ["blood_tests.json", "blood_tests.json/urine.json", "blood_tests.json.replicas/urine.json"] {
-        let said = format!(
-            "error: agents/network.toml: data_set urine_tests.object_key: `{key}` overlaps with `blood_tests.json` of data set \
-             `blood_tests`{apart}"
-        );
+        let said =
+            format!("error: agents/network.toml: data_set urine_tests: data sets blood_tests and urine_tests {apart}");
         check("network.toml", "urine_tests.json", key, &said);
     }
     check(

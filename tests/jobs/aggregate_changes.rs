@@ -89,6 +89,7 @@ async fn average(server: Server, bytes: usize, etag: Option<&str>) -> Result<Job
         data_set: "orders".to_owned(),
         object_key: KEY.to_owned(),
         etag: etag.map(str::to_owned),
+        sha256: String::new(),
         bytes: bytes as u64,
         records: 0,
     };

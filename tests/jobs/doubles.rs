@@ -3,7 +3,7 @@
 use agent::data::blood_tests::BloodTests;
 use agent::jobs::{DataSource, S3Access};
 use agent::storage::attributes::Attributes;
-use agent::storage::{ByteStream, Content, ObjectInfo, ObjectStore, RangeBody, Result, StorageError};
+use agent::storage::{ByteStream, Content, ObjectInfo, ObjectStore, Page, PageToken, RangeBody, Result, StorageError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -68,6 +68,7 @@ impl OneObject {
             data_set: "blood_tests".to_owned(),
             object_key: KEY.to_owned(),
             etag: None,
+            sha256: String::new(),
             bytes: self.bytes(),
             records,
         }
@@ -121,7 +122,7 @@ impl ObjectStore for OneObject {
         unreachable!("jobs only read")
     }
 
-    async fn list(&self, _prefix: &str) -> Result<Vec<ObjectInfo>> {
+    async fn list_page(&self, _prefix: &str, _after: Option<PageToken>) -> Result<Page> {
         unreachable!("jobs only read")
     }
 }

@@ -75,6 +75,7 @@ async fn serve() -> Server {
         data_set: "blood_tests".to_owned(),
         object_key: KEY.to_owned(),
         etag: None,
+        sha256: String::new(),
         bytes: generated.bytes,
         records: RECORDS,
     };

@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 const NEEDS: [&str; 5] = ["knowledge", "storage", "links", "jobs", "data"];
 
 /// Modules in a need's folder that are no technology: they work on the trait alone.
-const NO_TECHNOLOGY: [&str; 1] = ["storage::transfer"];
+const NO_TECHNOLOGY: [&str; 2] = ["storage::set", "storage::transfer"];
 
 /// A crate, and the only modules that may name it.
-const HOMES: [(&str, &[&str]); 31] = [
+const HOMES: [(&str, &[&str]); 32] = [
     ("actix", &["actors", "app", "cli"]),
     ("actix_rt", &["actors", "app", "cli"]),
     ("aws_runtime", &["storage::credentials"]),
@@ -30,6 +30,7 @@ const HOMES: [(&str, &[&str]); 31] = [
     ("clap_mangen", &["cli"]),
     ("console", &["cli"]),
     ("flate2", &["jobs::aggregate::compression"]),
+    ("globset", &["domain::manifest"]),
     ("hyper", &["storage::embedded"]),
     ("hyper_util", &["storage::embedded"]),
     ("indicatif", &["cli"]),

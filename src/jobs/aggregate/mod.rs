@@ -1,4 +1,5 @@
-//! A job that computes in this process: one function of one field over all records of an object.
+//! A job that computes in this process: one function of one field over all records of an object, or of all objects of a set
+//! (`of_set`).
 //!
 //! `compression` undoes gzip and zstd as the bytes come, `document` finds the records in what comes out (`envelope` and
 //! `scanner` read what may stand around them), `batch` cuts them, `pipeline` has the batches parsed on all cores and merges
@@ -15,6 +16,7 @@ mod envelope;
 mod exact_sum;
 mod field;
 mod number;
+mod of_set;
 mod parse;
 mod pipeline;
 mod quantile;
@@ -30,6 +32,7 @@ use self::pipeline::outcome;
 use super::expression::Expression;
 use super::{DataSource, Job, JobError, JobReport};
 use crate::storage::{Content, RangeBody, StorageError};
+use agent_core::domain::manifest::Extent;
 use agent_core::domain::records_path::RecordsPath;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -80,20 +83,10 @@ impl Job for AggregateJob {
 
     async fn run(&self, source: &DataSource) -> Result<JobReport, JobError> {
         let started = Instant::now();
-        let mut reading = Reading {
-            source,
-            content: Content { bytes: source.bytes, etag: source.etag.clone() },
-            decompressor: Decompressor::new(),
-            document: Document::new(Arc::clone(&self.expression), self.path.clone()),
+        let totals = match Extent::of(&source.object_key) {
+            Extent::Object(_) => self.totals(source).await?,
+            Extent::Set(keys) => self.totals_of_set(source, keys).await?,
         };
-        let first_request = Instant::now();
-        if source.bytes == 0 {
-            reading.check_that_it_is_empty().await?;
-        }
-        for range in ranges(source.bytes, self.request_bytes) {
-            reading.read(range).await?;
-        }
-        let totals = reading.finish().await?;
         if totals.records > 0 && totals.records == totals.skipped_records {
             let reason = totals.first_unused.map(|unused| unused.reason(totals.records, &self.expression));
             return Err(unusable(source, reason.unwrap_or_default()));
@@ -104,9 +97,28 @@ impl Job for AggregateJob {
             result,
             records: totals.records,
             skipped_records: totals.skipped_records,
-            execution_time: first_request.elapsed(),
+            execution_time: started.elapsed(),
             response_time: started.elapsed(),
         })
+    }
+}
+
+impl AggregateJob {
+    /// Of one object.
+    async fn totals(&self, source: &DataSource) -> Result<Totals, JobError> {
+        let mut reading = Reading {
+            source,
+            content: Content { bytes: source.bytes, etag: source.etag.clone() },
+            decompressor: Decompressor::new(),
+            document: Document::new(Arc::clone(&self.expression), self.path.clone()),
+        };
+        if source.bytes == 0 {
+            reading.check_that_it_is_empty().await?;
+        }
+        for range in ranges(source.bytes, self.request_bytes) {
+            reading.read(range).await?;
+        }
+        reading.finish().await
     }
 }
 

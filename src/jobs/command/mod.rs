@@ -21,6 +21,7 @@ use self::output::Output;
 use self::report::Reported;
 use super::{DataSource, Job, JobError, JobReport};
 use agent_core::domain::ids::Life;
+use agent_core::domain::manifest::Extent;
 use async_trait::async_trait;
 use std::io;
 use std::num::NonZeroU64;
@@ -174,11 +175,18 @@ impl CommandJob {
             .env("AWS_REGION", &access.region)
             .env("AWS_DEFAULT_REGION", &access.region)
             .env("AGENT_BUCKET", &access.bucket)
-            .env("AGENT_KEY", &source.object_key)
             .env("AGENT_DATA_SET", &source.data_set)
             .env("AGENT_BYTES", source.bytes.to_string())
             .env("AGENT_RECORDS", source.records.to_string())
             .env("AGENT_REQUEST_BYTES", self.request_bytes.to_string());
+        // A program that expects one object must not take a manifest for it.
+        for unset in ["AGENT_KEY", "AGENT_PREFIX", "AGENT_MANIFEST"] {
+            command.env_remove(unset);
+        }
+        match Extent::of(&source.object_key) {
+            Extent::Object(key) => command.env("AGENT_KEY", key),
+            Extent::Set(keys) => command.env("AGENT_PREFIX", keys.prefix()).env("AGENT_MANIFEST", keys.manifest()),
+        };
         command
     }
 

@@ -1,13 +1,15 @@
-//! The S3 operations on the directory. Everything that touches bytes is here; buckets and listings are `s3s-fs`'s.
+//! The S3 operations on the directory. Everything that touches bytes is here, listings are beside it; buckets are `s3s-fs`'s.
 //!
-//! Its own reading and writing are not used: it reads in pieces of 4 KiB, shows an object before its checksum was
-//! compared, compares none for parts, and leaves a file of metadata behind for each object that was deleted. Here an
-//! object is one file, and what it is besides its bytes is another one, where there is anything to say (`described`).
+//! Its own reading, writing and listing are not used: it reads in pieces of 4 KiB, shows an object before its checksum was
+//! compared, compares none for parts, leaves a file of metadata behind for each object that was deleted, and reads the whole bucket
+//! for each page of a listing. Here an object is one file, and what it is besides its bytes is another one, where there is anything
+//! to say (`described`).
 
 use super::EmbeddedError;
 use super::checksums::Checksums;
 use super::described::{described_by, tag_set};
 use super::directory::Directory;
+use super::listing::list;
 use super::uploads::Uploads;
 use crate::storage::attributes::Attributes;
 use bytes::Bytes;
@@ -35,7 +37,7 @@ const UPLOAD_STALL: Duration = Duration::from_secs(60);
 pub(super) struct ObjectService {
     directory: Arc<Directory>,
     uploads: Uploads,
-    /// Buckets and listings.
+    /// Buckets.
     files: FileSystem,
 }
 
@@ -373,14 +375,27 @@ impl S3 for ObjectService {
     }
 
     async fn list_objects(&self, request: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
-        self.files.list_objects(request).await
+        let listed = self.list_objects_v2(request.map_input(Into::into)).await?;
+        Ok(listed.map_output(|listed| ListObjectsOutput {
+            name: listed.name,
+            prefix: listed.prefix,
+            delimiter: listed.delimiter,
+            marker: listed.start_after,
+            max_keys: listed.max_keys,
+            is_truncated: listed.is_truncated,
+            next_marker: listed.next_continuation_token,
+            contents: listed.contents,
+            common_prefixes: listed.common_prefixes,
+            ..Default::default()
+        }))
     }
 
     async fn list_objects_v2(
         &self,
         request: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
-        self.files.list_objects_v2(request).await
+        let directory = self.directory.clone();
+        blocking(move || list(&directory, request.input)).await.map(S3Response::new)
     }
 }
 

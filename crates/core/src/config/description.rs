@@ -8,6 +8,7 @@ use super::settings::{
 use crate::clock::{Clock, SystemClock};
 use crate::domain::goal::Goal;
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
+use crate::domain::manifest::Extent;
 use crate::domain::placement::Link;
 use crate::domain::units::{Percent, show_bytes, show_duration};
 use serde::Serialize;
@@ -50,6 +51,9 @@ impl DataSetsDescription {
 pub struct DataSetDescription {
     pub name: DataSetName,
     pub object_key: String,
+    /// Where it is all objects below a prefix; `object_key` is its manifest's then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
     pub first_node: NodeId,
     /// At the time scale; absent: nothing is generated.
     pub generated_records: Option<u64>,
@@ -101,6 +105,10 @@ pub fn describe(settings: &Settings, generated_bytes: impl Fn(u64) -> u64) -> De
         DataSetDescription {
             name: data_set.name.clone(),
             object_key: data_set.object_key.clone(),
+            prefix: match Extent::of(&data_set.object_key) {
+                Extent::Object(_) => None,
+                Extent::Set(keys) => Some(keys.prefix()),
+            },
             first_node: data_set.first_node,
             generated_records,
             bytes: generated_records.map(&generated_bytes),
@@ -305,7 +313,9 @@ impl Description {
 
 impl fmt::Display for DataSetDescription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}), first on node {}", self.name, self.object_key, self.first_node)?;
+        let objects =
+            self.prefix.as_ref().map_or_else(|| self.object_key.clone(), |prefix| format!("all below {prefix}"));
+        write!(f, "{} ({objects}), first on node {}", self.name, self.first_node)?;
         match (self.generated_records, self.bytes) {
             (Some(records), Some(bytes)) => write!(f, ", generated: {records} records, {}", show_bytes(bytes)),
             (Some(records), None) => write!(f, ", generated: {records} records"),

@@ -47,7 +47,11 @@ pub struct Addition {
 #[serde(deny_unknown_fields)]
 pub struct DataSet {
     pub name: String,
-    pub object_key: String,
+    /// Either this, or `prefix`.
+    pub object_key: Option<String>,
+    pub prefix: Option<String>,
+    pub include: Option<Vec<String>>,
+    pub exclude: Option<Vec<String>>,
     pub generate_records: Option<i64>,
     pub first_node: i64,
 }

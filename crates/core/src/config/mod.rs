@@ -14,6 +14,7 @@ mod knowledge;
 mod load;
 mod network;
 mod new_agent;
+mod objects;
 mod problem;
 pub mod quantity;
 pub mod scenario;

@@ -1,5 +1,6 @@
 //! `network.toml`: from the fragment to [`NetworkSettings`], with everything that is wrong with it.
 
+use super::objects::{self, Objects};
 use super::problem::{Invalid, Problems};
 use super::settings::{
     CredentialsSettings, DataSetSettings, EmulatorSettings, EncryptionSettings, FeedbackSettings, LearningSettings,
@@ -9,7 +10,6 @@ use super::{defaults, fragment, quantity};
 use crate::clock::TimeScale;
 use crate::domain::ids::{DataSetName, NodeId};
 use crate::domain::placement::Link;
-use crate::domain::saga::overlap;
 use crate::domain::secret::{Secret, presentable};
 use crate::domain::store_url::StoreUrl;
 use crate::domain::text::without_userinfo;
@@ -27,6 +27,7 @@ pub fn validate(network: &fragment::Network, problems: &mut Problems) -> Option<
     let time_scale = problems.check("time_scale", time_scale(network));
     let emulator = problems.check("emulator", emulator(&network.emulator));
     let data_sets = data_sets(network, &ids, problems);
+    objects::refuse_overlaps(&data_sets, problems);
     let nodes = nodes(&network.node, problems);
     let links = links(&network.link, &ids, problems);
     let feedback = feedback(&network.feedback, problems);
@@ -103,13 +104,6 @@ fn data_sets(
     for written in &network.data_set {
         let place = data_set_place(network, &written.name);
         let Some(data_set) = data_set(written, &place, scale, ids, problems) else { continue };
-        let overlaps = |other: &&DataSetSettings| overlap(&other.object_key, &data_set.object_key);
-        if let Some(other) = data_sets.values().filter(|other| other.name != data_set.name).find(overlaps) {
-            let problem =
-                format!("`{}` overlaps with `{}` of data set `{}`", data_set.object_key, other.object_key, other.name);
-            let help = "copies of a data set lie below its key: give each a key that is not below another's";
-            problems.add(format!("{place}.object_key"), Invalid::new(problem, help));
-        }
         if let Some(twice) = data_sets.insert(data_set.name.clone(), data_set) {
             let problem = format!("there are two of the name `{}`", twice.name);
             problems.add("data_set", Invalid::new(problem, "give each `[[data_set]]` a `name` of its own"));
@@ -138,13 +132,15 @@ fn data_set(
     problems: &mut Problems,
 ) -> Option<DataSetSettings> {
     let name = problems.check(format!("{place}.name"), quantity::name(&written.name));
-    let object_key = problems.check(format!("{place}.object_key"), quantity::object_key(&written.object_key));
+    let objects = objects::objects(written, place, problems);
     let records = written.generate_records.map(|records| generate_records(records, scale)).transpose();
     let generate_records = problems.check(format!("{place}.generate_records"), records);
     let first_node = problems.check(format!("{place}.first_node"), existing_node(written.first_node, ids));
+    let Objects { object_key, selection } = objects?;
     Some(DataSetSettings {
         name: name?.into(),
-        object_key: object_key?,
+        object_key,
+        selection,
         generate_records: generate_records?,
         first_node: first_node?,
     })

@@ -5,6 +5,7 @@ use crate::domain::action::ActionType;
 use crate::domain::goal::Goal;
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::impact::Rho;
+use crate::domain::manifest::Selection;
 use crate::domain::placement::Link;
 use crate::domain::records_path::RecordsPath;
 use crate::domain::secret::Secret;
@@ -106,7 +107,10 @@ pub enum EmulatorSettings {
 #[derive(Clone, PartialEq, Debug)]
 pub struct DataSetSettings {
     pub name: DataSetName,
+    /// What the table names it by: of a prefix the key of its manifest ([`Extent`](crate::domain::manifest::Extent)).
     pub object_key: String,
+    /// What of a prefix belongs to it; absent: it is one object.
+    pub selection: Option<Selection>,
     /// Records of the scenario to generate when the first node's store lacks the object; absent: somebody else puts it there.
     pub generate_records: Option<u64>,
     pub first_node: NodeId,

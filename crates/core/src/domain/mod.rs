@@ -11,6 +11,7 @@ pub mod ids;
 pub mod impact;
 pub mod invariants;
 pub mod link_table;
+pub mod manifest;
 pub mod measurement;
 pub mod metric;
 pub mod oscillation;

@@ -155,12 +155,6 @@ pub fn replica_prefixes(original: &str) -> [String; 2] {
     [replicas_prefix(original), format!("{original}/")]
 }
 
-/// Whether one's objects could be taken for the other's: they have the same key, or one lies where the other's replicas do.
-pub fn overlap(one: &str, other: &str) -> bool {
-    let is_below = |key: &str, of: &str| replica_prefixes(of).iter().any(|prefix| key.starts_with(prefix.as_str()));
-    one == other || is_below(one, other) || is_below(other, one)
-}
-
 /// Step 1: the changes that give `plan` its lease (and, for a move or copy, its destination row).
 pub fn claim(
     placement: &Placement,

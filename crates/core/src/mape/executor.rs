@@ -142,6 +142,13 @@ impl Executor {
         "executor aborting",
     ];
 
+    /// One that goes on with what a former life had claimed.
+    pub fn resumed(claim: Claim) -> (Self, Vec<Effect>) {
+        let mut machine = Self::default();
+        let effects = machine.granted(claim);
+        (machine, effects)
+    }
+
     /// The name of the state that it is in.
     pub fn state(&self) -> &'static str {
         let [idle, checking, claiming, noting, transferring, committing, aborting] = Self::STATES;

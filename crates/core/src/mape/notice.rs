@@ -50,6 +50,11 @@ pub enum Notice {
         event: Option<EventId>,
         how: String,
     },
+    /// How far something has come that takes long.
+    UnderWay {
+        agent: AgentId,
+        what: String,
+    },
     /// To its peers.
     Said {
         agent: AgentId,
@@ -83,6 +88,7 @@ impl Notice {
             | Notice::JobFailed { agent, .. }
             | Notice::Decided { agent, .. }
             | Notice::Acted { agent, .. }
+            | Notice::UnderWay { agent, .. }
             | Notice::Said { agent, .. }
             | Notice::Recovered { agent, .. }
             | Notice::Trouble { agent, .. } => *agent,
@@ -96,6 +102,7 @@ impl Notice {
             Notice::JobFailed { failure: JobFailure { why: text, .. }, .. }
             | Notice::Decided { because: text, .. }
             | Notice::Acted { how: text, .. }
+            | Notice::UnderWay { what: text, .. }
             | Notice::Said { what: text, .. }
             | Notice::Recovered { what: text, .. }
             | Notice::Trouble { what: text, .. } => text,
@@ -145,6 +152,7 @@ impl fmt::Display for Notice {
                 let event = event.map_or(String::new(), |event| format!(" (event {event})"));
                 write!(f, "action    {action:<5} {how}{event}")
             }
+            Notice::UnderWay { what, .. } => write!(f, "under way {what}"),
             Notice::Said { what, .. } => write!(f, "said      {what}"),
             Notice::FeedbackLeft { feedback } => write!(f, "feedback  {:.2} on event {}", feedback.p, feedback.event),
             Notice::Closed { closed } => write!(

@@ -113,6 +113,7 @@ impl Observer {
             Told::Notice(
                 Notice::Started { .. }
                 | Notice::Stopped { .. }
+                | Notice::UnderWay { .. }
                 | Notice::Said { .. }
                 | Notice::FeedbackLeft { .. }
                 | Notice::Closed { .. }

@@ -239,7 +239,10 @@ impl DataSet {
     fn file(&self) -> DataSetTable {
         DataSetTable {
             name: self.name.clone(),
-            object_key: self.object_key.clone(),
+            object_key: Some(self.object_key.clone()),
+            prefix: None,
+            include: None,
+            exclude: None,
             generate_records: self.generate_records,
             first_node: self.first_node,
         }

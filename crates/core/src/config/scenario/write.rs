@@ -7,6 +7,7 @@ use crate::config::settings::NodeSettings;
 use crate::domain::action::ActionType;
 use crate::domain::ids::NodeId;
 use crate::domain::impact::{Impacts, Rho};
+use crate::domain::manifest::Extent;
 use crate::domain::metric::Metric;
 use crate::domain::placement::Link;
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,7 +60,8 @@ fn network(text: &mut String, scenario: &Scenario) {
     let head = if network.data_sets.len() == 1 { "[data_set]" } else { "[[data_set]]" };
     for data_set in network.data_sets.values() {
         line!(text, "\n{head}\nname = {}", quoted(&data_set.name.0));
-        line!(text, "object_key = {}", quoted(&data_set.object_key));
+        // Nothing is read in a simulation: a set is one object there, as large as all of its objects.
+        line!(text, "object_key = {}", quoted(Extent::of(&data_set.object_key).name()));
         data_set.generate_records.into_iter().for_each(|records| line!(text, "generate_records = {records}"));
         line!(text, "first_node = {}", data_set.first_node);
         scenario.sizes.get(&data_set.name).into_iter().for_each(|bytes| line!(text, "bytes = \"{bytes} B\""));

@@ -88,6 +88,7 @@ impl Coverage {
                 let moved = closed.counter_before != closed.counter_after;
                 self.count(EVENT, if moved { "window closed, counter moved" } else { "window closed" });
             }
+            Notice::UnderWay { .. } => self.count(EVENT, "under way"),
             Notice::Recovered { .. } => self.count(EVENT, "recovered"),
             Notice::Trouble { .. } => self.count(EVENT, "trouble"),
         }
