@@ -5,9 +5,9 @@ use super::catalogue::Catalogue;
 use super::surroundings::Surroundings;
 use crate::knowledge::Knowledge;
 use agent_core::config::settings::{DataSetSettings, NetworkSettings};
-use agent_core::config::{Invalid, quantity};
+use agent_core::config::{Invalid, own_key, prefix, quantity};
 use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
-use agent_core::domain::manifest::overlap;
+use agent_core::domain::manifest::{Selection, overlap};
 use agent_core::domain::placement::{DataSet, Replica};
 use agent_core::domain::snapshot::Snapshot;
 use anyhow::{Context as _, bail};
@@ -17,8 +17,9 @@ use serde::Serialize;
 #[derive(Clone, PartialEq, Debug)]
 pub struct Named {
     pub name: String,
-    /// Absent: as it is configured.
+    /// This or a prefix; neither: as it is configured.
     pub object_key: Option<String>,
+    pub prefix: Option<String>,
     pub first_node: Option<NodeId>,
 }
 
@@ -51,22 +52,32 @@ pub fn settings(network: &NetworkSettings, named: &Named) -> Result<DataSetSetti
     let refuse = |what: &str, Invalid { problem, help }| Failure::Configuration(format!("{what}: {problem}; {help}"));
     let name: DataSetName = quantity::name(&named.name).map_err(|invalid| refuse("NAME", invalid))?.into();
     let configured = network.data_sets.get(&name);
-    match (configured, &named.object_key, named.first_node) {
-        (Some(configured), None, None) => Ok(configured.clone()),
-        (Some(_), _, _) => Err(Failure::Configuration(format!(
-            "network.toml describes data set {name} already; leave --object-key and --first-node out, or correct it there"
-        ))),
-        (None, Some(object_key), Some(first_node)) => Ok(DataSetSettings {
-            name,
-            object_key: quantity::object_key(object_key).map_err(|invalid| refuse("--object-key", invalid))?,
-            selection: None,
-            generate_records: None,
-            first_node,
-        }),
-        (None, _, _) => Err(Failure::Configuration(format!(
-            "network.toml does not describe a data set {name}; say with --object-key and --first-node where it lies"
-        ))),
+    let Named { object_key, prefix, first_node, .. } = named;
+    if let Some(configured) = configured {
+        return match (object_key, prefix, first_node) {
+            (None, None, None) => Ok(configured.clone()),
+            _ => Err(Failure::Configuration(format!(
+                "network.toml describes data set {name} already; leave the flags out, or correct it there"
+            ))),
+        };
     }
+    let (object_key, selection) = match (object_key, prefix) {
+        (Some(key), None) => (own_key(key).map_err(|invalid| refuse("--object-key", invalid))?, None),
+        (None, Some(below)) => {
+            let keys = self::prefix(below).map_err(|invalid| refuse("--prefix", invalid))?;
+            (keys.manifest(), Some(Selection::default()))
+        }
+        // The arguments refuse both.
+        (Some(_), Some(_)) | (None, None) => {
+            return Err(Failure::Configuration(format!(
+                "network.toml does not describe a data set {name}; say with --object-key or --prefix, and --first-node, where it lies"
+            )));
+        }
+    };
+    let Some(first_node) = *first_node else {
+        return Err(Failure::Configuration("--first-node is missing: in whose store does it lie?".to_owned()));
+    };
+    Ok(DataSetSettings { name, object_key, selection, generate_records: None, first_node })
 }
 
 /// Verifies what lies on its first node, and puts it into the catalogue.

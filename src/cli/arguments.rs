@@ -458,9 +458,10 @@ pub enum Data {
 #[command(after_help = "\
 Examples:
   agent add-data-set images                                                       # as network.toml describes it
-  agent add-data-set images --object-key images/2026.ndjson --first-node 2        # what lies there
+  agent add-data-set images --object-key images/2026.ndjson --first-node 2        # one object, as it lies there
+  agent add-data-set scans --prefix scans/2026/ --first-node 2                    # all objects below it
 
-The object is read as a whole, for its length and its SHA-256. Agents that are to read it name it in their N.toml (`data_set = \"images\"`)
+What lies there is read as a whole, for its length and its SHA-256. Agents that are to read it name it in their N.toml (`data_set = \"images\"`)
 and are started after that.")]
 pub struct AddDataSet {
     /// What it is called
@@ -468,7 +469,10 @@ pub struct AddDataSet {
     /// The key of its object, where network.toml does not describe it
     #[arg(long, value_name = "KEY")]
     pub object_key: Option<String>,
-    /// The node in whose store that object lies
+    /// What the keys of its objects begin with, where it is many
+    #[arg(long, conflicts_with = "object_key")]
+    pub prefix: Option<String>,
+    /// The node in whose store it lies
     #[arg(long, value_name = "NODE")]
     pub first_node: Option<NodeId>,
     #[arg(long)]

@@ -4,12 +4,14 @@ use crate::app::data_sets::{self, Named};
 use crate::cli::arguments::AddDataSet;
 use crate::cli::place::Place;
 use crate::cli::{print, signals};
+use agent_core::domain::manifest::Extent;
 use std::process::ExitCode;
 
 impl Place {
     pub(super) fn add_data_set(&self, arguments: &AddDataSet) -> anyhow::Result<ExitCode> {
-        let AddDataSet { name, object_key, first_node, json } = arguments;
-        let named = Named { name: name.clone(), object_key: object_key.clone(), first_node: *first_node };
+        let AddDataSet { name, object_key, prefix, first_node, json } = arguments;
+        let (object_key, prefix) = (object_key.clone(), prefix.clone());
+        let named = Named { name: name.clone(), object_key, prefix, first_node: *first_node };
         let network = self.settings()?.network;
         let settings = data_sets::settings(&network, &named)?;
         let added = self.with_stores(*json, async |surroundings| data_sets::add(surroundings, &settings).await)?;
@@ -27,7 +29,10 @@ impl Place {
                 String::new(),
                 "[[data_set]]".to_owned(),
                 format!("name = \"{}\"", settings.name),
-                format!("object_key = \"{}\"", settings.object_key),
+                match Extent::of(&settings.object_key) {
+                    Extent::Object(key) => format!("object_key = \"{key}\""),
+                    Extent::Set(keys) => format!("prefix = \"{}\"", keys.prefix()),
+                },
                 format!("first_node = {}", settings.first_node),
             ])?;
         }

@@ -26,4 +26,5 @@ pub use description::{Description, describe};
 pub use knowledge::knowledge;
 pub use load::{Vocabulary, load};
 pub use new_agent::{Draft, NewAgent, draft};
+pub use objects::{own_key, prefix};
 pub use problem::{ConfigError, Invalid, Problem};

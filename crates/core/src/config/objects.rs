@@ -59,7 +59,8 @@ fn all_below(prefix: &str, written: &fragment::DataSet, place: &str, problems: &
     Some(Objects { object_key: keys?.manifest(), selection: Some(selection?) })
 }
 
-fn own_key(written: &str) -> Result<String, Invalid> {
+/// The key of one object that is a data set by itself.
+pub fn own_key(written: &str) -> Result<String, Invalid> {
     let key = quantity::object_key(written)?;
     match Extent::of(&key) {
         Extent::Object(key) => Ok(key),
@@ -70,7 +71,8 @@ fn own_key(written: &str) -> Result<String, Invalid> {
     }
 }
 
-fn prefix(written: &str) -> Result<SetKeys, Invalid> {
+/// The keys of all objects below a prefix.
+pub fn prefix(written: &str) -> Result<SetKeys, Invalid> {
     let help = "write it like `blood/2026/`: at least one part, none empty, `.` or `..`, and a `/` at its end";
     let invalid = |why: &str| Err(Invalid::new(format!("`{}` {why}", written.escape_debug()), help));
     if written.is_empty() {
