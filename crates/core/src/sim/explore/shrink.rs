@@ -45,6 +45,7 @@ fn smaller(scenario: &Scenario) -> Vec<Scenario> {
     };
     with(&|it| it.faults.clear());
     with(&|it| drop_edits(it));
+    with(&|it| keep_one_data_set(it));
     scenario.network.nodes.keys().for_each(|node| with(&|it| remove_node(it, *node)));
     scenario.agents.keys().for_each(|agent| with(&|it| remove_agent(it, *agent)));
     with(&|it| {
@@ -67,6 +68,15 @@ fn smaller(scenario: &Scenario) -> Vec<Scenario> {
 /// Joins stay: who joins later is another network.
 fn drop_edits(scenario: &mut Scenario) {
     scenario.changes.retain(|change| !change.join.is_empty());
+}
+
+/// The first one, which everybody reads then.
+fn keep_one_data_set(scenario: &mut Scenario) {
+    let Some(kept) = scenario.network.data_sets.keys().next().cloned() else { return };
+    scenario.network.data_sets.retain(|name, _| *name == kept);
+    scenario.placed.retain(|name, _| *name == kept);
+    scenario.sizes.retain(|name, _| *name == kept);
+    scenario.agents.values_mut().for_each(|agent| agent.data_set = kept.clone());
 }
 
 /// Takes each change for a candidate of its own.

@@ -4,9 +4,11 @@ use crate::config::Vocabulary;
 use crate::config::scenario::{
     Calm, Change, Fault, FaultKind, Generate, Goals, Lie, Line, Links, Moment, Rules, Scenario, Transfer, When, parse,
 };
-use crate::config::settings::{AgentSettings, FeedbackSettings, LearningSettings, NodeSettings, RhythmSettings};
+use crate::config::settings::{
+    AgentSettings, DataSetSettings, FeedbackSettings, LearningSettings, NodeSettings, RhythmSettings,
+};
 use crate::domain::action::{Action, ActionType};
-use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::impact::Impacts;
 use crate::domain::metric::Metric;
 use crate::domain::placement::Link;
@@ -58,7 +60,9 @@ pub fn make(seed: u64, number: u64) -> RandomWorld {
         }
     }
     draw.faults(&mut scenario, calm_from);
-    RandomWorld { scenario, seed: draw.within(1..=9999) }
+    let seed = draw.within(1..=9999);
+    draw.second_data_set(&mut scenario);
+    RandomWorld { scenario, seed }
 }
 
 struct Draw(Rng);
@@ -288,6 +292,31 @@ impl Draw {
                 scenario.dishonest.insert(id, self.one(&[Lie::Worst, Lie::Cunning]));
             }
         }
+    }
+
+    /// Half as large, from the same node, read by some of the agents. Drawn last: worlds without one are what they were.
+    fn second_data_set(&mut self, scenario: &mut Scenario) {
+        let (name, bytes) = (DataSetName::from("second"), scenario.physics.bytes / 2);
+        let first = scenario.network.data_sets.values().next().expect("there is one in the base").clone();
+        let capacity = scenario.network.nodes.get(&first.first_node).and_then(|node| node.capacity_bytes);
+        let has_room = capacity.is_none_or(|capacity| capacity >= scenario.physics.bytes + bytes) && bytes > 0;
+        if scenario.generate.is_some() || !has_room || !self.chance(0.15) {
+            return;
+        }
+        for agent in scenario.agents.values_mut() {
+            if self.chance(0.5) {
+                agent.data_set = name.clone();
+            }
+        }
+        scenario.placed.insert(name.clone(), BTreeSet::from([first.first_node]));
+        scenario.sizes.insert(name.clone(), bytes);
+        let second = DataSetSettings {
+            name: name.clone(),
+            object_key: "second.json".to_owned(),
+            generate_records: first.generate_records.map(|records| (records / 2).max(1)),
+            ..first
+        };
+        scenario.network.data_sets.insert(name, second);
     }
 
     fn goal(&mut self) -> String {

@@ -1,0 +1,98 @@
+//! Two data sets in one network, as a user has them: placed for their readers by one demo, looked at, acted on, forgotten and brought
+//! back.
+
+use crate::network::process::{Running, json, run, run_within, succeed};
+use crate::network::{PATIENCE, Place, repository, text, wait_until};
+use rustix::process::Signal;
+use serde_json::{Value, json as document};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+/// Training at every node, and an hour of the scenario.
+const LIMIT: Duration = Duration::from_secs(400);
+
+fn place() -> Place {
+    let place = Place::new();
+    let (from, to) = (repository().join("fixtures/configurations/valid/two_data_sets"), place.path().join("agents"));
+    fs::create_dir(&to).expect("a directory");
+    for entry in fs::read_dir(from).expect("the fixture") {
+        let file = entry.expect("an entry").path();
+        fs::copy(&file, to.join(file.file_name().expect("a name"))).expect("a copy");
+    }
+    place
+}
+
+/// Of a store of the data directory.
+fn object(data: &Path, node: u64, key: &str) -> bool {
+    data.join("nodes").join(node.to_string()).join("objects/agent").join(key).is_file()
+}
+
+#[test]
+fn each_data_set_is_placed_for_its_readers_and_can_go_and_come_back() {
+    let place = place();
+    let (here, data) = (place.path(), place.data());
+    let on = |arguments: &[&'static str]| -> Vec<&str> { [arguments, &["--data", text(&data)]].concat() };
+    let demo = on(&["demo", "--train", "--scale", "200", "--seed", "3", "--limit", "1h", "--json"]);
+    let ended = run_within(LIMIT, here, &demo);
+    let summary: Value = serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {}", ended.err));
+    assert_eq!((ended.code, &summary["converged"]), (Some(0), &Value::Bool(true)), "{summary:#}");
+    // Agent 4 lives on node 2, and asks for urine tests within 100 ms.
+    assert_eq!(summary["references"]["4"], 2, "{summary:#}");
+    assert!(summary["data_sets"]["urine_tests"].as_array().expect("a list").contains(&document!(2)), "{summary:#}");
+    let actions = summary["actions"].as_array().expect("a list");
+    let of_urine = |action: &&Value| action["action"].as_str().is_some_and(|label| label.starts_with("urine_tests:"));
+    assert!(actions.iter().filter(of_urine).all(|action| action["agent"] == 4), "{summary:#}");
+
+    let status = json(here, &on(&["status", "--json"]));
+    let readers = |index: usize| {
+        let agents = status["data_sets"][index]["agents"].as_array().expect("a list");
+        agents.iter().map(|agent| agent["agent"].as_u64().expect("a number")).collect::<Vec<_>>()
+    };
+    assert_eq!((readers(0), readers(1)), (vec![1, 2, 3], vec![4]), "{status:#}");
+    let shown = succeed(here, &on(&["status"]));
+    assert!(shown.contains("\ndata set blood_tests\n") && shown.contains("\ndata set urine_tests\n"), "{shown}");
+    assert_eq!(shown.matches("latency to others").count(), 1, "nodes are shown once:\n{shown}");
+    assert!(succeed(here, &on(&["events"])).contains("urine_tests:"));
+
+    // An agent acts on what it reads.
+    let refused = run(here, &on(&["act", "blood_tests:CR1", "--agent", "4"]));
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.err.contains("agent 4 reads data set urine_tests, not blood_tests"), "{}", refused.err);
+
+    // All have stopped: it can go, and its objects stay.
+    let removed = json(here, &on(&["remove-data-set", "urine_tests", "--json"]));
+    let left = removed["left"].as_array().expect("a list").clone();
+    assert!(!left.is_empty());
+    for row in &left {
+        let (node, key) = (row["node"].as_u64().expect("a number"), row["object_key"].as_str().expect("a key"));
+        assert!(object(&data, node, key), "{row} is gone");
+    }
+    assert_eq!(json(here, &on(&["status", "--json"]))["data_set"], "blood_tests", "one data set is shown as such");
+    let again = run(here, &on(&["remove-data-set", "urine_tests"]));
+    let known = "error: data set urine_tests is not in the catalogue; it holds blood_tests\n";
+    assert_eq!((again.code, again.err.as_str()), (Some(1), known));
+
+    // It comes back as it is configured, as soon as its first node has a store.
+    let mut store = Running::start(here, "store", &on(&["store", "--node", "1"]));
+    wait_until("the store serves", PATIENCE, || !store.output().is_empty());
+    let added = json(here, &on(&["add-data-set", "urine_tests", "--json"]));
+    assert_eq!((&added["replicas"], &added["readers"]), (&document!([1]), &document!([])), "{added:#}");
+    let twice = run(here, &on(&["add-data-set", "urine_tests"]));
+    assert_eq!(
+        (twice.code, twice.err.as_str()),
+        (Some(1), "error: data set urine_tests is in the catalogue already\n")
+    );
+    let taken = ["add-data-set", "more", "--object-key", "urine_tests.json.replicas/x", "--first-node", "1"];
+    let overlapping = run(here, &on(&taken));
+    assert!(
+        overlapping.err.contains("overlaps with `urine_tests.json` of data set urine_tests"),
+        "{}",
+        overlapping.err
+    );
+    let listed = json(here, &on(&["data", "list", "--json"]));
+    let names: Vec<&str> = listed.as_array().expect("a list").iter().filter_map(|one| one["name"].as_str()).collect();
+    assert_eq!(names, ["blood_tests", "urine_tests"]);
+    store.signal(Signal::TERM);
+    assert_eq!(store.ends_within(PATIENCE), Some(0));
+}
