@@ -532,3 +532,6 @@ pub fn apply(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -406,7 +406,9 @@ mod tests {
         }
 
         let mut planner = planner();
-        let [Effect::Decided(decision), Effect::Execute(_)] = &violate(&mut planner, violation(3))[..] else { panic!() };
+        let [Effect::Decided(decision), Effect::Execute(_)] = &violate(&mut planner, violation(3))[..] else {
+            panic!()
+        };
         planner.decider = Box::new(Resolved(decision.clone(), false));
         let look = |planner: &mut Planner, references: &[(u32, i64)]| {
             let snapshot = scene::snapshot(&[3], references);
