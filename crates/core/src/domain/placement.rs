@@ -286,3 +286,14 @@ pub struct Claim {
     /// The row made for the bytes to come (move, copy).
     pub destination: Option<Replica>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_further_replica_takes_consistency_away_until_there_is_none() {
+        let of = |replicas| consistency(replicas, 2);
+        assert_eq!([0, 1, 2, 3, 4, 9].map(of), [1.0, 1.0, 0.5, 0.0, 0.0, 0.0]);
+    }
+}

@@ -534,3 +534,6 @@ pub fn apply(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

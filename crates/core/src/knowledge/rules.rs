@@ -567,6 +567,7 @@ mod tests {
     use super::*;
     use crate::domain::placement::StoreTraits;
     use crate::domain::units::Percent;
+    use crate::mape::scene;
 
     #[test]
     fn a_failure_joins_the_report_of_its_decision() {
@@ -600,6 +601,45 @@ mod tests {
         assert_eq!(check_length("a name", &name, NAME_MAX), Ok(()));
         let too_long = Rejection::TooLong { what: "a name", length: NAME_MAX + 1, most: NAME_MAX };
         assert_eq!(check_length("a name", &format!("{name}x"), NAME_MAX), Err(too_long));
+    }
+
+    #[test]
+    fn a_key_that_comes_again_is_the_same_request_only_for_the_same_data_set() {
+        let plan = |data_set: &str| Plan {
+            key: "k".to_owned(),
+            agent: AgentId(1),
+            data_set: data_set.into(),
+            reference: ReplicaId(1),
+            action: "M3_1".parse().unwrap(),
+            explored: false,
+            expected: BTreeMap::new(),
+            generation: None,
+            detail: String::new(),
+        };
+        let known = posted(EventId(7), &plan("blood"), Timestamp(0), None);
+        assert_eq!(check_same_request(&known, &plan("blood")), Ok(()));
+        assert!(matches!(check_same_request(&known, &plan("urine")), Err(Rejection::KeyTaken { .. })));
+    }
+
+    #[test]
+    fn what_is_copied_to_where_a_replica_is_holds_its_source() {
+        let lease = Some(Lease { holder: AgentId(1), until: Timestamp(5) });
+        let [source, arriving] = [(1, 3), (2, 1)].map(|(id, node)| Replica { lease, ..scene::replica(id, node) });
+        let rows = [&source, &arriving].map(|row| (row.id, row.clone()));
+        let placement = Placement { replicas: rows.into(), ..Placement::default() };
+        let renewed = |destination: Option<&Replica>| {
+            let (source, destination) = (source.clone(), destination.cloned());
+            let (action, data_set) = ("C3_1".parse().unwrap(), "blood".into());
+            let claim = Claim { event: EventId(1), agent: AgentId(1), data_set, action, source, destination };
+            let changes = renewal(&placement, &claim, Timestamp(9)).unwrap();
+            let rows = changes.into_iter().map(|change| match change {
+                Change::Lease { replica, lease: Some(Lease { until: Timestamp(9), .. }) } => replica.0,
+                change => panic!("{change:?}"),
+            });
+            rows.collect::<Vec<_>>()
+        };
+        assert_eq!(renewed(None), [1]);
+        assert_eq!(renewed(Some(&arriving)), [2]);
     }
 
     #[test]

@@ -399,6 +399,13 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_a_transfer_is_late_only_while_the_agent_stops() {
+        let arrived = || Input::Transferred(Validators::default());
+        check([(arrived(), "unexpected(the executor was told Transferred while it was Idle)")]);
+        check([(Input::Stop, ""), (arrived(), "")]);
+    }
+
+    #[test]
     fn nothing_is_transferred_where_no_bytes_are_missing() {
         for action in ["CR3", "E3"] {
             check([

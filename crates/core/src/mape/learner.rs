@@ -117,6 +117,17 @@ mod tests {
     }
 
     #[test]
+    fn predictions_follow_every_job_also_without_an_action() {
+        let mut learner = Learner::new(Arc::new(scene::parameters("response_time <= 35 s")), Arc::new(Fixed));
+        let mut experience = Experience { predictor: scene::predictor(), ..Experience::default() };
+        let before = format!("{:?}", experience.predictor);
+        let metrics = Metrics::default().with(Metric::NetworkLatency, 700.0);
+        let job = Measurement { metrics, ..measurement(3, 20.0) };
+        assert_eq!(learner.measured(&job, &mut experience), None);
+        assert_ne!(format!("{:?}", experience.predictor), before);
+    }
+
+    #[test]
     fn nothing_is_learned_where_somebody_else_moved_the_data() {
         assert_eq!(learn(Arc::new(Fixed), "M3_1", &measurement(2, 20.0)), None);
     }

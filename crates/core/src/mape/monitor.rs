@@ -603,6 +603,33 @@ mod tests {
     }
 
     #[test]
+    fn after_an_action_of_its_own_nobody_else_is_to_blame() {
+        let mut bench = Bench::new(GOAL);
+        bench.give(Input::Started);
+        let mut here = scene::snapshot(&[1], &[(1, 1)]);
+        bench.job(&here, 10);
+        bench.job(&here, 50);
+        bench.load(&here);
+        bench.monitor.previous = Some(PreviousJob { began: here.at, satisfied: true });
+        assert_eq!(bench.give(Input::Repaired(Repair::Acted)), "load");
+        here = scene::snapshot(&[2], &[(1, 1)]);
+        here.open_events = vec![scene::event(1, "M1_2", NOW + Duration::from_secs(12))];
+        bench.load(&here);
+        bench.end(50);
+        assert_eq!(bench.load(&here), "plan");
+    }
+
+    #[test]
+    fn who_was_overtaken_runs_again_at_once() {
+        let mut bench = Bench::new(GOAL);
+        bench.give(Input::Started);
+        let here = scene::snapshot(&[3], &[(1, 1)]);
+        bench.job(&here, 50);
+        bench.load(&here);
+        assert_eq!(bench.give(Input::Repaired(Repair::Lost)), "load");
+    }
+
+    #[test]
     fn who_was_not_content_before_blames_nobody() {
         let mut bench = Bench::new(GOAL);
         bench.give(Input::Started);

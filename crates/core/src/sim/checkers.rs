@@ -204,6 +204,13 @@ mod tests {
             check(|it| it.placement(&scene::snapshot(replicas, reads), &stores), expected);
         };
         placed(&[3], &[(1, 1)], &[(3, "blood/1")], None);
+        let mut full = Stores::default();
+        full.write(NodeId(3), "blood/1", 10).unwrap();
+        full.limit(NodeId(3), 9);
+        check(
+            |it| it.placement(&scene::snapshot(&[3], &[(1, 1)]), &full),
+            Some("invariant I-4 is broken at 10000 s: the store of node 3 holds more than it can"),
+        );
         placed(&[3], &[(1, 1)], &[], Some("invariant I-4 is broken at 10000 s: replica 1 on node 3 has no object"));
         placed(
             &[3],

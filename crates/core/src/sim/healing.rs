@@ -137,3 +137,115 @@ impl World<'_> {
         found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::setup;
+    use super::super::simulation::Start;
+    use super::super::table::ready;
+    use super::*;
+    use crate::config::Vocabulary;
+    use crate::config::scenario::{Calm, Scenario, parse};
+    use crate::domain::ids::{AgentId, NodeId, ReplicaId};
+    use crate::domain::placement::Plan;
+    use crate::mape::planner::POLICIES;
+
+    const BEGINS: Duration = Duration::from_secs(600);
+    const HEALED_BY: Duration = Duration::from_secs(4 * 3600);
+
+    /// Three nodes, as published, whose agents all plan together, with an hour or three to come to rest.
+    fn scenario() -> Scenario {
+        let vocabulary = Vocabulary { policies: &POLICIES, expression: |_| Ok(()) };
+        let text = include_str!("../../../../fixtures/scenarios/published.toml");
+        let mut scenario = parse("published.toml", text, &vocabulary).unwrap();
+        scenario.agents.values_mut().for_each(|agent| agent.policy = protocol::NAME.to_owned());
+        scenario.calm = Some(Calm { from: BEGINS, healed_by: HEALED_BY });
+        scenario
+    }
+
+    /// At the end of the calm, with something done to the world.
+    fn check(hurt: impl FnOnce(&mut World), expected: &str) {
+        let scenario = scenario();
+        let mut world = setup::world(&scenario, Start { seed: 1, ..Start::default() }, None).unwrap();
+        let end = Timestamp::default() + HEALED_BY;
+        // The end itself is judged when something has been done.
+        while world.next(Timestamp(end.0 - 1)).unwrap().is_some() {}
+        world.clock.set(end);
+        hurt(&mut world);
+        world.check_healed();
+        let found = world.checkers.verdict().err().map_or(String::new(), |found| found.what);
+        assert!(found.contains(expected) && found.is_empty() == expected.is_empty(), "{found}");
+    }
+
+    fn plan(world: &World, key: &str) -> Plan {
+        let snapshot = world.table.truth().unwrap();
+        let agent = AgentId(1);
+        let from = snapshot.placement.reference(agent).unwrap();
+        let free = snapshot.nodes.keys().find(|node| snapshot.placement.on(**node).is_none());
+        Plan {
+            key: key.to_owned(),
+            agent,
+            data_set: snapshot.data_set.name.clone(),
+            reference: from.id,
+            action: Action::Copy { from: from.node, to: *free.unwrap() },
+            explored: false,
+            expected: BTreeMap::new(),
+            generation: None,
+            detail: String::new(),
+        }
+    }
+
+    /// Posted at this time, and never ended.
+    fn claim(world: &mut World, key: &str, at: Timestamp) -> EventId {
+        let now = world.now();
+        world.clock.set(at);
+        let plan = plan(world, key);
+        let (lease, window) = (Duration::from_secs(60), Duration::from_secs(210));
+        let claimed = ready(world.table.knowledge.claim(&plan, lease, window)).unwrap();
+        world.clock.set(now);
+        match claimed {
+            crate::knowledge::Claimed::Granted(claim) => claim.event,
+            crate::knowledge::Claimed::Lost(lost) => panic!("{lost}"),
+        }
+    }
+
+    #[test]
+    fn a_calm_world_has_healed() {
+        check(|_| {}, "");
+    }
+
+    #[test]
+    fn an_agent_that_does_not_work_is_named() {
+        check(|world| world.agents[0].control_loop = None, "agent 1 does not run");
+        check(|world| world.agents[1].failed_in_a_row = FAILURES, "agent 2 fails: the last 3 jobs");
+        check(|world| world.agents[2].last_job = None, "agent 3 has not run a single job");
+        let long_ago = Some(Timestamp::default() + BEGINS);
+        check(|world| world.agents[2].last_job = long_ago, "agent 3 has not ended a job for 13800 s");
+    }
+
+    #[test]
+    fn what_is_left_in_the_table_or_a_store_is_named() {
+        let begun = Timestamp::default() + BEGINS;
+        check(|world| _ = claim(world, "k", begun), "is left copying");
+        check(|world| _ = claim(world, "k", begun), "the window of event");
+        check(|world| world.stores.write(NodeId(1), "lost", 1).unwrap(), "nobody knows of object lost on node 1");
+    }
+
+    #[test]
+    fn who_goes_on_acting_has_not_come_to_rest() {
+        let restless = |actions: usize| {
+            move |world: &mut World| {
+                let late = Timestamp(world.now().0 - 1000);
+                for number in 0..actions {
+                    let event = claim(world, &format!("k{number}"), late);
+                    let aborted =
+                        ready(world.table.knowledge.abort(event, crate::domain::event::Outcome::Aborted, "enough"));
+                    let row = aborted.unwrap().map_or(ReplicaId(0), |row| row.id);
+                    ready(world.table.knowledge.removed(row)).unwrap();
+                }
+            }
+        };
+        check(restless(LATE_ACTIONS * 3), "");
+        check(restless(LATE_ACTIONS * 3 + 1), "7 actions of 1 agents in the last half of the calm");
+    }
+}

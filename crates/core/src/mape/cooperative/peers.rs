@@ -300,3 +300,56 @@ impl Peer {
         Some((changes, self.level))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mape::scene::NOW;
+
+    const PEER: AgentId = AgentId(2);
+
+    /// Agent 2 reads at node 3, the only replica, and has said what it would lose at node 1; then that was done to it.
+    fn hurt() -> Peers {
+        let mut peers = Peers { replicas: 1, ..Peers::default() };
+        peers.reads.insert(PEER, NodeId(3));
+        let peer = peers.peer(PEER, NOW);
+        peer.said.hear((NodeId(3), 1), &[NodeId(1)].into(), &[((NodeId(1), None), -0.8)].into());
+        peer.level = 0.9;
+        peers.judge(&Executed { moved: vec![(PEER, Some(NodeId(1)))], ..by(9, NOW) });
+        peers
+    }
+
+    /// Somebody has done something that moves nobody.
+    fn by(agent: u32, at: Timestamp) -> Executed {
+        Executed { moved: Vec::new(), replicas: 1, acted: Some([AgentId(agent)].into()), at }
+    }
+
+    #[test]
+    fn what_was_lost_is_used_up_until_the_agent_acts_itself() {
+        let mut peers = hurt();
+        let left = |peers: &Peers| peers.known[&PEER].budget.left(NOW);
+        assert!((left(&peers) - 0.2).abs() < 1e-9, "{}", left(&peers));
+        peers.judge(&by(PEER.0, NOW));
+        assert_eq!(left(&peers), 1.0);
+    }
+
+    #[test]
+    fn a_forecast_is_held_against_what_is_shown_afterwards() {
+        let mut peers = hurt();
+        let is_checked = |peers: &Peers| peers.known[&PEER].check.is_none();
+        peers.level_shown(PEER, 0.1, Timestamp(NOW.0 - 1));
+        assert!(!is_checked(&peers), "that was before");
+        peers.level_shown(PEER, 0.1, NOW);
+        assert!(is_checked(&peers));
+        assert_eq!(peers.known[&PEER].trust.weight(Cause::Place, NOW), 1.0, "it was right");
+    }
+
+    #[test]
+    fn what_was_not_checked_in_time_is_checked_no_more() {
+        let mut peers = hurt();
+        peers.judge(&by(9, NOW + (CHECKED_WITHIN - Duration::from_millis(1))));
+        assert!(peers.known[&PEER].check.is_some());
+        peers.judge(&by(9, NOW + CHECKED_WITHIN));
+        assert!(peers.known[&PEER].check.is_none());
+    }
+}

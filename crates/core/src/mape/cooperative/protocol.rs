@@ -453,7 +453,7 @@ impl Protocol {
             return None;
         }
         let came_back = self.dropped.times(node, now);
-        let due = since + IDLE_FOR * IDLE_LONGER.pow(came_back.min(2));
+        let due = since + held_idle(came_back);
         if now < due {
             return Some(self.came_to(Arm::IdleHeld, Next::Wait(due)));
         }
@@ -696,6 +696,11 @@ impl Scene<'_> {
         let choice = Choice { action, reason };
         Decision::deliberate(NAME, self.view, self.here, measured, choice, deliberation.unwrap_or_else(bare))
     }
+}
+
+/// How long a replica stays that nobody reads, and that came back so often lately.
+fn held_idle(came_back: u32) -> Duration {
+    IDLE_FOR * IDLE_LONGER.pow(came_back.min(2))
 }
 
 /// What everybody said of a plan.

@@ -65,3 +65,8 @@ fn a_node_that_could_not_be_read_is_left_alone_for_half_a_minute() {
     protocol.note_failures(after(NOW, 30));
     assert_eq!(protocol.avoided(after(NOW, 30)).unreadable, BTreeSet::new());
 }
+
+#[test]
+fn what_came_back_is_held_ten_times_as_long_each_time() {
+    assert_eq!([0, 1, 2, 3].map(|came_back| held_idle(came_back).as_secs()), [20, 200, 2000, 2000]);
+}

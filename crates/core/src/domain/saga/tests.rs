@@ -1,0 +1,126 @@
+use super::*;
+use crate::domain::ids::EventId;
+use crate::mape::scene::{self, NOW, replica};
+use std::time::Duration;
+
+const ME: AgentId = AgentId(1);
+const OTHER: AgentId = AgentId(2);
+
+/// Held by this agent.
+fn held(replica: Replica, by: AgentId) -> Replica {
+    Replica { lease: Some(Lease { holder: by, until: NOW }), ..replica }
+}
+
+fn in_state(replica: Replica, state: ReplicaState) -> Replica {
+    Replica { state, ..replica }
+}
+
+fn placement(replicas: &[Replica], reads: &[(AgentId, i64)]) -> Placement {
+    Placement {
+        replicas: replicas.iter().map(|row| (row.id, row.clone())).collect(),
+        references: reads.iter().map(|(agent, replica)| (*agent, ReplicaId(*replica))).collect(),
+    }
+}
+
+fn claimed(action: &str, source: &Replica, destination: Option<&Replica>) -> Claim {
+    let action = action.parse().unwrap();
+    let (source, destination) = (source.clone(), destination.cloned());
+    Claim { event: EventId(1), agent: ME, data_set: "blood".into(), action, source, destination }
+}
+
+fn commit_of(placement: &Placement, claim: &Claim) -> Result<Vec<Change>, Refused> {
+    let drained_at = NOW + Duration::from_secs(60);
+    commit(placement, &scene::links(), &BTreeMap::new(), claim, &Validators::default(), drained_at)
+}
+
+fn points(changes: &[Change]) -> Vec<(u32, i64)> {
+    let of = |change: &Change| match change {
+        Change::Point { agent, replica } => Some((agent.0, replica.0)),
+        Change::Insert { .. }
+        | Change::Lease { .. }
+        | Change::Relocate { .. }
+        | Change::See { .. }
+        | Change::Become { .. }
+        | Change::Delete { .. } => None,
+    };
+    changes.iter().filter_map(of).collect()
+}
+
+#[test]
+fn an_answer_that_comes_too_late_moves_nothing_that_its_own_agent_has_moved_since() {
+    let (then, arriving) = (held(replica(1, 3), ME), in_state(held(replica(2, 1), ME), ReplicaState::Copying));
+    let elsewhere = held(replica(1, 2), ME);
+    let late = claimed("M3_1", &then, Some(&arriving));
+    let now = placement(&[elsewhere, arriving], &[(ME, 1)]);
+    assert_eq!(commit_of(&now, &late), Err(Refused::LeaseLost(ReplicaId(1))));
+}
+
+#[test]
+fn whoever_reads_what_is_moved_is_told_that_its_reference_has_changed() {
+    let (source, arriving) = (held(replica(1, 3), ME), in_state(held(replica(2, 1), ME), ReplicaState::Copying));
+    let now = placement(&[source.clone(), arriving.clone()], &[(ME, 1), (OTHER, 1)]);
+    let changes = commit_of(&now, &claimed("M3_1", &source, Some(&arriving))).unwrap();
+    assert_eq!(points(&changes), [(1, 1), (2, 1)]);
+}
+
+#[test]
+fn who_read_what_was_damaged_reads_what_replaces_it() {
+    let damaged = in_state(replica(1, 3), ReplicaState::Damaged);
+    let (intact, made) = (replica(2, 1), in_state(held(replica(3, 3), ME), ReplicaState::Copying));
+    let now = placement(&[damaged, intact.clone(), made.clone()], &[(ME, 2), (OTHER, 1)]);
+    let changes = commit_of(&now, &claimed("R1_3", &intact, Some(&made))).unwrap();
+    assert_eq!(points(&changes), [(2, 3)]);
+}
+
+#[test]
+fn what_drains_is_the_last_good_copy_only_where_none_is_coming_to_its_node() {
+    let draining = in_state(replica(1, 3), ReplicaState::Removing);
+    let look = |now: &Placement| {
+        let intact = Condition::Intact(Validators::default());
+        found(now, &scene::links(), &BTreeMap::new(), ReplicaId(1), 1, &intact)
+    };
+    assert!(!look(&placement(std::slice::from_ref(&draining), &[])).is_empty());
+    let coming = in_state(replica(2, 3), ReplicaState::Copying);
+    assert_eq!(look(&placement(&[draining, coming], &[])), []);
+}
+
+#[test]
+fn what_holds_the_former_content_is_known_by_its_former_size() {
+    let now = placement(&[in_state(replica(1, 3), ReplicaState::Changed), replica(2, 1)], &[]);
+    let changes = accept(&now, ReplicaId(1), 1, &Validators::default(), 10);
+    let size = changes.iter().find_map(|change| match change {
+        Change::See { replica: ReplicaId(2), validators, .. } => validators.bytes,
+        _ => None,
+    });
+    assert_eq!(size, Some(10));
+}
+
+#[test]
+fn undoing_removes_only_what_has_not_arrived() {
+    let source = replica(1, 3);
+    let undo = |destination: ReplicaState| {
+        let row = in_state(held(replica(2, 1), ME), destination);
+        abort(&placement(&[source.clone(), row.clone()], &[]), &claimed("C3_1", &source, Some(&row)))
+    };
+    let removing = Change::Become { replica: ReplicaId(2), state: ReplicaState::Removing, lease: None };
+    assert_eq!(undo(ReplicaState::Copying), [removing]);
+    assert_eq!(undo(ReplicaState::Present), []);
+}
+
+#[test]
+fn of_replicas_that_are_as_near_the_lower_node_is_read() {
+    // Nodes 4 and 5 have no link to the reader's home: whatever was made first.
+    let dropped = held(replica(1, 3), ME);
+    let now = placement(&[dropped.clone(), replica(2, 5), replica(3, 4)], &[(AgentId(9), 1)]);
+    let changes = commit_of(&now, &claimed("E3", &dropped, None)).unwrap();
+    assert_eq!(points(&changes), [(9, 3)]);
+}
+
+#[test]
+fn who_lives_where_a_replica_is_reads_that_one() {
+    let dropped = held(replica(1, 3), ME);
+    // Node 2 is its own, so there is no link to it; node 1 is 1000 ms away.
+    let now = placement(&[dropped.clone(), replica(2, 1), replica(3, 2)], &[(OTHER, 1)]);
+    let changes = commit_of(&now, &claimed("E3", &dropped, None)).unwrap();
+    assert_eq!(points(&changes), [(2, 3)]);
+}
