@@ -178,7 +178,7 @@ mod tests {
     }
 
     fn plan(world: &World, key: &str) -> Plan {
-        let snapshot = world.table.truth().unwrap();
+        let snapshot = world.truth_of(0).unwrap();
         let agent = AgentId(1);
         let from = snapshot.placement.reference(agent).unwrap();
         let free = snapshot.nodes.keys().find(|node| snapshot.placement.on(**node).is_none());
