@@ -121,19 +121,31 @@ async fn converge(
     show: &mut impl FnMut(&NetworkStatus, Duration),
 ) -> anyhow::Result<bool> {
     let network = surroundings.network();
-    let mut order: Vec<AgentId> = surroundings.settings.agents.keys().copied().collect();
     let first_nodes = network.first_nodes();
-    order.sort_by_key(|id| !first_nodes.contains(&surroundings.settings.agents[id].node));
+    let brings_data = |id: &AgentId| first_nodes.contains(&surroundings.settings.agents[id].node);
+    let (first, others): (Vec<AgentId>, Vec<AgentId>) =
+        surroundings.settings.agents.keys().copied().partition(brings_data);
     // Nodes without an agent of their own have a store all the same.
     surroundings.register_network().await?;
     let homes: Vec<_> = surroundings.settings.agents.values().map(|agent| agent.node).collect();
     let unmanned: Vec<_> = network.nodes.keys().copied().filter(|node| !homes.contains(node)).collect();
     running.stores.extend(surroundings.start_stores(&unmanned).await?);
     surroundings.establish_on_unmanned_nodes(&homes).await?;
-    for id in order {
-        let training = &options.training[&id];
-        let agent = LiveAgent::start(surroundings, id, options.policy.as_deref(), training, options.seed).await?;
-        running.agents.push(agent);
+    let start =
+        |id| LiveAgent::start(surroundings, id, options.policy.as_deref(), &options.training[&id], options.seed);
+    // Together: each may read what another one brings.
+    let mut failed = None;
+    for started in join_all(first.into_iter().map(start)).await {
+        match started {
+            Ok(agent) => running.agents.push(agent),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    for id in others {
+        running.agents.push(start(id).await?);
     }
     let mut jobs = JobCounter::default();
     loop {

@@ -18,7 +18,10 @@ fn place() -> Place {
     fs::create_dir(&to).expect("a directory");
     for entry in fs::read_dir(from).expect("the fixture") {
         let file = entry.expect("an entry").path();
-        fs::copy(&file, to.join(file.file_name().expect("a name"))).expect("a copy");
+        let text = fs::read_to_string(&file).expect("a text");
+        // Four times as fast: it is trained at every node first.
+        let text = text.replace("time_scale = 50", "time_scale = 200");
+        fs::write(to.join(file.file_name().expect("a name")), text).expect("a copy");
     }
     place
 }
@@ -33,7 +36,7 @@ fn each_data_set_is_placed_for_its_readers_and_can_go_and_come_back() {
     let place = place();
     let (here, data) = (place.path(), place.data());
     let on = |arguments: &[&'static str]| -> Vec<&str> { [arguments, &["--data", text(&data)]].concat() };
-    let demo = on(&["demo", "--train", "--scale", "200", "--seed", "3", "--limit", "1h", "--json"]);
+    let demo = on(&["demo", "--train", "--seed", "3", "--limit", "1h", "--json"]);
     let ended = run_within(LIMIT, here, &demo);
     let summary: Value = serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {}", ended.err));
     assert_eq!((ended.code, &summary["converged"]), (Some(0), &Value::Bool(true)), "{summary:#}");

@@ -13,6 +13,7 @@ mod interactive;
 mod jobs_processes;
 mod kill_recovers;
 mod links_processes;
+mod many_objects;
 #[path = "../network/mod.rs"]
 mod network;
 mod nodes;

@@ -157,10 +157,9 @@ fn a_node_that_joins_late_is_served() {
 fn a_store_that_is_too_small_holds_nothing() {
     let outcome = simulated("too_small", "reference", 1, 120);
     assert!(!outcome.snapshot().placement.nodes().contains(&NodeId(2)));
-    let ended = outcome.events.iter().filter(|event| event.ended_at.is_some() && event.action.transfers());
-    let mut there = ended.filter(|event| event.action.to_node() == Some(NodeId(2))).peekable();
-    assert!(there.peek().is_some());
-    assert!(there.all(|event| event.detail.contains("is full")));
+    // `reference` wants to bring it there again and again, and no claim is granted.
+    let mut brought = outcome.events.iter().filter(|event| event.action.transfers());
+    assert!(brought.all(|event| event.action.to_node() != Some(NodeId(2))));
 }
 
 #[test]

