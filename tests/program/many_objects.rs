@@ -33,7 +33,7 @@ fn below(index: usize) -> String {
 /// Some are arrays and some are lines, as users have them.
 fn content(index: usize) -> Vec<u8> {
     let record = format!("{{\"cholesterol\": {index}, \"note\": \"{}\"}}", "x".repeat(PADDING));
-    if index % 2 == 0 { format!("[{record}]").into_bytes() } else { format!("{record}\n").into_bytes() }
+    if index.is_multiple_of(2) { format!("[{record}]").into_bytes() } else { format!("{record}\n").into_bytes() }
 }
 
 /// What the training files have to name: computed without a store.

@@ -118,7 +118,7 @@ pub async fn strangers(at: &SetAt, held: &Held) -> Result<Option<(u64, String)>>
         for object in page {
             let below = at.keys.below_prefix(&object.key).unwrap_or_default();
             if held.manifest.get(below).is_none() {
-                found.get_or_insert_with(|| (0, object.key)).0 += 1;
+                found.get_or_insert((0, object.key)).0 += 1;
             }
         }
     }
