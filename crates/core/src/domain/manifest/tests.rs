@@ -252,7 +252,7 @@ proptest! {
         for object in difference.added.iter().chain(&difference.changed) {
             made.insert(object.key.to_string(), object.bytes);
         }
-        prop_assert_eq!(made, new);
+        prop_assert_eq!(&made, &new);
         let keys = |objects: &[&Entry]| -> BTreeSet<String> { objects.iter().map(|object| object.key.to_string()).collect() };
         prop_assert!(keys(&difference.added).iter().all(|key| !old.contains_key(key)));
         prop_assert!(keys(&difference.changed).iter().all(|key| old.get(key) != new.get(key)));
