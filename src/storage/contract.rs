@@ -229,7 +229,8 @@ async fn listing(store: &dyn ObjectStore) {
     assert_eq!(keys("").await, []);
 }
 
-/// More objects than any page has: each comes once, in order, with the ETag that a look at it shows, if with any.
+/// More objects than any page has: each comes once, with the ETag that a look at it shows, if with any. Not every server lists them
+/// in the order of their keys: one that keeps folders lists `sub/1` before `sub.d/1`.
 async fn listing_in_pages(store: &dyn ObjectStore) {
     const OBJECTS: usize = 1100;
     // `-` and `.` come before `/`, and `0` after it.
@@ -249,7 +250,9 @@ async fn listing_in_pages(store: &dyn ObjectStore) {
         listed.extend(page);
     }
     assert!(pages_read > 1, "{pages_read} pages");
-    assert!(listed.iter().map(|object| &object.key).eq(&keys));
+    let mut listed_keys: Vec<&String> = listed.iter().map(|object| &object.key).collect();
+    listed_keys.sort_unstable();
+    assert!(listed_keys.into_iter().eq(&keys), "{} of {OBJECTS} are listed", listed.len());
     let some = &listed[OBJECTS / 2];
     let looked_at = store.info(&some.key).await.unwrap().unwrap();
     assert_eq!(some.bytes, 1);
