@@ -124,8 +124,8 @@ pub trait ObjectStore: Send + Sync {
     /// does.
     async fn delete_if(&self, key: &str, content: &Content) -> Result<()>;
 
-    /// Some of the objects whose keys start with `prefix`, in the order of their keys' bytes: the first ones, or those that follow
-    /// a page before. A page has a thousand at most, and may have none.
+    /// Some of the objects whose keys start with `prefix`, each once, in an order of the store's own: the first ones, or those that
+    /// follow a page before. A page has a thousand at most, and may have none.
     async fn list_page(&self, prefix: &str, after: Option<PageToken>) -> Result<Page>;
 
     /// All of them, where they are known to be few: they are all in memory.
