@@ -231,8 +231,10 @@ impl Network {
         network
     }
 
+    /// All of it at once: an agent that saw that something was said before the rows of it were there would not look again.
     fn change(&self, sql: &str) {
-        self.audit.table.execute_batch(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let all = format!("begin immediate; {sql}; commit");
+        self.audit.table.execute_batch(&all).unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
     fn now(&self) -> i64 {
