@@ -79,6 +79,7 @@ fn snapshot(nodes: u32, rng: &mut Rng) -> Snapshot {
         capacity_bytes: Some(1 << 40),
         state: NodeState::Running,
         heartbeat_at: None,
+        labels: Default::default(),
         store: Default::default(),
     };
     let link = |to: u32, latency_ms: f64| Link { from: NodeId(1), to: NodeId(to), latency_ms, jitter_ms: 7.0 };
@@ -100,6 +101,7 @@ fn snapshot(nodes: u32, rng: &mut Rng) -> Snapshot {
             bytes: 1,
             records: 1,
             sha256: String::new(),
+            guard: Default::default(),
         },
         nodes: (1..=nodes)
             .map(|id| (NodeId(id), node(id, rng.random_range(70.0..100.0))))

@@ -106,6 +106,7 @@ impl Bench {
             capacity_bytes: None,
             state: NodeState::Running,
             heartbeat_at: None,
+            labels: Default::default(),
             store: Default::default(),
         };
         let pairs = NODES.into_iter().flat_map(|from| NODES.map(|to| (from, to))).filter(|(from, to)| from != to);
@@ -120,6 +121,7 @@ impl Bench {
             bytes: CONTENT.len() as u64,
             records: 1,
             sha256: hex::encode(Sha256::digest(CONTENT)),
+            guard: Default::default(),
         };
         knowledge.register_data_set(&data_set, NodeId(3), OWN_KEY, &first.validators).await.unwrap();
         let registration = Registration {

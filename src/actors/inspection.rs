@@ -119,7 +119,14 @@ mod tests {
 
     fn data_set() -> DataSet {
         let sha256 = hex::encode(Sha256::digest(b"content"));
-        DataSet { name: "blood".into(), object_key: "own.json".to_owned(), bytes: 7, records: 0, sha256 }
+        DataSet {
+            name: "blood".into(),
+            object_key: "own.json".to_owned(),
+            bytes: 7,
+            records: 0,
+            sha256,
+            guard: Default::default(),
+        }
     }
 
     /// What is found of a replica that had these validators, and what there is to say of it.

@@ -52,10 +52,20 @@ impl SharedLoop {
     pub fn handle<E>(&self, input: Input, own: impl FnOnce(&mut Wanted) -> &mut Vec<E>) -> Vec<E> {
         let mut wanted = self.wanted(input);
         let performed = std::mem::take(own(&mut wanted));
+        self.send(wanted);
+        performed
+    }
+
+    /// Gives the loop an input from somebody who performs nothing.
+    pub fn give(&self, input: Input) {
+        let wanted = self.wanted(input);
+        self.send(wanted);
+    }
+
+    fn send(&self, wanted: Wanted) {
         self.deliver(&self.performers.monitor, wanted.monitor);
         self.deliver(&self.performers.planner, wanted.planner);
         self.deliver(&self.performers.executor, wanted.executor);
-        performed
     }
 
     fn wanted(&self, input: Input) -> Wanted {

@@ -13,6 +13,7 @@ use agent_core::domain::event::Outcome;
 use agent_core::domain::ids::NodeId;
 use agent_core::domain::manifest::Extent;
 use agent_core::domain::placement::{Claim, Node, Replica};
+use agent_core::domain::snapshot::Snapshot;
 use agent_core::mape::backoff::Backoff;
 use agent_core::mape::executor::End;
 use agent_core::mape::leftovers::{Leftovers, Turn};
@@ -110,6 +111,25 @@ impl WatchdogActor {
             };
             ctx.run_later(pause, Self::mend);
         }));
+    }
+
+    /// Shows the planner the table where the constraints demand a replica that is not there.
+    fn keep(&mut self, ctx: &mut Context<Self>) {
+        let world = self.world.clone();
+        let duty = async move {
+            let snapshot = world.knowledge.snapshot(&world.data_set).await.inspect_err(|error| {
+                tracing::debug!(agent = %world.agent, error = chain(error), "whether a replica is missing is not known");
+            });
+            let demands = |it: &Snapshot| it.data_set.guard.constraints.wants_more(&it.placement);
+            snapshot.ok().flatten().filter(demands)
+        };
+        let show = |actor: &mut Self, snapshot: Option<Snapshot>| {
+            if let Some(snapshot) = snapshot {
+                let checked = control_loop::Input::Planner(planner::Input::Checked { snapshot });
+                actor.agent.give(checked);
+            }
+        };
+        self.again(ctx, duty, show, Self::keep);
     }
 
     fn delete(&mut self, ctx: &mut Context<Self>) {
@@ -289,6 +309,7 @@ impl Actor for WatchdogActor {
         self.recover(ctx);
         self.delete(ctx);
         self.mend(ctx);
+        self.keep(ctx);
         self.probe(ctx);
     }
 }

@@ -72,6 +72,7 @@ pub fn scenario(
         selection: None,
         generate_records: Some(calibration.records),
         first_node,
+        constraints: data_set.guard.constraints.clone(),
     };
     let network = NetworkSettings {
         data_sets: BTreeMap::from([(data_set.name.clone(), settings_of_it)]),
@@ -130,6 +131,7 @@ pub(super) fn node(row: &Node, scale: u64) -> NodeSettings {
         name: row.name.clone(),
         availability: row.availability,
         capacity_bytes: row.capacity_bytes.map(|bytes| bytes.saturating_mul(scale)),
+        labels: row.labels.clone(),
         store: StoreSettings::default(),
     }
 }

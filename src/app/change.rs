@@ -1,16 +1,111 @@
 //! Changing the environment while it runs: what is written here acts from the next job on.
 
 use crate::knowledge::Knowledge;
-use agent_core::domain::ids::NodeId;
+use agent_core::domain::constraints::{Constraints, Guard, contradictions};
+use agent_core::domain::ids::{DataSetName, NodeId};
+use agent_core::domain::labels::Labels;
 use agent_core::domain::units::Percent;
+use anyhow::bail;
 use serde::Serialize;
+use std::time::Duration;
 
 /// What was changed, for printing.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Changed {
-    Availability { node: NodeId, percent: f64 },
-    Latency { from: NodeId, to: NodeId, latency_ms: f64, both_directions: bool },
+    Availability {
+        node: NodeId,
+        percent: f64,
+    },
+    Latency {
+        from: NodeId,
+        to: NodeId,
+        latency_ms: f64,
+        both_directions: bool,
+    },
+    Labels {
+        node: NodeId,
+        labels: Labels,
+    },
+    Constraints {
+        data_set: DataSetName,
+        constraints: Constraints,
+    },
+    /// `for_scenario_s`: absent: until it is resumed.
+    Paused {
+        data_sets: Vec<DataSetName>,
+        for_scenario_s: Option<f64>,
+    },
+    Resumed {
+        data_sets: Vec<DataSetName>,
+    },
+}
+
+pub async fn labels(knowledge: &dyn Knowledge, node: NodeId, labels: Labels) -> crate::knowledge::Result<Changed> {
+    knowledge.set_labels(node, &labels).await?;
+    Ok(Changed::Labels { node, labels })
+}
+
+/// Refused when nothing could meet all of them.
+pub async fn constraints(
+    knowledge: &dyn Knowledge,
+    data_set: &DataSetName,
+    change: impl FnOnce(Constraints) -> Constraints,
+) -> anyhow::Result<Changed> {
+    named(knowledge, Some(data_set)).await?;
+    let Some(snapshot) = knowledge.snapshot(data_set).await? else { bail!("data set {data_set} is gone") };
+    let constraints = change(snapshot.data_set.guard.constraints.clone());
+    let nodes = snapshot.nodes.iter().map(|(id, node)| (*id, &node.labels)).collect();
+    let contradictions = contradictions(&constraints, &nodes, None);
+    if !contradictions.is_empty() {
+        let told = contradictions.iter().map(|one| format!("{one}; {}", one.remedy()));
+        bail!("{}; nothing was changed", told.collect::<Vec<_>>().join("\n  "));
+    }
+    if let Some(unknown) =
+        constraints.must.iter().chain(&constraints.never_delete_at).find(|id| !nodes.contains_key(id))
+    {
+        bail!("node {unknown} is not registered; nothing was changed");
+    }
+    knowledge.set_constraints(data_set, &constraints).await?;
+    Ok(Changed::Constraints { data_set: data_set.clone(), constraints })
+}
+
+/// Holds all actions on a data set, or on all: so long by the table's clock, or until they are resumed.
+pub async fn pause(
+    knowledge: &dyn Knowledge,
+    data_set: Option<&DataSetName>,
+    lasts: Option<Duration>,
+) -> anyhow::Result<Changed> {
+    let data_sets = named(knowledge, data_set).await?;
+    for name in &data_sets {
+        let until = match (lasts, knowledge.snapshot(name).await?) {
+            (Some(lasts), Some(snapshot)) => snapshot.at + lasts,
+            (None, _) | (_, None) => Guard::FOR_EVER,
+        };
+        knowledge.pause(name, Some(until)).await?;
+    }
+    Ok(Changed::Paused { data_sets, for_scenario_s: lasts.map(|lasts| lasts.as_secs_f64()) })
+}
+
+pub async fn resume(knowledge: &dyn Knowledge, data_set: Option<&DataSetName>) -> anyhow::Result<Changed> {
+    let data_sets = named(knowledge, data_set).await?;
+    for name in &data_sets {
+        knowledge.pause(name, None).await?;
+    }
+    Ok(Changed::Resumed { data_sets })
+}
+
+/// The data set of this name, or all there are.
+async fn named(knowledge: &dyn Knowledge, data_set: Option<&DataSetName>) -> anyhow::Result<Vec<DataSetName>> {
+    let known = knowledge.data_sets().await?;
+    match data_set {
+        None => Ok(known),
+        Some(name) if known.contains(name) => Ok(vec![name.clone()]),
+        Some(name) => {
+            let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+            bail!("data set {name} is not in the catalogue; it holds {}", known.join(", "))
+        }
+    }
 }
 
 pub async fn availability(

@@ -7,6 +7,7 @@ use crate::storage::set::{Meter, SetAt, make};
 use crate::storage::transfer::{Expected, verify};
 use agent_core::clock::TimeScale;
 use agent_core::config::settings::DataSetSettings;
+use agent_core::domain::constraints::Guard;
 use agent_core::domain::ids::DataSetName;
 use agent_core::domain::manifest::{Extent, Manifest, overlap};
 use agent_core::domain::placement::DataSet;
@@ -29,6 +30,7 @@ async fn generated(settings: &DataSetSettings, records: u64) -> anyhow::Result<D
         bytes: generated.bytes,
         records,
         sha256: generated.sha256,
+        guard: Default::default(),
     })
 }
 
@@ -65,6 +67,7 @@ pub fn of_manifest(name: DataSetName, at: &SetAt, manifest: &Manifest) -> DataSe
         bytes: manifest.bytes(),
         records: 0,
         sha256: manifest.sha256().to_string(),
+        guard: Default::default(),
     }
 }
 
@@ -84,8 +87,14 @@ async fn found_object(settings: &DataSetSettings, store: &dyn ObjectStore) -> an
     };
     let sha256 = body.try_fold(Sha256::new(), async |sum, piece| Ok(sum.chain_update(&piece))).await?;
     let (name, object_key) = (settings.name.clone(), key.clone());
-    let data_set =
-        DataSet { name, object_key, bytes: object.bytes, records: 0, sha256: hex::encode(sha256.finalize()) };
+    let data_set = DataSet {
+        name,
+        object_key,
+        bytes: object.bytes,
+        records: 0,
+        sha256: hex::encode(sha256.finalize()),
+        guard: Default::default(),
+    };
     Ok((data_set, object.validators))
 }
 
@@ -130,6 +139,8 @@ pub async fn establish(
             (data_set, key, validators)
         }
     };
+    let guard = Guard { constraints: settings.constraints.clone(), paused_until: None };
+    let data_set = DataSet { guard, ..data_set };
     knowledge.register_data_set(&data_set, settings.first_node, &key, &validators).await?;
     Ok(())
 }
@@ -141,9 +152,8 @@ async fn refuse_overlaps(settings: &DataSetSettings, knowledge: &dyn Knowledge) 
         let other = &snapshot.data_set.object_key;
         if overlap(&settings.object_key, other) {
             bail!(
-                "data set {} ({}) and data set {name} ({other}) of the shared table can have objects in common; give one of them \
-                 another prefix or key",
-                settings.name,
+                "the key `{}` overlaps with `{other}` of data set {name}: copies of a data set lie below its key; choose another \
+                 one",
                 settings.object_key
             );
         }

@@ -6,8 +6,9 @@ use super::surroundings::Surroundings;
 use crate::knowledge::Knowledge;
 use agent_core::config::settings::{DataSetSettings, NetworkSettings};
 use agent_core::config::{Invalid, own_key, prefix, quantity};
+use agent_core::domain::constraints::Constraints;
 use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
-use agent_core::domain::manifest::{Selection, overlap};
+use agent_core::domain::manifest::Selection;
 use agent_core::domain::placement::{DataSet, Replica};
 use agent_core::domain::snapshot::Snapshot;
 use anyhow::{Context as _, bail};
@@ -77,25 +78,15 @@ pub fn settings(network: &NetworkSettings, named: &Named) -> Result<DataSetSetti
     let Some(first_node) = *first_node else {
         return Err(Failure::Configuration("--first-node is missing: in whose store does it lie?".to_owned()));
     };
-    Ok(DataSetSettings { name, object_key, selection, generate_records: None, first_node })
+    let constraints = Constraints::default();
+    Ok(DataSetSettings { name, object_key, selection, generate_records: None, first_node, constraints })
 }
 
 /// Verifies what lies on its first node, and puts it into the catalogue.
 pub async fn add(surroundings: &Surroundings, settings: &DataSetSettings) -> anyhow::Result<Listed> {
     let (name, knowledge) = (&settings.name, &surroundings.knowledge);
-    let catalogue = Catalogue::load(knowledge.as_ref()).await?;
-    for known in catalogue.snapshots.iter().map(|snapshot| &snapshot.data_set) {
-        if known.name == *name {
-            bail!("data set {name} is in the catalogue already");
-        }
-        if overlap(&known.object_key, &settings.object_key) {
-            bail!(
-                "the key `{}` overlaps with `{}` of data set {}: copies of a data set lie below its key; choose another one",
-                settings.object_key,
-                known.object_key,
-                known.name
-            );
-        }
+    if knowledge.data_sets().await?.contains(name) {
+        bail!("data set {name} is in the catalogue already");
     }
     surroundings.establish_data_set(settings, AgentId::OPERATOR).await?;
     let snapshot = knowledge.snapshot(name).await?;

@@ -82,7 +82,11 @@ pub async fn read(existing: &Existing, settings: &Settings, base: Option<&Scenar
     let state = state(knowledge, &catalogue, &stated.network, &nodes, &agents, &mut remarks).await?;
     let mut data_sets = BTreeMap::new();
     for snapshot in &catalogue.snapshots {
-        let settings = data_set(&snapshot.data_set, &state, scale)?;
+        if snapshot.data_set.guard.is_paused(snapshot.at) {
+            let name = &snapshot.data_set.name;
+            remarks.push(format!("data set {name} is paused: as if it were not"));
+        }
+        let settings = data_set(&snapshot.data_set, snapshot.at, &state, scale)?;
         data_sets.insert(settings.name.clone(), settings);
     }
     let network = network(&catalogue, &stated.network, &nodes, data_sets, scale);
@@ -105,8 +109,8 @@ pub async fn read(existing: &Existing, settings: &Settings, base: Option<&Scenar
     Ok(FromTable { simulated: Simulated { scenario, state: Some(state) }, remarks })
 }
 
-/// As it would be configured, to begin where it is.
-fn data_set(data_set: &DataSet, state: &NetworkState, scale: u64) -> anyhow::Result<DataSetSettings> {
+/// As it would be configured, to begin where it is at this moment.
+fn data_set(data_set: &DataSet, at: Timestamp, state: &NetworkState, scale: u64) -> anyhow::Result<DataSetSettings> {
     let name = &data_set.name;
     let present = state.data_sets.get(name).and_then(|of_it| of_it.placement.present().next());
     let first_node = present.map(|replica| replica.node);
@@ -115,6 +119,7 @@ fn data_set(data_set: &DataSet, state: &NetworkState, scale: u64) -> anyhow::Res
         object_key: data_set.object_key.clone(),
         selection: None,
         generate_records: Some(data_set.records.saturating_mul(scale)),
+        constraints: data_set.guard.constraints.clone().seen_from(at),
         first_node: first_node
             .with_context(|| format!("no replica of data set {name} is present: there is nothing to begin with"))?,
     })

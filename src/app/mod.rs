@@ -22,6 +22,7 @@ pub mod live_agent;
 pub mod nodes;
 pub mod orphans;
 pub mod output;
+pub mod plan;
 pub mod reach;
 pub mod real_runs;
 pub mod report;
@@ -35,6 +36,7 @@ pub mod surroundings;
 pub mod training;
 pub mod training_file;
 pub mod warnings;
+pub mod why_not;
 
 use crate::knowledge::Knowledge;
 use crate::knowledge::sqlite::SqliteKnowledge;

@@ -8,6 +8,7 @@ use agent_core::config::Addition;
 use agent_core::config::settings::{NodeSettings, StoreSettings};
 use agent_core::domain::flat_map::FlatMap;
 use agent_core::domain::ids::{AgentId, NodeId};
+use agent_core::domain::labels::Labels;
 use agent_core::domain::link_table::LinkTable;
 use agent_core::domain::placement::{Link, Node, NodeState, Replica, StoreTraits};
 use agent_core::domain::store_url::StoreUrl;
@@ -57,6 +58,7 @@ pub struct Described {
     pub latency_ms: BTreeMap<NodeId, f64>,
     pub jitter_ms: f64,
     pub capacity_bytes: Option<u64>,
+    pub labels: Labels,
     /// Absent: one that is still to be started.
     pub store: Option<StoreUrl>,
 }
@@ -103,6 +105,7 @@ pub fn described(present: &Present, node: &Described) -> Newcomers {
         name: node.name.clone().unwrap_or_else(|| name_of(id)),
         store_url: node.store.as_ref().map(ToString::to_string),
         capacity_bytes: node.capacity_bytes,
+        labels: node.labels.clone(),
         ..bare(id, node.availability)
     };
     let links = node.latency_ms.iter().flat_map(|(other, latency)| both_ways(id, *other, *latency, node.jitter_ms));
@@ -149,6 +152,7 @@ fn bare(id: NodeId, availability: Percent) -> Node {
         capacity_bytes: None,
         state: NodeState::Declared,
         heartbeat_at: None,
+        labels: Default::default(),
         store: StoreTraits::default(),
     }
 }
@@ -167,6 +171,7 @@ pub fn row(settings: &NodeSettings) -> Node {
             StoreSettings::Embedded { .. } => None,
         },
         capacity_bytes: settings.capacity_bytes,
+        labels: settings.labels.clone(),
         ..bare(settings.id, settings.availability)
     }
 }
@@ -277,6 +282,7 @@ mod tests {
             latency_ms: BTreeMap::from([(NodeId(1), 2000.0)]),
             jitter_ms: 3.0,
             capacity_bytes: Some(5),
+            labels: Labels::new(),
             store: None,
         };
         let Newcomers { nodes, links } = described(&present(&[]), &node);

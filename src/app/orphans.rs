@@ -165,11 +165,18 @@ mod tests {
             capacity_bytes: None,
             state: NodeState::Declared,
             heartbeat_at: None,
+            labels: Default::default(),
             store: Default::default(),
         };
         knowledge.register_network(&[node], &[]).await.unwrap();
-        let data_set =
-            DataSet { name: "d".into(), object_key: "k".to_owned(), bytes: 1, records: 1, sha256: "00".repeat(32) };
+        let data_set = DataSet {
+            name: "d".into(),
+            object_key: "k".to_owned(),
+            bytes: 1,
+            records: 1,
+            sha256: "00".repeat(32),
+            guard: Default::default(),
+        };
         knowledge.register_data_set(&data_set, NodeId(1), "k/first", &Default::default()).await.unwrap();
         (knowledge, data_set)
     }

@@ -2,6 +2,7 @@
 
 use super::calibrate_arguments::{Calibrate, Compare};
 use super::commands::report::Report;
+use super::constraint_arguments::{NotDone, Pause, Plan, Resume, SetConstraints, SetLabels};
 use super::node_arguments::{AddAgent, AddNode, RemoveNode, Store};
 use super::policies;
 use agent_core::clock::TimeScale;
@@ -75,7 +76,7 @@ pub enum Command {
     Status(StatusArguments),
     /// Show what the agents did, and how others answered
     Events(Events),
-    /// Show why an action was chosen: every candidate and its parts
+    /// Show why an action was chosen, every candidate and its parts, or why one is not done
     Explain(Explain),
     /// Write a page about an experiment or a network
     Report(Report),
@@ -104,6 +105,12 @@ pub enum Command {
     Data(Data),
     /// Hold the catalogue against the stores: is every object what it should be?
     Fsck(Fsck),
+    /// Show what the agents would do now, or do it
+    Plan(Plan),
+    /// Hold all actions
+    Pause(Pause),
+    /// Let agents act again
+    Resume(Resume),
     /// Take an action yourself, in an agent's place
     Act(Act),
     /// Serve toxiproxy's HTTP API: links with latency and other toxics
@@ -361,10 +368,14 @@ Examples:
   agent events          lists the events with their numbers
   agent explain 7
   agent explain 7 --json
-  agent explain 3 --trace run.log     of a simulation")]
+  agent explain 3 --trace run.log     of a simulation
+  agent explain --not M3_1            what speaks against it now")]
 pub struct Explain {
     /// The event's number
-    pub event: EventId,
+    #[arg(required_unless_present = "action")]
+    pub event: Option<EventId>,
+    #[command(flatten)]
+    pub not_done: NotDone,
     /// From the trace of a simulation, instead of the table
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
@@ -399,6 +410,10 @@ pub enum Set {
         #[arg(long)]
         json: bool,
     },
+    /// What a node is called by in constraints
+    Labels(SetLabels),
+    /// What nobody may do with a data set
+    Constraints(SetConstraints),
 }
 
 #[derive(Subcommand, Debug)]

@@ -1,11 +1,12 @@
 //! The commands' arguments, their dispatch and exit codes: 0 done, 1 failed (or compared and found to differ), 2 wrong
 //! configuration or arguments, 3 a demo that did not converge within its limit, 4 something that is not well (`status`,
-//! `fsck`), 5 a data directory that was removed under it, 130 what a signal stopped before it was done.
+//! `fsck`), 5 a data directory that was removed under it, 6 a plan that would change something, 130 what a signal stopped before it was done.
 
 mod arguments;
 mod calibrate_arguments;
 mod colour;
 mod commands;
+mod constraint_arguments;
 mod display;
 mod event_document;
 mod node_arguments;

@@ -39,6 +39,9 @@ pub struct AddNode {
     /// What its store holds, like '10 GB' [default: without limit]
     #[arg(long, value_parser = quantity::positive_size::<str>, conflicts_with = "random")]
     pub capacity: Option<u64>,
+    /// What it is called by in constraints, like region=eu; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = super::constraint_arguments::label, conflicts_with = "random")]
+    pub label: Vec<(String, String)>,
     /// Where its store is: http(s)://HOST:PORT/BUCKET[?region=R] [default: one that `agent store` starts]
     #[arg(long, value_name = "URL", conflicts_with = "random")]
     pub store: Option<StoreUrl>,
@@ -53,7 +56,7 @@ pub struct AddNode {
     pub seed: Option<u64>,
     /// A file with all of them
     #[arg(long, value_name = "FILE")]
-    #[arg(conflicts_with_all = ["id", "name", "availability", "latency", "jitter", "capacity", "store", "random"])]
+    #[arg(conflicts_with_all = ["id", "name", "availability", "latency", "jitter", "capacity", "label", "store", "random"])]
     pub from: Option<PathBuf>,
     #[arg(long)]
     pub json: bool,

@@ -6,9 +6,11 @@ use crate::app::data_sets::Listed;
 use crate::app::database::Report;
 use crate::app::nodes::Newcomers;
 use crate::app::output;
+use crate::app::plan::{Plan, Step};
 use crate::app::status::{AgentStatus, NetworkStatus, ReplicaStatus, Status};
 use crate::app::stores::CheckedStore;
 use crate::app::summary::Summary;
+use crate::app::why_not::WhyNot;
 use crate::knowledge::Feedback;
 use crate::knowledge::mysql::{Finding, Prepared};
 use agent_core::clock::{TimeScale, WallTime};
@@ -16,6 +18,7 @@ use agent_core::config::settings::KnowledgeSettings;
 use agent_core::domain::action::Action;
 use agent_core::domain::event::{Event, Outcome, Window};
 use agent_core::domain::ids::{AgentId, NodeId};
+use agent_core::domain::labels::Labels;
 use agent_core::domain::measurement::JobTally;
 use agent_core::domain::metric::Metric;
 use agent_core::domain::placement::{Link, Node, Replica, ReplicaState};
@@ -310,6 +313,7 @@ pub fn explain(
         | Reason::Agreed { .. }
         | Reason::Foreknown { .. }
         | Reason::Damaged
+        | Reason::Demanded
         | Reason::Person => decision.because(),
     };
     let who = match decision.clairvoyance {
@@ -520,8 +524,71 @@ pub fn changed(changed: &Changed) -> anyhow::Result<()> {
         Changed::Latency { from, to, latency_ms, both_directions: false } => {
             format!("the link from node {from} to node {to} takes {latency_ms} ms")
         }
+        Changed::Labels { node, labels } if labels.is_empty() => return lines([format!("node {node} has no labels")]),
+        Changed::Labels { node, labels } => return lines([format!("node {node} is called {}", show_labels(labels))]),
+        Changed::Constraints { data_set, constraints } => {
+            let listed = constraints.listed();
+            let listed = if listed.is_empty() { "none".to_owned() } else { listed.join(", ") };
+            return lines([format!("data set {data_set}: {listed}; held from now on")]);
+        }
+        Changed::Paused { data_sets, for_scenario_s } => {
+            let long = match for_scenario_s {
+                Some(seconds) => {
+                    format!("for {}", show_duration(Duration::try_from_secs_f64(*seconds).unwrap_or_default()))
+                }
+                None => "until `agent resume`".to_owned(),
+            };
+            return lines([format!("no action is begun on {} {long}; jobs go on", list(data_sets, ", "))]);
+        }
+        Changed::Resumed { data_sets } => return lines([format!("agents may act on {} again", list(data_sets, ", "))]),
     };
     lines([text + ", from the next job on"])
+}
+
+/// `region=eu, tier=edge`
+pub fn show_labels(labels: &Labels) -> String {
+    labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
+}
+
+pub fn plan(plan: &Plan) -> anyhow::Result<()> {
+    let several = plan.data_sets().len() > 1;
+    let step = |step: &Step| {
+        let Step { agent, data_set, action, because, .. } = step;
+        let label = if several { format!("{data_set}:{action}") } else { action.to_string() };
+        let bytes = if step.bytes > 0 { format!(", {} travel", show_bytes(step.bytes)) } else { String::new() };
+        [
+            format!("{label}  agent {agent}: {} ({})", meaning(*action), because),
+            format!(
+                "    begins in {}, takes {}{bytes}, costs {}",
+                seconds(step.begins_scenario_s),
+                seconds(step.takes_scenario_s),
+                step.cost
+            ),
+        ]
+    };
+    let mut text: Vec<String> = plan.remarks.iter().map(|remark| format!("# {remark}")).collect();
+    text.extend(plan.steps.iter().flat_map(step));
+    text.push(match (plan.steps.is_empty(), plan.converges) {
+        (true, true) => "nothing to do: every goal holds".to_owned(),
+        (true, false) => {
+            "nothing to do, though not every goal holds: no action would help, or none may be begun".to_owned()
+        }
+        (false, true) => format!("{} steps; then every goal holds", plan.steps.len()),
+        (false, false) => format!("{} steps; then not every goal holds yet", plan.steps.len()),
+    });
+    lines(text)
+}
+
+fn seconds(seconds: f64) -> String {
+    show_duration(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+}
+
+pub fn why_not(why: &WhyNot) -> anyhow::Result<()> {
+    let WhyNot { agent, action, infeasible, refused } = why;
+    let mut text = vec![format!("{action} of agent {agent} ({})", meaning(*action))];
+    text.extend(infeasible.iter().map(|why| format!("  infeasible  {why}")));
+    text.extend(refused.iter().map(|why| format!("  refused     {why}")));
+    lines(text)
 }
 
 pub fn summary(summary: &Summary) -> anyhow::Result<()> {

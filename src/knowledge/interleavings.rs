@@ -119,7 +119,14 @@ fn data_set() -> DataSetName {
 }
 
 fn described(name: DataSetName, object_key: &str) -> DataSet {
-    DataSet { name, object_key: object_key.to_owned(), bytes: 100, records: 1, sha256: "0".repeat(64) }
+    DataSet {
+        name,
+        object_key: object_key.to_owned(),
+        bytes: 100,
+        records: 1,
+        sha256: "0".repeat(64),
+        guard: Default::default(),
+    }
 }
 
 fn another() -> DataSetName {
@@ -135,6 +142,7 @@ fn node(id: NodeId) -> Node {
         capacity_bytes: None,
         state: NodeState::Declared,
         heartbeat_at: None,
+        labels: Default::default(),
         store: Default::default(),
     }
 }

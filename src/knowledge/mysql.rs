@@ -24,10 +24,12 @@ use super::{
 use agent_core::clock::Clock;
 use agent_core::domain::action::Action;
 use agent_core::domain::ask::{Question, Reply};
+use agent_core::domain::constraints::Constraints;
 use agent_core::domain::event::{Event, Outcome};
 use agent_core::domain::flat_map::FlatMap;
 use agent_core::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use agent_core::domain::impact::Impacts;
+use agent_core::domain::labels::Labels;
 use agent_core::domain::measurement::Measurement;
 use agent_core::domain::placement::{
     Condition, DataSet, Health, Identity, Link, Node, Placement, Plan, Registration, Replica, StoreTraits,
@@ -488,6 +490,27 @@ impl Knowledge for MysqlKnowledge {
     async fn set_availability(&self, node: NodeId, availability: Percent) -> Result<()> {
         self.run("set availability", (node, availability), |tables, (node, availability)| {
             Box::pin(tables.set_availability(*node, *availability))
+        })
+        .await
+    }
+
+    async fn set_labels(&self, node: NodeId, labels: &Labels) -> Result<()> {
+        self.run("set labels", (node, labels.clone()), |tables, (node, labels)| {
+            Box::pin(tables.set_labels(*node, labels))
+        })
+        .await
+    }
+
+    async fn set_constraints(&self, data_set: &DataSetName, constraints: &Constraints) -> Result<()> {
+        self.run("set constraints", (data_set.clone(), constraints.clone()), |tables, (data_set, constraints)| {
+            Box::pin(tables.set_constraints(data_set, constraints))
+        })
+        .await
+    }
+
+    async fn pause(&self, data_set: &DataSetName, until: Option<Timestamp>) -> Result<()> {
+        self.run("pause", (data_set.clone(), until), |tables, (data_set, until)| {
+            Box::pin(tables.pause(data_set, *until))
         })
         .await
     }

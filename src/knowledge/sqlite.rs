@@ -20,10 +20,12 @@ use super::{
 use agent_core::clock::Clock;
 use agent_core::domain::action::Action;
 use agent_core::domain::ask::{Question, Reply};
+use agent_core::domain::constraints::Constraints;
 use agent_core::domain::event::{Event, Outcome};
 use agent_core::domain::flat_map::FlatMap;
 use agent_core::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use agent_core::domain::impact::Impacts;
+use agent_core::domain::labels::Labels;
 use agent_core::domain::measurement::Measurement;
 use agent_core::domain::placement::{
     Condition, DataSet, Health, Identity, Link, Node, Placement, Plan, Registration, Replica, StoreTraits,
@@ -435,6 +437,21 @@ impl Knowledge for SqliteKnowledge {
 
     async fn set_availability(&self, node: NodeId, availability: Percent) -> Result<()> {
         self.write("set availability", move |tables| tables.set_availability(node, availability)).await
+    }
+
+    async fn set_labels(&self, node: NodeId, labels: &Labels) -> Result<()> {
+        let labels = labels.clone();
+        self.write("set labels", move |tables| tables.set_labels(node, &labels)).await
+    }
+
+    async fn set_constraints(&self, data_set: &DataSetName, constraints: &Constraints) -> Result<()> {
+        let (data_set, constraints) = (data_set.clone(), constraints.clone());
+        self.write("set constraints", move |tables| tables.set_constraints(&data_set, &constraints)).await
+    }
+
+    async fn pause(&self, data_set: &DataSetName, until: Option<Timestamp>) -> Result<()> {
+        let data_set = data_set.clone();
+        self.write("pause", move |tables| tables.pause(&data_set, until)).await
     }
 
     async fn set_latency(&self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()> {

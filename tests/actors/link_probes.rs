@@ -63,6 +63,7 @@ async fn links_are_measured_in_turn_and_what_does_not_answer_is_passed_over() {
         capacity_bytes: None,
         state: NodeState::Running,
         heartbeat_at: None,
+        labels: Default::default(),
         store: Default::default(),
     };
     knowledge.register_network(&[1, 2, 3, 4, 5, 6, 7].map(node), &[]).await.unwrap();

@@ -205,6 +205,7 @@ impl Network {
             capacity_bytes: None,
             state: NodeState::Declared,
             heartbeat_at: None,
+            labels: Default::default(),
             store: StoreTraits::default(),
         };
         let pairs = NODES.into_iter().flat_map(|from| NODES.map(|to| (from, to))).filter(|(from, to)| from != to);
@@ -218,6 +219,7 @@ impl Network {
             bytes: CONTENT.len() as u64,
             records: 1,
             sha256: hex::encode(Sha256::digest(CONTENT)),
+            guard: Default::default(),
         };
         assert!(
             self.knowledge

@@ -76,12 +76,19 @@ async fn populate(knowledge: &MysqlKnowledge) {
         capacity_bytes: None,
         state: NodeState::Declared,
         heartbeat_at: None,
+        labels: Default::default(),
         store: Default::default(),
     };
     let link = |from, to| Link { from: NodeId(from), to: NodeId(to), latency_ms: 1.0, jitter_ms: 0.0 };
     knowledge.register_network(&[node(1), node(2)], &[link(1, 2), link(2, 1)]).await.expect("a network");
-    let data_set =
-        DataSet { name: blood(), object_key: "blood".to_owned(), bytes: 1, records: 1, sha256: "0".repeat(64) };
+    let data_set = DataSet {
+        name: blood(),
+        object_key: "blood".to_owned(),
+        bytes: 1,
+        records: 1,
+        sha256: "0".repeat(64),
+        guard: Default::default(),
+    };
     assert!(
         knowledge
             .register_data_set(&data_set, NodeId(1), "blood/first", &Default::default())

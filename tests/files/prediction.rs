@@ -42,6 +42,7 @@ fn snapshot(settings: &Settings, reads: NodeId) -> Snapshot {
             capacity_bytes: None,
             state: NodeState::Running,
             heartbeat_at: None,
+            labels: Default::default(),
             store: Default::default(),
         };
         (*id, row)
@@ -64,6 +65,7 @@ fn snapshot(settings: &Settings, reads: NodeId) -> Snapshot {
             bytes: 1,
             records: 1,
             sha256: String::new(),
+            guard: Default::default(),
         },
         nodes: NODES.iter().map(node).collect::<FlatMap<_, _>>().into(),
         links: settings.network.links.iter().copied().collect::<LinkTable>().into(),

@@ -142,6 +142,7 @@ fn node(id: u32) -> Node {
         capacity_bytes: None,
         state: NodeState::Declared,
         heartbeat_at: None,
+        labels: Default::default(),
         store: Default::default(),
     }
 }
@@ -194,8 +195,14 @@ impl Replay<'_> {
     async fn prepare(&self, counters: &BTreeMap<String, u32>) {
         let nodes: Vec<_> = (1..=self.recorded.controllers).map(node).collect();
         self.table.register_network(&nodes, &[]).await.unwrap();
-        let described =
-            DataSet { name: data_set(), object_key: "object".to_owned(), bytes: 1, records: 1, sha256: "0".repeat(64) };
+        let described = DataSet {
+            name: data_set(),
+            object_key: "object".to_owned(),
+            bytes: 1,
+            records: 1,
+            sha256: "0".repeat(64),
+            guard: Default::default(),
+        };
         self.table.register_data_set(&described, NodeId(1), "object", &Default::default()).await.unwrap();
         for id in 1..=self.recorded.controllers {
             let (agent, node) = (AgentId(id), NodeId(id));

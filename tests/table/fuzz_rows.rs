@@ -124,6 +124,7 @@ async fn fill(knowledge: &SqliteKnowledge) {
         capacity_bytes: Some(1000),
         state: NodeState::Declared,
         heartbeat_at: None,
+        labels: Default::default(),
         store: Default::default(),
     };
     let link = |from, to| Link { from: NodeId(from), to: NodeId(to), latency_ms: 100.0, jitter_ms: 1.0 };
@@ -135,6 +136,7 @@ async fn fill(knowledge: &SqliteKnowledge) {
         bytes: 100,
         records: 10,
         sha256: "0".repeat(64),
+        guard: Default::default(),
     };
     knowledge.register_data_set(&blood, NodeId(3), "blood.json", &Default::default()).await.unwrap();
     for agent in 1..=3 {

@@ -49,6 +49,7 @@ fn newcomers(present: &Present, arguments: &AddNode) -> anyhow::Result<(Newcomer
         latency_ms,
         jitter_ms: arguments.jitter.unwrap_or_default(),
         capacity_bytes: arguments.capacity,
+        labels: arguments.label.iter().cloned().collect(),
         store: arguments.store.clone(),
     };
     Ok((app::nodes::described(present, &described), None))

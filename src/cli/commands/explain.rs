@@ -1,21 +1,29 @@
-//! `agent explain`: why something was done.
+//! `agent explain`: why something was done, or is not.
 
 use super::simulate;
-use crate::app::Purpose;
+use crate::app::catalogue::Catalogue;
+use crate::app::{Purpose, why_not};
 use crate::cli::arguments::Explain;
 use crate::cli::event_document::{EventDocument, FeedbackDocument};
 use crate::cli::place::Place;
 use crate::cli::print;
 use agent_core::clock::TimeScale;
+use agent_core::domain::action::Action;
 use agent_core::domain::event::Event;
 use agent_core::domain::feedback::Feedback;
+use agent_core::domain::ids::AgentId;
 use agent_core::mape::planner::Decision;
 use anyhow::Context as _;
 use std::process::ExitCode;
 
 impl Place {
     pub(super) fn explain(&self, arguments: &Explain) -> anyhow::Result<ExitCode> {
-        let Explain { event: id, trace, json } = arguments;
+        let Explain { event, not_done, trace, json } = arguments;
+        if let Some(action) = not_done.action {
+            return self.why_not(action, not_done.agent, *json);
+        }
+        // The arguments ask for one of them.
+        let id = &event.context("an event's number is missing")?;
         if let Some(trace) = trace {
             return simulate::explain(trace, *id, *json);
         }
@@ -25,6 +33,17 @@ impl Place {
             let event = event.with_context(|| format!("there is no event {id}; `{lists}` lists them"))?;
             let feedback = existing.knowledge.feedback(*id).await?;
             explained(&event, &feedback, Some(existing.scale), *json)
+        })
+    }
+}
+
+impl Place {
+    fn why_not(&self, action: Action, agent: Option<AgentId>, json: bool) -> anyhow::Result<ExitCode> {
+        self.with_knowledge(Purpose::Look, async |_, existing| {
+            let knowledge = existing.knowledge.as_ref();
+            let catalogue = Catalogue::load(knowledge).await?;
+            let why = why_not::why_not(knowledge, &catalogue.snapshots, action, agent).await?;
+            if json { print::json(&why) } else { print::why_not(&why) }
         })
     }
 }

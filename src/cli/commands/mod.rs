@@ -19,6 +19,8 @@ mod fsck;
 mod interactive;
 mod interactive_commands;
 mod manual;
+mod pause;
+mod plan;
 mod proxy;
 mod remove_data_set;
 mod remove_node;
@@ -64,6 +66,9 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Data(Data::Accept(arguments)) => place.accept(&arguments),
         Command::Data(Data::Restore(arguments)) => place.restore(&arguments),
         Command::Fsck(arguments) => place.fsck(&arguments),
+        Command::Plan(arguments) => place.plan(&arguments),
+        Command::Pause(arguments) => place.pause(&arguments),
+        Command::Resume(arguments) => place.resume(&arguments),
         Command::Act(arguments) => place.act(&arguments),
         Command::Db(db) => place.db(&db),
         Command::Proxy(proxy) => proxy::proxy(&proxy),

@@ -7,8 +7,10 @@ use super::tables::{
 };
 use crate::knowledge::{Counter, NotedUpload, Registered, Snapshot, quarantine};
 use agent_core::domain::action::Action;
+use agent_core::domain::constraints::Constraints;
 use agent_core::domain::flat_map::FlatMap;
 use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
+use agent_core::domain::labels::Labels;
 use agent_core::domain::placement::{
     Condition, DataSet, Health, Identity, Lease, Node, Placement, Registration, Replica, StoreTraits,
 };
@@ -70,12 +72,20 @@ impl Tables {
             return Ok(false);
         }
         rules::check_sizes(data_set)?;
-        rules::check_stays(&answer.require_node(node)?)?;
-        let DataSet { name, object_key: own_key, bytes, records, sha256 } = data_set;
+        rules::check_first_node(data_set, &answer.require_node(node)?)?;
+        let DataSet { name, object_key: own_key, bytes, records, sha256, guard } = data_set;
         self.begin().await?;
         self.execute(
-            "insert into data_sets (name, object_key, bytes, records, sha256, revision) values (?, ?, ?, ?, ?, 1)",
-            vec![text(&name.0), text(own_key), sql_integer(*bytes), sql_integer(*records), text(sha256)],
+            "insert into data_sets (name, object_key, bytes, records, sha256, constraints, revision)
+                values (?, ?, ?, ?, ?, ?, 1)",
+            vec![
+                text(&name.0),
+                text(own_key),
+                sql_integer(*bytes),
+                sql_integer(*records),
+                text(sha256),
+                rules::written_constraints(&guard.constraints).into(),
+            ],
         )
         .await?;
         let first = saga::first_replica(node, object_key, validators);
@@ -291,6 +301,25 @@ impl Tables {
     pub(super) async fn set_availability(&mut self, node: NodeId, availability: Percent) -> Result<()> {
         let sql = "update nodes set availability_percent = ? where id = ?";
         self.change_one(sql, vec![availability.value().into(), node.0.into()], Rejection::UnknownNode(node)).await
+    }
+
+    pub(super) async fn set_labels(&mut self, node: NodeId, labels: &Labels) -> Result<()> {
+        let values = vec![rules::written_labels(labels).into(), node.0.into()];
+        self.change_one("update nodes set labels = ? where id = ?", values, Rejection::UnknownNode(node)).await?;
+        self.execute_alone("update data_sets set generation = generation + 1", Vec::new()).await?;
+        Ok(())
+    }
+
+    pub(super) async fn set_constraints(&mut self, name: &DataSetName, constraints: &Constraints) -> Result<()> {
+        let sql = "update data_sets set constraints = ?, generation = generation + 1 where name = ?";
+        let values = vec![rules::written_constraints(constraints).into(), text(&name.0)];
+        self.change_one(sql, values, Rejection::UnknownDataSet(name.clone())).await
+    }
+
+    pub(super) async fn pause(&mut self, name: &DataSetName, until: Option<Timestamp>) -> Result<()> {
+        let sql = "update data_sets set paused_until = ?, generation = generation + 1 where name = ?";
+        let values = vec![until.map(|until| until.0).into(), text(&name.0)];
+        self.change_one(sql, values, Rejection::UnknownDataSet(name.clone())).await
     }
 
     pub(super) async fn set_latency(&mut self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()> {

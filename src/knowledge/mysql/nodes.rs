@@ -62,9 +62,10 @@ impl Tables {
         let (nodes, now) = (answer.nodes(), answer.now);
         rules::check_leave(node, &answer.agents(&nodes), &answer.running_claims(), silence, now)?;
         let (links, homes) = (answer.links(&nodes), answer.homes());
-        for data_set in answer.read(&DATA_SETS, |row| quarantine::data_set_name(row, "name")) {
+        for (data_set, guard) in answer.read(&DATA_SETS, quarantine::guarded) {
             let mut placement = answer.placement(&data_set);
-            let changes = rules::leave(&data_set, &placement, &links, &homes, node, now + drain)?;
+            let at = (now, now + drain);
+            let changes = rules::leave((&data_set, &guard), &placement, &links, &homes, node, at)?;
             self.apply(&data_set, &mut placement, &changes).await?;
         }
         self.execute("update data_sets set generation = generation + 1", Vec::new()).await?;
@@ -129,10 +130,10 @@ impl Tables {
     /// What is missing.
     async fn insert(&mut self, nodes: &[Node], links: &[Link]) -> Result<()> {
         if !nodes.is_empty() {
-            let rows = places(nodes.len(), 7);
+            let rows = places(nodes.len(), 8);
             let sql = format!(
                 "insert ignore into nodes
-                (id, name, store_url, availability_percent, capacity_bytes, state, heartbeat_at) values {rows}"
+                (id, name, store_url, availability_percent, capacity_bytes, state, heartbeat_at, labels) values {rows}"
             );
             self.execute(&sql, nodes.iter().flat_map(node_values).collect()).await?;
         }
@@ -151,7 +152,7 @@ impl Answer {
     }
 }
 
-fn node_values(node: &Node) -> [Value; 7] {
+fn node_values(node: &Node) -> [Value; 8] {
     [
         node.id.0.into(),
         text(&node.name),
@@ -160,6 +161,7 @@ fn node_values(node: &Node) -> [Value; 7] {
         node.capacity_bytes.map_or(Value::NULL, sql_integer),
         node.state.name().into(),
         node.heartbeat_at.map(|at| at.0).into(),
+        rules::written_labels(&node.labels).into(),
     ]
 }
 

@@ -2,7 +2,9 @@
 
 use super::catalogue::{STORED, lease_values};
 use super::select::{Answer, Part, Question};
-use super::tables::{AGENTS, CLAIMS, EVENTS, LINKS, NODES, REPLICAS, Result, Tables, places, replica_columns, text};
+use super::tables::{
+    AGENTS, CLAIMS, DATA_SETS, EVENTS, LINKS, NODES, REPLICAS, Result, Tables, places, replica_columns, text,
+};
 use crate::knowledge::{Claimed, Committed, Unfinished, quarantine};
 use agent_core::domain::action::Action;
 use agent_core::domain::event::{Event, Outcome};
@@ -92,12 +94,14 @@ impl Tables {
             return Ok(Claimed::Lost(Lost::Overtaken));
         }
         let mut placement = answer.placement(name);
-        let changes = match saga::claim(&placement, plan, &data_set.object_key, answer.now, answer.now + lease) {
+        let destination = plan.action.to_node().map(|to| answer.require_node(to)).transpose()?;
+        let (destination, now) = (destination.as_ref(), answer.now);
+        let changes = match saga::claim(&placement, plan, &data_set, destination, now, now + lease) {
             Ok(changes) => changes,
             Err(lost) => return Ok(Claimed::Lost(lost)),
         };
         if let Some(to) = plan.action.to_node()
-            && rules::takes_room(&answer.require_node(to)?, plan.action, &changes)
+            && rules::takes_room(&answer.require_node(to)?, &placement, &changes)
             && let Some(lost) = self.no_room(to, data_set.bytes).await?
         {
             return Ok(Claimed::Lost(lost));
@@ -152,7 +156,8 @@ impl Tables {
         self.begin().await?;
         self.lock_data_set_of(id).await?;
         let question = Question::new().and_event(id).and(&LINKS, "", []).and(&AGENTS, "", []).and(&NODES, "", []);
-        let answer = self.ask(question).await?;
+        let of_event = "where name = (select data_set from events where id = ?)";
+        let answer = self.ask(question.and(&DATA_SETS, of_event, [id.0.into()])).await?;
         let event = require_event(&answer, id)?;
         let Some(claim) = answer.granted(&event) else {
             return Ok(match event.action {
@@ -169,7 +174,9 @@ impl Tables {
             }
         }
         let (mut placement, links) = (answer.placement(&claim.data_set), answer.links(&answer.nodes()));
-        let changes = match saga::commit(&placement, &links, &answer.homes(), &claim, arrived, answer.now + drain) {
+        let (homes, drained_at) = (answer.homes(), answer.now + drain);
+        let guard = answer.read(&DATA_SETS, quarantine::guarded).pop().map(|(_, guard)| guard).unwrap_or_default();
+        let changes = match saga::commit(&placement, &links, &homes, &guard.constraints, &claim, arrived, drained_at) {
             Ok(changes) => changes,
             Err(refused) => return Ok(Committed::Refused(refused)),
         };

@@ -57,6 +57,7 @@ pub(super) const NODES: Part = Part {
         "heartbeat_at",
         "store_deletes",
         "store_remarks",
+        "labels",
     ],
     from: "from nodes",
 };
@@ -77,7 +78,7 @@ pub(super) const AGENTS: Part = Part {
 pub(super) const DATA_SETS: Part = Part {
     name: "data_sets",
     table: quarantine::DATA_SETS,
-    columns: &["name", "object_key", "bytes", "records", "sha256", "generation"],
+    columns: &["name", "object_key", "bytes", "records", "sha256", "generation", "constraints", "paused_until"],
     from: "from data_sets",
 };
 pub(super) const REPLICAS: Part = Part {

@@ -5,8 +5,10 @@ use super::connect::Failure;
 use super::rows;
 use crate::knowledge::{Counter, NotedUpload, Registered, Snapshot};
 use agent_core::domain::action::Action;
+use agent_core::domain::constraints::{Constraints, Guard};
 use agent_core::domain::flat_map::FlatMap;
 use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
+use agent_core::domain::labels::Labels;
 use agent_core::domain::link_table::LinkTable;
 use agent_core::domain::placement::{
     Condition, DataSet, Health, Identity, Node, Peer, Placement, Registration, Replica, StoreTraits,
@@ -41,11 +43,18 @@ impl Tables<'_> {
             return Ok(false);
         }
         rules::check_sizes(data_set)?;
-        rules::check_stays(&self.require_node(node)?)?;
-        let DataSet { name, object_key: own_key, bytes, records, sha256 } = data_set;
+        rules::check_first_node(data_set, &self.require_node(node)?)?;
+        let DataSet { name, object_key: own_key, bytes, records, sha256, guard } = data_set;
         self.execute(
-            "insert into data_sets (name, object_key, bytes, records, sha256) values (?, ?, ?, ?, ?)",
-            params![name.0, own_key, sql_integer(*bytes), sql_integer(*records), sha256],
+            "insert into data_sets (name, object_key, bytes, records, sha256, constraints) values (?, ?, ?, ?, ?, ?)",
+            params![
+                name.0,
+                own_key,
+                sql_integer(*bytes),
+                sql_integer(*records),
+                sha256,
+                rules::written_constraints(&guard.constraints)
+            ],
         )?;
         let first = saga::first_replica(node, object_key, validators);
         self.apply(name, &mut Placement::default(), &[first])?;
@@ -225,6 +234,25 @@ impl Tables<'_> {
     pub(super) fn set_availability(&mut self, node: NodeId, availability: Percent) -> Result<()> {
         let sql = "update nodes set availability_percent = ? where id = ?";
         self.change_one(sql, params![availability.value(), node.0], Rejection::UnknownNode(node))
+    }
+
+    pub(super) fn set_labels(&mut self, node: NodeId, labels: &Labels) -> Result<()> {
+        let values = params![rules::written_labels(labels), node.0];
+        self.change_one("update nodes set labels = ? where id = ?", values, Rejection::UnknownNode(node))?;
+        self.execute("update data_sets set generation = generation + 1", [])?;
+        Ok(())
+    }
+
+    pub(super) fn set_constraints(&mut self, name: &DataSetName, constraints: &Constraints) -> Result<()> {
+        let sql = "update data_sets set constraints = ?, generation = generation + 1 where name = ?";
+        let values = params![rules::written_constraints(constraints), name.0];
+        self.change_one(sql, values, Rejection::UnknownDataSet(name.clone()))
+    }
+
+    pub(super) fn pause(&mut self, name: &DataSetName, until: Option<Timestamp>) -> Result<()> {
+        let sql = "update data_sets set paused_until = ?, generation = generation + 1 where name = ?";
+        let values = params![until.map(|until| until.0), name.0];
+        self.change_one(sql, values, Rejection::UnknownDataSet(name.clone()))
     }
 
     pub(super) fn set_latency(&mut self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()> {
@@ -408,8 +436,21 @@ impl Tables<'_> {
         Ok(rows::read(self.transaction, self.quarantine, DATA_SETS, sql, [], name)?)
     }
 
+    pub(super) fn guard(&mut self, name: &DataSetName) -> Result<Guard> {
+        let guard = self.guards()?.into_iter().find(|(guarded, _)| guarded == name);
+        Ok(guard.map(|(_, guard)| guard).unwrap_or_default())
+    }
+
+    /// The guards of all data sets.
+    pub(super) fn guards(&mut self) -> Result<Vec<(DataSetName, Guard)>> {
+        let sql = "select name, constraints, paused_until from data_sets order by name";
+        Ok(rows::read(self.transaction, self.quarantine, DATA_SETS, sql, [], quarantine::guarded)?)
+    }
+
     pub(super) fn data_set(&mut self, name: &DataSetName) -> Result<Option<(DataSet, i64)>> {
-        let sql = "select name, object_key, bytes, records, sha256, generation from data_sets where name = ?";
+        let sql =
+            "select name, object_key, bytes, records, sha256, generation, constraints, paused_until from data_sets
+            where name = ?";
         let found = rows::read(self.transaction, self.quarantine, DATA_SETS, sql, [&name.0], quarantine::catalogued)?;
         Ok(found.into_iter().next())
     }
@@ -417,7 +458,7 @@ impl Tables<'_> {
     pub(super) fn nodes(&mut self) -> Result<FlatMap<NodeId, Node>> {
         let sql =
             "select id, name, store_url, availability_percent, capacity_bytes, state, heartbeat_at, store_deletes,
-            store_remarks from nodes";
+            store_remarks, labels from nodes";
         let nodes = rows::read(self.transaction, self.quarantine, NODES, sql, [], quarantine::node)?;
         Ok(nodes.into_iter().collect())
     }

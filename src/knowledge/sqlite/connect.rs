@@ -11,13 +11,14 @@ use std::time::Duration;
 const APPLICATION_ID: i64 = 0x6167_6e74;
 
 /// Migration N lies at N - 1. Files that were released never change; a new one is added.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("001_tables.sql"),
     include_str!("002_nodes_come_and_go.sql"),
     include_str!("003_asks.sql"),
     include_str!("004_sound_replicas.sql"),
     include_str!("005_unexpected_inputs.sql"),
     include_str!("006_several_data_sets.sql"),
+    include_str!("007_constraints.sql"),
 ];
 
 /// The version that these make.

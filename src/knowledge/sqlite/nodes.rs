@@ -43,11 +43,12 @@ impl Tables<'_> {
                 node.availability.value(),
                 node.capacity_bytes.map(sql_integer),
                 node.state.name(),
-                node.heartbeat_at.map(|at| at.0)
+                node.heartbeat_at.map(|at| at.0),
+                rules::written_labels(&node.labels)
             ];
             let sql = "insert or ignore into nodes
-                (id, name, store_url, availability_percent, capacity_bytes, state, heartbeat_at)
-                values (?, ?, ?, ?, ?, ?, ?)";
+                (id, name, store_url, availability_percent, capacity_bytes, state, heartbeat_at, labels)
+                values (?, ?, ?, ?, ?, ?, ?, ?)";
             self.execute(sql, values)?;
         }
         for link in links {
@@ -65,9 +66,10 @@ impl Tables<'_> {
         let (nodes, running) = (self.nodes()?, self.running_claims()?);
         rules::check_leave(node, &self.agents(&nodes)?, &running, silence, self.now)?;
         let (links, homes) = (self.links(&nodes)?, self.homes()?);
-        for data_set in self.data_sets()? {
+        for (data_set, guard) in self.guards()? {
             let mut placement = self.placement(&data_set)?;
-            let changes = rules::leave(&data_set, &placement, &links, &homes, node, self.now + drain)?;
+            let at = (self.now, self.now + drain);
+            let changes = rules::leave((&data_set, &guard), &placement, &links, &homes, node, at)?;
             self.apply(&data_set, &mut placement, &changes)?;
         }
         self.execute("update data_sets set generation = generation + 1", [])?;

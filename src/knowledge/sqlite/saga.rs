@@ -7,7 +7,7 @@ use crate::knowledge::{Claimed, Committed, Unfinished};
 use agent_core::domain::action::Action;
 use agent_core::domain::event::{Event, Outcome};
 use agent_core::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
-use agent_core::domain::placement::{Claim, Plan, Replica};
+use agent_core::domain::placement::{Claim, Placement, Plan, Replica};
 use agent_core::domain::saga::{self, Change, Lost, Refused};
 use agent_core::domain::validators::Validators;
 use agent_core::knowledge::quarantine::{self, CLAIMS, Fields, REPLICAS};
@@ -65,12 +65,14 @@ impl Tables<'_> {
             return Ok(Claimed::Lost(Lost::Overtaken));
         }
         let mut placement = self.placement(&plan.data_set)?;
-        let changes = match saga::claim(&placement, plan, &data_set.object_key, self.now, self.now + lease) {
+        let destination = plan.action.to_node().map(|to| self.require_node(to)).transpose()?;
+        let (destination, now) = (destination.as_ref(), self.now);
+        let changes = match saga::claim(&placement, plan, &data_set, destination, now, now + lease) {
             Ok(changes) => changes,
             Err(lost) => return Ok(Claimed::Lost(lost)),
         };
         if let Some(to) = plan.action.to_node()
-            && let Some(lost) = self.no_room(to, plan.action, &changes, data_set.bytes)?
+            && let Some(lost) = self.no_room(to, &placement, &changes, data_set.bytes)?
         {
             return Ok(Claimed::Lost(lost));
         }
@@ -86,9 +88,9 @@ impl Tables<'_> {
     }
 
     /// Why a claim's changes bring too much to a node.
-    fn no_room(&mut self, to: NodeId, action: Action, changes: &[Change], bytes: u64) -> Result<Option<Lost>> {
+    fn no_room(&mut self, to: NodeId, placement: &Placement, changes: &[Change], bytes: u64) -> Result<Option<Lost>> {
         let node = self.require_node(to)?;
-        if !rules::takes_room(&node, action, changes) {
+        if !rules::takes_room(&node, placement, changes) {
             return Ok(None);
         }
         let stored = self.stored_bytes()?.get(&node.id).copied().unwrap_or(0);
@@ -128,7 +130,8 @@ impl Tables<'_> {
         }
         let mut placement = self.placement(&claim.data_set)?;
         let (links, homes) = (self.all_links()?, self.homes()?);
-        let changes = match saga::commit(&placement, &links, &homes, &claim, arrived, self.now + drain) {
+        let constraints = &self.guard(&claim.data_set)?.constraints;
+        let changes = match saga::commit(&placement, &links, &homes, constraints, &claim, arrived, self.now + drain) {
             Ok(changes) => changes,
             Err(refused) => return Ok(Committed::Refused(refused)),
         };

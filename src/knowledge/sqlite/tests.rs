@@ -106,7 +106,7 @@ fn six_create_the_file() {
         .unwrap()
         .query_row("select count(*) from schema_version", [], |row| row.get(0))
         .unwrap();
-    assert_eq!(versions, 6);
+    assert_eq!(versions, 7);
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn an_empty_file_is_filled_and_what_is_in_it_stays() {
     let mut statement = connection.prepare("select version, applied_at_ms from schema_version").unwrap();
     let applied: Vec<(i64, i64)> =
         statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(|row| row.unwrap()).collect();
-    assert_eq!(applied, [1, 2, 3, 4, 5, 6].map(|version| (version, START.0)));
+    assert_eq!(applied, [1, 2, 3, 4, 5, 6, 7].map(|version| (version, START.0)));
 }
 
 /// A file as an earlier version of the schema left it, with an agent that was heard of at the start.
@@ -198,10 +198,10 @@ async fn a_file_of_version_2_is_brought_up_to_date() {
 #[tokio::test]
 async fn a_newer_file_is_left_alone() {
     let bench = Bench::three_agents().await;
-    bench.edit("insert into schema_version values (7, 0)");
+    bench.edit("insert into schema_version values (8, 0)");
     assert_eq!(
         refused(&bench.path()),
-        "knowledge.db: schema version 7 is newer than 6, the newest this binary knows; use the newer `agent`"
+        "knowledge.db: schema version 8 is newer than 7, the newest this binary knows; use the newer `agent`"
     );
 }
 

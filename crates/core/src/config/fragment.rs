@@ -7,6 +7,7 @@ use crate::domain::secret::Secret;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{DeserializeOwned, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -54,6 +55,34 @@ pub struct DataSet {
     pub exclude: Option<Vec<String>>,
     pub generate_records: Option<i64>,
     pub first_node: i64,
+    #[serde(default, deserialize_with = "optional_table")]
+    pub constraints: Option<Constraints>,
+}
+
+/// `[data_set.constraints]`
+#[derive(Clone, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Constraints {
+    pub must_not: Option<MustNot>,
+    pub must: Option<Vec<i64>>,
+    pub never_delete_at: Option<Vec<i64>>,
+    pub min_replicas: Option<i64>,
+    pub max_replicas: Option<i64>,
+    pub transfers: Option<Transfers>,
+}
+
+/// `must_not = { labels = "region!=eu" }`
+#[derive(Clone, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct MustNot {
+    pub labels: String,
+}
+
+/// `transfers = { between = "22:00-06:00" }`
+#[derive(Clone, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Transfers {
+    pub between: String,
 }
 
 /// `[[node]]`
@@ -64,6 +93,7 @@ pub struct Node {
     pub name: String,
     pub availability: Quantity,
     pub capacity: Option<Quantity>,
+    pub labels: Option<BTreeMap<String, String>>,
     #[serde(default, deserialize_with = "table")]
     pub store: Store,
 }
@@ -273,6 +303,14 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("first_node", "first_node = 3"),
     ("id", "id = 4"),
     ("availability", r#"availability = "97 %""#),
+    ("constraints", "constraints = { min_replicas = 2 }"),
+    ("must_not", r#"must_not = { labels = "region!=eu" }"#),
+    ("must", "must = [1]"),
+    ("never_delete_at", "never_delete_at = [1]"),
+    ("min_replicas", "min_replicas = 2"),
+    ("max_replicas", "max_replicas = 3"),
+    ("transfers", r#"transfers = { between = "22:00-06:00" }"#),
+    ("labels", r#"labels = { region = "eu" }"#),
     ("capacity", r#"capacity = "10 GB""#),
     ("store", r#"store = { kind = "embedded" }"#),
     ("endpoint", r#"endpoint = "http://10.0.0.4:9000""#),
@@ -471,6 +509,7 @@ mod tests {
         vec![
             ("network.toml", keys::<Network>()),
             ("[data_set]", keys::<DataSet>()),
+            ("[data_set.constraints]", keys::<Constraints>()),
             ("[[node]]", keys::<Node>()),
             ("[node.store]", keys::<Store>()),
             ("[node.store.credentials]", keys::<Credentials>()),

@@ -5,6 +5,7 @@
 
 mod addition;
 mod agent;
+mod constraints;
 mod defaults;
 mod description;
 pub mod environment;

@@ -6,7 +6,7 @@ use super::settings::{
     CredentialsSettings, DataSetSettings, EmulatorSettings, EncryptionSettings, FeedbackSettings, LearningSettings,
     NetworkSettings, NodeSettings, RhythmSettings, S3StoreSettings, StoreSettings,
 };
-use super::{defaults, fragment, quantity};
+use super::{constraints, defaults, fragment, quantity};
 use crate::clock::TimeScale;
 use crate::domain::ids::{DataSetName, NodeId};
 use crate::domain::placement::Link;
@@ -29,6 +29,9 @@ pub fn validate(network: &fragment::Network, problems: &mut Problems) -> Option<
     let data_sets = data_sets(network, &ids, problems);
     objects::refuse_overlaps(&data_sets, problems);
     let nodes = nodes(&network.node, problems);
+    for data_set in data_sets.values() {
+        constraints::refuse_contradictions(data_set, &data_set_place(network, &data_set.name.0), &nodes, problems);
+    }
     let links = links(&network.link, &ids, problems);
     let feedback = feedback(&network.feedback, problems);
     let learning = learning(&network.learning, problems);
@@ -136,6 +139,7 @@ fn data_set(
     let records = written.generate_records.map(|records| generate_records(records, scale)).transpose();
     let generate_records = problems.check(format!("{place}.generate_records"), records);
     let first_node = problems.check(format!("{place}.first_node"), existing_node(written.first_node, ids));
+    let constraints = constraints::constraints(written.constraints.as_ref(), place, ids, problems);
     let Objects { object_key, selection } = objects?;
     Some(DataSetSettings {
         name: name?.into(),
@@ -143,6 +147,7 @@ fn data_set(
         selection,
         generate_records: generate_records?,
         first_node: first_node?,
+        constraints: constraints?,
     })
 }
 
@@ -199,12 +204,14 @@ fn node(written: &fragment::Node, problems: &mut Problems) -> Option<NodeSetting
     let availability = problems.check(place("availability"), quantity::percent(&written.availability));
     let capacity = written.capacity.as_ref().map(quantity::positive_size).transpose();
     let capacity_bytes = problems.check(place("capacity"), capacity);
+    let labels = problems.check(place("labels"), constraints::labels(written.labels.as_ref()));
     let store = store(&written.store, &place("store"), problems);
     Some(NodeSettings {
         id: id?,
         name: name?,
         availability: availability?,
         capacity_bytes: capacity_bytes?,
+        labels: labels?,
         store: store?,
     })
 }

@@ -170,6 +170,7 @@ mod tests {
             selection: None,
             generate_records: None,
             first_node: NodeId(1),
+            constraints: Default::default(),
         };
         let told = |sets: &[DataSetSettings]| {
             let mut problems = Problems::default();

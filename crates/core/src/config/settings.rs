@@ -2,9 +2,11 @@
 
 use crate::clock::TimeScale;
 use crate::domain::action::ActionType;
+use crate::domain::constraints::Constraints;
 use crate::domain::goal::Goal;
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::impact::Rho;
+use crate::domain::labels::Labels;
 use crate::domain::manifest::Selection;
 use crate::domain::placement::Link;
 use crate::domain::records_path::RecordsPath;
@@ -114,6 +116,7 @@ pub struct DataSetSettings {
     /// Records of the scenario to generate when the first node's store lacks the object; absent: somebody else puts it there.
     pub generate_records: Option<u64>,
     pub first_node: NodeId,
+    pub constraints: Constraints,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -123,6 +126,7 @@ pub struct NodeSettings {
     pub availability: Percent,
     /// Absent: unlimited.
     pub capacity_bytes: Option<u64>,
+    pub labels: Labels,
     pub store: StoreSettings,
 }
 

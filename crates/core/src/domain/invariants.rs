@@ -20,6 +20,8 @@ pub enum Invariant {
     Expected,
     Heals,
     Rests,
+    /// Nobody does what a data set's constraints forbid.
+    Constraints,
 }
 
 impl Invariant {
@@ -34,6 +36,7 @@ impl Invariant {
             Invariant::Expected => "I-13",
             Invariant::Heals => "I-14",
             Invariant::Rests => "I-15",
+            Invariant::Constraints => "I-16",
         }
     }
 }

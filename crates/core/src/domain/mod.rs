@@ -1,5 +1,6 @@
 pub mod action;
 pub mod ask;
+pub mod constraints;
 pub mod convergence;
 pub mod event;
 pub mod failure;
@@ -10,6 +11,7 @@ pub mod goal;
 pub mod ids;
 pub mod impact;
 pub mod invariants;
+pub mod labels;
 pub mod link_table;
 pub mod manifest;
 pub mod measurement;

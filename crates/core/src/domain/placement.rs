@@ -1,7 +1,9 @@
 //! Where the replicas of one data set are, who reads which, and what an action makes of it.
 
 use super::action::Action;
+use super::constraints::Guard;
 use super::ids::{AgentId, DataSetName, EventId, Life, NodeId, ReplicaId};
+use super::labels::Labels;
 use super::time::Timestamp;
 use super::units::Percent;
 use super::validators::Validators;
@@ -59,6 +61,9 @@ pub struct Node {
     /// When the node's agent was last heard of; absent: never.
     #[serde(rename = "heartbeat_at_scenario_ms")]
     pub heartbeat_at: Option<Timestamp>,
+    /// What people call it by, so that constraints can mean it.
+    #[serde(skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
     pub store: StoreTraits,
 }
 
@@ -81,6 +86,8 @@ pub struct DataSet {
     pub records: u64,
     /// Lower-case hexadecimal.
     pub sha256: String,
+    #[serde(flatten)]
+    pub guard: Guard,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -7,9 +7,10 @@
 //! object left behind becomes a row of its own in state `removing`.
 
 use super::action::Action;
+use super::constraints::{Constraints, Forbidden, Guard};
 use super::ids::{AgentId, NodeId, ReplicaId};
 use super::link_table::LinkTable;
-use super::placement::{Claim, Condition, Lease, Placement, Plan, Replica, ReplicaState};
+use super::placement::{Claim, Condition, DataSet, Lease, Node, Placement, Plan, Replica, ReplicaState};
 use super::time::Timestamp;
 use super::validators::Validators;
 use std::collections::BTreeMap;
@@ -96,6 +97,8 @@ pub enum Lost {
     ReferenceChanged,
     #[error("`{0}` changes nothing")]
     NothingToClaim(Action),
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
 }
 
 /// Why a commit changes nothing.
@@ -107,6 +110,8 @@ pub enum Refused {
     Gone(ReplicaId),
     #[error("replica {0} is the last one")]
     LastReplica(ReplicaId),
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
 }
 
 /// What became of a claim.
@@ -155,11 +160,13 @@ pub fn replica_prefixes(original: &str) -> [String; 2] {
     [replicas_prefix(original), format!("{original}/")]
 }
 
-/// Step 1: the changes that give `plan` its lease (and, for a move or copy, its destination row).
+/// Step 1: the changes that give `plan` its lease (and, for a move or copy, its destination row). `destination`: the node that a
+/// replica is brought to.
 pub fn claim(
     placement: &Placement,
     plan: &Plan,
-    object_key: &str,
+    data_set: &DataSet,
+    destination: Option<&Node>,
     now: Timestamp,
     lease_until: Timestamp,
 ) -> Result<Vec<Change>, Lost> {
@@ -176,6 +183,9 @@ pub fn claim(
     let subject = subject(placement, plan.action).ok_or(Lost::NothingToClaim(plan.action))?;
     if plan.action.transfers() && plan.action.to_node() == Some(subject.node) {
         return Err(Lost::NothingToClaim(plan.action));
+    }
+    if let Some(why) = data_set.guard.forbids(destination, placement, plan.action, now) {
+        return Err(why.into());
     }
     let lease = Lease { holder: plan.agent, until: lease_until };
     let mut changes = Vec::new();
@@ -195,7 +205,7 @@ pub fn claim(
     }
     let arriving = |node| Change::Insert {
         node,
-        object_key: object_key_for(object_key, &plan.key),
+        object_key: object_key_for(&data_set.object_key, &plan.key),
         state: ReplicaState::Copying,
         lease: Some(lease),
         validators: Validators::default(),
@@ -212,6 +222,7 @@ pub fn claim(
         Action::Restore { to, .. } => match placement.on(to) {
             Some(row) if row.state.is_unsound() => changes.push(arriving(to)),
             Some(row) if row.state == ReplicaState::Copying => return Err(Lost::Occupied(to)),
+            None if data_set.guard.constraints.wants_at(placement, to) => changes.push(arriving(to)),
             Some(_) | None => return Err(Lost::NothingToMend(to)),
         },
         Action::Evict { .. } if placement.present().count() < 2 => return Err(Lost::LastReplica(subject.id)),
@@ -228,6 +239,7 @@ pub fn commit(
     placement: &Placement,
     links: &LinkTable,
     homes: &BTreeMap<AgentId, NodeId>,
+    constraints: &Constraints,
     claim: &Claim,
     arrived: &Validators,
     drained_at: Timestamp,
@@ -260,6 +272,15 @@ pub fn commit(
         return Ok(changes);
     }
     let source = held(&claim.source)?;
+    // Asked again: others may have dropped theirs since the claim, and people may have stated something else.
+    let stays = match (claim.action, destination) {
+        (Action::Move { .. }, Some(_)) => constraints.holds(source.node),
+        (Action::Move { .. }, None) | (Action::Evict { .. }, _) => constraints.keeps(placement, source.node),
+        (Action::Copy { .. } | Action::ChangeReference { .. } | Action::Restore { .. } | Action::Nothing, _) => None,
+    };
+    if let Some(why) = stays {
+        return Err(why.into());
+    }
     let changes = match (claim.action, destination) {
         (Action::Move { .. }, Some(destination)) => {
             let mut changes = vec![
@@ -327,17 +348,23 @@ fn evict(
     Ok(changes)
 }
 
-/// A node that leaves: what it holds of this data set is dropped as an eviction would. No claim may be under way there.
+/// A node that leaves: what it holds of this data set is dropped as an eviction would, where its guard allows that. No claim may
+/// be under way there.
 pub fn leave(
     placement: &Placement,
     links: &LinkTable,
     homes: &BTreeMap<AgentId, NodeId>,
+    guard: &Guard,
     node: NodeId,
-    drained_at: Timestamp,
+    (now, drained_at): (Timestamp, Timestamp),
 ) -> Result<Vec<Change>, Refused> {
     let drain = Lease { holder: AgentId::OPERATOR, until: drained_at };
     match present_on(placement, node) {
-        Some(dropped) => evict(placement, links, homes, dropped, drain),
+        Some(dropped) => {
+            // The last one is told as such.
+            let changes = evict(placement, links, homes, dropped, drain)?;
+            guard.forbids(None, placement, Action::Evict { node }, now).map_or(Ok(changes), |why| Err(why.into()))
+        }
         None => {
             let unsound = placement.unsound_on(node).filter(|_| placement.present().next().is_some());
             let removing =

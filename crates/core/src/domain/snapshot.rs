@@ -1,6 +1,7 @@
 //! All that the shared table knows about one data set at one moment.
 
 use super::action::Action;
+use super::constraints::Forbidden;
 use super::event::Event;
 use super::flat_map::FlatMap;
 use super::ids::{AgentId, NodeId, ReplicaId};
@@ -93,12 +94,14 @@ impl Snapshot {
         self.nodes.values().filter(|node| node.state != NodeState::Leaving)
     }
 
-    /// Whether a replica can be brought to a node: it stays, has a store, holds none and is about to get none, and has room.
+    /// Whether a replica can be brought to a node: it stays, has a store, holds none and is about to get none, has room, and no
+    /// constraint bars it.
     pub fn is_free(&self, node: &Node) -> bool {
         node.state != NodeState::Leaving
             && node.store_url.is_some()
             // Whatever is brought there would stay for ever.
             && node.store.deletes != Some(false)
+            && self.data_set.guard.constraints.bars(node).is_none()
             && self.placement.on(node.id).is_none()
             && self.has_room_on(node)
     }
@@ -112,6 +115,12 @@ impl Snapshot {
     pub fn has_room_on(&self, node: &Node) -> bool {
         let stored = || self.stored_bytes.get(&node.id).copied().unwrap_or(0);
         node.capacity_bytes.is_none_or(|capacity| stored().saturating_add(self.data_set.bytes) <= capacity)
+    }
+
+    /// Why an action may not begin now, whoever wants it; `None`: it may.
+    pub fn forbids(&self, action: Action) -> Option<Forbidden> {
+        let destination = action.to_node().and_then(|to| self.nodes.get(&to));
+        self.data_set.guard.forbids(destination, &self.placement, action, self.at)
     }
 
     /// Whether an agent was heard of within `silence`.

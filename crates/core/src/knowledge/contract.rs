@@ -8,6 +8,7 @@ pub mod asks;
 pub mod data_sets;
 pub mod edits;
 pub mod feedback;
+pub mod guards;
 pub mod leaving;
 pub mod records;
 pub mod registration;
@@ -84,6 +85,15 @@ macro_rules! contract {
                 a_data_set_that_nobody_reads_is_forgotten_and_its_objects_stay,
                 a_data_set_stays_as_long_as_it_is_needed,
                 a_data_set_that_comes_again_begins_afresh,
+            ],
+            guards: [
+                constraints_and_labels_are_kept,
+                nodes_and_data_sets_come_with_theirs,
+                what_constraints_forbid_is_not_granted,
+                of_what_is_dropped_at_once_enough_stays,
+                what_is_demanded_is_made_though_nobody_reads_it,
+                a_node_does_not_leave_with_what_must_stay,
+                while_it_is_paused_nothing_begins,
             ],
             leaving: [
                 a_node_leaves_with_all_that_it_holds,
@@ -200,6 +210,7 @@ pub fn node(id: u32, availability: f64) -> Node {
         capacity_bytes: None,
         state: NodeState::Declared,
         heartbeat_at: None,
+        labels: Default::default(),
         store: Default::default(),
     }
 }
@@ -215,6 +226,7 @@ pub fn blood() -> DataSet {
         bytes: 100,
         records: 10,
         sha256: "14ba3e00".repeat(8),
+        guard: Default::default(),
     }
 }
 

@@ -12,14 +12,17 @@ use super::{
 use crate::clock::Clock;
 use crate::domain::action::Action;
 use crate::domain::ask::{Question, Reply};
+use crate::domain::constraints::Constraints;
 use crate::domain::event::{Event, Outcome};
 use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
+use crate::domain::labels::Labels;
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::{
     Condition, DataSet, Health, Identity, Link, Node, Placement, Plan, Registration, Replica, StoreTraits,
 };
+use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
 use crate::domain::validators::Validators;
 use async_trait::async_trait;
@@ -295,6 +298,18 @@ impl Knowledge for MemoryKnowledge {
 
     async fn set_availability(&self, node: NodeId, availability: Percent) -> Result<()> {
         self.changing().set_availability(node, availability).map_err(|why| why.during("set availability"))
+    }
+
+    async fn set_labels(&self, node: NodeId, labels: &Labels) -> Result<()> {
+        self.changing().set_labels(node, labels).map_err(|why| why.during("set labels"))
+    }
+
+    async fn set_constraints(&self, data_set: &DataSetName, constraints: &Constraints) -> Result<()> {
+        self.changing().set_constraints(data_set, constraints).map_err(|why| why.during("set constraints"))
+    }
+
+    async fn pause(&self, data_set: &DataSetName, until: Option<Timestamp>) -> Result<()> {
+        self.changing().pause(data_set, until).map_err(|why| why.during("pause"))
     }
 
     async fn set_latency(&self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()> {

@@ -17,11 +17,13 @@ pub mod rules;
 
 use crate::domain::action::Action;
 use crate::domain::ask::{Ask, Question, Reply};
+use crate::domain::constraints::Constraints;
 use crate::domain::event::{Event, Outcome};
 pub use crate::domain::feedback::{ClosedEvent, Feedback};
 use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
+use crate::domain::labels::Labels;
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::{
     Claim, Condition, DataSet, Health, Identity, Link, Node, Plan, Registration, Replica, StoreTraits,
@@ -339,6 +341,16 @@ pub trait Knowledge: Send + Sync {
 
     /// Rejected when there is no such node.
     async fn set_availability(&self, node: NodeId, availability: Percent) -> Result<()>;
+
+    /// Replaces what a node is called by. Rejected when there is no such node.
+    async fn set_labels(&self, node: NodeId, labels: &Labels) -> Result<()>;
+
+    /// Replaces what constrains the actions on a data set; what has begun goes on, and is held against them again at its commit.
+    /// Rejected when the data set is unknown.
+    async fn set_constraints(&self, data_set: &DataSetName, constraints: &Constraints) -> Result<()>;
+
+    /// Until then no action on a data set begins; `None`: any may again. Rejected when the data set is unknown.
+    async fn pause(&self, data_set: &DataSetName, until: Option<Timestamp>) -> Result<()>;
 
     /// One direction. Rejected when there is no such link or the latency is negative.
     async fn set_latency(&self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()>;

@@ -4,18 +4,20 @@ use super::quarantine::DETAIL_MAX;
 use super::{ClosedEvent, ClosingRule, Counter, Feedback, KnowledgeError};
 use crate::domain::action::{Action, ActionType};
 use crate::domain::ask::{Ask, NODES_MAX, Question, Reply};
+use crate::domain::constraints::{Constraints, Forbidden, Guard};
 use crate::domain::event::{Event, Outcome, Window};
 use crate::domain::feedback::{aggregate, blame, counter_after};
 use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
+use crate::domain::labels::Labels;
 use crate::domain::link_table::LinkTable;
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::Metrics;
 use crate::domain::placement::{
     Claim, DataSet, Identity, Lease, Link, Node, NodeState, Peer, Placement, Plan, Replica, ReplicaState,
 };
-use crate::domain::saga::{self, Change, Lost};
+use crate::domain::saga::{self, Change, Lost, Refused};
 use crate::domain::text::{LINE_MAX, NAME_MAX, shortened};
 use crate::domain::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,6 +81,10 @@ pub enum Rejection {
     NotLeaving(NodeId),
     #[error("node {node} holds the only replica of data set `{data_set}`; copy or move it to another node first")]
     OnlyReplica { node: NodeId, data_set: DataSetName },
+    #[error("data set `{data_set}` does not let its replica on node {node} go: {why}; see `agent set constraints`")]
+    Held { node: NodeId, data_set: DataSetName, why: Forbidden },
+    #[error("data set `{data_set}` may not lie there: {why}; see `agent set constraints`")]
+    Barred { data_set: DataSetName, why: Forbidden },
     #[error("agent {agent} reads data set `{data_set}`; stop it first")]
     AgentReads { agent: AgentId, data_set: DataSetName },
     #[error("agent {agent} runs on node {node}; stop it first")]
@@ -191,6 +197,28 @@ pub fn check_removal(
     }
 }
 
+/// As a table keeps them; `None`: there are none.
+pub fn written_constraints(constraints: &Constraints) -> Option<String> {
+    (!constraints.is_none()).then(|| written(constraints))
+}
+
+/// As a table keeps them; `None`: there are none.
+pub fn written_labels(labels: &Labels) -> Option<String> {
+    (!labels.is_empty()).then(|| written(labels))
+}
+
+fn written(value: &impl serde::Serialize) -> String {
+    // Numbers and texts only: nothing that JSON cannot say.
+    serde_json::to_string(value).expect("constraints and labels are JSON")
+}
+
+/// Whether a data set may begin at a node.
+pub fn check_first_node(data_set: &DataSet, node: &Node) -> Result<(), Rejection> {
+    check_stays(node)?;
+    let barred = data_set.guard.constraints.bars(node);
+    barred.map_or(Ok(()), |why| Err(Rejection::Barred { data_set: data_set.name.clone(), why }))
+}
+
 /// Whether a node can be given anything new.
 pub fn check_stays(node: &Node) -> Result<(), Rejection> {
     if node.state == NodeState::Leaving { Err(Rejection::NodeLeaves(node.id)) } else { Ok(()) }
@@ -198,15 +226,19 @@ pub fn check_stays(node: &Node) -> Result<(), Rejection> {
 
 /// What becomes of a leaving node's replica of one data set.
 pub fn leave(
-    data_set: &DataSetName,
+    (data_set, guard): (&DataSetName, &Guard),
     placement: &Placement,
     links: &LinkTable,
     homes: &BTreeMap<AgentId, NodeId>,
     node: NodeId,
-    drained_at: Timestamp,
+    (now, drained_at): (Timestamp, Timestamp),
 ) -> Result<Vec<Change>, Rejection> {
-    saga::leave(placement, links, homes, node, drained_at)
-        .map_err(|_| Rejection::OnlyReplica { node, data_set: data_set.clone() })
+    saga::leave(placement, links, homes, guard, node, (now, drained_at)).map_err(|refused| match refused {
+        Refused::Forbidden(why) => Rejection::Held { node, data_set: data_set.clone(), why },
+        Refused::LeaseLost(_) | Refused::Gone(_) | Refused::LastReplica(_) => {
+            Rejection::OnlyReplica { node, data_set: data_set.clone() }
+        }
+    })
 }
 
 /// Whether somebody was heard of within `silence`.
@@ -292,9 +324,9 @@ pub fn no_destination(node: &Node, action: Action) -> Option<Lost> {
 }
 
 /// Whether a claim's changes take room on a node that has a limit: one that mends takes the place of what it mends.
-pub fn takes_room(node: &Node, action: Action, changes: &[Change]) -> bool {
+pub fn takes_room(node: &Node, placement: &Placement, changes: &[Change]) -> bool {
     let arrives = |change: &Change| matches!(change, Change::Insert { state: ReplicaState::Copying, .. });
-    node.capacity_bytes.is_some() && action.kind() != ActionType::Restore && changes.iter().any(arrives)
+    node.capacity_bytes.is_some() && placement.unsound_on(node.id).is_none() && changes.iter().any(arrives)
 }
 
 /// Why so many bytes more cannot lie on a node; `None`: they can. `stored` are those of all data sets that lie there or are on
@@ -652,6 +684,7 @@ mod tests {
             capacity_bytes: None,
             state,
             heartbeat_at: None,
+            labels: Default::default(),
             store: StoreTraits { deletes, ..Default::default() },
         };
         let (copy, read) = ("C3_1".parse().unwrap(), "CR1".parse().unwrap());

@@ -51,6 +51,7 @@ pub fn snapshot(nodes: &[u32], reads: &[(u32, i64)]) -> Snapshot {
         capacity_bytes: None,
         state: NodeState::Declared,
         heartbeat_at: None,
+        labels: Default::default(),
         store: Default::default(),
     };
     let nodes_known = [(1, 97.0), (2, 80.0), (3, 85.0)].map(|one| (NodeId(one.0), node(one)));
@@ -62,6 +63,7 @@ pub fn snapshot(nodes: &[u32], reads: &[(u32, i64)]) -> Snapshot {
             bytes: 10,
             records: 2,
             sha256: String::new(),
+            guard: Default::default(),
         },
         nodes: Arc::new(nodes_known.into()),
         links: Arc::default(),

@@ -2,12 +2,12 @@
 
 use super::stores::Stores;
 use crate::domain::feedback::{ClosedEvent, Feedback};
-use crate::domain::ids::{AgentId, EventId};
+use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId};
 use crate::domain::invariants::{self, Invariant};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::mape::unexpected::Unexpected;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Happenings that an agent may have arranged at one time: a pause or work, a renewal, its duties, its start, closings of its
 /// windows; and those of a life that ended (I-7).
@@ -27,6 +27,8 @@ pub struct Checkers {
     last: Timestamp,
     closed: BTreeSet<EventId>,
     answered: BTreeSet<(EventId, AgentId)>,
+    /// Where each data set's replicas were.
+    placed: BTreeMap<DataSetName, BTreeSet<NodeId>>,
     found: Option<Violated>,
 }
 
@@ -63,6 +65,11 @@ impl Checkers {
         self.hold(Invariant::ObjectsAreThere, now, lost.is_none(), || {
             lost.map_or(String::new(), |row| format!("replica {} on node {} has no object", row.id, row.node))
         });
+        let name = &snapshot.data_set.name;
+        let present = snapshot.placement.nodes();
+        let before = self.placed.insert(name.clone(), present.clone()).unwrap_or_else(|| present.clone());
+        let unmet = unmet(snapshot, &before, &present);
+        self.hold(Invariant::Constraints, now, unmet.is_none(), || unmet.unwrap_or_default());
         let overfull = stores.overfull();
         self.hold(Invariant::ObjectsAreThere, now, overfull.is_none(), || {
             overfull.map_or(String::new(), |node| format!("the store of node {node} holds more than it can"))
@@ -108,11 +115,37 @@ impl Checkers {
     }
 }
 
+/// What a change of a placement has broken of the constraints; written without the code that is to hold them.
+fn unmet(snapshot: &Snapshot, before: &BTreeSet<NodeId>, now: &BTreeSet<NodeId>) -> Option<String> {
+    let constraints = &snapshot.data_set.guard.constraints;
+    if before == now {
+        return None;
+    }
+    for new in now.difference(before) {
+        let labels = &snapshot.nodes.get(new)?.labels;
+        if constraints.must_not.as_ref().is_some_and(|must_not| must_not.labels.matches(labels)) {
+            return Some(format!("a replica came to node {new}, where none must be"));
+        }
+    }
+    for gone in before.difference(now) {
+        if constraints.must.contains(gone) || constraints.never_delete_at.contains(gone) {
+            return Some(format!("the replica on node {gone} went, and must not"));
+        }
+    }
+    let (was, is) = (before.len(), now.len());
+    if constraints.min_replicas.is_some_and(|least| is < was && is < least as usize) {
+        return Some(format!("{was} replicas have become {is}"));
+    }
+    if constraints.max_replicas.is_some_and(|most| is > was && is > most as usize) {
+        return Some(format!("{was} replicas have become {is}"));
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::action::Action;
-    use crate::domain::ids::NodeId;
     use crate::mape::scene;
 
     fn feedback(event: i64) -> Feedback {

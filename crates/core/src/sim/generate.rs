@@ -5,6 +5,7 @@ use crate::config::scenario::{Generate, Goals, Physics, Scenario};
 use crate::config::settings::{AgentSettings, NetworkSettings, NodeSettings, StoreSettings};
 use crate::domain::goal::{Comparison, Goal, Threshold};
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
+use crate::domain::labels::Labels;
 use crate::domain::metric::Metric;
 use crate::domain::placement::Link;
 use crate::domain::units::Percent;
@@ -112,6 +113,7 @@ fn nodes(
             name: format!("node-{}", id(from)),
             availability: *availability,
             capacity_bytes: generate.capacity_bytes,
+            labels: Labels::new(),
             store: StoreSettings::default(),
         };
         network.nodes.insert(settings.id, settings);

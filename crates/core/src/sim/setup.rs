@@ -15,6 +15,7 @@ use super::world::{Listener, Tell, Told, World};
 use crate::clock::VirtualClock;
 use crate::config::scenario::{Links, Scenario};
 use crate::config::settings::{AgentSettings, DataSetSettings};
+use crate::domain::constraints::Guard;
 use crate::domain::event::Event;
 use crate::domain::feedback::Feedback;
 use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
@@ -227,6 +228,7 @@ impl World<'_> {
             records: settings.generate_records.unwrap_or(0),
             // Of no bytes that exist.
             sha256: "0".repeat(64),
+            guard: Guard { constraints: settings.constraints.clone(), paused_until: None },
         };
         let registered = ready(self.table.knowledge.register_data_set(&data_set, first, &key, &Validators::default()));
         registered.expect(VALIDATED);
@@ -292,6 +294,7 @@ impl World<'_> {
                 capacity_bytes: settings.capacity_bytes,
                 state: NodeState::Running,
                 heartbeat_at: None,
+                labels: settings.labels.clone(),
                 store: StoreTraits::default(),
             })
             .collect();

@@ -1,6 +1,7 @@
 //! One of the data sets in virtual time: what the world keeps of it besides its rows.
 
 use crate::config::scenario::{Physics, Scenario};
+use crate::config::settings::DataSetSettings;
 use crate::domain::ids::DataSetName;
 use crate::domain::snapshot::Snapshot;
 use crate::knowledge::Pulse;
@@ -9,6 +10,8 @@ pub struct Shelf {
     pub name: DataSetName,
     /// Of jobs that read it and transfers that bring it.
     pub physics: Physics,
+    /// Agents look at their duties whether a replica is missing that the constraints demand.
+    pub is_constrained: bool,
     /// Something about it may have changed in the table or a store since the checkers last looked.
     pub touched: bool,
     /// What its readers that look between jobs were last woken for.
@@ -20,13 +23,15 @@ pub struct Shelf {
 impl Shelf {
     /// One for each data set, in the order of their names.
     pub fn all(scenario: &Scenario) -> Vec<Self> {
-        let shelf = |name: &DataSetName| Self {
+        let data_sets = &scenario.network.data_sets;
+        let shelf = |(name, settings): (&DataSetName, &DataSetSettings)| Self {
             name: name.clone(),
+            is_constrained: !settings.constraints.is_none(),
             physics: scenario.physics_of(name),
             touched: true,
             pulse: Pulse::default(),
             shown: None,
         };
-        scenario.network.data_sets.keys().map(shelf).collect()
+        data_sets.iter().map(shelf).collect()
     }
 }

@@ -413,6 +413,7 @@ impl<'a> World<'a> {
         let done = self.beat(agent);
         self.trouble_of(agent, done);
         self.probe_links(agent);
+        self.keep_demanded(agent);
         let slot = &mut self.agents[agent];
         let jitter = slot.streams.watchdog.random_range(0.9..1.1);
         let life = slot.life();
@@ -432,6 +433,17 @@ impl<'a> World<'a> {
         }
         self.remove_drained(agent, &left.removing);
         Ok(())
+    }
+
+    /// Lets the agent see whether the constraints demand a replica that is not there.
+    fn keep_demanded(&mut self, agent: usize) {
+        let demands = |snapshot: &Snapshot| snapshot.data_set.guard.constraints.wants_more(&snapshot.placement);
+        if !self.shelves[self.agents[agent].shelf].is_constrained {
+            return;
+        }
+        if let Some(snapshot) = self.load(agent).ok().filter(demands) {
+            self.step(agent, Input::Planner(planner::Input::Checked { snapshot }));
+        }
     }
 
     /// Measures the links to the nodes whose turn it is, where nobody states them.

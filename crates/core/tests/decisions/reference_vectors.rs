@@ -133,7 +133,14 @@ fn offline_training() {
 }
 
 fn snapshot(case: &Value) -> Snapshot {
-    let data_set = DataSet { name: "d".into(), object_key: "d".into(), bytes: 1, records: 1, sha256: String::new() };
+    let data_set = DataSet {
+        name: "d".into(),
+        object_key: "d".into(),
+        bytes: 1,
+        records: 1,
+        sha256: String::new(),
+        guard: Default::default(),
+    };
     let replica = |(i, copy): (usize, &Value)| {
         let id = ReplicaId(i64::try_from(i).unwrap() + 1);
         let row = Replica {
@@ -159,6 +166,7 @@ fn snapshot(case: &Value) -> Snapshot {
             capacity_bytes: None,
             state: NodeState::Declared,
             heartbeat_at: None,
+            labels: Default::default(),
             store: Default::default(),
         };
         (node.id, node)

@@ -1,7 +1,7 @@
 //! A scenario's file as written. What it shares with `network.toml` and `N.toml` is read by their types.
 
 use crate::config::fragment::DataSet as DataSetTable;
-use crate::config::fragment::{Agent as AgentFile, Job};
+use crate::config::fragment::{Agent as AgentFile, Constraints, Job};
 use crate::config::fragment::{Cost, Feedback, Learning, Link, Network, Node, Quantity, Rho, Rhythm, table, tables};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -51,6 +51,8 @@ pub struct DataSet {
     pub generate_records: Option<i64>,
     pub first_node: i64,
     pub bytes: Option<Quantity>,
+    #[serde(default)]
+    pub constraints: Option<Constraints>,
 }
 
 /// `[[agent]]`: as `N.toml`, without a job: the physics is the job.
@@ -245,6 +247,7 @@ impl DataSet {
             exclude: None,
             generate_records: self.generate_records,
             first_node: self.first_node,
+            constraints: self.constraints.clone(),
         }
     }
 }

@@ -5,8 +5,10 @@ use super::settings::{
 };
 use crate::config::settings::NodeSettings;
 use crate::domain::action::ActionType;
+use crate::domain::constraints::Constraints;
 use crate::domain::ids::NodeId;
 use crate::domain::impact::{Impacts, Rho};
+use crate::domain::labels::Labels;
 use crate::domain::manifest::Extent;
 use crate::domain::metric::Metric;
 use crate::domain::placement::Link;
@@ -64,6 +66,7 @@ fn network(text: &mut String, scenario: &Scenario) {
         line!(text, "object_key = {}", quoted(Extent::of(&data_set.object_key).name()));
         data_set.generate_records.into_iter().for_each(|records| line!(text, "generate_records = {records}"));
         line!(text, "first_node = {}", data_set.first_node);
+        constraints(text, &data_set.constraints);
         scenario.sizes.get(&data_set.name).into_iter().for_each(|bytes| line!(text, "bytes = \"{bytes} B\""));
     }
     if scenario.generate.is_none() {
@@ -84,10 +87,26 @@ fn network(text: &mut String, scenario: &Scenario) {
     line!(text, "drain = {}\nprobes = {}", duration(rhythm.drain), rhythm.probes);
 }
 
+/// All in a line, so that what follows still belongs to the data set.
+fn constraints(text: &mut String, constraints: &Constraints) {
+    let listed = constraints.listed();
+    if !listed.is_empty() {
+        line!(text, "constraints = {{ {} }}", listed.join(", "));
+    }
+}
+
+fn labels(text: &mut String, labels: &Labels) {
+    let written = labels.iter().map(|(name, value)| format!("{} = {}", quoted(name), quoted(value)));
+    if !labels.is_empty() {
+        line!(text, "labels = {{ {} }}", written.collect::<Vec<_>>().join(", "));
+    }
+}
+
 fn node(text: &mut String, node: &NodeSettings) {
     line!(text, "\n[[node]]\nid = {}\nname = {}", node.id, quoted(&node.name));
     line!(text, "availability = \"{}\"", node.availability);
     node.capacity_bytes.into_iter().for_each(|bytes| line!(text, "capacity = \"{bytes} B\""));
+    labels(text, &node.labels);
 }
 
 /// Links that are alike in both directions are one.

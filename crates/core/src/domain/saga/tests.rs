@@ -29,8 +29,26 @@ fn claimed(action: &str, source: &Replica, destination: Option<&Replica>) -> Cla
 }
 
 fn commit_of(placement: &Placement, claim: &Claim) -> Result<Vec<Change>, Refused> {
-    let drained_at = NOW + Duration::from_secs(60);
-    commit(placement, &scene::links(), &BTreeMap::new(), claim, &Validators::default(), drained_at)
+    commit_within(&Constraints::default(), placement, claim)
+}
+
+fn commit_within(constraints: &Constraints, placement: &Placement, claim: &Claim) -> Result<Vec<Change>, Refused> {
+    let (homes, drained_at) = (BTreeMap::new(), NOW + Duration::from_secs(60));
+    commit(placement, &scene::links(), &homes, constraints, claim, &Validators::default(), drained_at)
+}
+
+#[test]
+fn what_is_stated_while_an_action_is_under_way_is_held_at_its_commit() {
+    let (source, arriving) = (held(replica(1, 3), ME), in_state(held(replica(2, 1), ME), ReplicaState::Copying));
+    let moved = claimed("M3_1", &source, Some(&arriving));
+    let now = placement(&[source.clone(), arriving], &[(ME, 1)]);
+    let must: Constraints = serde_json::from_str(r#"{"must":[3]}"#).unwrap();
+    assert_eq!(commit_within(&must, &now, &moved), Err(Refused::Forbidden(Forbidden::Must(source.node))));
+    // Two that drop one each of three, where two have to stay.
+    let two: Constraints = serde_json::from_str(r#"{"min_replicas":2}"#).unwrap();
+    let evicted = claimed("E3", &source, None);
+    let now = placement(&[source, replica(4, 2)], &[]);
+    assert_eq!(commit_within(&two, &now, &evicted), Err(Refused::Forbidden(Forbidden::TooFew(2))));
 }
 
 fn points(changes: &[Change]) -> Vec<(u32, i64)> {

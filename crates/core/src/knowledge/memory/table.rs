@@ -2,10 +2,12 @@
 
 use crate::domain::action::{Action, ActionType};
 use crate::domain::ask::{Ask, Question, Reply};
+use crate::domain::constraints::Constraints;
 use crate::domain::event::{Event, Outcome, Window};
 use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
+use crate::domain::labels::Labels;
 use crate::domain::link_table::LinkTable;
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::{
@@ -210,7 +212,14 @@ impl Table {
         rules::check_leave(node, &self.agents, &running, silence, now)?;
         let homes = self.homes();
         let leave = |(name, shelf): (&DataSetName, &Shelf)| {
-            let changes = rules::leave(name, &shelf.placement, &self.links, &homes, node, now + drain)?;
+            let changes = rules::leave(
+                (name, &shelf.data_set.guard),
+                &shelf.placement,
+                &self.links,
+                &homes,
+                node,
+                (now, now + drain),
+            )?;
             Ok((name.clone(), changes))
         };
         let all = self.data_sets.iter().map(leave).collect::<Result<Vec<_>>>()?;
@@ -350,7 +359,7 @@ impl Table {
             return rules::check_same_content(&shelf.data_set, data_set).map(|()| false);
         }
         rules::check_sizes(data_set)?;
-        rules::check_stays(self.node(node)?)?;
+        rules::check_first_node(data_set, self.node(node)?)?;
         let first = saga::first_replica(node, object_key, validators);
         let mut placement = Placement::default();
         saga::apply(&mut placement, &data_set.name, &[first], next_replica(&mut self.replicas_made));
@@ -451,6 +460,26 @@ impl Table {
         Ok(())
     }
 
+    pub(super) fn set_labels(&mut self, node: NodeId, labels: &Labels) -> Result<()> {
+        self.node(node)?.labels.clone_from(labels);
+        self.data_sets.values_mut().for_each(|shelf| shelf.generation += 1);
+        Ok(())
+    }
+
+    pub(super) fn set_constraints(&mut self, name: &DataSetName, constraints: &Constraints) -> Result<()> {
+        let shelf = shelf(&mut self.data_sets, name)?;
+        shelf.data_set.guard.constraints.clone_from(constraints);
+        shelf.generation += 1;
+        Ok(())
+    }
+
+    pub(super) fn pause(&mut self, name: &DataSetName, until: Option<Timestamp>) -> Result<()> {
+        let shelf = shelf(&mut self.data_sets, name)?;
+        shelf.data_set.guard.paused_until = until;
+        shelf.generation += 1;
+        Ok(())
+    }
+
     pub(super) fn set_latency(&mut self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()> {
         rules::check_latency(latency_ms)?;
         let link = Arc::make_mut(&mut self.links).get_mut(from, to).ok_or(Rejection::UnknownLink(from, to))?;
@@ -498,12 +527,12 @@ impl Table {
         if plan.generation.is_some_and(|generation| generation != shelf.generation) {
             return Ok(Claimed::Lost(Lost::Overtaken));
         }
-        let changes = match saga::claim(&shelf.placement, plan, &shelf.data_set.object_key, now, now + lease) {
+        let destination = plan.action.to_node().and_then(|to| self.nodes.get(&to));
+        let changes = match saga::claim(&shelf.placement, plan, &shelf.data_set, destination, now, now + lease) {
             Ok(changes) => changes,
             Err(lost) => return Ok(Claimed::Lost(lost)),
         };
-        let destination = plan.action.to_node().and_then(|to| self.nodes.get(&to));
-        if let Some(node) = destination.filter(|node| rules::takes_room(node, plan.action, &changes))
+        if let Some(node) = destination.filter(|node| rules::takes_room(node, &shelf.placement, &changes))
             && let Some(lost) = rules::no_room(node, stored, shelf.data_set.bytes)
         {
             return Ok(Claimed::Lost(lost));
@@ -548,8 +577,9 @@ impl Table {
         }
         // Only the readers of what is dropped need another replica, near to where they live.
         let homes = if claim.action.kind() == ActionType::Evict { self.homes() } else { BTreeMap::new() };
-        let placement = &shelf(&mut self.data_sets, &claim.data_set)?.placement;
-        let changes = match saga::commit(placement, &self.links, &homes, &claim, arrived, now + drain) {
+        let Shelf { placement, data_set, .. } = shelf(&mut self.data_sets, &claim.data_set)?;
+        let constraints = &data_set.guard.constraints;
+        let changes = match saga::commit(placement, &self.links, &homes, constraints, &claim, arrived, now + drain) {
             Ok(changes) => changes,
             Err(refused) => return Ok(Committed::Refused(refused)),
         };

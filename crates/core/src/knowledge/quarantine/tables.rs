@@ -3,10 +3,12 @@
 use super::{DETAIL_MAX, Field, Fields, TOLERANCE, Table};
 use crate::domain::action::Action;
 use crate::domain::ask::{Ask, Prospect, Reply};
+use crate::domain::constraints::{Constraints, Guard};
 use crate::domain::event::{Event, Outcome, Window};
 use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
+use crate::domain::labels::Labels;
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::{Metric, Metrics};
 use crate::domain::placement::{
@@ -59,6 +61,8 @@ const ETAG_MAX: usize = 256;
 const BYTES_MAX: u64 = 9_000_000_000_000_000;
 /// More than all agents there can be: such a sum says no more than that everybody was hurt.
 const FEEDBACK_MAX: f64 = u32::MAX as f64;
+/// Labels and constraints \[bytes\].
+const GUARD_MAX: usize = 1 << 14;
 /// The list of the nodes that a reply speaks about \[bytes\].
 const NODES_LONGEST: usize = 1 << 16;
 /// How content an agent can be.
@@ -96,9 +100,46 @@ pub fn node(row: &mut Fields<'_>) -> Field<(NodeId, Node)> {
         capacity_bytes: row.maybe_amount("capacity_bytes")?,
         state: row.one_of_or(NodeState::default(), "state", NodeState::ALL, NodeState::name)?,
         heartbeat_at: row.maybe_past("heartbeat_at")?,
+        labels: labels(row)?,
         store: StoreTraits { deletes: row.maybe_flag("store_deletes")?, remarks: maybe_line(row, "store_remarks")? },
     };
     Ok((id, node))
+}
+
+/// What cannot be read labels nothing: then a constraint that names labels holds it back rather than lets it in.
+fn labels(row: &mut Fields<'_>) -> Field<Labels> {
+    if row.is_null("labels")? {
+        return Ok(Labels::new());
+    }
+    let text = row.text("labels", GUARD_MAX)?;
+    Ok(serde_json::from_str(&text).unwrap_or_else(|_| {
+        row.report("labels", "it is no JSON object of texts and is taken as absent".to_owned());
+        Labels::new()
+    }))
+}
+
+/// What stands before every action on a data set. What cannot be read might forbid any: none begins until somebody mends it.
+fn guard(row: &mut Fields<'_>) -> Field<Guard> {
+    let paused_until = row.maybe_integer("paused_until")?.map(Timestamp);
+    if row.is_null("constraints")? {
+        return Ok(Guard { constraints: Constraints::default(), paused_until });
+    }
+    let text = row.text("constraints", GUARD_MAX)?;
+    // An object: a list without anything in it would be read as one, too.
+    let object: Result<serde_json::Map<_, _>, _> = serde_json::from_str(&text);
+    Ok(match object.and_then(|object| serde_json::from_value(object.into())) {
+        Ok(constraints) => Guard { constraints, paused_until },
+        Err(_) => {
+            let what = "it is no JSON of constraints, and nobody can tell what it forbids; no action is begun";
+            row.report("constraints", what.to_owned());
+            Guard { constraints: Constraints::default(), paused_until: Some(Guard::FOR_EVER) }
+        }
+    })
+}
+
+/// A data set's name and its guard.
+pub fn guarded(row: &mut Fields<'_>) -> Field<(DataSetName, Guard)> {
+    Ok((data_set_name(row, "name")?, guard(row)?))
 }
 
 /// A line for people; null is none.
@@ -177,7 +218,10 @@ pub fn data_set(row: &mut Fields<'_>) -> Field<DataSet> {
     }
     let bytes = row.integer("bytes")?;
     match u64::try_from(bytes) {
-        Ok(bytes @ 0..=BYTES_MAX) => Ok(DataSet { name, object_key, bytes, records: row.amount("records")?, sha256 }),
+        Ok(bytes @ 0..=BYTES_MAX) => {
+            let (records, guard) = (row.amount("records")?, guard(row)?);
+            Ok(DataSet { name, object_key, bytes, records, sha256, guard })
+        }
         _ => row.leave_out("bytes", format_args!("{bytes} is no size of a data set")),
     }
 }

@@ -56,6 +56,9 @@ fn row(changed: &[(&'static str, Cell<'static>)]) -> Row {
         ("remark", Cell::Null),
         ("store_deletes", one),
         ("store_remarks", Cell::Null),
+        ("labels", Cell::Null),
+        ("constraints", Cell::Null),
+        ("paused_until", Cell::Null),
         ("upload_id", text("VXBsb2Fk")),
         ("begun_at_ms", now),
         ("goal", text("availability >= 95 %")),
@@ -223,6 +226,13 @@ fn nodes() {
     let silent =
         put_right(NODES, &node_row(&[("heartbeat_at", Cell::Integer(YEAR_9999))]), node, "heartbeat_at", future);
     assert_eq!(silent.heartbeat_at, None);
+    for odd in ["", "[]", r#"{"region":1}"#] {
+        let said = "it is no JSON object of texts and is taken as absent";
+        let read = put_right(NODES, &node_row(&[("labels", text(odd))]), node, "labels", said);
+        assert!(read.labels.is_empty(), "{odd}");
+    }
+    let (read, _) = seen(NODES, &node_row(&[("labels", text(r#"{"region":"eu"}"#))]), node);
+    assert_eq!(read.unwrap().labels["region"], "eu");
 }
 
 #[test]
@@ -293,6 +303,15 @@ fn data_sets() {
     let empty =
         put_right(DATA_SETS, &row(&[("records", Cell::Integer(-1))]), data_set, "records", "-1 is negative; 0 is used");
     assert_eq!(empty.records, 0);
+    for odd in ["", "{", "[]", r#"{"must":["one"]}"#, r#"{"never":[1]}"#, r#"{"must_not":{"labels":"region"}}"#] {
+        let said = "it is no JSON of constraints, and nobody can tell what it forbids; no action is begun";
+        let held = put_right(DATA_SETS, &row(&[("constraints", text(odd))]), data_set, "constraints", said);
+        assert!(held.guard.is_paused(NOW), "{odd}");
+    }
+    let stated = row(&[("constraints", text(r#"{"min_replicas":2}"#)), ("paused_until", Cell::Integer(i64::MAX))]);
+    let (read, reported) = seen(DATA_SETS, &stated, data_set);
+    let guard = read.unwrap().guard;
+    assert_eq!((guard.constraints.min_replicas, guard.is_paused(NOW), reported.len()), (Some(2), true, 0));
     for generation in [-1, i64::MAX] {
         let odd = row(&[("generation", Cell::Integer(generation))]);
         left_out(DATA_SETS, &odd, catalogued, "generation", &format!("{generation} is out of range"));

@@ -4,6 +4,7 @@
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Arm {
     // Judging.
+    Held,
     Content,
     NothingNew,
     Elsewhere,
@@ -44,7 +45,8 @@ pub enum Arm {
 }
 
 /// By their places in [`Arm`].
-const NAMES: [&str; 32] = [
+const NAMES: [&str; 33] = [
+    "judges: paused",
     "judges: content",
     "judges: nothing new",
     "judges: reads elsewhere",
@@ -81,7 +83,7 @@ const NAMES: [&str; 32] = [
 
 /// Those since somebody looked last, each once.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Arms(u32);
+pub struct Arms(u64);
 
 impl Arms {
     pub const NAMES: [&'static str; NAMES.len()] = NAMES;

@@ -46,6 +46,8 @@ pub struct Prospects<'a> {
     avoided: &'a Avoided,
     wanted: Wanted,
     prices: BTreeMap<ActionType, f64>,
+    /// Bytes may travel now.
+    travels: bool,
     /// The goal depends on how many replicas there are.
     pub counts_replicas: bool,
 }
@@ -64,6 +66,7 @@ impl<'a> Prospects<'a> {
             avoided,
             wanted: Wanted::of(&mentioned),
             prices: prices(view.parameters),
+            travels: view.snapshot.data_set.guard.lets_travel(view.snapshot.at),
             counts_replicas: goal.mentions(Metric::DataConsistency),
         }
     }
@@ -120,7 +123,7 @@ impl<'a> Prospects<'a> {
 
     /// Whether a replica can be brought to a node that will have none.
     pub fn is_open(&self, node: &Node) -> bool {
-        !self.avoided.unwritable.contains(&node.id) && self.snapshot.is_free(node)
+        self.travels && !self.avoided.unwritable.contains(&node.id) && self.snapshot.is_free(node)
     }
 
     /// The same, by its number.

@@ -123,6 +123,8 @@ struct Judged {
     generation: i64,
     changed_at: Option<Timestamp>,
     epoch: u64,
+    /// When something may begin that is held now.
+    opens_at: Option<Timestamp>,
 }
 
 /// What one look is about.
@@ -297,6 +299,10 @@ impl Protocol {
         if 1.0 - level < 0.5 * PER_COST + MARGIN {
             return self.came_to(Arm::Content, Next::Rest);
         }
+        // Whoever ends the pause is heard of; until then nothing can be begun.
+        if view.snapshot.data_set.guard.is_paused(now) {
+            return self.came_to(Arm::Held, Next::Rest);
+        }
         let judged = scene.judged();
         let ground = scene.ground();
         let paused = self.pause.until(&ground, level, now);
@@ -424,7 +430,8 @@ impl Protocol {
         let valuation = Valuation { actor: me, present: &planned.set, readers: &readers, costs: prospects.prices() };
         let ground = scene.ground();
         let enough = MARGIN + self.pause.hurdle(&ground);
-        let accepted = plan(&valuation, &asked, own, &self.left.prices(now, PER_EXCUSED_RETURN))
+        let constraints = &view.snapshot.data_set.guard.constraints;
+        let accepted = plan(&valuation, &asked, own, &self.left.prices(now, PER_EXCUSED_RETURN), constraints)
             .filter(|accepted| accepted.gain >= enough);
         let Some(accepted) = accepted else {
             self.arms.note(Arm::Refused);
@@ -447,7 +454,8 @@ impl Protocol {
     /// Drops a replica that nobody has read for a while, if that is for this agent to do.
     fn drop_idle(&mut self, scene: &Scene) -> Option<Next> {
         let (view, now) = (scene.view, scene.view.now());
-        let mine = self.idle_since.iter().filter(|(node, _)| scene.is_keeper_of(**node));
+        let may_go = |node: NodeId| view.snapshot.forbids(Action::Evict { node }).is_none();
+        let mine = self.idle_since.iter().filter(|(node, _)| scene.is_keeper_of(**node) && may_go(**node));
         let (node, since) = mine.min_by_key(|(_, since)| **since).map(|(node, since)| (*node, *since))?;
         if scene.planned.set.len() < 2 {
             return None;
@@ -627,8 +635,9 @@ impl Protocol {
             self.is_awaited = false;
             intents.push(Intent::Over(Repair::Nothing));
         }
-        if let Some(until) = self.unreadable.values().min() {
-            intents.push(look_at(*until));
+        let opens_at = scene.view.snapshot.data_set.guard.opens_at(now);
+        if let Some(until) = self.unreadable.values().min().copied().into_iter().chain(opens_at).min() {
+            intents.push(look_at(until));
         }
         if scene.view.experience.predictor.needs_probes() {
             self.judged = None;
@@ -644,7 +653,13 @@ impl Protocol {
 
 impl Scene<'_> {
     fn judged(&self) -> Judged {
-        Judged { generation: self.planned.generation, changed_at: self.view.snapshot.changed_at, epoch: self.epoch }
+        let snapshot = self.view.snapshot;
+        Judged {
+            generation: self.planned.generation,
+            changed_at: snapshot.changed_at,
+            epoch: self.epoch,
+            opens_at: snapshot.data_set.guard.opens_at(snapshot.at),
+        }
     }
 
     fn ground(&self) -> Ground {
@@ -653,6 +668,11 @@ impl Scene<'_> {
 
     /// The step as it can be taken now; `None`: what it needs is still under way, and its end will be seen.
     fn feasible(&self, step: Action) -> Option<Action> {
+        let step = self.possible(step)?;
+        self.view.snapshot.forbids(step).is_none().then_some(step)
+    }
+
+    fn possible(&self, step: Action) -> Option<Action> {
         let is_ready = |node: &NodeId| self.planned.ready.contains(node) && self.prospects.is_readable(node);
         match step {
             Action::Move { from, .. } => is_ready(&from).then_some(step),

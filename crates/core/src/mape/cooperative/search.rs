@@ -4,6 +4,7 @@ use super::MARGIN;
 use super::prospects::MORE;
 use super::valuation::{Plan, Prepared, ReplicaSet, Valuation, Worth};
 use crate::domain::action::Action;
+use crate::domain::constraints::Constraints;
 use crate::domain::ids::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,16 +35,17 @@ pub struct Accepted {
 }
 
 /// The best plan over the present nodes and those asked about, if it is worth it. `own`: nodes that would suit the actor;
-/// `returns`: what going back costs to a set of replicas that was left lately.
+/// `returns`: what going back costs to a set of replicas that was left lately. No set is planned that the constraints forbid.
 pub fn plan(
     valuation: &Valuation,
     asked: &BTreeSet<NodeId>,
     own: &BTreeSet<NodeId>,
     returns: &BTreeMap<ReplicaSet, f64>,
+    constraints: &Constraints,
 ) -> Option<Accepted> {
     let all: ReplicaSet = valuation.present.union(asked).copied().collect();
     let prepared = valuation.prepared(&all);
-    let search = Search { valuation, base: prepared.base(), prepared: &prepared, returns };
+    let search = Search { valuation, base: prepared.base(), prepared: &prepared, returns, constraints };
     let best = match all.len() <= EXHAUSTIVE_NODES {
         true => search.exhaustive(&all),
         false => search.local(&all, own),
@@ -84,6 +86,7 @@ struct Search<'a> {
     prepared: &'a Prepared<'a>,
     base: f64,
     returns: &'a BTreeMap<ReplicaSet, f64>,
+    constraints: &'a Constraints,
 }
 
 impl Search<'_> {
@@ -91,7 +94,10 @@ impl Search<'_> {
         let worth = self.prepared.worth(set);
         let step = own_step(self.valuation, &worth);
         let returns = self.of_return(set).max(self.of_return(&after(self.valuation.present, step)));
-        let gain = worth.value - self.base - returns;
+        let gain = match self.constraints.allow(self.valuation.present, set) {
+            true => worth.value - self.base - returns,
+            false => f64::NEG_INFINITY,
+        };
         Found { worth, gain, step }
     }
 
@@ -251,7 +257,7 @@ mod tests {
         let (present, costs) = (set(present), COSTS.into());
         let valuation = Valuation { actor: ACTOR, present: &present, readers, costs: &costs };
         let left = left.iter().map(|(nodes, times)| (set(nodes), PER_RETURN * f64::from(*times).powi(2))).collect();
-        plan(&valuation, &set(asked), &set(asked), &left)
+        plan(&valuation, &set(asked), &set(asked), &left, &Constraints::default())
     }
 
     /// Agent 1 wants the data at node 1, agent 2 to keep it at node 3, agent 4 has its own wish.
@@ -309,6 +315,24 @@ mod tests {
         let readers = [reader(1, 3, &[]), reader(2, 3, &[(2, 0.9)]), reader(4, 3, &[(2, -0.9)])];
         let accepted = decide(&[3], &readers, &[2], &[]).unwrap();
         assert_eq!((accepted.plan.set, accepted.step), (set(&[2, 3]), None));
+    }
+
+    #[test]
+    fn what_constraints_forbid_is_not_planned() {
+        let constrained = |present: &[u32], readers: &[Reader], written: &str| {
+            let (present, costs) = (set(present), COSTS.into());
+            let valuation = Valuation { actor: ACTOR, present: &present, readers, costs: &costs };
+            let constraints = serde_json::from_str(written).unwrap();
+            let accepted = plan(&valuation, &set(&[1, 2]), &set(&[1, 2]), &BTreeMap::new(), &constraints);
+            accepted.map(|accepted| accepted.plan.set)
+        };
+        assert_eq!(
+            constrained(&[3], &rivals()[..1], r#"{"must":[3]}"#),
+            Some(set(&[1, 3])),
+            "a copy in place of the move"
+        );
+        assert_eq!(constrained(&[3], &rivals(), r#"{"max_replicas":1}"#), None, "neither may be hurt");
+        assert_eq!(constrained(&[2, 3], &[reader(1, 3, &[])], r#"{"min_replicas":2}"#), None);
     }
 
     #[test]
@@ -449,7 +473,9 @@ mod tests {
     }
 
     fn search(case: &Case) -> Option<Accepted> {
-        with_valuation(case, |valuation| plan(valuation, &case.asked, &case.asked, &BTreeMap::new()))
+        with_valuation(case, |valuation| {
+            plan(valuation, &case.asked, &case.asked, &BTreeMap::new(), &Constraints::default())
+        })
     }
 
     proptest! {
@@ -566,7 +592,7 @@ mod tests {
             let all: ReplicaSet = (1..=NODES as u32).map(NodeId).collect();
             self.agents().find_map(|(actor, _)| {
                 let valuation = Valuation { actor, present: &self.present, readers: &readers, costs: &costs };
-                plan(&valuation, &all, &all, &BTreeMap::new()).map(|accepted| accepted.plan)
+                plan(&valuation, &all, &all, &BTreeMap::new(), &Constraints::default()).map(|accepted| accepted.plan)
             })
         }
     }

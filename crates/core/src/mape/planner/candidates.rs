@@ -6,7 +6,7 @@ use crate::domain::placement::Replica;
 use crate::domain::snapshot::Snapshot;
 
 /// Nothing; the moves and copies of the replica that is read, `reference`, to every free node; a change to each other replica;
-/// the eviction of each that nobody reads. In a fixed order.
+/// the eviction of each that nobody reads; without what is forbidden now. In a fixed order.
 pub fn candidates(snapshot: &Snapshot, reference: &Replica) -> Vec<Action> {
     let from = reference.node;
     let free: Vec<NodeId> = snapshot.nodes.values().filter(|node| snapshot.is_free(node)).map(|node| node.id).collect();
@@ -21,6 +21,7 @@ pub fn candidates(snapshot: &Snapshot, reference: &Replica) -> Vec<Action> {
     candidates.extend(moves);
     candidates.extend(copies);
     candidates.extend(changes.chain(evicts));
+    candidates.retain(|action| snapshot.forbids(*action).is_none());
     candidates
 }
 
@@ -51,6 +52,21 @@ mod tests {
         let node = Arc::make_mut(&mut snapshot.nodes).get_mut(&NodeId(1)).unwrap();
         (node.store_url, node.state) = (Some("http://node-1".to_owned()), NodeState::Leaving);
         check(&snapshot, ["NA", "CR2"]);
+    }
+
+    #[test]
+    fn what_is_forbidden_is_no_candidate() {
+        let mut snapshot = scene::snapshot(&[3, 2], &[(1, 1)]);
+        let mut constrain = |written: &str| {
+            snapshot.data_set.guard.constraints = serde_json::from_str(written).unwrap();
+            snapshot.clone()
+        };
+        check(&constrain("{}"), ["NA", "M3_1", "C3_1", "CR2", "E2"]);
+        check(&constrain(r#"{"must":[3],"max_replicas":2}"#), ["NA", "CR2", "E2"]);
+        check(&constrain(r#"{"min_replicas":2}"#), ["NA", "M3_1", "C3_1", "CR2"]);
+        check(&constrain(r#"{"must_not":{"labels":"region!=eu"}}"#), ["NA", "CR2", "E2"]);
+        snapshot.data_set.guard.paused_until = Some(crate::domain::constraints::Guard::FOR_EVER);
+        check(&snapshot, ["NA"]);
     }
 
     #[test]

@@ -133,6 +133,8 @@ pub enum Reason {
     },
     /// The replica is damaged.
     Damaged,
+    /// The constraints demand the replica.
+    Demanded,
     /// A person wants it.
     Person,
 }
@@ -275,6 +277,7 @@ impl Decision {
             Reason::Agreed { yes, votes } => format!("{yes} of {votes} peers agreed"),
             Reason::Foreknown { step, steps } => format!("step {step} of {steps} to the best placement"),
             Reason::Damaged => "the replica there is damaged".to_owned(),
+            Reason::Demanded => "the constraints demand a replica there".to_owned(),
             Reason::Person => "a person wants it".to_owned(),
         }
     }

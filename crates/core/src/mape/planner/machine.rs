@@ -1,14 +1,17 @@
 //! The planner as a machine: what happens to an agent goes to its policy's decider; what that wants becomes plans, messages,
 //! and lessons.
 
-use super::{Decider, Decision, Experience, Intent, Message, Parameters, Policy, Rng, Situation, Verdict, View, plan};
+use super::{
+    Decider, Decision, Experience, Intent, Message, Parameters, Policy, Reason, Rng, Situation, Verdict, View, plan,
+    upkeep,
+};
 use crate::domain::action::Action;
 use crate::domain::ask::Ask;
 use crate::domain::ids::NodeId;
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::Metrics;
-use crate::domain::placement::Plan;
+use crate::domain::placement::{Plan, Replica};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::mape::backoff::Backoff;
@@ -29,6 +32,8 @@ pub enum Input {
     Probed { node: NodeId, latency_ms: f64 },
     /// The table as it is, because something has changed or the policy asked for it.
     Looked { snapshot: Snapshot, conversation: Vec<Arc<Ask>> },
+    /// The table as it is, at the pace of an agent's duties: do the constraints demand a replica that is not there?
+    Checked { snapshot: Snapshot },
     /// It could not be loaded: nobody could answer an action now, and the next job is not to wait for that.
     LookFailed,
     /// The plan came to its end.
@@ -52,6 +57,19 @@ pub enum Effect {
     Learn(Lesson),
 }
 
+/// Whose action is under way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum UnderWay {
+    Nobodys,
+    /// The decider hears of its end.
+    Deciders,
+    /// A replica is made that the constraints demand.
+    Upkeep,
+}
+
+/// What the decider wants while a demanded replica is made waits for so long, and is looked at again.
+const UPKEEP_LOOK: Duration = Duration::from_secs(5);
+
 /// The machine.
 pub struct Planner {
     parameters: Arc<Parameters>,
@@ -62,6 +80,7 @@ pub struct Planner {
     is_awaited: bool,
     /// What the last measurement showed, for what is learned from an action after it.
     last: Option<Metrics>,
+    under_way: UnderWay,
     /// The action under way, to be learned from when it has ended.
     pending: Option<Acted>,
     /// When the last action was decided on.
@@ -83,6 +102,7 @@ impl Planner {
             parameters,
             experience,
             is_awaited: false,
+            under_way: UnderWay::Nobodys,
             last: None,
             pending: None,
             decided_at: Timestamp::default(),
@@ -137,6 +157,7 @@ impl Planner {
                 let intents = self.decider.looked(&view, rng);
                 self.want(intents, &snapshot, rng)
             }
+            Input::Checked { snapshot } => self.upkeep(&snapshot),
             Input::LookFailed => self.effect(Intent::Over(Repair::Nothing)).into_iter().collect(),
             Input::Ended(repair) => self.ended(repair, rng),
         }
@@ -155,7 +176,33 @@ impl Planner {
         self.want(intents, snapshot, rng)
     }
 
+    /// Makes what the constraints demand, while nothing else is under way.
+    fn upkeep(&mut self, snapshot: &Snapshot) -> Vec<Effect> {
+        let rests = self.rests_until.is_some_and(|until| snapshot.at < until);
+        if self.under_way != UnderWay::Nobodys || rests {
+            return Vec::new();
+        }
+        let agent = self.parameters.agent;
+        let reference = snapshot.placement.reference(agent);
+        let Some((action, reference)) = upkeep::missing(snapshot, agent, self.parameters.silence).zip(reference) else {
+            return Vec::new();
+        };
+        self.under_way = UnderWay::Upkeep;
+        let decision = Decision::apart(agent, snapshot, action, Reason::Demanded);
+        self.execute(decision, reference, snapshot)
+    }
+
     fn ended(&mut self, repair: Repair, rng: &mut Rng) -> Vec<Effect> {
+        if std::mem::replace(&mut self.under_way, UnderWay::Nobodys) == UnderWay::Upkeep {
+            match repair {
+                Repair::Acted => self.backoff.succeeded(),
+                Repair::Lost => {}
+                Repair::Nothing | Repair::NotNow => {
+                    self.rests_until = Some(self.decided_at + self.backoff.failed(rng));
+                }
+            }
+            return Vec::new();
+        }
         let acted = self.pending.take();
         if repair == Repair::Acted
             && let Some(acted) = acted
@@ -190,6 +237,9 @@ impl Planner {
         let mut effects = Vec::with_capacity(intents.len() + 1);
         for intent in intents {
             match intent {
+                Intent::Act(_) if self.under_way == UnderWay::Upkeep => {
+                    effects.extend(self.put_off(UPKEEP_LOOK, rng));
+                }
                 Intent::Act(decision) => match self.rests_until.filter(|until| snapshot.at < *until) {
                     Some(until) => effects.extend(self.put_off(until.since(snapshot.at), rng)),
                     None => effects.extend(self.act(decision, snapshot, rng)),
@@ -207,15 +257,20 @@ impl Planner {
         let Some(reference) = snapshot.placement.reference(self.parameters.agent) else {
             return self.tell_end(Repair::Lost, rng);
         };
-        self.plans += 1;
-        self.decided_at = snapshot.at;
-        let plan = plan(&self.parameters, snapshot, reference, &decision, format!("{}-p{}", self.life, self.plans));
+        self.under_way = UnderWay::Deciders;
         self.pending = self.last.zip(expected(&decision)).map(|(before, expected)| Acted {
             action: decision.chosen.action,
             reference_node: reference.node,
             before,
             expected,
         });
+        self.execute(decision, reference, snapshot)
+    }
+
+    fn execute(&mut self, decision: Decision, reference: &Replica, snapshot: &Snapshot) -> Vec<Effect> {
+        self.plans += 1;
+        self.decided_at = snapshot.at;
+        let plan = plan(&self.parameters, snapshot, reference, &decision, format!("{}-p{}", self.life, self.plans));
         vec![Effect::Decided(decision), Effect::Execute(plan)]
     }
 

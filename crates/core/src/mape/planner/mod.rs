@@ -17,6 +17,7 @@ mod q_learning;
 mod random;
 pub mod reference;
 mod ucb;
+mod upkeep;
 mod vote;
 
 pub use by_score::{ByScore, Scoring, best, decide};

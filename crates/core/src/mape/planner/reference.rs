@@ -63,7 +63,7 @@ impl Scoring for Reference {
     }
 
     /// Nothing, every move and copy from the reference's node (also onto a node that holds a replica), and a change to each
-    /// replica on another node.
+    /// replica on another node; without what is forbidden now.
     fn candidates(&self, situation: &Situation) -> Vec<Action> {
         let from = situation.reference.node;
         let elsewhere = || situation.snapshot.destinations().map(|node| node.id).filter(move |node| *node != from);
@@ -71,7 +71,8 @@ impl Scoring for Reference {
         let copies = elsewhere().map(|to| Action::Copy { from, to });
         let replicas = situation.snapshot.placement.nodes().into_iter().filter(|node| *node != from);
         let changes = replicas.map(|to| Action::ChangeReference { to });
-        std::iter::once(Action::Nothing).chain(moves).chain(copies).chain(changes).collect()
+        let all = std::iter::once(Action::Nothing).chain(moves).chain(copies).chain(changes);
+        all.filter(|action| situation.snapshot.forbids(*action).is_none()).collect()
     }
 
     fn score(&self, situation: &Situation, action: Action) -> Scored {

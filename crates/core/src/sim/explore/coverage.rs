@@ -55,6 +55,7 @@ impl Coverage {
             ("rates", matches!(physics.transfer, Transfer::Rates { .. })),
             ("generated", scenario.generate.is_some()),
             ("capacities", scenario.network.nodes.values().any(|node| node.capacity_bytes.is_some())),
+            ("constraints", scenario.network.data_sets.values().any(|it| !it.constraints.is_none())),
             ("impacts given", !scenario.impacts.is_empty()),
         ];
         told.iter().filter(|(_, is_so)| *is_so).for_each(|(name, _)| seen.count(PHYSICS, name));
@@ -160,6 +161,7 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::Agreed { .. } => "agreed by vote",
         Reason::Foreknown { .. } => "foreknown",
         Reason::Damaged => "damaged",
+        Reason::Demanded => "demanded by constraints",
         Reason::Person => "a person",
     }
 }

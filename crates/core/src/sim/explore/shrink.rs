@@ -4,6 +4,7 @@ use super::coverage::Coverage;
 use super::judge::{Failure, judge};
 use super::world::RandomWorld;
 use crate::config::scenario::{FaultKind, Links, Rules, Scenario, Transfer};
+use crate::domain::constraints::{Constraints, contradictions};
 use crate::domain::ids::{AgentId, NodeId};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -90,6 +91,7 @@ fn plainer(with: &mut Candidates) {
     with(&|it| it.physics.transfer = Transfer::Takes(Duration::ZERO));
     with(&|it| it.physics.transfer = Transfer::Takes(Duration::from_secs(30)));
     with(&|it| it.network.nodes.values_mut().for_each(|node| node.capacity_bytes = None));
+    with(&|it| it.network.data_sets.values_mut().for_each(|data_set| data_set.constraints = Constraints::default()));
     with(&|it| it.network.links.iter_mut().for_each(|link| link.jitter_ms = 0.0));
     with(&|it| {
         it.physics.response_time.deviation = Duration::ZERO;
@@ -126,6 +128,16 @@ fn remove_node(scenario: &mut Scenario, node: NodeId) {
     }
     there.into_iter().for_each(|agent| remove_agent(scenario, agent));
     scenario.network.nodes.remove(&node);
+    let nodes = &scenario.network.nodes;
+    for data_set in scenario.network.data_sets.values_mut() {
+        let constraints = &mut data_set.constraints;
+        constraints.must.remove(&node);
+        constraints.never_delete_at.remove(&node);
+        let labels = nodes.iter().map(|(id, node)| (*id, &node.labels)).collect();
+        if !contradictions(constraints, &labels, Some(data_set.first_node)).is_empty() {
+            constraints.min_replicas = None;
+        }
+    }
     scenario.network.links.retain(|link| link.from != node && link.to != node);
     for change in &mut scenario.changes {
         change.links.retain(|link| link.from != node && link.to != node);

@@ -8,8 +8,10 @@ use crate::config::settings::{
     AgentSettings, DataSetSettings, FeedbackSettings, LearningSettings, NodeSettings, RhythmSettings,
 };
 use crate::domain::action::{Action, ActionType};
+use crate::domain::constraints::{MustNot, Transfers};
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::impact::Impacts;
+use crate::domain::labels::Labels;
 use crate::domain::metric::Metric;
 use crate::domain::placement::Link;
 use crate::domain::units::Percent;
@@ -62,6 +64,7 @@ pub fn make(seed: u64, number: u64) -> RandomWorld {
     draw.faults(&mut scenario, calm_from);
     let seed = draw.within(1..=9999);
     draw.second_data_set(&mut scenario);
+    draw.constraints(&mut scenario);
     RandomWorld { scenario, seed }
 }
 
@@ -245,6 +248,7 @@ impl Draw {
             name: format!("node-{id}"),
             availability: self.percent(50..=100),
             capacity_bytes,
+            labels: Labels::new(),
             store: store.clone(),
         }
     }
@@ -317,6 +321,45 @@ impl Draw {
             ..first
         };
         scenario.network.data_sets.insert(name, second);
+    }
+
+    /// What must not be done with the first data set, and nodes that are called by where they lie. Drawn after all else: worlds
+    /// without constraints are what they were.
+    fn constraints(&mut self, scenario: &mut Scenario) {
+        if scenario.generate.is_some() || !self.chance(0.2) {
+            return;
+        }
+        let nodes: Vec<NodeId> = scenario.network.nodes.keys().copied().collect();
+        let data_set = scenario.network.data_sets.values_mut().next().expect("there is one in the base");
+        let first = data_set.first_node;
+        let mut allowed = vec![first];
+        let is_barred = self.chance(0.5);
+        for (id, node) in &mut scenario.network.nodes {
+            if *id != first && is_barred && self.chance(0.3) {
+                node.labels.insert("region".to_owned(), "abroad".to_owned());
+            } else if *id != first {
+                allowed.push(*id);
+            }
+        }
+        let constraints = &mut data_set.constraints;
+        if is_barred {
+            constraints.must_not = Some(MustNot { labels: "region=abroad".parse().expect("a selector") });
+        }
+        if self.chance(0.4) {
+            constraints.must.insert(self.one(&allowed));
+        }
+        if self.chance(0.3) {
+            constraints.never_delete_at.insert(self.one(&nodes));
+        }
+        let stay = constraints.must.iter().chain(&constraints.never_delete_at).chain([&first]);
+        let stay = u32::try_from(stay.collect::<BTreeSet<_>>().len()).unwrap_or(u32::MAX);
+        let least = self.within(1..=u32::try_from(allowed.len()).unwrap_or(1).min(3));
+        constraints.min_replicas = self.chance(0.4).then_some(least);
+        constraints.max_replicas = self.chance(0.4).then(|| least.max(stay) + self.within(0..=1u32));
+        if self.chance(0.2) {
+            let between = self.one(&["00:00-01:00", "00:30-03:00", "01:00-00:10"]).parse().expect("a part of a day");
+            constraints.transfers = Some(Transfers { between });
+        }
     }
 
     fn goal(&mut self) -> String {

@@ -19,7 +19,7 @@ fn combinations<T: Clone>(choices: &[Vec<T>]) -> Vec<Vec<T>> {
 fn best(problem: &Problem) -> Value {
     let nodes = problem.nodes.len();
     let sets = (1..1_usize << nodes).map(|bits| (0..nodes).filter(|node| bits & 1 << node != 0).collect::<Vec<_>>());
-    let allowed = sets.filter(|set| set.iter().all(|node| problem.open[*node]));
+    let allowed = sets.filter(|set| set.iter().all(|node| problem.open[*node]) && problem.allows(set));
     allowed.map(|set| best_of_set(problem, &set)).min().expect("the present set is allowed")
 }
 
@@ -88,8 +88,9 @@ fn problems(nodes: usize, agents: usize) -> impl Strategy<Value = Problem> {
         bools(nodes),
         bools(3 * nodes),
         (price(), price(), price(), price()),
+        (bools(nodes), any::<bool>(), 0..3_usize, 0..3_usize),
     )
-        .prop_map(move |(holders, shares, reads, room, ways, prices)| {
+        .prop_map(move |(holders, shares, reads, room, ways, prices, (stay, stays, fewest, more))| {
             let way = |row: usize, to: usize| holders[row] == to || ways[row * nodes + to] || ways[to];
             let ways: Vec<Vec<bool>> =
                 (0..holders.len()).map(|row| (0..nodes).map(|to| way(row, to)).collect()).collect();
@@ -102,6 +103,8 @@ fn problems(nodes: usize, agents: usize) -> impl Strategy<Value = Problem> {
                 open: (0..nodes)
                     .map(|to| holders.contains(&to) || room[to] && ways.iter().any(|row| row[to]))
                     .collect(),
+                kept: (0..nodes).map(|node| stays && stay[node] && holders.contains(&node)).collect(),
+                sizes: (fewest.clamp(1, holders.len()), holders.len() + if more == 2 { nodes } else { more }),
                 holders,
                 ways,
                 shares,

@@ -27,12 +27,18 @@ pub fn search(problem: &Problem, known: Route) -> (Route, Vec<usize>) {
     };
     let holders = set(&|node| problem.holders.contains(&node));
     let open = set(&|node| problem.open[node]);
+    let stay = set(&|node| problem.kept[node]);
     let (mut found, mut left, mut unsettled) = (known, WORK / problem.agents.len() as u64, Vec::new());
     for replicas in 1..=layers {
         let most = if replicas == layers { open.count_ones() as usize } else { replicas };
+        let sizes = (replicas.max(problem.sizes.0), most.min(problem.sizes.1));
+        if sizes.0.max(stay.count_ones() as usize) > sizes.1 {
+            continue;
+        }
         let levels = (0..problem.agents.len()).map(|agent| levels(problem, agent, replicas, open)).collect();
-        let mut search = Search { problem, holders, sizes: (replicas, most), levels, found, are_cheapest: true, left };
-        search.branch(0, open);
+        let mut search = Search { problem, holders, sizes, levels, found, are_cheapest: true, left };
+        search.take(stay, 0);
+        search.branch(stay, open);
         if !search.are_cheapest || search.left == 0 {
             unsettled.push(replicas);
         }

@@ -18,15 +18,16 @@ pub fn search(problem: &Problem, stay: Route) -> Route {
     let best_alone = alone.min_by_key(|node| total(*node)).unwrap_or(problem.holders[0]);
     let mut best = climb(problem, stay, problem.holders.clone());
     // One replica, two, ...: each number that makes a difference to somebody, and as many as make anybody's share smaller.
-    let (mut grown, mut share) = (vec![best_alone], u64::MAX);
+    let stay: Vec<usize> = problem.stay().collect();
+    let (mut grown, mut share) = (if stay.is_empty() { vec![best_alone] } else { stay }, u64::MAX);
     loop {
-        let counts = grown.len() <= problem.shares.len().min(SIZES);
+        let counts = grown.len() <= problem.shares.len().min(SIZES).max(problem.sizes.0);
         let more = Neighbours { problem, set: &grown }.with_one_more().into_iter().min();
         let more = more.filter(|(next, _)| counts || *next < share);
-        if counts || more.is_none() {
+        if problem.allows(&grown) && (counts || more.is_none()) {
             best = better(best, climb(problem, route(problem, &grown), grown.clone()));
         }
-        let Some((next, added)) = more else { return best };
+        let Some((next, added)) = more.filter(|_| grown.len() < problem.sizes.1) else { return best };
         (grown, share) = (added.of(&grown), next);
     }
 }
@@ -53,6 +54,8 @@ fn best_of(
     known: &Route,
     neighbours: Vec<(u64, Change)>,
 ) -> Option<(Route, Vec<usize>)> {
+    let mut neighbours = neighbours;
+    neighbours.retain(|(_, change)| change.is_allowed(problem, set));
     let least = neighbours.iter().map(|(share, _)| *share).min().filter(|share| *share <= known.value.share)?;
     let equal = neighbours.into_iter().filter(|(share, _)| *share == least).take(COMPARED);
     let equal = equal.map(|(_, change)| change.of(set)).map(|set| (route(problem, &set), set));
@@ -67,6 +70,12 @@ struct Change {
 }
 
 impl Change {
+    fn is_allowed(self, problem: &Problem, set: &[usize]) -> bool {
+        let size = set.len() + usize::from(self.added.is_some()) - usize::from(self.dropped.is_some());
+        let (fewest, most) = problem.sizes;
+        (fewest..=most).contains(&size) && self.dropped.is_none_or(|node| !problem.kept[node])
+    }
+
     /// Ascending.
     fn of(self, set: &[usize]) -> Vec<usize> {
         let mut set: Vec<usize> =

@@ -6,7 +6,7 @@ use crate::config::settings::AgentSettings;
 use crate::domain::action::ActionType;
 use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::metric::Metric;
-use crate::domain::placement::NodeState;
+use crate::domain::placement::{Node, NodeState};
 use crate::domain::snapshot::Snapshot;
 use crate::sim::faults::Damage;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +30,10 @@ pub struct Problem {
     pub ways: Vec<Vec<bool>>,
     /// Whether a node may hold a replica: it does now, or has room and can be reached.
     pub open: Vec<bool>,
+    /// Whether a node holds a replica that has to stay.
+    pub kept: Vec<bool>,
+    /// How many replicas there may be, at least and at most.
+    pub sizes: (usize, usize),
     /// Expected shares of violated jobs \[millionths\] with one replica, with two, ...; with more than there are lists for the
     /// last one counts. Each by agent and node: see [`Problem::share`].
     pub shares: Vec<Vec<u32>>,
@@ -122,11 +126,17 @@ impl Problem {
         let all = 0..nodes.len();
         let ways: Vec<Vec<bool>> =
             holders.iter().map(|holder| all.clone().map(|to| way(*holder, to)).collect()).collect();
+        let constraints = &snapshot.data_set.guard.constraints;
         let takes = |node: usize| {
-            let stays = snapshot.nodes.get(&nodes[node]).is_some_and(|node| node.state != NodeState::Leaving);
-            stays && has_room(nodes[node]) && ways.iter().any(|ways| ways[node])
+            let may = |node: &&Node| node.state != NodeState::Leaving && constraints.bars(node).is_none();
+            snapshot.nodes.get(&nodes[node]).filter(may).is_some()
+                && has_room(nodes[node])
+                && ways.iter().any(|ways| ways[node])
         };
-        let open = all.map(|node| holders.contains(&node) || takes(node)).collect();
+        let open = all.clone().map(|node| holders.contains(&node) || takes(node)).collect();
+        let kept = all.map(|node| holders.contains(&node) && constraints.holds(nodes[node]).is_some()).collect();
+        let fewest = constraints.min_replicas.map_or(1, |least| (least as usize).clamp(1, holders.len()));
+        let most = constraints.max_replicas.map_or(usize::MAX, |most| (most as usize).max(holders.len()));
         Some(Self {
             shares: shares(scenario, snapshot, damage, &settings, &nodes),
             agents: settings.iter().map(|agent| agent.id).collect(),
@@ -137,7 +147,20 @@ impl Problem {
             holders,
             ways,
             open,
+            kept,
+            sizes: (fewest, most),
         })
+    }
+
+    /// Whether these nodes may hold the replicas, as far as constraints are concerned that are about more than one node.
+    pub fn allows(&self, set: &[usize]) -> bool {
+        let (fewest, most) = self.sizes;
+        (fewest..=most).contains(&set.len()) && self.stay().all(|node| set.contains(&node))
+    }
+
+    /// The nodes whose replicas have to stay.
+    pub fn stay(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.nodes.len()).filter(|node| self.kept[*node])
     }
 
     /// The expected share of an agent's violated jobs, reading a node while there are so many replicas \[millionths\].

@@ -236,6 +236,7 @@ pub(super) mod tests {
             capacity_bytes: None,
             state: NodeState::Running,
             heartbeat_at: None,
+            labels: Default::default(),
             store: Default::default(),
         };
         let replica = |id: u32| Replica {
@@ -265,6 +266,7 @@ pub(super) mod tests {
             bytes: 6_000_000,
             records: 100,
             sha256: String::new(),
+            guard: Default::default(),
         };
         let content = Content {
             data_set,
