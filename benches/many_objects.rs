@@ -53,7 +53,7 @@ fn main() {
     let sha256 = manifest.sha256().to_string();
     let started = Instant::now();
     let verified = measured("transfer, read back", objects, || {
-        runtime.block_on(transfer_set(&source, &destination, &sha256, &Meter::silent())).unwrap()
+        runtime.block_on(transfer_set(&source, &destination, &sha256, &[], &Meter::silent())).unwrap()
     });
     let own = started.elapsed().as_secs_f64();
     assert_eq!(verified.bytes(), (objects * bytes) as u64);

@@ -6,6 +6,7 @@ use super::watchdog::Watch;
 use super::world::{World, chain, on_services};
 use crate::jobs::JobError;
 use crate::knowledge::{self, Claimed, KnowledgeError};
+use crate::storage::ObjectStore;
 use crate::storage::set::{Meter, SetAt};
 use crate::storage::transfer::{Expected, Side, TransferError, Verified, transfer, transfer_set};
 use agent_core::domain::event::Outcome;
@@ -190,8 +191,9 @@ async fn bring(
     let data_set = &snapshot.data_set;
     Ok(match (Extent::of(&claim.source.object_key), Extent::of(&to.object_key)) {
         (Extent::Set(from), Extent::Set(into)) => {
+            let former = former_sets(snapshot, to, &destination);
             let (source, destination) = (SetAt::new(source, from), SetAt::new(destination, into));
-            transfer_set(&source, &destination, &data_set.sha256, &meter(world, claim, data_set.bytes)).await
+            transfer_set(&source, &destination, &data_set.sha256, &former, &meter(world, claim, data_set.bytes)).await
         }
         (Extent::Object(_), _) | (_, Extent::Object(_)) => {
             let expected = Expected { bytes: data_set.bytes, sha256: data_set.sha256.clone() };
@@ -201,6 +203,17 @@ async fn bring(
             transfer(from, &claim.source.object_key, etag, into, &to.object_key, &expected, |_| {}).await
         }
     })
+}
+
+/// What else lies on a replica's node, of other versions or on its way out: most of what it needs may be there.
+fn former_sets(snapshot: &Snapshot, replica: &Replica, store: &Arc<dyn ObjectStore>) -> Vec<SetAt> {
+    let rows = snapshot.placement.replicas.values();
+    let others = rows.filter(|row| row.node == replica.node && row.object_key != replica.object_key);
+    let set = |row: &Replica| match Extent::of(&row.object_key) {
+        Extent::Set(keys) => Some(SetAt::new(store.clone(), keys)),
+        Extent::Object(_) => None,
+    };
+    others.filter_map(set).collect()
 }
 
 /// Tells people how far a set has come.

@@ -4,6 +4,7 @@ use super::catalogue::Catalogue;
 use crate::knowledge::Knowledge;
 use agent_core::clock::{TimeScale, WallTime};
 use agent_core::config::settings::DataSetSettings;
+use agent_core::domain::constraints::Guard;
 use agent_core::domain::convergence::RecentJobs;
 use agent_core::domain::event::Outcome;
 use agent_core::domain::failure::JobFailure;
@@ -64,6 +65,11 @@ impl NetworkStatus {
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Status {
     pub data_set: DataSetName,
+    #[serde(flatten)]
+    pub guard: Guard,
+    /// No action is begun now.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
     pub nodes: Vec<NodeStatus>,
     pub replicas: Vec<ReplicaStatus>,
     pub agents: Vec<AgentStatus>,
@@ -254,14 +260,18 @@ fn status(snapshot: &Snapshot, timing: Timing, jobs: &JobCounter) -> Status {
         count.is_some_and(|count| count.recent.are_content(snapshot.changed_at))
     };
     let acting = snapshot.open_events.iter().any(|event| event.outcome == Outcome::Running);
+    let guard = &snapshot.data_set.guard;
     let unhealthy = [
         nodes.iter().filter_map(silent_node).collect::<Vec<_>>(),
         replicas.iter().filter_map(unsound).collect(),
+        unmet(snapshot),
         agents.iter().filter_map(silent_agent).collect(),
         concerned().filter_map(failing).collect(),
     ];
     Status {
         data_set: snapshot.data_set.name.clone(),
+        guard: guard.clone(),
+        paused: guard.is_paused(snapshot.at),
         converged: !acting && concerned().next().is_some() && concerned().all(content),
         unhealthy: unhealthy.concat(),
         broken: invariants::check(&snapshot.data_set.name, &snapshot.placement)
@@ -295,6 +305,11 @@ fn agent_status(snapshot: &Snapshot, peer: &Peer, timing: Timing, jobs: &JobCoun
         last_success: count.succeeded_at.map(success),
         last,
     }
+}
+
+fn unmet(snapshot: &Snapshot) -> Vec<String> {
+    let unmet = snapshot.data_set.guard.constraints.unmet(&snapshot.nodes, &snapshot.placement);
+    unmet.into_iter().map(|what| format!("data set {}: {what}", snapshot.data_set.name)).collect()
 }
 
 fn silent_agent(agent: &AgentStatus) -> Option<String> {
@@ -418,6 +433,16 @@ mod tests {
         let expected = "agent 1: the last 2 jobs failed, the last success is 2 min 5 s of the scenario ago; program: no module named \
                         pandas";
         assert_eq!(status.unhealthy, [expected]);
+    }
+
+    #[test]
+    fn what_the_constraints_demand_and_nobody_has_made_is_shown() {
+        let mut snapshot = here();
+        snapshot.data_set.guard.constraints.min_replicas = Some(2);
+        assert_eq!(
+            after(0, &snapshot).unhealthy,
+            ["data set blood: there are 1 replicas of at least 2 (min_replicas)"]
+        );
     }
 
     #[test]

@@ -177,7 +177,7 @@ impl<'a> Trainer<'a> {
         let _verified = match (Extent::of(&replica.object_key), Extent::of(key)) {
             (Extent::Set(from), Extent::Set(into)) => {
                 let (from, into) = (SetAt::new(source, from), SetAt::new(store.clone(), into));
-                transfer_set(&from, &into, sha256, &Meter::silent()).await?
+                transfer_set(&from, &into, sha256, &[], &Meter::silent()).await?
             }
             (Extent::Object(_), _) | (_, Extent::Object(_)) => {
                 let (from, into) = (source.as_ref(), store.as_ref());

@@ -105,6 +105,7 @@ fn one_data_set(status: &Status) -> anyhow::Result<()> {
     text.extend(node_lines(status));
     text.push(String::new());
     text.push(format!("replicas  {}", replicas_line(&status.replicas)));
+    text.extend(guard_lines(status));
     text.push(String::new());
     text.extend(status.agents.iter().map(agent_line));
     text.push(String::new());
@@ -123,6 +124,7 @@ fn several_data_sets(converged: bool, data_sets: &[Status]) -> anyhow::Result<()
         let whether = if status.converged { "" } else { "  (not converged)" };
         text.push(format!("data set {}{whether}", status.data_set));
         text.push(format!("replicas  {}", replicas_line(&status.replicas)));
+        text.extend(guard_lines(status));
         text.extend(status.agents.iter().map(agent_line));
     }
     text.push(String::new());
@@ -132,6 +134,15 @@ fn several_data_sets(converged: bool, data_sets: &[Status]) -> anyhow::Result<()
     text.extend(unhealthy.into_iter().map(|what| format!("UNHEALTHY: {what}")));
     text.extend(data_sets.iter().flat_map(|status| &status.broken).map(|broken| format!("BROKEN: {broken}")));
     lines(text)
+}
+
+/// What is forbidden, and whether everything is held.
+fn guard_lines(status: &Status) -> Vec<String> {
+    let constraints = status.guard.constraints.listed();
+    let mut text: Vec<String> =
+        (!constraints.is_empty()).then(|| format!("held to   {}", constraints.join(", "))).into_iter().collect();
+    text.extend(status.paused.then(|| "PAUSED: no action is begun; `agent resume` ends that".to_owned()));
+    text
 }
 
 fn node_lines(status: &Status) -> Vec<String> {

@@ -15,7 +15,7 @@ pub use self::making::{NotMade, make};
 pub use self::removal::{Left, discard, remove};
 
 use super::attributes::Attributes;
-use super::{ObjectStore, Result, StorageError};
+use super::{ObjectInfo, ObjectStore, Result, StorageError};
 use agent_core::domain::manifest::{Digest, Manifest, Reader, SetKeys};
 use agent_core::domain::validators::Validators;
 use bytes::Bytes;
@@ -111,6 +111,19 @@ impl SetAt {
     fn damaged(&self, key: &str, reason: String) -> StorageError {
         StorageError::Damaged { address: self.address(), key: key.to_owned(), reason }
     }
+}
+
+/// What of a listed page a manifest names, with its place there.
+pub(in crate::storage) fn named<'a>(
+    page: Vec<ObjectInfo>,
+    at: &'a SetAt,
+    manifest: &'a Manifest,
+) -> impl Iterator<Item = (usize, ObjectInfo)> + use<'a> {
+    page.into_iter().filter_map(|object| {
+        let below = at.keys.below_prefix(&object.key)?;
+        let index = manifest.objects().binary_search_by(|named| named.key.as_ref().cmp(below)).ok()?;
+        Some((index, object))
+    })
 }
 
 /// How a manifest is another one than the table names, for people.

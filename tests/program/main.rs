@@ -3,6 +3,7 @@
 mod bad_input;
 mod calibrate;
 mod command_line;
+mod constraints;
 mod data_sets;
 mod database;
 mod demo;

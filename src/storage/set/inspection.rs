@@ -1,6 +1,6 @@
 //! Whether what lies below a prefix is what its manifest says.
 
-use super::{Held, SetAt, Work, difference, each};
+use super::{Held, SetAt, Work, difference, each, named};
 use crate::storage::transfer::{Expected, verify};
 use crate::storage::{Result, StorageError, pages};
 use agent_core::domain::manifest::Entry;
@@ -59,9 +59,7 @@ async fn listed(at: &SetAt, held: &Held, read: bool) -> Result<Vec<Found>> {
     let prefix = at.keys.prefix();
     let mut pages = pages(at.store.as_ref(), &prefix);
     while let Some(page) = pages.next().await? {
-        for object in page {
-            let below = at.keys.below_prefix(&object.key).unwrap_or_default();
-            let Ok(index) = objects.binary_search_by(|named| named.key.as_ref().cmp(below)) else { continue };
+        for (index, object) in named(page, at, &held.manifest) {
             let named = &objects[index];
             found[index] = match (&named.etag, &object.validators.etag) {
                 _ if named.bytes != object.bytes => {

@@ -27,7 +27,7 @@ async fn source(objects: usize) -> (Stores, Arc<Manifest>) {
 }
 
 async fn bring(from: &SetAt, to: &SetAt, manifest: &Manifest) -> Verified {
-    transfer_set(from, to, &manifest.sha256().to_string(), &Meter::silent()).await.unwrap()
+    transfer_set(from, to, &manifest.sha256().to_string(), &[], &Meter::silent()).await.unwrap()
 }
 
 async fn keys(store: &MemoryStore) -> Vec<String> {
@@ -143,7 +143,7 @@ async fn a_failed_transfer_names_its_side_and_keeps_what_has_arrived() {
     let ((from, source), manifest) = source(20).await;
     let (to, destination) = at("destination", "copy/blood/");
     let sha256 = manifest.sha256().to_string();
-    let failed = async || transfer_set(&source, &destination, &sha256, &Meter::silent()).await.unwrap_err();
+    let failed = async || transfer_set(&source, &destination, &sha256, &[], &Meter::silent()).await.unwrap_err();
     to.set([Fault::CorruptWrites]);
     let error = failed().await;
     assert_eq!(error.side, Side::Destination);
@@ -164,7 +164,7 @@ async fn a_manifest_that_lies_or_is_missing_is_the_sources_fault() {
     let (_, destination) = at("destination", "copy/blood/");
     let sha256 = manifest.sha256().to_string();
     let said = async |sha256: &str| {
-        let error = transfer_set(&source, &destination, sha256, &Meter::silent()).await.unwrap_err();
+        let error = transfer_set(&source, &destination, sha256, &[], &Meter::silent()).await.unwrap_err();
         assert_eq!(error.side, Side::Source);
         error.to_string()
     };
@@ -253,4 +253,31 @@ async fn listings_of_many_objects_come_in_pages() {
     let (to, destination) = at("destination", "copy/blood/");
     let _verified = bring(&set, &destination, &manifest).await;
     assert_eq!(content(to.inner(), &destination).await.len(), 2300);
+}
+
+#[tokio::test]
+async fn of_the_next_version_only_what_differs_travels() {
+    let ((from, source), first) = source(20).await;
+    let (to, former) = at("destination", "replicas/1/");
+    assert_eq!(bring(&source, &former, &first).await.expected.bytes, first.bytes());
+    put(from.inner(), &source.keys.object("03/3.json"), b"another content").await;
+    put(from.inner(), &source.keys.object("09/new.json"), b"new").await;
+    let second = make(&source, Selection::default(), 2, &Meter::silent()).await.unwrap();
+    source.write_manifest(&second).await.unwrap();
+    // What did not change cannot come from the source any more, but for one that has rotted in the former version.
+    let rotten = "00/0.json";
+    put(to.inner(), &former.keys.object(rotten), b"?").await;
+    for object in second.objects().iter().filter(|object| first.get(&object.key).is_some()) {
+        if !["03/3.json", rotten].contains(&&*object.key) {
+            from.inner().delete(&source.keys.object(&object.key)).await.unwrap();
+        }
+    }
+    let next = SetAt::new(to.clone(), SetKeys::below("replicas/2/"));
+    let sha256 = second.sha256().to_string();
+    let arrived = transfer_set(&source, &next, &sha256, std::slice::from_ref(&former), &Meter::silent()).await;
+    assert_eq!(arrived.unwrap().expected.bytes, second.bytes());
+    let held = next.manifest_of(&sha256).await.unwrap();
+    assert_eq!(held.manifest.objects().len(), 21);
+    assert!(matches!(inspect(&next, &sha256, true).await.unwrap(), Seen::Intact(_)));
+    assert!(former.manifest_of(&first.sha256().to_string()).await.is_ok(), "the former version is left as it is");
 }

@@ -5,9 +5,10 @@
 //! and what of it is right need not travel again.
 
 use super::{Expected, Side, TransferError, Verified, transfer, verify};
-use crate::storage::set::{Held, Meter, SetAt, Work, each};
+use crate::storage::set::{Held, Meter, SetAt, Work, each, named};
 use crate::storage::{Result, StorageError, pages};
-use agent_core::domain::manifest::{Entry, Manifest};
+use agent_core::domain::manifest::{Digest, Entry, Manifest};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,22 +20,28 @@ type Etag = Option<Box<str>>;
 
 /// Copies the set whose manifest has this SHA-256, and reads everything back; `meter` counts what has arrived.
 ///
+/// What one of the `former` sets holds, other versions in the destination's store, is taken from there: only what differs
+/// travels. It is read and compared like everything else, and comes from the source where it is not what it should be.
+///
 /// The destination's keys belong to the caller alone. When it fails, what has arrived stays, to be gone on with or to be discarded.
 pub async fn transfer_set(
     source: &SetAt,
     destination: &SetAt,
     sha256: &str,
+    former: &[SetAt],
     meter: &Meter,
 ) -> std::result::Result<Verified, TransferError> {
     let at_source = |error| TransferError { side: Side::Source, error, left_behind: None };
     let at_destination = |error| TransferError { side: Side::Destination, error, left_behind: None };
     let Held { manifest, .. } = source.manifest_of(sha256).await.map_err(at_source)?;
     let there = begin(destination, &manifest).await.map_err(at_destination)?;
-    let (from, into, named, meter) = (source.clone(), destination.clone(), manifest.clone(), meter.clone());
+    let nearer = Nearer::of(former).await;
+    let route = Arc::new(Route { source: source.clone(), destination: destination.clone(), nearer });
+    let (named, meter) = (manifest.clone(), meter.clone());
     let bringing = move |index: usize| {
-        let (source, destination, meter) = (from.clone(), into.clone(), meter.clone());
+        let (route, meter) = (route.clone(), meter.clone());
         let (object, there) = (named.objects()[index].clone(), there[index].clone());
-        Work { bytes: object.bytes, work: async move { bring(&source, &destination, &object, there, &meter).await } }
+        Work { bytes: object.bytes, work: async move { route.bring(&object, there, &meter).await } }
     };
     let etags: Vec<Etag> = each(manifest.objects().len(), bringing).await?;
     let arrived = Arc::new(manifest.with_etags(etags));
@@ -70,9 +77,7 @@ async fn begin(destination: &SetAt, manifest: &Arc<Manifest>) -> Result<Vec<Ther
     let prefix = destination.keys.prefix();
     let mut pages = pages(destination.store.as_ref(), &prefix);
     while let Some(page) = pages.next().await? {
-        for object in page {
-            let below = destination.keys.below_prefix(&object.key).unwrap_or_default();
-            let Ok(index) = objects.binary_search_by(|named| named.key.as_ref().cmp(below)) else { continue };
+        for (index, object) in named(page, destination, manifest) {
             if object.bytes != objects[index].bytes {
                 continue;
             }
@@ -92,31 +97,80 @@ fn sound(held: Result<Option<Held>>) -> Result<Option<Held>> {
     }
 }
 
-/// Has one object arrive; its ETag there.
-async fn bring(
-    source: &SetAt,
-    destination: &SetAt,
-    object: &Entry,
-    there: There,
-    meter: &Meter,
-) -> std::result::Result<Etag, TransferError> {
-    let etag = match there {
-        There::Verified(etag) => etag,
-        There::Unknown => {
-            match verify(destination.store.as_ref(), &destination.keys.object(&object.key), &expected(object)).await {
-                Ok(verified) => etag_of(verified),
-                Err(_) => copy(source, destination, object).await?,
+/// Contents that lie in the destination's store already, as parts of other versions.
+struct Nearer(BTreeMap<Digest, (SetAt, Entry)>);
+
+impl Nearer {
+    /// Of the sets whose manifests can be read.
+    async fn of(former: &[SetAt]) -> Self {
+        let mut contents = BTreeMap::new();
+        for set in former {
+            let held = set.manifest().await;
+            let held = held.inspect_err(|error| tracing::debug!(%error, "nothing of a former version is taken"));
+            for object in held.ok().flatten().iter().flat_map(|held| held.manifest.objects()) {
+                contents.entry(object.sha256).or_insert_with(|| (set.clone(), object.clone()));
             }
         }
-        There::Nothing => copy(source, destination, object).await?,
-    };
-    meter.bytes(object.bytes);
-    meter.object();
-    Ok(etag)
+        Self(contents)
+    }
+
+    fn holder(&self, object: &Entry) -> Option<(&SetAt, &Entry)> {
+        let (set, held) = self.0.get(&object.sha256)?;
+        (held.bytes == object.bytes).then_some((set, held))
+    }
 }
 
-async fn copy(source: &SetAt, destination: &SetAt, object: &Entry) -> std::result::Result<Etag, TransferError> {
-    let (from, to) = (source.keys.object(&object.key), destination.keys.object(&object.key));
+/// Where objects come from, and where to.
+struct Route {
+    source: SetAt,
+    destination: SetAt,
+    nearer: Nearer,
+}
+
+impl Route {
+    /// Has one object arrive; its ETag there.
+    async fn bring(
+        &self,
+        object: &Entry,
+        there: There,
+        meter: &Meter,
+    ) -> std::result::Result<Etag, TransferError> {
+        let etag = match there {
+            There::Verified(etag) => etag,
+            There::Unknown => {
+                let key = self.destination.keys.object(&object.key);
+                match verify(self.destination.store.as_ref(), &key, &expected(object)).await {
+                    Ok(verified) => etag_of(verified),
+                    Err(_) => self.copy(object).await?,
+                }
+            }
+            There::Nothing => self.copy(object).await?,
+        };
+        meter.bytes(object.bytes);
+        meter.object();
+        Ok(etag)
+    }
+
+    async fn copy(&self, object: &Entry) -> std::result::Result<Etag, TransferError> {
+        let to = (&self.destination, object.key.as_ref());
+        if let Some((set, held)) = self.nearer.holder(object) {
+            match copy(set, held, to).await {
+                Ok(etag) => return Ok(etag),
+                Err(failed) if failed.side == Side::Destination => return Err(failed),
+                Err(failed) => tracing::debug!(key = %held.key, error = %failed, "it comes from the source instead"),
+            }
+        }
+        copy(&self.source, object, to).await
+    }
+}
+
+/// An object as it lies in one set, to the key below another one's prefix.
+async fn copy(
+    source: &SetAt,
+    object: &Entry,
+    (destination, below): (&SetAt, &str),
+) -> std::result::Result<Etag, TransferError> {
+    let (from, to) = (source.keys.object(&object.key), destination.keys.object(below));
     let mut pause = FIRST_PAUSE;
     for tries in 1.. {
         let (store, into) = (source.store.as_ref(), destination.store.as_ref());

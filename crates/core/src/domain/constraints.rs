@@ -9,6 +9,7 @@ mod contradiction;
 pub use contradiction::{Contradiction, contradictions};
 
 use super::action::Action;
+use super::flat_map::FlatMap;
 use super::ids::NodeId;
 use super::labels::Selector;
 use super::placement::{Node, Placement, ReplicaState};
@@ -245,6 +246,23 @@ impl Constraints {
         self.min_replicas.is_none_or(|least| then >= least.min(now))
             && self.max_replicas.is_none_or(|most| then <= most.max(now))
             && present.difference(set).all(|node| self.holds(*node).is_none())
+    }
+
+    /// What of them a placement does not meet now, for people.
+    pub fn unmet(&self, nodes: &FlatMap<NodeId, Node>, placement: &Placement) -> Vec<String> {
+        let present = placement.nodes();
+        let demanded = self.must.difference(&present);
+        let mut unmet: Vec<String> =
+            demanded.map(|node| format!("node {node} holds no replica, and has to (must)")).collect();
+        let count = u32::try_from(present.len()).unwrap_or(u32::MAX);
+        unmet.extend(
+            self.min_replicas
+                .filter(|least| count < *least)
+                .map(|least| format!("there are {count} replicas of at least {least} (min_replicas)")),
+        );
+        let barred = present.iter().filter(|node| nodes.get(node).is_some_and(|node| self.bars(node).is_some()));
+        unmet.extend(barred.map(|node| format!("node {node} holds a replica, and should not (must_not)")));
+        unmet
     }
 
     /// How many replicas are missing of those that there must be, besides those at nodes of `must`.

@@ -131,6 +131,20 @@ fn what_is_missing_is_wanted() {
 }
 
 #[test]
+fn what_is_not_met_is_told() {
+    let snapshot = scene::snapshot(&[1], &[]);
+    let unmet = |written: &str| constraints(written).unmet(&snapshot.nodes, &snapshot.placement);
+    assert_eq!(unmet(r#"{"must":[1],"min_replicas":1,"must_not":{"labels":"region=us"}}"#), [""; 0]);
+    let all = unmet(r#"{"must":[2],"min_replicas":2,"must_not":{"labels":"region!=eu"}}"#);
+    let expected = [
+        "node 2 holds no replica, and has to (must)",
+        "there are 1 replicas of at least 2 (min_replicas)",
+        "node 1 holds a replica, and should not (must_not)",
+    ];
+    assert_eq!(all, expected);
+}
+
+#[test]
 fn they_are_kept_as_they_are_written() {
     let all = r#"{"must_not":{"labels":"region!=eu"},"must":[1],"never_delete_at":[2],"min_replicas":2,"max_replicas":3,"transfers":{"between":"22:00-06:00"}}"#;
     assert_eq!(serde_json::to_string(&constraints(all)).unwrap(), all);
