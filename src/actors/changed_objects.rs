@@ -46,6 +46,7 @@ const WATCH: Watch = Watch {
     drain: Duration::ZERO,
     window: Duration::from_secs(210),
     closing: ClosingRule { threshold: 0.3, grace: Duration::from_secs(60), silence: Duration::from_secs(30) },
+    scrub: None,
 };
 
 struct Stores(BTreeMap<NodeId, MemoryStore>);

@@ -82,7 +82,18 @@ fn known(replica: &Replica, data_set: &DataSet) -> Validators {
 /// Inspects a replica through this agent's link, and states what was found; who finds something out first tells it.
 pub async fn judge(world: &World, snapshot: &Snapshot, replica: &Replica, depth: Depth) -> Result<Condition, String> {
     let reached = world.reach(snapshot, replica.node).await.map_err(|error| chain(&error))?;
-    let condition = inspect(&reached.store, &snapshot.data_set, replica, depth).await?;
+    judge_in(world, reached.store, snapshot, replica, depth).await
+}
+
+/// The same in a store that was reached.
+pub async fn judge_in(
+    world: &World,
+    store: Arc<dyn ObjectStore>,
+    snapshot: &Snapshot,
+    replica: &Replica,
+    depth: Depth,
+) -> Result<Condition, String> {
+    let condition = inspect(&store, &snapshot.data_set, replica, depth).await?;
     let news =
         world.knowledge.found(replica.id, replica.generation, &condition).await.map_err(|error| chain(&error))?;
     if news && let Some(what) = told(&snapshot.data_set, replica.node, &condition) {

@@ -20,16 +20,18 @@ mod observer;
 mod planner;
 mod removal;
 mod saga;
+mod scrub;
 mod shared_loop;
 mod watchdog;
 mod world;
 
 pub use agent_core::mape::notice::{Notice, RESULT_SHOWN, show_metrics};
-pub use inspection::{Depth, inspect, judge};
+pub use inspection::{Depth, inspect, judge, judge_in};
 pub use mending::plan_for;
 pub use observer::{Observer, Step};
 pub use removal::remove as remove_object;
 pub use saga::{carry_out, go_on};
+pub use scrub::Scrub;
 pub use watchdog::{Watch, beat, probe_links, recover};
 pub use world::{Over, Reach, ReachError, Reached, World, chain, run_job};
 

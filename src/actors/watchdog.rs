@@ -5,6 +5,7 @@
 use super::Notice;
 use super::mending::mend;
 use super::removal::remove;
+use super::scrub::{Scrub, scrub};
 use super::shared_loop::SharedLoop;
 use super::world::{World, chain};
 use crate::knowledge::ClosingRule;
@@ -35,6 +36,8 @@ pub struct Watch {
     pub drain: Duration,
     pub window: Duration,
     pub closing: ClosingRule,
+    /// Absent: never.
+    pub scrub: Option<Scrub>,
 }
 
 /// Links that are measured in one round, at the same time (I-7).
@@ -130,6 +133,23 @@ impl WatchdogActor {
             }
         };
         self.again(ctx, duty, show, Self::keep);
+    }
+
+    /// The first time within a period, so that agents that were started together do not read together.
+    fn begin_scrubs(&mut self, ctx: &mut Context<Self>) {
+        if let Some(Scrub { every, .. }) = self.watch.scrub {
+            let first = self.world.clock.apply(every).mul_f64(self.rng.random_range(0.0..1.0));
+            ctx.run_later(first, |actor, ctx| actor.scrub(ctx));
+        }
+    }
+
+    fn scrub(&mut self, ctx: &mut Context<Self>) {
+        let (Some(rule), world) = (self.watch.scrub, self.world.clone()) else { return };
+        let duty = async move { tell(&world, scrub(&world, rule).await) };
+        ctx.spawn(duty.into_actor(self).map(move |(), actor, ctx| {
+            let pause = actor.world.clock.apply(rule.every).mul_f64(actor.rng.random_range(0.9..1.1));
+            ctx.run_later(pause, |actor, ctx| actor.scrub(ctx));
+        }));
     }
 
     fn delete(&mut self, ctx: &mut Context<Self>) {
@@ -310,6 +330,7 @@ impl Actor for WatchdogActor {
         self.delete(ctx);
         self.mend(ctx);
         self.keep(ctx);
+        self.begin_scrubs(ctx);
         self.probe(ctx);
     }
 }
@@ -437,6 +458,7 @@ mod tests {
             drain: Duration::ZERO,
             window: Duration::from_secs(210),
             closing: RULE,
+            scrub: None,
         };
         let world = Arc::new(world(&table, silent.clone()));
         let agent = at_rest(watch, &world);

@@ -5,8 +5,9 @@ use super::catalogue::Catalogue;
 use super::data_set::{FIRST_VERSION, of_manifest};
 use super::live_agent::watch;
 use super::surroundings::Surroundings;
-use crate::actors::{Depth, World, carry_out, chain, inspect, judge, plan_for};
+use crate::actors::{Depth, World, carry_out, chain, inspect, judge, judge_in, plan_for};
 use crate::storage::ObjectStore;
+use crate::storage::paced::{Pace, Paced};
 use crate::storage::set::{self, Meter, SetAt};
 use agent_core::domain::action::Labelled;
 use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId};
@@ -17,7 +18,7 @@ use agent_core::domain::snapshot::Snapshot;
 use agent_core::domain::validators::Validators;
 use agent_core::mape::executor::End;
 use agent_core::mape::planner::{Decision, Reason};
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -83,11 +84,12 @@ pub async fn check(
     mut tell: impl FnMut(&Checked),
 ) -> anyhow::Result<Vec<Checked>> {
     let world = surroundings.operators_world()?;
+    let look = Look { world: &world, depth, state, pace: None };
     let mut all = Vec::new();
     for name in surroundings.knowledge.data_sets().await? {
         let Some(snapshot) = surroundings.knowledge.snapshot(&name).await? else { continue };
         let rows = snapshot.placement.replicas.values().filter(|row| is_to_be_checked(row.state));
-        let looks = rows.map(|row| look(&world, &snapshot, row, depth, state));
+        let looks = rows.map(|row| look.at(&snapshot, row));
         let mut looks = stream::iter(looks).buffer_unordered(AT_ONCE);
         while let Some(checked) = looks.next().await {
             tell(&checked);
@@ -108,14 +110,61 @@ fn is_to_be_checked(state: ReplicaState) -> bool {
     }
 }
 
-async fn look(world: &World, snapshot: &Snapshot, row: &Replica, depth: Depth, state: bool) -> Checked {
-    let condition = match state {
-        true => judge(world, snapshot, row, depth).await,
-        false => match world.reach(snapshot, row.node).await {
-            Ok(reached) => inspect(&reached.store, &snapshot.data_set, row, depth).await,
-            Err(error) => Err(chain(&error)),
-        },
+/// Reads every replica of a data set, or of all, one after the other and no faster than so many bytes in a second; what is found is
+/// stated in the table. `tell` hears of each when it was read.
+pub async fn scrub(
+    surroundings: &Surroundings,
+    only: Option<&DataSetName>,
+    bytes_per_s: u64,
+    mut tell: impl FnMut(&Checked),
+) -> anyhow::Result<Vec<Checked>> {
+    let world = surroundings.operators_world()?;
+    let look = Look { world: &world, depth: Depth::Read, state: true, pace: Some(Pace::new(bytes_per_s)) };
+    let names = match only {
+        Some(name) => vec![current(surroundings, name).await?.data_set.name.clone()],
+        None => surroundings.knowledge.data_sets().await?,
     };
+    let mut all = Vec::new();
+    for name in names {
+        let Some(snapshot) = surroundings.knowledge.snapshot(&name).await? else { continue };
+        for row in snapshot.placement.replicas.values().filter(|row| is_to_be_checked(row.state)) {
+            let checked = look.at(&snapshot, row).await;
+            tell(&checked);
+            all.push(checked);
+        }
+    }
+    Ok(all)
+}
+
+/// How replicas are looked at.
+struct Look<'a> {
+    world: &'a World,
+    depth: Depth,
+    /// What is found is stated in the table.
+    state: bool,
+    pace: Option<Pace>,
+}
+
+impl Look<'_> {
+    async fn at(&self, snapshot: &Snapshot, row: &Replica) -> Checked {
+        let condition = match self.world.reach(snapshot, row.node).await {
+            Ok(reached) => {
+                let store: Arc<dyn ObjectStore> = match &self.pace {
+                    Some(pace) => Arc::new(Paced::new(reached.store, pace.clone())),
+                    None => reached.store,
+                };
+                match self.state {
+                    true => judge_in(self.world, store, snapshot, row, self.depth).await,
+                    false => inspect(&store, &snapshot.data_set, row, self.depth).await,
+                }
+            }
+            Err(error) => Err(chain(&error)),
+        };
+        checked(row, condition)
+    }
+}
+
+fn checked(row: &Replica, condition: Result<Condition, String>) -> Checked {
     let (verdict, why) = match condition {
         Ok(Condition::Intact(_)) => (Verdict::Intact, None),
         Ok(Condition::Changed(why)) => (Verdict::Changed, Some(why)),
@@ -205,6 +254,31 @@ pub async fn accept(surroundings: &Surroundings, name: &DataSetName, node: NodeI
         sha256: data_set.sha256,
         outdated: outdated.map(|row| row.node).collect(),
     })
+}
+
+/// Notices what has been written at the origin, the replica under the user's own key, and takes it for the data set's content:
+/// whoever has written it says so. `None`: it is what the catalogue says.
+pub async fn commit(surroundings: &Surroundings, name: &DataSetName) -> anyhow::Result<Option<Accepted>> {
+    let snapshot = current(surroundings, name).await?;
+    let own_key = &snapshot.data_set.object_key;
+    let is_there = |row: &&Replica| is_to_be_checked(row.state) && row.object_key == *own_key;
+    let Some(origin) = snapshot.placement.replicas.values().find(is_there) else {
+        let nodes: Vec<String> = snapshot.placement.nodes().iter().map(ToString::to_string).collect();
+        bail!(
+            "no replica of data set {name} lies under your own key `{own_key}` any more: it was moved, and those on nodes {} belong \
+             to agents; `agent set constraints {name} --must NODE` keeps an origin where it is",
+            nodes.join(", ")
+        );
+    };
+    if !origin.state.is_unsound() {
+        let world = surroundings.operators_world()?;
+        let condition = judge(&world, &snapshot, origin, Depth::Read).await.map_err(|why| anyhow!("{why}"))?;
+        let is_intact = matches!(condition, Condition::Intact(_));
+        if is_intact && !has_grown(surroundings, &world, &snapshot, origin).await? {
+            return Ok(None);
+        }
+    }
+    accept(surroundings, name, origin.node).await.map(Some)
 }
 
 /// The next version: what lies below the prefix now, selected as before.

@@ -7,13 +7,13 @@ use super::orphans;
 use super::stores::{self, LeftUploads};
 use super::surroundings::Surroundings;
 use super::training_file::TrainingFile;
-use crate::actors::{Agent, Notice, Over, Parts, Watch, World, chain, go_on, recover};
+use crate::actors::{Agent, Notice, Over, Parts, Scrub, Watch, World, chain, go_on, recover};
 use crate::jobs::command::left_behind;
 use crate::knowledge::{ClosingRule, Registered};
 use crate::storage::ObjectStore;
 use crate::storage::embedded::EmbeddedStore;
 use agent_core::clock::Clock;
-use agent_core::config::settings::{AgentSettings, NetworkSettings};
+use agent_core::config::settings::{AgentSettings, NetworkSettings, ScrubSettings};
 use agent_core::domain::ids::{AgentId, Life};
 use agent_core::domain::placement::{Claim, DataSet, Identity, Registration};
 use agent_core::mape::chance::seed_of;
@@ -192,6 +192,7 @@ pub(super) fn watch(network: &NetworkSettings) -> Watch {
             grace: network.feedback.grace,
             silence: network.silence(),
         },
+        scrub: network.rhythm.scrub.map(|ScrubSettings { every, bytes_per_s }| Scrub { every, bytes_per_s }),
     }
 }
 

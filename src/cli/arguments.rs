@@ -461,6 +461,31 @@ pub enum Data {
         #[arg(long)]
         json: bool,
     },
+    /// Say that you have written: what lies under your own key is the data set's next version, and the other replicas follow
+    #[command(after_help = "Example: agent data commit scans")]
+    Commit {
+        /// The data set's name
+        name: String,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read every replica and compare it with what it should be, no faster than it may
+    #[command(after_help = "\
+Examples:
+  agent data scrub
+  agent data scrub scans --rate '20 MB/s'
+
+What is found to be changed or damaged is stated in the table, and made anew. Exit code 4 when anything is, or a store cannot be asked.
+Agents do it by themselves where network.toml says how often ([rhythm] scrub).")]
+    Scrub {
+        /// The data set's name [default: all]
+        name: Option<String>,
+        /// Bytes in a second
+        #[arg(long, default_value = "50 MB/s", value_parser = quantity::bytes_per_second::<str>)]
+        rate: u64,
+        #[arg(long)]
+        json: bool,
+    },
     /// Take what lies on a node now for the data set's content: all other replicas are made anew from it
     #[command(after_help = "Example: agent data accept blood_tests --node 3")]
     Accept(OnNode),

@@ -7,6 +7,8 @@ pub(crate) mod contract;
 pub mod credentials;
 pub mod embedded;
 pub mod memory;
+/// Reading no faster than one may.
+pub mod paced;
 pub mod s3;
 // What a data set of many objects is in a store.
 pub mod set;

@@ -47,6 +47,7 @@ const WATCH: Watch = Watch {
     drain: Duration::from_secs(60),
     window: Duration::from_secs(210),
     closing: ClosingRule { threshold: 0.3, grace: Duration::from_secs(60), silence: Duration::from_secs(30) },
+    scrub: None,
 };
 
 /// What is done, in which situation, and what it makes of it.

@@ -195,6 +195,44 @@ fn a_set_is_moved_through_a_kill_and_dropped_to_the_object() {
 }
 
 #[test]
+fn what_was_written_is_committed_and_the_other_replica_follows() {
+    let network = Network::new();
+    let mut third = network.agent("3");
+    wait_for_line(&mut third, "result 199.5");
+    let mut first = network.agent("1");
+    wait_for_line(&mut first, "result 199.5");
+    let audit = Audit::open(&network.place.data()).expect("the table is there");
+    network.command(&["act", "C3_1", "--agent", "1"]);
+    let former = network.replica(&audit, 1).expect("it is there");
+    let unchanged = network.command(&["data", "commit", "blood_tests"]);
+    assert!(unchanged.contains("there is nothing new"), "{unchanged}");
+
+    // One object is replaced, one comes, one goes.
+    network.put(3, &format!("blood/2026/{}", below(7)), b"{\"cholesterol\": 1007}");
+    network.put(3, "blood/2026/07/new.json", b"[{\"cholesterol\": 500}]");
+    fs::remove_file(network.bucket(3).join("blood/2026").join(below(8))).expect("an object");
+    let committed = network.command(&["data", "commit", "blood_tests"]);
+    assert!(committed.contains("node 1 holds the former content"), "{committed}");
+    let before = manifest_sha256();
+    assert_ne!(audit.content().sha256, before);
+    let is_next = || network.replica(&audit, 1).filter(|folder| *folder != former);
+    wait_until("the replica on node 1 is the next version", PATIENCE, || is_next().is_some());
+    let (mine, theirs) = (files(&network.bucket(3).join("blood/2026")), files(&is_next().expect("it is there")));
+    let contents = |files: &BTreeMap<String, PathBuf>| -> BTreeMap<String, Vec<u8>> {
+        files.iter().map(|(key, path)| (key.clone(), fs::read(path).expect("an object"))).collect()
+    };
+    assert_eq!(contents(&mine), contents(&theirs));
+    assert_eq!(theirs.len(), OBJECTS);
+    let scrubbed = network.command(&["data", "scrub", "blood_tests", "--rate", "1 GB/s"]);
+    assert_eq!(scrubbed.matches("intact").count(), 2, "{scrubbed}");
+    for running in [&mut first, &mut third] {
+        running.signal(Signal::TERM);
+        assert_eq!(running.ends_within(PATIENCE), Some(0), "{}", running.errors());
+    }
+    assert_eq!(audit.broken(), Vec::<String>::new());
+}
+
+#[test]
 fn bad_prefixes_are_told_before_anything_starts() {
     let place = Place::new();
     let edits = [(PREFIX[0].0, PREFIX[0].1, "prefix = \"\""), PREFIX[1]];

@@ -1,5 +1,7 @@
 //! `agent data`: a data set to try things with, and what a person decides about objects.
 
+use super::fsck;
+use crate::app::data::Accepted;
 use crate::app::{self, Purpose, data, data_sets};
 use crate::cli::arguments::OnNode;
 use crate::cli::place::Place;
@@ -34,18 +36,33 @@ impl Place {
         })?;
         let Some(accepted) = accepted else { return Ok(ExitCode::from(signals::INTERRUPTED)) };
         if arguments.json {
-            print::json(&accepted)?;
-            return Ok(ExitCode::SUCCESS);
+            print::json(&accepted)?
+        } else {
+            print::lines(accepted_lines(&accepted))?
         }
-        let mut text = vec![format!(
-            "data set {name} is what lies on node {} now: {} bytes, SHA-256 {}",
-            accepted.node, accepted.bytes, accepted.sha256
-        )];
-        text.extend(accepted.outdated.iter().map(|node| {
-            format!("node {node} holds the former content: the agent there makes it anew, or `agent data restore {name} --node {node}`")
-        }));
-        print::lines(text)?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    pub(super) fn commit(&self, name: &str, json: bool) -> anyhow::Result<ExitCode> {
+        let name = DataSetName::from(name);
+        let committed = self.with_stores(json, async |surroundings| data::commit(surroundings, &name).await)?;
+        let Some(committed) = committed else { return Ok(ExitCode::from(signals::INTERRUPTED)) };
+        match (json, &committed) {
+            (true, committed) => print::json(committed)?,
+            (false, Some(accepted)) => print::lines(accepted_lines(accepted))?,
+            (false, None) => {
+                print::lines([format!("data set {name} is what the catalogue says: there is nothing new")])?
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    pub(super) fn scrub(&self, name: Option<&str>, rate: u64, json: bool) -> anyhow::Result<ExitCode> {
+        let name = name.map(DataSetName::from);
+        let found = self.with_stores(json, async |surroundings| {
+            data::scrub(surroundings, name.as_ref(), rate, fsck::told(json)).await
+        })?;
+        fsck::ended(found, json)
     }
 
     pub(super) fn restore(&self, arguments: &OnNode) -> anyhow::Result<ExitCode> {
@@ -61,6 +78,15 @@ impl Place {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn accepted_lines(accepted: &Accepted) -> Vec<String> {
+    let Accepted { data_set: name, node, bytes, sha256, outdated } = accepted;
+    let mut text = vec![format!("data set {name} is what lies on node {node} now: {bytes} bytes, SHA-256 {sha256}")];
+    text.extend(outdated.iter().map(|node| {
+        format!("node {node} holds the former content: the agent there makes it anew, or `agent data restore {name} --node {node}`")
+    }));
+    text
 }
 
 pub(super) fn generate(records: u64, output: &Path) -> anyhow::Result<ExitCode> {

@@ -12,23 +12,32 @@ impl Place {
     pub(super) fn fsck(&self, arguments: &Fsck) -> anyhow::Result<ExitCode> {
         let depth = if arguments.read { Depth::Read } else { Depth::Look };
         let found = self.with_stores(arguments.json, async |surroundings| {
-            let tell = |checked: &Checked| {
-                if !arguments.json {
-                    // What cannot be shown any more was not wanted either.
-                    print::lines([line(checked)]).unwrap_or_default();
-                }
-            };
-            data::check(surroundings, depth, !arguments.dry_run, tell).await
+            data::check(surroundings, depth, !arguments.dry_run, told(arguments.json)).await
         })?;
-        let Some(found) = found else { return Ok(ExitCode::from(signals::INTERRUPTED)) };
-        if arguments.json {
-            print::json(&found)?;
-        } else if found.is_empty() {
-            print::lines(["there is no data set in the catalogue yet".to_owned()])?;
-        }
-        let is_trouble = found.iter().any(|checked| checked.verdict.is_trouble());
-        Ok(if is_trouble { ExitCode::from(UNHEALTHY) } else { ExitCode::SUCCESS })
+        ended(found, arguments.json)
     }
+}
+
+/// Shows each object as it was looked at, unless one document is wanted.
+pub(super) fn told(json: bool) -> impl FnMut(&Checked) {
+    move |checked| {
+        if !json {
+            // What cannot be shown any more was not wanted either.
+            print::lines([line(checked)]).unwrap_or_default();
+        }
+    }
+}
+
+/// What a look at all of them came to; `None`: it was stopped.
+pub(super) fn ended(found: Option<Vec<Checked>>, json: bool) -> anyhow::Result<ExitCode> {
+    let Some(found) = found else { return Ok(ExitCode::from(signals::INTERRUPTED)) };
+    if json {
+        print::json(&found)?;
+    } else if found.is_empty() {
+        print::lines(["there is no data set in the catalogue yet".to_owned()])?;
+    }
+    let is_trouble = found.iter().any(|checked| checked.verdict.is_trouble());
+    Ok(if is_trouble { ExitCode::from(UNHEALTHY) } else { ExitCode::SUCCESS })
 }
 
 fn line(checked: &Checked) -> String {

@@ -63,6 +63,8 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Check(arguments) => place.check(&arguments),
         Command::Data(Data::Generate { records, output }) => data::generate(records, &output),
         Command::Data(Data::List { json }) => place.list_data_sets(json),
+        Command::Data(Data::Commit { name, json }) => place.commit(&name, json),
+        Command::Data(Data::Scrub { name, rate, json }) => place.scrub(name.as_deref(), rate, json),
         Command::Data(Data::Accept(arguments)) => place.accept(&arguments),
         Command::Data(Data::Restore(arguments)) => place.restore(&arguments),
         Command::Fsck(arguments) => place.fsck(&arguments),

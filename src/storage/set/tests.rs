@@ -259,7 +259,8 @@ async fn listings_of_many_objects_come_in_pages() {
 async fn of_the_next_version_only_what_differs_travels() {
     let ((from, source), first) = source(20).await;
     let (to, former) = at("destination", "replicas/1/");
-    assert_eq!(bring(&source, &former, &first).await.expected.bytes, first.bytes());
+    let brought = bring(&source, &former, &first).await;
+    assert_eq!(former.manifest().await.unwrap().map(|held| held.validators), Some(brought.validators().clone()));
     put(from.inner(), &source.keys.object("03/3.json"), b"another content").await;
     put(from.inner(), &source.keys.object("09/new.json"), b"new").await;
     let second = make(&source, Selection::default(), 2, &Meter::silent()).await.unwrap();
@@ -275,7 +276,7 @@ async fn of_the_next_version_only_what_differs_travels() {
     let next = SetAt::new(to.clone(), SetKeys::below("replicas/2/"));
     let sha256 = second.sha256().to_string();
     let arrived = transfer_set(&source, &next, &sha256, std::slice::from_ref(&former), &Meter::silent()).await;
-    assert_eq!(arrived.unwrap().expected.bytes, second.bytes());
+    arrived.map(|_| ()).unwrap();
     let held = next.manifest_of(&sha256).await.unwrap();
     assert_eq!(held.manifest.objects().len(), 21);
     assert!(matches!(inspect(&next, &sha256, true).await.unwrap(), Seen::Intact(_)));

@@ -129,12 +129,7 @@ struct Route {
 
 impl Route {
     /// Has one object arrive; its ETag there.
-    async fn bring(
-        &self,
-        object: &Entry,
-        there: There,
-        meter: &Meter,
-    ) -> std::result::Result<Etag, TransferError> {
+    async fn bring(&self, object: &Entry, there: There, meter: &Meter) -> std::result::Result<Etag, TransferError> {
         let etag = match there {
             There::Verified(etag) => etag,
             There::Unknown => {

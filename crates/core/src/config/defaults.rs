@@ -5,6 +5,8 @@
 pub const JITTER: &str = "0 ms";
 /// What a node's `[node.store]` is when it has none, or one without `kind`.
 pub const STORE_KIND: &str = "embedded";
+/// How fast what lies on a node is read only to see whether it is what it should be.
+pub const SCRUB_RATE: &str = "50 MB/s";
 /// Where an embedded store listens (`[node.store] listen`): loopback, a free port.
 pub const STORE_LISTEN: &str = "127.0.0.1:0";
 /// The region that requests to an S3 store are signed for (`[node.store] region`).

@@ -167,6 +167,8 @@ pub struct Rhythm {
     pub lease: Quantity,
     pub drain: Quantity,
     pub probes: i64,
+    pub scrub: Option<Quantity>,
+    pub scrub_rate: Option<Quantity>,
 }
 
 /// `N.toml`
@@ -303,6 +305,8 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("first_node", "first_node = 3"),
     ("id", "id = 4"),
     ("availability", r#"availability = "97 %""#),
+    ("scrub", r#"scrub = "7 d""#),
+    ("scrub_rate", r#"scrub_rate = "20 MB/s""#),
     ("constraints", "constraints = { min_replicas = 2 }"),
     ("must_not", r#"must_not = { labels = "region!=eu" }"#),
     ("must", "must = [1]"),

@@ -4,7 +4,7 @@ use super::objects::{self, Objects};
 use super::problem::{Invalid, Problems};
 use super::settings::{
     CredentialsSettings, DataSetSettings, EmulatorSettings, EncryptionSettings, FeedbackSettings, LearningSettings,
-    NetworkSettings, NodeSettings, RhythmSettings, S3StoreSettings, StoreSettings,
+    NetworkSettings, NodeSettings, RhythmSettings, S3StoreSettings, ScrubSettings, StoreSettings,
 };
 use super::{constraints, defaults, fragment, quantity};
 use crate::clock::TimeScale;
@@ -494,6 +494,9 @@ fn rhythm(written: &fragment::Rhythm, problems: &mut Problems) -> Option<RhythmS
     let lease = problems.check("rhythm.lease", quantity::positive_duration(&written.lease));
     let drain = problems.check("rhythm.drain", quantity::positive_duration(&written.drain));
     let probes = problems.check("rhythm.probes", quantity::whole(written.probes, 1..=1000));
+    let scrub = problems.check("rhythm.scrub", written.scrub.as_ref().map(quantity::positive_duration).transpose());
+    let rate = quantity::bytes_per_second(written.scrub_rate.as_ref().map_or(defaults::SCRUB_RATE, AsRef::as_ref));
+    let rate = problems.check("rhythm.scrub_rate", rate);
     let (heartbeat, lease) = (heartbeat?, lease?);
     if lease <= heartbeat {
         let help = "make `lease` longer: a claim must not run out between two signs of life of its holder";
@@ -508,5 +511,6 @@ fn rhythm(written: &fragment::Rhythm, problems: &mut Problems) -> Option<RhythmS
         lease,
         drain: drain?,
         probes: probes?,
+        scrub: scrub?.zip(rate).map(|(every, bytes_per_s)| ScrubSettings { every, bytes_per_s }),
     })
 }

@@ -57,6 +57,14 @@ pub fn positive_size<T: AsRef<str> + ?Sized>(written: &T) -> Result<u64, Invalid
     }
 }
 
+/// Bytes in a second: `10 MB/s`.
+pub fn bytes_per_second<T: AsRef<str> + ?Sized>(written: &T) -> Result<u64, Invalid> {
+    let written = written.as_ref().trim();
+    let size = written.strip_suffix("/s");
+    let size = size.ok_or_else(|| Invalid::new(format!("`{written}` is no rate"), "write it like `\"10 MB/s\"`"))?;
+    positive_size(size)
+}
+
 /// `0 %` to `100 %`. A number alone is one of percent.
 pub fn percent<T: AsRef<str> + ?Sized>(written: &T) -> Result<Percent, Invalid> {
     Ok(parse_percent(written.as_ref())?)

@@ -222,6 +222,14 @@ pub struct RhythmSettings {
     pub drain: Duration,
     /// Round trips for a measurement of the link; at least 1.
     pub probes: u32,
+    /// Reading of all that lies on one's own node; absent: never.
+    pub scrub: Option<ScrubSettings>,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct ScrubSettings {
+    pub every: Duration,
+    pub bytes_per_s: u64,
 }
 
 /// One application: `agents/N.toml`.

@@ -80,13 +80,14 @@ fn transfer(written: &fragment::Physics, ids: &BTreeSet<NodeId>, problems: &mut 
             problems.check("physics.transfer", quantity::duration(takes)).map(Transfer::Takes)
         }
         (None, Some(link), Some(store)) => {
-            let link = problems.check("physics.link_rate", rate(link));
-            let store = problems.check("physics.store_rate", rate(store));
+            let link = problems.check("physics.link_rate", quantity::bytes_per_second(link));
+            let store = problems.check("physics.store_rate", quantity::bytes_per_second(store));
             let (mut of_links, mut of_stores) = (BTreeMap::new(), BTreeMap::new());
             for (index, written) in written.rate.iter().enumerate() {
                 let place = format!("physics.rate {}", index + 1);
-                let found =
-                    problems.check(&place, rated(written, ids)).zip(problems.check(&place, rate(&written.rate)));
+                let found = problems
+                    .check(&place, rated(written, ids))
+                    .zip(problems.check(&place, quantity::bytes_per_second(&written.rate)));
                 match found {
                     Some((Rated::Store(node), rate)) => _ = of_stores.insert(node, rate),
                     Some((Rated::Link(a, b), rate)) => of_links.extend([((a, b), rate), ((b, a), rate)]),
@@ -114,14 +115,6 @@ fn rated(written: &fragment::Rate, ids: &BTreeSet<NodeId>) -> Result<Rated, Inva
         (None, Some([a, b])) => Ok(Rated::Link(existing(*a, ids)?, existing(*b, ids)?)),
         _ => Err(Invalid::new("does not say whose rate it is", "write `node = 2`, or `between = [1, 2]`")),
     }
-}
-
-/// Bytes in a second.
-fn rate(written: &Quantity) -> Result<u64, Invalid> {
-    let help = "write it like `\"10 MB/s\"`";
-    let size = written.0.trim().strip_suffix("/s");
-    let size = size.ok_or_else(|| Invalid::new(format!("`{}` is no rate", written.0.trim()), help))?;
-    quantity::positive_size(&Quantity(size.to_owned()))
 }
 
 pub fn generate(written: &fragment::Generate, template: &AgentSettings, problems: &mut Problems) -> Option<Generate> {

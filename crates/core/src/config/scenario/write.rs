@@ -3,7 +3,7 @@
 use super::settings::{
     Calm, Change, Fault, FaultKind, Generate, Goals, Line, Links, Physics, Rules, Scenario, Transfer, When,
 };
-use crate::config::settings::NodeSettings;
+use crate::config::settings::{NodeSettings, ScrubSettings};
 use crate::domain::action::ActionType;
 use crate::domain::constraints::Constraints;
 use crate::domain::ids::NodeId;
@@ -85,6 +85,9 @@ fn network(text: &mut String, scenario: &Scenario) {
     line!(text, "job_gap_deviation = {}", duration(rhythm.job_gap_deviation));
     line!(text, "heartbeat = {}\nlease = {}", duration(rhythm.heartbeat), duration(rhythm.lease));
     line!(text, "drain = {}\nprobes = {}", duration(rhythm.drain), rhythm.probes);
+    if let Some(ScrubSettings { every, bytes_per_s }) = rhythm.scrub {
+        line!(text, "scrub = {}\nscrub_rate = \"{bytes_per_s} B/s\"", duration(every));
+    }
 }
 
 /// All in a line, so that what follows still belongs to the data set.
