@@ -265,8 +265,8 @@ pub async fn commit(surroundings: &Surroundings, name: &DataSetName) -> anyhow::
     let Some(origin) = snapshot.placement.replicas.values().find(is_there) else {
         let nodes: Vec<String> = snapshot.placement.nodes().iter().map(ToString::to_string).collect();
         bail!(
-            "no replica of data set {name} lies under your own key `{own_key}` any more: it was moved, and those on nodes {} belong \
-             to agents; `agent set constraints {name} --must NODE` keeps an origin where it is",
+            "no replica of data set {name} lies under your own key `{own_key}`: it was generated, or has been moved, and those on nodes {} \
+             belong to agents; `agent set constraints {name} --must NODE` keeps an origin where it is",
             nodes.join(", ")
         );
     };

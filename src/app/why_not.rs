@@ -178,7 +178,13 @@ fn weighed(events: &[Event], agent: AgentId, action: Action) -> Option<String> {
 
 /// Who said lately that a replica there, or less of one, would hurt.
 fn objections(conversation: &Conversation, agent: AgentId, action: Action) -> Vec<String> {
-    let Some(node) = action.to_node().or(action.from_node()) else { return Vec::new() };
+    // Where somebody reads concerns nobody else.
+    let concerned = match action {
+        Action::Move { to, .. } | Action::Copy { to, .. } | Action::Restore { to, .. } => Some(to),
+        Action::Evict { node } => Some(node),
+        Action::ChangeReference { .. } | Action::Nothing => None,
+    };
+    let Some(node) = concerned else { return Vec::new() };
     let mut objections = Vec::new();
     for ask in conversation.iter().rev().filter(|ask| ask.agent == agent) {
         for (peer, reply) in &ask.replies {

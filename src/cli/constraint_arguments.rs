@@ -8,6 +8,7 @@ use agent_core::domain::ids::{AgentId, NodeId};
 use agent_core::domain::labels::{self, Selector};
 use clap::Args;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -178,6 +179,9 @@ Examples:
 The network is simulated from what its table shows, as by `agent simulate --from-table`. Exit code 0 when nothing would change, 6 when
 something would; with --apply 0 when all of it was done.")]
 pub struct Plan {
+    /// Where the physics comes from, when there are too few jobs in the table to fit one to
+    #[arg(long, value_name = "FILE")]
+    pub scenario: Option<PathBuf>,
     /// For all agents, instead of each one's own
     #[arg(long, value_parser = of_agents())]
     pub policy: Option<String>,

@@ -21,13 +21,7 @@ const CONSTRAINED: [edits::Edit; 6] = [
     ("network.toml", "job_gap = \"15 s\"", "job_gap = \"3 s\""),
 ];
 
-/// Nobody acts of itself, and jobs are short.
-const UNGUIDED: [edits::Edit; 4] = [
-    ("network.toml", "job_gap = \"15 s\"", "job_gap = \"3 s\""),
-    ("1.toml", "policy = \"cooperative\"", "policy = \"none\""),
-    ("2.toml", "policy = \"cooperative\"", "policy = \"none\""),
-    ("3.toml", "policy = \"cooperative\"", "policy = \"none\""),
-];
+const QUICK: edits::Edit = ("network.toml", "job_gap = \"15 s\"", "job_gap = \"3 s\"");
 
 /// A plan looks half an hour ahead.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -40,17 +34,20 @@ struct Network {
 }
 
 impl Network {
-    fn start(edits: &[edits::Edit]) -> Self {
+    /// Every agent has run some jobs.
+    fn start(edits: &[edits::Edit], policy: &str) -> Self {
         let place = Place::new();
         let config = place.configuration("agents", edits);
         let (data, training) = (place.data(), place.training());
         let agents = [1, 2, 3].map(|agent: u32| {
             let id = agent.to_string();
             let arguments = ["run", "--id", &id, "--config", text(&config), "--data", text(&data)];
-            let arguments = [&arguments[..], &["--training", text(&training)]].concat();
+            let arguments = [&arguments[..], &["--policy", policy, "--training", text(&training)]].concat();
             Running::start(place.path(), &format!("agent-{agent}"), &arguments)
         });
         let audit = Audit::of_new(&data);
+        let jobs = "select count(*) from (select agent from measurements group by agent having count(*) > 5)";
+        wait_until("every agent has run some jobs", PATIENCE, || audit.count(jobs) == 3);
         Self { place, config, agents, audit }
     }
 
@@ -81,7 +78,7 @@ impl Network {
 
 #[test]
 fn what_is_demanded_is_made_and_what_is_forbidden_is_refused() {
-    let mut network = Network::start(&[&CONSTRAINED[..], &edits::CALM].concat());
+    let mut network = Network::start(&[&CONSTRAINED[..], &edits::CALM].concat(), "cooperative");
     wait_until("a second replica is made, though nobody asks for one", PATIENCE, || network.replicas().len() == 2);
     assert_eq!(network.replicas(), [1, 3].into(), "node 2 lies abroad");
     let made = network.audit.count("select count(*) from events where action = 'R3_1' and outcome = 'done'");
@@ -103,6 +100,7 @@ fn what_is_demanded_is_made_and_what_is_forbidden_is_refused() {
     let contradiction = "min_replicas and max_replicas contradict each other: 2 are more than 1";
     network.refuses(&["set", "constraints", "blood_tests", "--max-replicas", "1"], contradiction);
     network.does(&["set", "constraints", "blood_tests", "--must", "1,2", "--min-replicas", "none"]);
+    wait_until("node 1 holds what it must", PATIENCE, || network.replicas().is_superset(&[1, 2].into()));
     network.refuses(&["act", "E1", "--agent", "3"], "must: the replica on node 1 stays");
 
     // Everything is held, also what a person wants, until it is resumed.
@@ -134,13 +132,7 @@ fn constraints_that_nothing_can_meet_start_nothing() {
 
 #[test]
 fn what_would_be_done_is_read_before_it_is() {
-    let network = Network::start(&UNGUIDED);
-    let jobs = "select min(jobs) from (select count(*) as jobs from measurements group by agent)";
-    let all = "select count(distinct agent) from measurements";
-    wait_until("every agent has run some jobs", PATIENCE, || {
-        network.audit.count(all) == 3 && network.audit.count(jobs) > 5
-    });
-
+    let network = Network::start(&[QUICK], "none");
     let own = network.tries(&["plan"]);
     assert_eq!(own.code, Some(0), "{own:?}");
     assert!(own.out.contains("nothing to do, though not every goal holds"), "{}", own.out);

@@ -229,7 +229,6 @@ fn what_was_written_is_committed_and_the_other_replica_follows() {
         running.signal(Signal::TERM);
         assert_eq!(running.ends_within(PATIENCE), Some(0), "{}", running.errors());
     }
-    assert_eq!(audit.broken(), Vec::<String>::new());
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use crate::app::from_table;
 use crate::app::plan::{self, Step};
 use crate::cli::constraint_arguments::Plan;
-use crate::cli::place::{Place, services};
+use crate::cli::place::{Place, VOCABULARY, services};
 use crate::cli::{display, print, signals};
+use agent_core::config::scenario;
 use std::process::ExitCode;
 
 /// Exit code of a plan that would change something.
@@ -12,13 +13,14 @@ const CHANGES: u8 = 6;
 
 impl Place {
     pub(super) fn plan(&self, arguments: &Plan) -> anyhow::Result<ExitCode> {
-        let Plan { policy, ahead, seed, apply, json } = arguments;
+        let Plan { scenario, policy, ahead, seed, apply, json } = arguments;
         let settings = self.settings()?;
+        let base = scenario.as_deref().map(|file| scenario::load(file, &VOCABULARY)).transpose()?;
         let runtime = services()?;
         let from = runtime.block_on(async {
             let existing = from_table::open(None, &settings, self.data.as_deref(), runtime.handle()).await?;
             display::note(&format!("# {}", existing.place));
-            from_table::read(&existing, &settings, None).await
+            from_table::read(&existing, &settings, base.as_ref()).await
         })?;
         drop(runtime);
         let plan = plan::make(&from, policy.as_deref(), *seed, *ahead)?;

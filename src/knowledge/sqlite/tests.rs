@@ -163,7 +163,7 @@ async fn a_file_of_version_1_is_brought_up_to_date() {
     // The second reads nothing yet, and could read nothing else.
     assert_eq!(snapshot.agents.keys().map(|id| id.0).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(table.counters().await, BTreeMap::from([("M1_2".to_owned(), 3)]));
-    assert_eq!(applied(&path), format!("1 5, 2 {0}, 3 {0}, 4 {0}, 5 {0}, 6 {0}", START.0));
+    assert_eq!(applied(&path), format!("1 5, 2 {0}, 3 {0}, 4 {0}, 5 {0}, 6 {0}, 7 {0}", START.0));
 
     // Nobody can say which life the agent belongs to: whoever comes waits until it must have been heard of again.
     let silence = Duration::from_secs(30);
@@ -185,7 +185,7 @@ async fn a_file_of_version_2_is_brought_up_to_date() {
     let path = folder.path().join("knowledge.db");
     of_version(2, &path);
     let table = open(&path);
-    assert_eq!(applied(&path), format!("1 5, 2 5, 3 {0}, 4 {0}, 5 {0}, 6 {0}", START.0));
+    assert_eq!(applied(&path), format!("1 5, 2 5, 3 {0}, 4 {0}, 5 {0}, 6 {0}, 7 {0}", START.0));
     assert_eq!((table.reads(1).await, table.snapshot().await.generation), (Some(NodeId(1)), 0));
     let pulse = table.knowledge.pulse(&data_set(), NodeId(1)).await.unwrap().unwrap();
     assert_eq!((pulse.generation, pulse.changed_at, pulse.said), (0, None, 0));
