@@ -174,6 +174,7 @@ fn measurement(node: u32, metrics: Metrics) -> Measurement {
         at: Timestamp(0),
         metrics,
         emulated_latency_ms: None,
+        traffic: None,
         result: None,
         failure: None,
         job: "job".to_owned(),

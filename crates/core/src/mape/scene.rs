@@ -128,6 +128,7 @@ pub fn measurement(node: u32, response_time_s: f64) -> Measurement {
         at: NOW,
         metrics: slow().with(Metric::ResponseTime, response_time_s),
         emulated_latency_ms: None,
+        traffic: None,
         job: "job".to_owned(),
         failure: None,
         result: None,

@@ -257,6 +257,7 @@ mod tests {
             at: scene::NOW,
             metrics: scene::slow(),
             emulated_latency_ms: None,
+            traffic: None,
             job: "job".to_owned(),
             failure: None,
             result: None,
