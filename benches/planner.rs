@@ -150,7 +150,7 @@ fn experience(rng: &mut Rng) -> Experience {
     let actions = pairs.into_iter().flat_map(|(from, to)| [Action::Move { from, to }, Action::Copy { from, to }]);
     Experience {
         trained: Arc::new(actions.map(|action| (action, vector)).collect()),
-        predictor: Predictor::new(Latency::Injected, &runs),
+        predictor: Predictor::new(Latency::Injected, &runs, &BTreeMap::new()),
         ..Experience::default()
     }
 }

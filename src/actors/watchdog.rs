@@ -8,11 +8,14 @@ use super::removal::remove;
 use super::shared_loop::SharedLoop;
 use super::world::{World, chain};
 use crate::knowledge::ClosingRule;
+use crate::storage::counted::Counted;
+use crate::storage::{Content, ObjectStore as _, StorageError};
 use actix::prelude::*;
 use agent_core::domain::event::Outcome;
 use agent_core::domain::ids::NodeId;
 use agent_core::domain::manifest::Extent;
 use agent_core::domain::placement::{Claim, Node, Replica};
+use agent_core::domain::snapshot::Snapshot;
 use agent_core::mape::backoff::Backoff;
 use agent_core::mape::executor::End;
 use agent_core::mape::leftovers::{Leftovers, Turn};
@@ -21,6 +24,7 @@ use agent_core::mape::prediction::next_to_probe;
 use agent_core::mape::{control_loop, planner};
 use futures::stream::{self, StreamExt as _};
 use rand::RngExt as _;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +42,10 @@ pub struct Watch {
 
 /// Links that are measured in one round, at the same time (I-7).
 const PROBED_LINKS: usize = 4;
+/// Of an object that lies behind a link, so much is read to learn how fast bytes come from there.
+const PROBED_BYTES: u64 = 1 << 20;
+/// Reading it may take so long, real time; what has come until then tells as much.
+const RATE_WITHIN: Duration = Duration::from_secs(20);
 
 /// Stores in which objects are deleted at the same time (I-7).
 const STORES_AT_ONCE: usize = 4;
@@ -57,6 +65,8 @@ pub struct WatchdogActor {
     probes: bool,
     /// The node whose link was probed last.
     probed: NodeId,
+    /// The nodes whose rates were probed: once in a life, for that is paid for in bytes. Jobs tell the rest.
+    rated: BTreeSet<NodeId>,
     leftovers: Leftovers,
     mending: Backoff,
     rng: Rng,
@@ -70,6 +80,7 @@ impl WatchdogActor {
             agent,
             probes,
             probed: NodeId(0),
+            rated: BTreeSet::new(),
             leftovers: Leftovers::default(),
             mending: Backoff::default(),
             rng,
@@ -142,19 +153,32 @@ impl WatchdogActor {
             return;
         }
         let (world, after) = (self.world.clone(), self.probed);
-        let work = async move { probe_links(&world, after).await };
-        ctx.spawn(work.into_actor(self).map(move |probed, actor, ctx| {
+        let rated = self.rated.clone();
+        let work = async move {
+            let probed = probe_links(&world, after).await;
+            let unrated = probed.iter().filter(|(node, latency)| latency.is_some() && !rated.contains(node));
+            let rates = probe_rates(&world, unrated.map(|(node, _)| *node).collect()).await;
+            (probed, rates)
+        };
+        ctx.spawn(work.into_actor(self).map(move |(probed, rates), actor, ctx| {
             for (node, latency) in probed {
                 actor.probed = node;
                 if let Some(latency) = latency {
-                    let probed = planner::Input::Probed { node, latency_ms: latency.as_secs_f64() * 1e3 };
-                    // What a probe showed is for the planner alone, and there is nothing to be done about it.
-                    actor.agent.handle(control_loop::Input::Planner(probed), |wanted| &mut wanted.planner);
+                    actor.tell_planner(planner::Input::Probed { node, latency_ms: latency.as_secs_f64() * 1e3 });
                 }
+            }
+            for (node, seconds_per_byte) in rates {
+                actor.rated.insert(node);
+                actor.tell_planner(planner::Input::RateProbed { node, seconds_per_byte });
             }
             let pause = actor.pause();
             ctx.run_later(pause, Self::probe);
         }));
+    }
+
+    /// What a probe showed is for the planner alone, and there is nothing to be done about it.
+    fn tell_planner(&self, probed: planner::Input) {
+        self.agent.handle(control_loop::Input::Planner(probed), |wanted| &mut wanted.planner);
     }
 
     fn pause(&mut self) -> Duration {
@@ -184,6 +208,45 @@ async fn probe_link(world: &World, node: &Node) -> Option<Duration> {
     measured
         .inspect_err(|why| tracing::debug!(agent = %world.agent, node = %node.id, why, "its link was not measured"))
         .ok()
+}
+
+/// What a byte takes from each of these nodes that has the data set in one object \[s\]: a little of it is read, one node after the
+/// other, for they may share a line. Nothing of those that have none, or fail.
+pub async fn probe_rates(world: &World, nodes: Vec<NodeId>) -> Vec<(NodeId, f64)> {
+    let mut rates = Vec::new();
+    // Whoever has no table has nothing to read, and the next round is the retry.
+    let Ok(Some(snapshot)) = world.knowledge.snapshot(&world.data_set).await else { return rates };
+    for node in nodes {
+        let Some(replica) = snapshot.placement.present().find(|replica| replica.node == node) else { continue };
+        match probe_rate(world, &snapshot, replica).await {
+            Ok(seconds_per_byte) => rates.extend(seconds_per_byte.map(|seconds| (node, seconds))),
+            Err(why) => tracing::debug!(agent = %world.agent, %node, why, "its rate was not measured"),
+        }
+    }
+    rates
+}
+
+async fn probe_rate(world: &World, snapshot: &Snapshot, replica: &Replica) -> Result<Option<f64>, String> {
+    let Extent::Object(key) = Extent::of(&replica.object_key) else { return Ok(None) };
+    let reached = world.reach(snapshot, replica.node).await.map_err(|error| chain(&error))?;
+    let counted = Counted::new(reached.store);
+    let content = Content { bytes: snapshot.data_set.bytes, etag: replica.validators.etag.clone() };
+    let range = 0..PROBED_BYTES.min(content.bytes);
+    if range.is_empty() {
+        return Ok(None);
+    }
+    let reading = async {
+        let mut body = counted.read_range(&key, range, &content).await?.bytes;
+        while let Some(piece) = body.next().await {
+            piece?;
+        }
+        Ok::<_, StorageError>(())
+    };
+    if let Ok(read) = tokio::time::timeout(RATE_WITHIN, reading).await {
+        read.map_err(|error| chain(&error))?;
+    }
+    // Like a job that reads one record.
+    Ok(counted.traffic(1).map(|traffic| traffic.slowness()))
 }
 
 fn tell(world: &World, done: crate::knowledge::Result<()>) {

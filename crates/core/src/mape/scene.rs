@@ -98,7 +98,7 @@ pub fn predictor() -> Predictor {
         times.into_iter().chain(others).collect::<Metrics>()
     };
     let runs = [(1, 3.0), (2, 1000.0), (3, 1500.0)].map(|(node, latency_ms)| (NodeId(node), vec![run(latency_ms); 2]));
-    Predictor::new(Latency::Injected, &runs.into())
+    Predictor::new(Latency::Injected, &runs.into(), &BTreeMap::new())
 }
 
 /// The same snapshot with links, and agents 1, 2, ... alive on the nodes of their numbers.

@@ -27,6 +27,8 @@ pub enum Input {
     JobFailed { node: NodeId },
     /// A link was measured without a job \[ms\].
     Probed { node: NodeId, latency_ms: f64 },
+    /// Something was read over it without a job: a byte took so long \[s\].
+    RateProbed { node: NodeId, seconds_per_byte: f64 },
     /// The table as it is, because something has changed or the policy asked for it.
     Looked { snapshot: Snapshot, conversation: Vec<Arc<Ask>> },
     /// It could not be loaded: nobody could answer an action now, and the next job is not to wait for that.
@@ -129,6 +131,10 @@ impl Planner {
             }
             Input::Probed { node, latency_ms } => {
                 self.experience.predictor.probed(node, latency_ms);
+                Vec::new()
+            }
+            Input::RateProbed { node, seconds_per_byte } => {
+                self.experience.predictor.rate_probed(node, seconds_per_byte);
                 Vec::new()
             }
             Input::Looked { snapshot, conversation } => {

@@ -111,7 +111,7 @@ impl DurationModel {
     /// By how much more probable their transport makes the jobs that were seen, as a logarithm; `None` where a line is all that
     /// is believed in.
     pub fn evidence(&self) -> Option<f64> {
-        self.worthwhile().map(Features::evidence)
+        self.features.as_ref().filter(|features| features.are_worth_it()).map(Features::evidence)
     }
 
     /// A job that is believed.
@@ -122,54 +122,62 @@ impl DurationModel {
         if history.is_apart {
             return;
         }
-        if self.features.is_none() && point.load.is_some() {
-            self.features = Features::new(point.seconds);
+        match &mut self.features {
+            Some(features) => {
+                features.add(point);
+                forgotten.into_iter().for_each(|point| features.remove(point));
+            }
+            None => self.features = self.first_features(point),
         }
-        if let Some(features) = &mut self.features {
-            features.add(point);
-            forgotten.into_iter().for_each(|point| features.remove(point));
-        }
+    }
+
+    /// Once traffic is counted.
+    fn first_features(&self, point: Point) -> Option<Features> {
+        let mut features = Features::new(point.seconds).filter(|_| point.load.is_some())?;
+        self.nodes.values().flat_map(History::on_curve).for_each(|point| features.add(*point));
+        Some(features)
     }
 
     /// A job that is far off.
     fn doubt(&mut self, node: NodeId, point: Point) {
-        let (Some(curve), Some(history)) = (self.curve(&point.conditions()), self.nodes.get(&node)) else { return };
+        let curve = self.features_of(&point.conditions()).map(Curve::Features).or_else(|| self.line().map(Curve::Line));
+        let (Some(curve), Some(history)) = (curve, self.nodes.get(&node)) else { return };
         let (usual, on_curve) = (history.usual(point, curve), curve.at(&point.conditions()));
         let is_apart = on_curve.is_some_and(|on_curve| is_far(point.seconds, on_curve));
         let Some(history) = self.nodes.get_mut(&node) else { return };
-        // What had entered the curve before, and what is to.
         let before = history.clone();
-        history.doubt(point, usual.map_or(point.seconds, |usual| usual.mean), is_apart);
-        if let Some(features) = &mut self.features {
+        let has_changed = history.doubt(point, usual.map_or(point.seconds, |usual| usual.mean), is_apart);
+        if let Some(features) = self.features.as_mut().filter(|_| has_changed) {
             before.on_curve().for_each(|point| features.remove(*point));
             history.on_curve().for_each(|point| features.add(*point));
         }
         self.forget_line();
     }
 
-    /// Most jobs are as the last line says, and need no other one: fitting it takes longer than the rest of a job's simulation.
+    /// Whether a job is far from the line, and what it stood still for does not explain that: as long as nodes of few rates were
+    /// seen, a node of another one is no odd one. Most jobs are as the last line says, and need no other one: fitting it takes longer
+    /// than the rest of a job's simulation.
     fn is_doubtful(&self, node: NodeId, point: Point) -> bool {
         let is_far_from = |curve: Curve| {
-            let history = self.nodes.get(&node);
-            let usual = history.and_then(|history| history.usual(point, curve));
+            let usual = self.nodes.get(&node).and_then(|history| history.usual(point, curve));
             usual.is_some_and(|usual| is_far(point.seconds, usual))
         };
-        match self.worthwhile().filter(|_| point.load.is_some()) {
-            Some(features) => is_far_from(Curve::Features(features)),
-            None if self.last_line.is_some_and(|line| !is_far_from(Curve::Line(&line))) => false,
-            None => self.line().is_some_and(|line| is_far_from(Curve::Line(line))),
+        if self.last_line.is_some_and(|line| !is_far_from(Curve::Line(&line))) {
+            return false;
         }
+        let explained = self.features_of(&point.conditions()).map(|features| !is_far_from(Curve::Features(features)));
+        explained != Some(true) && self.line().is_some_and(|line| is_far_from(Curve::Line(line)))
     }
 
     /// What a job under these conditions lies on.
     fn curve(&self, conditions: &Conditions) -> Option<Curve<'_>> {
         let line = self.line()?;
-        let features = self.worthwhile().filter(|_| conditions.load.is_some());
+        let features = self.features_of(conditions).filter(|features| features.are_worth_it());
         Some(features.map_or(Curve::Line(line), Curve::Features))
     }
 
-    fn worthwhile(&self) -> Option<&Features> {
-        self.features.as_ref().filter(|features| features.are_worth_it())
+    fn features_of(&self, conditions: &Conditions) -> Option<&Features> {
+        self.features.as_ref().filter(|_| conditions.load.is_some())
     }
 
     fn forget_line(&mut self) {
@@ -226,8 +234,8 @@ impl History {
     }
 
     /// A job that is far off: nothing the first time, for every job has a bad day; the second time on the same side the node
-    /// has changed, and only these two say what it is now. `usual`: what jobs here take \[s\].
-    fn doubt(&mut self, point: Point, usual: f64, is_apart: bool) {
+    /// has changed, which is told, and only these two say what it is now. `usual`: what jobs here take \[s\].
+    fn doubt(&mut self, point: Point, usual: f64, is_apart: bool) -> bool {
         match self.doubted {
             Some(before) if (before.seconds > usual) == (point.seconds > usual) => {
                 self.points = [before, point].into();
@@ -237,8 +245,12 @@ impl History {
                     false => 0,
                 };
                 self.is_apart = is_apart;
+                true
             }
-            Some(_) | None => self.doubted = Some(point),
+            Some(_) | None => {
+                self.doubted = Some(point);
+                false
+            }
         }
     }
 
@@ -284,123 +296,4 @@ fn is_far(seconds: f64, expected: Estimate) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NEAR: NodeId = NodeId(1);
-    const FAR: NodeId = NodeId(2);
-    const NEW: NodeId = NodeId(3);
-    const NOW: Timestamp = Timestamp(0);
-
-    fn point(latency_ms: f64, seconds: f64) -> Point {
-        Point { latency_ms, seconds, load: None }
-    }
-
-    fn latency(latency_ms: f64) -> Conditions {
-        Conditions { latency_ms: Estimate::certain(latency_ms), load: None }
-    }
-
-    /// Two nodes that are read in `2 + 0.04 * latency`, give or take 0.1.
-    fn model() -> DurationModel {
-        let at = |node, latency: f64, noise: f64| (node, point(latency, 2.0 + 0.04 * latency + noise));
-        DurationModel::new([at(NEAR, 0.0, 0.1), at(NEAR, 0.0, -0.1), at(FAR, 1000.0, 0.1), at(FAR, 1000.0, -0.1)])
-    }
-
-    fn expect(model: &DurationModel, node: NodeId, latency_ms: f64, seconds: f64) {
-        let found = model.at(node, &latency(latency_ms), None).unwrap();
-        assert!((found.mean - seconds).abs() < 1e-9, "{found:?} instead of {seconds}");
-    }
-
-    #[test]
-    fn a_node_never_tried_lies_on_the_line() {
-        expect(&model(), NEW, 500.0, 22.0);
-    }
-
-    #[test]
-    fn jobs_at_one_node_say_nothing_of_others() {
-        let one = DurationModel::new([(NEAR, point(3.0, 2.0)), (NEAR, point(4.0, 2.1)), (NEAR, point(5.0, 1.9))]);
-        assert_eq!(one.at(NEW, &latency(1000.0), None), None);
-    }
-
-    #[test]
-    fn a_duration_is_never_negative() {
-        let steep = [(NEAR, 1000.0, 2.0), (NEAR, 1000.0, 3.0), (FAR, 1500.0, 30.0), (FAR, 1500.0, 31.0)];
-        let model = DurationModel::new(steep.map(|(node, latency, seconds)| (node, point(latency, seconds))));
-        let found = model.at(NEW, &latency(0.0), None).unwrap();
-        assert_eq!(found.mean, found.deviation, "{found:?}");
-    }
-
-    #[test]
-    fn one_job_far_off_changes_nothing() {
-        let mut model = model();
-        let before = model.at(NEW, &latency(500.0), None);
-        model.measured(NEAR, point(0.0, 20.0), NOW);
-        assert_eq!(model.at(NEW, &latency(500.0), None), before);
-        expect(&model, NEAR, 0.0, 2.0);
-    }
-
-    #[test]
-    fn a_node_that_became_slow_is_known_by_two_jobs_and_leaves_the_line_alone() {
-        let mut model = model();
-        for latency_ms in [500.0, 500.0] {
-            model.measured(NEW, point(latency_ms, 22.0), NOW);
-        }
-        model.measured(NEW, point(500.0, 44.0), NOW);
-        model.measured(NEW, point(500.0, 44.0), NOW);
-        // Twice 22 s off the line, shrunk: 44 / (2 + 2).
-        expect(&model, NEW, 500.0, 22.0 + 11.0);
-        expect(&model, NodeId(4), 500.0, 22.0);
-        for _ in 0..8 {
-            model.measured(NEW, point(500.0, 44.0), NOW);
-        }
-        let found = model.at(NEW, &latency(500.0), None).unwrap();
-        assert!((39.0..44.0).contains(&found.mean), "{found:?}");
-    }
-
-    #[test]
-    fn a_node_that_became_as_fast_as_others_again_is_back_on_the_line() {
-        let mut model = model();
-        let jobs = [44.0, 44.0, 44.0, 22.0, 22.0, 22.0];
-        for seconds in jobs {
-            model.measured(NEW, point(500.0, seconds), NOW);
-        }
-        assert!(!model.nodes[&NEW].is_apart);
-        expect(&model, NEW, 500.0, 22.0);
-    }
-
-    #[test]
-    fn a_node_that_was_slow_long_ago_is_worth_another_try_and_a_later_one_if_it_still_is() {
-        let mut model = model();
-        let hours = |hours: u64| NOW + Duration::from_secs(3600 * hours);
-        let slow = |model: &mut DurationModel, at| {
-            model.measured(NEW, point(500.0, 44.0), at);
-            model.measured(NEW, point(500.0, 44.0), at);
-        };
-        let believed = |model: &DurationModel, at| {
-            let found = model.at(NEW, &latency(500.0), Some(at)).unwrap().mean;
-            (found * 1e6).round() / 1e6
-        };
-        let just_before = |at: Timestamp| Timestamp(at.0 - 1);
-        slow(&mut model, NOW);
-        assert_eq!((believed(&model, just_before(hours(1))), believed(&model, hours(1))), (33.0, 22.0));
-        // It still is: one bad day more changes nothing, the second is believed for twice as long.
-        model.measured(NEW, point(500.0, 44.0), hours(1));
-        assert_eq!(believed(&model, hours(1)), 22.0);
-        model.measured(NEW, point(500.0, 44.0), hours(1));
-        assert_eq!((believed(&model, just_before(hours(3))), believed(&model, hours(3))), (33.0, 22.0));
-        // It is mended, and soon forgiven the next time.
-        model.measured(NEW, point(500.0, 22.0), hours(3));
-        assert_eq!(believed(&model, hours(3)), 22.0);
-        slow(&mut model, hours(4));
-        assert_eq!((believed(&model, just_before(hours(5))), believed(&model, hours(5))), (33.0, 22.0));
-    }
-
-    #[test]
-    fn a_nodes_history_is_bounded() {
-        let mut model = model();
-        for _ in 0..100 {
-            model.measured(NEAR, point(0.0, 2.0), NOW);
-        }
-        assert_eq!(model.nodes[&NEAR].points.len(), KEPT_JOBS);
-    }
-}
+mod tests;

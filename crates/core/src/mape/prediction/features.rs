@@ -12,7 +12,8 @@
 use super::posterior::{Posterior, Prior};
 use super::{Estimate, Point};
 
-/// Where the coefficient of transport stands.
+/// Where their coefficients stand.
+const WAITING: usize = 1;
 const TRANSPORT: usize = 2;
 /// Coefficients of what was measured are 1, give or take this.
 const MEASURED: f64 = 0.5;
@@ -20,8 +21,8 @@ const MEASURED: f64 = 0.5;
 /// so many of them weigh as much as this opinion.
 const NOISE: f64 = 0.05;
 const NOISE_WEIGHT: f64 = 3.0;
-/// The coefficient of transport has to be known so much better than before any job: otherwise rates never differed, or always
-/// went with latencies, and it is an opinion.
+/// These two have to be known so much better than before any job: otherwise latencies or rates never differed, or always went
+/// with each other, and they are opinions.
 const TOLD_APART: f64 = 0.5;
 
 /// What a job asks of its link, for one record of the object.
@@ -54,12 +55,8 @@ impl Features {
     /// Before any job counts; `seconds`: how long a job takes for one record, about. `None` where it takes no time.
     pub fn new(seconds: f64) -> Option<Self> {
         // The constant may be next to nothing, or all of it.
-        let with = Prior {
-            means: [0.0, 1.0, 1.0],
-            deviations: [1.0, MEASURED, MEASURED],
-            noise: NOISE,
-            weight: NOISE_WEIGHT,
-        };
+        let with =
+            Prior { means: [0.0, 1.0, 1.0], deviations: [1.0, MEASURED, MEASURED], noise: NOISE, weight: NOISE_WEIGHT };
         let without = Prior { means: [0.0, 1.0], deviations: [1.0, MEASURED], noise: NOISE, weight: NOISE_WEIGHT };
         let (with, without) = (Posterior::new(with)?, Posterior::new(without)?);
         (seconds > 0.0).then_some(Self { unit: seconds, with, without })
@@ -86,7 +83,7 @@ impl Features {
 
     /// Whether a line over latency is not enough: rates differed, not just as latencies do, and durations with them.
     pub fn are_worth_it(&self) -> bool {
-        self.evidence() > 0.0 && self.with.learned(TRANSPORT) > TOLD_APART
+        self.evidence() > 0.0 && [WAITING, TRANSPORT].iter().all(|feature| self.with.learned(*feature) > TOLD_APART)
     }
 
     /// What a job is expected to take for one record \[s\]; `None` where nothing is known of its traffic.
@@ -139,6 +136,12 @@ mod tests {
     #[test]
     fn rates_that_go_with_latencies_explain_nothing_more() {
         let features = features(&[(0.0, 0.0), (500.0, 1.0), (1000.0, 2.0), (1500.0, 3.0)]);
+        assert!(!features.are_worth_it(), "{}", features.evidence());
+    }
+
+    #[test]
+    fn at_a_single_latency_nothing_is_known_of_waiting() {
+        let features = features(&[(500.0, 0.1), (500.0, 3.0), (500.0, 0.5), (500.0, 2.0)]);
         assert!(!features.are_worth_it(), "{}", features.evidence());
     }
 

@@ -90,10 +90,18 @@ pub struct Predictor {
 }
 
 impl Predictor {
-    /// Starts from the runs of the training, by node.
-    pub fn new(latency: Latency, runs: &BTreeMap<NodeId, Vec<Metrics>>) -> Self {
+    /// Starts from the runs of the training, by node, and their traffic in the same order, where it was counted.
+    pub fn new(
+        latency: Latency,
+        runs: &BTreeMap<NodeId, Vec<Metrics>>,
+        traffic: &BTreeMap<NodeId, Vec<Traffic>>,
+    ) -> Self {
         let all = || runs.iter().flat_map(|(node, runs)| runs.iter().map(|run| (*node, run)));
-        let points = |metric| all().filter_map(move |(node, run)| Some((node, point(run, None, metric)?)));
+        let counted = |node: NodeId, index: usize| traffic.get(&node)?.get(index).copied().filter(Traffic::makes_sense);
+        let points = |metric| {
+            let numbered = runs.iter().flat_map(|(node, runs)| runs.iter().enumerate().map(|it| (*node, it)));
+            numbered.filter_map(move |(node, (index, run))| Some((node, point(run, counted(node, index), metric)?)))
+        };
         let mut predictor = Self {
             latency,
             links: BTreeMap::new(),
@@ -107,6 +115,12 @@ impl Predictor {
         for (node, run) in all() {
             predictor.link_measured(node, run);
         }
+        for (node, counted) in traffic {
+            counted
+                .iter()
+                .filter(|counted| counted.makes_sense())
+                .for_each(|counted| predictor.counted(*node, *counted));
+        }
         predictor
     }
 
@@ -115,10 +129,7 @@ impl Predictor {
         let (node, metrics) = (measurement.node, &measurement.metrics);
         let traffic = measurement.traffic.filter(Traffic::makes_sense);
         self.link_measured(node, metrics);
-        if let Some(traffic) = traffic {
-            self.rates.read(node, traffic.slowness());
-            self.traffic = Some(traffic);
-        }
+        traffic.into_iter().for_each(|traffic| self.counted(node, traffic));
         self.records = records(metrics).unwrap_or(self.records);
         if let Some(point) = point(metrics, traffic, Metric::ResponseTime) {
             self.response.measured(node, point, measurement.at);
@@ -126,6 +137,11 @@ impl Predictor {
         if let Some(point) = point(metrics, traffic, Metric::ExecutionTime) {
             self.execution.measured(node, point, measurement.at);
         }
+        tracing::debug!(
+            response = self.response.evidence(),
+            execution = self.execution.evidence(),
+            "evidence that rates explain what latencies do not"
+        );
     }
 
     /// A link was measured without a job.
@@ -198,6 +214,11 @@ impl Predictor {
         Some(Load { requests: traffic.chain() / self.records, transport })
     }
 
+    fn counted(&mut self, node: NodeId, traffic: Traffic) {
+        self.rates.read(node, traffic.slowness());
+        self.traffic = Some(traffic);
+    }
+
     fn link_measured(&mut self, node: NodeId, metrics: &Metrics) {
         if let Some(latency_ms) = metrics.get(Metric::NetworkLatency).filter(|latency| latency.is_finite()) {
             self.probed(node, latency_ms);
@@ -264,7 +285,7 @@ mod tests {
 
     fn trained(latency: Latency, records: f64) -> Predictor {
         let runs = |latency_ms| vec![run(latency_ms, records), run(latency_ms, records)];
-        Predictor::new(latency, &[(NEAR, runs(10.0)), (FAR, runs(1000.0))].into())
+        Predictor::new(latency, &[(NEAR, runs(10.0)), (FAR, runs(1000.0))].into(), &BTreeMap::new())
     }
 
     fn place(node: NodeId, stated_ms: Option<f64>) -> Place {

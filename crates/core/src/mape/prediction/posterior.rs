@@ -205,14 +205,16 @@ mod tests {
             let log = 1e-4_f64.ln() + (f64::from(i) + 0.5) / f64::from(steps) * 1e8_f64.ln();
             let variance = log.exp();
             // Gamma(1.5) = sqrt(pi) / 2.
-            let of_noise = scale.powf(shape) / (PI.sqrt() / 2.0) * variance.powf(-shape - 1.0) * (-scale / variance).exp();
+            let of_noise =
+                scale.powf(shape) / (PI.sqrt() / 2.0) * variance.powf(-shape - 1.0) * (-scale / variance).exp();
             let breadth = variance.sqrt() * 12.0;
             let middle = posterior.coefficient(0).mean;
             for j in 0..steps {
                 let w = middle + ((f64::from(j) + 0.5) / f64::from(steps) - 0.5) * 2.0 * breadth;
                 let of_w = normal(w, 1.0, variance * (0.8_f64 / 0.5).powi(2));
                 let of_jobs: f64 = jobs.iter().map(|(x, y)| normal(*y, x[0] * w, variance)).product();
-                let part = of_noise * of_w * of_jobs * (2.0 * breadth) * variance * 1e8_f64.ln() / f64::from(steps).powi(2);
+                let part =
+                    of_noise * of_w * of_jobs * (2.0 * breadth) * variance * 1e8_f64.ln() / f64::from(steps).powi(2);
                 sums = [sums[0] + part, sums[1] + part * w, sums[2] + part * w * w];
             }
         }
