@@ -4,23 +4,20 @@
 
 use super::Notice;
 use super::mending::mend;
+use super::probing::{probe_links, probe_rates};
 use super::removal::remove;
 use super::shared_loop::SharedLoop;
 use super::world::{World, chain};
 use crate::knowledge::ClosingRule;
-use crate::storage::counted::Counted;
-use crate::storage::{Content, ObjectStore as _, StorageError};
 use actix::prelude::*;
 use agent_core::domain::event::Outcome;
 use agent_core::domain::ids::NodeId;
 use agent_core::domain::manifest::Extent;
-use agent_core::domain::placement::{Claim, Node, Replica};
-use agent_core::domain::snapshot::Snapshot;
+use agent_core::domain::placement::{Claim, Replica};
 use agent_core::mape::backoff::Backoff;
 use agent_core::mape::executor::End;
 use agent_core::mape::leftovers::{Leftovers, Turn};
 use agent_core::mape::planner::Rng;
-use agent_core::mape::prediction::next_to_probe;
 use agent_core::mape::{control_loop, planner};
 use futures::stream::{self, StreamExt as _};
 use rand::RngExt as _;
@@ -39,13 +36,6 @@ pub struct Watch {
     pub window: Duration,
     pub closing: ClosingRule,
 }
-
-/// Links that are measured in one round, at the same time (I-7).
-const PROBED_LINKS: usize = 4;
-/// Of an object that lies behind a link, so much is read to learn how fast bytes come from there.
-const PROBED_BYTES: u64 = 1 << 20;
-/// Reading it may take so long, real time; what has come until then tells as much.
-const RATE_WITHIN: Duration = Duration::from_secs(20);
 
 /// Stores in which objects are deleted at the same time (I-7).
 const STORES_AT_ONCE: usize = 4;
@@ -184,69 +174,6 @@ impl WatchdogActor {
     fn pause(&mut self) -> Duration {
         self.world.clock.apply(self.watch.heartbeat).mul_f64(self.rng.random_range(0.9..1.1))
     }
-}
-
-/// Measures the links to the nodes whose turn it is; nothing where there was no answer.
-pub async fn probe_links(world: &World, after: NodeId) -> Vec<(NodeId, Option<Duration>)> {
-    let nodes = match world.knowledge.nodes().await {
-        Ok(nodes) => nodes,
-        Err(error) => {
-            tracing::debug!(agent = %world.agent, error = chain(&error), "no links are probed");
-            return Vec::new();
-        }
-    };
-    let turn = next_to_probe(&nodes, world.home, after, PROBED_LINKS);
-    let probes = turn.iter().map(|id| async { (*id, probe_link(world, &nodes[id]).await) });
-    futures::future::join_all(probes).await
-}
-
-async fn probe_link(world: &World, node: &Node) -> Option<Duration> {
-    let measured = match world.reach.reach(node, Duration::ZERO).await {
-        Ok(reached) => world.reach.probe(&reached).await,
-        Err(error) => Err(chain(&error)),
-    };
-    measured
-        .inspect_err(|why| tracing::debug!(agent = %world.agent, node = %node.id, why, "its link was not measured"))
-        .ok()
-}
-
-/// What a byte takes from each of these nodes that has the data set in one object \[s\]: a little of it is read, one node after the
-/// other, for they may share a line. Nothing of those that have none, or fail.
-pub async fn probe_rates(world: &World, nodes: Vec<NodeId>) -> Vec<(NodeId, f64)> {
-    let mut rates = Vec::new();
-    // Whoever has no table has nothing to read, and the next round is the retry.
-    let Ok(Some(snapshot)) = world.knowledge.snapshot(&world.data_set).await else { return rates };
-    for node in nodes {
-        let Some(replica) = snapshot.placement.present().find(|replica| replica.node == node) else { continue };
-        match probe_rate(world, &snapshot, replica).await {
-            Ok(seconds_per_byte) => rates.extend(seconds_per_byte.map(|seconds| (node, seconds))),
-            Err(why) => tracing::debug!(agent = %world.agent, %node, why, "its rate was not measured"),
-        }
-    }
-    rates
-}
-
-async fn probe_rate(world: &World, snapshot: &Snapshot, replica: &Replica) -> Result<Option<f64>, String> {
-    let Extent::Object(key) = Extent::of(&replica.object_key) else { return Ok(None) };
-    let reached = world.reach(snapshot, replica.node).await.map_err(|error| chain(&error))?;
-    let counted = Counted::new(reached.store);
-    let content = Content { bytes: snapshot.data_set.bytes, etag: replica.validators.etag.clone() };
-    let range = 0..PROBED_BYTES.min(content.bytes);
-    if range.is_empty() {
-        return Ok(None);
-    }
-    let reading = async {
-        let mut body = counted.read_range(&key, range, &content).await?.bytes;
-        while let Some(piece) = body.next().await {
-            piece?;
-        }
-        Ok::<_, StorageError>(())
-    };
-    if let Ok(read) = tokio::time::timeout(RATE_WITHIN, reading).await {
-        read.map_err(|error| chain(&error))?;
-    }
-    // Like a job that reads one record.
-    Ok(counted.traffic(1).map(|traffic| traffic.slowness()))
 }
 
 fn tell(world: &World, done: crate::knowledge::Result<()>) {
