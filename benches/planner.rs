@@ -152,7 +152,7 @@ fn experience(rng: &mut Rng) -> Experience {
     let actions = pairs.into_iter().flat_map(|(from, to)| [Action::Move { from, to }, Action::Copy { from, to }]);
     Experience {
         trained: Arc::new(actions.map(|action| (action, vector)).collect()),
-        predictor: Predictor::new(Latency::Injected, &runs),
+        predictor: Predictor::new(Latency::Injected, &runs, &BTreeMap::new()),
         ..Experience::default()
     }
 }
@@ -176,6 +176,7 @@ fn measurement(node: u32, metrics: Metrics) -> Measurement {
         at: Timestamp(0),
         metrics,
         emulated_latency_ms: None,
+        traffic: None,
         result: None,
         failure: None,
         job: "job".to_owned(),

@@ -4,6 +4,7 @@
 
 use super::Notice;
 use super::mending::mend;
+use super::probing::{probe_links, probe_rates};
 use super::removal::remove;
 use super::scrub::{Scrub, scrub};
 use super::shared_loop::SharedLoop;
@@ -13,16 +14,16 @@ use actix::prelude::*;
 use agent_core::domain::event::Outcome;
 use agent_core::domain::ids::NodeId;
 use agent_core::domain::manifest::Extent;
-use agent_core::domain::placement::{Claim, Node, Replica};
+use agent_core::domain::placement::{Claim, Replica};
 use agent_core::domain::snapshot::Snapshot;
 use agent_core::mape::backoff::Backoff;
 use agent_core::mape::executor::End;
 use agent_core::mape::leftovers::{Leftovers, Turn};
 use agent_core::mape::planner::Rng;
-use agent_core::mape::prediction::next_to_probe;
 use agent_core::mape::{control_loop, planner};
 use futures::stream::{self, StreamExt as _};
 use rand::RngExt as _;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,9 +40,6 @@ pub struct Watch {
     /// Absent: never.
     pub scrub: Option<Scrub>,
 }
-
-/// Links that are measured in one round, at the same time (I-7).
-const PROBED_LINKS: usize = 4;
 
 /// Stores in which objects are deleted at the same time (I-7).
 const STORES_AT_ONCE: usize = 4;
@@ -61,6 +59,8 @@ pub struct WatchdogActor {
     probes: bool,
     /// The node whose link was probed last.
     probed: NodeId,
+    /// The nodes whose rates were probed: once in a life, for that is paid for in bytes. Jobs tell the rest.
+    rated: BTreeSet<NodeId>,
     leftovers: Leftovers,
     mending: Backoff,
     rng: Rng,
@@ -74,6 +74,7 @@ impl WatchdogActor {
             agent,
             probes,
             probed: NodeId(0),
+            rated: BTreeSet::new(),
             leftovers: Leftovers::default(),
             mending: Backoff::default(),
             rng,
@@ -182,48 +183,37 @@ impl WatchdogActor {
             return;
         }
         let (world, after) = (self.world.clone(), self.probed);
-        let work = async move { probe_links(&world, after).await };
-        ctx.spawn(work.into_actor(self).map(move |probed, actor, ctx| {
+        let rated = self.rated.clone();
+        let work = async move {
+            let probed = probe_links(&world, after).await;
+            let unrated = probed.iter().filter(|(node, latency)| latency.is_some() && !rated.contains(node));
+            let rates = probe_rates(&world, unrated.map(|(node, _)| *node).collect()).await;
+            (probed, rates)
+        };
+        ctx.spawn(work.into_actor(self).map(move |(probed, rates), actor, ctx| {
             for (node, latency) in probed {
                 actor.probed = node;
                 if let Some(latency) = latency {
-                    let probed = planner::Input::Probed { node, latency_ms: latency.as_secs_f64() * 1e3 };
-                    // What a probe showed is for the planner alone, and there is nothing to be done about it.
-                    actor.agent.handle(control_loop::Input::Planner(probed), |wanted| &mut wanted.planner);
+                    actor.tell_planner(planner::Input::Probed { node, latency_ms: latency.as_secs_f64() * 1e3 });
                 }
+            }
+            for (node, seconds_per_byte) in rates {
+                actor.rated.insert(node);
+                actor.tell_planner(planner::Input::RateProbed { node, seconds_per_byte });
             }
             let pause = actor.pause();
             ctx.run_later(pause, Self::probe);
         }));
     }
 
+    /// What a probe showed is for the planner alone, and there is nothing to be done about it.
+    fn tell_planner(&self, probed: planner::Input) {
+        self.agent.handle(control_loop::Input::Planner(probed), |wanted| &mut wanted.planner);
+    }
+
     fn pause(&mut self) -> Duration {
         self.world.clock.apply(self.watch.heartbeat).mul_f64(self.rng.random_range(0.9..1.1))
     }
-}
-
-/// Measures the links to the nodes whose turn it is; nothing where there was no answer.
-pub async fn probe_links(world: &World, after: NodeId) -> Vec<(NodeId, Option<Duration>)> {
-    let nodes = match world.knowledge.nodes().await {
-        Ok(nodes) => nodes,
-        Err(error) => {
-            tracing::debug!(agent = %world.agent, error = chain(&error), "no links are probed");
-            return Vec::new();
-        }
-    };
-    let turn = next_to_probe(&nodes, world.home, after, PROBED_LINKS);
-    let probes = turn.iter().map(|id| async { (*id, probe_link(world, &nodes[id]).await) });
-    futures::future::join_all(probes).await
-}
-
-async fn probe_link(world: &World, node: &Node) -> Option<Duration> {
-    let measured = match world.reach.reach(node, Duration::ZERO).await {
-        Ok(reached) => world.reach.probe(&reached).await,
-        Err(error) => Err(chain(&error)),
-    };
-    measured
-        .inspect_err(|why| tracing::debug!(agent = %world.agent, node = %node.id, why, "its link was not measured"))
-        .ok()
 }
 
 fn tell(world: &World, done: crate::knowledge::Result<()>) {
@@ -350,6 +340,7 @@ mod tests {
     use super::*;
     use crate::jobs::{DataSource, Job, JobError, JobReport};
     use agent_core::domain::ids::AgentId;
+    use agent_core::domain::placement::Node;
     use agent_core::domain::time::Timestamp;
     use agent_core::knowledge::contract::{RULE, Table, clock, data_set, identity};
     use agent_core::knowledge::memory::MemoryKnowledge;

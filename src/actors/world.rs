@@ -5,6 +5,7 @@ use crate::jobs::{DataSource, Job, JobError, S3Access};
 use crate::knowledge::{Knowledge, Registered};
 use crate::links::LinkError;
 use crate::storage::ObjectStore;
+use crate::storage::counted::Counted;
 use agent_core::clock::Clock;
 use agent_core::domain::action::Action;
 use agent_core::domain::failure::{FailureKind, JobFailure};
@@ -220,8 +221,9 @@ pub async fn run_job(
 ) -> Result<Observation, JobFailure> {
     let reached = world.reach_at(snapshot, replica.node, latency).await?;
     let known = snapshot.placement.replicas.get(&replica.id);
+    let counted = Arc::new(Counted::new(reached.store.clone()));
     let source = DataSource {
-        store: reached.store.clone(),
+        store: counted.clone(),
         access: reached.access.clone(),
         data_set: snapshot.data_set.name.to_string(),
         object_key: replica.object_key.clone(),
@@ -257,6 +259,7 @@ pub async fn run_job(
         throughput: report.throughput(),
         network_latency,
         emulated_latency: reached.emulated,
+        traffic: counted.traffic(report.records),
         data_consistency: None,
         result: Some(report.result),
     })

@@ -211,6 +211,7 @@ impl Seen {
                     at,
                     metrics: Metrics::default(),
                     emulated_latency_ms: None,
+                    traffic: None,
                     result: None,
                     failure: Some(failure.clone()),
                     job: String::new(),

@@ -163,7 +163,7 @@ fn go_on_with(world: &Arc<World>, watch: Watch, claim: Claim) -> AbortOnDropHand
 /// What was trained, what was learned in former lives, and predictions from every job that was measured.
 async fn experience(surroundings: &Surroundings, world: &World, training: &TrainingFile) -> anyhow::Result<Experience> {
     let latency = if surroundings.emulator.is_some() { Latency::Injected } else { Latency::Real };
-    let mut experience = Experience::new(training.impacts.clone(), latency, &training.runs);
+    let mut experience = Experience::new(training.impacts.clone(), latency, &training.runs, &training.traffic);
     let learned = world.knowledge.impacts(world.agent).await?;
     let jobs = world.knowledge.latest_measurements(world.agent, &world.data_set, REMEMBERED_JOBS).await?;
     experience.recall(

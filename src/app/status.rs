@@ -394,6 +394,7 @@ mod tests {
             at: Timestamp(NOW.0 - ago_s * 1000),
             metrics: if failure.is_some() { Metrics::default() } else { measured },
             emulated_latency_ms: None,
+            traffic: None,
             result: failure.is_none().then(|| "172.8".to_owned()),
             failure,
             job: String::new(),

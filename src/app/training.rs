@@ -12,6 +12,7 @@ use agent_core::domain::manifest::Extent;
 use agent_core::domain::metric::{Metric, Metrics};
 use agent_core::domain::placement::{DataSet, Identity, Node, NodeState, Replica, ReplicaState};
 use agent_core::domain::snapshot::Snapshot;
+use agent_core::domain::traffic::Traffic;
 use agent_core::domain::validators::Validators;
 use agent_core::mape::planner::Rng;
 use anyhow::{Context as _, bail};
@@ -100,6 +101,7 @@ impl<'a> Trainer<'a> {
         let world = Arc::new(self.surroundings.world(settings, nobody())?);
         let mut rng = Rng::seed_from_u64(self.seed.wrapping_add(u64::from(agent.0)));
         let mut runs: BTreeMap<NodeId, Vec<Metrics>> = BTreeMap::new();
+        let mut traffic: BTreeMap<NodeId, Vec<Traffic>> = BTreeMap::new();
         let mut at = done;
         for &node in &self.nodes {
             let replica = temporary(&snapshot.data_set, agent, node);
@@ -107,7 +109,9 @@ impl<'a> Trainer<'a> {
             self.put(&snapshot.data_set.name, &store, &replica.object_key).await?;
             for _ in 0..self.iterations {
                 progress(Progress { agent, node, done: at, total });
-                runs.entry(node).or_default().push(self.measure(&world, snapshot, &replica, &mut rng).await?);
+                let (run, counted) = self.measure(&world, snapshot, &replica, &mut rng).await?;
+                runs.entry(node).or_default().push(run);
+                counted.into_iter().for_each(|counted| traffic.entry(node).or_default().push(counted));
                 at += 1;
             }
             discard(&store, &replica.object_key).await?;
@@ -131,6 +135,7 @@ impl<'a> Trainer<'a> {
             remedy: String::new(),
             impacts: derive_impacts(&runs, &settings.rho, max_copies),
             runs,
+            traffic,
         })
     }
 
@@ -193,16 +198,17 @@ impl<'a> Trainer<'a> {
         snapshot: &Snapshot,
         replica: &Replica,
         rng: &mut Rng,
-    ) -> anyhow::Result<Metrics> {
+    ) -> anyhow::Result<(Metrics, Option<Traffic>)> {
         let latency = world.draw_latency(snapshot, replica.node, rng);
         let observed = run_job(world, snapshot, replica, latency).await;
         let observed = observed.map_err(|failure| anyhow::Error::msg(failure.why))?;
         let availability = snapshot.nodes.get(&replica.node).map_or(0.0, |node| node.availability.value());
-        Ok(Metrics::from_iter(observed.throughput.map(|throughput| (Metric::Throughput, throughput)))
+        let metrics = Metrics::from_iter(observed.throughput.map(|throughput| (Metric::Throughput, throughput)))
             .with(Metric::ResponseTime, observed.response_time.as_secs_f64())
             .with(Metric::ExecutionTime, observed.execution_time.as_secs_f64())
             .with(Metric::NetworkLatency, observed.network_latency.as_secs_f64() * 1e3)
-            .with(Metric::Availability, availability))
+            .with(Metric::Availability, availability);
+        Ok((metrics, observed.traffic))
     }
 }
 

@@ -10,6 +10,7 @@ pub use agent_core::domain::impact::derive_impacts;
 use agent_core::domain::impact::{Impacts, Rho};
 use agent_core::domain::metric::{Metric, Metrics};
 use agent_core::domain::placement::DataSet;
+use agent_core::domain::traffic::Traffic;
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -41,6 +42,9 @@ pub struct TrainingFile {
     pub nodes: BTreeMap<NodeId, String>,
     /// What was measured, by node, run by run.
     pub runs: BTreeMap<NodeId, Vec<Metrics>>,
+    /// Of the same runs, where the job reads through the agent's own client.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub traffic: BTreeMap<NodeId, Vec<Traffic>>,
     /// What follows from it, for every ordered pair of nodes.
     pub impacts: BTreeMap<Action, Impacts>,
     /// What to do when it does not fit, for messages; no part of the file.
@@ -96,6 +100,7 @@ impl TrainingFile {
         }
         let added: Vec<NodeId> = later.runs.keys().copied().collect();
         self.runs.extend(later.runs);
+        self.traffic.extend(later.traffic);
         self.nodes.extend(later.nodes);
         let is_new = |action: &Action| {
             [action.from_node(), action.to_node()].into_iter().flatten().any(|node| added.contains(&node))
@@ -266,6 +271,7 @@ mod tests {
             remedy: "train again".to_owned(),
             impacts: derive_impacts(&runs, &rho(), 2),
             runs,
+            traffic: BTreeMap::new(),
         }
     }
 

@@ -178,6 +178,7 @@ mod tests {
             at: Timestamp(0),
             metrics,
             emulated_latency_ms: None,
+            traffic: None,
             result: None,
             failure: None,
             job: "1".to_owned(),

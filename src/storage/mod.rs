@@ -4,6 +4,8 @@
 pub mod attributes;
 #[cfg(test)]
 pub(crate) mod contract;
+/// What a job reads, counted.
+pub mod counted;
 pub mod credentials;
 pub mod embedded;
 pub mod memory;

@@ -110,7 +110,7 @@ fn expected(
     let parameters = parameters(settings, agent);
     let experience = Experience {
         trained: derive_impacts(runs, &parameters.rho, parameters.max_copies).into(),
-        predictor: Predictor::new(Latency::Injected, runs),
+        predictor: Predictor::new(Latency::Injected, runs, &BTreeMap::new()),
         ..Experience::default()
     };
     let snapshot = snapshot(settings, action.from_node().unwrap());

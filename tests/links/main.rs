@@ -4,5 +4,6 @@ mod api;
 mod bulk;
 mod client;
 mod fuzz_emulator;
+mod predictions;
 mod support;
 mod traffic;

@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 const NEEDS: [&str; 5] = ["knowledge", "storage", "links", "jobs", "data"];
 
 /// Modules in a need's folder that are no technology: they work on the trait alone.
-const NO_TECHNOLOGY: [&str; 3] = ["storage::paced", "storage::set", "storage::transfer"];
+const NO_TECHNOLOGY: [&str; 4] = ["storage::counted", "storage::paced", "storage::set", "storage::transfer"];
 
 /// A crate, and the only modules that may name it.
-const HOMES: [(&str, &[&str]); 32] = [
+const HOMES: [(&str, &[&str]); 33] = [
     ("actix", &["actors", "app", "cli"]),
     ("actix_rt", &["actors", "app", "cli"]),
     ("aws_runtime", &["storage::credentials"]),
@@ -38,6 +38,7 @@ const HOMES: [(&str, &[&str]); 32] = [
     ("linfa_linear", &["mape::prediction"]),
     ("maud", &["report"]),
     ("mysql_async", &["knowledge::mysql"]),
+    ("nalgebra", &["mape::prediction"]),
     ("ndarray", &["mape::prediction"]),
     ("parquet", &["results::export"]),
     ("reqwest", &["links::toxiproxy"]),

@@ -222,6 +222,7 @@ async fn record(knowledge: &SqliteKnowledge) -> Result<(), KnowledgeError> {
         at: NOW,
         metrics: Metrics::default().with(Metric::ResponseTime, 30.0),
         emulated_latency_ms: None,
+        traffic: None,
         job: "job".to_owned(),
         failure: None,
         result: None,

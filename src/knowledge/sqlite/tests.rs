@@ -537,6 +537,7 @@ fn measurement() -> Measurement {
         at: START,
         metrics: agent_core::domain::metric::Metrics::default(),
         emulated_latency_ms: None,
+        traffic: None,
         job: String::new(),
         failure: None,
         result: None,

@@ -4,6 +4,7 @@ use super::failure::JobFailure;
 use super::ids::{AgentId, DataSetName, NodeId, ReplicaId};
 use super::metric::{Metric, Metrics};
 use super::time::Timestamp;
+use super::traffic::Traffic;
 use serde::Serialize;
 
 /// One job of one agent, measured.
@@ -20,6 +21,9 @@ pub struct Measurement {
     pub metrics: Metrics,
     /// The link's latency as the emulator states it, beside the measured one \[ms\]; absent without an emulator.
     pub emulated_latency_ms: Option<f64>,
+    /// For those who predict the next job; absent where nobody could count it, and not kept in the table.
+    #[serde(skip)]
+    pub traffic: Option<Traffic>,
     /// What the job computed, for people; absent for what failed, and for jobs of earlier versions.
     pub result: Option<String>,
     /// Why there is no result: then nothing was measured either.

@@ -27,6 +27,7 @@ pub mod snapshot;
 pub mod store_url;
 pub mod text;
 pub mod time;
+pub mod traffic;
 pub mod units;
 pub mod validators;
 

@@ -85,6 +85,7 @@ mod tests {
             at: scene::NOW,
             metrics: Metrics::default().with(Metric::ResponseTime, response_time),
             emulated_latency_ms: None,
+            traffic: None,
             job: "job".to_owned(),
             failure: None,
             result: None,

@@ -22,6 +22,7 @@ use crate::domain::metric::{Metric, Metrics};
 use crate::domain::placement::Replica;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
+use crate::domain::traffic::Traffic;
 use rand_distr::{Distribution, Normal};
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +71,8 @@ pub struct Observation {
     pub throughput: Option<f64>,
     pub network_latency: Duration,
     pub emulated_latency: Option<Duration>,
+    /// Absent: the job does not read through this agent's own client.
+    pub traffic: Option<Traffic>,
     /// As counted when the job had ended; absent: as it was when the job began.
     pub data_consistency: Option<f64>,
     /// What the job computed, for people.
@@ -392,6 +395,7 @@ impl Monitor {
             .with(Metric::DataConsistency, observation.data_consistency.unwrap_or(run.data_consistency));
         Measurement {
             emulated_latency_ms: observation.emulated_latency.map(|latency| latency.as_secs_f64() * 1e3),
+            traffic: observation.traffic,
             result: observation.result.clone(),
             ..self.measurement_of(run, observation.at, metrics)
         }
@@ -406,6 +410,7 @@ impl Monitor {
             at,
             metrics,
             emulated_latency_ms: None,
+            traffic: None,
             result: None,
             failure: None,
             job: format!("{}-{}", self.life, run.number),
@@ -514,6 +519,7 @@ mod tests {
             throughput: Some(1.0),
             network_latency: Duration::from_millis(20),
             emulated_latency: None,
+            traffic: None,
             data_consistency: None,
             result: None,
         }
@@ -727,6 +733,7 @@ mod tests {
             at: NOW,
             metrics: Metrics::default(),
             emulated_latency_ms: None,
+            traffic: None,
             result: None,
             failure: Some(failure),
             job: "life-1".to_owned(),

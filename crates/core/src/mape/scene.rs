@@ -100,7 +100,7 @@ pub fn predictor() -> Predictor {
         times.into_iter().chain(others).collect::<Metrics>()
     };
     let runs = [(1, 3.0), (2, 1000.0), (3, 1500.0)].map(|(node, latency_ms)| (NodeId(node), vec![run(latency_ms); 2]));
-    Predictor::new(Latency::Injected, &runs.into())
+    Predictor::new(Latency::Injected, &runs.into(), &BTreeMap::new())
 }
 
 /// The same snapshot with links, and agents 1, 2, ... alive on the nodes of their numbers.
@@ -130,6 +130,7 @@ pub fn measurement(node: u32, response_time_s: f64) -> Measurement {
         at: NOW,
         metrics: slow().with(Metric::ResponseTime, response_time_s),
         emulated_latency_ms: None,
+        traffic: None,
         job: "job".to_owned(),
         failure: None,
         result: None,

@@ -239,6 +239,7 @@ impl World<'_> {
             throughput: Some(job.throughput),
             network_latency: job.latency,
             emulated_latency: None,
+            traffic: None,
             data_consistency: counted.map(|snapshot| self.agents[agent].consistency(&snapshot, replica)),
             result: None,
         }

@@ -193,7 +193,7 @@ fn trained(scenario: &Scenario, settings: &AgentSettings, from_home: &[&Link], s
         Links::Injected => Latency::Injected,
         Links::Measured => Latency::Real,
     };
-    Experience::new(given.unwrap_or_else(derived), latency, &runs)
+    Experience::new(given.unwrap_or_else(derived), latency, &runs, &BTreeMap::new())
 }
 
 fn records(scenario: &Scenario, data_set: &DataSetName) -> u64 {

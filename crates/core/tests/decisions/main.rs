@@ -7,6 +7,7 @@ mod fuzz_text;
 mod hard_worlds;
 mod oracle;
 mod policies;
+mod predictions;
 mod published;
 mod reference_vectors;
 mod simulation;

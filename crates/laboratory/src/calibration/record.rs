@@ -74,6 +74,7 @@ pub mod scene {
             at: Timestamp(at_seconds * 1000),
             metrics,
             emulated_latency_ms: Some(0.0),
+            traffic: None,
             job: format!("{agent}-{at_seconds}"),
             failure: None,
             result: None,

@@ -259,6 +259,7 @@ mod tests {
             at: Timestamp(0),
             metrics: Metrics::default(),
             emulated_latency_ms: None,
+            traffic: None,
             job: String::new(),
             failure: None,
             result: None,

@@ -21,6 +21,7 @@ fn measurement(table: &Table, agent: u32) -> Measurement {
         at: table.now(),
         metrics: Metrics::default().with(Metric::ResponseTime, 36.5),
         emulated_latency_ms: None,
+        traffic: None,
         job: format!("{agent}-1"),
         failure: None,
         result: None,

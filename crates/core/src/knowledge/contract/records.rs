@@ -17,6 +17,7 @@ fn measurement(job: &str) -> Measurement {
         at: Timestamp(1_000_123),
         metrics: Metrics::default().with(Metric::ResponseTime, 36.5).with(Metric::Throughput, 30_000.0),
         emulated_latency_ms: None,
+        traffic: None,
         job: job.to_owned(),
         failure: None,
         result: None,

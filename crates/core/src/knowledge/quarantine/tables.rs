@@ -418,6 +418,7 @@ pub fn recorded(row: &mut Fields<'_>) -> Field<Recorded> {
         at: row.time("at_ms")?,
         metrics,
         emulated_latency_ms: row.measured("emulated_latency_ms", longest_ms())?,
+        traffic: None,
         result: maybe_line(row, "result")?,
         failure: failure(row)?,
         job: row.text("job", JOB_MAX)?,

@@ -5,6 +5,7 @@ use crate::domain::ids::NodeId;
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::Metrics;
+use crate::domain::traffic::Traffic;
 use crate::mape::prediction::{Latency, Predictor};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,9 +45,15 @@ pub enum Basis {
 }
 
 impl Experience {
-    /// What an agent was trained to expect; `runs`: what was measured at each node.
-    pub fn new(trained: BTreeMap<Action, Impacts>, latency: Latency, runs: &BTreeMap<NodeId, Vec<Metrics>>) -> Self {
-        Self { trained: trained.into(), learned: BTreeMap::new(), predictor: Predictor::new(latency, runs) }
+    /// What an agent was trained to expect; `runs`: what was measured at each node, and what of their `traffic` was counted.
+    pub fn new(
+        trained: BTreeMap<Action, Impacts>,
+        latency: Latency,
+        runs: &BTreeMap<NodeId, Vec<Metrics>>,
+        traffic: &BTreeMap<NodeId, Vec<Traffic>>,
+    ) -> Self {
+        let predictor = Predictor::new(latency, runs, traffic);
+        Self { trained: trained.into(), learned: BTreeMap::new(), predictor }
     }
 
     /// Takes up what the table kept of former lives: what was learned, by label, and jobs, the latest last.

@@ -198,6 +198,7 @@ mod tests {
                 at: ended,
                 metrics: scene::slow(),
                 emulated_latency_ms: None,
+                traffic: None,
                 job: "job".to_owned(),
                 failure: None,
                 result: None,

@@ -30,6 +30,8 @@ pub enum Input {
     JobFailed { node: NodeId },
     /// A link was measured without a job \[ms\].
     Probed { node: NodeId, latency_ms: f64 },
+    /// Something was read over it without a job: a byte took so long \[s\].
+    RateProbed { node: NodeId, seconds_per_byte: f64 },
     /// The table as it is, because something has changed or the policy asked for it.
     Looked { snapshot: Snapshot, conversation: Vec<Arc<Ask>> },
     /// The table as it is, at the pace of an agent's duties: do the constraints demand a replica that is not there?
@@ -149,6 +151,10 @@ impl Planner {
             }
             Input::Probed { node, latency_ms } => {
                 self.experience.predictor.probed(node, latency_ms);
+                Vec::new()
+            }
+            Input::RateProbed { node, seconds_per_byte } => {
+                self.experience.predictor.rate_probed(node, seconds_per_byte);
                 Vec::new()
             }
             Input::Looked { snapshot, conversation } => {
@@ -312,6 +318,7 @@ mod tests {
             at: scene::NOW,
             metrics: scene::slow(),
             emulated_latency_ms: None,
+            traffic: None,
             job: "job".to_owned(),
             failure: None,
             result: None,

@@ -1,9 +1,11 @@
-//! How long a job takes: a line over the latency that jobs saw, and for each node how far it lies off that line.
+//! How long a job takes: a curve through what jobs saw, and for each node how far it lies off that curve.
 //!
-//! A job makes its requests one after the other, so each takes the latency once: the line's slope is their number, and what is
-//! left at latency 0 is reading and computing. Both grow with the object, so everything is kept for one record of it.
+//! A job makes its requests one after the other, or so many at a time, so some of them take the latency once: durations are a
+//! line over it, whose slope is their number, and what is left at latency 0 is reading and computing. Where nodes differ in how fast bytes
+//! come from them, the line is wrong, and [`Features`] explain more. All of it grows with the object, so everything is kept for
+//! one record of it.
 
-use super::{Estimate, Line};
+use super::{Conditions, Estimate, Features, Line, Load};
 use crate::domain::ids::NodeId;
 use crate::domain::time::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
@@ -12,25 +14,34 @@ use std::time::Duration;
 
 /// Jobs that are kept of a node, the latest (I-7).
 const KEPT_JOBS: usize = 30;
-/// Of these, how many say how far the node lies off the line.
+/// Of these, how many say how far the node lies off the curve.
 const RECENT_JOBS: usize = 10;
-/// This many jobs of a node without a difference to the line weigh as much as what was seen: few jobs say little of a node.
+/// This many jobs of a node without a difference to the curve weigh as much as what was seen: few jobs say little of a node.
 const PRIOR_JOBS: f64 = 2.0;
 /// A job this many standard deviations off shows another node than before, if the next one does so too.
 const BREAK: f64 = 5.0;
-/// Jobs never lie closer to the line than this share of what is expected, however straight the line is.
+/// Jobs never lie closer to the curve than this share of what is expected, however well it fits.
 const LEAST_DEVIATION_SHARE: f64 = 0.02;
 /// A node that was found to be apart is believed to be so for this long after its last job, and twice as long each time that it
 /// is found so again, up to so many times (I-7): it may have been mended, and who does not try it never learns of that.
 const BELIEVED_FOR: Duration = Duration::from_secs(3600);
 const DOUBLED: u32 = 5;
 
-/// A job as the line sees it.
+/// A job as it is predicted.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Point {
     pub latency_ms: f64,
     /// For one record \[s\].
     pub seconds: f64,
+    /// Absent where its traffic was not counted.
+    pub load: Option<Load>,
+}
+
+impl Point {
+    /// Under which it ran.
+    pub fn conditions(&self) -> Conditions {
+        Conditions { latency_ms: Estimate::certain(self.latency_ms), load: self.load }
+    }
 }
 
 /// One kind of duration (response time, execution time), at every node.
@@ -41,6 +52,15 @@ pub struct DurationModel {
     line: OnceLock<Option<Line>>,
     /// The one that was asked for last, perhaps some jobs ago.
     last_line: Option<Line>,
+    /// What the traffic of the jobs on the curve explains; none before any was counted.
+    features: Option<Features>,
+}
+
+/// What jobs lie on, but for what is particular to a node.
+#[derive(Clone, Copy, Debug)]
+enum Curve<'a> {
+    Line(&'a Line),
+    Features(&'a Features),
 }
 
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -48,7 +68,7 @@ struct History {
     points: VecDeque<Point>,
     /// The last job, if it was far off: it counts when the next one confirms it.
     doubted: Option<Point>,
-    /// The node does not follow the line, and its jobs do not enter it: it is slower (or faster) than others.
+    /// The node does not follow the curve, and its jobs do not enter it: it is slower (or faster) than others.
     is_apart: bool,
     /// How often in a row it was found to be so, after it was believed to be as others again and no job showed it.
     times_apart: u32,
@@ -61,49 +81,109 @@ impl DurationModel {
     pub fn new(jobs: impl IntoIterator<Item = (NodeId, Point)>) -> Self {
         let mut model = Self::default();
         for (node, point) in jobs {
-            model.nodes.entry(node).or_default().push(point);
+            model.push(node, point);
         }
         model
     }
 
     /// One more job.
     pub fn measured(&mut self, node: NodeId, point: Point, at: Timestamp) {
-        if let Some(history) = self.nodes.get_mut(&node) {
-            history.tried(at);
-        }
-        let doubted_on = self.line_that_it_is_far_from(node, point);
-        if let Some(line) = self.line.take() {
-            self.last_line = line;
-        }
         let new = || History { tried_at: at, ..History::default() };
-        let history = self.nodes.entry(node).or_insert_with(new);
-        match doubted_on {
-            Some(line) => history.doubt(point, &line),
-            None => history.push(point),
+        self.nodes.entry(node).or_insert_with(new).tried(at);
+        if self.is_doubtful(node, point) {
+            self.doubt(node, point);
+        } else {
+            self.push(node, point);
         }
     }
 
     /// What a job at a node is expected to take for one record \[s\]; `None` while no line is known. Never below what the
-    /// uncertainty hides: far from the latencies that were seen, the line itself may fall below zero. `now`: what was seen long
+    /// uncertainty hides: far from what was seen, the curve itself may fall below zero. `now`: what was seen long
     /// before then is not believed any more; without it, it is for ever.
-    pub fn at(&self, node: NodeId, latency_ms: Estimate, now: Option<Timestamp>) -> Option<Estimate> {
-        let line = self.line()?;
-        let on_line = line.at(latency_ms);
+    pub fn at(&self, node: NodeId, conditions: &Conditions, now: Option<Timestamp>) -> Option<Estimate> {
+        let curve = self.curve(conditions)?;
+        let on_curve = curve.at(conditions)?;
         let believed = self.nodes.get(&node).filter(|history| !now.is_some_and(|now| history.is_past(now)));
-        let offset = believed.map_or(0.0, |history| history.offset(line));
-        Some(Estimate { mean: (on_line.mean + offset).max(on_line.deviation), ..on_line })
+        let offset = believed.map_or(0.0, |history| history.offset(curve));
+        Some(Estimate { mean: (on_curve.mean + offset).max(on_curve.deviation), ..on_curve })
     }
 
-    /// Most jobs are as the last line says, and need no other one: fitting it takes longer than the rest of a job's simulation.
-    fn line_that_it_is_far_from(&self, node: NodeId, point: Point) -> Option<Line> {
-        let is_far = |line: &Line| {
-            let usual = self.nodes.get(&node).map_or(on_line(point, line), |history| history.usual(point, line));
-            is_far(point.seconds, usual)
-        };
-        if self.last_line.is_some_and(|line| !is_far(&line)) {
-            return None;
+    /// By how much more probable their transport makes the jobs that were seen, as a logarithm; `None` where a line is all that
+    /// is believed in.
+    pub fn evidence(&self) -> Option<f64> {
+        self.features.as_ref().filter(|features| features.are_worth_it()).map(Features::evidence)
+    }
+
+    /// A job that is believed.
+    fn push(&mut self, node: NodeId, point: Point) {
+        self.forget_line();
+        let history = self.nodes.entry(node).or_default();
+        let forgotten = history.push(point);
+        if history.is_apart {
+            return;
         }
-        self.line().copied().filter(is_far)
+        match &mut self.features {
+            Some(features) => {
+                features.add(point);
+                forgotten.into_iter().for_each(|point| features.remove(point));
+            }
+            None => self.features = self.first_features(point),
+        }
+    }
+
+    /// Once traffic is counted.
+    fn first_features(&self, point: Point) -> Option<Features> {
+        let mut features = Features::new(point.seconds).filter(|_| point.load.is_some())?;
+        self.nodes.values().flat_map(History::on_curve).for_each(|point| features.add(*point));
+        Some(features)
+    }
+
+    /// A job that is far off.
+    fn doubt(&mut self, node: NodeId, point: Point) {
+        let curve = self.features_of(&point.conditions()).map(Curve::Features).or_else(|| self.line().map(Curve::Line));
+        let (Some(curve), Some(history)) = (curve, self.nodes.get(&node)) else { return };
+        let (usual, on_curve) = (history.usual(point, curve), curve.at(&point.conditions()));
+        let is_apart = on_curve.is_some_and(|on_curve| is_far(point.seconds, on_curve));
+        let Some(history) = self.nodes.get_mut(&node) else { return };
+        let before = history.clone();
+        let has_changed = history.doubt(point, usual.map_or(point.seconds, |usual| usual.mean), is_apart);
+        if let Some(features) = self.features.as_mut().filter(|_| has_changed) {
+            before.on_curve().for_each(|point| features.remove(*point));
+            history.on_curve().for_each(|point| features.add(*point));
+        }
+        self.forget_line();
+    }
+
+    /// Whether a job is far from the line, and what it stood still for does not explain that: as long as nodes of few rates were
+    /// seen, a node of another one is no odd one. Most jobs are as the last line says, and need no other one: fitting it takes longer
+    /// than the rest of a job's simulation.
+    fn is_doubtful(&self, node: NodeId, point: Point) -> bool {
+        let is_far_from = |curve: Curve| {
+            let usual = self.nodes.get(&node).and_then(|history| history.usual(point, curve));
+            usual.is_some_and(|usual| is_far(point.seconds, usual))
+        };
+        if self.last_line.is_some_and(|line| !is_far_from(Curve::Line(&line))) {
+            return false;
+        }
+        let explained = self.features_of(&point.conditions()).map(|features| !is_far_from(Curve::Features(features)));
+        explained != Some(true) && self.line().is_some_and(|line| is_far_from(Curve::Line(line)))
+    }
+
+    /// What a job under these conditions lies on.
+    fn curve(&self, conditions: &Conditions) -> Option<Curve<'_>> {
+        let line = self.line()?;
+        let features = self.features_of(conditions).filter(|features| features.are_worth_it());
+        Some(features.map_or(Curve::Line(line), Curve::Features))
+    }
+
+    fn features_of(&self, conditions: &Conditions) -> Option<&Features> {
+        self.features.as_ref().filter(|_| conditions.load.is_some())
+    }
+
+    fn forget_line(&mut self) {
+        if let Some(line) = self.line.take() {
+            self.last_line = line;
+        }
     }
 
     fn line(&self) -> Option<&Line> {
@@ -142,59 +222,72 @@ impl History {
         self.tried_at = at;
     }
 
-    fn push(&mut self, point: Point) {
+    /// The job that is too long ago now.
+    fn push(&mut self, point: Point) -> Option<Point> {
         self.doubted = None;
-        if self.points.len() == KEPT_JOBS {
-            self.points.pop_front();
-        }
+        let forgotten = if self.points.len() == KEPT_JOBS { self.points.pop_front() } else { None };
         self.points.push_back(point);
         if !self.is_apart {
             self.times_apart = 0;
         }
+        forgotten
     }
 
     /// A job that is far off: nothing the first time, for every job has a bad day; the second time on the same side the node
-    /// has changed, and only these two say what it is now.
-    fn doubt(&mut self, point: Point, line: &Line) {
-        let usual = self.usual(point, line).mean;
+    /// has changed, which is told, and only these two say what it is now. `usual`: what jobs here take \[s\].
+    fn doubt(&mut self, point: Point, usual: f64, is_apart: bool) -> bool {
         match self.doubted {
             Some(before) if (before.seconds > usual) == (point.seconds > usual) => {
                 self.points = [before, point].into();
                 self.doubted = None;
-                let is_apart = is_far(point.seconds, on_line(point, line));
                 self.times_apart = match is_apart {
                     true => self.times_apart.saturating_add(u32::from(!self.is_apart)),
                     false => 0,
                 };
                 self.is_apart = is_apart;
+                true
             }
-            Some(_) | None => self.doubted = Some(point),
+            Some(_) | None => {
+                self.doubted = Some(point);
+                false
+            }
         }
     }
 
-    /// What jobs here usually take at the latency of this one.
-    fn usual(&self, point: Point, line: &Line) -> Estimate {
-        let (sum, jobs) = self.off(line);
-        let on_line = on_line(point, line);
-        Estimate { mean: on_line.mean + sum / jobs.max(1.0), ..on_line }
+    /// The jobs that enter the curve.
+    fn on_curve(&self) -> impl Iterator<Item = &Point> {
+        self.points.iter().filter(|_| !self.is_apart)
     }
 
-    /// How far the next job is expected to lie off the line \[s\].
-    fn offset(&self, line: &Line) -> f64 {
-        let (sum, jobs) = self.off(line);
+    /// What jobs here usually take under the conditions of this one.
+    fn usual(&self, point: Point, curve: Curve) -> Option<Estimate> {
+        let (sum, jobs) = self.off(curve);
+        let on_curve = curve.at(&point.conditions())?;
+        Some(Estimate { mean: on_curve.mean + sum / jobs.max(1.0), ..on_curve })
+    }
+
+    /// How far the next job is expected to lie off the curve \[s\].
+    fn offset(&self, curve: Curve) -> f64 {
+        let (sum, jobs) = self.off(curve);
         sum / (jobs + PRIOR_JOBS)
     }
 
-    /// How far recent jobs lay off the line: their sum \[s\], and how many they are.
-    fn off(&self, line: &Line) -> (f64, f64) {
+    /// How far recent jobs lay off the curve: their sum \[s\], and how many they are.
+    fn off(&self, curve: Curve) -> (f64, f64) {
         let recent = self.points.iter().rev().take(RECENT_JOBS);
-        let jobs = recent.len() as f64;
-        (recent.map(|point| point.seconds - on_line(*point, line).mean).sum(), jobs)
+        let off = recent.filter_map(|point| Some(point.seconds - curve.at(&point.conditions())?.mean));
+        off.fold((0.0, 0.0), |(sum, jobs), off| (sum + off, jobs + 1.0))
     }
 }
 
-fn on_line(point: Point, line: &Line) -> Estimate {
-    line.at(Estimate::certain(point.latency_ms))
+impl Curve<'_> {
+    /// `None` where it takes more to say than is known.
+    fn at(self, conditions: &Conditions) -> Option<Estimate> {
+        match self {
+            Curve::Line(line) => Some(line.at(conditions.latency_ms)),
+            Curve::Features(features) => features.at(conditions),
+        }
+    }
 }
 
 fn is_far(seconds: f64, expected: Estimate) -> bool {
@@ -203,119 +296,4 @@ fn is_far(seconds: f64, expected: Estimate) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NEAR: NodeId = NodeId(1);
-    const FAR: NodeId = NodeId(2);
-    const NEW: NodeId = NodeId(3);
-    const NOW: Timestamp = Timestamp(0);
-
-    fn point(latency_ms: f64, seconds: f64) -> Point {
-        Point { latency_ms, seconds }
-    }
-
-    /// Two nodes that are read in `2 + 0.04 * latency`, give or take 0.1.
-    fn model() -> DurationModel {
-        let at = |node, latency: f64, noise: f64| (node, point(latency, 2.0 + 0.04 * latency + noise));
-        DurationModel::new([at(NEAR, 0.0, 0.1), at(NEAR, 0.0, -0.1), at(FAR, 1000.0, 0.1), at(FAR, 1000.0, -0.1)])
-    }
-
-    fn expect(model: &DurationModel, node: NodeId, latency_ms: f64, seconds: f64) {
-        let found = model.at(node, Estimate::certain(latency_ms), None).unwrap();
-        assert!((found.mean - seconds).abs() < 1e-9, "{found:?} instead of {seconds}");
-    }
-
-    #[test]
-    fn a_node_never_tried_lies_on_the_line() {
-        expect(&model(), NEW, 500.0, 22.0);
-    }
-
-    #[test]
-    fn jobs_at_one_node_say_nothing_of_others() {
-        let one = DurationModel::new([(NEAR, point(3.0, 2.0)), (NEAR, point(4.0, 2.1)), (NEAR, point(5.0, 1.9))]);
-        assert_eq!(one.at(NEW, Estimate::certain(1000.0), None), None);
-    }
-
-    #[test]
-    fn a_duration_is_never_negative() {
-        let steep = [(NEAR, 1000.0, 2.0), (NEAR, 1000.0, 3.0), (FAR, 1500.0, 30.0), (FAR, 1500.0, 31.0)];
-        let model = DurationModel::new(steep.map(|(node, latency, seconds)| (node, point(latency, seconds))));
-        let found = model.at(NEW, Estimate::certain(0.0), None).unwrap();
-        assert_eq!(found.mean, found.deviation, "{found:?}");
-    }
-
-    #[test]
-    fn one_job_far_off_changes_nothing() {
-        let mut model = model();
-        let before = model.at(NEW, Estimate::certain(500.0), None);
-        model.measured(NEAR, point(0.0, 20.0), NOW);
-        assert_eq!(model.at(NEW, Estimate::certain(500.0), None), before);
-        expect(&model, NEAR, 0.0, 2.0);
-    }
-
-    #[test]
-    fn a_node_that_became_slow_is_known_by_two_jobs_and_leaves_the_line_alone() {
-        let mut model = model();
-        for latency_ms in [500.0, 500.0] {
-            model.measured(NEW, point(latency_ms, 22.0), NOW);
-        }
-        model.measured(NEW, point(500.0, 44.0), NOW);
-        model.measured(NEW, point(500.0, 44.0), NOW);
-        // Twice 22 s off the line, shrunk: 44 / (2 + 2).
-        expect(&model, NEW, 500.0, 22.0 + 11.0);
-        expect(&model, NodeId(4), 500.0, 22.0);
-        for _ in 0..8 {
-            model.measured(NEW, point(500.0, 44.0), NOW);
-        }
-        let found = model.at(NEW, Estimate::certain(500.0), None).unwrap();
-        assert!((39.0..44.0).contains(&found.mean), "{found:?}");
-    }
-
-    #[test]
-    fn a_node_that_became_as_fast_as_others_again_is_back_on_the_line() {
-        let mut model = model();
-        let jobs = [44.0, 44.0, 44.0, 22.0, 22.0, 22.0];
-        for seconds in jobs {
-            model.measured(NEW, point(500.0, seconds), NOW);
-        }
-        assert!(!model.nodes[&NEW].is_apart);
-        expect(&model, NEW, 500.0, 22.0);
-    }
-
-    #[test]
-    fn a_node_that_was_slow_long_ago_is_worth_another_try_and_a_later_one_if_it_still_is() {
-        let mut model = model();
-        let hours = |hours: u64| NOW + Duration::from_secs(3600 * hours);
-        let slow = |model: &mut DurationModel, at| {
-            model.measured(NEW, point(500.0, 44.0), at);
-            model.measured(NEW, point(500.0, 44.0), at);
-        };
-        let believed = |model: &DurationModel, at| {
-            let found = model.at(NEW, Estimate::certain(500.0), Some(at)).unwrap().mean;
-            (found * 1e6).round() / 1e6
-        };
-        let just_before = |at: Timestamp| Timestamp(at.0 - 1);
-        slow(&mut model, NOW);
-        assert_eq!((believed(&model, just_before(hours(1))), believed(&model, hours(1))), (33.0, 22.0));
-        // It still is: one bad day more changes nothing, the second is believed for twice as long.
-        model.measured(NEW, point(500.0, 44.0), hours(1));
-        assert_eq!(believed(&model, hours(1)), 22.0);
-        model.measured(NEW, point(500.0, 44.0), hours(1));
-        assert_eq!((believed(&model, just_before(hours(3))), believed(&model, hours(3))), (33.0, 22.0));
-        // It is mended, and soon forgiven the next time.
-        model.measured(NEW, point(500.0, 22.0), hours(3));
-        assert_eq!(believed(&model, hours(3)), 22.0);
-        slow(&mut model, hours(4));
-        assert_eq!((believed(&model, just_before(hours(5))), believed(&model, hours(5))), (33.0, 22.0));
-    }
-
-    #[test]
-    fn a_nodes_history_is_bounded() {
-        let mut model = model();
-        for _ in 0..100 {
-            model.measured(NEAR, point(0.0, 2.0), NOW);
-        }
-        assert_eq!(model.nodes[&NEAR].points.len(), KEPT_JOBS);
-    }
-}
+mod tests;

@@ -3,7 +3,7 @@
 //! | metric | follows from |
 //! |---|---|
 //! | network latency | what the table states where that is injected; else what jobs and probes measured on the link |
-//! | response time, execution time | a line over the latency that jobs saw ([`DurationModel`]), times the object's size |
+//! | response time, execution time | what jobs took over latency, and over how fast bytes came where that was counted ([`DurationModel`]), times the object's size |
 //! | throughput | the object's size over the execution time |
 //! | availability | what the node declares |
 //!
@@ -11,13 +11,17 @@
 
 mod duration;
 mod estimate;
+mod features;
 mod forecast;
 mod line;
 mod link;
 mod outlook;
+mod posterior;
+mod rates;
 
 pub use duration::{DurationModel, Point};
 pub use estimate::Estimate;
+pub use features::{Conditions, Features, Load};
 pub use forecast::{Baseline, Forecast};
 pub use line::Line;
 pub use link::{LinkEstimate, next_to_probe};
@@ -28,7 +32,9 @@ use crate::domain::measurement::Measurement;
 use crate::domain::metric::{Metric, Metrics};
 use crate::domain::placement::Link;
 use crate::domain::time::Timestamp;
+use crate::domain::traffic::Traffic;
 use crate::domain::units::Percent;
+use rates::Rates;
 use std::collections::BTreeMap;
 
 /// What makes a link's latency.
@@ -74,6 +80,9 @@ pub struct Predictor {
     links: BTreeMap<NodeId, LinkEstimate>,
     /// Of one measurement on any link \[ms\].
     link_deviation_ms: f64,
+    rates: Rates,
+    /// The traffic of the latest job for which it was counted: what the next one is to ask of its link.
+    traffic: Option<Traffic>,
     response: DurationModel,
     execution: DurationModel,
     /// How many records the latest job read: the size of the object.
@@ -81,14 +90,24 @@ pub struct Predictor {
 }
 
 impl Predictor {
-    /// Starts from the runs of the training, by node.
-    pub fn new(latency: Latency, runs: &BTreeMap<NodeId, Vec<Metrics>>) -> Self {
+    /// Starts from the runs of the training, by node, and their traffic in the same order, where it was counted.
+    pub fn new(
+        latency: Latency,
+        runs: &BTreeMap<NodeId, Vec<Metrics>>,
+        traffic: &BTreeMap<NodeId, Vec<Traffic>>,
+    ) -> Self {
         let all = || runs.iter().flat_map(|(node, runs)| runs.iter().map(|run| (*node, run)));
-        let points = |metric| all().filter_map(move |(node, run)| Some((node, point(run, metric)?)));
+        let counted = |node: NodeId, index: usize| traffic.get(&node)?.get(index).copied().filter(Traffic::makes_sense);
+        let points = |metric| {
+            let numbered = runs.iter().flat_map(|(node, runs)| runs.iter().enumerate().map(|it| (*node, it)));
+            numbered.filter_map(move |(node, (index, run))| Some((node, point(run, counted(node, index), metric)?)))
+        };
         let mut predictor = Self {
             latency,
             links: BTreeMap::new(),
             link_deviation_ms: pooled_deviation(runs),
+            rates: Rates::default(),
+            traffic: None,
             response: DurationModel::new(points(Metric::ResponseTime)),
             execution: DurationModel::new(points(Metric::ExecutionTime)),
             records: all().filter_map(|(_, run)| records(run)).next_back().unwrap_or(0.0),
@@ -96,20 +115,33 @@ impl Predictor {
         for (node, run) in all() {
             predictor.link_measured(node, run);
         }
+        for (node, counted) in traffic {
+            counted
+                .iter()
+                .filter(|counted| counted.makes_sense())
+                .for_each(|counted| predictor.counted(*node, *counted));
+        }
         predictor
     }
 
     /// A job has ended.
     pub fn measured(&mut self, measurement: &Measurement) {
         let (node, metrics) = (measurement.node, &measurement.metrics);
+        let traffic = measurement.traffic.filter(Traffic::makes_sense);
         self.link_measured(node, metrics);
+        traffic.into_iter().for_each(|traffic| self.counted(node, traffic));
         self.records = records(metrics).unwrap_or(self.records);
-        if let Some(point) = point(metrics, Metric::ResponseTime) {
+        if let Some(point) = point(metrics, traffic, Metric::ResponseTime) {
             self.response.measured(node, point, measurement.at);
         }
-        if let Some(point) = point(metrics, Metric::ExecutionTime) {
+        if let Some(point) = point(metrics, traffic, Metric::ExecutionTime) {
             self.execution.measured(node, point, measurement.at);
         }
+        tracing::debug!(
+            response = self.response.evidence(),
+            execution = self.execution.evidence(),
+            "evidence that rates explain what latencies do not"
+        );
     }
 
     /// A link was measured without a job.
@@ -118,6 +150,13 @@ impl Predictor {
             link.measured(latency_ms);
         } else {
             self.links.insert(node, LinkEstimate::new(latency_ms, self.link_deviation_ms));
+        }
+    }
+
+    /// Bytes were read without a job: one took so long \[s\].
+    pub fn rate_probed(&mut self, node: NodeId, seconds_per_byte: f64) {
+        if seconds_per_byte.is_finite() && seconds_per_byte >= 0.0 {
+            self.rates.probed(node, seconds_per_byte);
         }
     }
 
@@ -143,13 +182,14 @@ impl Predictor {
         forecast.set(Metric::Availability, Estimate::certain(place.availability.value()));
         let Some(latency) = latency else { return forecast };
         forecast.set(Metric::NetworkLatency, latency);
+        let conditions = Conditions { latency_ms: latency, load: self.load(place.node) };
         if wanted.response
-            && let Some(seconds) = self.response.at(place.node, latency, now)
+            && let Some(seconds) = self.response.at(place.node, &conditions, now)
         {
             forecast.set(Metric::ResponseTime, seconds.scaled(self.records));
         }
         if wanted.execution
-            && let Some(seconds) = self.execution.at(place.node, latency, now)
+            && let Some(seconds) = self.execution.at(place.node, &conditions, now)
         {
             let execution = seconds.scaled(self.records);
             forecast.set(Metric::ExecutionTime, execution);
@@ -167,6 +207,18 @@ impl Predictor {
         }
     }
 
+    /// What the next job would ask of the link to a node; `None` where no traffic was counted.
+    fn load(&self, node: NodeId) -> Option<Load> {
+        let (traffic, slowness) = (self.traffic?, self.rates.at(node)?);
+        let transport = slowness.scaled(traffic.bytes_per_record());
+        Some(Load { requests: traffic.chain() / self.records, transport })
+    }
+
+    fn counted(&mut self, node: NodeId, traffic: Traffic) {
+        self.rates.read(node, traffic.slowness());
+        self.traffic = Some(traffic);
+    }
+
     fn link_measured(&mut self, node: NodeId, metrics: &Metrics) {
         if let Some(latency_ms) = metrics.get(Metric::NetworkLatency).filter(|latency| latency.is_finite()) {
             self.probed(node, latency_ms);
@@ -180,11 +232,16 @@ fn records(metrics: &Metrics) -> Option<f64> {
     (records.is_finite() && records > 0.0).then_some(records)
 }
 
-/// A run as the line of `metric` sees it; `None` for one that makes no sense (anybody may edit the table).
-fn point(metrics: &Metrics, metric: Metric) -> Option<Point> {
+/// A run as `metric` of it is predicted; `None` for one that makes no sense (anybody may edit the table).
+fn point(metrics: &Metrics, traffic: Option<Traffic>, metric: Metric) -> Option<Point> {
     let (seconds, latency_ms) = (metrics.get(metric)?, metrics.get(Metric::NetworkLatency)?);
     let makes_sense = |value: f64| value.is_finite() && value >= 0.0;
-    let point = Point { latency_ms, seconds: seconds / records(metrics)? };
+    let records = records(metrics)?;
+    let load = |traffic: Traffic| Load {
+        requests: traffic.chain() / records,
+        transport: Estimate::certain(traffic.slowness() * traffic.bytes_per_record()),
+    };
+    let point = Point { latency_ms, seconds: seconds / records, load: traffic.map(load) };
     (makes_sense(latency_ms) && makes_sense(point.seconds)).then_some(point)
 }
 
@@ -228,7 +285,7 @@ mod tests {
 
     fn trained(latency: Latency, records: f64) -> Predictor {
         let runs = |latency_ms| vec![run(latency_ms, records), run(latency_ms, records)];
-        Predictor::new(latency, &[(NEAR, runs(10.0)), (FAR, runs(1000.0))].into())
+        Predictor::new(latency, &[(NEAR, runs(10.0)), (FAR, runs(1000.0))].into(), &BTreeMap::new())
     }
 
     fn place(node: NodeId, stated_ms: Option<f64>) -> Place {
@@ -245,6 +302,7 @@ mod tests {
             at: Timestamp(0),
             metrics,
             emulated_latency_ms: None,
+            traffic: None,
             job: "job".to_owned(),
             failure: None,
             result: None,

@@ -181,6 +181,7 @@ pub(super) mod tests {
             at: Timestamp(at_s * 1000),
             metrics: Metrics::default().with(Metric::ResponseTime, 10.0).with(Metric::Availability, 85.0),
             emulated_latency_ms: None,
+            traffic: None,
             job: format!("{agent} {at_s}"),
             failure: None,
             result: None,
