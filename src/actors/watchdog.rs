@@ -298,6 +298,7 @@ mod tests {
     use super::*;
     use crate::jobs::{DataSource, Job, JobError, JobReport};
     use agent_core::domain::ids::AgentId;
+    use agent_core::domain::placement::Node;
     use agent_core::domain::time::Timestamp;
     use agent_core::knowledge::contract::{RULE, Table, clock, data_set, identity};
     use agent_core::knowledge::memory::MemoryKnowledge;
