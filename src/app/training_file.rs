@@ -254,6 +254,7 @@ mod tests {
         let run = |seconds: f64| Metrics::default().with(Metric::ResponseTime, seconds);
         let runs =
             nodes.iter().map(|(node, seconds)| (NodeId(*node), vec![run(*seconds), run(seconds + 1.0)])).collect();
+        let counted = Traffic { requests: 4, parallel: 1, bytes: 100, stalled_s: 0.5, records: 10 };
         TrainingFile {
             format: FORMAT,
             agent: AgentId(1),
@@ -270,6 +271,7 @@ mod tests {
             nodes: nodes.iter().map(|(node, _)| (NodeId(*node), format!("node-{node}"))).collect(),
             remedy: "train again".to_owned(),
             impacts: derive_impacts(&runs, &rho(), 2),
+            traffic: runs.keys().map(|node| (*node, vec![counted; 2])).collect(),
             runs,
             traffic: BTreeMap::new(),
         }
@@ -287,6 +289,7 @@ mod tests {
         let later = TrainingFile { trained_at: 2, ..trained(&[(4, 30.0)]) };
         let both = old.clone().extended(later, &rho(), 2).unwrap();
         assert_eq!(both.runs.keys().map(|node| node.0).collect::<Vec<_>>(), [1, 2, 4]);
+        assert!(both.traffic.keys().eq(both.runs.keys()));
         assert_eq!(both.impacts.len(), 12);
         assert_eq!(both.impacts[&"M1_2".parse().unwrap()], kept);
         assert_eq!(both.impacts[&"C2_1".parse().unwrap()], old.impacts[&"C2_1".parse().unwrap()]);
