@@ -79,7 +79,7 @@ fn description(job: &JobSettings) -> String {
         JobSettings::Aggregate { expression, .. } => {
             expression.parse().map_or_else(|_| expression.clone(), |known: Expression| known.to_string())
         }
-        JobSettings::Command { .. } => job.to_string(),
+        JobSettings::Command(_) | JobSettings::Spark(_) => job.to_string(),
     }
 }
 

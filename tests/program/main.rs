@@ -25,5 +25,6 @@ mod report;
 mod scripts;
 mod secrets;
 mod simulate;
+mod spark;
 mod stopping;
 mod stores;
