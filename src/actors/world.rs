@@ -249,6 +249,7 @@ pub async fn run_job(
     if report.skipped_records > 0 {
         world.trouble(format!("{} of {} records have no usable value", report.skipped_records, report.records));
     }
+    report.remark.iter().for_each(|remark| world.trouble(remark.clone()));
     if report.throughput().is_none() {
         world.trouble("the job reports an execution time of 0: its throughput is not known".to_owned());
     }

@@ -1,4 +1,5 @@
-//! Where an agent keeps what outlives it: `network.db`, `nodes/<id>/` with the embedded stores, and the locks.
+//! Where an agent keeps what outlives it: `network.db`, `nodes/<id>/` with the embedded stores, what a
+//! running Spark job needs, and the locks.
 
 use crate::jobs::command::left_behind;
 use agent_core::clock::TimeScale;
@@ -137,6 +138,11 @@ impl DataDirectory {
     /// Where a node's embedded store keeps its objects.
     pub fn store(&self, node: NodeId) -> PathBuf {
         self.path.join("nodes").join(node.to_string())
+    }
+
+    /// Where a Spark job of an agent keeps what it needs while it runs.
+    pub fn spark(&self, agent: AgentId) -> PathBuf {
+        self.path.join("spark").join(format!("agent-{agent}"))
     }
 
     /// One process for each agent.

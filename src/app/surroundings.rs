@@ -11,6 +11,7 @@ use crate::actors::{Notice, Observer, World};
 use crate::jobs::Job;
 use crate::jobs::aggregate::AggregateJob;
 use crate::jobs::command::{CommandJob, THIS_PROGRAM};
+use crate::jobs::spark::{HistoryServer, Installation, Measures, SparkJob, Submission};
 use crate::knowledge::Knowledge;
 use crate::links::Links;
 use crate::links::toxiproxy::Toxiproxy;
@@ -19,9 +20,10 @@ use crate::storage::embedded::{EmbeddedError, EmbeddedSettings, EmbeddedStore};
 use crate::storage::s3::S3Store;
 use crate::storage::set::Meter;
 use agent_core::clock::{Clock, SystemClock};
+use agent_core::config::environment;
 use agent_core::config::settings::{
-    AgentSettings, DataSetSettings, EmulatorSettings, JobSettings, KnowledgeSettings, NetworkSettings, S3StoreSettings,
-    Settings, StoreSettings,
+    AgentSettings, DataSetSettings, EmulatorSettings, HistorySettings, JobSettings, KnowledgeSettings, NetworkSettings,
+    ProgramSettings, S3StoreSettings, Settings, SparkSettings, StoreSettings,
 };
 use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId};
 use agent_core::domain::placement::{Identity, Node};
@@ -167,7 +169,7 @@ impl Surroundings {
     pub fn world(&self, settings: &AgentSettings, identity: Identity) -> anyhow::Result<World> {
         Ok(World {
             agent: settings.id,
-            job: job(self.network(), &settings.job, &identity.life)?,
+            job: self.job(settings, &identity.life)?,
             identity,
             over: watch::Sender::default(),
             unexpected: AtomicU32::default(),
@@ -180,6 +182,47 @@ impl Surroundings {
             notify: self.notify.clone(),
             observer: self.observer.clone(),
         })
+    }
+
+    /// The job that an agent's settings describe, for one life of it.
+    fn job(&self, agent: &AgentSettings, life: &Life) -> anyhow::Result<Arc<dyn Job>> {
+        Ok(match &agent.job {
+            JobSettings::Aggregate { expression, path, request_bytes } => {
+                let job = AggregateJob::new(expression.parse()?, self.at_scale(*request_bytes));
+                match path {
+                    Some(path) => Arc::new(job.within(path.clone())),
+                    None => Arc::new(job),
+                }
+            }
+            JobSettings::Command(program) => Arc::new(self.command(program, life)),
+            JobSettings::Spark(spark) => {
+                let submission = Submission {
+                    application: spark.application.clone(),
+                    arguments: spark.submit.arguments.clone(),
+                    main_class: spark.main_class.clone(),
+                    master: spark.master.clone(),
+                    conf: spark.conf.clone(),
+                };
+                let submit = self.command(&spark.submit, life);
+                let scratch = self.data.spark(agent.id);
+                Arc::new(SparkJob::new(submission, submit, installation(), measures(spark)?, scratch))
+            }
+        })
+    }
+
+    fn command(&self, settings: &ProgramSettings, life: &Life) -> CommandJob {
+        CommandJob {
+            program: settings.program.clone(),
+            args: settings.arguments.clone(),
+            time_limit: SystemClock::new(self.network().time_scale).apply(settings.time_limit),
+            request_bytes: self.at_scale(settings.request_bytes),
+            life: life.clone(),
+            keeper: THIS_PROGRAM.into(),
+        }
+    }
+
+    fn at_scale(&self, bytes: u64) -> NonZeroU64 {
+        NonZeroU64::new(self.network().time_scale.shrink(bytes)).unwrap_or(NonZeroU64::MIN)
     }
 
     /// The world of somebody who runs no job, reads nothing and reaches stores directly.
@@ -265,27 +308,23 @@ pub async fn start_emulator(
     }
 }
 
-/// The job that the settings describe, for one life of an agent.
-fn job(network: &NetworkSettings, settings: &JobSettings, life: &Life) -> anyhow::Result<Arc<dyn Job>> {
-    let at_scale = |bytes: u64| NonZeroU64::new(network.time_scale.shrink(bytes)).unwrap_or(NonZeroU64::MIN);
-    Ok(match settings {
-        JobSettings::Aggregate { expression, path, request_bytes } => {
-            let job = AggregateJob::new(expression.parse()?, at_scale(*request_bytes));
-            match path {
-                Some(path) => Arc::new(job.within(path.clone())),
-                None => Arc::new(job),
-            }
-        }
-        JobSettings::Command { program, arguments, time_limit, request_bytes } => {
-            let limit = SystemClock::new(network.time_scale).apply(*time_limit);
-            Arc::new(CommandJob {
-                program: program.clone(),
-                args: arguments.clone(),
-                time_limit: limit,
-                request_bytes: at_scale(*request_bytes),
-                life: life.clone(),
-                keeper: THIS_PROGRAM.into(),
-            })
-        }
+/// This machine's Spark.
+fn installation() -> Installation {
+    let folder = |name| std::env::var_os(name).filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    Installation {
+        path: std::env::var_os("PATH").unwrap_or_default(),
+        home: folder(environment::SPARK_HOME),
+        conf_dir: folder(environment::SPARK_CONF_DIR),
+    }
+}
+
+/// Who says what a Spark application took.
+fn measures(spark: &SparkSettings) -> anyhow::Result<Measures> {
+    Ok(match &spark.history {
+        None => Measures::OwnEventLog,
+        Some(HistorySettings { server, wait, event_log_dir }) => Measures::History {
+            server: HistoryServer::new(server, *wait).map_err(anyhow::Error::msg)?,
+            event_log_dir: event_log_dir.clone(),
+        },
     })
 }

@@ -83,7 +83,7 @@ fn description(job: &JobSettings) -> String {
         JobSettings::Aggregate { expression, .. } => {
             expression.parse().map_or_else(|_| expression.clone(), |known: Expression| known.to_string())
         }
-        JobSettings::Command { .. } => job.to_string(),
+        JobSettings::Command(_) | JobSettings::Spark(_) => job.to_string(),
     }
 }
 
@@ -273,7 +273,6 @@ mod tests {
             impacts: derive_impacts(&runs, &rho(), 2),
             traffic: runs.keys().map(|node| (*node, vec![counted; 2])).collect(),
             runs,
-            traffic: BTreeMap::new(),
         }
     }
 

@@ -1,5 +1,5 @@
 //! The user's job: something that reads a data set and takes time. `aggregate` computes in this process, `command` runs any
-//! program.
+//! program, `spark` an application of Spark.
 
 /// One function of one field, computed in this process.
 pub mod aggregate;
@@ -7,6 +7,8 @@ pub mod aggregate;
 pub mod command;
 /// `avg(cholesterol)` and its relatives.
 pub mod expression;
+/// An application of Spark.
+pub mod spark;
 
 use crate::storage::{ObjectStore, StorageError};
 use agent_core::domain::failure::FailureKind;
@@ -78,6 +80,8 @@ pub struct JobReport {
     pub execution_time: Duration,
     /// From the job's start to its result.
     pub response_time: Duration,
+    /// What its user should know about how this was found out, if anything.
+    pub remark: Option<String>,
 }
 
 impl JobReport {
@@ -131,4 +135,32 @@ pub trait Job: Send + Sync {
     fn describe(&self) -> String;
 
     async fn run(&self, source: &DataSource) -> Result<JobReport, JobError>;
+}
+
+#[cfg(test)]
+mod doubles {
+    use super::*;
+    use crate::storage::memory::MemoryStore;
+
+    /// Of which nothing can be read.
+    pub fn source() -> DataSource {
+        DataSource {
+            store: Arc::new(MemoryStore::new("http://in-memory")),
+            access: S3Access {
+                endpoint: "http://in-memory".to_owned(),
+                region: "us-east-1".to_owned(),
+                bucket: "data".to_owned(),
+                access_key_id: "id".to_owned(),
+                secret_access_key: "secret".to_owned(),
+                session_token: Some("token".to_owned()),
+                ..Default::default()
+            },
+            data_set: "blood_tests".to_owned(),
+            object_key: "blood_tests.json".to_owned(),
+            etag: None,
+            sha256: String::new(),
+            bytes: 4,
+            records: 1,
+        }
+    }
 }

@@ -15,22 +15,22 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-const RECORDS: u64 = 11_075;
-const AVERAGE: f64 = 172.782_943_566_591_14;
-const RANGES: usize = 36;
+pub const RECORDS: u64 = 11_075;
+pub const AVERAGE: f64 = 172.782_943_566_591_14;
+pub const RANGES: usize = 36;
 /// What shells, URLs and patterns take for something else.
 const KEY: &str = "all of *[20]{26}?/blood tests #1, 100%25 + \"é\" & $HOME's.json";
 
 /// An S3 server with the data set, for as long as the test's runtime lives.
-struct Server {
-    source: DataSource,
+pub struct Server {
+    pub source: DataSource,
     /// What was asked for, as the `Range` headers say it.
-    ranges: Arc<Mutex<Vec<String>>>,
+    pub ranges: Arc<Mutex<Vec<String>>>,
     _directory: tempfile::TempDir,
 }
 
 /// The one place that knows which server this is.
-async fn serve() -> Server {
+pub async fn serve() -> Server {
     const USER: (&str, &str) = ("job", "kept-secret");
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("data").join(KEY);
@@ -102,13 +102,13 @@ async fn run(program: &str, args: &[&str]) -> Vec<String> {
     server.ranges.lock().unwrap().clone()
 }
 
-fn example(name: &str) -> String {
+pub fn example(name: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
     path.to_str().unwrap().to_owned()
 }
 
 /// Whether a command succeeds; says `SKIPPED` and why if not.
-fn has(what: &str, program: &str, args: &[&str]) -> bool {
+pub fn has(what: &str, program: &str, args: &[&str]) -> bool {
     let status = Command::new(program).args(args).stdout(Stdio::null()).stderr(Stdio::null()).status();
     let is_there = status.is_ok_and(|status| status.success());
     if !is_there {
@@ -128,19 +128,6 @@ async fn duckdb_reads_through_s3() {
     }
     let ranges: BTreeSet<String> = run("python3", &[&example("duckdb_job.py")]).await.into_iter().collect();
     assert_eq!(ranges.len(), RANGES);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn spark_reads_the_ranges_in_its_tasks() {
-    if !has(
-        "pyspark or boto3 is not installed (pip install pyspark boto3)",
-        "python3",
-        &["-c", "import pyspark, boto3"],
-    ) || !has("java is not installed", "java", &["-version"])
-    {
-        return;
-    }
-    assert_eq!(run("python3", &[&example("pyspark_job.py")]).await.len(), RANGES);
 }
 
 #[tokio::test(flavor = "multi_thread")]

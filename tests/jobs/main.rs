@@ -7,3 +7,5 @@ mod command;
 mod doubles;
 mod examples;
 mod fuzz_aggregate;
+mod spark;
+mod spark_answers;

@@ -26,5 +26,6 @@ mod report;
 mod scripts;
 mod secrets;
 mod simulate;
+mod spark;
 mod stopping;
 mod stores;

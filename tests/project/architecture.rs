@@ -41,14 +41,14 @@ const HOMES: [(&str, &[&str]); 33] = [
     ("nalgebra", &["mape::prediction"]),
     ("ndarray", &["mape::prediction"]),
     ("parquet", &["results::export"]),
-    ("reqwest", &["links::toxiproxy"]),
+    ("reqwest", &["links::toxiproxy", "jobs::spark::history"]),
     ("rusqlite", &["knowledge::sqlite", "results"]),
     ("rustls", &["storage::s3"]),
     ("rustls_native_certs", &["storage::s3"]),
     ("s3s", &["storage::embedded"]),
     ("s3s_fs", &["storage::embedded"]),
     ("toml", &["config"]),
-    ("zstd", &["jobs::aggregate::compression"]),
+    ("zstd", &["jobs::aggregate::compression", "jobs::spark::event_log"]),
 ];
 
 /// Words that would make a decision depend on more than its input.

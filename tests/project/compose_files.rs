@@ -25,3 +25,20 @@ fn the_networks_in_containers_are_the_shipped_one_elsewhere() {
         assert_eq!(rest(file), shipped, "{file}");
     }
 }
+
+/// An agent's file without its job, which is the table between two others.
+fn without_job(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let (before, job) = text.split_once("[job]").unwrap_or_else(|| panic!("{file} has no [job]"));
+    let (_, after) = job.split_once("[rho]").unwrap_or_else(|| panic!("{file} has no [rho] behind its [job]"));
+    format!("{before}[rho]{after}")
+}
+
+#[test]
+fn the_agents_with_spark_are_the_shipped_ones_with_other_jobs() {
+    for agent in [1, 2, 3] {
+        let [shipped, spark] = ["agents", "compose/spark"].map(|folder| without_job(&format!("{folder}/{agent}.toml")));
+        assert_eq!(spark, shipped, "agent {agent}");
+    }
+}

@@ -99,6 +99,7 @@ impl Job for AggregateJob {
             skipped_records: totals.skipped_records,
             execution_time: started.elapsed(),
             response_time: started.elapsed(),
+            remark: None,
         })
     }
 }

@@ -8,20 +8,20 @@
 //! finds what outlived even that.
 
 mod direct;
+pub(super) mod environment;
 pub mod keeper;
 mod kept;
 pub mod left_behind;
-mod output;
-mod report;
+pub(super) mod output;
+pub(super) mod report;
 
 use self::keeper::Told;
 use self::kept::Kept;
 use self::left_behind::AGENT_LIFE;
-use self::output::Output;
+use self::output::{LastLine, Output};
 use self::report::Reported;
 use super::{DataSource, Job, JobError, JobReport};
 use agent_core::domain::ids::Life;
-use agent_core::domain::manifest::Extent;
 use async_trait::async_trait;
 use std::io;
 use std::num::NonZeroU64;
@@ -36,18 +36,6 @@ use tokio::process::Command;
 /// How long the end of the output may take to arrive when the program and all that it started are gone: only a process that
 /// could not be killed holds it open for longer.
 const LAST_OUTPUT_WITHIN: Duration = Duration::from_secs(1);
-
-/// Variables of the agent that a program must not see.
-const NOT_INHERITED: [&str; 8] = [
-    "AWS_SESSION_TOKEN",
-    "AWS_SECURITY_TOKEN",
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
-    "AGENT_KNOWLEDGE",
-    "AGENT_DATABASE_PASSWORD",
-    "AGENT_STORE_ACCESS_KEY_ID",
-    "AGENT_STORE_SECRET_ACCESS_KEY",
-];
 
 /// Runs a program. It and everything it started end with the program, at the time limit, when the job is dropped, and when
 /// the agent ends in whatever way.
@@ -76,6 +64,33 @@ impl Job for CommandJob {
     }
 
     async fn run(&self, source: &DataSource) -> Result<JobReport, JobError> {
+        let ended = self.perform(source).await?;
+        let reported =
+            Reported::read(&ended.last_line).map_err(|reason| self.failure(reason, &ended.output, source))?;
+        self.report(reported, ended.response_time, source)
+    }
+}
+
+/// A program that ended well.
+pub(super) struct Ended {
+    pub last_line: LastLine,
+    /// The end of its output, for people.
+    pub output: String,
+    /// From its start to its end.
+    pub response_time: Duration,
+}
+
+/// How the run of a program ended.
+enum Followed {
+    Told(Told, Duration),
+    TimeIsOver,
+    /// The keeper was killed.
+    Lost,
+}
+
+impl CommandJob {
+    /// Runs the program until it ends well, or fails.
+    pub(super) async fn perform(&self, source: &DataSource) -> Result<Ended, JobError> {
         let surroundings = |reason: String| JobError::Surroundings {
             program: self.program.clone(),
             reason: source.access.masked(reason),
@@ -89,16 +104,14 @@ impl Job for CommandJob {
         }
         let output = Mutex::new(Output::default());
         let followed = self.follow(source, &output).await;
-        let fail = |reason: String| self.failure(reason, &output, source);
+        let fail = |reason: String| self.failure(reason, &Output::shown(&output), source);
         match followed.map_err(|error| surroundings(format!("cannot be followed: {error}")))? {
-            Followed::Told(Told::Ended(status), response_time) => {
-                match ExitStatus::from_raw(status) {
-                    status if status.success() => {}
-                    status => return Err(fail(format!("failed: {status}"))),
+            Followed::Told(Told::Ended(status), response_time) => match ExitStatus::from_raw(status) {
+                status if status.success() => {
+                    Ok(Ended { last_line: Output::last_line(&output), output: Output::shown(&output), response_time })
                 }
-                let reported = Reported::read(&Output::last_line(&output)).map_err(fail)?;
-                self.report(reported, response_time, source)
-            }
+                status => Err(fail(format!("failed: {status}"))),
+            },
             Followed::Told(Told::NotStarted { reason, is_refused: true }, _) => {
                 Err(surroundings(format!("cannot be started: {reason}")))
             }
@@ -113,17 +126,7 @@ impl Job for CommandJob {
             }
         }
     }
-}
 
-/// How the run of a program ended.
-enum Followed {
-    Told(Told, Duration),
-    TimeIsOver,
-    /// The keeper was killed.
-    Lost,
-}
-
-impl CommandJob {
     /// Runs the program to its end, however it comes, and waits until all that it started is gone.
     async fn follow(&self, source: &DataSource, output: &Mutex<Output>) -> io::Result<Followed> {
         let started = Instant::now();
@@ -157,40 +160,19 @@ impl CommandJob {
     fn command(&self, source: &DataSource) -> Command {
         let mut command = Command::new(&self.keeper);
         command.arg0("agent").args(["keep", "--", &self.program]).args(&self.args);
-        // What the agent's own environment says about other stores must not mix with these credentials, and the shared
-        // table is not the job's.
-        for inherited in NOT_INHERITED {
+        for inherited in environment::NOT_INHERITED {
             command.env_remove(inherited);
         }
-        let access = &source.access;
-        command.envs(access.session_token.iter().map(|token| ("AWS_SESSION_TOKEN", token)));
-        command.envs(direct::no_proxy(&access.endpoint).into_iter().flatten());
-        command.envs(access.ca.iter().map(|ca| ("AWS_CA_BUNDLE", ca)));
-        command
-            .env(AGENT_LIFE, &self.life.0)
-            .env("AWS_ENDPOINT_URL", &access.endpoint)
-            .env("AWS_ENDPOINT_URL_S3", &access.endpoint)
-            .env("AWS_ACCESS_KEY_ID", &access.access_key_id)
-            .env("AWS_SECRET_ACCESS_KEY", &access.secret_access_key)
-            .env("AWS_REGION", &access.region)
-            .env("AWS_DEFAULT_REGION", &access.region)
-            .env("AGENT_BUCKET", &access.bucket)
-            .env("AGENT_DATA_SET", &source.data_set)
-            .env("AGENT_BYTES", source.bytes.to_string())
-            .env("AGENT_RECORDS", source.records.to_string())
-            .env("AGENT_REQUEST_BYTES", self.request_bytes.to_string());
-        // A program that expects one object must not take a manifest for it.
-        for unset in ["AGENT_KEY", "AGENT_PREFIX", "AGENT_MANIFEST"] {
-            command.env_remove(unset);
-        }
-        match Extent::of(&source.object_key) {
-            Extent::Object(key) => command.env("AGENT_KEY", key),
-            Extent::Set(keys) => command.env("AGENT_PREFIX", keys.prefix()).env("AGENT_MANIFEST", keys.manifest()),
-        };
+        command.env(AGENT_LIFE, &self.life.0).envs(environment::of(source, self.request_bytes));
         command
     }
 
-    fn report(&self, reported: Reported, response_time: Duration, source: &DataSource) -> Result<JobReport, JobError> {
+    pub(super) fn report(
+        &self,
+        reported: Reported,
+        response_time: Duration,
+        source: &DataSource,
+    ) -> Result<JobReport, JobError> {
         let Reported { result, records, skipped_records, execution_time } = reported;
         if skipped_records == records && records > 0 {
             let reason = format!("`{}` could use none of its {records} records", self.describe());
@@ -198,11 +180,11 @@ impl CommandJob {
         }
         // It is shown, and stands in the shared table.
         let result = source.access.masked(result);
-        Ok(JobReport { result, records, skipped_records, execution_time, response_time })
+        Ok(JobReport { result, records, skipped_records, execution_time, response_time, remark: None })
     }
 
-    fn failure(&self, reason: String, output: &Mutex<Output>, source: &DataSource) -> JobError {
-        let (reason, output) = (source.access.masked(reason), source.access.masked(Output::shown(output)));
+    pub(super) fn failure(&self, reason: String, output: &str, source: &DataSource) -> JobError {
+        let (reason, output) = (source.access.masked(reason), source.access.masked(output.to_owned()));
         JobError::Command { program: self.program.clone(), reason, output }
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Output {
 
 /// The last line that is not empty.
 #[derive(Clone, Default)]
-pub(super) struct LastLine {
+pub(in crate::jobs) struct LastLine {
     pub text: String,
     /// Whether it was longer than what is taken.
     pub is_cut: bool,

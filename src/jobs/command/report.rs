@@ -14,7 +14,7 @@ const EXCERPT: usize = 500;
 const EXPECTED: &str = r#"{"records": 11075, "execution_time_s": 1.5, "result": "172.78"}"#;
 
 #[derive(Debug)]
-pub(super) struct Reported {
+pub(in crate::jobs) struct Reported {
     pub result: String,
     pub records: u64,
     pub skipped_records: u64,

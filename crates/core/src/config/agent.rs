@@ -1,18 +1,15 @@
 //! `N.toml`: from the fragment to [`AgentSettings`], with everything that is wrong with it.
 
-use super::fragment::Quantity;
 use super::load::Vocabulary;
-use super::network::{node_id, refuse, time_scale};
+use super::network::node_id;
 use super::problem::{Invalid, Problems};
-use super::settings::{AgentSettings, JobSettings};
-use super::{defaults, fragment, quantity};
-use crate::clock::TimeScale;
+use super::settings::AgentSettings;
+use super::{defaults, fragment, job, quantity};
 use crate::domain::action::ActionType;
 use crate::domain::goal::{Goal, GoalError, nearest};
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::impact::Rho;
 use crate::domain::metric::Metric;
-use crate::domain::records_path::{PathError, RecordsPath};
 use std::collections::BTreeMap;
 
 /// What an agent's file is held against.
@@ -39,7 +36,7 @@ pub fn validate(
         Invalid::new(format!("`{listen}` is not an IP address"), format!("write it like `{}`", defaults::LISTEN))
     });
     let listen = problems.check("listen", listen);
-    let job = job(&agent.job, context, problems);
+    let job = job::validate(&agent.job, context, problems);
     let rho = rho(&agent.rho, problems);
     let costs = costs(&agent.cost, problems);
     Some(AgentSettings {
@@ -97,69 +94,6 @@ fn data_set(written: Option<&str>, context: &Context<'_>) -> Result<DataSetName,
             Err(Invalid::new(format!("there is no data set `{written}`"), format!("{}; name one of them", listed())))
         }
         (None, _) => Err(Invalid::new("is missing: there are several data sets", format!("{}; name one", listed()))),
-    }
-}
-
-fn job(written: &fragment::Job, context: &Context<'_>, problems: &mut Problems) -> Option<JobSettings> {
-    let fragment::Job { kind, request_size, expression, path, program, arguments, time_limit } = written;
-    let request_bytes = problems.check("job.request_size", self::request_size(request_size, context));
-    let of_aggregate = [("expression", expression.is_some()), ("path", path.is_some())];
-    let of_command =
-        [("program", program.is_some()), ("arguments", arguments.is_some()), ("time_limit", time_limit.is_some())];
-    match kind.as_str() {
-        "aggregate" => {
-            refuse(&of_command, "command", "job", problems);
-            let check = |text: &String| (context.vocabulary.expression)(text).map(|()| text.clone());
-            let expression = problems.require("job.expression", expression.as_ref(), check);
-            let path = path.as_deref().and_then(|path| problems.check("job.path", records_path(path)));
-            Some(JobSettings::Aggregate { expression: expression?, path, request_bytes: request_bytes? })
-        }
-        "command" => {
-            refuse(&of_aggregate, "aggregate", "job", problems);
-            if let Some(node) = beyond_programs(context) {
-                let problem =
-                    format!("a program cannot read the store of node {node}, behind HTTPS, through an emulated link");
-                let help = "give the store an `http://` endpoint, set `emulator = \"none\"`, or use kind \"aggregate\"";
-                problems.add("job.kind", Invalid::new(problem, help));
-            }
-            let program = problems.require("job.program", program.as_ref(), |text| quantity::filled(text));
-            let time_limit = problems.require("job.time_limit", time_limit.as_ref(), quantity::positive_duration);
-            Some(JobSettings::Command {
-                program: program?,
-                arguments: arguments.clone().unwrap_or_default(),
-                time_limit: time_limit?,
-                request_bytes: request_bytes?,
-            })
-        }
-        other => {
-            let problem = format!("`{other}` is not a kind of job");
-            problems.add("job.kind", Invalid::new(problem, r#"use "aggregate" or "command""#));
-            None
-        }
-    }
-}
-
-fn records_path(text: &str) -> Result<RecordsPath, Invalid> {
-    text.parse().map_err(|error: PathError| Invalid::new(error.to_string(), PathError::HELP))
-}
-
-/// A node whose store programs cannot reach: its certificate is not for the link that they are told.
-fn beyond_programs(context: &Context<'_>) -> Option<i64> {
-    let network = context.network.filter(|network| network.emulator != "none")?;
-    let is_https = |node: &&fragment::Node| node.store.endpoint.as_ref().is_some_and(|at| at.starts_with("https://"));
-    network.node.iter().find(is_https).map(|node| node.id)
-}
-
-/// At least a byte, at the time scale too.
-fn request_size(written: &Quantity, context: &Context<'_>) -> Result<u64, Invalid> {
-    let bytes = quantity::positive_size(written)?;
-    let scale = context.network.and_then(|network| time_scale(network).ok()).unwrap_or(TimeScale::REAL);
-    match scale.shrink(bytes) {
-        0 => Err(Invalid::new(
-            format!("{} is less than a byte at time_scale = {}", written.0.trim(), scale.factor()),
-            "data shrinks as time does: ask for more, or lower `time_scale` in network.toml",
-        )),
-        _ => Ok(bytes),
     }
 }
 

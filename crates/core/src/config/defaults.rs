@@ -15,6 +15,12 @@ pub const REGION: &str = "us-east-1";
 pub const PATH_STYLE: bool = true;
 /// How an agent chooses its actions (`policy`).
 pub const POLICY: &str = "cooperative";
+/// What submits a job's Spark application (`[job] program`).
+pub const SPARK_SUBMIT: &str = "spark-submit";
+/// Where a job's Spark application runs (`[job] master`): on this machine, with all its cores.
+pub const SPARK_MASTER: &str = "local[*]";
+/// How long a History Server may take to list an application (`[job] history_wait`): it looks for new ones every 10 s.
+pub const HISTORY_WAIT: &str = "30 s";
 /// Where an agent's own servers listen (`listen`): loopback.
 pub const LISTEN: &str = "127.0.0.1";
 
@@ -32,6 +38,9 @@ mod tests {
             ("region", REGION),
             ("policy", POLICY),
             ("listen", LISTEN),
+            ("program", SPARK_SUBMIT),
+            ("master", SPARK_MASTER),
+            ("history_wait", HISTORY_WAIT),
         ];
         for (key, default) in defaults {
             let mut rows = document.lines().filter(|line| line.starts_with(&format!("| `{key}` |")));

@@ -2,8 +2,8 @@
 
 use super::settings::{
     AgentSettings, CredentialsSettings, DataSetSettings, DatabaseHost, DatabaseTls, DatabaseUrl, EmulatorSettings,
-    EncryptionSettings, JobSettings, KnowledgeSettings, NetworkSettings, NodeSettings, S3StoreSettings, Settings,
-    StoreSettings,
+    EncryptionSettings, JobSettings, KnowledgeSettings, NetworkSettings, NodeSettings, ProgramSettings,
+    S3StoreSettings, Settings, SparkSettings, StoreSettings,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::domain::goal::Goal;
@@ -162,8 +162,7 @@ fn durations(network: &NetworkSettings) -> Vec<DurationDescription> {
 }
 
 fn describe_agent(agent: &AgentSettings, network: &NetworkSettings, data_set_bytes: Option<u64>) -> AgentDescription {
-    let (JobSettings::Aggregate { request_bytes, .. } | JobSettings::Command { request_bytes, .. }) = &agent.job;
-    let request_bytes = network.time_scale.shrink(*request_bytes);
+    let request_bytes = network.time_scale.shrink(agent.job.request_bytes());
     AgentDescription {
         id: agent.id,
         node: agent.node,
@@ -262,9 +261,13 @@ impl fmt::Display for JobSettings {
         match self {
             JobSettings::Aggregate { expression, path: None, .. } => f.write_str(expression),
             JobSettings::Aggregate { expression, path: Some(path), .. } => write!(f, "{expression} of {path}"),
-            JobSettings::Command { program, arguments, .. } => {
+            JobSettings::Command(ProgramSettings { program, arguments, .. }) => {
                 f.write_str(program)?;
                 arguments.iter().try_for_each(|argument| write!(f, " {argument}"))
+            }
+            JobSettings::Spark(SparkSettings { submit, application, master, .. }) => {
+                write!(f, "{} --master {master} {application}", submit.program)?;
+                submit.arguments.iter().try_for_each(|argument| write!(f, " {argument}"))
             }
         }
     }

@@ -189,7 +189,7 @@ pub struct Agent {
 }
 
 /// `[job]`; which keys belong together depends on `kind`.
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, Default, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Job {
     pub kind: String,
@@ -199,6 +199,14 @@ pub struct Job {
     pub program: Option<String>,
     pub arguments: Option<Vec<String>>,
     pub time_limit: Option<Quantity>,
+    pub application: Option<String>,
+    pub main_class: Option<String>,
+    pub master: Option<String>,
+    #[serde(default, deserialize_with = "optional_table")]
+    pub conf: Option<toml::Table>,
+    pub history_server: Option<String>,
+    pub history_wait: Option<Quantity>,
+    pub event_log_dir: Option<String>,
 }
 
 /// `[rho]`: one for each metric.
@@ -263,7 +271,7 @@ fn optional_table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: 
 }
 
 /// A number and its unit, in quotes. A bare number is refused with a message that says so.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct Quantity(pub String);
 
 impl AsRef<str> for Quantity {
@@ -358,6 +366,13 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("program", r#"program = "python3""#),
     ("arguments", r#"arguments = ["average.py", "--verbose"]"#),
     ("time_limit", r#"time_limit = "10 min""#),
+    ("application", r#"application = "average.py""#),
+    ("main_class", r#"main_class = "org.example.Average""#),
+    ("master", r#"master = "spark://10.0.0.4:7077""#),
+    ("conf", r#"conf = { "spark.executor.memory" = "2g" }"#),
+    ("history_server", r#"history_server = "http://10.0.0.4:18080""#),
+    ("history_wait", r#"history_wait = "30 s""#),
+    ("event_log_dir", r#"event_log_dir = "file:/var/log/spark""#),
     ("rho", "[rho]"),
     ("response_time", r#"response_time = "40 s""#),
     ("execution_time", r#"execution_time = "15 s""#),

@@ -147,7 +147,8 @@ pub(super) fn unreadable(error: &io::Error, layout: &str) -> Invalid {
 #[cfg(test)]
 mod tests {
     use super::super::settings::{
-        CredentialsSettings, EmulatorSettings, JobSettings, KnowledgeSettings, NodeSettings, StoreSettings,
+        CredentialsSettings, EmulatorSettings, HistorySettings, JobSettings, KnowledgeSettings, NodeSettings,
+        ProgramSettings, SparkSettings, StoreSettings,
     };
     use super::*;
     use crate::domain::action::ActionType;
@@ -241,12 +242,12 @@ mod tests {
         let agent = &agents[&AgentId(7)];
         assert_eq!((agent.node, agent.policy.as_str()), (NodeId(20), "reference"));
         assert_eq!(agent.listen, std::net::IpAddr::from(std::net::Ipv6Addr::LOCALHOST));
-        let job = JobSettings::Command {
+        let job = JobSettings::Command(ProgramSettings {
             program: "python3".to_owned(),
             arguments: ["average.py", "--field", "temperature"].map(str::to_owned).to_vec(),
             time_limit: Duration::from_secs(600),
             request_bytes: 64 * 1024 * 1024,
-        };
+        });
         assert_eq!(agent.job, job);
     }
 
@@ -285,6 +286,60 @@ mod tests {
         let first = &refused.problems()[0];
         assert_eq!((first.file.as_str(), first.place.as_str()), ("built-in 1.toml", "job.kind"));
         assert!(first.problem.contains("the store of node 1, behind HTTPS"), "{first}");
+    }
+
+    #[test]
+    fn an_application_of_spark_needs_little_and_may_say_much() {
+        let aggregate = "kind = \"aggregate\"\nexpression = \"avg(cholesterol)\"";
+        let spark = |written: &str| {
+            let job = format!("kind = \"spark\"\napplication = \"average.py\"\ntime_limit = \"1 min\"\n{written}");
+            let settings = changed("first_node", "first_node", aggregate, &job).unwrap();
+            match settings.agents[&AgentId(1)].job.clone() {
+                JobSettings::Spark(spark) => spark,
+                other => panic!("{other:?}"),
+            }
+        };
+        let submit = ProgramSettings {
+            program: "spark-submit".to_owned(),
+            arguments: Vec::new(),
+            time_limit: Duration::from_secs(60),
+            request_bytes: 9_000_000,
+        };
+        let least = SparkSettings {
+            submit: submit.clone(),
+            application: "average.py".to_owned(),
+            main_class: None,
+            master: "local[*]".to_owned(),
+            conf: BTreeMap::new(),
+            history: None,
+        };
+        assert_eq!(spark(""), least);
+        let most = spark(
+            "program = \"/opt/spark/bin/spark-submit\"\narguments = [\"cholesterol\"]\nmain_class = \"org.example.Average\"\n\
+             master = \"spark://10.0.0.4:7077\"\nhistory_server = \"http://10.0.0.4:18080/\"\nhistory_wait = \"1 min\"\n\
+             event_log_dir = \"hdfs:///logs\"\n\
+             conf = { spark.executor.cores = 2, \"spark.executor.memory\" = \"2g\", spark.ui.enabled = false }",
+        );
+        let conf = [("spark.executor.cores", "2"), ("spark.executor.memory", "2g"), ("spark.ui.enabled", "false")];
+        let expected = SparkSettings {
+            submit: ProgramSettings {
+                program: "/opt/spark/bin/spark-submit".to_owned(),
+                arguments: vec!["cholesterol".to_owned()],
+                ..submit
+            },
+            application: "average.py".to_owned(),
+            main_class: Some("org.example.Average".to_owned()),
+            master: "spark://10.0.0.4:7077".to_owned(),
+            conf: conf.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            history: Some(HistorySettings {
+                server: "http://10.0.0.4:18080".to_owned(),
+                wait: Duration::from_secs(60),
+                event_log_dir: Some("hdfs:///logs".to_owned()),
+            }),
+        };
+        assert_eq!(most, expected);
+        let shown = JobSettings::Spark(most).to_string();
+        assert_eq!(shown, "/opt/spark/bin/spark-submit --master spark://10.0.0.4:7077 average.py cholesterol");
     }
 
     #[test]

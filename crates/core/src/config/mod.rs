@@ -1,4 +1,4 @@
-//! From files as written to settings as meant: `fragment` (wire types) -> `network`, `agent` (validation) -> [`settings`].
+//! From files as written to settings as meant: `fragment` (wire types) -> `network`, `agent`, `job` (validation) -> [`settings`].
 //!
 //! [`load`] is the only way to get [`Settings`](settings::Settings); it reports every problem it finds, not only the first.
 //! What each field means is in `docs/configuration.md`.
@@ -11,6 +11,7 @@ mod description;
 pub mod environment;
 pub mod experiment;
 mod fragment;
+mod job;
 mod knowledge;
 mod load;
 mod network;

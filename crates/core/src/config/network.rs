@@ -243,7 +243,7 @@ fn embedded_store(written: &fragment::Store, place: &str, problems: &mut Problem
         ("kms_key", kms_key.is_some()),
         ("delete_versions", delete_versions.is_some()),
     ];
-    refuse(&of_s3, "s3", place, problems);
+    refuse(&of_s3, &["s3"], place, problems);
     let listen = written.listen.as_deref().unwrap_or(defaults::STORE_LISTEN);
     let listen = listen.parse().map_err(|_| {
         let help = format!("write it like `{}` (port 0: a free one)", defaults::STORE_LISTEN);
@@ -269,7 +269,7 @@ fn s3_store(written: &fragment::Store, place: &str, problems: &mut Problems) -> 
     let fragment::Store { listen, advertise, endpoint, region, bucket, path_style, credentials, ca, .. } = written;
     let encryption = self::encryption(written, place, problems);
     let of_embedded = [("listen", listen.is_some()), ("advertise", advertise.is_some())];
-    refuse(&of_embedded, "embedded", place, problems);
+    refuse(&of_embedded, &["embedded"], place, problems);
     let read = |text: &String| quantity::url(text, "http://10.0.0.4:9000");
     let endpoint = problems.require(&format!("{place}.endpoint"), endpoint.as_ref(), read);
     let bucket = problems.require(&format!("{place}.bucket"), bucket.as_ref(), |text| quantity::name(text));
@@ -360,11 +360,14 @@ fn credentials(written: &fragment::Credentials, place: &str, problems: &mut Prob
     }
 }
 
-/// Keys that belong to another `kind` do nothing here: somebody believes that they do.
-pub fn refuse(keys: &[(&str, bool)], kind: &str, place: &str, problems: &mut Problems) {
+/// Keys that belong to other `kinds` do nothing here: somebody believes that they do.
+pub fn refuse(keys: &[(&str, bool)], kinds: &[&str], place: &str, problems: &mut Problems) {
     for (key, _) in keys.iter().filter(|(_, is_written)| *is_written) {
-        let help = format!("remove it, or set `kind = \"{kind}\"`");
-        problems.add(format!("{place}.{key}"), Invalid::new(format!("is only for kind \"{kind}\""), help));
+        let any_of =
+            |written: &dyn Fn(&str) -> String| kinds.iter().map(|kind| written(kind)).collect::<Vec<_>>().join(" or ");
+        let problem = format!("is only for kind {}", any_of(&|kind| format!("\"{kind}\"")));
+        let help = format!("remove it, or set {}", any_of(&|kind| format!("`kind = \"{kind}\"`")));
+        problems.add(format!("{place}.{key}"), Invalid::new(problem, help));
     }
 }
 

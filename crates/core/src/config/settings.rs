@@ -264,5 +264,53 @@ pub enum JobSettings {
         request_bytes: u64,
     },
     /// Any program.
-    Command { program: String, arguments: Vec<String>, time_limit: Duration, request_bytes: u64 },
+    Command(ProgramSettings),
+    /// An application of Spark.
+    Spark(SparkSettings),
+}
+
+impl JobSettings {
+    /// Bytes of the scenario asked for in one request.
+    pub fn request_bytes(&self) -> u64 {
+        match self {
+            JobSettings::Aggregate { request_bytes, .. } => *request_bytes,
+            JobSettings::Command(program) => program.request_bytes,
+            JobSettings::Spark(spark) => spark.submit.request_bytes,
+        }
+    }
+}
+
+/// A program that a job starts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProgramSettings {
+    pub program: String,
+    pub arguments: Vec<String>,
+    pub time_limit: Duration,
+    pub request_bytes: u64,
+}
+
+/// An application, and who says what it took.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SparkSettings {
+    /// `spark-submit`; the arguments are the application's.
+    pub submit: ProgramSettings,
+    /// A Python file or a JAR.
+    pub application: String,
+    /// Of a JAR whose manifest names none.
+    pub main_class: Option<String>,
+    pub master: String,
+    /// Spark properties, by name.
+    pub conf: BTreeMap<String, String>,
+    /// Absent: an event log that is written for the agent alone.
+    pub history: Option<HistorySettings>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HistorySettings {
+    /// `http://host:port`
+    pub server: String,
+    /// How long it may take to list an application that has ended: on the clock, which is the server's, too.
+    pub wait: Duration,
+    /// Where it reads event logs from; absent where Spark is configured to write them there.
+    pub event_log_dir: Option<String>,
 }

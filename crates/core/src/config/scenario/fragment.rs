@@ -265,10 +265,7 @@ impl Agent {
                 kind: "aggregate".to_owned(),
                 request_size: Quantity("9 MB".to_owned()),
                 expression: Some("avg(cholesterol)".to_owned()),
-                path: None,
-                program: None,
-                arguments: None,
-                time_limit: None,
+                ..Job::default()
             },
             rho: self.rho.clone().unwrap_or_else(|| rho.clone()),
             cost: self.cost.clone().unwrap_or_else(|| cost.clone()),
