@@ -98,6 +98,8 @@ pub type Tell<'a> = &'a mut dyn FnMut(Timestamp, &Told);
 pub type Listener<'a> = Box<dyn FnMut(Timestamp, &Told) + 'a>;
 
 /// A line of the trace.
+// One at a time: a box would save nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, PartialEq, Debug)]
 pub enum Told {
     /// What an agent says, as a real one does.
