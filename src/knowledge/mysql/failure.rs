@@ -139,7 +139,7 @@ impl Failure {
             Failure::Unfit(why) => why.clone(),
             Failure::Nowhere { reasons, .. } => reasons.join("; "),
             Failure::Silent(limit, _) => {
-                format!("no answer within {} s; is the server up, and the network between?", limit.as_secs())
+                format!("no answer within {} s; is the server up, and the network between?", limit.as_secs_f64())
             }
             Failure::ShuttingDown => "this process is shutting down".to_owned(),
         }

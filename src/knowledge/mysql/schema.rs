@@ -59,6 +59,7 @@ const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 const UNKNOWN_SCHEMA: u16 = 1049;
 const COLUMN_EXISTS: u16 = 1060;
+const INTERRUPTED: u16 = 1317;
 
 /// Whose tables a schema holds.
 #[derive(Debug)]
@@ -161,12 +162,17 @@ where
         let done = timeout_at(deadline, work()).await;
         let again = AGAIN_AFTER.mul_f64(rand::random_range(0.5..1.5));
         match done {
-            Ok(Err(failure)) if failure.is_race() && Instant::now() + again < deadline => sleep(again).await,
+            Ok(Err(failure)) if is_race(&failure) && Instant::now() + again < deadline => sleep(again).await,
             Ok(done) => break done,
             Err(_) => break Err(silent),
         }
     };
     done.map_err(|failure| failure.during(operation, &settings.to_string())).flatten()
+}
+
+/// Whether others did the same at once. A cluster interrupts what works on a table that another server changes the columns of.
+fn is_race(failure: &Failure) -> bool {
+    failure.is_race() || failure.is_about(INTERRUPTED)
 }
 
 /// To the first server that answers.

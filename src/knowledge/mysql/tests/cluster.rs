@@ -129,12 +129,10 @@ async fn of_servers_that_are_all_away_each_is_named_with_its_reason() {
     wires.iter().for_each(Wire::be_silent);
     let error = knowledge.snapshot(&data_set()).await.unwrap_err();
     assert!(matches!(error, KnowledgeError::NotExecuted { .. }), "{error:?}");
-    let silence = "no answer within 1 s; is the server up, and the network between?";
     let [a, b] = wires.map(|wire| wire.port);
-    let expected = format!(
-        "snapshot: not carried out: mysql://agent@127.0.0.1:{a},127.0.0.1:{b}/{}: 127.0.0.1:{a}: {silence}",
-        bench.schema
-    );
+    let address = format!("mysql://agent@127.0.0.1:{a},127.0.0.1:{b}/{}", bench.schema);
+    // How long it was waited depends on whether there was a connection already.
+    let expected = format!("snapshot: not carried out: {address}: 127.0.0.1:{a}: no answer within ");
     assert!(error.to_string().starts_with(&expected), "{error}");
     let refusing = |port| Host { name: "127.0.0.1".to_owned(), port };
     let settings = MysqlSettings { hosts: vec![refusing(1), refusing(2)], ..settings };
