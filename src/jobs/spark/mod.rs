@@ -230,7 +230,8 @@ impl RunDirectory {
 
 impl Drop for RunDirectory {
     fn drop(&mut self) {
-        // The next run tries again.
+        // The secrets first, for the program may be about to end. What is left is gone with the next run.
+        let _left = fs::remove_file(self.properties());
         let _left = fs::remove_dir_all(&self.0);
     }
 }
