@@ -102,7 +102,10 @@ fn a_database_is_made_migrated_and_checked() {
     assert!(checked.starts_with(&format!("{address}\nok       server      10.")), "{checked}");
     assert!(checked.contains("\nok       isolation   read-committed\n"), "{checked}");
     // A row that nobody's agents wrote.
-    bench.execute("insert into data_sets values ('lost', 'lost', 1, 1, sha2('', 256), 1, 0, 0)");
+    bench.execute(
+        "insert into data_sets (name, object_key, bytes, records, sha256, revision)
+            values ('lost', 'lost', 1, 1, sha2('', 256), 1)",
+    );
     let checked = bench.run(&["db", "check"]);
     bench.execute("set global innodb_flush_log_at_trx_commit = 2");
     assert_eq!(checked.code, Some(1));
