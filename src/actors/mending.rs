@@ -83,8 +83,7 @@ pub fn plan_for(
     if is_under_way {
         return None;
     }
-    let latency = |from: NodeId| snapshot.link(node, from).map_or(f64::INFINITY, |link| link.latency_ms);
-    let nearest = placement.present().min_by(|a, b| latency(a.node).total_cmp(&latency(b.node)))?;
+    let nearest = snapshot.nearest(node)?;
     let action = Action::Restore { from: nearest.node, to: node };
     Some(Plan {
         key,

@@ -1,5 +1,6 @@
 //! Changing the environment while it runs: what is written here acts from the next job on.
 
+use super::data_sets;
 use crate::knowledge::Knowledge;
 use agent_core::domain::constraints::{Constraints, Guard, contradictions};
 use agent_core::domain::ids::{DataSetName, NodeId};
@@ -52,7 +53,7 @@ pub async fn constraints(
     data_set: &DataSetName,
     change: impl FnOnce(Constraints) -> Constraints,
 ) -> anyhow::Result<Changed> {
-    named(knowledge, Some(data_set)).await?;
+    data_sets::require(knowledge, data_set).await?;
     let Some(snapshot) = knowledge.snapshot(data_set).await? else { bail!("data set {data_set} is gone") };
     let constraints = change(snapshot.data_set.guard.constraints.clone());
     let nodes = snapshot.nodes.iter().map(|(id, node)| (*id, &node.labels)).collect();
@@ -97,14 +98,9 @@ pub async fn resume(knowledge: &dyn Knowledge, data_set: Option<&DataSetName>) -
 
 /// The data set of this name, or all there are.
 async fn named(knowledge: &dyn Knowledge, data_set: Option<&DataSetName>) -> anyhow::Result<Vec<DataSetName>> {
-    let known = knowledge.data_sets().await?;
     match data_set {
-        None => Ok(known),
-        Some(name) if known.contains(name) => Ok(vec![name.clone()]),
-        Some(name) => {
-            let known: Vec<String> = known.iter().map(ToString::to_string).collect();
-            bail!("data set {name} is not in the catalogue; it holds {}", known.join(", "))
-        }
+        None => Ok(knowledge.data_sets().await?),
+        Some(name) => data_sets::require(knowledge, name).await.map(|()| vec![name.clone()]),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::catalogue::Catalogue;
 use super::data_set::{FIRST_VERSION, of_manifest};
+use super::data_sets;
 use super::live_agent::watch;
 use super::surroundings::Surroundings;
 use crate::actors::{Depth, World, carry_out, chain, inspect, judge, judge_in, plan_for};
@@ -365,11 +366,7 @@ fn ended(end: End) -> anyhow::Result<()> {
 async fn current(surroundings: &Surroundings, name: &DataSetName) -> anyhow::Result<Snapshot> {
     match surroundings.knowledge.snapshot(name).await? {
         Some(snapshot) => Ok(snapshot),
-        None => {
-            let known = surroundings.knowledge.data_sets().await?;
-            let known: Vec<String> = known.iter().map(ToString::to_string).collect();
-            bail!("data set {name} is not in the catalogue; it holds {}", known.join(", "))
-        }
+        None => Err(data_sets::unknown(name, &surroundings.knowledge.data_sets().await?)),
     }
 }
 

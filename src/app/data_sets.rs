@@ -11,7 +11,7 @@ use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
 use agent_core::domain::manifest::Selection;
 use agent_core::domain::placement::{DataSet, Replica};
 use agent_core::domain::snapshot::Snapshot;
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use serde::Serialize;
 
 /// A data set as somebody names it.
@@ -99,10 +99,18 @@ pub async fn remove(
     network: &NetworkSettings,
     name: &DataSetName,
 ) -> anyhow::Result<Vec<Replica>> {
-    let known = knowledge.data_sets().await?;
-    if !known.contains(name) {
-        let known: Vec<String> = known.iter().map(ToString::to_string).collect();
-        bail!("data set {name} is not in the catalogue; it holds {}", known.join(", "));
-    }
+    require(knowledge, name).await?;
     Ok(knowledge.remove_data_set(name, network.silence()).await?)
+}
+
+/// An error that names those that there are, when the catalogue holds none of this name.
+pub async fn require(knowledge: &dyn Knowledge, name: &DataSetName) -> anyhow::Result<()> {
+    let known = knowledge.data_sets().await?;
+    if known.contains(name) { Ok(()) } else { Err(unknown(name, &known)) }
+}
+
+/// What is said of a name that none of those in the catalogue has.
+pub fn unknown(name: &DataSetName, known: &[DataSetName]) -> anyhow::Error {
+    let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+    anyhow!("data set {name} is not in the catalogue; it holds {}", known.join(", "))
 }

@@ -7,7 +7,7 @@ use agent_core::domain::action::{Action, Labelled};
 use agent_core::domain::event::{Event, Outcome};
 use agent_core::domain::ids::{AgentId, DataSetName};
 use agent_core::domain::time::Timestamp;
-use agent_core::mape::planner::Decision;
+use agent_core::mape::planner::{Decision, has_transferred};
 use agent_core::sim::{Simulation, Start, Until};
 use anyhow::Context as _;
 use serde::Serialize;
@@ -41,7 +41,7 @@ pub struct Step {
     pub cost: f64,
 }
 
-/// Simulates until all goals hold, or so far ahead. The bytes are those of the scenario; `shrink` is by what they are fewer in truth.
+/// Simulates until all goals hold, or so far ahead.
 pub fn make(from: &FromTable, policy: Option<&str>, seed: u64, ahead: Duration) -> anyhow::Result<Plan> {
     let scenario = &from.simulated.scenario;
     let start = Start { policy, seed, state: from.simulated.state.as_ref() };
@@ -52,8 +52,6 @@ pub fn make(from: &FromTable, policy: Option<&str>, seed: u64, ahead: Duration) 
         outcome.events.iter().filter(|event| event.outcome == Outcome::Done && event.action != Action::Nothing);
     let step = |event: &Event| {
         let decision: Decision = serde_json::from_str(&event.detail).context("a simulated event holds no decision")?;
-        let held = event.action.to_node().is_some_and(|to| decision.replica_nodes.contains(&to));
-        let travels = event.action.transfers() && !held;
         let settings = scenario.agents.get(&event.agent);
         Ok(Step {
             agent: event.agent,
@@ -62,7 +60,7 @@ pub fn make(from: &FromTable, policy: Option<&str>, seed: u64, ahead: Duration) 
             because: decision.because(),
             begins_scenario_s: event.posted_at.since(Timestamp::default()).as_secs_f64(),
             takes_scenario_s: event.ended_at.map_or(0.0, |ended| ended.since(event.posted_at).as_secs_f64()),
-            bytes: if travels { scenario.bytes(&event.data_set) } else { 0 },
+            bytes: if has_transferred(event, Some(&decision)) { scenario.bytes(&event.data_set) } else { 0 },
             cost: settings.and_then(|agent| agent.costs.get(&event.action.kind())).copied().unwrap_or(1.0),
         })
     };

@@ -85,24 +85,22 @@ impl Tables {
             }
         }
         let (data_set, generation) = require_data_set(&answer, name)?;
-        if let Some(to) = plan.action.to_node()
-            && let Some(lost) = rules::no_destination(&answer.require_node(to)?, plan.action)
-        {
+        let destination = plan.action.to_node().map(|to| answer.require_node(to)).transpose()?;
+        let (destination, now) = (destination.as_ref(), answer.now);
+        if let Some(lost) = destination.and_then(|node| rules::no_destination(node, plan.action)) {
             return Ok(Claimed::Lost(lost));
         }
         if plan.generation.is_some_and(|planned| planned != generation) {
             return Ok(Claimed::Lost(Lost::Overtaken));
         }
         let mut placement = answer.placement(name);
-        let destination = plan.action.to_node().map(|to| answer.require_node(to)).transpose()?;
-        let (destination, now) = (destination.as_ref(), answer.now);
         let changes = match saga::claim(&placement, plan, &data_set, destination, now, now + lease) {
             Ok(changes) => changes,
             Err(lost) => return Ok(Claimed::Lost(lost)),
         };
-        if let Some(to) = plan.action.to_node()
-            && rules::takes_room(&answer.require_node(to)?, &placement, &changes)
-            && let Some(lost) = self.no_room(to, data_set.bytes).await?
+        if let Some(node) = destination
+            && rules::takes_room(node, &placement, &changes)
+            && let Some(lost) = self.no_room(node.id, data_set.bytes).await?
         {
             return Ok(Claimed::Lost(lost));
         }

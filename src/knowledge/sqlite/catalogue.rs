@@ -437,8 +437,9 @@ impl Tables<'_> {
     }
 
     pub(super) fn guard(&mut self, name: &DataSetName) -> Result<Guard> {
-        let guard = self.guards()?.into_iter().find(|(guarded, _)| guarded == name);
-        Ok(guard.map(|(_, guard)| guard).unwrap_or_default())
+        let sql = "select name, constraints, paused_until from data_sets where name = ?";
+        let found = rows::read(self.transaction, self.quarantine, DATA_SETS, sql, [&name.0], quarantine::guarded)?;
+        Ok(found.into_iter().next().map(|(_, guard)| guard).unwrap_or_default())
     }
 
     /// The guards of all data sets.

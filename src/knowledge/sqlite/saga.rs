@@ -6,8 +6,8 @@ use super::rows;
 use crate::knowledge::{Claimed, Committed, Unfinished};
 use agent_core::domain::action::Action;
 use agent_core::domain::event::{Event, Outcome};
-use agent_core::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
-use agent_core::domain::placement::{Claim, Placement, Plan, Replica};
+use agent_core::domain::ids::{AgentId, DataSetName, EventId, ReplicaId};
+use agent_core::domain::placement::{Claim, Node, Placement, Plan, Replica};
 use agent_core::domain::saga::{self, Change, Lost, Refused};
 use agent_core::domain::validators::Validators;
 use agent_core::knowledge::quarantine::{self, CLAIMS, Fields, REPLICAS};
@@ -56,23 +56,21 @@ impl Tables<'_> {
             }
         }
         let (data_set, generation) = self.require_data_set(&plan.data_set)?;
-        if let Some(to) = plan.action.to_node()
-            && let Some(lost) = rules::no_destination(&self.require_node(to)?, plan.action)
-        {
+        let destination = plan.action.to_node().map(|to| self.require_node(to)).transpose()?;
+        let (destination, now) = (destination.as_ref(), self.now);
+        if let Some(lost) = destination.and_then(|node| rules::no_destination(node, plan.action)) {
             return Ok(Claimed::Lost(lost));
         }
         if plan.generation.is_some_and(|planned| planned != generation) {
             return Ok(Claimed::Lost(Lost::Overtaken));
         }
         let mut placement = self.placement(&plan.data_set)?;
-        let destination = plan.action.to_node().map(|to| self.require_node(to)).transpose()?;
-        let (destination, now) = (destination.as_ref(), self.now);
         let changes = match saga::claim(&placement, plan, &data_set, destination, now, now + lease) {
             Ok(changes) => changes,
             Err(lost) => return Ok(Claimed::Lost(lost)),
         };
-        if let Some(to) = plan.action.to_node()
-            && let Some(lost) = self.no_room(to, &placement, &changes, data_set.bytes)?
+        if let Some(node) = destination
+            && let Some(lost) = self.no_room(node, &placement, &changes, data_set.bytes)?
         {
             return Ok(Claimed::Lost(lost));
         }
@@ -88,13 +86,12 @@ impl Tables<'_> {
     }
 
     /// Why a claim's changes bring too much to a node.
-    fn no_room(&mut self, to: NodeId, placement: &Placement, changes: &[Change], bytes: u64) -> Result<Option<Lost>> {
-        let node = self.require_node(to)?;
-        if !rules::takes_room(&node, placement, changes) {
+    fn no_room(&mut self, node: &Node, placement: &Placement, changes: &[Change], bytes: u64) -> Result<Option<Lost>> {
+        if !rules::takes_room(node, placement, changes) {
             return Ok(None);
         }
         let stored = self.stored_bytes()?.get(&node.id).copied().unwrap_or(0);
-        Ok(rules::no_room(&node, stored, bytes))
+        Ok(rules::no_room(node, stored, bytes))
     }
 
     pub(super) fn renew(&mut self, id: EventId, lease: Duration) -> Result<bool> {

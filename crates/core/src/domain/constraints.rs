@@ -172,20 +172,6 @@ pub enum Forbidden {
     Paused,
 }
 
-impl Forbidden {
-    /// Whether time alone, or a person, ends it: then it is worth waiting for.
-    pub fn passes(&self) -> bool {
-        match self {
-            Forbidden::OutsideWindow { .. } | Forbidden::Paused => true,
-            Forbidden::MustNot(..)
-            | Forbidden::Must(_)
-            | Forbidden::NeverDeletedAt(_)
-            | Forbidden::TooFew(_)
-            | Forbidden::TooMany(_) => false,
-        }
-    }
-}
-
 impl Constraints {
     pub fn is_none(&self) -> bool {
         *self == Self::default()

@@ -6,7 +6,7 @@ use super::event::Event;
 use super::flat_map::FlatMap;
 use super::ids::{AgentId, NodeId, ReplicaId};
 use super::link_table::LinkTable;
-use super::placement::{DataSet, Link, Node, NodeState, Peer, Placement};
+use super::placement::{DataSet, Link, Node, NodeState, Peer, Placement, Replica};
 use super::time::Timestamp;
 use std::collections::BTreeMap;
 use std::ops;
@@ -121,6 +121,19 @@ impl Snapshot {
     pub fn forbids(&self, action: Action) -> Option<Forbidden> {
         let destination = action.to_node().and_then(|to| self.nodes.get(&to));
         self.data_set.guard.forbids(destination, &self.placement, action, self.at)
+    }
+
+    /// Who looks after what lies on a node: of all `living`, the agent there, else the first.
+    pub fn keeper(&self, node: NodeId, living: impl Fn(AgentId) -> bool) -> Option<AgentId> {
+        let living = || self.agents.iter().filter(|(agent, _)| living(**agent));
+        let at_home = living().find(|(_, peer)| peer.registration.node == node);
+        at_home.or_else(|| living().next()).map(|(agent, _)| *agent)
+    }
+
+    /// The present replica that a node reaches over the link with the lowest latency.
+    pub fn nearest(&self, node: NodeId) -> Option<&Replica> {
+        let latency = |from: NodeId| self.link(node, from).map_or(f64::INFINITY, |link| link.latency_ms);
+        self.placement.present().min_by(|a, b| latency(a.node).total_cmp(&latency(b.node)))
     }
 
     /// Whether an agent was heard of within `silence`.

@@ -695,7 +695,7 @@ impl Scene<'_> {
     fn is_keeper_of(&self, node: NodeId) -> bool {
         let (snapshot, silence) = (self.view.snapshot, self.view.parameters.silence);
         let lives = |agent| agent == self.me || snapshot.is_alive(agent, silence);
-        self.view.keeper(node, lives) == Some(self.me)
+        snapshot.keeper(node, lives) == Some(self.me)
     }
 
     fn decision(

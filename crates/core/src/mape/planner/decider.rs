@@ -2,7 +2,7 @@
 
 use super::{Decision, Experience, Parameters, Rng, Situation};
 use crate::domain::ask::{Ask, Question, Reply};
-use crate::domain::ids::{AgentId, AskId, NodeId};
+use crate::domain::ids::{AskId, NodeId};
 use crate::domain::measurement::Measurement;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
@@ -109,13 +109,6 @@ impl View<'_> {
     /// Others' open questions, oldest first.
     pub fn asked_by_others(&self) -> impl Iterator<Item = &Arc<Ask>> {
         self.conversation.iter().filter(|ask| ask.agent != self.parameters.agent && self.is_open(ask))
-    }
-
-    /// Who looks after what lies on a node: of all `living`, the agent there, else the first.
-    pub fn keeper(&self, node: NodeId, living: impl Fn(AgentId) -> bool) -> Option<AgentId> {
-        let living = || self.snapshot.agents.iter().filter(|(agent, _)| living(**agent));
-        let at_home = living().find(|(_, peer)| peer.registration.node == node);
-        at_home.or_else(|| living().next()).map(|(agent, _)| *agent)
     }
 }
 

@@ -123,7 +123,7 @@ impl Keeper {
         let overdue = self.unused.iter().filter(|(_, since)| view.now().since(**since) >= self.held);
         let mut nodes = overdue.filter_map(|(replica, _)| Some(placement.replicas.get(replica)?.node));
         let lives = |agent| view.snapshot.is_alive(agent, view.parameters.silence);
-        nodes.find(|node| !is_last && view.keeper(*node, lives) == Some(view.parameters.agent))
+        nodes.find(|node| !is_last && view.snapshot.keeper(*node, lives) == Some(view.parameters.agent))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Replicas that the constraints demand and that are not there: made though nobody's goal asks for them.
 
 use crate::domain::action::Action;
-use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::ids::AgentId;
 use crate::domain::placement::Node;
 use crate::domain::snapshot::Snapshot;
 use std::cmp::Reverse;
@@ -22,29 +22,18 @@ pub fn missing(snapshot: &Snapshot, me: AgentId, silence: Duration) -> Option<Ac
     let wanted = || free().filter(|node| constraints.wants_at(placement, node.id));
     let best = |node: &&Node| ((node.availability.value() * 1e3) as i64, Reverse(node.id));
     let to = demanded.or_else(|| wanted().max_by_key(best))?.id;
-    if maker(snapshot, to, me, silence) != Some(me) {
+    let lives = |agent| agent == me || snapshot.is_alive(agent, silence);
+    if snapshot.keeper(to, lives) != Some(me) {
         return None;
     }
-    let latency = |from: NodeId| snapshot.link(to, from).map_or(f64::INFINITY, |link| link.latency_ms);
-    let nearest = placement.present().min_by(|a, b| latency(a.node).total_cmp(&latency(b.node)))?;
-    let action = Action::Restore { from: nearest.node, to };
+    let action = Action::Restore { from: snapshot.nearest(to)?.node, to };
     snapshot.forbids(action).is_none().then_some(action)
-}
-
-fn maker(snapshot: &Snapshot, to: NodeId, me: AgentId, silence: Duration) -> Option<AgentId> {
-    let living = || {
-        snapshot.agents.values().filter(|peer| {
-            let agent = peer.registration.agent;
-            agent == me || snapshot.is_alive(agent, silence)
-        })
-    };
-    let at_home = living().find(|peer| peer.registration.node == to);
-    at_home.or_else(|| living().next()).map(|peer| peer.registration.agent)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::NodeId;
     use crate::mape::scene;
     use std::sync::Arc;
 
