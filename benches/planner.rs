@@ -93,6 +93,7 @@ fn snapshot(nodes: u32, rng: &mut Rng) -> Snapshot {
         lease: None,
         validators: Default::default(),
         remark: None,
+        former: None,
     };
     let content = Content {
         data_set: DataSet {
@@ -101,6 +102,7 @@ fn snapshot(nodes: u32, rng: &mut Rng) -> Snapshot {
             bytes: 1,
             records: 1,
             sha256: String::new(),
+            versions: Default::default(),
             guard: Default::default(),
         },
         nodes: (1..=nodes)

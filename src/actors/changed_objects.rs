@@ -46,6 +46,7 @@ const WATCH: Watch = Watch {
     drain: Duration::ZERO,
     window: Duration::from_secs(210),
     closing: ClosingRule { threshold: 0.3, grace: Duration::from_secs(60), silence: Duration::from_secs(30) },
+    origins: Duration::from_secs(60),
     scrub: None,
 };
 
@@ -122,6 +123,7 @@ impl Bench {
             bytes: CONTENT.len() as u64,
             records: 1,
             sha256: hex::encode(Sha256::digest(CONTENT)),
+            versions: Default::default(),
             guard: Default::default(),
         };
         knowledge.register_data_set(&data_set, NodeId(3), OWN_KEY, &first.validators).await.unwrap();

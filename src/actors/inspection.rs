@@ -1,6 +1,7 @@
 //! Whether replicas are what the catalogue says: a store belongs to others too, who replace, damage and delete objects.
 
 use super::Notice;
+use super::origin::{self, Announced};
 use super::world::{World, chain};
 use crate::storage::set::{self, Seen, SetAt};
 use crate::storage::transfer::{Expected, verify};
@@ -37,7 +38,8 @@ pub async fn inspect(
     match Extent::of(&replica.object_key) {
         Extent::Object(_) => inspect_object(store.as_ref(), data_set, replica, depth, unsound).await,
         Extent::Set(keys) => {
-            let seen = set::inspect(&SetAt::new(store.clone(), keys), &data_set.sha256, depth == Depth::Read).await;
+            let sha256 = replica.content(data_set).sha256;
+            let seen = set::inspect(&SetAt::new(store.clone(), keys), sha256, depth == Depth::Read).await;
             Ok(match seen.map_err(|error| chain(&error))? {
                 Seen::Intact(validators) => Condition::Intact(validators),
                 Seen::Differs(why) => unsound(why),
@@ -64,7 +66,8 @@ async fn inspect_object(
     if is_known && depth == Depth::Look {
         return Ok(Condition::Intact(found.validators));
     }
-    let expected = Expected { bytes: data_set.bytes, sha256: data_set.sha256.clone() };
+    let content = replica.content(data_set);
+    let expected = Expected { bytes: content.bytes, sha256: content.sha256.to_owned() };
     match verify(store, &replica.object_key, &expected).await {
         Ok(verified) => Ok(Condition::Intact(verified.validators().clone())),
         Err(StorageError::Damaged { reason, .. } | StorageError::Changed { reason, .. }) => {
@@ -76,7 +79,8 @@ async fn inspect_object(
 
 /// What is known of a replica's object; its length follows from the data set.
 fn known(replica: &Replica, data_set: &DataSet) -> Validators {
-    Validators { bytes: replica.validators.bytes.or(Some(data_set.bytes)), ..replica.validators.clone() }
+    let bytes = replica.content(data_set).bytes;
+    Validators { bytes: replica.validators.bytes.or(Some(bytes)), ..replica.validators.clone() }
 }
 
 /// Inspects a replica through this agent's link, and states what was found; who finds something out first tells it.
@@ -94,6 +98,12 @@ pub async fn judge_in(
     depth: Depth,
 ) -> Result<Condition, String> {
     let condition = inspect(&store, &snapshot.data_set, replica, depth).await?;
+    if matches!(condition, Condition::Changed(_)) && origin::is_written(snapshot, replica) {
+        return match origin::announce(world, snapshot, replica, None).await? {
+            Announced::Nothing | Announced::Version(_) => Ok(Condition::Intact(replica.validators.clone())),
+            Announced::NotYet(why) => Err(why),
+        };
+    }
     let news =
         world.knowledge.found(replica.id, replica.generation, &condition).await.map_err(|error| chain(&error))?;
     if news && let Some(what) = told(&snapshot.data_set, replica.node, &condition) {
@@ -136,6 +146,7 @@ mod tests {
             bytes: 7,
             records: 0,
             sha256,
+            versions: Default::default(),
             guard: Default::default(),
         }
     }
@@ -157,6 +168,7 @@ mod tests {
             lease: None,
             validators: validators.clone(),
             remark: None,
+            former: None,
         };
         let store: Arc<dyn ObjectStore> = Arc::new(store.clone());
         let condition = inspect(&store, &data_set(), &replica, depth).await.unwrap();

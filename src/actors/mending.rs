@@ -26,7 +26,7 @@ pub(super) async fn mend(world: &Arc<World>, watch: Watch) -> Option<End> {
     // What lies on its node and it does not read it mends as anybody would.
     let reads = snapshot.placement.references.get(&world.agent).copied();
     let (agent, reference) = reads.map_or((AgentId::OPERATOR, unsound.id), |reference| (world.agent, reference));
-    if unsound.state == ReplicaState::Damaged && snapshot.placement.present().next().is_some() {
+    if unsound.state == ReplicaState::Damaged && snapshot.placement.current().next().is_some() {
         let key = format!("{}-mend-{}-{}", world.identity.life, unsound.id, unsound.generation);
         let plan = plan_for(&snapshot, world.home, agent, reference, key, Reason::Damaged)?;
         return Some(carry_out(world, watch, plan).await);
@@ -38,7 +38,9 @@ pub(super) async fn mend(world: &Arc<World>, watch: Watch) -> Option<End> {
 async fn first_unsound(world: &World) -> crate::knowledge::Result<Option<(Snapshot, Replica)>> {
     for name in world.knowledge.data_sets().await? {
         let snapshot = world.knowledge.snapshot(&name).await?;
-        let unsound = snapshot.and_then(|it| it.placement.unsound_on(world.home).cloned().map(|row| (it, row)));
+        // What is only outdated is refreshed by the planner, also where nobody lives.
+        let unsound = |it: &Snapshot| it.placement.unsound_on(world.home).filter(|row| row.state.is_unsound()).cloned();
+        let unsound = snapshot.and_then(|it| unsound(&it).map(|row| (it, row)));
         if unsound.is_some() {
             return Ok(unsound);
         }

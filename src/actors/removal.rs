@@ -55,7 +55,7 @@ fn is_the_users(data_set: &DataSet, replica: &Replica) -> bool {
 /// removed then. An error: it cannot be known now.
 async fn is_safe(world: &World, snapshot: &Snapshot, dropped: &Replica) -> Result<bool, String> {
     let mut unknown = None;
-    for replica in snapshot.placement.present() {
+    for replica in snapshot.placement.current() {
         match judge(world, snapshot, replica, Depth::Look).await {
             Ok(Condition::Intact(_)) => return Ok(true),
             Ok(Condition::Changed(_) | Condition::Damaged(_)) => {}

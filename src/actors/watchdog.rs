@@ -4,6 +4,7 @@
 
 use super::Notice;
 use super::mending::mend;
+use super::origin;
 use super::probing::{probe_links, probe_rates};
 use super::removal::remove;
 use super::scrub::{Scrub, scrub};
@@ -20,6 +21,7 @@ use agent_core::mape::backoff::Backoff;
 use agent_core::mape::executor::End;
 use agent_core::mape::leftovers::{Leftovers, Turn};
 use agent_core::mape::planner::Rng;
+use agent_core::mape::planner::upkeep;
 use agent_core::mape::{control_loop, planner};
 use futures::stream::{self, StreamExt as _};
 use rand::RngExt as _;
@@ -37,6 +39,8 @@ pub struct Watch {
     pub drain: Duration,
     pub window: Duration,
     pub closing: ClosingRule,
+    /// How often the origins on the own node are looked at.
+    pub origins: Duration,
     /// Absent: never.
     pub scrub: Option<Scrub>,
 }
@@ -117,15 +121,14 @@ impl WatchdogActor {
         }));
     }
 
-    /// Shows the planner the table where the constraints demand a replica that is not there.
+    /// Shows the planner the table where the constraints demand a replica that is not there, or one is outdated.
     fn keep(&mut self, ctx: &mut Context<Self>) {
         let world = self.world.clone();
         let duty = async move {
             let snapshot = world.knowledge.snapshot(&world.data_set).await.inspect_err(|error| {
                 tracing::debug!(agent = %world.agent, error = chain(error), "whether a replica is missing is not known");
             });
-            let demands = |it: &Snapshot| it.data_set.guard.constraints.wants_more(&it.placement);
-            snapshot.ok().flatten().filter(demands)
+            snapshot.ok().flatten().filter(upkeep::is_due)
         };
         let show = |actor: &mut Self, snapshot: Option<Snapshot>| {
             if let Some(snapshot) = snapshot {
@@ -134,6 +137,16 @@ impl WatchdogActor {
             }
         };
         self.again(ctx, duty, show, Self::keep);
+    }
+
+    /// What owners write on the own node is announced.
+    fn watch(&mut self, ctx: &mut Context<Self>) {
+        let (world, every) = (self.world.clone(), self.watch.origins);
+        let duty = async move { tell(&world, origin::watch(&world).await) };
+        ctx.spawn(duty.into_actor(self).map(move |(), actor, ctx| {
+            let pause = actor.world.clock.apply(every).mul_f64(actor.rng.random_range(0.9..1.1));
+            ctx.run_later(pause, Self::watch);
+        }));
     }
 
     /// The first time within a period, so that agents that were started together do not read together.
@@ -320,6 +333,7 @@ impl Actor for WatchdogActor {
         self.delete(ctx);
         self.mend(ctx);
         self.keep(ctx);
+        self.watch(ctx);
         self.begin_scrubs(ctx);
         self.probe(ctx);
     }
@@ -449,6 +463,7 @@ mod tests {
             drain: Duration::ZERO,
             window: Duration::from_secs(210),
             closing: RULE,
+            origins: Duration::from_secs(60),
             scrub: None,
         };
         let world = Arc::new(world(&table, silent.clone()));

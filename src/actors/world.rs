@@ -220,17 +220,18 @@ pub async fn run_job(
     latency: Duration,
 ) -> Result<Observation, JobFailure> {
     let reached = world.reach_at(snapshot, replica.node, latency).await?;
-    let known = snapshot.placement.replicas.get(&replica.id);
+    let known = snapshot.placement.replicas.get(&replica.id).unwrap_or(replica);
+    let content = known.content(&snapshot.data_set);
     let counted = Arc::new(Counted::new(reached.store.clone()));
     let source = DataSource {
         store: counted.clone(),
         access: reached.access.clone(),
         data_set: snapshot.data_set.name.to_string(),
         object_key: replica.object_key.clone(),
-        etag: known.and_then(|row| row.validators.etag.clone()),
-        sha256: snapshot.data_set.sha256.clone(),
-        bytes: snapshot.data_set.bytes,
-        records: snapshot.data_set.records,
+        etag: known.validators.etag.clone(),
+        sha256: content.sha256.to_owned(),
+        bytes: content.bytes,
+        records: content.records,
     };
     let work = {
         let (world, reached) = (world.clone(), reached.clone());

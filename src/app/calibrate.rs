@@ -1,5 +1,6 @@
 //! `agent calibrate`: a scenario whose physics is that of real runs.
 
+use super::from_table::writes;
 use agent_core::config::scenario::{Line, Links, Physics, Rules, Scenario, Transfer, write, write_over};
 use agent_core::config::settings::{
     AgentSettings, DataSetSettings, NetworkSettings, NodeSettings, Settings, StoreSettings,
@@ -86,6 +87,7 @@ pub fn scenario(
         name: name.to_owned(),
         about,
         sizes: BTreeMap::new(),
+        writes: writes(data_set).map(|writes| (data_set.name.clone(), writes)).into_iter().collect(),
         placed: BTreeMap::from([(data_set.name.clone(), BTreeSet::from([first_node]))]),
         network,
         agents,

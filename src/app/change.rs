@@ -62,8 +62,12 @@ pub async fn constraints(
         let told = contradictions.iter().map(|one| format!("{one}; {}", one.remedy()));
         bail!("{}; nothing was changed", told.collect::<Vec<_>>().join("\n  "));
     }
-    if let Some(unknown) =
-        constraints.must.iter().chain(&constraints.never_delete_at).find(|id| !nodes.contains_key(id))
+    if let Some(unknown) = constraints
+        .must
+        .iter()
+        .chain(&constraints.never_delete_at)
+        .chain(&constraints.origin)
+        .find(|id| !nodes.contains_key(id))
     {
         bail!("node {unknown} is not registered; nothing was changed");
     }

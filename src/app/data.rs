@@ -2,27 +2,24 @@
 //! of their own.
 
 use super::catalogue::Catalogue;
-use super::data_set::{FIRST_VERSION, of_manifest};
 use super::data_sets;
 use super::live_agent::watch;
 use super::surroundings::Surroundings;
-use crate::actors::{Depth, World, carry_out, chain, inspect, judge, judge_in, plan_for};
+use crate::actors::{Announced, Depth, World, announce, carry_out, chain, inspect, judge, judge_in, plan_for};
 use crate::storage::ObjectStore;
 use crate::storage::paced::{Pace, Paced};
-use crate::storage::set::{self, Meter, SetAt};
+use crate::storage::set::{self, SetAt};
 use agent_core::domain::action::Labelled;
 use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId};
-use agent_core::domain::manifest::{Extent, Manifest};
-use agent_core::domain::placement::{Condition, DataSet, Plan, Replica, ReplicaState};
+use agent_core::domain::manifest::Extent;
+use agent_core::domain::placement::{Condition, Plan, Replica, ReplicaState};
 use agent_core::domain::saga::{replica_prefixes, subject};
 use agent_core::domain::snapshot::Snapshot;
-use agent_core::domain::validators::Validators;
 use agent_core::mape::executor::End;
 use agent_core::mape::planner::{Decision, Reason};
-use anyhow::{Context as _, anyhow, bail};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use anyhow::{Context as _, bail};
+use futures::{StreamExt as _, stream};
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
 /// Objects that are looked at or read at the same time (I-7).
@@ -221,92 +218,63 @@ async fn orphans(world: &World, snapshot: &Snapshot) -> Vec<Checked> {
 pub struct Accepted {
     pub data_set: DataSetName,
     pub node: NodeId,
+    /// Of the data set, from 1.
+    pub version: u64,
     pub bytes: u64,
     pub sha256: String,
-    /// Nodes whose replicas hold the former content, and are made anew.
+    /// Nodes whose replicas hold a former version, and are refreshed.
     pub outdated: Vec<NodeId>,
 }
 
-/// Takes what lies on a node now for the data set's content.
+/// Takes what lies on a node now for the data set's newest version.
 pub async fn accept(surroundings: &Surroundings, name: &DataSetName, node: NodeId) -> anyhow::Result<Accepted> {
-    let world = surroundings.operators_world()?;
-    let (snapshot, row) = unsound(surroundings, &world, name, node).await?;
-    let reached = world.reach(&snapshot, node).await?;
-    let (data_set, validators) = match Extent::of(&row.object_key) {
-        Extent::Object(_) => content(reached.store.as_ref(), &snapshot.data_set, &row).await?,
-        Extent::Set(keys) => {
-            let at = SetAt::new(reached.store, keys);
-            let manifest = next_manifest(surroundings, &snapshot, &at).await?;
-            let validators = at.write_manifest(&manifest).await?;
-            let known = &snapshot.data_set;
-            let object_key = known.object_key.clone();
-            (DataSet { object_key, ..of_manifest(known.name.clone(), &at, &manifest) }, validators)
-        }
-    };
-    if !surroundings.knowledge.accept(&data_set, row.id, row.generation, &validators).await? {
-        bail!("the replica on node {node} has become another one meanwhile; run this again");
-    }
-    let after = current(surroundings, name).await?;
-    let outdated = after.placement.replicas.values().filter(|row| row.state == ReplicaState::Damaged);
-    Ok(Accepted {
-        data_set: name.clone(),
-        node,
-        bytes: data_set.bytes,
-        sha256: data_set.sha256,
-        outdated: outdated.map(|row| row.node).collect(),
-    })
+    let snapshot = current(surroundings, name).await?;
+    let row = held(&snapshot, node)?;
+    let accepted = announced(surroundings, &snapshot, row).await?;
+    accepted.with_context(|| format!("the replica of data set {name} on node {node} is what the catalogue says"))
 }
 
-/// Notices what has been written at the origin, the replica under the user's own key, and takes it for the data set's content:
-/// whoever has written it says so. `None`: it is what the catalogue says.
+/// Notices what has been written at the origin, the replica under the user's own key, and takes it for the newest version: whoever
+/// has written it says so. `None`: it is what the catalogue says.
 pub async fn commit(surroundings: &Surroundings, name: &DataSetName) -> anyhow::Result<Option<Accepted>> {
     let snapshot = current(surroundings, name).await?;
     let own_key = &snapshot.data_set.object_key;
-    let is_there = |row: &&Replica| is_to_be_checked(row.state) && row.object_key == *own_key;
-    let Some(origin) = snapshot.placement.replicas.values().find(is_there) else {
+    let Some(origin) = snapshot.placement.origin(own_key) else {
         let nodes: Vec<String> = snapshot.placement.nodes().iter().map(ToString::to_string).collect();
         bail!(
             "no replica of data set {name} lies under your own key `{own_key}`: it was generated, or has been moved, and those on nodes {} \
-             belong to agents; `agent set constraints {name} --must NODE` keeps an origin where it is",
+             belong to agents; `origin = \"fixed\"` (`agent set constraints {name} --origin NODE`) keeps an origin where it is",
             nodes.join(", ")
         );
     };
-    if !origin.state.is_unsound() {
-        let world = surroundings.operators_world()?;
-        let condition = judge(&world, &snapshot, origin, Depth::Read).await.map_err(|why| anyhow!("{why}"))?;
-        let is_intact = matches!(condition, Condition::Intact(_));
-        if is_intact && !has_grown(surroundings, &world, &snapshot, origin).await? {
-            return Ok(None);
-        }
-    }
-    accept(surroundings, name, origin.node).await.map(Some)
+    announced(surroundings, &snapshot, origin).await
 }
 
-/// The next version: what lies below the prefix now, selected as before.
-async fn next_manifest(surroundings: &Surroundings, snapshot: &Snapshot, at: &SetAt) -> anyhow::Result<Arc<Manifest>> {
-    let before = at.manifest().await.ok().flatten().map(|held| held.manifest);
-    let (selection, version) = match &before {
-        Some(before) => (before.selection().clone(), before.version() + 1),
-        None => {
-            let configured = surroundings.network().data_sets.get(&snapshot.data_set.name);
-            let selection = configured.and_then(|settings| settings.selection.clone());
-            (selection.unwrap_or_default(), FIRST_VERSION)
-        }
+/// `None`: it is what the catalogue says.
+async fn announced(
+    surroundings: &Surroundings,
+    snapshot: &Snapshot,
+    row: &Replica,
+) -> anyhow::Result<Option<Accepted>> {
+    let name = &snapshot.data_set.name;
+    let world = surroundings.operators_world()?;
+    let configured = surroundings.network().data_sets.get(name).and_then(|settings| settings.selection.as_ref());
+    let version = match announce(&world, snapshot, row, configured).await {
+        Ok(Announced::Nothing) => return Ok(None),
+        Ok(Announced::Version(version)) => version,
+        Ok(Announced::NotYet(why)) => bail!("node {}: {why}; run this again", row.node),
+        Err(why) => bail!("node {}: {why}", row.node),
     };
-    Ok(set::make(at, selection, version, &Meter::silent()).await?)
-}
-
-/// What lies there now, read as a whole.
-async fn content(store: &dyn ObjectStore, known: &DataSet, row: &Replica) -> anyhow::Result<(DataSet, Validators)> {
-    let key = &row.object_key;
-    let Some(found) = store.info(key).await? else {
-        bail!("{}: there is no object `{key}`; `agent data restore` makes it anew", store.address());
-    };
-    let body = store.read_range(key, 0..found.bytes, &found.content()).await?.bytes;
-    let sum = body.try_fold(Sha256::new(), async |sum, piece| Ok(sum.chain_update(&piece))).await?;
-    // How many records it has shows with the next job.
-    let data_set = DataSet { bytes: found.bytes, records: 0, sha256: hex::encode(sum.finalize()), ..known.clone() };
-    Ok((data_set, found.validators))
+    let after = current(surroundings, name).await?;
+    let outdated = after.placement.replicas.values().filter(|row| row.is_unsound());
+    Ok(Some(Accepted {
+        data_set: name.clone(),
+        node: row.node,
+        version: after.data_set.versions.version,
+        bytes: version.bytes,
+        sha256: version.sha256,
+        outdated: outdated.map(|row| row.node).collect(),
+    }))
 }
 
 /// Makes a changed or damaged replica anew from an intact one. What was changed is not deleted: it may be wanted.
@@ -370,6 +338,16 @@ async fn current(surroundings: &Surroundings, name: &DataSetName) -> anyhow::Res
     }
 }
 
+/// A node's replica, in whatever state; one that is not what the catalogue says before what it is made anew as.
+fn held(snapshot: &Snapshot, node: NodeId) -> anyhow::Result<&Replica> {
+    let (name, placement) = (&snapshot.data_set.name, &snapshot.placement);
+    let row = placement.unsound_on(node).or_else(|| placement.on(node));
+    row.with_context(|| {
+        let nodes: Vec<String> = placement.replicas.values().map(|row| row.node.to_string()).collect();
+        format!("node {node} holds no replica of data set {name}; replicas are on nodes {}", nodes.join(", "))
+    })
+}
+
 /// A node's replica that is not what the catalogue says, also when nobody has noticed it yet.
 async fn unsound(
     surroundings: &Surroundings,
@@ -381,12 +359,8 @@ async fn unsound(
     if let Some(row) = snapshot.placement.unsound_on(node) {
         return Ok((snapshot.clone(), row.clone()));
     }
-    let Some(row) = snapshot.placement.on(node) else {
-        let nodes: Vec<String> = snapshot.placement.replicas.values().map(|row| row.node.to_string()).collect();
-        bail!("node {node} holds no replica of data set {name}; replicas are on nodes {}", nodes.join(", "));
-    };
+    let row = held(&snapshot, node)?;
     match judge(world, &snapshot, row, Depth::Read).await {
-        Ok(Condition::Intact(_)) if has_grown(surroundings, world, &snapshot, row).await? => {}
         Ok(Condition::Intact(_)) => bail!("the replica of data set {name} on node {node} is what the catalogue says"),
         Ok(Condition::Changed(_) | Condition::Damaged(_)) => {}
         Err(why) => bail!("node {node}: {why}"),
@@ -396,28 +370,6 @@ async fn unsound(
     let row =
         row.with_context(|| format!("the replica on node {node} has become another one meanwhile; run this again"))?;
     Ok((snapshot, row))
-}
-
-/// Whether objects have come below the user's own prefix that belong to the set: then what lies there is changed, and is stated so.
-async fn has_grown(
-    surroundings: &Surroundings,
-    world: &World,
-    snapshot: &Snapshot,
-    row: &Replica,
-) -> anyhow::Result<bool> {
-    let Extent::Set(keys) = Extent::of(&row.object_key) else { return Ok(false) };
-    if row.object_key != snapshot.data_set.object_key {
-        return Ok(false);
-    }
-    let at = SetAt::new(world.reach(snapshot, row.node).await?.store, keys);
-    let Some(held) = at.manifest().await? else { return Ok(false) };
-    let next = next_manifest(surroundings, snapshot, &at).await?;
-    let difference = next.since(&held.manifest);
-    if difference.is_none() {
-        return Ok(false);
-    }
-    let changed = Condition::Changed(format!("of its objects {difference}"));
-    Ok(surroundings.knowledge.found(row.id, row.generation, &changed).await?)
 }
 
 impl Surroundings {

@@ -1,5 +1,6 @@
 //! The first replica: generated (or found), verified, and only then in the catalogue.
 
+use crate::actors::FIRST_VERSION;
 use crate::data::blood_tests::BloodTests;
 use crate::knowledge::Knowledge;
 use crate::storage::ObjectStore;
@@ -18,9 +19,6 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
-/// Of the manifest of a set that is new in the catalogue.
-pub const FIRST_VERSION: u64 = 1;
-
 /// What the settings generate at a time scale, with its size and checksum.
 async fn generated(settings: &DataSetSettings, records: u64) -> anyhow::Result<DataSet> {
     let generated = tokio::task::spawn_blocking(move || BloodTests::new(records).generate(std::io::sink())).await??;
@@ -30,6 +28,7 @@ async fn generated(settings: &DataSetSettings, records: u64) -> anyhow::Result<D
         bytes: generated.bytes,
         records,
         sha256: generated.sha256,
+        versions: Default::default(),
         guard: Default::default(),
     })
 }
@@ -49,7 +48,7 @@ async fn found(
 /// All objects below the prefix: their manifest is written beside it, unless it lies there already.
 async fn found_set(settings: &DataSetSettings, at: &SetAt, meter: &Meter) -> anyhow::Result<(DataSet, Validators)> {
     let selection = settings.selection.clone().unwrap_or_default();
-    let made = make(at, selection, FIRST_VERSION, meter).await;
+    let made = make(at, selection, FIRST_VERSION, None, meter).await;
     let manifest = made.with_context(|| format!("data set {} cannot be taken into the catalogue", settings.name))?;
     let written = at.manifest().await.ok().flatten().filter(|held| held.manifest == manifest);
     let validators = match written {
@@ -67,6 +66,7 @@ pub fn of_manifest(name: DataSetName, at: &SetAt, manifest: &Manifest) -> DataSe
         bytes: manifest.bytes(),
         records: 0,
         sha256: manifest.sha256().to_string(),
+        versions: Default::default(),
         guard: Default::default(),
     }
 }
@@ -93,6 +93,7 @@ async fn found_object(settings: &DataSetSettings, store: &dyn ObjectStore) -> an
         bytes: object.bytes,
         records: 0,
         sha256: hex::encode(sha256.finalize()),
+        versions: Default::default(),
         guard: Default::default(),
     };
     Ok((data_set, object.validators))

@@ -5,7 +5,7 @@ use super::data_directory::DATABASE;
 use super::simulate::Simulated;
 use super::{Existing, Failure, Purpose, calibrate, existing_knowledge, real_runs};
 use crate::knowledge::Knowledge;
-use agent_core::config::scenario::{Links, Scenario};
+use agent_core::config::scenario::{Links, Scenario, Writes};
 use agent_core::config::settings::{
     AgentSettings, DataSetSettings, EmulatorSettings, KnowledgeSettings, NetworkSettings, Settings,
 };
@@ -96,6 +96,11 @@ pub async fn read(existing: &Existing, settings: &Settings, base: Option<&Scenar
         about: format!("The network of {}, as its table showed it.", existing.place),
         physics: physics(snapshot, base, fitted.as_ref(), &settings.network.emulator, scale),
         sizes: sizes(&catalogue, scale),
+        writes: catalogue
+            .snapshots
+            .iter()
+            .filter_map(|it| Some((it.data_set.name.clone(), writes(&it.data_set)?)))
+            .collect(),
         network: NetworkSettings { links: links(snapshot, &nodes, fitted.as_ref()), ..network },
         impacts: impacts.into_iter().filter(|(agent, _)| agents.contains_key(agent)).collect(),
         placed: state.data_sets.iter().map(|(name, of_it)| (name.clone(), of_it.placement.nodes())).collect(),
@@ -123,6 +128,13 @@ fn data_set(data_set: &DataSet, at: Timestamp, state: &NetworkState, scale: u64)
         first_node: first_node
             .with_context(|| format!("no replica of data set {name} is present: there is nothing to begin with"))?,
     })
+}
+
+/// As it was written until now.
+pub(super) fn writes(data_set: &DataSet) -> Option<Writes> {
+    let (every, written) = data_set.versions.rhythm()?;
+    let share = (written as f64 / data_set.bytes.max(1) as f64).min(1.0);
+    (share > 0.0).then_some(Writes { every, share })
 }
 
 /// Of the data sets that are not as large as the first one, which the physics is about.

@@ -192,6 +192,7 @@ pub(super) fn watch(network: &NetworkSettings) -> Watch {
             grace: network.feedback.grace,
             silence: network.silence(),
         },
+        origins: network.rhythm.watch,
         scrub: network.rhythm.scrub.map(|ScrubSettings { every, bytes_per_s }| Scrub { every, bytes_per_s }),
     }
 }

@@ -175,6 +175,7 @@ mod tests {
             bytes: 1,
             records: 1,
             sha256: "00".repeat(32),
+            versions: Default::default(),
             guard: Default::default(),
         };
         knowledge.register_data_set(&data_set, NodeId(1), "k/first", &Default::default()).await.unwrap();

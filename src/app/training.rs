@@ -228,6 +228,7 @@ fn temporary(data_set: &DataSet, agent: AgentId, node: NodeId) -> Replica {
         lease: None,
         validators: Validators::default(),
         remark: None,
+        former: None,
     }
 }
 

@@ -28,7 +28,11 @@ pub fn of(notice: &Notice) -> Style {
         Notice::Acted { .. } => style.green(),
         Notice::Decided { .. } | Notice::Started { .. } | Notice::Stopped { .. } => style.bold(),
         Notice::Said { .. } | Notice::UnderWay { .. } => style.dim(),
-        Notice::Job { .. } | Notice::FeedbackLeft { .. } | Notice::Closed { .. } | Notice::Recovered { .. } => style,
+        Notice::Job { .. }
+        | Notice::FeedbackLeft { .. }
+        | Notice::Closed { .. }
+        | Notice::Written { .. }
+        | Notice::Recovered { .. } => style,
     }
 }
 

@@ -41,6 +41,9 @@ pub struct SetConstraints {
     /// When bytes may travel, in UTC: 22:00-06:00
     #[arg(long, value_name = "HH:MM-HH:MM|none")]
     pub transfers: Option<OrNone<DailyWindow>>,
+    /// Where the owner writes: what lies there stays, and what is written there is the next version
+    #[arg(long, value_name = "NODE|none")]
+    pub origin: Option<OrNone<NodeId>>,
     #[arg(long)]
     pub json: bool,
 }
@@ -65,6 +68,9 @@ impl SetConstraints {
         }
         if let Some(OrNone(between)) = self.transfers {
             constraints.transfers = between.map(|between| Transfers { between });
+        }
+        if let Some(OrNone(node)) = self.origin {
+            constraints.origin = node;
         }
         constraints
     }

@@ -324,6 +324,7 @@ pub fn explain(
         | Reason::Agreed { .. }
         | Reason::Foreknown { .. }
         | Reason::Damaged
+        | Reason::Outdated
         | Reason::Demanded
         | Reason::Person => decision.because(),
     };

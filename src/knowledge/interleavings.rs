@@ -125,6 +125,7 @@ fn described(name: DataSetName, object_key: &str) -> DataSet {
         bytes: 100,
         records: 1,
         sha256: "0".repeat(64),
+        versions: Default::default(),
         guard: Default::default(),
     }
 }

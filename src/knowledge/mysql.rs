@@ -312,13 +312,14 @@ impl Knowledge for MysqlKnowledge {
     async fn accept(
         &self,
         data_set: &DataSet,
+        written_bytes: u64,
         replica: ReplicaId,
         generation: i64,
         validators: &Validators,
     ) -> Result<bool> {
-        let arguments = (data_set.clone(), replica, generation, validators.clone());
-        self.run("accept", arguments, |tables, (data_set, replica, generation, validators)| {
-            Box::pin(tables.accept(data_set, *replica, *generation, validators))
+        let arguments = (data_set.clone(), written_bytes, replica, generation, validators.clone());
+        self.run("accept", arguments, |tables, (data_set, written_bytes, replica, generation, validators)| {
+            Box::pin(tables.accept(data_set, *written_bytes, *replica, *generation, validators))
         })
         .await
     }

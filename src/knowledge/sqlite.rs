@@ -279,12 +279,14 @@ impl Knowledge for SqliteKnowledge {
     async fn accept(
         &self,
         data_set: &DataSet,
+        written_bytes: u64,
         replica: ReplicaId,
         generation: i64,
         validators: &Validators,
     ) -> Result<bool> {
         let (data_set, validators) = (data_set.clone(), validators.clone());
-        self.write("accept", move |tables| tables.accept(&data_set, replica, generation, &validators)).await
+        self.write("accept", move |tables| tables.accept(&data_set, written_bytes, replica, generation, &validators))
+            .await
     }
 
     async fn register_agent(

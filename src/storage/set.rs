@@ -11,7 +11,7 @@ mod removal;
 pub use self::in_flight::{Amount, Meter};
 pub(in crate::storage) use self::in_flight::{Work, each};
 pub use self::inspection::{Seen, inspect, strangers};
-pub use self::making::{NotMade, make};
+pub use self::making::{NotMade, lies_there, make};
 pub use self::removal::{Left, discard, remove};
 
 use super::attributes::Attributes;

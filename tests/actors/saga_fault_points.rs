@@ -47,6 +47,7 @@ const WATCH: Watch = Watch {
     drain: Duration::from_secs(60),
     window: Duration::from_secs(210),
     closing: ClosingRule { threshold: 0.3, grace: Duration::from_secs(60), silence: Duration::from_secs(30) },
+    origins: Duration::from_secs(60),
     scrub: None,
 };
 
@@ -220,6 +221,7 @@ impl Network {
             bytes: CONTENT.len() as u64,
             records: 1,
             sha256: hex::encode(Sha256::digest(CONTENT)),
+            versions: Default::default(),
             guard: Default::default(),
         };
         assert!(

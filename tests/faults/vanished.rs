@@ -87,6 +87,7 @@ async fn populate(knowledge: &MysqlKnowledge) {
         bytes: 1,
         records: 1,
         sha256: "0".repeat(64),
+        versions: Default::default(),
         guard: Default::default(),
     };
     assert!(

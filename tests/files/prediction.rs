@@ -57,6 +57,7 @@ fn snapshot(settings: &Settings, reads: NodeId) -> Snapshot {
         lease: None,
         validators: Default::default(),
         remark: None,
+        former: None,
     };
     let content = Content {
         data_set: DataSet {
@@ -65,6 +66,7 @@ fn snapshot(settings: &Settings, reads: NodeId) -> Snapshot {
             bytes: 1,
             records: 1,
             sha256: String::new(),
+            versions: Default::default(),
             guard: Default::default(),
         },
         nodes: NODES.iter().map(node).collect::<FlatMap<_, _>>().into(),

@@ -93,7 +93,7 @@ impl Stage {
             self.write(&format!("set/{index}.json"), OBJECT_RECORDS).await;
         }
         let at = SetAt::new(self.store.clone(), SetKeys::below("set/"));
-        let manifest = make(&at, Selection::default(), 1, &Meter::silent()).await.unwrap();
+        let manifest = make(&at, Selection::default(), 1, None, &Meter::silent()).await.unwrap();
         at.write_manifest(&manifest).await.unwrap();
         self.source(at.keys.manifest(), manifest.sha256().to_string(), manifest.bytes())
     }
@@ -178,8 +178,8 @@ fn error(shown: &Shown, rates: &[f64], is_counted: bool) -> f64 {
         let expected = |index: usize| {
             let latency_ms = mean(&shown[index], Metric::NetworkLatency);
             let stated = Some(Link { from: node(0), to: node(index), latency_ms, jitter_ms: 0.0 });
-            let place = Place { node: node(index), availability: Percent::new(90.0).unwrap(), stated };
-            predictor.forecast(&place, &Wanted { response: true, execution: true }).means
+            let place = Place { node: node(index), availability: Percent::new(90.0).unwrap(), stated, follows: false };
+            predictor.forecast(&place, &Wanted { response: true, execution: true, staleness: false }).means
         };
         for other in (0..LINKS.len()).filter(|other| *other != left_out) {
             for (from, to) in [(left_out, other), (other, left_out)] {

@@ -159,6 +159,7 @@ fn replica(id: i64, node: NodeId) -> Replica {
         lease: None,
         validators: Default::default(),
         remark: None,
+        former: None,
     }
 }
 
@@ -201,6 +202,7 @@ impl Replay<'_> {
             bytes: 1,
             records: 1,
             sha256: "0".repeat(64),
+            versions: Default::default(),
             guard: Default::default(),
         };
         self.table.register_data_set(&described, NodeId(1), "object", &Default::default()).await.unwrap();

@@ -136,6 +136,7 @@ async fn fill(knowledge: &SqliteKnowledge) {
         bytes: 100,
         records: 10,
         sha256: "0".repeat(64),
+        versions: Default::default(),
         guard: Default::default(),
     };
     knowledge.register_data_set(&blood, NodeId(3), "blood.json", &Default::default()).await.unwrap();

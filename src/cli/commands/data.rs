@@ -81,10 +81,14 @@ impl Place {
 }
 
 fn accepted_lines(accepted: &Accepted) -> Vec<String> {
-    let Accepted { data_set: name, node, bytes, sha256, outdated } = accepted;
-    let mut text = vec![format!("data set {name} is what lies on node {node} now: {bytes} bytes, SHA-256 {sha256}")];
+    let Accepted { data_set: name, node, version, bytes, sha256, outdated } = accepted;
+    let mut text = vec![format!(
+        "version {version} of data set {name} is what lies on node {node} now: {bytes} bytes, SHA-256 {sha256}"
+    )];
     text.extend(outdated.iter().map(|node| {
-        format!("node {node} holds the former content: the agent there makes it anew, or `agent data restore {name} --node {node}`")
+        format!(
+            "node {node} holds a former version: an agent refreshes it, or `agent data restore {name} --node {node}`"
+        )
     }));
     text
 }

@@ -19,6 +19,7 @@ use agent_core::domain::snapshot::Content;
 use agent_core::domain::time::Timestamp;
 use agent_core::domain::units::Percent;
 use agent_core::domain::validators::Validators;
+use agent_core::domain::versions::Versions;
 use agent_core::knowledge::rules::{self, Rejection};
 use mysql_async::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -37,7 +38,7 @@ pub(super) const CHANGES: Part = Part {
     name: "changes",
     table: quarantine::EVENTS,
     columns: &["ended_at_ms"],
-    from: "from events where outcome = 'done' and action_type <> 'nothing'",
+    from: "from events where outcome = 'done' and action_type not in ('nothing', 'restore')",
 };
 pub(super) const STORED: Part = Part {
     name: "stored",
@@ -73,11 +74,11 @@ impl Tables {
         }
         rules::check_sizes(data_set)?;
         rules::check_first_node(data_set, &answer.require_node(node)?)?;
-        let DataSet { name, object_key: own_key, bytes, records, sha256, guard } = data_set;
+        let DataSet { name, object_key: own_key, bytes, records, sha256, versions: _, guard } = data_set;
         self.begin().await?;
         self.execute(
-            "insert into data_sets (name, object_key, bytes, records, sha256, constraints, revision)
-                values (?, ?, ?, ?, ?, ?, 1)",
+            "insert into data_sets (name, object_key, bytes, records, sha256, constraints, registered_at, revision)
+                values (?, ?, ?, ?, ?, ?, ?, 1)",
             vec![
                 text(&name.0),
                 text(own_key),
@@ -85,6 +86,7 @@ impl Tables {
                 sql_integer(*records),
                 text(sha256),
                 rules::written_constraints(&guard.constraints).into(),
+                answer.now.0.into(),
             ],
         )
         .await?;
@@ -141,6 +143,7 @@ impl Tables {
     pub(super) async fn accept(
         &mut self,
         data_set: &DataSet,
+        written_bytes: u64,
         replica: ReplicaId,
         generation: i64,
         validators: &Validators,
@@ -152,12 +155,16 @@ impl Tables {
         let (known, _) = answer.data_set().ok_or_else(|| Rejection::UnknownDataSet(name.clone()))?;
         rules::check_sizes(data_set)?;
         let mut placement = answer.placement(name);
-        let changes = saga::accept(&placement, replica, generation, validators, known.bytes);
+        let changes = saga::accept(&placement, replica, generation, validators, &known, answer.now);
         if changes.is_empty() {
             return Ok(false);
         }
-        let sql = "update data_sets set bytes = ?, records = ?, sha256 = ? where name = ?";
-        let values = vec![sql_integer(*bytes), sql_integer(*records), text(sha256), text(&name.0)];
+        let Versions { version, written_bytes, .. } = known.versions.followed(written_bytes, answer.now);
+        let sql =
+            "update data_sets set bytes = ?, records = ?, sha256 = ?, version = ?, written_at = ?, written_bytes = ?
+            where name = ?";
+        let [bytes, records, version, written_bytes] = [*bytes, *records, version, written_bytes].map(sql_integer);
+        let values = vec![bytes, records, text(sha256), version, answer.now.0.into(), written_bytes, text(&name.0)];
         self.execute(sql, values).await?;
         self.apply(name, &mut placement, &changes).await?;
         self.raise_generation(name).await?;
@@ -432,7 +439,7 @@ impl Tables {
             Change::Relocate { replica, node, object_key, validators } => {
                 let sql =
                     "update replicas set node = ?, object_key = ?, object_bytes = ?, etag = ?, modified_at_ms = ?,
-                    state = 'present', remark = null, generation = generation + 1,
+                    state = 'present', remark = null, former = null, generation = generation + 1,
                     lease_holder = null, lease_until = null where id = ?";
                 let [bytes, etag, modified] = validator_values(validators);
                 self.execute(sql, vec![node.0.into(), text(object_key), bytes, etag, modified, replica.0.into()])
@@ -446,9 +453,16 @@ impl Tables {
             }
             Change::Become { replica, state, lease } => {
                 let [holder, until] = lease_values(*lease);
-                let sql = "update replicas set state = ?, generation = generation + 1,
+                let sql = "update replicas set state = ?, former = null, generation = generation + 1,
                     lease_holder = ?, lease_until = ? where id = ?";
                 self.execute(sql, vec![state.name().into(), holder, until, replica.0.into()]).await?;
+            }
+            Change::Outdate { replica, former, validators } => {
+                let sql = "update replicas set former = ?, object_bytes = ?, etag = ?, modified_at_ms = ?,
+                    generation = generation + 1, lease_holder = null, lease_until = null where id = ?";
+                let former = rules::written_former(Some(former)).into();
+                let [bytes, etag, modified] = validator_values(validators);
+                self.execute(sql, vec![former, bytes, etag, modified, replica.0.into()]).await?;
             }
             Change::Delete { replica } => {
                 self.execute("delete from replicas where id = ?", vec![replica.0.into()]).await?;

@@ -42,6 +42,7 @@ const MEASUREMENTS: Part = Part {
         "network_latency_ms",
         "availability_percent",
         "data_consistency",
+        "staleness_s",
         "emulated_latency_ms",
         "satisfied",
         "result",
@@ -165,9 +166,9 @@ impl Tables {
         let metric = |metric| Value::from(measurement.metrics.get(metric));
         let sql = "insert ignore into measurements
             (agent, data_set, replica, node, at_ms, response_time_s, execution_time_s, throughput_records_per_s,
-            network_latency_ms, availability_percent, data_consistency, emulated_latency_ms, satisfied, result, failure,
-            failure_reason, job)
-            values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+            network_latency_ms, availability_percent, data_consistency, staleness_s, emulated_latency_ms, satisfied, result,
+            failure, failure_reason, job)
+            values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let values = vec![
             measurement.agent.0.into(),
             text(&measurement.data_set.0),
@@ -180,6 +181,7 @@ impl Tables {
             metric(Metric::NetworkLatency),
             metric(Metric::Availability),
             metric(Metric::DataConsistency),
+            metric(Metric::Staleness),
             measurement.emulated_latency_ms.into(),
             satisfied.into(),
             measurement.result.as_deref().map(rules::kept_line).into(),

@@ -37,7 +37,8 @@ macro_rules! replica_columns {
             "object_bytes",
             "etag",
             "modified_at_ms",
-            "remark"
+            "remark",
+            "former"
             $(, $more)*
         ]
     };
@@ -78,7 +79,20 @@ pub(super) const AGENTS: Part = Part {
 pub(super) const DATA_SETS: Part = Part {
     name: "data_sets",
     table: quarantine::DATA_SETS,
-    columns: &["name", "object_key", "bytes", "records", "sha256", "generation", "constraints", "paused_until"],
+    columns: &[
+        "name",
+        "object_key",
+        "bytes",
+        "records",
+        "sha256",
+        "version",
+        "registered_at",
+        "written_at",
+        "written_bytes",
+        "generation",
+        "constraints",
+        "paused_until",
+    ],
     from: "from data_sets",
 };
 pub(super) const REPLICAS: Part = Part {

@@ -18,6 +18,7 @@ use agent_core::domain::snapshot::Content;
 use agent_core::domain::time::Timestamp;
 use agent_core::domain::units::Percent;
 use agent_core::domain::validators::Validators;
+use agent_core::domain::versions::Versions;
 use agent_core::knowledge::quarantine::{
     self, AGENTS, COPIES, COUNTERS, DATA_SETS, Fields, LINKS, NODES, READERS, REFERENCES, REPLICAS, UPLOADS,
 };
@@ -44,16 +45,18 @@ impl Tables<'_> {
         }
         rules::check_sizes(data_set)?;
         rules::check_first_node(data_set, &self.require_node(node)?)?;
-        let DataSet { name, object_key: own_key, bytes, records, sha256, guard } = data_set;
+        let DataSet { name, object_key: own_key, bytes, records, sha256, versions: _, guard } = data_set;
         self.execute(
-            "insert into data_sets (name, object_key, bytes, records, sha256, constraints) values (?, ?, ?, ?, ?, ?)",
+            "insert into data_sets (name, object_key, bytes, records, sha256, constraints, registered_at)
+                values (?, ?, ?, ?, ?, ?, ?)",
             params![
                 name.0,
                 own_key,
                 sql_integer(*bytes),
                 sql_integer(*records),
                 sha256,
-                rules::written_constraints(&guard.constraints)
+                rules::written_constraints(&guard.constraints),
+                self.now.0
             ],
         )?;
         let first = saga::first_replica(node, object_key, validators);
@@ -97,6 +100,7 @@ impl Tables<'_> {
     pub(super) fn accept(
         &mut self,
         data_set: &DataSet,
+        written_bytes: u64,
         replica: ReplicaId,
         generation: i64,
         validators: &Validators,
@@ -104,13 +108,17 @@ impl Tables<'_> {
         let (known, _) = self.require_data_set(&data_set.name)?;
         rules::check_sizes(data_set)?;
         let mut placement = self.placement(&data_set.name)?;
-        let changes = saga::accept(&placement, replica, generation, validators, known.bytes);
+        let changes = saga::accept(&placement, replica, generation, validators, &known, self.now);
         if changes.is_empty() {
             return Ok(false);
         }
         let DataSet { name, bytes, records, sha256, .. } = data_set;
-        let sql = "update data_sets set bytes = ?, records = ?, sha256 = ? where name = ?";
-        self.execute(sql, params![sql_integer(*bytes), sql_integer(*records), sha256, name.0])?;
+        let Versions { version, written_bytes, .. } = known.versions.followed(written_bytes, self.now);
+        let sql =
+            "update data_sets set bytes = ?, records = ?, sha256 = ?, version = ?, written_at = ?, written_bytes = ?
+            where name = ?";
+        let [bytes, records, version, written_bytes] = [*bytes, *records, version, written_bytes].map(sql_integer);
+        self.execute(sql, params![bytes, records, sha256, version, self.now.0, written_bytes, name.0])?;
         self.apply(name, &mut placement, &changes)?;
         self.raise_generation(name)?;
         Ok(true)
@@ -274,8 +282,8 @@ impl Tables<'_> {
             self.execute(
                 "insert into replicas
                     (id, data_set, node, object_key, state, generation, lease_holder, lease_until,
-                    object_bytes, etag, modified_at_ms, remark)
-                    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    object_bytes, etag, modified_at_ms, remark, former)
+                    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 params![
                     replica.id.0,
                     data_set.0,
@@ -288,7 +296,8 @@ impl Tables<'_> {
                     validators.bytes.map(sql_integer),
                     validators.etag,
                     validators.modified_ms,
-                    replica.remark
+                    replica.remark,
+                    rules::written_former(replica.former.as_ref())
                 ],
             )?;
         }
@@ -356,7 +365,7 @@ impl Tables<'_> {
             Change::Relocate { replica, node, object_key, validators: Validators { bytes, etag, modified_ms } } => {
                 let sql =
                     "update replicas set node = ?, object_key = ?, object_bytes = ?, etag = ?, modified_at_ms = ?,
-                    state = 'present', remark = null, generation = generation + 1,
+                    state = 'present', remark = null, former = null, generation = generation + 1,
                     lease_holder = null, lease_until = null where id = ?";
                 self.execute(sql, params![node.0, object_key, bytes.map(sql_integer), etag, modified_ms, replica.0])?;
             }
@@ -368,9 +377,15 @@ impl Tables<'_> {
             Change::Become { replica, state, lease } => {
                 let holder = lease.map(|lease| lease.holder.0);
                 let until = lease.map(|lease| lease.until.0);
-                let sql = "update replicas set state = ?, generation = generation + 1,
+                let sql = "update replicas set state = ?, former = null, generation = generation + 1,
                     lease_holder = ?, lease_until = ? where id = ?";
                 self.execute(sql, params![state.name(), holder, until, replica.0])?;
+            }
+            Change::Outdate { replica, former, validators: Validators { bytes, etag, modified_ms } } => {
+                let sql = "update replicas set former = ?, object_bytes = ?, etag = ?, modified_at_ms = ?,
+                    generation = generation + 1, lease_holder = null, lease_until = null where id = ?";
+                let former = rules::written_former(Some(former));
+                self.execute(sql, params![former, bytes.map(sql_integer), etag, modified_ms, replica.0])?;
             }
             Change::Point { agent, replica } => {
                 let sql = "insert into reference_replicas (agent, data_set, replica, generation) values (?, ?, ?, 1)
@@ -450,8 +465,8 @@ impl Tables<'_> {
 
     pub(super) fn data_set(&mut self, name: &DataSetName) -> Result<Option<(DataSet, i64)>> {
         let sql =
-            "select name, object_key, bytes, records, sha256, generation, constraints, paused_until from data_sets
-            where name = ?";
+            "select name, object_key, bytes, records, sha256, version, registered_at, written_at, written_bytes, generation,
+            constraints, paused_until from data_sets where name = ?";
         let found = rows::read(self.transaction, self.quarantine, DATA_SETS, sql, [&name.0], quarantine::catalogued)?;
         Ok(found.into_iter().next())
     }
@@ -498,7 +513,7 @@ impl Tables<'_> {
 
     pub(super) fn placement(&mut self, data_set: &DataSetName) -> Result<Placement> {
         let sql = "select id, data_set, node, object_key, state, generation, lease_holder, lease_until, object_bytes, etag,
-            modified_at_ms, remark, exists (select 1 from nodes where nodes.id = replicas.node) as node_known from replicas where data_set = ?";
+            modified_at_ms, remark, former, exists (select 1 from nodes where nodes.id = replicas.node) as node_known from replicas where data_set = ?";
         let replicas =
             rows::read(self.transaction, self.quarantine, REPLICAS, sql, [&data_set.0], quarantine::replica)?;
         let replicas: BTreeMap<_, _> = replicas.into_iter().map(|replica| (replica.id, replica)).collect();
@@ -525,7 +540,7 @@ impl Tables<'_> {
     pub(super) fn changed_at(&self, data_set: &DataSetName) -> Result<Option<Timestamp>> {
         // What is said to have ended in the future has not changed anything yet.
         let sql = "select max(ended_at_ms) from events
-            where data_set = ? and outcome = 'done' and action_type <> 'nothing'
+            where data_set = ? and outcome = 'done' and action_type not in ('nothing', 'restore')
             and typeof(ended_at_ms) = 'integer' and ended_at_ms <= ?";
         let mut statement = self.transaction.prepare_cached(sql)?;
         let latest: Option<i64> = statement.query_row(params![data_set.0, self.now.0], |row| row.get(0))?;

@@ -85,9 +85,9 @@ impl Tables<'_> {
         let metric = |metric| measurement.metrics.get(metric);
         let sql = "insert or ignore into measurements
             (agent, data_set, replica, node, at_ms, response_time_s, execution_time_s, throughput_records_per_s,
-            network_latency_ms, availability_percent, data_consistency, emulated_latency_ms, satisfied, result, failure,
-            failure_reason, job)
-            values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+            network_latency_ms, availability_percent, data_consistency, staleness_s, emulated_latency_ms, satisfied, result,
+            failure, failure_reason, job)
+            values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let values = params![
             measurement.agent.0,
             measurement.data_set.0,
@@ -100,6 +100,7 @@ impl Tables<'_> {
             metric(Metric::NetworkLatency),
             metric(Metric::Availability),
             metric(Metric::DataConsistency),
+            metric(Metric::Staleness),
             measurement.emulated_latency_ms,
             satisfied,
             measurement.result.as_deref().map(rules::kept_line),
@@ -176,7 +177,7 @@ impl Tables<'_> {
 
     pub(super) fn measurements(&mut self, after: i64, limit: usize) -> Result<Vec<Recorded>> {
         let sql = "select id, agent, data_set, replica, node, at_ms, response_time_s, execution_time_s,
-            throughput_records_per_s, network_latency_ms, availability_percent, data_consistency, emulated_latency_ms,
+            throughput_records_per_s, network_latency_ms, availability_percent, data_consistency, staleness_s, emulated_latency_ms,
             satisfied, result, failure, failure_reason, job from measurements where id > ? order by id";
         let (quarantine, read) = (&mut *self.quarantine, quarantine::recorded);
         Ok(rows::read_at_most(limit, self.transaction, quarantine, MEASUREMENTS, sql, [after], read)?)
@@ -190,7 +191,7 @@ impl Tables<'_> {
         limit: usize,
     ) -> Result<Vec<Recorded>> {
         let sql = "select id, agent, data_set, replica, node, at_ms, response_time_s, execution_time_s,
-            throughput_records_per_s, network_latency_ms, availability_percent, data_consistency, emulated_latency_ms,
+            throughput_records_per_s, network_latency_ms, availability_percent, data_consistency, staleness_s, emulated_latency_ms,
             satisfied, result, failure, failure_reason, job from measurements where agent = ? and data_set = ? and failure is null
             order by id desc";
         let (quarantine, read, values) = (&mut *self.quarantine, quarantine::recorded, params![agent.0, data_set.0]);

@@ -119,7 +119,7 @@ impl Tables<'_> {
     fn held(&mut self, node: NodeId) -> Result<Vec<Replica>> {
         let sql =
             "select id, data_set, node, object_key, state, generation, lease_holder, lease_until, object_bytes, etag,
-            modified_at_ms, remark from replicas where node = ? order by id";
+            modified_at_ms, remark, former from replicas where node = ? order by id";
         Ok(rows::read(self.transaction, self.quarantine, REPLICAS, sql, [node.0], quarantine::any_replica)?)
     }
 }

@@ -170,7 +170,7 @@ impl Tables<'_> {
     pub(super) fn replica(&mut self, id: ReplicaId) -> Result<Option<Replica>> {
         let sql =
             "select id, data_set, node, object_key, state, generation, lease_holder, lease_until, object_bytes, etag,
-            modified_at_ms, remark from replicas where id = ?";
+            modified_at_ms, remark, former from replicas where id = ?";
         let found = rows::read(self.transaction, self.quarantine, REPLICAS, sql, [id.0], quarantine::any_replica)?;
         Ok(found.into_iter().next())
     }
@@ -184,7 +184,7 @@ impl Tables<'_> {
         }
         let sql =
             "select id, data_set, node, object_key, state, generation, lease_holder, lease_until, object_bytes, etag,
-            modified_at_ms, remark, exists (select 1 from replicas other where other.node = replicas.node
+            modified_at_ms, remark, former, exists (select 1 from replicas other where other.node = replicas.node
                 and other.object_key = replicas.object_key and other.state <> 'removing') as object_used
             from replicas where state = 'removing' order by id";
         let found = quarantine::replica_to_remove;

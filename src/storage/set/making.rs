@@ -33,19 +33,54 @@ pub enum NotMade {
     Empty { address: String, prefix: String, left_out: bool },
 }
 
-/// The manifest of what lies below the set's prefix now, as far as it is selected. It is not written.
-pub async fn make(at: &SetAt, selection: Selection, version: u64, meter: &Meter) -> Result<Arc<Manifest>, NotMade> {
+/// The manifest of what lies below the set's prefix now, as far as it is selected. It is not written. What has the ETag that it has
+/// in the one `before` is not read again.
+pub async fn make(
+    at: &SetAt,
+    selection: Selection,
+    version: u64,
+    before: Option<Arc<Manifest>>,
+    meter: &Meter,
+) -> Result<Arc<Manifest>, NotMade> {
     let address = at.store.address().to_owned();
     let objects = listed(at, &selection.patterns()?).await?;
     let number = objects.len();
     let (from, meter) = (at.clone(), meter.clone());
     let hashing = move |index: usize| {
         let (at, object, meter) = (from.clone(), objects[index].clone(), meter.clone());
-        Work { bytes: object.bytes, work: async move { hashed(&at, object, &meter).await } }
+        let known = before.as_ref().and_then(|before| unchanged(&at, before, &object));
+        let bytes = if known.is_some() { 0 } else { object.bytes };
+        let work = async move {
+            match known {
+                Some(known) => Ok(Some(known)),
+                None => hashed(&at, object, &meter).await,
+            }
+        };
+        Work { bytes, work }
     };
     let objects: Vec<Option<Entry>> = each(number, hashing).await?;
     let manifest = Manifest::new(version, selection, objects.into_iter().flatten().collect());
     manifest.map(Arc::new).map_err(|reason| NotMade::NoSet { address, reason })
+}
+
+/// Whether what lies below the prefix now is what a manifest names, as far as its selection goes, by what a listing tells.
+pub async fn lies_there(at: &SetAt, manifest: &Manifest) -> Result<bool, NotMade> {
+    let found = listed(at, &manifest.selection().patterns()?).await?;
+    let is_named = |object: &ObjectInfo| {
+        let named = at.keys.below_prefix(&object.key).and_then(|below| manifest.get(below));
+        named.is_some_and(|named| {
+            let (known, now) = (named.etag.as_deref(), object.validators.etag.as_deref());
+            named.bytes == object.bytes && known.zip(now).is_none_or(|(known, now)| known == now)
+        })
+    };
+    Ok(found.len() == manifest.objects().len() && found.iter().all(is_named))
+}
+
+/// What a manifest says of an object that is still the one that it names.
+fn unchanged(at: &SetAt, manifest: &Manifest, object: &ObjectInfo) -> Option<Entry> {
+    let named = manifest.get(at.keys.below_prefix(&object.key)?)?;
+    let is_same = named.bytes == object.bytes && named.etag.is_some();
+    (is_same && named.etag.as_deref() == object.validators.etag.as_deref()).then(|| named.clone())
 }
 
 async fn listed(at: &SetAt, patterns: &Patterns) -> Result<Vec<ObjectInfo>, NotMade> {

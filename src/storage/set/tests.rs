@@ -21,7 +21,7 @@ async fn source(objects: usize) -> (Stores, Arc<Manifest>) {
         put(store.inner(), &set.keys.object(&format!("{:02}/{index}.json", index % 7)), index.to_string().as_bytes())
             .await;
     }
-    let manifest = make(&set, Selection::default(), 1, &Meter::silent()).await.unwrap();
+    let manifest = make(&set, Selection::default(), 1, None, &Meter::silent()).await.unwrap();
     set.write_manifest(&manifest).await.unwrap();
     ((store, set), manifest)
 }
@@ -53,7 +53,7 @@ async fn what_lies_below_a_prefix_becomes_a_manifest() {
     put(store.inner(), "blood/a/", b"").await;
     let selection = Selection { include: Vec::new(), exclude: vec!["tmp/**".to_owned()] };
     let meter = Meter::silent();
-    let manifest = make(&set, selection.clone(), 1, &meter).await.unwrap();
+    let manifest = make(&set, selection.clone(), 1, None, &meter).await.unwrap();
     let named: Vec<_> = manifest.objects().iter().map(|object| (&*object.key, object.bytes)).collect();
     assert_eq!(named, [("a/1", 1), ("b", 2)]);
     assert_eq!(meter.amount(), Amount { objects: 2, bytes: 3 });
@@ -67,7 +67,8 @@ async fn what_lies_below_a_prefix_becomes_a_manifest() {
 #[tokio::test]
 async fn what_cannot_become_a_manifest_is_told() {
     let (store, set) = at("store", "blood/");
-    let said = async |set: &SetAt, selection| make(set, selection, 1, &Meter::silent()).await.unwrap_err().to_string();
+    let said =
+        async |set: &SetAt, selection| make(set, selection, 1, None, &Meter::silent()).await.unwrap_err().to_string();
     let all = Selection::default;
     assert_eq!(said(&set, all()).await, "store: there is no object below `blood/`");
     put(store.inner(), "blood/x", b"1").await;
@@ -263,7 +264,7 @@ async fn of_the_next_version_only_what_differs_travels() {
     assert_eq!(former.manifest().await.unwrap().map(|held| held.validators), Some(brought.validators().clone()));
     put(from.inner(), &source.keys.object("03/3.json"), b"another content").await;
     put(from.inner(), &source.keys.object("09/new.json"), b"new").await;
-    let second = make(&source, Selection::default(), 2, &Meter::silent()).await.unwrap();
+    let second = make(&source, Selection::default(), 2, None, &Meter::silent()).await.unwrap();
     source.write_manifest(&second).await.unwrap();
     // What did not change cannot come from the source any more, but for one that has rotted in the former version.
     let rotten = "00/0.json";

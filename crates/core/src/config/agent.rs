@@ -37,7 +37,8 @@ pub fn validate(
     });
     let listen = problems.check("listen", listen);
     let job = job::validate(&agent.job, context, problems);
-    let rho = rho(&agent.rho, problems);
+    let speaks_of_staleness = goal.as_ref().is_some_and(|goal| goal.mentions(Metric::Staleness));
+    let rho = rho(&agent.rho, speaks_of_staleness, problems);
     let costs = costs(&agent.cost, problems);
     Some(AgentSettings {
         id,
@@ -97,7 +98,8 @@ fn data_set(written: Option<&str>, context: &Context<'_>) -> Result<DataSetName,
     }
 }
 
-fn rho(written: &fragment::Rho, problems: &mut Problems) -> Option<Rho> {
+/// Of staleness only where it is stated, or the goal speaks of it.
+fn rho(written: &fragment::Rho, speaks_of_staleness: bool, problems: &mut Problems) -> Option<Rho> {
     let mut rho = Rho::default();
     for metric in Metric::ALL {
         let value = match metric {
@@ -107,12 +109,19 @@ fn rho(written: &fragment::Rho, problems: &mut Problems) -> Option<Rho> {
             Metric::NetworkLatency => quantity::rho(metric, &written.network_latency),
             Metric::Availability => quantity::rho(metric, &written.availability),
             Metric::DataConsistency => quantity::positive(written.data_consistency),
+            Metric::Staleness => match (&written.staleness, speaks_of_staleness) {
+                (Some(stated), _) => quantity::rho(metric, stated),
+                (None, true) => quantity::rho(metric, defaults::STALENESS_RHO),
+                (None, false) => continue,
+            },
         };
         if let Some(value) = problems.check(format!("rho.{metric}"), value) {
             rho.set(metric, value);
         }
     }
-    (rho.iter().count() == Metric::ALL.len()).then_some(rho)
+    // Where one is missing, it was told.
+    let needed = Metric::ALL.into_iter().filter(|metric| *metric != Metric::Staleness);
+    needed.into_iter().all(|metric| rho.get(metric).is_some()).then_some(rho)
 }
 
 fn costs(written: &fragment::Cost, problems: &mut Problems) -> Option<BTreeMap<ActionType, f64>> {

@@ -30,6 +30,8 @@ pub fn constraints(
     let max_replicas = problems.check(key("max_replicas"), replicas(written.max_replicas));
     let transfers = written.transfers.as_ref().map(transfers).transpose();
     let transfers = problems.check(key("transfers"), transfers);
+    let origin = written.origin.map(|node| existing_node(node, ids)).transpose();
+    let origin = problems.check(key("origin"), origin);
     Some(Constraints {
         must_not: must_not?,
         must: must?,
@@ -37,7 +39,20 @@ pub fn constraints(
         min_replicas: min_replicas?,
         max_replicas: max_replicas?,
         transfers: transfers?,
+        origin: origin?,
     })
+}
+
+/// Whether the owner goes on writing at the node where a data set begins: `origin = "fixed"`.
+pub fn origin(written: Option<&str>, first_node: NodeId) -> Result<Option<NodeId>, Invalid> {
+    match written {
+        None | Some("moves") => Ok(None),
+        Some("fixed") => Ok(Some(first_node)),
+        Some(other) => Err(Invalid::new(
+            format!("`{}` is neither `fixed` nor `moves`", other.escape_debug()),
+            "write `origin = \"fixed\"` for data that its owner goes on writing at `first_node`; else leave it out",
+        )),
+    }
 }
 
 /// What a node is called by.

@@ -5,6 +5,10 @@
 pub const JITTER: &str = "0 ms";
 /// What a node's `[node.store]` is when it has none, or one without `kind`.
 pub const STORE_KIND: &str = "embedded";
+/// A difference of staleness that counts as large (`[rho] staleness`), where a goal speaks of it.
+pub const STALENESS_RHO: &str = "60 s";
+/// How often an origin is looked at (`[rhythm] watch`).
+pub const WATCH: &str = "1 min";
 /// How fast what lies on a node is read only to see whether it is what it should be.
 pub const SCRUB_RATE: &str = "50 MB/s";
 /// Where an embedded store listens (`[node.store] listen`): loopback, a free port.

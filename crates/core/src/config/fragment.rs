@@ -55,6 +55,7 @@ pub struct DataSet {
     pub exclude: Option<Vec<String>>,
     pub generate_records: Option<i64>,
     pub first_node: i64,
+    pub origin: Option<String>,
     #[serde(default, deserialize_with = "optional_table")]
     pub constraints: Option<Constraints>,
 }
@@ -69,6 +70,7 @@ pub struct Constraints {
     pub min_replicas: Option<i64>,
     pub max_replicas: Option<i64>,
     pub transfers: Option<Transfers>,
+    pub origin: Option<i64>,
 }
 
 /// `must_not = { labels = "region!=eu" }`
@@ -167,6 +169,7 @@ pub struct Rhythm {
     pub lease: Quantity,
     pub drain: Quantity,
     pub probes: i64,
+    pub watch: Option<Quantity>,
     pub scrub: Option<Quantity>,
     pub scrub_rate: Option<Quantity>,
 }
@@ -219,6 +222,7 @@ pub struct Rho {
     pub network_latency: Quantity,
     pub availability: Quantity,
     pub data_consistency: f64,
+    pub staleness: Option<Quantity>,
 }
 
 /// `[cost]`: one for each kind of action but doing nothing.
@@ -313,6 +317,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("first_node", "first_node = 3"),
     ("id", "id = 4"),
     ("availability", r#"availability = "97 %""#),
+    ("watch", r#"watch = "1 min""#),
     ("scrub", r#"scrub = "7 d""#),
     ("scrub_rate", r#"scrub_rate = "20 MB/s""#),
     ("constraints", "constraints = { min_replicas = 2 }"),
@@ -322,6 +327,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("min_replicas", "min_replicas = 2"),
     ("max_replicas", "max_replicas = 3"),
     ("transfers", r#"transfers = { between = "22:00-06:00" }"#),
+    ("origin", r#"origin = "fixed""#),
     ("labels", r#"labels = { region = "eu" }"#),
     ("capacity", r#"capacity = "10 GB""#),
     ("store", r#"store = { kind = "embedded" }"#),
@@ -379,6 +385,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("throughput", r#"throughput = "3000 records/s""#),
     ("network_latency", r#"network_latency = "2000 ms""#),
     ("data_consistency", "data_consistency = 0.5"),
+    ("staleness", r#"staleness = "60 s""#),
     ("cost", "[cost]"),
     ("move", "move = 1.5"),
     ("copy", "copy = 1.8"),

@@ -8,6 +8,7 @@ use super::settings::{
 };
 use super::{constraints, defaults, fragment, quantity};
 use crate::clock::TimeScale;
+use crate::domain::constraints::Constraints;
 use crate::domain::ids::{DataSetName, NodeId};
 use crate::domain::placement::Link;
 use crate::domain::secret::{Secret, presentable};
@@ -140,6 +141,10 @@ fn data_set(
     let generate_records = problems.check(format!("{place}.generate_records"), records);
     let first_node = problems.check(format!("{place}.first_node"), existing_node(written.first_node, ids));
     let constraints = constraints::constraints(written.constraints.as_ref(), place, ids, problems);
+    let origin = first_node.and_then(|first| {
+        problems.check(format!("{place}.origin"), constraints::origin(written.origin.as_deref(), first))
+    });
+    let (constraints, origin) = (constraints?, origin?);
     let Objects { object_key, selection } = objects?;
     Some(DataSetSettings {
         name: name?.into(),
@@ -147,7 +152,7 @@ fn data_set(
         selection,
         generate_records: generate_records?,
         first_node: first_node?,
-        constraints: constraints?,
+        constraints: Constraints { origin: origin.or(constraints.origin), ..constraints },
     })
 }
 
@@ -497,6 +502,8 @@ fn rhythm(written: &fragment::Rhythm, problems: &mut Problems) -> Option<RhythmS
     let lease = problems.check("rhythm.lease", quantity::positive_duration(&written.lease));
     let drain = problems.check("rhythm.drain", quantity::positive_duration(&written.drain));
     let probes = problems.check("rhythm.probes", quantity::whole(written.probes, 1..=1000));
+    let watch = quantity::positive_duration(written.watch.as_ref().map_or(defaults::WATCH, AsRef::as_ref));
+    let watch = problems.check("rhythm.watch", watch);
     let scrub = problems.check("rhythm.scrub", written.scrub.as_ref().map(quantity::positive_duration).transpose());
     let rate = quantity::bytes_per_second(written.scrub_rate.as_ref().map_or(defaults::SCRUB_RATE, AsRef::as_ref));
     let rate = problems.check("rhythm.scrub_rate", rate);
@@ -514,6 +521,7 @@ fn rhythm(written: &fragment::Rhythm, problems: &mut Problems) -> Option<RhythmS
         lease,
         drain: drain?,
         probes: probes?,
+        watch: watch?,
         scrub: scrub?.zip(rate).map(|(every, bytes_per_s)| ScrubSettings { every, bytes_per_s }),
     })
 }

@@ -141,7 +141,9 @@ fn between(range: &RangeInclusive<i64>) -> String {
 /// A difference of `metric` that counts as large, in the metric's own unit: above 0.
 pub fn rho<T: AsRef<str> + ?Sized>(metric: Metric, written: &T) -> Result<f64, Invalid> {
     match metric {
-        Metric::ResponseTime | Metric::ExecutionTime => positive_duration(written).map(|long| long.as_secs_f64()),
+        Metric::ResponseTime | Metric::ExecutionTime | Metric::Staleness => {
+            positive_duration(written).map(|long| long.as_secs_f64())
+        }
         Metric::NetworkLatency => positive_duration(written).map(|long| long.as_secs_f64() * 1e3),
         Metric::Throughput => rate(written).and_then(positive),
         Metric::Availability => percent(written).map(Percent::value).and_then(positive),

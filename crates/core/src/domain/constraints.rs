@@ -47,6 +47,9 @@ pub struct Constraints {
     pub max_replicas: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transfers: Option<Transfers>,
+    /// The node where the owner writes: what lies there stays, and what is written there is the next version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<NodeId>,
 }
 
 /// What stands before every action on a data set.
@@ -170,6 +173,10 @@ pub enum Forbidden {
     OutsideWindow { window: DailyWindow, wait: Duration },
     #[error("paused; `agent resume` ends it")]
     Paused,
+    #[error("origin: its owner writes at node {0}, and the replica there stays")]
+    Origin(NodeId),
+    #[error("the replica on node {0} holds a former version, and is refreshed first")]
+    Outdated(NodeId),
 }
 
 impl Constraints {
@@ -179,7 +186,7 @@ impl Constraints {
 
     /// Each as it is written, for people.
     pub fn listed(&self) -> Vec<String> {
-        let Self { must_not, must, never_delete_at, min_replicas, max_replicas, transfers } = self;
+        let Self { must_not, must, never_delete_at, min_replicas, max_replicas, transfers, origin } = self;
         let nodes = |key: &str, nodes: &BTreeSet<NodeId>| {
             let listed = nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", ");
             (!nodes.is_empty()).then(|| format!("{key} = [{listed}]"))
@@ -191,6 +198,7 @@ impl Constraints {
             min_replicas.map(|least| format!("min_replicas = {least}")),
             max_replicas.map(|most| format!("max_replicas = {most}")),
             transfers.map(|it| format!("transfers = {{ between = \"{}\" }}", it.between)),
+            origin.map(|node| format!("origin = {node}")),
         ];
         written.into_iter().flatten().collect()
     }
@@ -214,6 +222,9 @@ impl Constraints {
     pub fn holds(&self, node: NodeId) -> Option<Forbidden> {
         if self.must.contains(&node) {
             return Some(Forbidden::Must(node));
+        }
+        if self.origin == Some(node) {
+            return Some(Forbidden::Origin(node));
         }
         self.never_delete_at.contains(&node).then_some(Forbidden::NeverDeletedAt(node))
     }
@@ -316,6 +327,11 @@ impl Guard {
         let constraints = &self.constraints;
         let is_there = |node| placement.on(node).is_some_and(|row| row.state == ReplicaState::Present);
         let arrives = action.transfers() && action.to_node().is_some_and(|to| !is_there(to));
+        let outdated = || {
+            let from = action.from_node().filter(|_| arrives)?;
+            let source = placement.present().find(|row| row.node == from)?;
+            source.is_outdated().then_some(Forbidden::Outdated(from))
+        };
         let barred = || destination.filter(|_| arrives).and_then(|node| constraints.bars(node));
         let closed = || {
             let window = constraints.transfers.filter(|_| arrives)?.between;
@@ -330,7 +346,7 @@ impl Guard {
             }
             Action::Copy { .. } | Action::ChangeReference { .. } | Action::Restore { .. } | Action::Nothing => None,
         };
-        barred().or_else(of_placement).or_else(closed)
+        barred().or_else(of_placement).or_else(outdated).or_else(closed)
     }
 }
 

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! `and` binds stronger than `or`; words may be written in capitals. Each metric has its units: `s`, `ms`, `min` and `h` for
-//! times, `records/s` for throughput, `%` for availability, none for data consistency.
+//! times and staleness, `records/s` for throughput, `%` for availability, none for data consistency.
 
 use super::metric::{Metric, Metrics};
 use super::units::split_quantity;
@@ -354,7 +354,9 @@ fn one_or(mut parts: Vec<Goal>, join: fn(Vec<Goal>) -> Goal) -> Goal {
 
 fn units(metric: Metric) -> &'static [(&'static str, f64)] {
     match metric {
-        Metric::ResponseTime | Metric::ExecutionTime => &[("s", 1.0), ("ms", 1e-3), ("min", 60.0), ("h", 3600.0)],
+        Metric::ResponseTime | Metric::ExecutionTime | Metric::Staleness => {
+            &[("s", 1.0), ("ms", 1e-3), ("min", 60.0), ("h", 3600.0)]
+        }
         Metric::Throughput => &[("records/s", 1.0)],
         Metric::NetworkLatency => &[("ms", 1.0), ("s", 1e3), ("us", 1e-3)],
         Metric::Availability => &[("%", 1.0)],
@@ -373,6 +375,7 @@ fn example(metric: Metric) -> &'static str {
         Metric::NetworkLatency => "1300 ms",
         Metric::Availability => "95 %",
         Metric::DataConsistency => "0.7",
+        Metric::Staleness => "60 s",
     }
 }
 
@@ -381,9 +384,11 @@ fn impossible(metric: Metric, value: f64) -> Option<&'static str> {
     let (range, text) = match metric {
         Metric::Availability => (0.0..=100.0, "availability lies between 0 % and 100 %"),
         Metric::DataConsistency => (0.0..=1.0, "data consistency lies between 0 and 1"),
-        Metric::ResponseTime | Metric::ExecutionTime | Metric::Throughput | Metric::NetworkLatency => {
-            (0.0..=f64::MAX, "it is not negative and not infinite")
-        }
+        Metric::ResponseTime
+        | Metric::ExecutionTime
+        | Metric::Throughput
+        | Metric::NetworkLatency
+        | Metric::Staleness => (0.0..=f64::MAX, "it is not negative and not infinite"),
     };
     (!range.contains(&value)).then_some(text)
 }

@@ -112,6 +112,7 @@ mod tests {
             lease: None,
             validators: Validators::default(),
             remark: None,
+            former: None,
         };
         (replica.id, replica)
     }

@@ -176,6 +176,11 @@ pub struct Difference<'m> {
 }
 
 impl Difference<'_> {
+    /// Of what is new or another one, as it is now.
+    pub fn bytes(&self) -> u64 {
+        self.added.iter().chain(&self.changed).fold(0, |sum, object| sum.saturating_add(object.bytes))
+    }
+
     pub fn is_none(&self) -> bool {
         self.added.is_empty() && self.changed.is_empty() && self.removed.is_empty()
     }

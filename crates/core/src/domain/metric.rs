@@ -1,4 +1,4 @@
-//! The six metrics, their units and directions, and a value for each.
+//! The seven metrics, their units and directions, and a value for each.
 
 use super::time::LONGEST;
 use serde::de::Error as _;
@@ -22,6 +22,8 @@ pub enum Metric {
     Availability,
     /// 1 with one replica, less with each further one \[0..1\].
     DataConsistency,
+    /// Of what is read: how old the first version is that it lacks, 0 for the newest \[s\]. Measured where a goal speaks of it.
+    Staleness,
 }
 
 /// Which way a metric gets better.
@@ -32,13 +34,14 @@ pub enum Better {
 }
 
 impl Metric {
-    pub const ALL: [Metric; 6] = [
+    pub const ALL: [Metric; 7] = [
         Metric::ResponseTime,
         Metric::ExecutionTime,
         Metric::Throughput,
         Metric::NetworkLatency,
         Metric::Availability,
         Metric::DataConsistency,
+        Metric::Staleness,
     ];
 
     /// As goals and tables write it.
@@ -50,13 +53,14 @@ impl Metric {
             Metric::NetworkLatency => "network_latency",
             Metric::Availability => "availability",
             Metric::DataConsistency => "data_consistency",
+            Metric::Staleness => "staleness",
         }
     }
 
     /// The unit that values are kept in; empty for a ratio.
     pub fn unit(self) -> &'static str {
         match self {
-            Metric::ResponseTime | Metric::ExecutionTime => "s",
+            Metric::ResponseTime | Metric::ExecutionTime | Metric::Staleness => "s",
             Metric::Throughput => "records/s",
             Metric::NetworkLatency => "ms",
             Metric::Availability => "%",
@@ -67,7 +71,7 @@ impl Metric {
     /// What can be measured, wherever it is read from.
     pub fn measurable(self) -> RangeInclusive<f64> {
         match self {
-            Metric::ResponseTime | Metric::ExecutionTime => 0.0..=LONGEST.as_secs_f64(),
+            Metric::ResponseTime | Metric::ExecutionTime | Metric::Staleness => 0.0..=LONGEST.as_secs_f64(),
             Metric::Throughput => 0.0..=f64::MAX,
             Metric::NetworkLatency => 0.0..=LONGEST.as_secs_f64() * 1e3,
             Metric::Availability => 0.0..=100.0,
@@ -77,7 +81,7 @@ impl Metric {
 
     pub fn better(self) -> Better {
         match self {
-            Metric::ResponseTime | Metric::ExecutionTime | Metric::NetworkLatency => Better::Lower,
+            Metric::ResponseTime | Metric::ExecutionTime | Metric::NetworkLatency | Metric::Staleness => Better::Lower,
             Metric::Throughput | Metric::Availability | Metric::DataConsistency => Better::Higher,
         }
     }
@@ -114,9 +118,9 @@ impl FromStr for Metric {
 pub struct Metrics {
     /// A bit for each metric that has a value; as wide as a value, so that copies are of whole words.
     known: u64,
-    /// 0 where there is none, so that equal metrics are equal in every bit. (Six `Option`s would take almost twice the room,
+    /// 0 where there is none, so that equal metrics are equal in every bit. (As many `Option`s would take almost twice the room,
     /// and a decision copies thousands of these.)
-    values: [f64; 6],
+    values: [f64; 7],
 }
 
 impl Metrics {

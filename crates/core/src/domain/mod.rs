@@ -30,6 +30,7 @@ pub mod time;
 pub mod traffic;
 pub mod units;
 pub mod validators;
+pub mod versions;
 
 /// `x` cut towards zero to `decimals` decimals, in this order of operations: the recorded vectors depend on it.
 #[inline]

@@ -7,6 +7,7 @@ use super::labels::Labels;
 use super::time::Timestamp;
 use super::units::Percent;
 use super::validators::Validators;
+use super::versions::{Former, Versions};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -86,6 +87,8 @@ pub struct DataSet {
     pub records: u64,
     /// Lower-case hexadecimal.
     pub sha256: String,
+    /// That this content is the newest of.
+    pub versions: Versions,
     #[serde(flatten)]
     pub guard: Guard,
 }
@@ -124,7 +127,7 @@ impl ReplicaState {
         }
     }
 
-    /// Whether the catalogue names it and its object is not what the catalogue says.
+    /// Whether the catalogue names it and its object is of no version.
     pub fn is_unsound(self) -> bool {
         match self {
             ReplicaState::Changed | ReplicaState::Damaged => true,
@@ -154,6 +157,43 @@ pub struct Replica {
     pub validators: Validators,
     /// For people: what is wrong with it.
     pub remark: Option<String>,
+    /// The version that it holds, where that is not the newest: whole, and read until it is refreshed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub former: Option<Former>,
+}
+
+impl Replica {
+    /// Whether it is to be made anew, or a person has to decide: its object is not what the catalogue says of the newest version.
+    pub fn is_unsound(&self) -> bool {
+        self.state.is_unsound() || self.is_outdated()
+    }
+
+    /// Whether it holds a former version.
+    pub fn is_outdated(&self) -> bool {
+        self.former.is_some()
+    }
+
+    /// How old the first version is that it lacks; 0 when it holds the newest.
+    pub fn staleness(&self, now: Timestamp) -> Duration {
+        self.former.as_ref().map_or(Duration::ZERO, |former| now.since(former.since))
+    }
+
+    /// The data set as this replica holds it.
+    pub fn content<'a>(&'a self, newest: &'a DataSet) -> Held<'a> {
+        match &self.former {
+            Some(former) => Held { bytes: former.bytes, records: former.records, sha256: &former.sha256 },
+            None => Held { bytes: newest.bytes, records: newest.records, sha256: &newest.sha256 },
+        }
+    }
+}
+
+/// What a replica's object is to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Held<'a> {
+    pub bytes: u64,
+    pub records: u64,
+    /// Lower-case hexadecimal.
+    pub sha256: &'a str,
 }
 
 /// What a look at a replica's object showed.
@@ -174,9 +214,14 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// Replicas that can be read.
+    /// Replicas that can be read, of whichever version.
     pub fn present(&self) -> impl Iterator<Item = &Replica> {
         self.replicas.values().filter(|replica| replica.state == ReplicaState::Present)
+    }
+
+    /// Those that hold the newest version: what others can be made from.
+    pub fn current(&self) -> impl Iterator<Item = &Replica> {
+        self.present().filter(|replica| !replica.is_outdated())
     }
 
     /// The nodes that hold a present replica.
@@ -189,12 +234,18 @@ impl Placement {
         let there =
             || self.replicas.values().filter(move |row| row.node == node && row.state != ReplicaState::Removing);
         // One that is made anew lies beside what it replaces.
-        there().find(|row| !row.state.is_unsound()).or_else(|| there().next())
+        there().find(|row| !row.is_unsound()).or_else(|| there().next())
     }
 
     /// A node's replica that is not what the catalogue says.
     pub fn unsound_on(&self, node: NodeId) -> Option<&Replica> {
-        self.replicas.values().find(|row| row.node == node && row.state.is_unsound())
+        self.replicas.values().find(|row| row.node == node && row.is_unsound())
+    }
+
+    /// Where the owner writes: the replica under the owner's own key, wherever that lies; `None` where agents moved it away.
+    pub fn origin(&self, own_key: &str) -> Option<&Replica> {
+        let is_there = |row: &&Replica| !matches!(row.state, ReplicaState::Copying | ReplicaState::Removing);
+        self.replicas.values().find(|row| row.object_key == own_key && is_there(row))
     }
 
     /// The replica that an agent reads.

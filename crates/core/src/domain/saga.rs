@@ -13,7 +13,8 @@ use super::link_table::LinkTable;
 use super::placement::{Claim, Condition, DataSet, Lease, Node, Placement, Plan, Replica, ReplicaState};
 use super::time::Timestamp;
 use super::validators::Validators;
-use std::collections::BTreeMap;
+use super::versions::Former;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One change of a row.
 #[derive(Clone, PartialEq, Debug)]
@@ -43,7 +44,13 @@ pub enum Change {
         validators: Validators,
         remark: Option<String>,
     },
-    /// Generation up.
+    /// It holds this former version from now on; generation up, lease cleared.
+    Outdate {
+        replica: ReplicaId,
+        former: Former,
+        validators: Validators,
+    },
+    /// Generation up; what it holds is of no former version any more.
     Become {
         replica: ReplicaId,
         state: ReplicaState,
@@ -87,7 +94,7 @@ pub enum Lost {
     CannotDelete(NodeId),
     #[error("node {0} has no room for it")]
     NoRoom(NodeId),
-    #[error("there is no damaged replica on node {0}")]
+    #[error("there is no damaged or outdated replica on node {0}")]
     NothingToMend(NodeId),
     #[error("replica {0} is the last one")]
     LastReplica(ReplicaId),
@@ -136,7 +143,8 @@ pub enum Committed {
 /// The replica that an action concerns: its source, the one to be read, or the one to be dropped.
 pub fn subject(placement: &Placement, action: Action) -> Option<&Replica> {
     let node = match action {
-        Action::Move { from, .. } | Action::Copy { from, .. } | Action::Restore { from, .. } => from,
+        Action::Restore { from, .. } => return placement.current().find(|replica| replica.node == from),
+        Action::Move { from, .. } | Action::Copy { from, .. } => from,
         Action::ChangeReference { to } => to,
         Action::Evict { node } => node,
         Action::Nothing => return None,
@@ -220,12 +228,12 @@ pub fn claim(
             }
         },
         Action::Restore { to, .. } => match placement.on(to) {
-            Some(row) if row.state.is_unsound() => changes.push(arriving(to)),
+            Some(row) if row.is_unsound() => changes.push(arriving(to)),
             Some(row) if row.state == ReplicaState::Copying => return Err(Lost::Occupied(to)),
             None if data_set.guard.constraints.wants_at(placement, to) => changes.push(arriving(to)),
             Some(_) | None => return Err(Lost::NothingToMend(to)),
         },
-        Action::Evict { .. } if placement.present().count() < 2 => return Err(Lost::LastReplica(subject.id)),
+        Action::Evict { .. } if is_last(placement, subject.id) => return Err(Lost::LastReplica(subject.id)),
         Action::Evict { .. } | Action::ChangeReference { .. } | Action::Nothing => {}
     }
     Ok(changes)
@@ -328,6 +336,11 @@ pub fn commit(
     Ok(changes)
 }
 
+/// Whether no other replica holds the newest version: that one would be lost with it.
+fn is_last(placement: &Placement, replica: ReplicaId) -> bool {
+    placement.current().all(|row| row.id == replica)
+}
+
 /// Dropping a replica: each of its readers is given the one that suits it best, and its object drains.
 fn evict(
     placement: &Placement,
@@ -336,7 +349,7 @@ fn evict(
     dropped: ReplicaId,
     drain: Lease,
 ) -> Result<Vec<Change>, Refused> {
-    if placement.present().count() < 2 {
+    if is_last(placement, dropped) {
         return Err(Refused::LastReplica(dropped));
     }
     let mut changes = Vec::new();
@@ -411,8 +424,7 @@ pub fn found(
             vec![becomes(ReplicaState::Present), intact(validators)]
         }
         (ReplicaState::Removing, Condition::Intact(validators))
-            if placement.present().next().is_none()
-                && placement.on(row.node).is_none_or(|row| row.state.is_unsound()) =>
+            if placement.current().next().is_none() && placement.on(row.node).is_none_or(Replica::is_unsound) =>
         {
             let mut changes =
                 vec![Change::Become { replica, state: ReplicaState::Present, lease: None }, intact(validators)];
@@ -428,36 +440,53 @@ pub fn found(
     }
 }
 
-/// A person takes what lies in a changed replica for the data set from now on: all others hold its former content, and are to
-/// be made anew. Whatever is under way carries the former content, too, and loses its leases. Nothing when the replica is not
-/// changed, or not of this generation any more.
+/// What lies in a replica is the newest version from now on, because its owner has written it there or a person says so: all others
+/// hold a former one, and are to be made anew. Those that are whole are read until then; readers of the others are given this one.
+/// Whatever is under way carries a former version, too, and loses its leases. Nothing when the replica is not of this generation
+/// any more, or cannot be read.
 pub fn accept(
     placement: &Placement,
     replica: ReplicaId,
     generation: i64,
     validators: &Validators,
-    former_bytes: u64,
+    known: &DataSet,
+    now: Timestamp,
 ) -> Vec<Change> {
-    let is_it = |row: &&Replica| row.generation == generation && row.state.is_unsound();
+    let is_it = |row: &&Replica| row.generation == generation;
     let Some(row) = placement.replicas.get(&replica).filter(is_it) else { return Vec::new() };
+    match row.state {
+        ReplicaState::Present | ReplicaState::Changed | ReplicaState::Damaged => {}
+        ReplicaState::Copying | ReplicaState::Removing => return Vec::new(),
+    }
     let mut changes = vec![
         Change::Become { replica: row.id, state: ReplicaState::Present, lease: None },
         Change::See { replica: row.id, validators: validators.clone(), remark: None },
     ];
+    let DataSet { bytes, records, sha256, versions, .. } = known.clone();
+    let former = Former { version: versions.version, bytes, records, sha256, since: now };
+    let sized = |other: &Replica| Validators {
+        bytes: other.validators.bytes.or(Some(other.content(known).bytes)),
+        ..other.validators.clone()
+    };
+    let mut unread = BTreeSet::new();
     for other in placement.replicas.values().filter(|other| other.id != replica) {
         match other.state {
-            ReplicaState::Present | ReplicaState::Changed | ReplicaState::Damaged => {
-                let validators =
-                    Validators { bytes: other.validators.bytes.or(Some(former_bytes)), ..other.validators.clone() };
+            ReplicaState::Present => {
+                let former = other.former.clone().unwrap_or_else(|| former.clone());
+                changes.push(Change::Outdate { replica: other.id, former, validators: sized(other) });
+            }
+            ReplicaState::Changed | ReplicaState::Damaged => {
                 let remark = Some("it holds the former content".to_owned());
                 changes.push(Change::Become { replica: other.id, state: ReplicaState::Damaged, lease: None });
-                changes.push(Change::See { replica: other.id, validators, remark });
+                changes.push(Change::See { replica: other.id, validators: sized(other), remark });
+                unread.insert(other.id);
             }
             ReplicaState::Copying => changes.push(Change::Lease { replica: other.id, lease: None }),
             ReplicaState::Removing => {}
         }
     }
-    changes.extend(placement.references.keys().map(|agent| Change::Point { agent: *agent, replica }));
+    let unread = placement.references.iter().filter(|(_, read)| unread.contains(read));
+    changes.extend(unread.map(|(agent, _)| Change::Point { agent: *agent, replica }));
     changes
 }
 
@@ -520,6 +549,7 @@ pub fn apply(
                     lease: *lease,
                     validators: validators.clone(),
                     remark: None,
+                    former: None,
                 };
                 placement.replicas.insert(id, replica);
             }
@@ -545,9 +575,18 @@ pub fn apply(
                     row.lease = None;
                 }
             }
+            Change::Outdate { replica, former, validators } => {
+                if let Some(row) = placement.replicas.get_mut(replica) {
+                    row.former = Some(former.clone());
+                    row.validators.clone_from(validators);
+                    row.generation += 1;
+                    row.lease = None;
+                }
+            }
             Change::Become { replica, state, lease } => {
                 if let Some(row) = placement.replicas.get_mut(replica) {
                     row.state = *state;
+                    row.former = None;
                     row.generation += 1;
                     row.lease = *lease;
                 }

@@ -130,10 +130,19 @@ impl Snapshot {
         at_home.or_else(|| living().next()).map(|(agent, _)| *agent)
     }
 
-    /// The present replica that a node reaches over the link with the lowest latency.
+    /// The replica of the newest version that a node reaches over the link with the lowest latency.
     pub fn nearest(&self, node: NodeId) -> Option<&Replica> {
         let latency = |from: NodeId| self.link(node, from).map_or(f64::INFINITY, |link| link.latency_ms);
-        self.placement.present().min_by(|a, b| latency(a.node).total_cmp(&latency(b.node)))
+        self.placement.current().min_by(|a, b| latency(a.node).total_cmp(&latency(b.node)))
+    }
+
+    /// The node where the owner writes, as far as anybody knows: that of `origin = "fixed"`, or of the replica under the owner's own
+    /// key, or of the first one; `None` where nothing was written since the data set was registered.
+    pub fn origin(&self) -> Option<NodeId> {
+        self.data_set.versions.written_at?;
+        let stated = self.data_set.guard.constraints.origin;
+        let own = || self.placement.origin(&self.data_set.object_key).map(|row| row.node);
+        stated.or_else(own).or_else(|| self.placement.current().next().map(|row| row.node))
     }
 
     /// Whether an agent was heard of within `silence`.

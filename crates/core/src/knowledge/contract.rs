@@ -141,6 +141,7 @@ macro_rules! contract {
                 what_drains_is_taken_back_when_nothing_else_is_intact,
                 a_damaged_replica_is_made_anew,
                 a_person_accepts_what_was_changed,
+                what_the_owner_has_written_reaches_every_replica,
                 a_store_that_cannot_delete_is_no_destination,
                 uploads_are_remembered_until_they_are_forgotten,
             ],
@@ -226,6 +227,7 @@ pub fn blood() -> DataSet {
         bytes: 100,
         records: 10,
         sha256: "14ba3e00".repeat(8),
+        versions: Default::default(),
         guard: Default::default(),
     }
 }

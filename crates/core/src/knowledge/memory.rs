@@ -144,7 +144,7 @@ impl Knowledge for MemoryKnowledge {
         object_key: &str,
         validators: &Validators,
     ) -> Result<bool> {
-        let registered = self.changing().register_data_set(data_set, node, object_key, validators);
+        let registered = self.changing().register_data_set(data_set, node, object_key, validators, self.clock.now());
         registered.map_err(|why| why.during("register data set"))
     }
 
@@ -160,11 +160,14 @@ impl Knowledge for MemoryKnowledge {
     async fn accept(
         &self,
         data_set: &DataSet,
+        written_bytes: u64,
         replica: ReplicaId,
         generation: i64,
         validators: &Validators,
     ) -> Result<bool> {
-        self.changing().accept(data_set, replica, generation, validators).map_err(|why| why.during("accept"))
+        let now = self.clock.now();
+        let accepted = self.changing().accept(data_set, written_bytes, replica, generation, validators, now);
+        accepted.map_err(|why| why.during("accept"))
     }
 
     async fn register_agent(

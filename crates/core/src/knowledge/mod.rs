@@ -210,12 +210,13 @@ pub trait Knowledge: Send + Sync {
     /// another one by now, or known to be so already.
     async fn found(&self, replica: ReplicaId, generation: i64, condition: &Condition) -> Result<bool>;
 
-    /// Takes the content of a changed replica for the data set's from now on (`domain::saga::accept`): its bytes, records and
-    /// SHA-256 become those of `data_set`. `false`: nothing was changed, for the replica is not changed, or not of this
-    /// generation any more. Rejected when the data set is unknown or its sizes make no sense.
+    /// Takes what lies in a replica for the data set's next version (`domain::saga::accept`): its bytes, records and SHA-256
+    /// become those of `data_set`; `written_bytes` of it are new. `false`: nothing was changed, for the replica cannot be read, or
+    /// is not of this generation any more. Rejected when the data set is unknown or its sizes make no sense.
     async fn accept(
         &self,
         data_set: &DataSet,
+        written_bytes: u64,
         replica: ReplicaId,
         generation: i64,
         validators: &Validators,

@@ -20,6 +20,7 @@ use crate::domain::placement::{
 use crate::domain::saga::{self, Change, Lost, Refused};
 use crate::domain::text::{LINE_MAX, NAME_MAX, shortened};
 use crate::domain::time::Timestamp;
+use crate::domain::versions::Former;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -207,9 +208,14 @@ pub fn written_labels(labels: &Labels) -> Option<String> {
     (!labels.is_empty()).then(|| written(labels))
 }
 
+/// As a table keeps it; `None`: the replica holds the newest version.
+pub fn written_former(former: Option<&Former>) -> Option<String> {
+    former.map(written)
+}
+
 fn written(value: &impl serde::Serialize) -> String {
     // Numbers and texts only: nothing that JSON cannot say.
-    serde_json::to_string(value).expect("constraints and labels are JSON")
+    serde_json::to_string(value).expect("these are JSON")
 }
 
 /// Whether a data set may begin at a node.
@@ -486,6 +492,7 @@ pub fn left_behind(changes: &[Change], placement: &Placement) -> Option<Replica>
         | Change::Lease { .. }
         | Change::Relocate { .. }
         | Change::See { .. }
+        | Change::Outdate { .. }
         | Change::Point { .. }
         | Change::Delete { .. } => None,
     })

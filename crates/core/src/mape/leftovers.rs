@@ -93,6 +93,7 @@ mod tests {
             lease: lease_until.map(|until| Lease { holder: AgentId(2), until: at(until) }),
             validators: Validators::default(),
             remark: None,
+            former: None,
         }
     }
 

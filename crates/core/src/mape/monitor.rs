@@ -103,6 +103,8 @@ struct Run {
     node: NodeId,
     availability_percent: f64,
     data_consistency: f64,
+    /// Absent: the goal does not speak of it.
+    staleness: Option<Duration>,
 }
 
 /// What a job reads, and what a snapshot says of it.
@@ -312,6 +314,7 @@ impl Monitor {
             node: reading.replica.node,
             availability_percent: reading.availability_percent,
             data_consistency: reading.data_consistency,
+            staleness: self.goal().mentions(Metric::Staleness).then(|| reading.replica.staleness(snapshot.at)),
         };
         let replica = reading.replica.clone();
         self.reading = Some(reading);
@@ -387,7 +390,8 @@ impl Monitor {
 
     fn measurement(&self, run: &Run, observation: &Observation) -> Measurement {
         let throughput = observation.throughput.map(|throughput| (Metric::Throughput, throughput));
-        let metrics = Metrics::from_iter(throughput)
+        let staleness = run.staleness.map(|staleness| (Metric::Staleness, staleness.as_secs_f64()));
+        let metrics = Metrics::from_iter(throughput.into_iter().chain(staleness))
             .with(Metric::ResponseTime, observation.response_time.as_secs_f64())
             .with(Metric::ExecutionTime, observation.execution_time.as_secs_f64())
             .with(Metric::NetworkLatency, observation.network_latency.as_secs_f64() * 1e3)

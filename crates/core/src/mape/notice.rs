@@ -66,6 +66,11 @@ pub enum Notice {
     Closed {
         closed: ClosedEvent,
     },
+    /// By a data set's owner, who makes a new version of it.
+    Written {
+        agent: AgentId,
+        what: String,
+    },
     Recovered {
         agent: AgentId,
         what: String,
@@ -90,6 +95,7 @@ impl Notice {
             | Notice::Acted { agent, .. }
             | Notice::UnderWay { agent, .. }
             | Notice::Said { agent, .. }
+            | Notice::Written { agent, .. }
             | Notice::Recovered { agent, .. }
             | Notice::Trouble { agent, .. } => *agent,
         }
@@ -104,6 +110,7 @@ impl Notice {
             | Notice::Acted { how: text, .. }
             | Notice::UnderWay { what: text, .. }
             | Notice::Said { what: text, .. }
+            | Notice::Written { what: text, .. }
             | Notice::Recovered { what: text, .. }
             | Notice::Trouble { what: text, .. } => text,
             Notice::Job { measurement: Measurement { result: Some(text), .. }, .. } => text,
@@ -160,6 +167,7 @@ impl fmt::Display for Notice {
                 "closed    event {} ({}): feedback {:.2}, counter {} -> {}",
                 closed.event, closed.action, closed.feedback_sum, closed.counter_before, closed.counter_after
             ),
+            Notice::Written { what, .. } => write!(f, "written   {what}"),
             Notice::Recovered { what, .. } => write!(f, "recovery  {what}"),
             Notice::Trouble { what, .. } => write!(f, "trouble   {what}"),
         }
@@ -178,6 +186,7 @@ pub fn show_metrics(metrics: &Metrics) -> String {
         Metric::NetworkLatency => Some(format!("latency {value:.0} ms")),
         Metric::Availability => Some(format!("available {value} %")),
         Metric::DataConsistency => Some(format!("consistency {value:.2}")),
+        Metric::Staleness => Some(format!("stale {value:.0} s")),
     };
     metrics.iter().filter_map(show).collect::<Vec<_>>().join(", ")
 }

@@ -38,6 +38,7 @@ pub fn replica(id: i64, node: u32) -> Replica {
         lease: None,
         validators: Default::default(),
         remark: None,
+        former: None,
     }
 }
 
@@ -63,6 +64,7 @@ pub fn snapshot(nodes: &[u32], reads: &[(u32, i64)]) -> Snapshot {
             bytes: 10,
             records: 2,
             sha256: String::new(),
+            versions: Default::default(),
             guard: Default::default(),
         },
         nodes: Arc::new(nodes_known.into()),

@@ -28,6 +28,7 @@ mod streams;
 mod table;
 mod trace;
 mod world;
+mod writes;
 
 pub use crate::mape::control_loop::{Planning, Stopwatch};
 pub use agent::{Tally, parameters};

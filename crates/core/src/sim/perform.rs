@@ -318,7 +318,8 @@ impl World<'_> {
         }
         let slow = |node| (node, self.damage.slowness(node));
         let physics = &self.shelves[self.agents[agent].shelf].physics;
-        let takes = physics::transfer_time(physics, home, slow(from), slow(to));
+        let whole = physics::transfer_time(physics, home, slow(from), slow(to));
+        let takes = whole.mul_f64(self.share_carried(self.agents[agent].shelf, &claim));
         let fails = !self.is_calm() && physics::fails(&self.scenario.physics, &mut self.agents[agent].transfers);
         if takes.is_zero() && !fails {
             return Some(match self.arrive(&claim) {

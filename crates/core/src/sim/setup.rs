@@ -228,6 +228,7 @@ impl World<'_> {
             records: settings.generate_records.unwrap_or(0),
             // Of no bytes that exist.
             sha256: "0".repeat(64),
+            versions: Default::default(),
             guard: Guard { constraints: settings.constraints.clone(), paused_until: None },
         };
         let registered = ready(self.table.knowledge.register_data_set(&data_set, first, &key, &Validators::default()));
@@ -264,6 +265,7 @@ impl World<'_> {
                 lease: None,
                 validators: Validators::default(),
                 remark: None,
+                former: None,
             };
             placement.replicas.insert(id, replica);
         }

@@ -23,6 +23,7 @@ use crate::knowledge::{ClosingRule, Knowledge as _};
 use crate::mape::control_loop::Input;
 use crate::mape::notice::Notice;
 use crate::mape::planner::Change as Learned;
+use crate::mape::planner::upkeep;
 use crate::mape::prediction::next_to_probe;
 use crate::mape::{monitor, planner};
 use rand::RngExt as _;
@@ -82,6 +83,10 @@ pub(super) enum Happening {
     },
     /// Everything has had its time to heal.
     IsHealed,
+    /// The owner of a data set.
+    Writes {
+        shelf: usize,
+    },
     OracleIsAsked,
     OraclePlaces {
         number: u64,
@@ -203,6 +208,7 @@ impl<'a> World<'a> {
         for (fault, after) in self.faults.first() {
             self.agenda.arrange(self.now() + after, Happening::Breaks { fault });
         }
+        self.arrange_writes();
         self.oracle_hears_of_change(|| "start".to_owned());
         if let Some(calm) = self.scenario.calm {
             self.agenda.arrange(self.now() + calm.healed_by, Happening::IsHealed);
@@ -265,8 +271,10 @@ impl<'a> World<'a> {
     }
 
     fn check(&mut self, now: Timestamp) -> Result<(), Violated> {
-        let others =
-            self.scenario.changes.len() + self.scenario.faults.len() * 2 + usize::from(self.scenario.calm.is_some());
+        let others = self.scenario.writes.len()
+            + self.scenario.changes.len()
+            + self.scenario.faults.len() * 2
+            + usize::from(self.scenario.calm.is_some());
         let lives = self.agents.len() + self.ended_by_hand;
         self.checkers.time(now, self.agenda.len(), lives, others);
         for shelf in 0..self.shelves.len() {
@@ -310,6 +318,7 @@ impl<'a> World<'a> {
             }
             Happening::Mends { fault, broken } => self.mends(fault, broken),
             Happening::IsHealed => self.check_healed(),
+            Happening::Writes { shelf } => self.writes(shelf),
             Happening::OracleIsAsked => self.oracle_is_asked(),
             Happening::OraclePlaces { number } => self.oracle_places(number),
         }
@@ -415,7 +424,7 @@ impl<'a> World<'a> {
         let done = self.beat(agent);
         self.trouble_of(agent, done);
         self.probe_links(agent);
-        self.keep_demanded(agent);
+        self.keep_up(agent);
         let slot = &mut self.agents[agent];
         let jitter = slot.streams.watchdog.random_range(0.9..1.1);
         let life = slot.life();
@@ -437,13 +446,12 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// Lets the agent see whether the constraints demand a replica that is not there.
-    fn keep_demanded(&mut self, agent: usize) {
-        let demands = |snapshot: &Snapshot| snapshot.data_set.guard.constraints.wants_more(&snapshot.placement);
-        if !self.shelves[self.agents[agent].shelf].is_constrained {
+    /// Lets the agent see whether the constraints demand a replica that is not there, or one is to be refreshed.
+    fn keep_up(&mut self, agent: usize) {
+        if !self.shelves[self.agents[agent].shelf].needs_upkeep {
             return;
         }
-        if let Some(snapshot) = self.load(agent).ok().filter(demands) {
+        if let Some(snapshot) = self.load(agent).ok().filter(upkeep::is_due) {
             self.step(agent, Input::Planner(planner::Input::Checked { snapshot }));
         }
     }

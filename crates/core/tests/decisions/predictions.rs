@@ -100,8 +100,9 @@ fn variation() -> impl FnMut(f64) -> f64 {
 
 fn expected(predictor: &Predictor, index: usize) -> Forecast {
     let stated = Link { from: node(0), to: node(index), latency_ms: LINKS[index].0, jitter_ms: 0.0 };
-    let place = Place { node: node(index), availability: Percent::new(90.0).unwrap(), stated: Some(stated) };
-    predictor.forecast(&place, &Wanted { response: true, execution: true })
+    let place =
+        Place { node: node(index), availability: Percent::new(90.0).unwrap(), stated: Some(stated), follows: false };
+    predictor.forecast(&place, &Wanted { response: true, execution: true, staleness: false })
 }
 
 /// Of all pairs with a node that was left out, both ways.

@@ -139,6 +139,7 @@ fn snapshot(case: &Value) -> Snapshot {
         bytes: 1,
         records: 1,
         sha256: String::new(),
+        versions: Default::default(),
         guard: Default::default(),
     };
     let replica = |(i, copy): (usize, &Value)| {
@@ -153,6 +154,7 @@ fn snapshot(case: &Value) -> Snapshot {
             lease: None,
             validators: Default::default(),
             remark: None,
+            former: None,
         };
         (id, row)
     };

@@ -117,6 +117,7 @@ impl Observer {
                 | Notice::Said { .. }
                 | Notice::FeedbackLeft { .. }
                 | Notice::Closed { .. }
+                | Notice::Written { .. }
                 | Notice::Recovered { .. }
                 | Notice::Trouble { .. },
             )

@@ -50,9 +50,19 @@ pub struct DataSet {
     pub object_key: String,
     pub generate_records: Option<i64>,
     pub first_node: i64,
+    pub origin: Option<String>,
     pub bytes: Option<Quantity>,
+    pub writes: Option<Writes>,
     #[serde(default)]
     pub constraints: Option<Constraints>,
+}
+
+/// `[data_set.writes]`
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Writes {
+    pub every: Quantity,
+    pub bytes: Quantity,
 }
 
 /// `[[agent]]`: as `N.toml`, without a job: the physics is the job.
@@ -202,10 +212,16 @@ impl Scenario {
             learning: self.learning,
             rhythm: self.rhythm,
         };
+        let mut writes = Vec::new();
+        let size = |one: DataSet| {
+            writes.extend(one.writes.map(|written| (one.name.clone(), written)));
+            Some((one.name, one.bytes?))
+        };
         let rest = Rest {
             name: self.name,
             about: self.about,
-            sizes: self.data_set.into_iter().filter_map(|one| Some((one.name, one.bytes?))).collect(),
+            sizes: self.data_set.into_iter().filter_map(size).collect(),
+            writes,
             rho: self.rho,
             cost: self.cost,
             agent: self.agent,
@@ -226,6 +242,7 @@ pub struct Rest {
     pub about: String,
     /// Of the data sets that state theirs.
     pub sizes: Vec<(String, Quantity)>,
+    pub writes: Vec<(String, Writes)>,
     pub rho: Rho,
     pub cost: Cost,
     pub agent: Vec<Agent>,
@@ -247,6 +264,7 @@ impl DataSet {
             exclude: None,
             generate_records: self.generate_records,
             first_node: self.first_node,
+            origin: self.origin.clone(),
             constraints: self.constraints.clone(),
         }
     }

@@ -8,7 +8,8 @@ mod settings;
 mod write;
 
 pub use settings::{
-    Calm, Change, Fault, FaultKind, Generate, Goals, Lie, Line, Links, Moment, Physics, Rules, Scenario, Transfer, When,
+    Calm, Change, Fault, FaultKind, Generate, Goals, Lie, Line, Links, Moment, Physics, Rules, Scenario, Transfer,
+    When, Writes,
 };
 pub use write::{write, write_over};
 
@@ -152,6 +153,7 @@ fn validate(written: fragment::Scenario, vocabulary: &Vocabulary, problems: &mut
     let placed: BTreeMap<DataSetName, BTreeSet<NodeId>> = network.data_sets.iter().map(first).collect();
     schedule::check_joins(&changes, &placed.values().flatten().copied().collect(), problems);
     let sizes = sizes(&rest.sizes, problems);
+    let writes = writes(&rest.writes, problems);
     let Rest { name, about, .. } = rest;
     let physics = physics?;
     check_room(&network, &physics, &sizes, generate.as_ref(), problems);
@@ -163,6 +165,7 @@ fn validate(written: fragment::Scenario, vocabulary: &Vocabulary, problems: &mut
         impacts,
         physics,
         sizes,
+        writes,
         placed,
         changes,
         faults,
@@ -178,6 +181,18 @@ fn sizes(written: &[(String, files::Quantity)], problems: &mut Problems) -> BTre
         Some((name.as_str().into(), problems.check(place, quantity::positive_size(bytes))?))
     });
     read.collect()
+}
+
+fn writes(written: &[(String, fragment::Writes)], problems: &mut Problems) -> BTreeMap<DataSetName, Writes> {
+    let mut read = BTreeMap::new();
+    for (name, fragment::Writes { every, bytes }) in written {
+        let place = |key: &str| format!("data_set {}: writes.{key}", name.escape_debug());
+        let every = problems.check(place("every"), quantity::positive_duration(every));
+        let share = quantity::percent(bytes).map(|share| share.value() / 100.0).and_then(quantity::positive);
+        let share = problems.check(place("bytes"), share);
+        read.extend(every.zip(share).map(|(every, share)| (name.as_str().into(), Writes { every, share })));
+    }
+    read
 }
 
 /// Every data set lies somewhere at the start.

@@ -22,6 +22,8 @@ pub struct Scenario {
     pub physics: Physics,
     /// Of the data sets that are not as large as the physics says \[bytes\].
     pub sizes: BTreeMap<DataSetName, u64>,
+    /// Of the data sets that their owners go on writing.
+    pub writes: BTreeMap<DataSetName, Writes>,
     /// Where each data set's replicas lie at the start. Where there are several, every agent reads the nearest.
     pub placed: BTreeMap<DataSetName, BTreeSet<NodeId>>,
     /// In order of time.
@@ -80,6 +82,7 @@ impl Scenario {
         alone.placed.retain(|name, _| name == data_set);
         alone.physics = self.physics_of(data_set);
         alone.sizes.clear();
+        alone.writes.retain(|name, _| name == data_set);
         Cow::Owned(alone)
     }
 
@@ -88,6 +91,14 @@ impl Scenario {
         let joins = self.changes.iter().flat_map(|change| change.join.iter().map(|node| (*node, change.at)));
         joins.collect()
     }
+}
+
+/// A new version of a data set now and then.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Writes {
+    pub every: Duration,
+    /// Of its bytes, 0 to 1: they are other ones than in the version before.
+    pub share: f64,
 }
 
 /// An end of all troubles: from then on nothing breaks, changes or is lost, and what is broken is whole again.

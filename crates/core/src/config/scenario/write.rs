@@ -1,9 +1,10 @@
 //! Scenarios as text: what `load` reads back as it was.
 
 use super::settings::{
-    Calm, Change, Fault, FaultKind, Generate, Goals, Line, Links, Physics, Rules, Scenario, Transfer, When,
+    Calm, Change, Fault, FaultKind, Generate, Goals, Line, Links, Physics, Rules, Scenario, Transfer, When, Writes,
 };
 use crate::config::settings::{NodeSettings, ScrubSettings};
+use crate::config::{defaults, quantity};
 use crate::domain::action::ActionType;
 use crate::domain::constraints::Constraints;
 use crate::domain::ids::NodeId;
@@ -68,6 +69,9 @@ fn network(text: &mut String, scenario: &Scenario) {
         line!(text, "first_node = {}", data_set.first_node);
         constraints(text, &data_set.constraints);
         scenario.sizes.get(&data_set.name).into_iter().for_each(|bytes| line!(text, "bytes = \"{bytes} B\""));
+        if let Some(Writes { every, share }) = scenario.writes.get(&data_set.name) {
+            line!(text, "writes = {{ every = {}, bytes = \"{:?} %\" }}", duration(*every), share * 100.0);
+        }
     }
     if scenario.generate.is_none() {
         network.nodes.values().for_each(|node| self::node(text, node));
@@ -85,6 +89,9 @@ fn network(text: &mut String, scenario: &Scenario) {
     line!(text, "job_gap_deviation = {}", duration(rhythm.job_gap_deviation));
     line!(text, "heartbeat = {}\nlease = {}", duration(rhythm.heartbeat), duration(rhythm.lease));
     line!(text, "drain = {}\nprobes = {}", duration(rhythm.drain), rhythm.probes);
+    if quantity::positive_duration(defaults::WATCH).is_ok_and(|usual| usual != rhythm.watch) {
+        line!(text, "watch = {}", duration(rhythm.watch));
+    }
     if let Some(ScrubSettings { every, bytes_per_s }) = rhythm.scrub {
         line!(text, "scrub = {}\nscrub_rate = \"{bytes_per_s} B/s\"", duration(every));
     }

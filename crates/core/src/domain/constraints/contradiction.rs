@@ -45,7 +45,7 @@ pub fn contradictions(
     nodes: &BTreeMap<NodeId, &Labels>,
     first: Option<NodeId>,
 ) -> Vec<Contradiction> {
-    let Constraints { must_not, must, never_delete_at, min_replicas, max_replicas, transfers: _ } = constraints;
+    let Constraints { must_not, must, never_delete_at, min_replicas, max_replicas, transfers: _, origin } = constraints;
     let barred = |node: &NodeId| {
         let MustNot { labels } = must_not.as_ref()?;
         nodes.get(node).filter(|known| labels.matches(known)).map(|_| labels.clone())
@@ -60,7 +60,7 @@ pub fn contradictions(
     }
     if let Some(most) = *max_replicas {
         // What is there at the start and never goes is as good as demanded.
-        let begins_and_stays = first.filter(|node| never_delete_at.contains(node));
+        let begins_and_stays = first.filter(|node| never_delete_at.contains(node) || *origin == Some(*node));
         let stay = must.iter().copied().chain(begins_and_stays).collect::<BTreeSet<_>>().len();
         if must.len() > most as usize {
             found.push(Contradiction::MustBeMore(must.len(), most));

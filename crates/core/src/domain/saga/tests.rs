@@ -5,6 +5,7 @@ use std::time::Duration;
 
 const ME: AgentId = AgentId(1);
 const OTHER: AgentId = AgentId(2);
+const LATER: Timestamp = Timestamp(NOW.0 + 60_000);
 
 /// Held by this agent.
 fn held(replica: Replica, by: AgentId) -> Replica {
@@ -26,6 +27,20 @@ fn claimed(action: &str, source: &Replica, destination: Option<&Replica>) -> Cla
     let action = action.parse().unwrap();
     let (source, destination) = (source.clone(), destination.cloned());
     Claim { event: EventId(1), agent: ME, data_set: "blood".into(), action, source, destination }
+}
+
+fn planned(action: &str, reference: ReplicaId) -> Plan {
+    Plan {
+        key: "key".to_owned(),
+        agent: ME,
+        data_set: "blood".into(),
+        reference,
+        action: action.parse().unwrap(),
+        explored: false,
+        expected: BTreeMap::new(),
+        generation: None,
+        detail: String::new(),
+    }
 }
 
 fn commit_of(placement: &Placement, claim: &Claim) -> Result<Vec<Change>, Refused> {
@@ -58,6 +73,7 @@ fn points(changes: &[Change]) -> Vec<(u32, i64)> {
         | Change::Lease { .. }
         | Change::Relocate { .. }
         | Change::See { .. }
+        | Change::Outdate { .. }
         | Change::Become { .. }
         | Change::Delete { .. } => None,
     };
@@ -102,15 +118,53 @@ fn what_drains_is_the_last_good_copy_only_where_none_is_coming_to_its_node() {
     assert_eq!(look(&placement(&[draining, coming], &[])), []);
 }
 
+/// What becomes of these replicas when replica 1 is the newest version from now on.
+fn accepted(replicas: &[Replica], references: &[(AgentId, i64)]) -> Placement {
+    let mut now = placement(replicas, references);
+    let known = scene::snapshot(&[3], &[]).data_set.clone();
+    let changes = accept(&now, ReplicaId(1), 1, &Validators::default(), &known, NOW);
+    apply(&mut now, &"blood".into(), &changes, || unreachable!("nothing is inserted"));
+    now
+}
+
 #[test]
-fn what_holds_the_former_content_is_known_by_its_former_size() {
-    let now = placement(&[in_state(replica(1, 3), ReplicaState::Changed), replica(2, 1)], &[]);
-    let changes = accept(&now, ReplicaId(1), 1, &Validators::default(), 10);
-    let size = changes.iter().find_map(|change| match change {
-        Change::See { replica: ReplicaId(2), validators, .. } => validators.bytes,
+fn whole_replicas_of_the_former_version_are_read_until_they_are_refreshed() {
+    let damaged = in_state(replica(3, 2), ReplicaState::Damaged);
+    let now = accepted(&[replica(1, 3), replica(2, 1), damaged], &[(ME, 2), (OTHER, 3)]);
+    let bytes = scene::snapshot(&[3], &[]).data_set.bytes;
+    let outdated = &now.replicas[&ReplicaId(2)];
+    assert_eq!(outdated.former.as_ref().map(|former| (former.bytes, former.since)), Some((bytes, NOW)));
+    assert_eq!(outdated.validators.bytes, Some(bytes), "what is to be deleted has the former length");
+    assert_eq!(now.replicas[&ReplicaId(3)].state, ReplicaState::Damaged);
+    assert_eq!(now.references, [(ME, ReplicaId(2)), (OTHER, ReplicaId(1))].into());
+    assert_eq!((now.nodes().len(), now.current().count()), (2, 1));
+    // What it lacks first counts: it is as old as that.
+    let later = accept(&now, ReplicaId(1), 2, &Validators::default(), &scene::snapshot(&[3], &[]).data_set, LATER);
+    let since = later.iter().find_map(|change| match change {
+        Change::Outdate { former, .. } => Some(former.since),
         _ => None,
     });
-    assert_eq!(size, Some(10));
+    assert_eq!(since, Some(NOW));
+}
+
+#[test]
+fn the_only_replica_of_the_newest_version_is_the_last_one() {
+    let now = accepted(&[replica(1, 3), replica(2, 1)], &[(ME, 2)]);
+    let claim = |label: &str| {
+        let subject = subject(&now, label.parse().unwrap()).unwrap();
+        let plan = Plan { expected: [(subject.id, subject.generation)].into(), ..planned(label, ReplicaId(2)) };
+        super::claim(&now, &plan, &scene::snapshot(&[3], &[]).data_set, None, NOW, LATER)
+    };
+    assert_eq!(claim("E3"), Err(Lost::LastReplica(ReplicaId(1))));
+    assert!(claim("E1").is_ok());
+    assert_eq!(claim("C1_2"), Err(Forbidden::Outdated(NodeId(1)).into()), "the former version spreads no further");
+    assert!(claim("R3_1").is_ok());
+    let refreshed = claimed("R3_1", &now.replicas[&ReplicaId(1)], None);
+    let arrived = in_state(held(replica(3, 1), ME), ReplicaState::Copying);
+    let mut now = now.clone();
+    now.replicas.insert(arrived.id, arrived.clone());
+    let changes = commit_of(&now, &Claim { destination: Some(arrived), ..refreshed }).unwrap();
+    assert_eq!(points(&changes), [(1, 3)]);
 }
 
 #[test]

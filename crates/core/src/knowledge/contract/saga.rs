@@ -22,6 +22,7 @@ fn row(id: i64, node: u32, object_key: &str, state: ReplicaState, generation: i6
         lease,
         validators: Default::default(),
         remark: None,
+        former: None,
     }
 }
 

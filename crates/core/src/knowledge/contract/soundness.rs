@@ -1,10 +1,12 @@
 //! Replicas whose objects are not what the catalogue says, what becomes of them, and what is known of stores.
 
 use super::{Table, blood, data_set, rejected};
+use crate::domain::constraints::Forbidden;
 use crate::domain::ids::{AgentId, NodeId, ReplicaId};
 use crate::domain::placement::{Condition, DataSet, Plan, Replica, ReplicaState, StoreTraits};
 use crate::domain::saga::Lost;
 use crate::domain::validators::Validators;
+use crate::domain::versions::{Former, Versions};
 use crate::knowledge::{Claimed, Committed};
 use std::time::Duration;
 
@@ -117,26 +119,62 @@ pub async fn a_person_accepts_what_was_changed(table: Table) {
     let table = table.three_agents().await;
     act(&table, &table.plan(1, "C3_1").await, &validators("copied")).await;
     let new = DataSet { bytes: 200, records: 0, sha256: "ab".repeat(32), ..blood() };
-    let accept =
-        async |generation| table.knowledge.accept(&new, ReplicaId(1), generation, &validators("new")).await.unwrap();
-    assert!(!accept(row(&table, 1).await.generation).await, "it is not changed");
+    let accept = async |generation| {
+        table.knowledge.accept(&new, 120, ReplicaId(1), generation, &validators("new")).await.unwrap()
+    };
     assert!(found(&table, 1, &Condition::Changed("it has 200 bytes".to_owned())).await);
     let before = row(&table, 1).await.generation;
     assert!(!accept(before - 1).await, "it was changed again since");
     // Under way with the former content.
     let claim = table.try_claim(&table.plan(2, "C1_2").await).await.unwrap();
+    table.advance(60);
     assert!(accept(before).await);
     let snapshot = table.snapshot().await;
     assert_eq!((snapshot.data_set.bytes, snapshot.data_set.sha256.as_str()), (200, new.sha256.as_str()));
-    assert_eq!(snapshot.placement.nodes(), [NodeId(3)].into());
-    assert_eq!(row(&table, 2).await.state, ReplicaState::Damaged);
-    assert_eq!(row(&table, 2).await.validators.bytes, Some(100), "what is to be deleted has the former length");
-    assert_eq!(table.reads(1).await, Some(NodeId(3)));
+    let Versions { version, registered_at, written_at, written_bytes } = snapshot.data_set.versions;
+    assert_eq!((version, written_at, written_bytes), (2, Some(snapshot.at), 120));
+    assert!(registered_at < written_at, "{registered_at:?}");
+    let former =
+        Former { version: 1, bytes: 100, records: blood().records, sha256: blood().sha256, since: snapshot.at };
+    let outdated = row(&table, 2).await;
+    assert_eq!((outdated.state, outdated.former), (ReplicaState::Present, Some(former)));
+    assert_eq!(outdated.validators.bytes, Some(100), "what is to be deleted has the former length");
+    assert_eq!(table.reads(1).await, Some(NodeId(1)), "it is read until it is refreshed");
     let committed = table.knowledge.commit(claim.event, &validators("former"), Duration::ZERO).await.unwrap();
     assert!(matches!(committed, Committed::Refused(_)), "{committed:?}");
     let unknown = DataSet { name: "other".into(), ..new.clone() };
-    let error = rejected(table.knowledge.accept(&unknown, ReplicaId(1), 1, &validators("new")).await);
+    let error = rejected(table.knowledge.accept(&unknown, 0, ReplicaId(1), 1, &validators("new")).await);
     assert!(error.ends_with("data set `other` is not in the catalogue"), "{error}");
+}
+
+/// What the owner writes is no damage: whoever reads there goes on reading there, and so do the readers of the others.
+pub async fn what_the_owner_has_written_reaches_every_replica(table: Table) {
+    let table = table.three_agents().await;
+    act(&table, &table.plan(1, "C3_1").await, &validators("copied")).await;
+    let new = DataSet { bytes: 200, sha256: "ab".repeat(32), ..blood() };
+    let origin = row(&table, 1).await;
+    assert!(table.knowledge.accept(&new, 120, origin.id, origin.generation, &validators("new")).await.unwrap());
+    assert_eq!((table.reads(1).await, table.reads(2).await), (Some(NodeId(1)), Some(NodeId(3))));
+    let lost = async |agent, label| table.try_claim(&table.plan(agent, label).await).await.unwrap_err();
+    assert_eq!(lost(2, "E3").await, Lost::LastReplica(origin.id), "no other holds the newest version");
+    assert_eq!(lost(1, "C1_2").await, Lost::Forbidden(Forbidden::Outdated(NodeId(1))));
+    // What was damaged is of no version.
+    assert!(found(&table, 2, &damaged()).await);
+    assert_eq!((row(&table, 2).await.former, table.reads(1).await), (None, Some(NodeId(3))));
+    act(&table, &table.plan(1, "R3_1").await, &validators("mended")).await;
+    act(&table, &table.plan(1, "CR1").await, &Validators::default()).await;
+    let again = DataSet { sha256: "cd".repeat(32), ..new };
+    let origin = row(&table, 1).await;
+    assert!(table.knowledge.accept(&again, 1, origin.id, origin.generation, &validators("newer")).await.unwrap());
+    let changed_at = table.snapshot().await.changed_at;
+    table.advance(60);
+    let left = act(&table, &table.plan(1, "R3_1").await, &validators("refreshed")).await.unwrap();
+    assert_eq!((left.state, left.former), (ReplicaState::Removing, None));
+    let snapshot = table.snapshot().await;
+    let refreshed = snapshot.placement.reference(AgentId(1)).unwrap();
+    assert_eq!((refreshed.node, refreshed.former.as_ref()), (NodeId(1), None));
+    assert_eq!(snapshot.changed_at, changed_at, "everybody reads where it read before");
+    assert_eq!(lost(1, "R3_1").await, Lost::NothingToMend(NodeId(1)));
 }
 
 pub async fn a_store_that_cannot_delete_is_no_destination(table: Table) {

@@ -19,6 +19,7 @@ use crate::domain::snapshot::Content;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
 use crate::domain::validators::Validators;
+use crate::domain::versions::Versions;
 use crate::knowledge::rules::{self, Rejection};
 use crate::knowledge::{
     Claimed, ClosedEvent, ClosingRule, Committed, Conversation, Counter, Feedback, Learned, NotedUpload, Pulse,
@@ -331,18 +332,21 @@ impl Table {
     pub(super) fn accept(
         &mut self,
         data_set: &DataSet,
+        written_bytes: u64,
         replica: ReplicaId,
         generation: i64,
         validators: &Validators,
+        now: Timestamp,
     ) -> Result<bool> {
         rules::check_sizes(data_set)?;
         let shelf = shelf(&mut self.data_sets, &data_set.name)?;
-        let changes = saga::accept(&shelf.placement, replica, generation, validators, shelf.data_set.bytes);
+        let changes = saga::accept(&shelf.placement, replica, generation, validators, &shelf.data_set, now);
         if changes.is_empty() {
             return Ok(false);
         }
         let DataSet { bytes, records, sha256, .. } = data_set.clone();
-        shelf.data_set = DataSet { bytes, records, sha256, ..shelf.data_set.clone() };
+        let versions = shelf.data_set.versions.followed(written_bytes, now);
+        shelf.data_set = DataSet { bytes, records, sha256, versions, ..shelf.data_set.clone() };
         shelf.generation += 1;
         self.apply(&data_set.name, &changes)?;
         Ok(true)
@@ -354,6 +358,7 @@ impl Table {
         node: NodeId,
         object_key: &str,
         validators: &Validators,
+        now: Timestamp,
     ) -> Result<bool> {
         if let Some(shelf) = self.data_sets.get(&data_set.name) {
             return rules::check_same_content(&shelf.data_set, data_set).map(|()| false);
@@ -364,7 +369,7 @@ impl Table {
         let mut placement = Placement::default();
         saga::apply(&mut placement, &data_set.name, &[first], next_replica(&mut self.replicas_made));
         let shelf = Shelf {
-            data_set: data_set.clone(),
+            data_set: DataSet { versions: Versions::registered(now), ..data_set.clone() },
             placement,
             readers: BTreeSet::new(),
             counters: BTreeMap::new(),
@@ -584,8 +589,10 @@ impl Table {
             Err(refused) => return Ok(Committed::Refused(refused)),
         };
         let leftover = rules::left_behind(&changes, self.apply(&claim.data_set, &changes)?);
-        let changed_at = &mut shelf(&mut self.data_sets, &claim.data_set)?.changed_at;
-        *changed_at = (*changed_at).max(Some(now));
+        if claim.action.kind() != ActionType::Restore {
+            let changed_at = &mut shelf(&mut self.data_sets, &claim.data_set)?.changed_at;
+            *changed_at = (*changed_at).max(Some(now));
+        }
         let posted = self.posted_mut(event)?;
         posted.event.outcome = Outcome::Done;
         posted.event.ended_at = Some(now);

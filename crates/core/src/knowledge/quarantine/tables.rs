@@ -19,6 +19,7 @@ use crate::domain::text::{LINE_MAX, NAME_MAX};
 use crate::domain::time::{LONGEST, Timestamp};
 use crate::domain::units::Percent;
 use crate::domain::validators::Validators;
+use crate::domain::versions::{Former, Versions};
 use crate::knowledge::conversation;
 use crate::knowledge::rules::{Rejection, is_sha256, is_somebodys};
 use crate::knowledge::{Counter, Feedback, NotedUpload, Pulse, Recorded};
@@ -79,6 +80,7 @@ pub fn metric_column(metric: Metric) -> &'static str {
         Metric::NetworkLatency => "network_latency_ms",
         Metric::Availability => "availability_percent",
         Metric::DataConsistency => "data_consistency",
+        Metric::Staleness => "staleness_s",
     }
 }
 
@@ -116,6 +118,17 @@ fn labels(row: &mut Fields<'_>) -> Field<Labels> {
         row.report("labels", "it is no JSON object of texts and is taken as absent".to_owned());
         Labels::new()
     }))
+}
+
+/// What makes no sense was not noted.
+fn versions(row: &mut Fields<'_>) -> Field<Versions> {
+    let moment = |written: Option<i64>| written.map(Timestamp);
+    Ok(Versions {
+        version: row.amount("version")?,
+        registered_at: moment(row.maybe_integer("registered_at")?),
+        written_at: moment(row.maybe_integer("written_at")?),
+        written_bytes: row.amount("written_bytes")?,
+    })
 }
 
 /// What stands before every action on a data set. What cannot be read might forbid any: none begins until somebody mends it.
@@ -219,8 +232,8 @@ pub fn data_set(row: &mut Fields<'_>) -> Field<DataSet> {
     let bytes = row.integer("bytes")?;
     match u64::try_from(bytes) {
         Ok(bytes @ 0..=BYTES_MAX) => {
-            let (records, guard) = (row.amount("records")?, guard(row)?);
-            Ok(DataSet { name, object_key, bytes, records, sha256, guard })
+            let (records, versions, guard) = (row.amount("records")?, versions(row)?, guard(row)?);
+            Ok(DataSet { name, object_key, bytes, records, sha256, versions, guard })
         }
         _ => row.leave_out("bytes", format_args!("{bytes} is no size of a data set")),
     }
@@ -245,7 +258,7 @@ pub fn pulse(row: &mut Fields<'_>) -> Field<Pulse> {
 pub fn any_replica(row: &mut Fields<'_>) -> Field<Replica> {
     let data_set = data_set_name(row, "data_set")?;
     let replica = placed(row, "id", data_set)?;
-    Ok(Replica { validators: validators(row)?, remark: maybe_line(row, "remark")?, ..replica })
+    Ok(Replica { validators: validators(row)?, remark: maybe_line(row, "remark")?, former: former(row)?, ..replica })
 }
 
 /// What makes no sense is not known: then the object itself is read before anything rests on it.
@@ -253,6 +266,18 @@ fn validators(row: &mut Fields<'_>) -> Field<Validators> {
     let etag = row.maybe_exact("etag", ETAG_MAX)?;
     let bytes = row.maybe_amount("object_bytes")?;
     Ok(Validators { bytes, etag, modified_ms: row.maybe_integer("modified_at_ms")? })
+}
+
+/// A replica of which nobody can tell what it holds is none.
+fn former(row: &mut Fields<'_>) -> Field<Option<Former>> {
+    if row.is_null("former")? {
+        return Ok(None);
+    }
+    let text = row.text("former", GUARD_MAX)?;
+    match serde_json::from_str::<Former>(&text) {
+        Ok(former) if is_sha256(&former.sha256) => Ok(Some(former)),
+        Ok(_) | Err(_) => row.leave_out("former", "it is no JSON of a version; `null` where it holds the newest"),
+    }
 }
 
 /// The same, on a node that is registered.
@@ -289,6 +314,7 @@ fn placed(row: &mut Fields<'_>, id: &'static str, data_set: DataSetName) -> Fiel
         lease: lease(row)?,
         validators: Validators::default(),
         remark: None,
+        former: None,
     })
 }
 

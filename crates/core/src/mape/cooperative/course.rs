@@ -179,7 +179,7 @@ mod tests {
     use crate::domain::units::Percent;
 
     fn state(latency_ms: f64) -> State {
-        let place = Place { node: NodeId(2), availability: Percent::new(95.0).unwrap(), stated: None };
+        let place = Place { node: NodeId(2), availability: Percent::new(95.0).unwrap(), stated: None, follows: false };
         State { place, latency: Some(Estimate { mean: latency_ms, deviation: 5.0 }) }
     }
 

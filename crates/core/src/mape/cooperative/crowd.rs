@@ -1,7 +1,6 @@
 //! Where there are many readers, looking closely at every change of a set takes long: all changes are valued in one pass over the
 //! readers first, and only those that promise most are looked at closely.
 
-use super::PER_REPLICA;
 use super::valuation::{Prepared, Reader, ReplicaSet};
 use crate::domain::action::ActionType;
 use crate::domain::ids::NodeId;
@@ -90,7 +89,7 @@ impl Prepared<'_> {
         moved * valuation.cost(ActionType::Move)
             + (new as f64 - moved) * valuation.cost(ActionType::Copy)
             + (gone as f64 - moved) * valuation.cost(ActionType::Evict)
-            + PER_REPLICA * (set.len() as f64 - present.len() as f64)
+            + valuation.per_replica * (set.len() as f64 - present.len() as f64)
     }
 }
 

@@ -4,7 +4,7 @@ use super::course::{Courses, State};
 use super::jobs::{Conditions, Jobs};
 use super::prices::prices;
 use super::said::Said;
-use super::{MARGIN, PER_COST, Planned, level};
+use super::{MARGIN, PER_COST, PER_REPLICA, Planned, level};
 use crate::domain::action::ActionType;
 use crate::domain::ask::Reply;
 use crate::domain::ids::{AgentId, NodeId};
@@ -14,6 +14,7 @@ use crate::domain::snapshot::Snapshot;
 use crate::mape::planner::{Experience, Parameters, View};
 use crate::mape::prediction::{Estimate, Wanted};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// Whoever is content to this degree, also with one replica more, names no nodes.
 const CONTENT: f64 = 0.9;
@@ -27,6 +28,9 @@ pub const MORE: u32 = 3;
 const NOW: f64 = 0.5;
 /// Of so many homes, where there are more, it is looked how far a node is from them (I-7).
 const HOMES: usize = 32;
+
+/// What the refreshes of a replica cost in this time counts against making it.
+const REFRESHED_FOR: Duration = Duration::from_secs(3600);
 
 /// Nodes that failed a moment ago.
 #[derive(Clone, Default, Debug)]
@@ -133,6 +137,14 @@ impl<'a> Prospects<'a> {
 
     pub fn prices(&self) -> &BTreeMap<ActionType, f64> {
         &self.prices
+    }
+
+    /// What one more replica takes away from the sum of levels: to hold it, and to refresh it for an hour as often as its owner
+    /// wrote until now. Who fetches as many bytes as a copy has pays for a copy.
+    pub fn per_replica(&self) -> f64 {
+        let data_set = &self.snapshot.data_set;
+        let fetched = data_set.versions.expected_bytes(REFRESHED_FOR, self.snapshot.at);
+        PER_REPLICA + self.cost(ActionType::Copy) * fetched / data_set.bytes.max(1) as f64
     }
 
     /// What an action takes away from the sum of levels.

@@ -17,7 +17,7 @@ use super::patience::{Ground, Left, Pause};
 use super::peers::{Executed, Peers};
 use super::prospects::{Avoided, Prospects, living};
 use super::said::Said;
-use super::{Answer, MARGIN, PER_COST, PER_EXCUSED_RETURN, PER_REPLICA, Planned, Reader, ReplicaSet, Valuation, plan};
+use super::{Answer, MARGIN, PER_COST, PER_EXCUSED_RETURN, Planned, Reader, ReplicaSet, Valuation, plan};
 use crate::domain::action::{Action, ActionType};
 use crate::domain::ask::{Ask, Question};
 use crate::domain::event::{Event, Outcome};
@@ -427,7 +427,7 @@ impl Protocol {
             place_weight: 1.0,
             budget: 1.0,
         });
-        let valuation = Valuation { actor: me, present: &planned.set, readers: &readers, costs: prospects.prices() };
+        let valuation = Valuation { actor: me, present: &planned.set, readers: &readers, costs: prospects.prices(), per_replica: prospects.per_replica() };
         let ground = scene.ground();
         let enough = MARGIN + self.pause.hurdle(&ground);
         let constraints = &view.snapshot.data_set.guard.constraints;
@@ -494,7 +494,7 @@ impl Protocol {
         for (agent, reads) in living(view, planned).filter(|(agent, _)| *agent != me) {
             loss += self.peers.loss_of_one_less(agent, (reads, replicas), now)?;
         }
-        Some(loss < PER_REPLICA)
+        Some(loss < prospects.per_replica())
     }
 
     fn ask(&mut self, scene: &Scene, nodes: BTreeSet<NodeId>) -> Intent {

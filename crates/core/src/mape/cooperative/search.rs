@@ -255,7 +255,7 @@ mod tests {
 
     fn decide(present: &[u32], readers: &[Reader], asked: &[u32], left: &[(&[u32], u32)]) -> Option<Accepted> {
         let (present, costs) = (set(present), COSTS.into());
-        let valuation = Valuation { actor: ACTOR, present: &present, readers, costs: &costs };
+        let valuation = Valuation { actor: ACTOR, present: &present, readers, costs: &costs, per_replica: PER_REPLICA };
         let left = left.iter().map(|(nodes, times)| (set(nodes), PER_RETURN * f64::from(*times).powi(2))).collect();
         plan(&valuation, &set(asked), &set(asked), &left, &Constraints::default())
     }
@@ -321,7 +321,7 @@ mod tests {
     fn what_constraints_forbid_is_not_planned() {
         let constrained = |present: &[u32], readers: &[Reader], written: &str| {
             let (present, costs) = (set(present), COSTS.into());
-            let valuation = Valuation { actor: ACTOR, present: &present, readers, costs: &costs };
+            let valuation = Valuation { actor: ACTOR, present: &present, readers, costs: &costs, per_replica: PER_REPLICA };
             let constraints = serde_json::from_str(written).unwrap();
             let accepted = plan(&valuation, &set(&[1, 2]), &set(&[1, 2]), &BTreeMap::new(), &constraints);
             accepted.map(|accepted| accepted.plan.set)
@@ -469,7 +469,7 @@ mod tests {
 
     fn with_valuation<T>(case: &Case, work: impl FnOnce(&Valuation) -> T) -> T {
         let costs = COSTS.into();
-        work(&Valuation { actor: ACTOR, present: &case.present, readers: &case.readers, costs: &costs })
+        work(&Valuation { actor: ACTOR, present: &case.present, readers: &case.readers, costs: &costs, per_replica: PER_REPLICA })
     }
 
     fn search(case: &Case) -> Option<Accepted> {
@@ -591,7 +591,7 @@ mod tests {
             let (readers, costs) = (self.readers(), COSTS.into());
             let all: ReplicaSet = (1..=NODES as u32).map(NodeId).collect();
             self.agents().find_map(|(actor, _)| {
-                let valuation = Valuation { actor, present: &self.present, readers: &readers, costs: &costs };
+                let valuation = Valuation { actor, present: &self.present, readers: &readers, costs: &costs, per_replica: PER_REPLICA };
                 plan(&valuation, &all, &all, &BTreeMap::new(), &Constraints::default()).map(|accepted| accepted.plan)
             })
         }

@@ -1,7 +1,7 @@
 //! What a set of replicas is worth to everybody: each agent's best response to it, less what it costs to get there.
 
 use super::said::change_of;
-use super::{LOSS_FACTOR, PER_COST, PER_REPLICA};
+use super::{LOSS_FACTOR, PER_COST};
 use crate::domain::action::ActionType;
 use crate::domain::ids::{AgentId, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,6 +58,8 @@ pub struct Valuation<'a> {
     pub readers: &'a [Reader],
     /// What actions cost.
     pub costs: &'a BTreeMap<ActionType, f64>,
+    /// What a further replica takes away from the sum of levels: [`PER_REPLICA`](super::PER_REPLICA), and what its refreshes cost.
+    pub per_replica: f64,
 }
 
 impl Reader {
@@ -218,7 +220,7 @@ impl Prepared<'_> {
         let actions = moves.len() as f64 * valuation.cost(ActionType::Move)
             + copies.len() as f64 * valuation.cost(ActionType::Copy)
             + evicts as f64 * valuation.cost(ActionType::Evict);
-        let mut value = -actions - PER_REPLICA * (set.len() as f64 - present.len() as f64);
+        let mut value = -actions - valuation.per_replica * (set.len() as f64 - present.len() as f64);
         let change = valuation.cost(ActionType::ChangeReference);
         for (index, reader) in valuation.actor_first() {
             let is_actor = reader.agent == valuation.actor;
@@ -331,6 +333,7 @@ fn each_matching(
 
 #[cfg(test)]
 mod tests {
+    use super::super::PER_REPLICA;
     use super::*;
 
     const COSTS: [(ActionType, f64); 3] = [(ActionType::Move, 1.5), (ActionType::Copy, 1.8), (ActionType::Evict, 0.5)];
@@ -354,7 +357,7 @@ mod tests {
 
     fn plan(present: ReplicaSet, readers: &[Reader], target: ReplicaSet) -> Plan {
         let costs = COSTS.into();
-        Valuation { actor: AgentId(1), present: &present, readers, costs: &costs }.plan(&target)
+        Valuation { actor: AgentId(1), present: &present, readers, costs: &costs, per_replica: PER_REPLICA }.plan(&target)
     }
 
     fn check(found: f64, expected: f64) {

@@ -135,6 +135,8 @@ pub enum Reason {
     Damaged,
     /// The constraints demand the replica.
     Demanded,
+    /// A newer version of it was written.
+    Outdated,
     /// A person wants it.
     Person,
 }
@@ -277,6 +279,7 @@ impl Decision {
             Reason::Agreed { yes, votes } => format!("{yes} of {votes} peers agreed"),
             Reason::Foreknown { step, steps } => format!("step {step} of {steps} to the best placement"),
             Reason::Damaged => "the replica there is damaged".to_owned(),
+            Reason::Outdated => "a newer version was written, and its replica follows".to_owned(),
             Reason::Demanded => "the constraints demand a replica there".to_owned(),
             Reason::Person => "a person wants it".to_owned(),
         }

@@ -61,14 +61,19 @@ impl<'a> Foresight<'a> {
     /// With what is under way done.
     fn replicas(&self) -> usize {
         let running = self.snapshot.open_events.iter().filter(|event| event.outcome == Outcome::Running);
-        let change = running.map(|event| change(event.action)).sum();
+        // What is refreshed or mended is counted already.
+        let present = &self.snapshot.placement;
+        let is_there = |to| present.present().any(|row| row.node == to);
+        let renews = |action| matches!(action, Action::Restore { to, .. } if is_there(to));
+        let change = running.filter(|event| !renews(event.action)).map(|event| change(event.action)).sum();
         self.snapshot.placement.present().count().saturating_add_signed(change)
     }
 
     /// 0 at a node that is not known.
     fn level(&self, node: NodeId, replicas: usize) -> f64 {
         let parameters = self.parameters;
-        let forecast = prediction::forecast(&self.experience.predictor, self.snapshot, parameters.home, node);
+        let forecast =
+            prediction::forecast(&self.experience.predictor, self.snapshot, parameters.home, node, &parameters.rho);
         let Some(mut forecast) = forecast else { return 0.0 };
         let consistency = placement::consistency(replicas, parameters.max_copies);
         forecast.set(Metric::DataConsistency, Estimate::certain(consistency));

@@ -8,7 +8,7 @@
 //! * A **request** is a job. It is served if it meets the goal; one that does not is helped by another copy that exists, else by
 //!   a new one at the node where the agent is most content, its own if that is one of the best.
 //! * A copy is **in use** as long as somebody reads it, for jobs come again and again.
-//! * The **holding time** is the cost of a copy over [`PRICE_PER_S`]. Whose node the copy lies on drops it; where no agent lives,
+//! * The **holding time** is the cost of a copy over [`PRICE_PER_S`] and what its refreshes cost where its owner goes on writing. Whose node the copy lies on drops it; where no agent lives,
 //!   the living agent of the lowest number.
 
 use super::candidates::candidates;
@@ -42,8 +42,8 @@ impl Policy for KeepCopy {
     }
 
     fn decider(&self, parameters: &Arc<Parameters>, _: &str) -> Box<dyn Decider> {
-        let held = Duration::from_secs_f64(parameters.cost(ActionType::Copy).max(0.0) / PRICE_PER_S);
-        Box::new(Keeper { held, measured: None, unused: BTreeMap::new(), is_acting: false })
+        let copy = parameters.cost(ActionType::Copy).max(0.0);
+        Box::new(Keeper { copy, measured: None, unused: BTreeMap::new(), is_acting: false })
     }
 
     fn looks(&self) -> bool {
@@ -54,8 +54,8 @@ impl Policy for KeepCopy {
 /// What an agent remembers.
 #[derive(Debug)]
 struct Keeper {
-    /// How long a copy is kept that nobody uses.
-    held: Duration,
+    /// What a copy costs.
+    copy: f64,
     /// By the last job.
     measured: Option<Metrics>,
     /// Since when nobody was seen to read a copy.
@@ -86,7 +86,7 @@ impl Decider for Keeper {
             let choice = Choice { action: Action::Evict { node }, reason: Reason::Idle };
             intents = self.act(Decision::new(KeepCopy.name(), &situation, Vec::new(), 0, choice));
         }
-        let next = self.unused.values().min().map(|since| *since + self.held);
+        let next = self.unused.values().min().map(|since| *since + self.held(view.snapshot));
         intents.extend(next.filter(|at| *at > view.now()).map(|at| Intent::Look { after: at.since(view.now()) }));
         intents
     }
@@ -108,6 +108,15 @@ impl Keeper {
         vec![Intent::Act(decision)]
     }
 
+    /// How long a copy is kept that nobody uses: until holding it, and refreshing it as often as its owner wrote until now, has cost
+    /// as much as making it anew.
+    fn held(&self, snapshot: &Snapshot) -> Duration {
+        let data_set = &snapshot.data_set;
+        let fetched = data_set.versions.expected_bytes(Duration::from_secs(1), snapshot.at);
+        let refreshes = self.copy * fetched / data_set.bytes.max(1) as f64;
+        Duration::from_secs_f64(self.copy / (PRICE_PER_S + refreshes))
+    }
+
     fn look_for_unused(&mut self, snapshot: &Snapshot) {
         let placement = &snapshot.placement;
         let is_unused = |replica: &&Replica| placement.readers(replica.id).next().is_none();
@@ -120,7 +129,8 @@ impl Keeper {
     fn overdue(&self, view: &View) -> Option<NodeId> {
         let placement = &view.snapshot.placement;
         let is_last = placement.present().count() < 2;
-        let overdue = self.unused.iter().filter(|(_, since)| view.now().since(**since) >= self.held);
+        let held = self.held(view.snapshot);
+        let overdue = self.unused.iter().filter(|(_, since)| view.now().since(**since) >= held);
         let mut nodes = overdue.filter_map(|(replica, _)| Some(placement.replicas.get(replica)?.node));
         let lives = |agent| view.snapshot.is_alive(agent, view.parameters.silence);
         nodes.find(|node| !is_last && view.snapshot.keeper(*node, lives) == Some(view.parameters.agent))

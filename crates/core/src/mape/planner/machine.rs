@@ -2,8 +2,7 @@
 //! and lessons.
 
 use super::{
-    Decider, Decision, Experience, Intent, Message, Parameters, Policy, Reason, Rng, Situation, Verdict, View, plan,
-    upkeep,
+    Decider, Decision, Experience, Intent, Message, Parameters, Policy, Rng, Situation, Verdict, View, plan, upkeep,
 };
 use crate::domain::action::Action;
 use crate::domain::ask::Ask;
@@ -182,7 +181,7 @@ impl Planner {
         self.want(intents, snapshot, rng)
     }
 
-    /// Makes what the constraints demand, while nothing else is under way.
+    /// Makes what the constraints demand and refreshes what is outdated, while nothing else is under way.
     fn upkeep(&mut self, snapshot: &Snapshot) -> Vec<Effect> {
         let rests = self.rests_until.is_some_and(|until| snapshot.at < until);
         if self.under_way != UnderWay::Nobodys || rests {
@@ -190,11 +189,12 @@ impl Planner {
         }
         let agent = self.parameters.agent;
         let reference = snapshot.placement.reference(agent);
-        let Some((action, reference)) = upkeep::missing(snapshot, agent, self.parameters.silence).zip(reference) else {
+        let Some(((action, reason), reference)) = upkeep::due(snapshot, agent, self.parameters.silence).zip(reference)
+        else {
             return Vec::new();
         };
         self.under_way = UnderWay::Upkeep;
-        let decision = Decision::apart(agent, snapshot, action, Reason::Demanded);
+        let decision = Decision::apart(agent, snapshot, action, reason);
         self.execute(decision, reference, snapshot)
     }
 

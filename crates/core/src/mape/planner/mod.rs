@@ -17,7 +17,7 @@ mod q_learning;
 mod random;
 pub mod reference;
 mod ucb;
-mod upkeep;
+pub mod upkeep;
 mod vote;
 
 pub use by_score::{ByScore, Scoring, best, decide};
@@ -212,7 +212,8 @@ impl<'a> Situation<'a> {
 
     /// What is expected to be measured at a node.
     pub fn forecast(&self, node: NodeId) -> Option<Forecast> {
-        prediction::forecast(&self.experience.predictor, self.snapshot, self.parameters.home, node)
+        let parameters = self.parameters;
+        prediction::forecast(&self.experience.predictor, self.snapshot, parameters.home, node, &parameters.rho)
     }
 
     fn known_or_predicted<'s>(

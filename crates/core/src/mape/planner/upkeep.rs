@@ -1,18 +1,48 @@
-//! Replicas that the constraints demand and that are not there: made though nobody's goal asks for them.
+//! What is done though nobody's goal asks for it: replicas that the constraints demand and that are not there are made, and those
+//! that hold a former version are refreshed.
 
+use super::Reason;
 use crate::domain::action::Action;
 use crate::domain::ids::AgentId;
-use crate::domain::placement::Node;
+use crate::domain::placement::{Node, Replica};
 use crate::domain::snapshot::Snapshot;
 use std::cmp::Reverse;
 use std::time::Duration;
+
+/// Whether there is anything to do, for whomever.
+pub fn is_due(snapshot: &Snapshot) -> bool {
+    let placement = &snapshot.placement;
+    snapshot.data_set.guard.constraints.wants_more(placement) || placement.present().any(Replica::is_outdated)
+}
+
+/// What this agent has to do now, and why: what is outdated comes first, for it is read.
+pub fn due(snapshot: &Snapshot, me: AgentId, silence: Duration) -> Option<(Action, Reason)> {
+    let refresh = outdated(snapshot, me, silence).map(|action| (action, Reason::Outdated));
+    refresh.or_else(|| missing(snapshot, me, silence).map(|action| (action, Reason::Demanded)))
+}
+
+/// The first replica that holds a former version, is not refreshed yet, and is this agent's to refresh: that of its own node, or of
+/// one where no reader lives.
+fn outdated(snapshot: &Snapshot, me: AgentId, silence: Duration) -> Option<Action> {
+    let placement = &snapshot.placement;
+    let lives = |agent| agent == me || snapshot.is_alive(agent, silence);
+    let is_mine = |row: &&Replica| {
+        let is_under_way = placement.on(row.node).is_none_or(|there| there.id != row.id);
+        row.is_outdated() && !is_under_way && snapshot.keeper(row.node, lives) == Some(me)
+    };
+    let refreshed = |row: &Replica| {
+        let action = Action::Restore { from: snapshot.nearest(row.node)?.node, to: row.node };
+        snapshot.forbids(action).is_none().then_some(action)
+    };
+    placement.present().filter(is_mine).find_map(refreshed)
+}
 
 /// What this agent has to make; `None`: nothing is missing, it is for somebody else to make it, or it cannot be made now.
 ///
 /// Of the nodes of `must` that lack theirs the first; else, while there are fewer than `min_replicas`, the most available node
 /// that can take one. Its maker is the agent that lives there, or the first that lives at all. The bytes come from the replica
 /// that is nearest to the node.
-pub fn missing(snapshot: &Snapshot, me: AgentId, silence: Duration) -> Option<Action> {
+fn missing(snapshot: &Snapshot, me: AgentId, silence: Duration) -> Option<Action> {
     let (placement, constraints) = (&snapshot.placement, &snapshot.data_set.guard.constraints);
     if !constraints.wants_more(placement) {
         return None;
@@ -34,6 +64,8 @@ pub fn missing(snapshot: &Snapshot, me: AgentId, silence: Duration) -> Option<Ac
 mod tests {
     use super::*;
     use crate::domain::ids::NodeId;
+    use crate::domain::placement::ReplicaState;
+    use crate::domain::versions::Former;
     use crate::mape::scene;
     use std::sync::Arc;
 
@@ -58,6 +90,29 @@ mod tests {
     fn too_few_become_more_at_the_most_available_node() {
         assert_eq!(missing_by(&[3], r#"{"min_replicas":2}"#, |_| {}), ["R3_1", "", ""]);
         assert_eq!(missing_by(&[1, 3], r#"{"min_replicas":3}"#, |_| {}), ["", "R1_2", ""], "node 1 is nearer");
+    }
+
+    #[test]
+    fn what_is_outdated_is_refreshed_by_whoever_lives_there() {
+        let outdated = |snapshot: &mut Snapshot| {
+            let former = Former { version: 1, bytes: 1, records: 0, sha256: "0".repeat(64), since: snapshot.at };
+            let row = snapshot.placement.replicas.values_mut().find(|row| row.node == NodeId(2)).unwrap();
+            row.former = Some(former);
+        };
+        let due = |snapshot: &Snapshot| {
+            [1, 2, 3].map(|agent| due(snapshot, AgentId(agent), SILENCE).map(|(action, _)| action.to_string()))
+        };
+        let mut snapshot = scene::inhabited(scene::snapshot(&[2, 3], &[(1, 1), (2, 1), (3, 1)]), 3);
+        assert!(!is_due(&snapshot));
+        outdated(&mut snapshot);
+        assert!(is_due(&snapshot));
+        assert_eq!(due(&snapshot), [None, Some("R3_2".to_owned()), None]);
+        Arc::make_mut(&mut snapshot.agents).get_mut(&AgentId(2)).unwrap().heartbeat_at = None;
+        let [first, _, third] = due(&snapshot);
+        assert_eq!((first, third), (Some("R3_2".to_owned()), None), "nobody lives there");
+        let coming = Replica { state: ReplicaState::Copying, ..scene::replica(9, 2) };
+        snapshot.placement.replicas.insert(coming.id, coming);
+        assert_eq!(due(&snapshot), [None, None, None], "it is on its way");
     }
 
     #[test]

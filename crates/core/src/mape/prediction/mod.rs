@@ -6,6 +6,7 @@
 //! | response time, execution time | what jobs took over latency, and over how fast bytes came where that was counted ([`DurationModel`]), times the object's size |
 //! | throughput | the object's size over the execution time |
 //! | availability | what the node declares |
+//! | staleness | 0 where the owner writes; elsewhere how far jobs found replicas behind ([`Lags`]) |
 //!
 //! Data consistency belongs to actions, not to nodes. `docs/algorithm.md` has the formulas, `docs/adr/0010-*` what else was tried.
 
@@ -13,6 +14,7 @@ mod duration;
 mod estimate;
 mod features;
 mod forecast;
+mod lags;
 mod line;
 mod link;
 mod outlook;
@@ -34,6 +36,7 @@ use crate::domain::placement::Link;
 use crate::domain::time::Timestamp;
 use crate::domain::traffic::Traffic;
 use crate::domain::units::Percent;
+use lags::Lags;
 use rates::Rates;
 use std::collections::BTreeMap;
 
@@ -54,6 +57,8 @@ pub struct Place {
     pub availability: Percent,
     /// The link to it as the table states it.
     pub stated: Option<Link>,
+    /// What is written is written elsewhere, and reaches it later.
+    pub follows: bool,
 }
 
 /// Which lines are to be looked at; the rest costs nothing.
@@ -62,14 +67,20 @@ pub struct Wanted {
     pub response: bool,
     /// Also for throughput.
     pub execution: bool,
+    pub staleness: bool,
 }
 
 impl Wanted {
+    /// All of them; of staleness only where it matters.
+    pub fn all(rho: &Metrics) -> Self {
+        Self { response: true, execution: true, staleness: rho.get(Metric::Staleness).is_some() }
+    }
+
     /// What these metrics need.
     pub fn of(metrics: &Metrics) -> Self {
         let is_wanted = |metric| metrics.get(metric).is_some();
         let execution = is_wanted(Metric::ExecutionTime) || is_wanted(Metric::Throughput);
-        Self { response: is_wanted(Metric::ResponseTime), execution }
+        Self { response: is_wanted(Metric::ResponseTime), execution, staleness: is_wanted(Metric::Staleness) }
     }
 }
 
@@ -81,6 +92,7 @@ pub struct Predictor {
     /// Of one measurement on any link \[ms\].
     link_deviation_ms: f64,
     rates: Rates,
+    lags: Lags,
     /// The traffic of the latest job for which it was counted: what the next one is to ask of its link.
     traffic: Option<Traffic>,
     response: DurationModel,
@@ -107,6 +119,7 @@ impl Predictor {
             links: BTreeMap::new(),
             link_deviation_ms: pooled_deviation(runs),
             rates: Rates::default(),
+            lags: Lags::default(),
             traffic: None,
             response: DurationModel::new(points(Metric::ResponseTime)),
             execution: DurationModel::new(points(Metric::ExecutionTime)),
@@ -128,6 +141,7 @@ impl Predictor {
     pub fn measured(&mut self, measurement: &Measurement) {
         let (node, metrics) = (measurement.node, &measurement.metrics);
         let traffic = measurement.traffic.filter(Traffic::makes_sense);
+        metrics.get(Metric::Staleness).into_iter().for_each(|staleness| self.lags.measured(node, staleness));
         self.link_measured(node, metrics);
         traffic.into_iter().for_each(|traffic| self.counted(node, traffic));
         self.records = records(metrics).unwrap_or(self.records);
@@ -180,6 +194,10 @@ impl Predictor {
     ) -> Forecast {
         let mut forecast = Forecast::default();
         forecast.set(Metric::Availability, Estimate::certain(place.availability.value()));
+        if wanted.staleness {
+            let lag = if place.follows { self.lags.at(place.node) } else { 0.0 };
+            forecast.set(Metric::Staleness, Estimate::certain(lag));
+        }
         let Some(latency) = latency else { return forecast };
         forecast.set(Metric::NetworkLatency, latency);
         let conditions = Conditions { latency_ms: latency, load: self.load(place.node) };
@@ -271,7 +289,7 @@ mod tests {
     const NEAR: NodeId = NodeId(1);
     const FAR: NodeId = NodeId(2);
     const NEW: NodeId = NodeId(3);
-    const ALL: Wanted = Wanted { response: true, execution: true };
+    const ALL: Wanted = Wanted { response: true, execution: true, staleness: false };
 
     /// A job over so many records: 10 us for each, and 36 times the latency for every 360,000 of them.
     fn run(latency_ms: f64, records: f64) -> Metrics {
@@ -290,7 +308,7 @@ mod tests {
 
     fn place(node: NodeId, stated_ms: Option<f64>) -> Place {
         let link = |latency_ms| Link { from: NEAR, to: node, latency_ms, jitter_ms: 0.0 };
-        Place { node, availability: Percent::new(92.0).unwrap(), stated: stated_ms.map(link) }
+        Place { node, availability: Percent::new(92.0).unwrap(), stated: stated_ms.map(link), follows: false }
     }
 
     fn measurement(node: NodeId, metrics: Metrics) -> Measurement {

@@ -20,7 +20,8 @@ impl Outlook {
     pub fn new(predictor: &Predictor, snapshot: &Snapshot, home: NodeId, from: NodeId, rho: &Rho) -> Self {
         let Some(here) = snapshot.nodes.get(&from) else { return Self::default() };
         let wanted = Wanted::of(rho);
-        let here = Baseline::new(&predictor.forecast(&place(here, snapshot.link(home, from)), &wanted), rho);
+        let here = place(here, snapshot.link(home, from), snapshot.origin());
+        let here = Baseline::new(&predictor.forecast(&here, &wanted), rho);
         let there = places(snapshot, home).map(|place| predictor.forecast(&place, &wanted));
         let impacts = there.map(|there| here.impacts(&there)).collect();
         Self { nodes: snapshot.nodes.keys().copied().collect(), impacts }
@@ -39,27 +40,28 @@ impl Outlook {
     }
 }
 
-/// What is expected at one node, of every metric.
-pub fn forecast(predictor: &Predictor, snapshot: &Snapshot, home: NodeId, node: NodeId) -> Option<Forecast> {
-    let row = snapshot.nodes.get(&node)?;
-    Some(predictor.forecast(&place(row, snapshot.link(home, node)), &Wanted { response: true, execution: true }))
+/// What is expected at one node, of every metric; of staleness where it is in `rho`.
+pub fn forecast(predictor: &Predictor, snapshot: &Snapshot, home: NodeId, node: NodeId, rho: &Rho) -> Option<Forecast> {
+    Some(predictor.forecast(&place_of(snapshot, home, node)?, &Wanted::all(rho)))
 }
 
 /// What is known of a node without running a job there; `None` for a node that is not known.
 pub fn place_of(snapshot: &Snapshot, home: NodeId, node: NodeId) -> Option<Place> {
-    Some(place(snapshot.nodes.get(&node)?, snapshot.link(home, node)))
+    Some(place(snapshot.nodes.get(&node)?, snapshot.link(home, node), snapshot.origin()))
 }
 
-fn place(node: &Node, stated: Option<Link>) -> Place {
-    Place { node: node.id, availability: node.availability, stated }
+/// `origin`: where what is written is written; absent: nothing is.
+fn place(node: &Node, stated: Option<Link>, origin: Option<NodeId>) -> Place {
+    let follows = origin.is_some_and(|origin| origin != node.id);
+    Place { node: node.id, availability: node.availability, stated, follows }
 }
 
 /// Every node with the link to it. Both tables are in the order of the nodes' ids, so one pass finds all links.
 fn places(snapshot: &Snapshot, home: NodeId) -> impl Iterator<Item = Place> + '_ {
-    let mut links = snapshot.links.from(home).peekable();
+    let (mut links, origin) = (snapshot.links.from(home).peekable(), snapshot.origin());
     snapshot.nodes.values().map(move |node| {
         while links.next_if(|link| link.to < node.id).is_some() {}
         let stated = links.next_if(|link| link.to == node.id).copied();
-        place(node, stated.or_else(|| if node.id == home { snapshot.link(home, home) } else { None }))
+        place(node, stated.or_else(|| if node.id == home { snapshot.link(home, home) } else { None }), origin)
     })
 }

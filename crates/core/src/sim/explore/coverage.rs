@@ -90,6 +90,7 @@ impl Coverage {
                 self.count(EVENT, if moved { "window closed, counter moved" } else { "window closed" });
             }
             Notice::UnderWay { .. } => self.count(EVENT, "under way"),
+            Notice::Written { .. } => self.count(EVENT, "written"),
             Notice::Recovered { .. } => self.count(EVENT, "recovered"),
             Notice::Trouble { .. } => self.count(EVENT, "trouble"),
         }
@@ -161,6 +162,7 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::Agreed { .. } => "agreed by vote",
         Reason::Foreknown { .. } => "foreknown",
         Reason::Damaged => "damaged",
+        Reason::Outdated => "a newer version was written",
         Reason::Demanded => "demanded by constraints",
         Reason::Person => "a person",
     }

@@ -77,6 +77,7 @@ fn keep_one_data_set(scenario: &mut Scenario) {
     scenario.network.data_sets.retain(|name, _| *name == kept);
     scenario.placed.retain(|name, _| *name == kept);
     scenario.sizes.retain(|name, _| *name == kept);
+    scenario.writes.retain(|name, _| *name == kept);
     scenario.agents.values_mut().for_each(|agent| agent.data_set = kept.clone());
 }
 

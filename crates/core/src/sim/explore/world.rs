@@ -120,6 +120,7 @@ impl Draw {
                 lease: heartbeat + self.seconds(1..=300),
                 drain: self.seconds(1..=200),
                 probes: self.within(1..=9),
+                watch: network.rhythm.watch,
                 scrub: None,
             };
         }

@@ -1,5 +1,6 @@
 //! What the oracle solves: where the replicas of a data set should lie and who should read which.
 
+use super::super::writes;
 use super::truth::{Odds, Place};
 use crate::config::scenario::Scenario;
 use crate::config::settings::AgentSettings;
@@ -241,6 +242,11 @@ fn shares(
     let most = u32::try_from(nodes.len()).unwrap_or(u32::MAX).min(max_copies.saturating_add(1));
     let replicas = if agents.iter().any(counts) { 1..=most.max(1) } else { 1..=1 };
     let records = snapshot.data_set.records;
+    let (writes, heartbeat) = (scenario.writes.get(&snapshot.data_set.name), scenario.network.rhythm.heartbeat);
+    let lag = |node: NodeId| {
+        let (writes, origin) = (writes?, writes::origin(snapshot)?);
+        (node != origin).then(|| writes::lag(&scenario.physics, *writes, heartbeat, origin, node))
+    };
     let of = |agent: &AgentSettings, odds: &Odds, node: NodeId, replicas: u32| -> u32 {
         let (Some(link), None) = (snapshot.link(agent.node, node), damage.between(agent.node, node)) else {
             return WHOLE;
@@ -250,6 +256,7 @@ fn shares(
             slow: damage.slowness(node),
             availability_percent: snapshot.nodes.get(&node).map_or(0.0, |node| node.availability.value()),
             data_consistency: (1.0 - f64::from(replicas - 1) / f64::from(max_copies)).max(0.0),
+            lag: lag(node),
         };
         (odds.violated(&place) * f64::from(WHOLE)).round() as u32
     };

@@ -30,6 +30,9 @@ pub struct Odds<'a> {
     executions: Cells,
 }
 
+/// The time in which a replica lags behind is looked at in so many parts.
+const STALE_PARTS: u32 = 16;
+
 /// Where the job reads.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Place {
@@ -38,6 +41,8 @@ pub struct Place {
     pub slow: f64,
     pub availability_percent: f64,
     pub data_consistency: f64,
+    /// How far what lies there falls behind its owner, and in what share of the time it does; absent: never.
+    pub lag: Option<(Duration, f64)>,
 }
 
 /// Whether the goal holds in each cell: by latency, response time, execution time.
@@ -57,7 +62,17 @@ impl<'a> Odds<'a> {
 
     /// The chance that a job misses the goal, 0..=1.
     pub fn violated(&self, place: &Place) -> f64 {
-        let held = self.held(place);
+        let fresh = self.violated_when(place, 0.0);
+        let Some((longest, share)) = place.lag.filter(|_| self.goal.mentions(Metric::Staleness)) else { return fresh };
+        // Jobs come at any time while it lags behind.
+        let stale = |part: u32| (f64::from(part) + 0.5) / f64::from(STALE_PARTS) * longest.as_secs_f64();
+        let late: f64 = (0..STALE_PARTS).map(|part| self.violated_when(place, stale(part))).sum();
+        share * late / f64::from(STALE_PARTS) + (1.0 - share) * fresh
+    }
+
+    /// The same of one that reads what is so stale \[s\].
+    fn violated_when(&self, place: &Place, staleness: f64) -> f64 {
+        let held = self.held(place, staleness);
         let mut all = held.iter().flatten().flatten();
         let first = all.next().copied().unwrap_or(false);
         if all.all(|holds| *holds == first) {
@@ -69,14 +84,15 @@ impl<'a> Odds<'a> {
         }
     }
 
-    fn held(&self, place: &Place) -> Held {
+    fn held(&self, place: &Place, staleness: f64) -> Held {
         let holds = |latency: i64, response: i64, execution: i64| {
             let measured = |metrics: Metrics, metric: Metric, milliseconds: i64| {
                 metrics.with(metric, measured(metric, milliseconds, self.records))
             };
             let metrics = Metrics::default()
                 .with(Metric::Availability, place.availability_percent)
-                .with(Metric::DataConsistency, place.data_consistency);
+                .with(Metric::DataConsistency, place.data_consistency)
+                .with(Metric::Staleness, staleness);
             let metrics = measured(metrics, Metric::NetworkLatency, latency);
             let metrics = measured(metrics, Metric::ResponseTime, response);
             let metrics = measured(metrics, Metric::ExecutionTime, execution);
@@ -130,7 +146,11 @@ fn measured(metric: Metric, milliseconds: i64, records: u64) -> f64 {
     match metric {
         Metric::NetworkLatency => seconds * 1e3,
         Metric::Throughput => records as f64 / seconds,
-        Metric::ResponseTime | Metric::ExecutionTime | Metric::Availability | Metric::DataConsistency => seconds,
+        Metric::ResponseTime
+        | Metric::ExecutionTime
+        | Metric::Availability
+        | Metric::DataConsistency
+        | Metric::Staleness => seconds,
     }
 }
 
@@ -139,9 +159,11 @@ fn last_before(bound: Threshold, records: u64) -> i64 {
     let milliseconds = match bound.metric {
         Metric::NetworkLatency => bound.value,
         Metric::Throughput => records as f64 / bound.value * 1e3,
-        Metric::ResponseTime | Metric::ExecutionTime | Metric::Availability | Metric::DataConsistency => {
-            bound.value * 1e3
-        }
+        Metric::ResponseTime
+        | Metric::ExecutionTime
+        | Metric::Availability
+        | Metric::DataConsistency
+        | Metric::Staleness => bound.value * 1e3,
     };
     // The nearest millisecond is on either side of the bound, or at it.
     let nearest = milliseconds.round() as i64;
@@ -267,7 +289,7 @@ mod tests {
 
     fn violated(goal: &str, link: Link, slow: f64) -> f64 {
         let (goal, physics): (Goal, _) = (goal.parse().unwrap(), physics());
-        let place = Place { link, slow, availability_percent: 80.0, data_consistency: 0.5 };
+        let place = Place { link, slow, availability_percent: 80.0, data_consistency: 0.5, lag: None };
         Odds::new(&goal, &physics, RECORDS).violated(&place)
     }
 

@@ -250,6 +250,7 @@ pub(super) mod tests {
             lease: None,
             validators: Default::default(),
             remark: None,
+            former: None,
         };
         let peer = |agent: u32| Peer {
             registration: Registration {
@@ -267,6 +268,7 @@ pub(super) mod tests {
             bytes: 6_000_000,
             records: 100,
             sha256: String::new(),
+            versions: Default::default(),
             guard: Default::default(),
         };
         let content = Content {

@@ -152,13 +152,14 @@ pub fn jobs(course: &Course) -> Table {
     Table { name: "jobs", caption: "Jobs".to_owned(), columns, rows: course.jobs.iter().map(row).collect() }
 }
 
-const METRICS: [(Metric, &str, Unit); 6] = [
+const METRICS: [(Metric, &str, Unit); 7] = [
     (Metric::ResponseTime, "Response time", Unit::Seconds),
     (Metric::ExecutionTime, "Execution time", Unit::Seconds),
     (Metric::Throughput, "Records in a second", Unit::Things),
     (Metric::NetworkLatency, "Latency", Unit::Milliseconds),
     (Metric::Availability, "Availability", Unit::Percent),
     (Metric::DataConsistency, "Consistency", Unit::Things),
+    (Metric::Staleness, "Staleness", Unit::Seconds),
 ];
 
 fn metric_column(metric: Metric, title: &str, unit: Unit) -> Column {
