@@ -78,7 +78,7 @@ pub fn check(data_set: &DataSetName, placement: &Placement) -> Vec<Broken> {
         }
     }
     let mut holders = BTreeMap::new();
-    for replica in placement.replicas.values().filter(|row| is_there(row.state)) {
+    for replica in placement.replicas.values().filter(|row| is_there(row.state) && !row.is_outdated()) {
         if let Some(other) = holders.insert(replica.node, replica.id) {
             broken.push(Broken::TwoOnOneNode(other, replica.id));
         }

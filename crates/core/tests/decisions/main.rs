@@ -11,3 +11,4 @@ mod predictions;
 mod published;
 mod reference_vectors;
 mod simulation;
+mod written;

@@ -288,7 +288,7 @@ fn impacts(rest: &Rest, problems: &mut Problems) -> BTreeMap<AgentId, BTreeMap<A
 
 /// In the order of the metrics; the last ones may be left out.
 fn vector(values: &[f64]) -> Result<Impacts, Invalid> {
-    let help = "at most six numbers from -1 to 1: response time, execution time, throughput, network latency, availability, consistency";
+    let help = "at most seven numbers from -1 to 1: response time, execution time, throughput, network latency, availability, consistency, staleness";
     if values.len() > Metric::ALL.len() || values.iter().any(|value| !(-1.0..=1.0).contains(value)) {
         return Err(Invalid::new("is no vector of impacts", help));
     }
