@@ -46,7 +46,7 @@ fn main() {
 
     let source = SetAt::new(near.client(), SetKeys::below("set/"));
     let manifest = measured("making the manifest", objects, || {
-        runtime.block_on(make(&source, Selection::default(), 1, &Meter::silent())).unwrap()
+        runtime.block_on(make(&source, Selection::default(), 1, None, &Meter::silent())).unwrap()
     });
     runtime.block_on(source.write_manifest(&manifest)).unwrap();
     let destination = SetAt::new(far.client(), SetKeys::below("copy/"));

@@ -2,6 +2,7 @@
 
 use super::inspection::{Depth, judge};
 use super::mending::mend;
+use super::origin;
 use super::removal::remove;
 use super::saga::carry_out;
 use super::watchdog::Watch;
@@ -15,6 +16,7 @@ use crate::storage::contract::{put, read};
 use crate::storage::memory::MemoryStore;
 use agent_core::clock::VirtualClock;
 use agent_core::domain::action::Action;
+use agent_core::domain::constraints::Constraints;
 use agent_core::domain::ids::{AgentId, Life, NodeId, ReplicaId};
 use agent_core::domain::placement::{
     Condition, DataSet, Identity, Link, Node, NodeState, Plan, Registration, Replica, ReplicaState,
@@ -39,6 +41,7 @@ const CONTENT: &[u8] = b"[{\"cholesterol\": 172.8}]";
 /// As long as that.
 const OTHER: &[u8] = b"[{\"cholesterol\": 999.9}]";
 const OWN_KEY: &str = "blood.json";
+const SILENCE: Duration = Duration::from_secs(30);
 const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
 const WATCH: Watch = Watch {
     heartbeat: Duration::from_secs(10),
@@ -46,7 +49,7 @@ const WATCH: Watch = Watch {
     drain: Duration::ZERO,
     window: Duration::from_secs(210),
     closing: ClosingRule { threshold: 0.3, grace: Duration::from_secs(60), silence: Duration::from_secs(30) },
-    origins: Duration::from_secs(60),
+    origins: None,
     scrub: None,
 };
 
@@ -276,6 +279,43 @@ async fn what_only_seemed_to_be_wrong_is_read_again() {
     let at_home = World { home: NodeId(3), ..clone_of(&bench.world) };
     assert_eq!(mend(&Arc::new(at_home), WATCH).await, None);
     assert_eq!(bench.state_on(3).await, Some(ReplicaState::Changed));
+}
+
+#[tokio::test]
+async fn what_an_owner_writes_is_announced_and_the_former_version_is_read_until_it_is_refreshed() {
+    let bench = Bench::new().await;
+    let constraints = Constraints { origin: Some(NodeId(3)), ..Constraints::default() };
+    bench.world.knowledge.set_constraints(&bench.world.data_set, &constraints).await.unwrap();
+    assert_eq!(bench.act("C3_1").await, End::Done);
+    let origin = World { home: NodeId(3), ..clone_of(&bench.world) };
+    let mut found = origin::Found::new();
+    let version = async || bench.snapshot().await.data_set.versions.version;
+    put(bench.store(3), OWN_KEY, OTHER).await;
+    // Who comes upon it in the middle of the writing states nothing.
+    let snapshot = bench.snapshot().await;
+    let row = snapshot.placement.on(NodeId(3)).unwrap();
+    let why = judge(&bench.world, &snapshot, row, Depth::Look).await.unwrap_err();
+    assert!(why.starts_with("its owner writes there"), "{why}");
+    for (content, expected) in [(None, 1), (Some(CONTENT), 1), (Some(OTHER), 1), (None, 2), (None, 2)] {
+        if let Some(content) = content {
+            put(bench.store(3), OWN_KEY, content).await;
+        }
+        origin::watch(&origin, SILENCE, &mut found).await.unwrap();
+        assert_eq!(version().await, expected, "what was found twice in a row is announced");
+    }
+    assert_eq!(bench.told("version 2 of data set blood at node 3"), 1);
+    let outdated = bench.on(1).await.unwrap();
+    assert_eq!((outdated.state, outdated.is_outdated(), bench.reads().await), (ReplicaState::Present, true, 1));
+    assert!(matches!(bench.look(1).await, Condition::Intact(_)), "the former version is whole");
+    assert_eq!(mend(&bench.world, WATCH).await, None, "it is not damaged");
+
+    assert_eq!(bench.act("R3_1").await, End::Done);
+    let refreshed = bench.on(1).await.unwrap();
+    assert_eq!((refreshed.is_outdated(), bench.reads().await), (false, 1));
+    assert_eq!(bench.content(1, &refreshed.object_key).await.as_deref(), Some(OTHER));
+    assert_eq!(bench.content(1, &outdated.object_key).await.as_deref(), Some(CONTENT), "jobs may still read it");
+    bench.clean_up().await;
+    assert_eq!(bench.content(1, &outdated.object_key).await, None);
 }
 
 #[tokio::test]

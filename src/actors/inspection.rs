@@ -1,7 +1,7 @@
 //! Whether replicas are what the catalogue says: a store belongs to others too, who replace, damage and delete objects.
 
 use super::Notice;
-use super::origin::{self, Announced};
+use super::origin;
 use super::world::{World, chain};
 use crate::storage::set::{self, Seen, SetAt};
 use crate::storage::transfer::{Expected, verify};
@@ -99,10 +99,8 @@ pub async fn judge_in(
 ) -> Result<Condition, String> {
     let condition = inspect(&store, &snapshot.data_set, replica, depth).await?;
     if matches!(condition, Condition::Changed(_)) && origin::is_written(snapshot, replica) {
-        return match origin::announce(world, snapshot, replica, None).await? {
-            Announced::Nothing | Announced::Version(_) => Ok(Condition::Intact(replica.validators.clone())),
-            Announced::NotYet(why) => Err(why),
-        };
+        // A version ends where its owner pauses or says so, not where somebody happens to read.
+        return Err("its owner writes there, and what is new is not announced yet".to_owned());
     }
     let news =
         world.knowledge.found(replica.id, replica.generation, &condition).await.map_err(|error| chain(&error))?;

@@ -39,8 +39,8 @@ pub struct Watch {
     pub drain: Duration,
     pub window: Duration,
     pub closing: ClosingRule,
-    /// How often the origins on the own node are looked at.
-    pub origins: Duration,
+    /// How often origins are looked at; absent: never.
+    pub origins: Option<Duration>,
     /// Absent: never.
     pub scrub: Option<Scrub>,
 }
@@ -66,6 +66,8 @@ pub struct WatchdogActor {
     /// The nodes whose rates were probed: once in a life, for that is paid for in bytes. Jobs tell the rest.
     rated: BTreeSet<NodeId>,
     leftovers: Leftovers,
+    /// What was found at origins and is not announced yet.
+    written: origin::Found,
     mending: Backoff,
     rng: Rng,
 }
@@ -80,6 +82,7 @@ impl WatchdogActor {
             probed: NodeId(0),
             rated: BTreeSet::new(),
             leftovers: Leftovers::default(),
+            written: origin::Found::new(),
             mending: Backoff::default(),
             rng,
         }
@@ -141,9 +144,14 @@ impl WatchdogActor {
 
     /// What owners write on the own node is announced.
     fn watch(&mut self, ctx: &mut Context<Self>) {
-        let (world, every) = (self.world.clone(), self.watch.origins);
-        let duty = async move { tell(&world, origin::watch(&world).await) };
-        ctx.spawn(duty.into_actor(self).map(move |(), actor, ctx| {
+        let (Some(every), world) = (self.watch.origins, self.world.clone()) else { return };
+        let (silence, mut found) = (self.watch.closing.silence, std::mem::take(&mut self.written));
+        let duty = async move {
+            tell(&world, origin::watch(&world, silence, &mut found).await);
+            found
+        };
+        ctx.spawn(duty.into_actor(self).map(move |found, actor, ctx| {
+            actor.written = found;
             let pause = actor.world.clock.apply(every).mul_f64(actor.rng.random_range(0.9..1.1));
             ctx.run_later(pause, Self::watch);
         }));
@@ -463,7 +471,7 @@ mod tests {
             drain: Duration::ZERO,
             window: Duration::from_secs(210),
             closing: RULE,
-            origins: Duration::from_secs(60),
+            origins: None,
             scrub: None,
         };
         let world = Arc::new(world(&table, silent.clone()));

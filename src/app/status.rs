@@ -65,6 +65,8 @@ impl NetworkStatus {
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Status {
     pub data_set: DataSetName,
+    /// The newest one, from 1.
+    pub version: u64,
     #[serde(flatten)]
     pub guard: Guard,
     /// No action is begun now.
@@ -106,6 +108,17 @@ pub struct ReplicaStatus {
     /// Why it is changed or damaged, or whatever else there is to say of it.
     pub remark: Option<String>,
     pub readers: Vec<AgentId>,
+    /// Absent: it holds the newest version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behind: Option<Behind>,
+}
+
+/// What a replica holds that is to be refreshed.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct Behind {
+    pub version: u64,
+    /// Since the first version was announced that it lacks.
+    pub staleness_scenario_s: f64,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -270,6 +283,7 @@ fn status(snapshot: &Snapshot, timing: Timing, jobs: &JobCounter) -> Status {
     ];
     Status {
         data_set: snapshot.data_set.name.clone(),
+        version: snapshot.data_set.versions.version,
         guard: guard.clone(),
         paused: guard.is_paused(snapshot.at),
         converged: !acting && concerned().next().is_some() && concerned().all(content),
@@ -366,6 +380,10 @@ fn replicas(snapshot: &Snapshot) -> Vec<ReplicaStatus> {
             state: replica.state,
             remark: replica.remark.clone(),
             readers: snapshot.placement.readers(replica.id).collect(),
+            behind: replica.former.as_ref().map(|former| Behind {
+                version: former.version,
+                staleness_scenario_s: replica.staleness(snapshot.at).as_secs_f64(),
+            }),
         })
         .collect();
     all.sort_by_key(|replica| replica.node);

@@ -7,7 +7,7 @@ use crate::app::database::Report;
 use crate::app::nodes::Newcomers;
 use crate::app::output;
 use crate::app::plan::{Plan, Step};
-use crate::app::status::{AgentStatus, NetworkStatus, ReplicaStatus, Status};
+use crate::app::status::{AgentStatus, Behind, NetworkStatus, ReplicaStatus, Status};
 use crate::app::stores::CheckedStore;
 use crate::app::summary::Summary;
 use crate::app::why_not::WhyNot;
@@ -101,7 +101,7 @@ pub fn status(network: &NetworkStatus) -> anyhow::Result<()> {
 }
 
 fn one_data_set(status: &Status) -> anyhow::Result<()> {
-    let mut text = vec![format!("data set {}", status.data_set), String::new()];
+    let mut text = vec![format!("data set {}{}", status.data_set, version(status)), String::new()];
     text.extend(node_lines(status));
     text.push(String::new());
     text.push(format!("replicas  {}", replicas_line(&status.replicas)));
@@ -122,7 +122,7 @@ fn several_data_sets(converged: bool, data_sets: &[Status]) -> anyhow::Result<()
     for status in data_sets {
         text.push(String::new());
         let whether = if status.converged { "" } else { "  (not converged)" };
-        text.push(format!("data set {}{whether}", status.data_set));
+        text.push(format!("data set {}{}{whether}", status.data_set, version(status)));
         text.push(format!("replicas  {}", replicas_line(&status.replicas)));
         text.extend(guard_lines(status));
         text.extend(status.agents.iter().map(agent_line));
@@ -134,6 +134,11 @@ fn several_data_sets(converged: bool, data_sets: &[Status]) -> anyhow::Result<()
     text.extend(unhealthy.into_iter().map(|what| format!("UNHEALTHY: {what}")));
     text.extend(data_sets.iter().flat_map(|status| &status.broken).map(|broken| format!("BROKEN: {broken}")));
     lines(text)
+}
+
+/// Behind a data set's name, where its owner has written it again.
+fn version(status: &Status) -> String {
+    if status.version > 1 { format!(", version {}", status.version) } else { String::new() }
 }
 
 /// What is forbidden, and whether everything is held.
@@ -218,9 +223,12 @@ pub fn stores(stores: &[CheckedStore]) -> anyhow::Result<()> {
 /// `node 1 <- agents 1, 3   node 2 <- agent 2`
 pub fn replicas_line(replicas: &[ReplicaStatus]) -> String {
     let one = |replica: &ReplicaStatus| {
-        let state = match replica.state {
-            ReplicaState::Present => String::new(),
-            other => format!(" ({})", other.name()),
+        let state = match (replica.state, replica.behind) {
+            (ReplicaState::Present, None) => String::new(),
+            (ReplicaState::Present, Some(Behind { version, staleness_scenario_s })) => {
+                format!(" (version {version}, {staleness_scenario_s:.0} s behind)")
+            }
+            (other, _) => format!(" ({})", other.name()),
         };
         let readers = match replica.readers.as_slice() {
             [] => "nobody".to_owned(),

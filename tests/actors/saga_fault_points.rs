@@ -47,7 +47,7 @@ const WATCH: Watch = Watch {
     drain: Duration::from_secs(60),
     window: Duration::from_secs(210),
     closing: ClosingRule { threshold: 0.3, grace: Duration::from_secs(60), silence: Duration::from_secs(30) },
-    origins: Duration::from_secs(60),
+    origins: None,
     scrub: None,
 };
 

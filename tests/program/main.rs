@@ -29,3 +29,4 @@ mod simulate;
 mod spark;
 mod stopping;
 mod stores;
+mod written;

@@ -502,7 +502,10 @@ fn rhythm(written: &fragment::Rhythm, problems: &mut Problems) -> Option<RhythmS
     let lease = problems.check("rhythm.lease", quantity::positive_duration(&written.lease));
     let drain = problems.check("rhythm.drain", quantity::positive_duration(&written.drain));
     let probes = problems.check("rhythm.probes", quantity::whole(written.probes, 1..=1000));
-    let watch = quantity::positive_duration(written.watch.as_ref().map_or(defaults::WATCH, AsRef::as_ref));
+    let watch = match written.watch.as_ref().map_or(defaults::WATCH, AsRef::as_ref) {
+        "never" => Ok(None),
+        every => quantity::positive_duration(every).map(Some),
+    };
     let watch = problems.check("rhythm.watch", watch);
     let scrub = problems.check("rhythm.scrub", written.scrub.as_ref().map(quantity::positive_duration).transpose());
     let rate = quantity::bytes_per_second(written.scrub_rate.as_ref().map_or(defaults::SCRUB_RATE, AsRef::as_ref));

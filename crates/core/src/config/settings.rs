@@ -222,8 +222,8 @@ pub struct RhythmSettings {
     pub drain: Duration,
     /// Round trips for a measurement of the link; at least 1.
     pub probes: u32,
-    /// How often the agent at an origin looks for what the owner has written there.
-    pub watch: Duration,
+    /// How often the agent at an origin looks for what the owner has written there; absent: never.
+    pub watch: Option<Duration>,
     /// Reading of all that lies on one's own node; absent: never.
     pub scrub: Option<ScrubSettings>,
 }

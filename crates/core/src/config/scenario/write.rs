@@ -89,8 +89,10 @@ fn network(text: &mut String, scenario: &Scenario) {
     line!(text, "job_gap_deviation = {}", duration(rhythm.job_gap_deviation));
     line!(text, "heartbeat = {}\nlease = {}", duration(rhythm.heartbeat), duration(rhythm.lease));
     line!(text, "drain = {}\nprobes = {}", duration(rhythm.drain), rhythm.probes);
-    if quantity::positive_duration(defaults::WATCH).is_ok_and(|usual| usual != rhythm.watch) {
-        line!(text, "watch = {}", duration(rhythm.watch));
+    match rhythm.watch {
+        None => line!(text, "watch = \"never\""),
+        Some(every) if quantity::duration(defaults::WATCH) != Ok(every) => line!(text, "watch = {}", duration(every)),
+        Some(_) => {}
     }
     if let Some(ScrubSettings { every, bytes_per_s }) = rhythm.scrub {
         line!(text, "scrub = {}\nscrub_rate = \"{bytes_per_s} B/s\"", duration(every));

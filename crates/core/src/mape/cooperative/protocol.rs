@@ -427,7 +427,13 @@ impl Protocol {
             place_weight: 1.0,
             budget: 1.0,
         });
-        let valuation = Valuation { actor: me, present: &planned.set, readers: &readers, costs: prospects.prices(), per_replica: prospects.per_replica() };
+        let valuation = Valuation {
+            actor: me,
+            present: &planned.set,
+            readers: &readers,
+            costs: prospects.prices(),
+            per_replica: prospects.per_replica(),
+        };
         let ground = scene.ground();
         let enough = MARGIN + self.pause.hurdle(&ground);
         let constraints = &view.snapshot.data_set.guard.constraints;

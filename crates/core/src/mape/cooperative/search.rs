@@ -321,7 +321,8 @@ mod tests {
     fn what_constraints_forbid_is_not_planned() {
         let constrained = |present: &[u32], readers: &[Reader], written: &str| {
             let (present, costs) = (set(present), COSTS.into());
-            let valuation = Valuation { actor: ACTOR, present: &present, readers, costs: &costs, per_replica: PER_REPLICA };
+            let valuation =
+                Valuation { actor: ACTOR, present: &present, readers, costs: &costs, per_replica: PER_REPLICA };
             let constraints = serde_json::from_str(written).unwrap();
             let accepted = plan(&valuation, &set(&[1, 2]), &set(&[1, 2]), &BTreeMap::new(), &constraints);
             accepted.map(|accepted| accepted.plan.set)
@@ -469,7 +470,13 @@ mod tests {
 
     fn with_valuation<T>(case: &Case, work: impl FnOnce(&Valuation) -> T) -> T {
         let costs = COSTS.into();
-        work(&Valuation { actor: ACTOR, present: &case.present, readers: &case.readers, costs: &costs, per_replica: PER_REPLICA })
+        work(&Valuation {
+            actor: ACTOR,
+            present: &case.present,
+            readers: &case.readers,
+            costs: &costs,
+            per_replica: PER_REPLICA,
+        })
     }
 
     fn search(case: &Case) -> Option<Accepted> {
@@ -591,7 +598,13 @@ mod tests {
             let (readers, costs) = (self.readers(), COSTS.into());
             let all: ReplicaSet = (1..=NODES as u32).map(NodeId).collect();
             self.agents().find_map(|(actor, _)| {
-                let valuation = Valuation { actor, present: &self.present, readers: &readers, costs: &costs, per_replica: PER_REPLICA };
+                let valuation = Valuation {
+                    actor,
+                    present: &self.present,
+                    readers: &readers,
+                    costs: &costs,
+                    per_replica: PER_REPLICA,
+                };
                 plan(&valuation, &all, &all, &BTreeMap::new(), &Constraints::default()).map(|accepted| accepted.plan)
             })
         }

@@ -357,7 +357,8 @@ mod tests {
 
     fn plan(present: ReplicaSet, readers: &[Reader], target: ReplicaSet) -> Plan {
         let costs = COSTS.into();
-        Valuation { actor: AgentId(1), present: &present, readers, costs: &costs, per_replica: PER_REPLICA }.plan(&target)
+        Valuation { actor: AgentId(1), present: &present, readers, costs: &costs, per_replica: PER_REPLICA }
+            .plan(&target)
     }
 
     fn check(found: f64, expected: f64) {
