@@ -14,10 +14,12 @@ use crate::knowledge::{ClosingRule, Knowledge};
 use crate::storage::ObjectStore;
 use crate::storage::contract::{put, read};
 use crate::storage::memory::MemoryStore;
+use crate::storage::set::{Meter, SetAt, make};
 use agent_core::clock::VirtualClock;
 use agent_core::domain::action::Action;
-use agent_core::domain::constraints::Constraints;
+use agent_core::domain::constraints::{Constraints, Guard};
 use agent_core::domain::ids::{AgentId, Life, NodeId, ReplicaId};
+use agent_core::domain::manifest::{Selection, SetKeys};
 use agent_core::domain::placement::{
     Condition, DataSet, Identity, Link, Node, NodeState, Plan, Registration, Replica, ReplicaState,
 };
@@ -25,6 +27,7 @@ use agent_core::domain::saga::{object_key_for, subject};
 use agent_core::domain::snapshot::Snapshot;
 use agent_core::domain::time::Timestamp;
 use agent_core::domain::units::Percent;
+use agent_core::domain::validators::Validators;
 use agent_core::knowledge::memory::MemoryKnowledge;
 use agent_core::mape::executor::End;
 use async_trait::async_trait;
@@ -41,9 +44,9 @@ const CONTENT: &[u8] = b"[{\"cholesterol\": 172.8}]";
 /// As long as that.
 const OTHER: &[u8] = b"[{\"cholesterol\": 999.9}]";
 const OWN_KEY: &str = "blood.json";
-const SILENCE: Duration = Duration::from_secs(30);
-const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
-const WATCH: Watch = Watch {
+pub(super) const SILENCE: Duration = Duration::from_secs(30);
+pub(super) const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
+pub(super) const WATCH: Watch = Watch {
     heartbeat: Duration::from_secs(10),
     lease: Duration::from_secs(300),
     drain: Duration::ZERO,
@@ -68,14 +71,45 @@ impl Reach for Stores {
 }
 
 /// Agent 1 on node 1 of three, and its user's own object on node 3.
-struct Bench {
-    world: Arc<World>,
+pub(super) struct Bench {
+    clock: Arc<VirtualClock>,
+    pub(super) world: Arc<World>,
     stores: Arc<Stores>,
     told: Arc<Mutex<Vec<String>>>,
 }
 
 impl Bench {
     async fn new() -> Self {
+        let bench = Self::empty().await;
+        bench.fill().await;
+        bench
+    }
+
+    /// The same network with a set of these objects below a prefix, whose owner goes on writing at a node.
+    pub(super) async fn of_set(prefix: &str, objects: &[(String, Vec<u8>)], origin: NodeId) -> Self {
+        let bench = Self::empty().await;
+        let store = bench.store(origin.0).clone();
+        for (key, content) in objects {
+            put(&store, key, content).await;
+        }
+        let at = SetAt::new(Arc::new(store), SetKeys::below(prefix));
+        let manifest = make(&at, Selection::default(), 1, None, &Meter::silent()).await.unwrap();
+        let validators = at.write_manifest(&manifest).await.unwrap();
+        let constraints = Constraints { origin: Some(origin), ..Constraints::default() };
+        let data_set = DataSet {
+            name: "blood".into(),
+            object_key: at.keys.manifest(),
+            bytes: manifest.bytes(),
+            records: 0,
+            sha256: manifest.sha256().to_string(),
+            versions: Default::default(),
+            guard: Guard { constraints, paused_until: None },
+        };
+        bench.begin(&data_set, origin, &validators).await;
+        bench
+    }
+
+    async fn empty() -> Self {
         let clock = Arc::new(VirtualClock::at(Timestamp(1_000_000)));
         let knowledge: Arc<dyn Knowledge> = Arc::new(MemoryKnowledge::new(clock.clone()));
         let store = |node: NodeId| (node, MemoryStore::new(format!("node {node}")));
@@ -89,7 +123,7 @@ impl Bench {
             unexpected: AtomicU32::default(),
             home: NodeId(1),
             data_set: "blood".into(),
-            clock,
+            clock: clock.clone(),
             knowledge,
             reach: stores.clone(),
             job: Arc::new(AggregateJob::new("avg(cholesterol)".parse().unwrap(), NonZeroU64::MIN)),
@@ -97,12 +131,11 @@ impl Bench {
             notify: Arc::new(move |notice: Notice| hears.lock().unwrap().push(notice.to_string())),
             observer: None,
         };
-        let bench = Self { world: Arc::new(world), stores, told };
-        bench.fill().await;
-        bench
+        Self { clock, world: Arc::new(world), stores, told }
     }
 
-    async fn fill(&self) {
+    /// The network, a data set whose first replica lies under its own key, and its reader.
+    async fn begin(&self, data_set: &DataSet, first: NodeId, validators: &Validators) {
         let node = |id: NodeId| Node {
             id,
             name: format!("node-{id}"),
@@ -116,8 +149,19 @@ impl Bench {
         };
         let pairs = NODES.into_iter().flat_map(|from| NODES.map(|to| (from, to))).filter(|(from, to)| from != to);
         let links: Vec<Link> = pairs.map(|(from, to)| Link { from, to, latency_ms: 10.0, jitter_ms: 0.0 }).collect();
-        let knowledge = &self.world.knowledge;
-        knowledge.register_network(&NODES.map(node), &links).await.unwrap();
+        self.world.knowledge.register_network(&NODES.map(node), &links).await.unwrap();
+        self.world.knowledge.register_data_set(data_set, first, &data_set.object_key, validators).await.unwrap();
+        let registration = Registration {
+            agent: AgentId(1),
+            node: NodeId(1),
+            goal: "availability >= 95 %".to_owned(),
+            policy: "none".to_owned(),
+        };
+        let names = std::slice::from_ref(&data_set.name);
+        self.world.knowledge.register_agent(&registration, names, &self.world.identity).await.unwrap();
+    }
+
+    async fn fill(&self) {
         put(self.store(3), OWN_KEY, CONTENT).await;
         let first = self.store(3).info(OWN_KEY).await.unwrap().unwrap();
         let data_set = DataSet {
@@ -129,29 +173,33 @@ impl Bench {
             versions: Default::default(),
             guard: Default::default(),
         };
-        knowledge.register_data_set(&data_set, NodeId(3), OWN_KEY, &first.validators).await.unwrap();
-        let registration = Registration {
-            agent: AgentId(1),
-            node: NodeId(1),
-            goal: "availability >= 95 %".to_owned(),
-            policy: "none".to_owned(),
-        };
-        knowledge
-            .register_agent(&registration, std::slice::from_ref(&data_set.name), &self.world.identity)
-            .await
-            .unwrap();
+        self.begin(&data_set, NodeId(3), &first.validators).await;
     }
 
-    fn store(&self, node: u32) -> &MemoryStore {
+    pub(super) fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    /// How many lines were told so far.
+    pub(super) fn lines(&self) -> usize {
+        self.told.lock().unwrap().len()
+    }
+
+    /// How many of those after the first ones have these words.
+    pub(super) fn told_since(&self, lines: usize, words: &str) -> usize {
+        self.told.lock().unwrap().iter().skip(lines).filter(|line| line.contains(words)).count()
+    }
+
+    pub(super) fn store(&self, node: u32) -> &MemoryStore {
         &self.stores.0[&NodeId(node)]
     }
 
-    async fn snapshot(&self) -> Snapshot {
+    pub(super) async fn snapshot(&self) -> Snapshot {
         self.world.knowledge.snapshot(&self.world.data_set).await.unwrap().unwrap()
     }
 
     /// Carries an action of agent 1 out.
-    async fn act(&self, label: &str) -> End {
+    pub(super) async fn act(&self, label: &str) -> End {
         let action: Action = label.parse().unwrap();
         let snapshot = self.snapshot().await;
         let concerned = subject(&snapshot.placement, action).expect("it begins somewhere");
@@ -175,7 +223,7 @@ impl Bench {
     }
 
     /// Deletes what has drained, as the watchdog does.
-    async fn clean_up(&self) {
+    pub(super) async fn clean_up(&self) {
         for row in self.removing().await {
             remove(&self.world, &row).await.unwrap();
         }
@@ -346,7 +394,7 @@ async fn without_a_known_intact_replica_nothing_is_deleted() {
     assert_eq!(snapshot.placement.replicas.get(&ReplicaId(1)).map(|row| row.node), Some(NodeId(1)));
 }
 
-fn clone_of(world: &World) -> World {
+pub(super) fn clone_of(world: &World) -> World {
     World {
         agent: world.agent,
         identity: world.identity.clone(),

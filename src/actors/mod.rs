@@ -12,6 +12,8 @@
 
 #[cfg(test)]
 mod changed_objects;
+#[cfg(test)]
+mod changed_sets;
 mod executor;
 mod inspection;
 mod mending;
