@@ -9,6 +9,7 @@ mod contradiction;
 pub use contradiction::{Contradiction, contradictions};
 
 use super::action::Action;
+use super::books::OverBudget;
 use super::flat_map::FlatMap;
 use super::ids::NodeId;
 use super::labels::Selector;
@@ -170,6 +171,8 @@ pub enum Forbidden {
     OutsideWindow { window: DailyWindow, wait: Duration },
     #[error("paused; `agent resume` ends it")]
     Paused,
+    #[error("budget: {0}")]
+    OverBudget(OverBudget),
 }
 
 impl Constraints {
@@ -314,8 +317,7 @@ impl Guard {
             return Some(Forbidden::Paused);
         }
         let constraints = &self.constraints;
-        let is_there = |node| placement.on(node).is_some_and(|row| row.state == ReplicaState::Present);
-        let arrives = action.transfers() && action.to_node().is_some_and(|to| !is_there(to));
+        let arrives = placement.is_brought_by(action);
         let barred = || destination.filter(|_| arrives).and_then(|node| constraints.bars(node));
         let closed = || {
             let window = constraints.transfers.filter(|_| arrives)?.between;

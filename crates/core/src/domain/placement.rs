@@ -124,6 +124,14 @@ impl ReplicaState {
         }
     }
 
+    /// Whether somebody pays for what lies there: not before it has arrived, nor when it is on its way out.
+    pub fn is_held(self) -> bool {
+        match self {
+            ReplicaState::Present | ReplicaState::Changed | ReplicaState::Damaged => true,
+            ReplicaState::Copying | ReplicaState::Removing => false,
+        }
+    }
+
     /// Whether the catalogue names it and its object is not what the catalogue says.
     pub fn is_unsound(self) -> bool {
         match self {
@@ -195,6 +203,12 @@ impl Placement {
     /// A node's replica that is not what the catalogue says.
     pub fn unsound_on(&self, node: NodeId) -> Option<&Replica> {
         self.replicas.values().find(|row| row.node == node && row.state.is_unsound())
+    }
+
+    /// Whether an action sends bytes: what its destination holds already need not come.
+    pub fn is_brought_by(&self, action: Action) -> bool {
+        let is_there = |node| self.present().any(|row| row.node == node);
+        action.transfers() && action.to_node().is_some_and(|to| !is_there(to))
     }
 
     /// The replica that an agent reads.

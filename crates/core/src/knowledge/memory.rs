@@ -2,6 +2,7 @@
 //!
 //! One mutex around a plain struct (`table::Table`); no operation waits for anything, so every future is ready at once.
 
+mod accounts;
 mod table;
 
 use super::rules;
@@ -12,6 +13,7 @@ use super::{
 use crate::clock::Clock;
 use crate::domain::action::Action;
 use crate::domain::ask::{Question, Reply};
+use crate::domain::books::{Bill, Charge, Stated, Tariff};
 use crate::domain::constraints::Constraints;
 use crate::domain::event::{Event, Outcome};
 use crate::domain::flat_map::FlatMap;
@@ -144,7 +146,7 @@ impl Knowledge for MemoryKnowledge {
         object_key: &str,
         validators: &Validators,
     ) -> Result<bool> {
-        let registered = self.changing().register_data_set(data_set, node, object_key, validators);
+        let registered = self.changing().register_data_set(data_set, node, object_key, validators, self.clock.now());
         registered.map_err(|why| why.during("register data set"))
     }
 
@@ -154,7 +156,8 @@ impl Knowledge for MemoryKnowledge {
     }
 
     async fn found(&self, replica: ReplicaId, generation: i64, condition: &Condition) -> Result<bool> {
-        self.changing().found(replica, generation, condition).map_err(|why| why.during("found"))
+        let now = self.clock.now();
+        self.changing().found(replica, generation, condition, now).map_err(|why| why.during("found"))
     }
 
     async fn accept(
@@ -164,7 +167,8 @@ impl Knowledge for MemoryKnowledge {
         generation: i64,
         validators: &Validators,
     ) -> Result<bool> {
-        self.changing().accept(data_set, replica, generation, validators).map_err(|why| why.during("accept"))
+        let now = self.clock.now();
+        self.changing().accept(data_set, replica, generation, validators, now).map_err(|why| why.during("accept"))
     }
 
     async fn register_agent(
@@ -310,6 +314,23 @@ impl Knowledge for MemoryKnowledge {
 
     async fn pause(&self, data_set: &DataSetName, until: Option<Timestamp>) -> Result<()> {
         self.changing().pause(data_set, until).map_err(|why| why.during("pause"))
+    }
+
+    async fn register_tariff(&self, tariff: &Tariff) -> Result<()> {
+        self.changing().register_tariff(tariff, self.clock.now()).map_err(|why| why.during("register prices"))
+    }
+
+    async fn set_price(&self, stated: &Stated) -> Result<()> {
+        self.changing().set_price(stated, self.clock.now()).map_err(|why| why.during("set price"))
+    }
+
+    async fn bill(&self, bill: &Bill) -> Result<()> {
+        self.changing().bill(bill, self.clock.now());
+        Ok(())
+    }
+
+    async fn charges(&self, since: Timestamp) -> Result<Vec<Charge>> {
+        Ok(self.table().charges(since))
     }
 
     async fn set_latency(&self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()> {

@@ -27,7 +27,7 @@ pub fn missing(snapshot: &Snapshot, me: AgentId, silence: Duration) -> Option<Ac
         return None;
     }
     let action = Action::Restore { from: snapshot.nearest(to)?.node, to };
-    snapshot.forbids(action).is_none().then_some(action)
+    snapshot.forbids(me, action).is_none().then_some(action)
 }
 
 #[cfg(test)]

@@ -284,6 +284,7 @@ pub(super) mod tests {
             changed_at: None,
             generation: 0,
             stored_bytes: BTreeMap::new(),
+            books: None,
         };
         Course { snapshot: Snapshot::new(Timestamp(1_000_000), content), jobs, acts }
     }
