@@ -4,7 +4,7 @@ use super::load::Vocabulary;
 use super::network::node_id;
 use super::problem::{Invalid, Problems};
 use super::settings::AgentSettings;
-use super::{defaults, fragment, job, quantity};
+use super::{defaults, fragment, job, prices, quantity};
 use crate::domain::action::ActionType;
 use crate::domain::goal::{Goal, GoalError, nearest};
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
@@ -39,6 +39,8 @@ pub fn validate(
     let job = job::validate(&agent.job, context, problems);
     let rho = rho(&agent.rho, problems);
     let costs = costs(&agent.cost, problems);
+    let budget = prices::budget(agent.budget.as_ref(), context.network.and_then(prices::currency));
+    let budget = problems.check("budget", budget);
     Some(AgentSettings {
         id,
         node: node?,
@@ -49,6 +51,7 @@ pub fn validate(
         job: job?,
         rho: rho?,
         costs: costs?,
+        budget: budget?,
         listen: listen?,
     })
 }

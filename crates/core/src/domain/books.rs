@@ -5,7 +5,7 @@
 
 use super::action::{Action, ActionType};
 use super::constraints::Forbidden;
-use super::ids::{AgentId, DataSetName, NodeId};
+use super::ids::{AgentId, DataSetName, Life, NodeId};
 use super::money::{Amount, Budget, Currency, Period, StoragePrice, TransferPrice};
 use super::time::Timestamp;
 use super::units::show_duration;
@@ -76,6 +76,14 @@ pub struct Tariff {
     began_ms: i64,
 }
 
+impl FromIterator<Stated> for Tariff {
+    fn from_iter<I: IntoIterator<Item = Stated>>(all: I) -> Self {
+        let mut tariff = Self::default();
+        all.into_iter().for_each(|stated| tariff.set(stated));
+        tariff
+    }
+}
+
 impl Tariff {
     pub fn is_none(&self) -> bool {
         self.storage.is_empty() && self.egress.is_empty() && self.budgets.is_empty()
@@ -95,14 +103,17 @@ impl Tariff {
     pub fn currencies(&self) -> impl Iterator<Item = Currency> {
         let storage = self.storage.values().map(|price| price.currency);
         let egress = self.egress.values().map(|price| price.currency);
-        storage.chain(egress).chain(self.budgets.values().map(|budget| budget.currency))
+        let all = storage.chain(egress).chain(self.budgets.values().map(|budget| budget.currency));
+        all.filter(|currency| *currency != Currency::NONE)
     }
 
     /// Each by itself.
     pub fn stated(&self) -> impl Iterator<Item = Stated> {
         let storage = self.storage.iter().map(|(node, price)| Stated::Storage(*node, Some(*price)));
         let egress = self.egress.iter().map(|((from, to), price)| Stated::Egress(*from, *to, Some(*price)));
-        let budgets = self.budgets.iter().map(|(payer, budget)| Stated::Budget(*payer, Some(*budget)));
+        // What nobody can read stays as it is written.
+        let readable = self.budgets.iter().filter(|(_, budget)| **budget != Budget::UNREADABLE);
+        let budgets = readable.map(|(payer, budget)| Stated::Budget(*payer, Some(*budget)));
         storage.chain(egress).chain(budgets)
     }
 
@@ -159,6 +170,11 @@ impl Tariff {
     pub fn earliest(&self, now: Timestamp) -> Timestamp {
         let begins = self.budgets.values().map(|budget| self.begin(budget.period, now));
         begins.chain([self.begin(Period::Day, now)]).min().unwrap_or(now)
+    }
+
+    /// When the day began.
+    pub fn today(&self, now: Timestamp) -> Timestamp {
+        self.begin(Period::Day, now)
     }
 
     /// When a budget is whole again; `None`: there is none.
@@ -261,6 +277,46 @@ pub struct Bill {
     pub reads: Vec<Read>,
 }
 
+/// What an agent's jobs have read since its last bill. A bill that nobody answered is sent again as it was.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Unbilled {
+    reads: BTreeMap<(DataSetName, NodeId, NodeId), u64>,
+    /// How many were made in this life.
+    made: u64,
+    sent: Option<Bill>,
+}
+
+impl Unbilled {
+    pub fn add(&mut self, Read { data_set, from, to, bytes }: Read) {
+        if from != to {
+            let sum = self.reads.entry((data_set, from, to)).or_default();
+            *sum = sum.saturating_add(bytes);
+        }
+    }
+
+    /// The one to be sent now.
+    pub fn bill(&mut self, agent: AgentId, life: &Life) -> Bill {
+        let (made, reads) = (&mut self.made, &mut self.reads);
+        let bill = self.sent.get_or_insert_with(|| {
+            *made += 1;
+            let reads = std::mem::take(reads).into_iter();
+            let reads = reads.map(|((data_set, from, to), bytes)| Read { data_set, from, to, bytes });
+            Bill { key: format!("{life}-{made}"), agent, reads: reads.collect() }
+        });
+        bill.clone()
+    }
+
+    /// The table has the bill with this key.
+    pub fn billed(&mut self, key: &str) {
+        self.sent.take_if(|sent| sent.key == key);
+    }
+
+    /// Whether there is nothing to be billed.
+    pub fn is_none(&self) -> bool {
+        self.reads.is_empty() && self.sent.is_none()
+    }
+}
+
 /// A replica that costs as long as it lies where it lies.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Held {
@@ -292,6 +348,33 @@ pub struct Price {
     pub transfer: Amount,
     /// For what lies on another node than it did, or on one more; below nothing where that is cheaper.
     pub storage: Amount,
+}
+
+/// The same as people are told it: for what travels, and for what lies somewhere in each month.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Quote {
+    pub transfer: Amount,
+    pub storage_per_month: Amount,
+    #[serde(serialize_with = "as_text")]
+    pub currency: Currency,
+}
+
+fn as_text<S: serde::Serializer>(currency: &Currency, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(currency)
+}
+
+impl fmt::Display for Quote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { transfer, storage_per_month, currency } = self;
+        write!(f, "{transfer} {currency}")?;
+        match storage_per_month {
+            &Amount::NOTHING => Ok(()),
+            less if *less < Amount::NOTHING => {
+                write!(f, ", and {} {currency}/month less for storage", Amount::NOTHING - *less)
+            }
+            more => write!(f, ", and {more} {currency}/month for storage"),
+        }
+    }
 }
 
 /// Why a budget does not bear an action.
@@ -383,6 +466,13 @@ impl Books {
             Action::Evict { node } => Price { transfer: Amount::NOTHING, storage: Amount::NOTHING - holding(node) },
             Action::ChangeReference { .. } | Action::Nothing => Price::default(),
         }
+    }
+
+    /// What an action costs, for people; `None`: nothing has a price.
+    pub fn quote(&self, agent: AgentId, action: Action, bytes: u64) -> Option<Quote> {
+        let month = (Timestamp(0), Period::Month.end(Timestamp(0)));
+        let Price { transfer, storage } = self.price(agent, action, bytes, month);
+        Some(Quote { transfer, storage_per_month: storage, currency: self.tariff.currency()? })
     }
 
     fn sent(&self, agent: AgentId, from: NodeId, to: NodeId, bytes: u64) -> Amount {
@@ -535,7 +625,7 @@ mod tests {
         // What is held is the network's; what travels, the agent's as well.
         let own = books(None, Some("0.10 EUR/week"));
         assert_eq!((forbidden(&own, 1, "C3_1"), forbidden(&own, 2, "R3_1")), (String::new(), String::new()));
-        assert!(forbidden(&own, 1, "C3_2").contains("0.10 EUR of 0.10 EUR/week of agent 1"));
+        assert!(forbidden(&own, 1, "C2_1").contains("0.10 EUR of 0.10 EUR/week of agent 1"));
     }
 
     #[test]
@@ -595,6 +685,24 @@ mod tests {
         let acted = |label| books.acted(AgentId(2), &"blood".into(), action(label), GB, now);
         assert_eq!(acted("R3_1").iter().map(|it| it.amount.to_string()).collect::<Vec<_>>(), ["1.20"]);
         assert_eq!((acted("M1_3"), acted("E2"), acted("CR2")), (vec![], vec![], vec![]));
+    }
+
+    #[test]
+    fn a_bill_is_sent_as_it_was_until_the_table_has_it() {
+        let mut unbilled = Unbilled::default();
+        let read = |from, bytes| Read { data_set: "blood".into(), from: NodeId(from), to: NodeId(1), bytes };
+        let life = Life("a1-1".to_owned());
+        [read(1, 5), read(3, 6), read(3, 7)].into_iter().for_each(|read| unbilled.add(read));
+        let first = unbilled.bill(AgentId(1), &life);
+        assert_eq!(first, Bill { key: "a1-1-1".to_owned(), agent: AgentId(1), reads: vec![read(3, 13)] });
+        unbilled.add(read(2, 1));
+        assert_eq!(unbilled.bill(AgentId(1), &life), first);
+        unbilled.billed("a1-1-1");
+        let second = unbilled.bill(AgentId(1), &life);
+        assert_eq!((second.key.as_str(), second.reads), ("a1-1-2", vec![read(2, 1)]));
+        assert!(!unbilled.is_none());
+        unbilled.billed("a1-1-2");
+        assert!(unbilled.is_none());
     }
 
     #[test]

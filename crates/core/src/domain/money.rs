@@ -31,6 +31,11 @@ impl Amount {
         Self(i64::try_from(parts).unwrap_or(i64::MAX))
     }
 
+    /// Of whole units and parts.
+    pub fn sum_of(units: i64, parts: i64) -> Self {
+        Self(units.saturating_mul(PARTS).saturating_add(parts))
+    }
+
     /// Not below nothing.
     #[must_use]
     pub fn or_nothing(self) -> Self {
@@ -79,6 +84,11 @@ impl Serialize for Amount {
 /// Three capital letters: `EUR`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Currency([u8; 3]);
+
+impl Currency {
+    /// ISO 4217's code for none: of what nobody can read.
+    pub const NONE: Currency = Currency(*b"XXX");
+}
 
 impl fmt::Display for Currency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -302,6 +312,8 @@ pub struct Budget {
 impl Budget {
     pub const EXAMPLE: &str = "5 EUR/day";
     const UNITS: &str = "`/hour`, `/day`, `/week` or `/month`";
+    /// Of one that nobody can read: nothing may be spent.
+    pub const UNREADABLE: Budget = Budget { amount: Amount::NOTHING, currency: Currency::NONE, period: Period::Day };
 }
 
 impl fmt::Display for Budget {

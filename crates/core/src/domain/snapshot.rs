@@ -1,7 +1,7 @@
 //! All that the shared table knows about one data set at one moment.
 
 use super::action::Action;
-use super::books::Books;
+use super::books::{Books, Quote};
 use super::constraints::Forbidden;
 use super::event::Event;
 use super::flat_map::FlatMap;
@@ -133,6 +133,12 @@ impl Snapshot {
         let destination = action.to_node().and_then(|to| self.nodes.get(&to));
         let forbidden = self.data_set.guard.forbids(destination, &self.placement, action, self.at);
         forbidden.or_else(|| self.over_budget(agent, action))
+    }
+
+    /// What an agent's action costs, for people; `None`: nothing has a price, or nothing is brought or dropped.
+    pub fn quote(&self, agent: AgentId, action: Action) -> Option<Quote> {
+        let costs = self.placement.is_brought_by(action) || matches!(action, Action::Evict { .. });
+        self.books.as_ref().filter(|_| costs)?.quote(agent, action, self.data_set.bytes)
     }
 
     /// Why no budget bears an agent's action now; `None`: each does, or it costs nothing more.

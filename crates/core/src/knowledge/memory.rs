@@ -60,6 +60,11 @@ impl MemoryKnowledge {
         self.changing().seed_copies_made(data_set, copies_made).map_err(|why| why.during("seed copies"))
     }
 
+    /// Adds what was spent before. For experiments that start in the middle.
+    pub fn seed_charges(&self, charges: &[Charge]) {
+        self.changing().seed_charges(charges);
+    }
+
     /// All about a data set; others' last signs of life may be missing in it, none older than `unheard`. As long as nothing
     /// else changes, that costs next to nothing: for simulations of many agents.
     pub fn recent_snapshot(&self, data_set: &DataSetName, unheard: Duration) -> Option<Snapshot> {

@@ -208,7 +208,7 @@ pub async fn a_budget_bears_what_is_left_of_it(table: Table) {
     let table = table.priced(&tariff(&[egress(3, 1, "1 EUR/GB"), egress(3, 2, "2 EUR/GB")])).await;
     table.set(budget(Payer::Network, "2.5 EUR/day")).await;
     table.set(budget(Payer::Agent(AgentId(2)), "1.99 EUR/day")).await;
-    let left = "for 23 h 43 min 20 s more";
+    let left = "for 23 h 43 min more";
     let short = format!("budget: it costs 2.00 EUR, and 1.99 EUR of 1.99 EUR/day of agent 2 are left, {left}");
     assert_eq!(table.not_borne(2, "C3_2").await, short);
     assert_eq!(table.snapshot().await.forbids(AgentId(2), "C3_2".parse().unwrap()).unwrap().to_string(), short);

@@ -524,6 +524,10 @@ impl Table {
         Ok(())
     }
 
+    pub(super) fn seed_charges(&mut self, charges: &[Charge]) {
+        self.accounts.add(charges.to_vec());
+    }
+
     fn replace_tariff(&mut self, tariff: Tariff, now: Timestamp) {
         self.bill_held(now);
         self.accounts.replace_tariff(tariff, now);
