@@ -42,7 +42,8 @@ pub fn costs(snapshot: &Snapshot, charges: &[Charge], missing: &[AgentId]) -> Op
         let sum = today.entry(charge.cause.kind).or_default();
         *sum = *sum + charge.amount;
     }
-    let standings = books.tariff.budgets.keys().filter_map(|payer| Some((*payer, books.standing(*payer, snapshot.at)?)));
+    let standings =
+        books.tariff.budgets.keys().filter_map(|payer| Some((*payer, books.standing(*payer, snapshot.at)?)));
     Some(Costs {
         currency: books.tariff.currency().map_or_else(String::new, |currency| currency.to_string()),
         spent_today: today.values().copied().sum(),

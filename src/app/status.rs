@@ -271,10 +271,8 @@ fn status(snapshot: &Snapshot, charges: &[Charge], timing: Timing, jobs: &JobCou
         let count = jobs.counts.get(&agent.peer.registration.agent);
         count.is_some_and(|count| count.recent.are_content(snapshot.changed_at))
     };
-    let missing: Vec<AgentId> = concerned()
-        .filter(|agent| agent.goal_met == Some(false))
-        .map(|agent| agent.peer.registration.agent)
-        .collect();
+    let missing: Vec<AgentId> =
+        concerned().filter(|agent| agent.goal_met == Some(false)).map(|agent| agent.peer.registration.agent).collect();
     let acting = snapshot.open_events.iter().any(|event| event.outcome == Outcome::Running);
     let guard = &snapshot.data_set.guard;
     let unhealthy = [

@@ -2,12 +2,12 @@
 
 use crate::actors::{RESULT_SHOWN, show_metrics};
 use crate::app::change::Changed;
+use crate::app::costs::{BudgetStatus, Costs};
 use crate::app::data_sets::Listed;
 use crate::app::database::Report;
 use crate::app::nodes::Newcomers;
 use crate::app::output;
 use crate::app::plan::{Plan, Step};
-use crate::app::costs::{BudgetStatus, Costs};
 use crate::app::status::{AgentStatus, NetworkStatus, ReplicaStatus, Status};
 use crate::app::stores::CheckedStore;
 use crate::app::summary::Summary;
@@ -130,7 +130,9 @@ fn several_data_sets(converged: bool, data_sets: &[Status]) -> anyhow::Result<()
         text.extend(status.agents.iter().map(agent_line));
     }
     text.extend(data_sets.first().and_then(|status| status.costs.as_ref()).into_iter().flat_map(cost_lines));
-    text.extend(data_sets.iter().skip(1).flat_map(|status| &status.costs).flat_map(|costs| &costs.beyond).map(beyond_line));
+    text.extend(
+        data_sets.iter().skip(1).flat_map(|status| &status.costs).flat_map(|costs| &costs.beyond).map(beyond_line),
+    );
     text.push(String::new());
     text.push(if converged { "converged".to_owned() } else { "not converged".to_owned() });
     // What is wrong with a node is wrong for each data set.

@@ -10,11 +10,7 @@ const PRICED: [edits::Edit; 4] = [
     ("network.toml", "generate_records = 553_729", "generate_records = 20_000"),
     ("network.toml", "job_gap = \"15 s\"", "job_gap = \"3 s\""),
     ("network.toml", "time_scale = 50", "time_scale = 50\nbudget = \"0 EUR/month\""),
-    (
-        "network.toml",
-        "latency = \"1500 ms\"",
-        "latency = \"1500 ms\"\negress_price = \"1000 EUR/GB\"",
-    ),
+    ("network.toml", "latency = \"1500 ms\"", "latency = \"1500 ms\"\negress_price = \"1000 EUR/GB\""),
 ];
 
 const STORED: edits::Edit =
@@ -44,11 +40,15 @@ fn what_agents_do_is_billed_and_no_budget_is_exceeded() {
     let planned = network.tries(&["plan", "--policy", "fixed"]);
     assert_eq!(planned.code, Some(0), "{planned:?}");
 
-    assert_eq!(network.does(&["set", "budget", "1000 EUR/month"]), "budget of the network: 1000.00 EUR/month, from now on\n");
+    assert_eq!(
+        network.does(&["set", "budget", "1000 EUR/month"]),
+        "budget of the network: 1000.00 EUR/month, from now on\n"
+    );
     network.does(&["act", "C3_1", "--agent", "1"]);
     assert_eq!(network.amount("copy"), bytes * 1000, "once, with its commit");
     let events = json(network.place.path(), &network.line(&["events", "--json"], &network.place.data()));
-    let event = events.as_array().expect("a list").iter().find(|it| it["action"] == "C3_1").expect("the copy")["id"].to_string();
+    let event = events.as_array().expect("a list").iter().find(|it| it["action"] == "C3_1").expect("the copy")["id"]
+        .to_string();
     let explained = network.does(&["explain", &event]);
     assert!(explained.contains("  price     "), "{explained}");
 
@@ -72,6 +72,7 @@ fn prices_that_make_no_sense_start_nothing() {
     let config = place.configuration("agents", &[&PRICED[..], &[dollars]].concat());
     let checked = crate::network::process::run(place.path(), &["check", "--config", text(&config)]);
     assert_eq!(checked.code, Some(2));
-    let expected = "network.toml: link 2-3: egress_price: is in USD, and others are in EUR\n  help: state all in one currency";
+    let expected =
+        "network.toml: link 2-3: egress_price: is in USD, and others are in EUR\n  help: state all in one currency";
     assert!(checked.err.contains(expected), "{}", checked.err);
 }

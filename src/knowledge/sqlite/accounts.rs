@@ -89,20 +89,23 @@ impl Tables<'_> {
         let Some(currency) = books.tariff.currency() else { return Ok(()) };
         for Charge { cause, bytes, amount } in charges {
             let Cause { since, agent, data_set, kind, from, to } = cause;
-            let sql = "insert into charges (since_ms, agent, data_set, kind, from_node, to_node, currency, bytes, amount)
+            let sql =
+                "insert into charges (since_ms, agent, data_set, kind, from_node, to_node, currency, bytes, amount)
                 values (?, ?, ?, ?, ?, ?, ?, ?, ?)
                 on conflict (since_ms, agent, data_set, kind, from_node, to_node, currency) do update set
                     bytes = min(bytes, 4000000000000000000) + min(excluded.bytes, 4000000000000000000),
                     amount = min(amount, 4000000000000000000) + min(excluded.amount, 4000000000000000000)";
             let (since, bytes) = (since.0, sql_integer(*bytes));
-            let values = params![since, agent.0, data_set.0, kind.name(), from.0, to.0, currency.to_string(), bytes, amount.0];
+            let values =
+                params![since, agent.0, data_set.0, kind.name(), from.0, to.0, currency.to_string(), bytes, amount.0];
             self.execute(sql, values)?;
         }
         Ok(())
     }
 
     fn tariff(&mut self) -> Result<Tariff> {
-        let sql = "select what, from_node, to_node, agent, written from prices order by what, from_node, to_node, agent";
+        let sql =
+            "select what, from_node, to_node, agent, written from prices order by what, from_node, to_node, agent";
         let mut currency = None;
         let stated = |row: &mut Fields<'_>| quarantine::stated(row, &mut currency);
         Ok(rows::read(self.transaction, self.quarantine, PRICES, sql, [], stated)?.into_iter().collect())

@@ -1,8 +1,8 @@
 //! `storage_price`, `egress_price` and `budget`: what things cost, and what may be spent.
 
+use super::fragment;
 use super::network::{ends, link_place, node_id};
 use super::problem::{Invalid, Problems};
-use super::fragment;
 use crate::domain::books::{Payer, Stated, Tariff};
 use crate::domain::ids::NodeId;
 use crate::domain::money::{Budget, Currency, MoneyError, StoragePrice, TransferPrice};
@@ -65,9 +65,10 @@ fn read<T: FromStr<Err = MoneyError>>(written: &fragment::Quantity, example: &st
 
 fn in_currency<T>(value: T, own: Currency, all: Option<Currency>) -> Result<T, Invalid> {
     match all.filter(|all| *all != own) {
-        Some(all) => {
-            Err(Invalid::new(format!("is in {own}, and others are in {all}"), "state all in one currency: nothing is exchanged"))
-        }
+        Some(all) => Err(Invalid::new(
+            format!("is in {own}, and others are in {all}"),
+            "state all in one currency: nothing is exchanged",
+        )),
         None => Ok(value),
     }
 }

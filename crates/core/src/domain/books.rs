@@ -552,7 +552,6 @@ impl Books {
         };
         costing(bill.reads.iter().map(charge).collect())
     }
-
 }
 
 /// What costs nothing is no charge.
@@ -597,8 +596,7 @@ mod tests {
     fn an_action_costs_what_travels_and_what_lies_there_until_the_period_ends() {
         let books = books(None, None);
         let price = |agent, label| {
-            let Price { transfer, storage } =
-                books.price(AgentId(agent), action(label), GB, (NOON, Timestamp(DAY_MS)));
+            let Price { transfer, storage } = books.price(AgentId(agent), action(label), GB, (NOON, Timestamp(DAY_MS)));
             (transfer.to_string(), storage.to_string())
         };
         let check = |agent, label, transfer: &str, storage: &str| {
@@ -620,7 +618,8 @@ mod tests {
         assert_eq!(forbidden(&books(None, None), 1, "C3_1"), "");
         assert_eq!(forbidden(&books(Some("0.105 EUR/day"), None), 1, "C3_1"), "");
         let short = books(Some("0.104 EUR/day"), None);
-        let why = "budget: it costs 0.105 EUR, and 0.104 EUR of 0.104 EUR/day of the network are left, for 12 h 0 min more";
+        let why =
+            "budget: it costs 0.105 EUR, and 0.104 EUR of 0.104 EUR/day of the network are left, for 12 h 0 min more";
         assert_eq!(forbidden(&short, 1, "C3_1"), why);
         // What is held is the network's; what travels, the agent's as well.
         let own = books(None, Some("0.10 EUR/week"));
@@ -642,7 +641,11 @@ mod tests {
     fn what_was_spent_is_under_way_and_will_be_held_is_left_no_more() {
         let mut books = books(Some("1 EUR/day"), Some("0.5 EUR/day"));
         let cent = 10_000_000;
-        let spent = |since, agent, cents: i64| Spent { since: Timestamp(since), agent: AgentId(agent), amount: Amount(cents * cent) };
+        let spent = |since, agent, cents: i64| Spent {
+            since: Timestamp(since),
+            agent: AgentId(agent),
+            amount: Amount(cents * cent),
+        };
         // Of yesterday nothing counts.
         books.spent = vec![spent(-DAY_MS, 1, 90), spent(0, 1, 3), spent(0, 2, 4)];
         books.running = vec![Running { agent: AgentId(1), action: action("C3_1"), bytes: GB }];
@@ -666,7 +669,8 @@ mod tests {
             Held { data_set: "blood".into(), node: NodeId(3), bytes: GB },
         ];
         let charges = books.settled(Timestamp(DAY_MS + DAY_MS / 4));
-        let found: Vec<_> = charges.iter().map(|it| (it.cause.since.0, it.cause.from.0, it.amount.to_string())).collect();
+        let found: Vec<_> =
+            charges.iter().map(|it| (it.cause.since.0, it.cause.from.0, it.amount.to_string())).collect();
         assert_eq!(found, [(0, 2, "0.05".to_owned()), (DAY_MS, 2, "0.025".to_owned())]);
         assert_eq!(books.settled(NOON), []);
         books.held_until = None;

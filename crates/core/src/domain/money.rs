@@ -67,7 +67,8 @@ impl fmt::Display for Amount {
     /// Exact: at least two decimals, and as many as there are, unless fewer are asked for.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
-        let (units, parts) = (self.0.unsigned_abs() / PARTS.unsigned_abs(), self.0.unsigned_abs() % PARTS.unsigned_abs());
+        let (units, parts) =
+            (self.0.unsigned_abs() / PARTS.unsigned_abs(), self.0.unsigned_abs() % PARTS.unsigned_abs());
         let decimals = format!("{parts:09}");
         let kept = decimals.trim_end_matches('0').len().max(2);
         write!(f, "{sign}{units}.{}", &decimals[..kept])
@@ -195,7 +196,8 @@ fn split<'a>(text: &'a str, units: &'static str, most: i64) -> Result<(Amount, C
 
 fn amount(number: &str, text: &str, most: i64) -> Result<Amount, MoneyError> {
     let (units, decimals) = number.split_once('.').unwrap_or((number, ""));
-    let is_number = !units.is_empty() && !decimals.contains('.') && number.split_once('.').is_none_or(|(_, d)| !d.is_empty());
+    let is_number =
+        !units.is_empty() && !decimals.contains('.') && number.split_once('.').is_none_or(|(_, d)| !d.is_empty());
     if !is_number {
         return Err(MoneyError::NoNumber(shown(text)));
     }

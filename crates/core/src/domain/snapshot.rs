@@ -124,7 +124,8 @@ impl Snapshot {
     /// Whether the network's budget bears that a replica is brought to a node from any that is present.
     pub fn affords_one_on(&self, to: NodeId) -> bool {
         let Some(books) = &self.books else { return true };
-        let bears = |from| books.forbids(AgentId::OPERATOR, Action::Copy { from, to }, self.data_set.bytes, self.at).is_none();
+        let bears =
+            |from| books.forbids(AgentId::OPERATOR, Action::Copy { from, to }, self.data_set.bytes, self.at).is_none();
         self.placement.present().any(|row| bears(row.node))
     }
 

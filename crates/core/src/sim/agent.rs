@@ -3,10 +3,10 @@
 use super::physics;
 use super::streams::{self, Purpose};
 use crate::config::settings::{AgentSettings, NetworkSettings};
+use crate::domain::books::Unbilled;
 use crate::domain::convergence::RecentJobs;
 use crate::domain::failure::JobFailure;
 use crate::domain::goal::Goal;
-use crate::domain::books::Unbilled;
 use crate::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::placement::{Claim, Identity, Registration, Replica};

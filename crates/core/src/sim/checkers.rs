@@ -169,7 +169,10 @@ fn overspent(now: Timestamp, agent: AgentId, action: Action, books: &Books, char
         // What saves more than it costs may be done whatever was spent.
         let saves = matches!(action, Action::Move { .. }) && !storage.is_empty();
         if concerns(agent) && cost(agent, action, own.bytes) > 0.0 && all > most + SLACK && !saves {
-            return Some(format!("{action} of agent {agent} was granted, and {:.9} of {budget} of {payer} are gone", all / 1e9));
+            return Some(format!(
+                "{action} of agent {agent} was granted, and {:.9} of {budget} of {payer} are gone",
+                all / 1e9
+            ));
         }
     }
     None

@@ -43,7 +43,8 @@ impl Table {
     async fn priced(self, tariff: &Tariff) -> Self {
         let nodes = [(1, 97.0), (2, 80.0), (3, 85.0)].map(|(id, percent)| super::node(id, percent));
         let pairs = [(1, 2), (1, 3), (2, 3)];
-        let links: Vec<_> = pairs.iter().flat_map(|(a, b)| [super::link(*a, *b, 9.0), super::link(*b, *a, 9.0)]).collect();
+        let links: Vec<_> =
+            pairs.iter().flat_map(|(a, b)| [super::link(*a, *b, 9.0), super::link(*b, *a, 9.0)]).collect();
         self.knowledge.register_network(&nodes, &links).await.unwrap();
         self.knowledge.register_tariff(tariff).await.unwrap();
         self.add_data_set("blood").await;

@@ -1,5 +1,6 @@
 //! The tables as maps. Each method is one transaction: it checks first and changes afterwards.
 
+use super::accounts::Accounts;
 use crate::domain::action::{Action, ActionType};
 use crate::domain::ask::{Ask, Question, Reply};
 use crate::domain::books::{Bill, Books, Charge, Held, Running, Stated, Tariff};
@@ -25,7 +26,6 @@ use crate::knowledge::{
     Claimed, ClosedEvent, ClosingRule, Committed, Conversation, Counter, Feedback, Learned, NotedUpload, Pulse,
     Recorded, Registered, Snapshot, Unfinished,
 };
-use super::accounts::Accounts;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;

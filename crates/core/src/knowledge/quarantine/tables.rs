@@ -217,9 +217,9 @@ pub fn stated(row: &mut Fields<'_>, currency: &mut Option<Currency>) -> Field<St
         }
         Priced::Budget => {
             let payer = Payer::of_number(row.id("agent")?);
-            let read = row.parsed("written").and_then(|budget: Budget| {
-                one_currency(row, budget.currency, currency).map(|()| budget)
-            });
+            let read = row
+                .parsed("written")
+                .and_then(|budget: Budget| one_currency(row, budget.currency, currency).map(|()| budget));
             let budget = read.unwrap_or_else(|LeftOut { why, .. }| {
                 row.report("written", format!("{why}; nothing is spent until it is mended"));
                 Budget::UNREADABLE

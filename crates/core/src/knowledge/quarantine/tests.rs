@@ -356,7 +356,13 @@ fn prices_and_charges() {
     left_out(PRICES, &odd, eur, "what", "`love` is none of storage, egress, budget");
     let negative = row(&[("amount", Cell::Integer(-7))]);
     assert_eq!(seen(CHARGES, &negative, charge).0.map(|charge| charge.amount), Some(Amount::NOTHING));
-    left_out(CHARGES, &row(&[("kind", text("gift"))]), charge, "kind", "`gift` is none of move, copy, restore, read, held");
+    left_out(
+        CHARGES,
+        &row(&[("kind", text("gift"))]),
+        charge,
+        "kind",
+        "`gift` is none of move, copy, restore, read, held",
+    );
     let most = row(&[("units", Cell::Integer(i64::MAX))]);
     assert_eq!(seen(SPENT, &most, spent).0.map(|spent| spent.amount), Some(Amount(i64::MAX)));
     let future = row(&[("until_ms", Cell::Integer(YEAR_9999))]);

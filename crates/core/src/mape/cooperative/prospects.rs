@@ -123,7 +123,10 @@ impl<'a> Prospects<'a> {
 
     /// Whether a replica can be brought to a node that will have none.
     pub fn is_open(&self, node: &Node) -> bool {
-        self.travels && !self.avoided.unwritable.contains(&node.id) && self.snapshot.is_free(node) && self.bears(node.id)
+        self.travels
+            && !self.avoided.unwritable.contains(&node.id)
+            && self.snapshot.is_free(node)
+            && self.bears(node.id)
     }
 
     /// Whether this agent's budgets bear that it brings one from any node.

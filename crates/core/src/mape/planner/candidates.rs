@@ -35,7 +35,8 @@ mod tests {
 
     fn check<const N: usize>(snapshot: &Snapshot, expected: [&str; N]) {
         let reference = snapshot.placement.reference(AgentId(1)).unwrap();
-        let found: BTreeSet<String> = candidates(snapshot, AgentId(1), reference).iter().map(ToString::to_string).collect();
+        let found: BTreeSet<String> =
+            candidates(snapshot, AgentId(1), reference).iter().map(ToString::to_string).collect();
         assert_eq!(found, expected.map(str::to_owned).into());
     }
 

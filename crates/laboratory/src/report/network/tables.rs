@@ -406,16 +406,17 @@ mod tests {
             bytes: 10,
             amount: Amount(parts),
         };
-        let network = |charges| Network {
-            address: "network.db".to_owned(),
-            data_sets: vec![Course { charges, ..usual() }],
-        };
+        let network =
+            |charges| Network { address: "network.db".to_owned(), data_sets: vec![Course { charges, ..usual() }] };
         assert!(all(&network(Vec::new())).iter().all(|table| table.name != "charges"));
         let read = |day| charge(day, ChargeKind::Read, 2, 3, 250_000_000);
         let held = charge(1, ChargeKind::Held, 0, 1, 7);
         let tables = all(&network(vec![read(0), read(1), held]));
         let csv = tables.last().unwrap().csv();
-        assert_eq!(csv.lines().skip(1).collect::<Vec<_>>(), ["blood,read,2,3,1,20,0.50", "blood,held,nobody,1,1,10,0.000000007"]);
+        assert_eq!(
+            csv.lines().skip(1).collect::<Vec<_>>(),
+            ["blood,read,2,3,1,20,0.50", "blood,held,nobody,1,1,10,0.000000007"]
+        );
     }
 
     #[test]
