@@ -1,8 +1,9 @@
 //! Changing the environment while it runs: what is written here acts from the next job on.
 
+use super::catalogue::Catalogue;
 use super::data_sets;
 use crate::knowledge::Knowledge;
-use agent_core::domain::books::Stated;
+use agent_core::domain::books::{Payer, Stated};
 use agent_core::domain::constraints::{Constraints, Guard, contradictions};
 use agent_core::domain::ids::{DataSetName, NodeId};
 use agent_core::domain::labels::Labels;
@@ -72,7 +73,14 @@ pub async fn prices(knowledge: &dyn Knowledge, all: &[Stated]) -> anyhow::Result
                 known(to)?;
                 (format!("from node {from} to node {to}"), price.map(|price| price.to_string()))
             }
-            Stated::Budget(payer, budget) => (format!("budget of {payer}"), budget.map(|budget| budget.to_string())),
+            Stated::Budget(payer, budget) => {
+                if let Payer::Agent(agent) = payer
+                    && !Catalogue::load(knowledge).await?.peers().contains_key(agent)
+                {
+                    bail!("agent {agent} is not registered; nothing was changed");
+                }
+                (format!("budget of {payer}"), budget.map(|budget| budget.to_string()))
+            }
         };
         knowledge.set_price(stated).await?;
         changed.get_or_insert(Changed::Price { what, price });

@@ -415,11 +415,11 @@ pub enum Set {
     Labels(SetLabels),
     /// What nobody may do with a data set
     Constraints(SetConstraints),
-    /// What may be spent
+    /// What may be spent in each hour, day, week or month
     Budget(SetBudget),
-    /// What lies on a node costs
+    /// The price of what lies on a node
     StoragePrice(SetStoragePrice),
-    /// What goes from one node to another costs
+    /// The price of what goes from one node to another
     EgressPrice(SetEgressPrice),
 }
 

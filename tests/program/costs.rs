@@ -9,7 +9,7 @@ use crate::network::{PATIENCE, Place, edits, text, wait_until};
 const PRICED: [edits::Edit; 4] = [
     ("network.toml", "generate_records = 553_729", "generate_records = 20_000"),
     ("network.toml", "job_gap = \"15 s\"", "job_gap = \"3 s\""),
-    ("network.toml", "time_scale = 50", "time_scale = 50\nbudget = \"0 EUR/month\""),
+    ("network.toml", "\ntime_scale = 50", "\nbudget = \"0 EUR/month\"\ntime_scale = 50"),
     ("network.toml", "latency = \"1500 ms\"", "latency = \"1500 ms\"\negress_price = \"1000 EUR/GB\""),
 ];
 
