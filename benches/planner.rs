@@ -121,6 +121,7 @@ fn snapshot(nodes: u32, rng: &mut Rng) -> Snapshot {
         changed_at: None,
         generation: 0,
         stored_bytes: BTreeMap::new(),
+        books: None,
     };
     Snapshot::new(Timestamp(0), content)
 }

@@ -10,6 +10,7 @@
 //! Each gives the loop its answers as inputs, and performs what comes of them for itself at once; what comes for another one is
 //! sent there, in one message. So no mailbox fills.
 
+mod billing;
 #[cfg(test)]
 mod changed_objects;
 #[cfg(test)]
@@ -30,6 +31,7 @@ mod watchdog;
 mod world;
 
 pub use agent_core::mape::notice::{Notice, RESULT_SHOWN, show_metrics};
+pub use billing::Account;
 pub use inspection::{Depth, inspect, judge, judge_in};
 pub use mending::plan_for;
 pub use observer::{Observer, Step};

@@ -136,6 +136,7 @@ mod tests {
             over: watch::Sender::default(),
             unexpected: AtomicU32::default(),
             home: NodeId(1),
+            account: Default::default(),
             data_set: data_set(),
             clock: table.clock.clone(),
             knowledge: table.knowledge.clone(),

@@ -7,8 +7,10 @@ use super::world::{World, chain, on_services};
 use crate::jobs::JobError;
 use crate::knowledge::{self, Claimed, KnowledgeError};
 use crate::storage::ObjectStore;
+use crate::storage::paced::{Pace, Paced};
 use crate::storage::set::{Meter, SetAt};
 use crate::storage::transfer::{Expected, Side, TransferError, Verified, transfer, transfer_set};
+use agent_core::domain::constraints::Rate;
 use agent_core::domain::event::Outcome;
 use agent_core::domain::failure::{FailureKind, JobFailure};
 use agent_core::domain::ids::EventId;
@@ -187,6 +189,10 @@ async fn bring(
     to: &Replica,
 ) -> Result<Result<Verified, TransferError>, JobFailure> {
     let source = world.reach(snapshot, claim.source.node).await?.store;
+    let source: Arc<dyn ObjectStore> = match snapshot.data_set.guard.constraints.rate() {
+        Some(Rate(bytes_per_s)) => Arc::new(Paced::new(source, Pace::new(bytes_per_s))),
+        None => source,
+    };
     let destination = world.reach(snapshot, to.node).await?.store;
     let data_set = &snapshot.data_set;
     Ok(match (Extent::of(&claim.source.object_key), Extent::of(&to.object_key)) {

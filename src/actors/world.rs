@@ -1,5 +1,6 @@
 //! What an agent's actors may touch: the traits, never a technology; and a run of the job in that world.
 
+use super::billing::Account;
 use super::{Notice, Observer};
 use crate::jobs::{DataSource, Job, JobError, S3Access};
 use crate::knowledge::{Knowledge, Registered};
@@ -107,6 +108,7 @@ pub struct World {
     /// Inputs of this life that nobody waited for.
     pub unexpected: AtomicU32,
     pub home: NodeId,
+    pub account: Account,
     pub data_set: DataSetName,
     pub clock: Arc<dyn Clock>,
     pub knowledge: Arc<dyn Knowledge>,
@@ -157,8 +159,9 @@ impl World {
         let health = Health { converged, unexpected: self.unexpected.load(Ordering::Relaxed) };
         if !self.knowledge.heartbeat(self.agent, &self.identity.life, health).await? {
             self.must_end(Over::Displaced);
+            return Ok(());
         }
-        Ok(())
+        self.bill().await
     }
 
     /// Tells people how an action ended.
@@ -254,6 +257,9 @@ pub async fn run_job(
     if report.throughput().is_none() {
         world.trouble("the job reports an execution time of 0: its throughput is not known".to_owned());
     }
+    let traffic = counted.traffic(report.records);
+    let bytes = traffic.map_or(snapshot.data_set.bytes, |traffic| traffic.bytes);
+    world.has_read(snapshot, replica.node, bytes);
     Ok(Observation {
         at: world.clock.now(),
         response_time: world.clock.record(report.response_time),
@@ -261,7 +267,7 @@ pub async fn run_job(
         throughput: report.throughput(),
         network_latency,
         emulated_latency: reached.emulated,
-        traffic: counted.traffic(report.records),
+        traffic,
         data_consistency: None,
         result: Some(report.result),
     })

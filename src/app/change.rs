@@ -1,12 +1,14 @@
 //! Changing the environment while it runs: what is written here acts from the next job on.
 
+use super::catalogue::Catalogue;
 use super::data_sets;
 use crate::knowledge::Knowledge;
+use agent_core::domain::books::{Payer, Stated};
 use agent_core::domain::constraints::{Constraints, Guard, contradictions};
 use agent_core::domain::ids::{DataSetName, NodeId};
 use agent_core::domain::labels::Labels;
 use agent_core::domain::units::Percent;
-use anyhow::bail;
+use anyhow::{Context as _, anyhow, bail};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -32,6 +34,11 @@ pub enum Changed {
         data_set: DataSetName,
         constraints: Constraints,
     },
+    /// Of what; absent: it is lifted.
+    Price {
+        what: String,
+        price: Option<String>,
+    },
     /// `for_scenario_s`: absent: until it is resumed.
     Paused {
         data_sets: Vec<DataSetName>,
@@ -45,6 +52,40 @@ pub enum Changed {
 pub async fn labels(knowledge: &dyn Knowledge, node: NodeId, labels: Labels) -> crate::knowledge::Result<Changed> {
     knowledge.set_labels(node, &labels).await?;
     Ok(Changed::Labels { node, labels })
+}
+
+/// All of one thing: in both directions, for a link. Refused when nobody knows a node or agent of that number.
+pub async fn prices(knowledge: &dyn Knowledge, all: &[Stated]) -> anyhow::Result<Changed> {
+    let nodes = knowledge.nodes().await?;
+    let known = |node: &NodeId| match nodes.contains_key(node) {
+        true => Ok(()),
+        false => Err(anyhow!("node {node} is not registered; nothing was changed")),
+    };
+    let mut changed = None;
+    for stated in all {
+        let (what, price) = match stated {
+            Stated::Storage(node, price) => {
+                known(node)?;
+                (format!("storage on node {node}"), price.map(|price| price.to_string()))
+            }
+            Stated::Egress(from, to, price) => {
+                known(from)?;
+                known(to)?;
+                (format!("from node {from} to node {to}"), price.map(|price| price.to_string()))
+            }
+            Stated::Budget(payer, budget) => {
+                if let Payer::Agent(agent) = payer
+                    && !Catalogue::load(knowledge).await?.peers().contains_key(agent)
+                {
+                    bail!("agent {agent} is not registered; nothing was changed");
+                }
+                (format!("budget of {payer}"), budget.map(|budget| budget.to_string()))
+            }
+        };
+        knowledge.set_price(stated).await?;
+        changed.get_or_insert(Changed::Price { what, price });
+    }
+    changed.context("nothing is stated")
 }
 
 /// Refused when nothing could meet all of them.

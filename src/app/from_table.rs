@@ -10,6 +10,7 @@ use agent_core::config::settings::{
     AgentSettings, DataSetSettings, EmulatorSettings, KnowledgeSettings, NetworkSettings, Settings,
 };
 use agent_core::config::{self, Invalid};
+use agent_core::domain::books::Tariff;
 use agent_core::domain::event::Outcome;
 use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
 use agent_core::domain::placement::{DataSet, Link, Node, NodeState, Placement, Replica, ReplicaState};
@@ -79,7 +80,7 @@ pub async fn read(existing: &Existing, settings: &Settings, base: Option<&Scenar
     remarks.extend(fitted.iter().flat_map(|fitted| fitted.doubts.iter().map(|doubt| format!("DOUBTFUL: {doubt}"))));
     let nodes = nodes(snapshot, &mut remarks);
     let agents = agents(&catalogue, &stated, &nodes, &mut remarks)?;
-    let state = state(knowledge, &catalogue, &stated.network, &nodes, &agents, &mut remarks).await?;
+    let mut state = state(knowledge, &catalogue, &stated.network, &nodes, &agents, &mut remarks).await?;
     let mut data_sets = BTreeMap::new();
     for snapshot in &catalogue.snapshots {
         if snapshot.data_set.guard.is_paused(snapshot.at) {
@@ -89,6 +90,7 @@ pub async fn read(existing: &Existing, settings: &Settings, base: Option<&Scenar
         let settings = data_set(&snapshot.data_set, snapshot.at, &state, scale)?;
         data_sets.insert(settings.name.clone(), settings);
     }
+    let tariff = tariff(knowledge, snapshot, &mut state, scale).await?;
     let network = network(&catalogue, &stated.network, &nodes, data_sets, scale);
     let impacts = base.map(|base| base.impacts.clone()).unwrap_or_default();
     let scenario = Scenario {
@@ -101,7 +103,7 @@ pub async fn read(existing: &Existing, settings: &Settings, base: Option<&Scenar
             .iter()
             .filter_map(|it| Some((it.data_set.name.clone(), writes(&it.data_set)?)))
             .collect(),
-        network: NetworkSettings { links: links(snapshot, &nodes, fitted.as_ref()), ..network },
+        network: NetworkSettings { links: links(snapshot, &nodes, fitted.as_ref()), tariff, ..network },
         impacts: impacts.into_iter().filter(|(agent, _)| agents.contains_key(agent)).collect(),
         placed: state.data_sets.iter().map(|(name, of_it)| (name.clone(), of_it.placement.nodes())).collect(),
         agents,
@@ -112,6 +114,22 @@ pub async fn read(existing: &Existing, settings: &Settings, base: Option<&Scenar
         calm: None,
     };
     Ok(FromTable { simulated: Simulated { scenario, state: Some(state) }, remarks })
+}
+
+/// What things cost there, and what was spent lately. Data that is shown larger than it is costs as much as it does.
+async fn tariff(
+    knowledge: &dyn Knowledge,
+    snapshot: &Snapshot,
+    state: &mut NetworkState,
+    scale: u64,
+) -> crate::knowledge::Result<Tariff> {
+    let Some(books) = &snapshot.books else { return Ok(Tariff::default()) };
+    let charges = knowledge.charges(books.tariff.earliest(snapshot.at)).await?;
+    state.charges = charges;
+    for charge in &mut state.charges {
+        charge.cause.since = Timestamp(charge.cause.since.0 - snapshot.at.0);
+    }
+    Ok(books.tariff.clone().seen_from(snapshot.at, scale))
 }
 
 /// As it would be configured, to begin where it is at this moment.
@@ -248,6 +266,7 @@ async fn state(
         stores: nodes.iter().map(|(id, node)| (*id, node.store.clone())).collect(),
         learned,
         stopped,
+        charges: Vec::new(),
     })
 }
 

@@ -132,6 +132,9 @@ impl LiveAgent {
         if tokio::time::timeout(STOP_WITHIN, self.agent.stop()).await.is_err() {
             tracing::warn!(agent = %self.world.agent, "an action did not end in time; the next start undoes it");
         }
+        if let Err(error) = self.world.bill().await {
+            tracing::warn!(agent = %self.world.agent, error = chain(&error), "what was read last is not billed");
+        }
         match self.world.knowledge.sign_off(self.world.agent, &self.world.identity.life).await {
             Ok(true) => self.world.notify(Notice::Stopped { agent: self.world.agent }),
             Ok(false) => tracing::warn!(agent = %self.world.agent, "not signed off: another process is this agent now"),

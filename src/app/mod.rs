@@ -6,6 +6,7 @@ pub mod calibrate;
 pub mod catalogue;
 pub mod change;
 pub mod compare;
+pub mod costs;
 pub mod data;
 pub mod data_directory;
 pub mod data_set;

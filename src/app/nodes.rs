@@ -6,6 +6,7 @@ use crate::actors::remove_object;
 use crate::knowledge::Knowledge;
 use agent_core::config::Addition;
 use agent_core::config::settings::{NodeSettings, StoreSettings};
+use agent_core::domain::books::Tariff;
 use agent_core::domain::flat_map::FlatMap;
 use agent_core::domain::ids::{AgentId, NodeId};
 use agent_core::domain::labels::Labels;
@@ -44,6 +45,9 @@ pub struct Present {
 pub struct Newcomers {
     pub nodes: Vec<Node>,
     pub links: Vec<Link>,
+    /// What these cost.
+    #[serde(skip)]
+    pub tariff: Tariff,
 }
 
 /// One node as somebody described it.
@@ -109,13 +113,13 @@ pub fn described(present: &Present, node: &Described) -> Newcomers {
         ..bare(id, node.availability)
     };
     let links = node.latency_ms.iter().flat_map(|(other, latency)| both_ways(id, *other, *latency, node.jitter_ms));
-    Newcomers { nodes: vec![row], links: links.collect() }
+    Newcomers { nodes: vec![row], links: links.collect(), ..Newcomers::default() }
 }
 
 /// The nodes of a file.
 pub fn listed(addition: &Addition) -> Newcomers {
     let nodes = addition.nodes.values().map(row).collect();
-    Newcomers { nodes, links: addition.links.clone() }
+    Newcomers { nodes, links: addition.links.clone(), tariff: addition.tariff.clone() }
 }
 
 /// So many nodes, drawn so that they could be part of the network; the same seed on the same network draws the same.
@@ -285,7 +289,7 @@ mod tests {
             labels: Labels::new(),
             store: None,
         };
-        let Newcomers { nodes, links } = described(&present(&[]), &node);
+        let Newcomers { nodes, links, .. } = described(&present(&[]), &node);
         assert_eq!((nodes[0].id, nodes[0].name.as_str(), nodes[0].capacity_bytes), (NodeId(4), "node-4", Some(5)));
         assert_eq!(links, both_ways(NodeId(4), NodeId(1), 2000.0, 3.0));
     }

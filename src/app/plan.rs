@@ -4,6 +4,7 @@ use super::data;
 use super::from_table::FromTable;
 use super::surroundings::Surroundings;
 use agent_core::domain::action::{Action, Labelled};
+use agent_core::domain::books::Quote;
 use agent_core::domain::event::{Event, Outcome};
 use agent_core::domain::ids::{AgentId, DataSetName};
 use agent_core::domain::time::Timestamp;
@@ -39,6 +40,9 @@ pub struct Step {
     pub bytes: u64,
     /// As its agent prices its actions; no currency.
     pub cost: f64,
+    /// In money, where it has a price.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<Quote>,
 }
 
 /// Simulates until all goals hold, or so far ahead.
@@ -50,9 +54,13 @@ pub fn make(from: &FromTable, policy: Option<&str>, seed: u64, ahead: Duration) 
     let outcome = simulation.outcome();
     let changes =
         outcome.events.iter().filter(|event| event.outcome == Outcome::Done && event.action != Action::Nothing);
+    let books = outcome.snapshot().books.as_ref();
     let step = |event: &Event| {
         let decision: Decision = serde_json::from_str(&event.detail).context("a simulated event holds no decision")?;
         let settings = scenario.agents.get(&event.agent);
+        let has_transferred = has_transferred(event, Some(&decision));
+        let bytes = if has_transferred { scenario.bytes(&event.data_set) } else { 0 };
+        let priced = books.filter(|_| has_transferred || matches!(event.action, Action::Evict { .. }));
         Ok(Step {
             agent: event.agent,
             data_set: event.data_set.clone(),
@@ -60,8 +68,9 @@ pub fn make(from: &FromTable, policy: Option<&str>, seed: u64, ahead: Duration) 
             because: decision.because(),
             begins_scenario_s: event.posted_at.since(Timestamp::default()).as_secs_f64(),
             takes_scenario_s: event.ended_at.map_or(0.0, |ended| ended.since(event.posted_at).as_secs_f64()),
-            bytes: if has_transferred(event, Some(&decision)) { scenario.bytes(&event.data_set) } else { 0 },
+            bytes,
             cost: settings.and_then(|agent| agent.costs.get(&event.action.kind())).copied().unwrap_or(1.0),
+            price: priced.and_then(|books| books.quote(event.agent, event.action, scenario.bytes(&event.data_set))),
         })
     };
     let steps = changes.map(step).collect::<anyhow::Result<_>>()?;

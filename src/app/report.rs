@@ -7,6 +7,7 @@ use agent_core::clock::Clock;
 use agent_core::config::settings::DatabaseUrl;
 use agent_core::domain::event::Event;
 use agent_core::domain::ids::{AgentId, NodeId};
+use agent_core::domain::time::Timestamp;
 use agent_core::mape::planner::{Basis, Decision, Deliberation, Opinion, Reason, Scored, Verdict};
 use agent_laboratory::report::curve::Curve;
 use agent_laboratory::report::experiment::comparison::{Case, Comparison};
@@ -146,7 +147,7 @@ async fn network(knowledge: &dyn Knowledge, address: String) -> anyhow::Result<N
     let mut data_sets = Vec::new();
     for name in knowledge.data_sets().await? {
         let Some(snapshot) = knowledge.snapshot(&name).await? else { continue };
-        data_sets.push(Course { snapshot, jobs: Vec::new(), acts: Vec::new() });
+        data_sets.push(Course { snapshot, jobs: Vec::new(), acts: Vec::new(), charges: Vec::new() });
     }
     let course_of =
         |data_sets: &[Course], name| data_sets.iter().position(|course| course.snapshot.data_set.name == name);
@@ -171,6 +172,11 @@ async fn network(knowledge: &dyn Knowledge, address: String) -> anyhow::Result<N
         if let Some(course) = course_of(&data_sets, event.data_set.clone()) {
             let explanation = explanation(&event);
             data_sets[course].acts.push(Act { event, explanation, feedback });
+        }
+    }
+    for charge in knowledge.charges(Timestamp(i64::MIN)).await? {
+        if let Some(course) = course_of(&data_sets, charge.cause.data_set.clone()) {
+            data_sets[course].charges.push(charge);
         }
     }
     data_sets.iter_mut().for_each(|course| course.jobs.sort_by_key(|job| job.measurement.at));

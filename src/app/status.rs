@@ -1,9 +1,11 @@
 //! What a network looks like now: nodes, replicas, references, agents, and what is not well, if anything.
 
 use super::catalogue::Catalogue;
+use super::costs::{self, Costs};
 use crate::knowledge::Knowledge;
 use agent_core::clock::{TimeScale, WallTime};
 use agent_core::config::settings::DataSetSettings;
+use agent_core::domain::books::Charge;
 use agent_core::domain::constraints::Guard;
 use agent_core::domain::convergence::RecentJobs;
 use agent_core::domain::event::Outcome;
@@ -81,6 +83,9 @@ pub struct Status {
     pub unhealthy: Vec<String>,
     /// Broken invariants; always empty unless somebody edited the table.
     pub broken: Vec<String>,
+    /// What the network spends; absent where nothing has a price.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub costs: Option<Costs>,
 }
 
 impl Status {
@@ -245,14 +250,21 @@ pub async fn load(
         let names: Vec<String> = configured.keys().map(ToString::to_string).collect();
         bail!("data set {} is not in the catalogue yet", names.join(", "));
     }
-    Ok(NetworkStatus::new(catalogue.snapshots.iter().map(|snapshot| status(snapshot, timing, jobs)).collect()))
+    let priced = catalogue.snapshots.iter().find_map(|snapshot| Some((snapshot.at, snapshot.books.as_ref()?)));
+    let charges = match priced {
+        Some((at, books)) => knowledge.charges(books.tariff.today(at)).await?,
+        None => Vec::new(),
+    };
+    let all = catalogue.snapshots.iter().map(|snapshot| status(snapshot, &charges, timing, jobs));
+    Ok(NetworkStatus::new(all.collect()))
 }
 
 /// The status of a simulated network, in which everybody knows who runs.
 pub fn of_simulation(outcome: &sim::Outcome, running: &BTreeSet<AgentId>, jobs: &JobCounter) -> NetworkStatus {
     // Virtual time has no wall: nobody is silent since some instant on it.
     let timing = Timing { silence: Duration::MAX, scale: TimeScale::REAL };
-    let mut all: Vec<Status> = outcome.snapshots.iter().map(|snapshot| status(snapshot, timing, jobs)).collect();
+    let of_one = |snapshot| status(snapshot, &outcome.charges, timing, jobs);
+    let mut all: Vec<Status> = outcome.snapshots.iter().map(of_one).collect();
     for status in &mut all {
         status.agents.iter_mut().for_each(|agent| agent.alive = running.contains(&agent.peer.registration.agent));
         status.converged = outcome.converged;
@@ -260,7 +272,7 @@ pub fn of_simulation(outcome: &sim::Outcome, running: &BTreeSet<AgentId>, jobs: 
     NetworkStatus::new(all)
 }
 
-fn status(snapshot: &Snapshot, timing: Timing, jobs: &JobCounter) -> Status {
+fn status(snapshot: &Snapshot, charges: &[Charge], timing: Timing, jobs: &JobCounter) -> Status {
     let agents: Vec<AgentStatus> =
         snapshot.agents.values().map(|peer| agent_status(snapshot, peer, timing, jobs)).collect();
     let nodes: Vec<NodeStatus> = snapshot.nodes.values().map(|node| node_status(snapshot, node, timing)).collect();
@@ -272,6 +284,8 @@ fn status(snapshot: &Snapshot, timing: Timing, jobs: &JobCounter) -> Status {
         let count = jobs.counts.get(&agent.peer.registration.agent);
         count.is_some_and(|count| count.recent.are_content(snapshot.changed_at))
     };
+    let missing: Vec<AgentId> =
+        concerned().filter(|agent| agent.goal_met == Some(false)).map(|agent| agent.peer.registration.agent).collect();
     let acting = snapshot.open_events.iter().any(|event| event.outcome == Outcome::Running);
     let guard = &snapshot.data_set.guard;
     let unhealthy = [
@@ -292,6 +306,7 @@ fn status(snapshot: &Snapshot, timing: Timing, jobs: &JobCounter) -> Status {
             .iter()
             .map(ToString::to_string)
             .collect(),
+        costs: costs::costs(snapshot, charges, &missing),
         nodes,
         replicas,
         agents,
@@ -426,7 +441,7 @@ mod tests {
         (0..CONVERGED_JOBS).for_each(|_| count.add(job(125, None), true));
         let failure = JobFailure::new(FailureKind::Program, "no module\nnamed pandas\n");
         (0..failed).for_each(|_| count.add(job(5, Some(failure.clone())), false));
-        status(snapshot, TIMING, &counter)
+        status(snapshot, &[], TIMING, &counter)
     }
 
     fn here() -> Snapshot {

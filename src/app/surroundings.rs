@@ -7,7 +7,7 @@ use super::hosting::{self, Hosting};
 use super::nodes;
 use super::reach::StoreReach;
 use super::stores::{self, NotedUploads};
-use crate::actors::{Notice, Observer, World};
+use crate::actors::{Account, Notice, Observer, World};
 use crate::jobs::Job;
 use crate::jobs::aggregate::AggregateJob;
 use crate::jobs::command::{CommandJob, THIS_PROGRAM};
@@ -79,6 +79,10 @@ impl Surroundings {
     pub async fn register_network(&self) -> anyhow::Result<()> {
         let nodes: Vec<Node> = self.network().nodes.values().map(nodes::row).collect();
         self.knowledge.register_network(&nodes, &self.network().links).await?;
+        let tariff = self.network().tariff_with(&self.settings.agents);
+        if !tariff.is_none() {
+            self.knowledge.register_tariff(&tariff).await?;
+        }
         Ok(())
     }
 
@@ -174,6 +178,7 @@ impl Surroundings {
             over: watch::Sender::default(),
             unexpected: AtomicU32::default(),
             home: settings.node,
+            account: Account::default(),
             data_set: settings.data_set.clone(),
             clock: self.clock.clone(),
             knowledge: self.knowledge.clone(),
@@ -238,6 +243,7 @@ impl Surroundings {
             over: watch::Sender::default(),
             unexpected: AtomicU32::default(),
             home,
+            account: Account::default(),
             // Of which nothing is read.
             data_set: DataSetName::from(""),
             clock,

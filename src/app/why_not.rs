@@ -37,7 +37,7 @@ pub async fn why_not(
     agent: Option<AgentId>,
 ) -> anyhow::Result<WhyNot> {
     let (snapshot, agent) = whose(snapshots, action, agent)?;
-    let infeasible = infeasible(snapshot, action);
+    let infeasible = infeasible(snapshot, agent, action);
     let conversation = knowledge.conversation(&snapshot.data_set.name, LATELY).await?;
     let mut refused: Vec<String> = weighed(&latest(knowledge).await?, agent, action).into_iter().collect();
     refused.extend(objections(&conversation, agent, action));
@@ -88,7 +88,7 @@ fn whose(snapshots: &[Snapshot], action: Action, named: Option<AgentId>) -> anyh
 }
 
 /// What would have to change before it could be begun.
-fn infeasible(snapshot: &Snapshot, action: Action) -> Vec<String> {
+fn infeasible(snapshot: &Snapshot, agent: AgentId, action: Action) -> Vec<String> {
     let mut why = Vec::new();
     let (placement, name) = (&snapshot.placement, &snapshot.data_set.name);
     for node in [action.from_node(), action.to_node()].into_iter().flatten() {
@@ -117,7 +117,7 @@ fn infeasible(snapshot: &Snapshot, action: Action) -> Vec<String> {
     }
     let arrives = action.to_node().filter(|_| action.transfers()).and_then(|to| snapshot.nodes.get(&to));
     why.extend(arrives.into_iter().flat_map(|node| cannot_take(snapshot, node)));
-    why.extend(snapshot.forbids(action).map(|forbidden| forbidden.to_string()));
+    why.extend(snapshot.forbids(agent, action).map(|forbidden| forbidden.to_string()));
     why
 }
 

@@ -5,6 +5,7 @@ use super::commands::report::Report;
 use super::constraint_arguments::{NotDone, Pause, Plan, Resume, SetConstraints, SetLabels};
 use super::node_arguments::{AddAgent, AddNode, RemoveNode, Store};
 use super::policies;
+use super::price_arguments::{SetBudget, SetEgressPrice, SetStoragePrice};
 use agent_core::clock::TimeScale;
 use agent_core::config::quantity;
 use agent_core::domain::action::Labelled;
@@ -414,6 +415,12 @@ pub enum Set {
     Labels(SetLabels),
     /// What nobody may do with a data set
     Constraints(SetConstraints),
+    /// What may be spent in each hour, day, week or month
+    Budget(SetBudget),
+    /// The price of what lies on a node
+    StoragePrice(SetStoragePrice),
+    /// The price of what goes from one node to another
+    EgressPrice(SetEgressPrice),
 }
 
 #[derive(Subcommand, Debug)]

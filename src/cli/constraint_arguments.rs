@@ -3,7 +3,7 @@
 use super::policies::of_agents;
 use agent_core::config::quantity;
 use agent_core::domain::action::Action;
-use agent_core::domain::constraints::{Constraints, DailyWindow, MustNot, Transfers};
+use agent_core::domain::constraints::{Constraints, DailyWindow, MustNot, Rate};
 use agent_core::domain::ids::{AgentId, NodeId};
 use agent_core::domain::labels::{self, Selector};
 use clap::Args;
@@ -44,6 +44,9 @@ pub struct SetConstraints {
     /// Where the owner writes: what lies there stays, and what is written there is the next version
     #[arg(long, value_name = "NODE|none")]
     pub origin: Option<OrNone<NodeId>>,
+    /// How fast bytes may travel at most: '50 MB/s'
+    #[arg(long, value_name = "RATE|none")]
+    pub transfer_rate: Option<OrNone<Rate>>,
     #[arg(long)]
     pub json: bool,
 }
@@ -66,12 +69,17 @@ impl SetConstraints {
         if let Some(OrNone(most)) = self.max_replicas {
             constraints.max_replicas = most.map(|most| most.0);
         }
+        let mut transfers = constraints.transfers.unwrap_or_default();
         if let Some(OrNone(between)) = self.transfers {
-            constraints.transfers = between.map(|between| Transfers { between });
+            transfers.between = between;
         }
         if let Some(OrNone(node)) = self.origin {
             constraints.origin = node;
         }
+        if let Some(OrNone(rate)) = self.transfer_rate {
+            transfers.rate = rate;
+        }
+        constraints.transfers = (!transfers.is_none()).then_some(transfers);
         constraints
     }
 }

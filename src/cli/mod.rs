@@ -12,6 +12,7 @@ mod event_document;
 mod node_arguments;
 mod place;
 mod policies;
+mod price_arguments;
 mod print;
 mod signals;
 mod telemetry;

@@ -2,6 +2,7 @@
 
 use crate::actors::{RESULT_SHOWN, show_metrics};
 use crate::app::change::Changed;
+use crate::app::costs::{BudgetStatus, Costs};
 use crate::app::data_sets::Listed;
 use crate::app::database::Report;
 use crate::app::nodes::Newcomers;
@@ -108,6 +109,7 @@ fn one_data_set(status: &Status) -> anyhow::Result<()> {
     text.extend(guard_lines(status));
     text.push(String::new());
     text.extend(status.agents.iter().map(agent_line));
+    text.extend(status.costs.iter().flat_map(cost_lines));
     text.push(String::new());
     text.push(if status.converged { "converged".to_owned() } else { "not converged".to_owned() });
     text.extend(status.unhealthy.iter().map(|what| format!("UNHEALTHY: {what}")));
@@ -127,6 +129,10 @@ fn several_data_sets(converged: bool, data_sets: &[Status]) -> anyhow::Result<()
         text.extend(guard_lines(status));
         text.extend(status.agents.iter().map(agent_line));
     }
+    text.extend(data_sets.first().and_then(|status| status.costs.as_ref()).into_iter().flat_map(cost_lines));
+    text.extend(
+        data_sets.iter().skip(1).flat_map(|status| &status.costs).flat_map(|costs| &costs.beyond).map(beyond_line),
+    );
     text.push(String::new());
     text.push(if converged { "converged".to_owned() } else { "not converged".to_owned() });
     // What is wrong with a node is wrong for each data set.
@@ -139,6 +145,26 @@ fn several_data_sets(converged: bool, data_sets: &[Status]) -> anyhow::Result<()
 /// Behind a data set's name, where its owner has written it again.
 fn version(status: &Status) -> String {
     if status.version > 1 { format!(", version {}", status.version) } else { String::new() }
+}
+
+/// What is spent, and how the budgets stand.
+fn cost_lines(costs: &Costs) -> Vec<String> {
+    let Costs { currency, today, spent_today, budgets, beyond } = costs;
+    let kinds = list(today.iter().map(|(kind, amount)| format!("{} {amount}", kind.name())), ", ");
+    let kinds = if kinds.is_empty() { String::new() } else { format!(" ({kinds})") };
+    let mut text = vec![String::new(), format!("spent today  {spent_today} {currency}{kinds}")];
+    text.extend(budgets.iter().map(|status| {
+        let BudgetStatus { agent, budget, spent, bound, left, renewed_in_scenario_s } = status;
+        let whose = agent.map_or_else(|| "the network".to_owned(), |agent| format!("agent {agent}"));
+        let renewed = seconds(*renewed_in_scenario_s);
+        format!("budget       {whose}: {spent} of {budget} spent, {bound} more bound, {left} left for {renewed} more")
+    }));
+    text.extend(beyond.iter().map(beyond_line));
+    text
+}
+
+fn beyond_line(beyond: &String) -> String {
+    format!("BUDGET: {beyond}")
 }
 
 /// What is forbidden, and whether everything is held.
@@ -358,6 +384,7 @@ pub fn explain(
         format!("  read      node {}; replicas on {}", decision.reference_node, list(&decision.replica_nodes, ", ")),
         format!("  outcome   {}, {}", event.outcome.name(), window_text(event, feedback)),
     ]);
+    text.extend(decision.price.iter().map(|price| format!("  price     {price}")));
     text.extend(failure(event).map(|why| format!("  because   {why}")));
     text.extend(decision.deliberation.as_ref().map(deliberation_lines).into_iter().flatten());
     if let Some(one) = decision.scored.first() {
@@ -551,6 +578,12 @@ pub fn changed(changed: &Changed) -> anyhow::Result<()> {
             let listed = if listed.is_empty() { "none".to_owned() } else { listed.join(", ") };
             return lines([format!("data set {data_set}: {listed}; held from now on")]);
         }
+        Changed::Price { what, price } => {
+            return lines([match price {
+                Some(price) => format!("{what}: {price}, from now on"),
+                None => format!("{what}: none, from now on"),
+            }]);
+        }
         Changed::Paused { data_sets, for_scenario_s } => {
             let long = match for_scenario_s {
                 Some(seconds) => {
@@ -576,10 +609,11 @@ pub fn plan(plan: &Plan) -> anyhow::Result<()> {
         let Step { agent, data_set, action, because, .. } = step;
         let label = if several { format!("{data_set}:{action}") } else { action.to_string() };
         let bytes = if step.bytes > 0 { format!(", {} travel", show_bytes(step.bytes)) } else { String::new() };
+        let price = step.price.map_or_else(String::new, |quote| format!(", price {quote}"));
         [
             format!("{label}  agent {agent}: {} ({})", meaning(*action), because),
             format!(
-                "    begins in {}, takes {}{bytes}, costs {}",
+                "    begins in {}, takes {}{bytes}, costs {}{price}",
                 seconds(step.begins_scenario_s),
                 seconds(step.takes_scenario_s),
                 step.cost

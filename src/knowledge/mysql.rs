@@ -4,6 +4,7 @@
 //! of a data set raises its revision first, so that writers queue there and never wait for each other in a circle. All work
 //! happens on the runtime that was handed in: connections belong to the runtime that opened them, and actors have their own.
 
+mod accounts;
 mod asks;
 mod catalogue;
 mod connect;
@@ -24,6 +25,7 @@ use super::{
 use agent_core::clock::Clock;
 use agent_core::domain::action::Action;
 use agent_core::domain::ask::{Question, Reply};
+use agent_core::domain::books::{Bill, Charge, Stated, Tariff};
 use agent_core::domain::constraints::Constraints;
 use agent_core::domain::event::{Event, Outcome};
 use agent_core::domain::flat_map::FlatMap;
@@ -514,6 +516,22 @@ impl Knowledge for MysqlKnowledge {
             Box::pin(tables.pause(data_set, *until))
         })
         .await
+    }
+
+    async fn register_tariff(&self, tariff: &Tariff) -> Result<()> {
+        self.run("register prices", tariff.clone(), |tables, tariff| Box::pin(tables.register_tariff(tariff))).await
+    }
+
+    async fn set_price(&self, stated: &Stated) -> Result<()> {
+        self.run("set price", *stated, |tables, stated| Box::pin(tables.set_price(stated))).await
+    }
+
+    async fn bill(&self, bill: &Bill) -> Result<()> {
+        self.run("bill", bill.clone(), |tables, bill| Box::pin(tables.bill(bill))).await
+    }
+
+    async fn charges(&self, since: Timestamp) -> Result<Vec<Charge>> {
+        self.run("charges", since, |tables, since| Box::pin(tables.charges(*since))).await
     }
 
     async fn set_latency(&self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()> {

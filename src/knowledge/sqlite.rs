@@ -3,6 +3,7 @@
 //! Writes are `begin immediate` transactions, so they happen one after the other across all processes; readers never wait
 //! (WAL). All work happens on tokio's threads for blocking work, never on the caller's.
 
+mod accounts;
 mod asks;
 mod catalogue;
 mod connect;
@@ -20,6 +21,7 @@ use super::{
 use agent_core::clock::Clock;
 use agent_core::domain::action::Action;
 use agent_core::domain::ask::{Question, Reply};
+use agent_core::domain::books::{Bill, Charge, Stated, Tariff};
 use agent_core::domain::constraints::Constraints;
 use agent_core::domain::event::{Event, Outcome};
 use agent_core::domain::flat_map::FlatMap;
@@ -454,6 +456,25 @@ impl Knowledge for SqliteKnowledge {
     async fn pause(&self, data_set: &DataSetName, until: Option<Timestamp>) -> Result<()> {
         let data_set = data_set.clone();
         self.write("pause", move |tables| tables.pause(&data_set, until)).await
+    }
+
+    async fn register_tariff(&self, tariff: &Tariff) -> Result<()> {
+        let tariff = tariff.clone();
+        self.write("register prices", move |tables| tables.register_tariff(&tariff)).await
+    }
+
+    async fn set_price(&self, stated: &Stated) -> Result<()> {
+        let stated = *stated;
+        self.write("set price", move |tables| tables.set_price(&stated)).await
+    }
+
+    async fn bill(&self, bill: &Bill) -> Result<()> {
+        let bill = bill.clone();
+        self.write("bill", move |tables| tables.bill(&bill)).await
+    }
+
+    async fn charges(&self, since: Timestamp) -> Result<Vec<Charge>> {
+        self.read("charges", move |tables| tables.charges(since)).await
     }
 
     async fn set_latency(&self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()> {

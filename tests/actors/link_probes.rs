@@ -76,6 +76,7 @@ async fn links_are_measured_in_turn_and_what_does_not_answer_is_passed_over() {
         over: watch::Sender::default(),
         unexpected: AtomicU32::default(),
         home: NodeId(1),
+        account: Default::default(),
         data_set: "blood".into(),
         clock,
         knowledge,

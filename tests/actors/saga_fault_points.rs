@@ -267,6 +267,7 @@ impl Network {
             over: watch::Sender::default(),
             unexpected: AtomicU32::default(),
             home: agent.home(),
+            account: Default::default(),
             data_set: data_set(),
             clock: self.clock.clone(),
             knowledge: self.knowledge.clone(),

@@ -79,6 +79,7 @@ fn snapshot(settings: &Settings, reads: NodeId) -> Snapshot {
         changed_at: None,
         generation: 0,
         stored_bytes: BTreeMap::new(),
+        books: None,
     };
     Snapshot::new(Timestamp(0), content)
 }

@@ -26,16 +26,17 @@ const QUICK: edits::Edit = ("network.toml", "job_gap = \"15 s\"", "job_gap = \"3
 /// A plan looks half an hour ahead.
 const LIMIT: Duration = Duration::from_secs(120);
 
-struct Network {
-    place: Place,
+/// Three agents that run, and what a person does meanwhile.
+pub struct Network {
+    pub place: Place,
     config: PathBuf,
     agents: [Running; 3],
-    audit: Audit,
+    pub audit: Audit,
 }
 
 impl Network {
     /// Every agent has run some jobs.
-    fn start(edits: &[edits::Edit], policy: &str) -> Self {
+    pub fn start(edits: &[edits::Edit], policy: &str) -> Self {
         let place = Place::new();
         let config = place.configuration("agents", edits);
         let (data, training) = (place.data(), place.training());
@@ -51,23 +52,33 @@ impl Network {
         Self { place, config, agents, audit }
     }
 
-    fn line<'a>(&'a self, arguments: &[&'a str], data: &'a std::path::Path) -> Vec<&'a str> {
+    pub fn line<'a>(&'a self, arguments: &[&'a str], data: &'a std::path::Path) -> Vec<&'a str> {
         [arguments, &["--config", text(&self.config), "--data", text(data)]].concat()
     }
 
-    fn does(&self, arguments: &[&str]) -> String {
+    pub fn does(&self, arguments: &[&str]) -> String {
         succeed(self.place.path(), &self.line(arguments, &self.place.data()))
     }
 
-    fn tries(&self, arguments: &[&str]) -> Finished {
+    pub fn tries(&self, arguments: &[&str]) -> Finished {
         run_within(LIMIT, self.place.path(), &self.line(arguments, &self.place.data()))
     }
 
     #[track_caller]
-    fn refuses(&self, arguments: &[&str], why: &str) {
+    pub fn refuses(&self, arguments: &[&str], why: &str) {
         let finished = self.tries(arguments);
         assert_eq!(finished.code, Some(1), "{finished:?}");
         assert!(finished.err.contains(why), "{}", finished.err);
+    }
+
+    /// All agents stop, and the catalogue is sound.
+    #[track_caller]
+    pub fn ends_well(&mut self) {
+        for agent in &mut self.agents {
+            agent.signal(rustix::process::Signal::TERM);
+            assert_eq!(agent.ends_within(PATIENCE), Some(0), "{}", agent.errors());
+        }
+        assert_eq!(self.audit.broken(), Vec::<String>::new());
     }
 
     /// The nodes that hold a present replica.
@@ -111,11 +122,7 @@ fn what_is_demanded_is_made_and_what_is_forbidden_is_refused() {
     network.does(&["resume"]);
     network.does(&["act", "CR1", "--agent", "2"]);
 
-    for agent in &mut network.agents {
-        agent.signal(rustix::process::Signal::TERM);
-        assert_eq!(agent.ends_within(PATIENCE), Some(0), "{}", agent.errors());
-    }
-    assert_eq!(network.audit.broken(), Vec::<String>::new());
+    network.ends_well();
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod bad_input;
 mod calibrate;
 mod command_line;
 mod constraints;
+mod costs;
 mod data_sets;
 mod database;
 mod demo;

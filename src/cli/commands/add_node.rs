@@ -17,6 +17,9 @@ impl Place {
             let present = Present::load(knowledge).await?;
             let (newcomers, seed) = newcomers(&present, arguments)?;
             knowledge.add_nodes(&newcomers.nodes, &newcomers.links).await?;
+            if !newcomers.tariff.is_none() {
+                knowledge.register_tariff(&newcomers.tariff).await?;
+            }
             if arguments.json { print::json(&newcomers) } else { print::newcomers(&newcomers, seed) }
         })
     }

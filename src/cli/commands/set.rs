@@ -24,6 +24,9 @@ impl Place {
                     let data_set = stated.data_set.as_str().into();
                     (change::constraints(knowledge, &data_set, |known| stated.change(known)).await?, stated.json)
                 }
+                Set::Budget(stated) => (change::prices(knowledge, &stated.stated()).await?, stated.json),
+                Set::StoragePrice(stated) => (change::prices(knowledge, &stated.stated()).await?, stated.json),
+                Set::EgressPrice(stated) => (change::prices(knowledge, &stated.stated()).await?, stated.json),
             };
             if json { print::json(&changed) } else { print::changed(&changed) }
         })

@@ -67,7 +67,7 @@ impl Tables {
         validators: &Validators,
     ) -> Result<bool> {
         let question = Question::new().and_data_set(&data_set.name).and(&NODES, "where id = ?", [node.0.into()]);
-        let answer = self.ask(question).await?;
+        let answer = self.ask(question.and_prices()).await?;
         if let Some((known, _)) = answer.data_set() {
             rules::check_same_content(&known, data_set)?;
             return Ok(false);
@@ -90,6 +90,7 @@ impl Tables {
             ],
         )
         .await?;
+        self.bill_held(&answer).await?;
         let first = saga::first_replica(node, object_key, validators);
         self.apply(name, &mut Placement::default(), &[first]).await?;
         // Not to a node that has begun to leave since it was read.
@@ -106,10 +107,11 @@ impl Tables {
         }
         let question = Question::new().and_placement(name).and(&NODES, "", []).and(&AGENTS, "", []);
         let question = question.and(&READERS, "where data_set = ?", [text(&name.0)]);
-        let answer = self.ask(question.and_running()).await?;
+        let answer = self.ask(question.and_running().and_prices()).await?;
         let (peers, readers) = (answer.agents(&answer.nodes()), answer.readers(name));
         let peers = peers.into_iter().filter(|(agent, _)| readers.contains(agent)).collect();
         rules::check_removal(name, &peers, &answer.running_claims(), silence, answer.now)?;
+        self.bill_held(&answer).await?;
         for table in ["ask_nodes", "replies", "named_nodes", "forecasts"] {
             let sql = format!("delete from {table} where ask in (select id from asks where data_set = ?)");
             self.execute(&sql, this()).await?;
@@ -128,12 +130,13 @@ impl Tables {
         self.begin().await?;
         self.lock_data_set(name).await?;
         let question = Question::new().and_placement(name).and(&NODES, "", []).and(&LINKS, "", []).and(&AGENTS, "", []);
-        let answer = self.ask(question).await?;
+        let answer = self.ask(question.and_prices()).await?;
         let (mut placement, links) = (answer.placement(name), answer.links(&answer.nodes()));
         let changes = saga::found(&placement, &links, &answer.homes(), id, generation, condition);
         if changes.is_empty() {
             return Ok(false);
         }
+        self.bill_held(&answer).await?;
         self.apply(name, &mut placement, &changes).await?;
         self.raise_generation(name).await?;
         self.commit().await?;
@@ -151,7 +154,8 @@ impl Tables {
         let DataSet { name, bytes, records, sha256, .. } = data_set;
         self.begin().await?;
         self.lock_data_set(name).await?;
-        let answer = self.ask(Question::new().and_data_set(name).and_placement(name).and(&NODES, "", [])).await?;
+        let question = Question::new().and_data_set(name).and_placement(name).and(&NODES, "", []);
+        let answer = self.ask(question.and_prices()).await?;
         let (known, _) = answer.data_set().ok_or_else(|| Rejection::UnknownDataSet(name.clone()))?;
         rules::check_sizes(data_set)?;
         let mut placement = answer.placement(name);
@@ -159,6 +163,7 @@ impl Tables {
         if changes.is_empty() {
             return Ok(false);
         }
+        self.bill_held(&answer).await?;
         let Versions { version, written_bytes, .. } = known.versions.followed(written_bytes, answer.now);
         let sql =
             "update data_sets set bytes = ?, records = ?, sha256 = ?, version = ?, written_at = ?, written_bytes = ?
@@ -515,10 +520,11 @@ impl Tables {
         let question = question.and(&EVENTS, "where state = 'open' and data_set = ?", this());
         let question = question.and(&COPIES, "and data_set = ? group by replica", this());
         let question = question.and(&CHANGES, LATEST_CHANGES, this()).and(&STORED, "", []).and(&REMOVED, "", []);
-        let answer = self.ask(question).await?;
+        let answer = self.ask(question.and_prices()).await?;
         let Some((data_set, generation)) = answer.data_set() else {
             return Ok(None);
         };
+        let books = if answer.tariff().is_none() { None } else { self.books().await? };
         let nodes = answer.nodes();
         let (agents, readers, removed) = (answer.agents(&nodes), answer.readers(name), answer.removed_nodes());
         let open = answer.read(&EVENTS, |row| quarantine::open_event(row, &nodes, &agents, &removed));
@@ -533,6 +539,7 @@ impl Tables {
             changed_at: answer.changed_at(),
             generation,
             stored_bytes: answer.stored_bytes(),
+            books: books.map(Arc::new),
             nodes: Arc::new(nodes),
         };
         Ok(Some(Snapshot::new(answer.now, content)))

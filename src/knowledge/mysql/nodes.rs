@@ -48,7 +48,7 @@ impl Tables {
         let begins = self.execute(sql, vec![node.0.into()]).await? > 0;
         let question = Question::new().and(&NODES, "", []).and(&LINKS, "", []).and(&AGENTS, "", []);
         let question = question.and(&DATA_SETS, "", []).and(&REPLICAS, "", []).and(&REFERENCES, "", []);
-        let answer = self.ask(question.and_running()).await?;
+        let answer = self.ask(question.and_running().and_prices()).await?;
         answer.require_node(node)?;
         if begins {
             self.leave(&answer, node, silence, drain).await?;
@@ -62,6 +62,7 @@ impl Tables {
         let (nodes, now) = (answer.nodes(), answer.now);
         rules::check_leave(node, &answer.agents(&nodes), &answer.running_claims(), silence, now)?;
         let (links, homes) = (answer.links(&nodes), answer.homes());
+        self.bill_held(answer).await?;
         for (data_set, guard) in answer.read(&DATA_SETS, quarantine::guarded) {
             let mut placement = answer.placement(&data_set);
             let at = (now, now + drain);

@@ -72,7 +72,7 @@ impl Tables {
         self.lock_data_set(name).await?;
         let question = Question::new().and_key(key).and_data_set(name).and_placement(name);
         let of_key = "where event = (select id from events where idempotency_key = ?)";
-        let question = question.and(&CLAIMS, of_key, [text(key)]);
+        let question = question.and(&CLAIMS, of_key, [text(key)]).and_prices();
         let answer = self.ask(match plan.action.to_node() {
             Some(to) => question.and(&NODES, "where id = ?", [to.0.into()]),
             None => question,
@@ -103,6 +103,11 @@ impl Tables {
             && let Some(lost) = self.no_room(node.id, data_set.bytes).await?
         {
             return Ok(Claimed::Lost(lost));
+        }
+        if placement.is_brought_by(plan.action)
+            && let Some(over) = self.over_budget(&answer, plan, placement.bytes_brought(plan.action, &data_set)).await?
+        {
+            return Ok(Claimed::Lost(over.into()));
         }
         self.apply(name, &mut placement, &changes).await?;
         self.raise_generation(name).await?;
@@ -155,7 +160,7 @@ impl Tables {
         self.lock_data_set_of(id).await?;
         let question = Question::new().and_event(id).and(&LINKS, "", []).and(&AGENTS, "", []).and(&NODES, "", []);
         let of_event = "where name = (select data_set from events where id = ?)";
-        let answer = self.ask(question.and(&DATA_SETS, of_event, [id.0.into()])).await?;
+        let answer = self.ask(question.and(&DATA_SETS, of_event, [id.0.into()]).and_prices()).await?;
         let event = require_event(&answer, id)?;
         let Some(claim) = answer.granted(&event) else {
             return Ok(match event.action {
@@ -178,6 +183,8 @@ impl Tables {
             Ok(changes) => changes,
             Err(refused) => return Ok(Committed::Refused(refused)),
         };
+        let bytes = answer.data_set().map_or(0, |(it, _)| placement.bytes_brought(claim.action, &it));
+        self.bill_action(&answer, &claim, bytes).await?;
         self.apply(&claim.data_set, &mut placement, &changes).await?;
         let leftover = rules::left_behind(&changes, &placement);
         if let Some(leftover) = &leftover {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// Migration N lies at N - 1. Files that were released never change; a new one is added. Each can be repeated, for the server
 /// does not take back what it made when it is interrupted: only its last statement may fail then, with [`COLUMN_EXISTS`].
-const MIGRATIONS: [&str; 13] = [
+const MIGRATIONS: [&str; 14] = [
     include_str!("001_tables.sql"),
     include_str!("002_asks.sql"),
     include_str!("003_stores.sql"),
@@ -27,13 +27,14 @@ const MIGRATIONS: [&str; 13] = [
     include_str!("011_versions.sql"),
     include_str!("012_outdated_replicas.sql"),
     include_str!("013_staleness.sql"),
+    include_str!("014_prices.sql"),
 ];
 
 /// The comment of every table of ours. By it tables of other programs are known, and left alone.
 const MARK: &str = "agent";
 
 /// Everything that a run needs a right to: rows of all tables.
-const TABLES: [&str; 21] = [
+const TABLES: [&str; 24] = [
     "nodes",
     "links",
     "data_sets",
@@ -54,6 +55,9 @@ const TABLES: [&str; 21] = [
     "named_nodes",
     "forecasts",
     "uploads",
+    "prices",
+    "charges",
+    "billing",
     "schema_version",
 ];
 
@@ -339,7 +343,8 @@ fn first_column(table: &str) -> &'static str {
         "claims" | "feedback" => "event",
         "ask_nodes" | "replies" | "named_nodes" | "forecasts" => "ask",
         "counters" => "action",
-        "impacts" => "agent",
+        "impacts" | "charges" | "billing" => "agent",
+        "prices" => "what",
         _ => "id",
     }
 }

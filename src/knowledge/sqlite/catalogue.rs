@@ -45,6 +45,7 @@ impl Tables<'_> {
         }
         rules::check_sizes(data_set)?;
         rules::check_first_node(data_set, &self.require_node(node)?)?;
+        self.bill_held()?;
         let DataSet { name, object_key: own_key, bytes, records, sha256, versions: _, guard } = data_set;
         self.execute(
             "insert into data_sets (name, object_key, bytes, records, sha256, constraints, registered_at)
@@ -71,6 +72,7 @@ impl Tables<'_> {
         let (nodes, running) = (self.nodes()?, self.running_claims()?);
         let (peers, readers) = (self.agents(&nodes)?, self.readers(name)?);
         rules::check_removal(name, &read_by(&readers, peers), &running, silence, self.now)?;
+        self.bill_held()?;
         let gone = self.placement(name)?.replicas.into_values().collect();
         for table in ["ask_nodes", "replies", "named_nodes", "forecasts"] {
             self.execute(
@@ -92,6 +94,7 @@ impl Tables<'_> {
         if changes.is_empty() {
             return Ok(false);
         }
+        self.bill_held()?;
         self.apply(&row.data_set, &mut placement, &changes)?;
         self.raise_generation(&row.data_set)?;
         Ok(true)
@@ -112,6 +115,7 @@ impl Tables<'_> {
         if changes.is_empty() {
             return Ok(false);
         }
+        self.bill_held()?;
         let DataSet { name, bytes, records, sha256, .. } = data_set;
         let Versions { version, written_bytes, .. } = known.versions.followed(written_bytes, self.now);
         let sql =
@@ -440,6 +444,7 @@ impl Tables<'_> {
             changed_at: self.changed_at(name)?,
             generation,
             stored_bytes: self.stored_bytes()?,
+            books: self.books()?.map(Arc::new),
             nodes: Arc::new(nodes),
         };
         Ok(Some(Snapshot::new(self.now, content)))

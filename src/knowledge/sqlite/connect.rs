@@ -11,7 +11,7 @@ use std::time::Duration;
 const APPLICATION_ID: i64 = 0x6167_6e74;
 
 /// Migration N lies at N - 1. Files that were released never change; a new one is added.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     include_str!("001_tables.sql"),
     include_str!("002_nodes_come_and_go.sql"),
     include_str!("003_asks.sql"),
@@ -20,6 +20,7 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("006_several_data_sets.sql"),
     include_str!("007_constraints.sql"),
     include_str!("008_versions.sql"),
+    include_str!("009_prices.sql"),
 ];
 
 /// The version that these make.
@@ -33,7 +34,7 @@ const WAL_ATTEMPTS: u32 = 50;
 const WAL_PAUSE: Duration = Duration::from_millis(100);
 
 /// Distinct statements of this technology are fewer.
-const CACHED_STATEMENTS: usize = 100;
+const CACHED_STATEMENTS: usize = 120;
 
 /// Why an operation did not end well, before it is said with the operation's name and the file's path.
 #[derive(Debug)]

@@ -66,6 +66,7 @@ impl Tables<'_> {
         let (nodes, running) = (self.nodes()?, self.running_claims()?);
         rules::check_leave(node, &self.agents(&nodes)?, &running, silence, self.now)?;
         let (links, homes) = (self.links(&nodes)?, self.homes()?);
+        self.bill_held()?;
         for (data_set, guard) in self.guards()? {
             let mut placement = self.placement(&data_set)?;
             let at = (self.now, self.now + drain);

@@ -74,6 +74,11 @@ impl Tables<'_> {
         {
             return Ok(Claimed::Lost(lost));
         }
+        if placement.is_brought_by(plan.action)
+            && let Some(over) = self.over_budget(plan, placement.bytes_brought(plan.action, &data_set))?
+        {
+            return Ok(Claimed::Lost(over.into()));
+        }
         self.apply(&plan.data_set, &mut placement, &changes)?;
         self.raise_generation(&plan.data_set)?;
         let event = self.post(&plan.key, &rules::posted(EventId(0), plan, self.now, Some(window)))?;
@@ -127,11 +132,18 @@ impl Tables<'_> {
         }
         let mut placement = self.placement(&claim.data_set)?;
         let (links, homes) = (self.all_links()?, self.homes()?);
-        let constraints = &self.guard(&claim.data_set)?.constraints;
-        let changes = match saga::commit(&placement, &links, &homes, constraints, &claim, arrived, self.now + drain) {
+        let (constraints, bytes) = match self.data_set(&claim.data_set)? {
+            Some((data_set, _)) => {
+                let bytes = placement.bytes_brought(claim.action, &data_set);
+                (data_set.guard.constraints, bytes)
+            }
+            None => (self.guard(&claim.data_set)?.constraints, 0),
+        };
+        let changes = match saga::commit(&placement, &links, &homes, &constraints, &claim, arrived, self.now + drain) {
             Ok(changes) => changes,
             Err(refused) => return Ok(Committed::Refused(refused)),
         };
+        self.bill_action(&claim, bytes)?;
         self.apply(&claim.data_set, &mut placement, &changes)?;
         let leftover = rules::left_behind(&changes, &placement);
         if let Some(leftover) = &leftover {

@@ -2,7 +2,8 @@
 
 use super::problem::{ConfigError, Invalid, Problems};
 use super::settings::{CredentialsSettings, NodeSettings, S3StoreSettings, StoreSettings};
-use super::{fragment, load, network};
+use super::{fragment, load, network, prices};
+use crate::domain::books::Tariff;
 use crate::domain::ids::NodeId;
 use crate::domain::placement::Link;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,8 @@ pub struct Addition {
     pub nodes: BTreeMap<NodeId, NodeSettings>,
     /// Each direction.
     pub links: Vec<Link>,
+    /// What these cost.
+    pub tariff: Tariff,
 }
 
 /// Reads a file that adds to the nodes `existing`.
@@ -31,9 +34,10 @@ fn parse(text: &str, existing: &BTreeSet<NodeId>, problems: &mut Problems) -> Op
     let written: fragment::Addition = parsed.ok()?;
     let nodes = network::nodes(&written.node, problems);
     nodes.values().for_each(|node| refuse_what_the_table_cannot_hold(node, problems));
-    let ids = existing.iter().chain(nodes.keys()).copied().collect();
+    let ids: BTreeSet<NodeId> = existing.iter().chain(nodes.keys()).copied().collect();
+    let tariff = prices::prices(&written.node, &written.link, &ids, problems);
     let (directions, _) = network::directions(&written.link, &ids, problems);
-    Some(Addition { nodes, links: directions.into_values().flatten().collect() })
+    Some(Addition { nodes, links: directions.into_values().flatten().collect(), tariff })
 }
 
 /// Others know of an added node's store what the table says: its URL.

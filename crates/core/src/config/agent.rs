@@ -4,7 +4,7 @@ use super::load::Vocabulary;
 use super::network::node_id;
 use super::problem::{Invalid, Problems};
 use super::settings::AgentSettings;
-use super::{defaults, fragment, job, quantity};
+use super::{defaults, fragment, job, prices, quantity};
 use crate::domain::action::ActionType;
 use crate::domain::goal::{Goal, GoalError, nearest};
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
@@ -40,6 +40,8 @@ pub fn validate(
     let speaks_of_staleness = goal.as_ref().is_some_and(|goal| goal.mentions(Metric::Staleness));
     let rho = rho(&agent.rho, speaks_of_staleness, problems);
     let costs = costs(&agent.cost, problems);
+    let budget = prices::budget(agent.budget.as_ref(), context.network.and_then(prices::currency));
+    let budget = problems.check("budget", budget);
     Some(AgentSettings {
         id,
         node: node?,
@@ -50,6 +52,7 @@ pub fn validate(
         job: job?,
         rho: rho?,
         costs: costs?,
+        budget: budget?,
         listen: listen?,
     })
 }

@@ -5,7 +5,7 @@ use super::network::existing_node;
 use super::problem::{Invalid, Problems};
 use super::quantity;
 use super::settings::{DataSetSettings, NodeSettings};
-use crate::domain::constraints::{Constraints, MustNot, Transfers, contradictions};
+use crate::domain::constraints::{Constraints, MustNot, Rate, Transfers, contradictions};
 use crate::domain::ids::NodeId;
 use crate::domain::labels::{self, Labels};
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,9 +75,17 @@ fn must_not(written: &fragment::MustNot) -> Result<MustNot, Invalid> {
 }
 
 fn transfers(written: &fragment::Transfers) -> Result<Transfers, Invalid> {
-    let between = written.between.parse();
-    let between = between.map_err(|error| Invalid::new(format!("{error}"), "the two times differ, and are in UTC"))?;
-    Ok(Transfers { between })
+    let read = |text: &String| {
+        let between = text.parse();
+        between.map_err(|error| Invalid::new(format!("{error}"), "the two times differ, and are in UTC"))
+    };
+    let between = written.between.as_ref().map(read).transpose()?;
+    let rate = written.rate.as_ref().map(quantity::bytes_per_second).transpose()?.map(Rate);
+    if between.is_none() && rate.is_none() {
+        let help = "write `between`, `rate` or both, or leave `transfers` out";
+        return Err(Invalid::new("says nothing", help));
+    }
+    Ok(Transfers { between, rate })
 }
 
 fn nodes(written: Option<&[i64]>, ids: &BTreeSet<NodeId>) -> Result<BTreeSet<NodeId>, Invalid> {

@@ -18,6 +18,7 @@ pub struct Network {
     pub knowledge: String,
     pub time_scale: i64,
     pub emulator: String,
+    pub budget: Option<Quantity>,
     /// `[data_set]` where there is one, `[[data_set]]` where there are several.
     #[serde(deserialize_with = "tables")]
     pub data_set: Vec<DataSet>,
@@ -80,11 +81,12 @@ pub struct MustNot {
     pub labels: String,
 }
 
-/// `transfers = { between = "22:00-06:00" }`
+/// `transfers = { between = "22:00-06:00", rate = "50 MB/s" }`
 #[derive(Clone, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Transfers {
-    pub between: String,
+    pub between: Option<String>,
+    pub rate: Option<Quantity>,
 }
 
 /// `[[node]]`
@@ -96,6 +98,7 @@ pub struct Node {
     pub availability: Quantity,
     pub capacity: Option<Quantity>,
     pub labels: Option<BTreeMap<String, String>>,
+    pub storage_price: Option<Quantity>,
     #[serde(default, deserialize_with = "table")]
     pub store: Store,
 }
@@ -138,6 +141,7 @@ pub struct Link {
     pub to: Option<i64>,
     pub latency: Quantity,
     pub jitter: Option<Quantity>,
+    pub egress_price: Option<Quantity>,
 }
 
 /// `[feedback]`
@@ -183,6 +187,7 @@ pub struct Agent {
     pub node: Option<i64>,
     pub data_set: Option<String>,
     pub listen: Option<String>,
+    pub budget: Option<Quantity>,
     #[serde(deserialize_with = "table")]
     pub job: Job,
     #[serde(deserialize_with = "table")]
@@ -328,6 +333,9 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("max_replicas", "max_replicas = 3"),
     ("transfers", r#"transfers = { between = "22:00-06:00" }"#),
     ("origin", r#"origin = "fixed""#),
+    ("budget", r#"budget = "5 EUR/day""#),
+    ("storage_price", r#"storage_price = "0.021 EUR/GB/month""#),
+    ("egress_price", r#"egress_price = "0.09 EUR/GB""#),
     ("labels", r#"labels = { region = "eu" }"#),
     ("capacity", r#"capacity = "10 GB""#),
     ("store", r#"store = { kind = "embedded" }"#),

@@ -17,6 +17,7 @@ mod load;
 mod network;
 mod new_agent;
 mod objects;
+mod prices;
 mod problem;
 pub mod quantity;
 pub mod scenario;

@@ -6,7 +6,7 @@ use super::settings::{
     CredentialsSettings, DataSetSettings, EmulatorSettings, EncryptionSettings, FeedbackSettings, LearningSettings,
     NetworkSettings, NodeSettings, RhythmSettings, S3StoreSettings, ScrubSettings, StoreSettings,
 };
-use super::{constraints, defaults, fragment, quantity};
+use super::{constraints, defaults, fragment, prices, quantity};
 use crate::clock::TimeScale;
 use crate::domain::constraints::Constraints;
 use crate::domain::ids::{DataSetName, NodeId};
@@ -34,6 +34,7 @@ pub fn validate(network: &fragment::Network, problems: &mut Problems) -> Option<
         constraints::refuse_contradictions(data_set, &data_set_place(network, &data_set.name.0), &nodes, problems);
     }
     let links = links(&network.link, &ids, problems);
+    let tariff = prices::tariff(network, &ids, problems);
     let feedback = feedback(&network.feedback, problems);
     let learning = learning(&network.learning, problems);
     let rhythm = rhythm(&network.rhythm, problems);
@@ -44,6 +45,7 @@ pub fn validate(network: &fragment::Network, problems: &mut Problems) -> Option<
         data_sets,
         nodes,
         links,
+        tariff,
         feedback: feedback?,
         learning: learning?,
         rhythm: rhythm?,
@@ -415,7 +417,7 @@ pub fn directions(
 }
 
 /// `link 1-2`, `link 1 to 2`, or its number in the file.
-fn link_place(index: usize, written: &fragment::Link) -> String {
+pub fn link_place(index: usize, written: &fragment::Link) -> String {
     match (written.between.as_deref(), written.from, written.to) {
         (Some([a, b]), None, None) => format!("link {a}-{b}"),
         (None, Some(from), Some(to)) => format!("link {from} to {to}"),

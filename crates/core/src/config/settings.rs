@@ -2,12 +2,14 @@
 
 use crate::clock::TimeScale;
 use crate::domain::action::ActionType;
+use crate::domain::books::{Payer, Stated, Tariff};
 use crate::domain::constraints::Constraints;
 use crate::domain::goal::Goal;
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::impact::Rho;
 use crate::domain::labels::Labels;
 use crate::domain::manifest::Selection;
+use crate::domain::money::Budget;
 use crate::domain::placement::Link;
 use crate::domain::records_path::RecordsPath;
 use crate::domain::secret::Secret;
@@ -37,12 +39,22 @@ pub struct NetworkSettings {
     pub nodes: BTreeMap<NodeId, NodeSettings>,
     /// Each direction; complete: for every two nodes both directions (validated).
     pub links: Vec<Link>,
+    /// Prices, and the network's own budget.
+    pub tariff: Tariff,
     pub feedback: FeedbackSettings,
     pub learning: LearningSettings,
     pub rhythm: RhythmSettings,
 }
 
 impl NetworkSettings {
+    /// Prices and all budgets.
+    pub fn tariff_with(&self, agents: &BTreeMap<AgentId, AgentSettings>) -> Tariff {
+        let own = agents.values().map(|agent| Stated::Budget(Payer::Agent(agent.id), agent.budget));
+        let mut tariff = self.tariff.clone();
+        tariff.add_missing(&own.collect());
+        tariff
+    }
+
     /// The data sets that begin on a node.
     pub fn beginning_on(&self, node: NodeId) -> impl Iterator<Item = &DataSetSettings> {
         self.data_sets.values().filter(move |data_set| data_set.first_node == node)
@@ -250,6 +262,8 @@ pub struct AgentSettings {
     pub rho: Rho,
     /// Complete: every kind has a cost above 0; `nothing` costs 1.
     pub costs: BTreeMap<ActionType, f64>,
+    /// What its actions and reads may cost.
+    pub budget: Option<Budget>,
     /// Where the agent's links listen: loopback unless told otherwise.
     pub listen: IpAddr,
 }

@@ -9,12 +9,13 @@ mod contradiction;
 pub use contradiction::{Contradiction, contradictions};
 
 use super::action::Action;
+use super::books::OverBudget;
 use super::flat_map::FlatMap;
 use super::ids::NodeId;
 use super::labels::Selector;
 use super::placement::{Node, Placement, ReplicaState};
 use super::time::Timestamp;
-use super::units::show_duration;
+use super::units::{parse_bytes, show_duration};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -69,11 +70,76 @@ pub struct MustNot {
     pub labels: Selector,
 }
 
-/// `transfers = { between = "22:00-06:00" }`
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// `transfers = { between = "22:00-06:00", rate = "50 MB/s" }`
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Transfers {
-    pub between: DailyWindow,
+    /// When they may begin; absent: at any time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub between: Option<DailyWindow>,
+    /// How fast they are at most; absent: as fast as they can be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+}
+
+/// Bytes in a second, at least one: `50 MB/s`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Rate(pub u64);
+
+impl Rate {
+    /// What so many bytes take at least.
+    pub fn takes(self, bytes: u64) -> Duration {
+        Duration::from_secs_f64(bytes as f64 / self.0.max(1) as f64)
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+        match units.into_iter().find(|(size, _)| self.0.is_multiple_of(*size)) {
+            Some((size, unit)) => write!(f, "{} {unit}/s", self.0 / size),
+            None => write!(f, "{} B/s", self.0),
+        }
+    }
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let size = text.trim().strip_suffix("/s").and_then(|size| parse_bytes(size).ok()).filter(|bytes| *bytes > 0);
+        size.map(Self).ok_or_else(|| format!("`{}` is no rate; write it like `50 MB/s`", text.escape_debug()))
+    }
+}
+
+impl TryFrom<String> for Rate {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Rate> for String {
+    fn from(rate: Rate) -> Self {
+        rate.to_string()
+    }
+}
+
+impl Transfers {
+    pub fn is_none(self) -> bool {
+        self == Self::default()
+    }
+}
+
+impl fmt::Display for Transfers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let between = self.between.map(|window| format!("between = \"{window}\""));
+        let rate = self.rate.map(|rate| format!("rate = \"{rate}\""));
+        let written: Vec<String> = between.into_iter().chain(rate).collect();
+        write!(f, "transfers = {{ {} }}", written.join(", "))
+    }
 }
 
 /// A part of each day, in UTC of the scenario's time. One that begins later than it ends goes over midnight.
@@ -177,6 +243,8 @@ pub enum Forbidden {
     Origin(NodeId),
     #[error("the replica on node {0} holds a former version, and is refreshed first")]
     Outdated(NodeId),
+    #[error("budget: {0}")]
+    OverBudget(OverBudget),
 }
 
 impl Constraints {
@@ -197,7 +265,7 @@ impl Constraints {
             nodes("never_delete_at", never_delete_at),
             min_replicas.map(|least| format!("min_replicas = {least}")),
             max_replicas.map(|most| format!("max_replicas = {most}")),
-            transfers.map(|it| format!("transfers = {{ between = \"{}\" }}", it.between)),
+            transfers.map(|it| it.to_string()),
             origin.map(|node| format!("origin = {node}")),
         ];
         written.into_iter().flatten().collect()
@@ -206,10 +274,20 @@ impl Constraints {
     /// The same for a clock that began at this moment.
     #[must_use]
     pub fn seen_from(mut self, start: Timestamp) -> Self {
-        if let Some(transfers) = &mut self.transfers {
-            transfers.between = transfers.between.seen_from(start);
+        if let Some(window) = self.transfers.as_mut().and_then(|transfers| transfers.between.as_mut()) {
+            *window = window.seen_from(start);
         }
         self
+    }
+
+    /// When bytes may begin to travel; `None`: at any time.
+    fn window(&self) -> Option<DailyWindow> {
+        self.transfers?.between
+    }
+
+    /// How fast bytes may travel; `None`: as fast as they can.
+    pub fn rate(&self) -> Option<Rate> {
+        self.transfers?.rate
     }
 
     /// Why no replica may lie on a node; `None`: one may.
@@ -300,14 +378,14 @@ impl Guard {
     /// When something may begin that may not now, because time alone holds it; `None`: nothing waits for that.
     pub fn opens_at(&self, now: Timestamp) -> Option<Timestamp> {
         let pause = self.paused_until.filter(|until| now < *until && *until != Self::FOR_EVER);
-        let window = self.constraints.transfers.map(|transfers| transfers.between);
+        let window = self.constraints.window();
         let window = window.filter(|window| !window.is_open(now)).map(|window| window.opens(now));
         pause.into_iter().chain(window).min()
     }
 
     /// Whether bytes may travel now.
     pub fn lets_travel(&self, now: Timestamp) -> bool {
-        !self.is_paused(now) && self.constraints.transfers.is_none_or(|transfers| transfers.between.is_open(now))
+        !self.is_paused(now) && self.constraints.window().is_none_or(|window| window.is_open(now))
     }
 
     /// Why an action may not begin now; `None`: it may. `destination`: the node that it brings a replica to.
@@ -325,8 +403,7 @@ impl Guard {
             return Some(Forbidden::Paused);
         }
         let constraints = &self.constraints;
-        let is_there = |node| placement.on(node).is_some_and(|row| row.state == ReplicaState::Present);
-        let arrives = action.transfers() && action.to_node().is_some_and(|to| !is_there(to));
+        let arrives = placement.is_brought_by(action);
         let outdated = || {
             let from = action.from_node().filter(|_| arrives)?;
             let source = placement.present().find(|row| row.node == from)?;
@@ -334,7 +411,7 @@ impl Guard {
         };
         let barred = || destination.filter(|_| arrives).and_then(|node| constraints.bars(node));
         let closed = || {
-            let window = constraints.transfers.filter(|_| arrives)?.between;
+            let window = constraints.window().filter(|_| arrives)?;
             (!window.is_open(now)).then(|| Forbidden::OutsideWindow { window, wait: window.opens(now).since(now) })
         };
         let of_placement = || match action {

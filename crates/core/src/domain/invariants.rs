@@ -22,6 +22,8 @@ pub enum Invariant {
     Rests,
     /// Nobody does what a data set's constraints forbid.
     Constraints,
+    /// No action is granted that a budget does not bear.
+    Budgets,
 }
 
 impl Invariant {
@@ -37,6 +39,7 @@ impl Invariant {
             Invariant::Heals => "I-14",
             Invariant::Rests => "I-15",
             Invariant::Constraints => "I-16",
+            Invariant::Budgets => "I-17",
         }
     }
 }

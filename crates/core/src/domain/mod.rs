@@ -1,5 +1,6 @@
 pub mod action;
 pub mod ask;
+pub mod books;
 pub mod constraints;
 pub mod convergence;
 pub mod event;
@@ -16,6 +17,7 @@ pub mod link_table;
 pub mod manifest;
 pub mod measurement;
 pub mod metric;
+pub mod money;
 pub mod oscillation;
 pub mod placement;
 /// The way to an array of records within an object.

@@ -127,6 +127,14 @@ impl ReplicaState {
         }
     }
 
+    /// Whether somebody pays for what lies there: not before it has arrived, nor when it is on its way out.
+    pub fn is_held(self) -> bool {
+        match self {
+            ReplicaState::Present | ReplicaState::Changed | ReplicaState::Damaged => true,
+            ReplicaState::Copying | ReplicaState::Removing => false,
+        }
+    }
+
     /// Whether the catalogue names it and its object is of no version.
     pub fn is_unsound(self) -> bool {
         match self {
@@ -246,6 +254,30 @@ impl Placement {
     pub fn origin(&self, own_key: &str) -> Option<&Replica> {
         let is_there = |row: &&Replica| !matches!(row.state, ReplicaState::Copying | ReplicaState::Removing);
         self.replicas.values().find(|row| row.object_key == own_key && is_there(row))
+    }
+
+    /// Whether an action sends bytes: what its destination holds already need not come.
+    pub fn is_brought_by(&self, action: Action) -> bool {
+        let is_there = |node| self.present().any(|row| row.node == node);
+        match action {
+            Action::Move { to, .. } | Action::Copy { to, .. } => !is_there(to),
+            Action::Restore { .. } => true,
+            Action::ChangeReference { .. } | Action::Evict { .. } | Action::Nothing => false,
+        }
+    }
+
+    /// How many bytes an action sends, if it sends any: to refresh a replica, what was written since its version.
+    pub fn bytes_brought(&self, action: Action, newest: &DataSet) -> u64 {
+        let refreshed = match action {
+            Action::Restore { to, .. } => self.unsound_on(to).and_then(|row| row.former.as_ref()),
+            Action::Move { .. }
+            | Action::Copy { .. }
+            | Action::ChangeReference { .. }
+            | Action::Evict { .. }
+            | Action::Nothing => None,
+        };
+        let written = |former: &Former| newest.versions.written_bytes.saturating_sub(former.written_bytes);
+        refreshed.map_or(newest.bytes, |former| written(former).min(newest.bytes))
     }
 
     /// The replica that an agent reads.

@@ -13,7 +13,7 @@ use super::link_table::LinkTable;
 use super::placement::{Claim, Condition, DataSet, Lease, Node, Placement, Plan, Replica, ReplicaState};
 use super::time::Timestamp;
 use super::validators::Validators;
-use super::versions::Former;
+use super::versions::{Former, Versions};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One change of a row.
@@ -463,7 +463,8 @@ pub fn accept(
         Change::See { replica: row.id, validators: validators.clone(), remark: None },
     ];
     let DataSet { bytes, records, sha256, versions, .. } = known.clone();
-    let former = Former { version: versions.version, bytes, records, sha256, since: now };
+    let Versions { version, written_bytes, .. } = versions;
+    let former = Former { version, bytes, records, sha256, written_bytes, since: now };
     let sized = |other: &Replica| Validators {
         bytes: other.validators.bytes.or(Some(other.content(known).bytes)),
         ..other.validators.clone()

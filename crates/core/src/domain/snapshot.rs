@@ -1,6 +1,7 @@
 //! All that the shared table knows about one data set at one moment.
 
 use super::action::Action;
+use super::books::{Books, Quote};
 use super::constraints::Forbidden;
 use super::event::Event;
 use super::flat_map::FlatMap;
@@ -51,6 +52,8 @@ pub struct Content {
     pub generation: i64,
     /// Bytes of all data sets' replicas on a node, whatever their state.
     pub stored_bytes: BTreeMap<NodeId, u64>,
+    /// Absent where nothing has a price.
+    pub books: Option<Arc<Books>>,
 }
 
 impl ops::Deref for Snapshot {
@@ -104,6 +107,7 @@ impl Snapshot {
             && self.data_set.guard.constraints.bars(node).is_none()
             && self.placement.on(node.id).is_none()
             && self.has_room_on(node)
+            && self.affords_one_on(node.id)
     }
 
     /// Whether a node has room for one more replica of the data set.
@@ -117,10 +121,41 @@ impl Snapshot {
         node.capacity_bytes.is_none_or(|capacity| stored().saturating_add(self.data_set.bytes) <= capacity)
     }
 
-    /// Why an action may not begin now, whoever wants it; `None`: it may.
-    pub fn forbids(&self, action: Action) -> Option<Forbidden> {
+    /// Whether the network's budget bears that a replica is brought to a node from any that is present.
+    pub fn affords_one_on(&self, to: NodeId) -> bool {
+        let Some(books) = &self.books else { return true };
+        let bears =
+            |from| books.forbids(AgentId::OPERATOR, Action::Copy { from, to }, self.data_set.bytes, self.at).is_none();
+        self.placement.present().any(|row| bears(row.node))
+    }
+
+    /// Why an agent may not begin an action now; `None`: it may.
+    pub fn forbids(&self, agent: AgentId, action: Action) -> Option<Forbidden> {
         let destination = action.to_node().and_then(|to| self.nodes.get(&to));
-        self.data_set.guard.forbids(destination, &self.placement, action, self.at)
+        let forbidden = self.data_set.guard.forbids(destination, &self.placement, action, self.at);
+        forbidden.or_else(|| self.over_budget(agent, action))
+    }
+
+    /// What an agent's action costs, for people; `None`: nothing has a price, or nothing is brought or dropped.
+    pub fn quote(&self, agent: AgentId, action: Action) -> Option<Quote> {
+        let costs = self.placement.is_brought_by(action) || matches!(action, Action::Evict { .. });
+        self.books.as_ref().filter(|_| costs)?.quote(
+            agent,
+            action,
+            self.placement.bytes_brought(action, &self.data_set),
+        )
+    }
+
+    /// Why no budget bears an agent's action now; `None`: each does, or it costs nothing more.
+    pub fn over_budget(&self, agent: AgentId, action: Action) -> Option<Forbidden> {
+        let books = self.books.as_ref().filter(|_| self.placement.is_brought_by(action))?;
+        books.forbids(agent, action, self.placement.bytes_brought(action, &self.data_set), self.at)
+    }
+
+    /// When something may begin that may not now, because time alone holds it; `None`: nothing waits for that.
+    pub fn opens_at(&self) -> Option<Timestamp> {
+        let renewed = self.books.as_ref().and_then(|books| books.tariff.renews_at(self.at));
+        self.data_set.guard.opens_at(self.at).into_iter().chain(renewed).min()
     }
 
     /// Who looks after what lies on a node: of all `living`, the agent there, else the first.

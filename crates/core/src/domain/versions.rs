@@ -66,6 +66,8 @@ pub struct Former {
     pub records: u64,
     /// Lower-case hexadecimal.
     pub sha256: String,
+    /// [`Versions::written_bytes`] then.
+    pub written_bytes: u64,
     /// When the first version was announced that the replica lacks.
     #[serde(rename = "outdated_since_scenario_ms")]
     pub since: Timestamp,

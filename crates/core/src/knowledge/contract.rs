@@ -4,6 +4,7 @@
 //! `async fn factory(clock: Arc<VirtualClock>) -> Result<Table, String>` opens a fresh, empty table, or says why it cannot
 //! here (a service is missing).
 
+pub mod accounts;
 pub mod asks;
 pub mod data_sets;
 pub mod edits;
@@ -94,6 +95,20 @@ macro_rules! contract {
                 what_is_demanded_is_made_though_nobody_reads_it,
                 a_node_does_not_leave_with_what_must_stay,
                 while_it_is_paused_nothing_begins,
+            ],
+            accounts: [
+                prices_are_added_and_edits_stay,
+                a_network_has_one_currency,
+                what_has_no_price_is_not_billed,
+                reads_are_billed_once_for_each_bill,
+                what_is_held_is_billed_once_however_many_bill_at_once,
+                what_is_held_is_billed_where_it_lay,
+                an_action_is_billed_by_its_commit_and_once,
+                a_budget_bears_what_is_left_of_it,
+                what_is_under_way_counts_as_spent_until_it_is_given_up,
+                of_claims_at_once_a_budget_bears_no_more_than_it_can,
+                what_drops_a_replica_needs_no_budget,
+                a_new_day_has_a_new_budget,
             ],
             leaving: [
                 a_node_leaves_with_all_that_it_holds,

@@ -2,6 +2,7 @@
 //!
 //! One mutex around a plain struct (`table::Table`); no operation waits for anything, so every future is ready at once.
 
+mod accounts;
 mod table;
 
 use super::rules;
@@ -12,6 +13,7 @@ use super::{
 use crate::clock::Clock;
 use crate::domain::action::Action;
 use crate::domain::ask::{Question, Reply};
+use crate::domain::books::{Bill, Charge, Stated, Tariff};
 use crate::domain::constraints::Constraints;
 use crate::domain::event::{Event, Outcome};
 use crate::domain::flat_map::FlatMap;
@@ -56,6 +58,11 @@ impl MemoryKnowledge {
     /// Sets how often the replicas of a registered data set were copied. For experiments that start in the middle.
     pub fn seed_copies_made(&self, data_set: &DataSetName, copies_made: &BTreeMap<ReplicaId, u32>) -> Result<()> {
         self.changing().seed_copies_made(data_set, copies_made).map_err(|why| why.during("seed copies"))
+    }
+
+    /// Adds what was spent before. For experiments that start in the middle.
+    pub fn seed_charges(&self, charges: &[Charge]) {
+        self.changing().seed_charges(charges);
     }
 
     /// All about a data set; others' last signs of life may be missing in it, none older than `unheard`. As long as nothing
@@ -154,7 +161,8 @@ impl Knowledge for MemoryKnowledge {
     }
 
     async fn found(&self, replica: ReplicaId, generation: i64, condition: &Condition) -> Result<bool> {
-        self.changing().found(replica, generation, condition).map_err(|why| why.during("found"))
+        let now = self.clock.now();
+        self.changing().found(replica, generation, condition, now).map_err(|why| why.during("found"))
     }
 
     async fn accept(
@@ -313,6 +321,23 @@ impl Knowledge for MemoryKnowledge {
 
     async fn pause(&self, data_set: &DataSetName, until: Option<Timestamp>) -> Result<()> {
         self.changing().pause(data_set, until).map_err(|why| why.during("pause"))
+    }
+
+    async fn register_tariff(&self, tariff: &Tariff) -> Result<()> {
+        self.changing().register_tariff(tariff, self.clock.now()).map_err(|why| why.during("register prices"))
+    }
+
+    async fn set_price(&self, stated: &Stated) -> Result<()> {
+        self.changing().set_price(stated, self.clock.now()).map_err(|why| why.during("set price"))
+    }
+
+    async fn bill(&self, bill: &Bill) -> Result<()> {
+        self.changing().bill(bill, self.clock.now());
+        Ok(())
+    }
+
+    async fn charges(&self, since: Timestamp) -> Result<Vec<Charge>> {
+        Ok(self.table().charges(since))
     }
 
     async fn set_latency(&self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()> {

@@ -17,6 +17,7 @@ pub mod rules;
 
 use crate::domain::action::Action;
 use crate::domain::ask::{Ask, Question, Reply};
+use crate::domain::books::{Bill, Charge, Stated, Tariff};
 use crate::domain::constraints::Constraints;
 use crate::domain::event::{Event, Outcome};
 pub use crate::domain::feedback::{ClosedEvent, Feedback};
@@ -263,7 +264,8 @@ pub trait Knowledge: Send + Sync {
     async fn record_nothing(&self, plan: &Plan) -> Result<EventId>;
 
     /// Saga step 1. The same key again returns what it was granted the first time, whatever became of it since. Lost, among
-    /// other reasons, when the destination leaves or has no room for the data set (what is on the way to it counts as there),
+    /// other reasons, when the destination leaves or has no room for the data set (what is on the way to it counts as there), when
+    /// a budget does not bear it (what is on the way counts as spent),
     /// or the plan names a generation and it is another one by now. Rejected when
     /// the data set or the destination's node is unknown, or the key is another request's.
     async fn claim(&self, plan: &Plan, lease: Duration, window: Duration) -> Result<Claimed>;
@@ -352,6 +354,21 @@ pub trait Knowledge: Send + Sync {
 
     /// Until then no action on a data set begins; `None`: any may again. Rejected when the data set is unknown.
     async fn pause(&self, data_set: &DataSetName, until: Option<Timestamp>) -> Result<()>;
+
+    /// Adds the prices and budgets that are missing; what is stated already stays as people edited it. What is held is billed from
+    /// the first price of storage on. Rejected as a whole when that would make two currencies.
+    async fn register_tariff(&self, tariff: &Tariff) -> Result<()>;
+
+    /// Replaces a price or a budget, or lifts it. What was held until now is billed at the former price. Rejected when that would
+    /// make two currencies.
+    async fn set_price(&self, stated: &Stated) -> Result<()>;
+
+    /// Bills what an agent has read, once for each key, and everything that is held, up to now. Actions are billed by their
+    /// commits. Nothing where nothing has a price.
+    async fn bill(&self, bill: &Bill) -> Result<()>;
+
+    /// What was charged for days (or hours) that began at that moment or later, added up by cause.
+    async fn charges(&self, since: Timestamp) -> Result<Vec<Charge>>;
 
     /// One direction. Rejected when there is no such link or the latency is negative.
     async fn set_latency(&self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()>;

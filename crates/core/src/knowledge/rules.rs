@@ -4,6 +4,7 @@ use super::quarantine::DETAIL_MAX;
 use super::{ClosedEvent, ClosingRule, Counter, Feedback, KnowledgeError};
 use crate::domain::action::{Action, ActionType};
 use crate::domain::ask::{Ask, NODES_MAX, Question, Reply};
+use crate::domain::books::{Stated, Tariff};
 use crate::domain::constraints::{Constraints, Forbidden, Guard};
 use crate::domain::event::{Event, Outcome, Window};
 use crate::domain::feedback::{aggregate, blame, counter_after};
@@ -14,6 +15,7 @@ use crate::domain::labels::Labels;
 use crate::domain::link_table::LinkTable;
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::Metrics;
+use crate::domain::money::Currency;
 use crate::domain::placement::{
     Claim, DataSet, Identity, Lease, Link, Node, NodeState, Peer, Placement, Plan, Replica, ReplicaState,
 };
@@ -86,6 +88,8 @@ pub enum Rejection {
     Held { node: NodeId, data_set: DataSetName, why: Forbidden },
     #[error("data set `{data_set}` may not lie there: {why}; see `agent set constraints`")]
     Barred { data_set: DataSetName, why: Forbidden },
+    #[error("prices and budgets are in {0}, and this one is in {1}: a network has one currency")]
+    TwoCurrencies(Currency, Currency),
     #[error("agent {agent} reads data set `{data_set}`; stop it first")]
     AgentReads { agent: AgentId, data_set: DataSetName },
     #[error("agent {agent} runs on node {node}; stop it first")]
@@ -195,6 +199,29 @@ pub fn check_removal(
             Err(Rejection::ClaimRuns { event: *event, action: *action, agent: *agent, node: source.node })
         }
         None => Ok(()),
+    }
+}
+
+/// What becomes of a tariff to which one is added that is missing there.
+pub fn with_missing(known: &Tariff, added: &Tariff) -> Result<Tariff, Rejection> {
+    let mut tariff = known.clone();
+    tariff.add_missing(added);
+    of_one_currency(known, tariff)
+}
+
+/// What becomes of a tariff in which one thing is stated anew.
+pub fn with_stated(known: &Tariff, stated: &Stated) -> Result<Tariff, Rejection> {
+    let mut tariff = known.clone();
+    tariff.set(*stated);
+    of_one_currency(known, tariff)
+}
+
+fn of_one_currency(known: &Tariff, tariff: Tariff) -> Result<Tariff, Rejection> {
+    let currency = known.currency().or(tariff.currency());
+    let other = tariff.currencies().find(|other| currency.is_some_and(|currency| currency != *other));
+    match currency.zip(other) {
+        Some((currency, other)) => Err(Rejection::TwoCurrencies(currency, other)),
+        None => Ok(tariff),
     }
 }
 

@@ -80,6 +80,7 @@ pub fn snapshot(nodes: &[u32], reads: &[(u32, i64)]) -> Snapshot {
         changed_at: None,
         generation: 0,
         stored_bytes: BTreeMap::new(),
+        books: None,
     };
     Snapshot::new(NOW, content)
 }

@@ -3,6 +3,7 @@
 use super::physics;
 use super::streams::{self, Purpose};
 use crate::config::settings::{AgentSettings, NetworkSettings};
+use crate::domain::books::Unbilled;
 use crate::domain::convergence::RecentJobs;
 use crate::domain::failure::JobFailure;
 use crate::domain::goal::Goal;
@@ -112,6 +113,7 @@ pub struct Agent {
     pub failed_in_a_row: u32,
     pub last_job: Option<Timestamp>,
     pub stopwatch: Option<Stopwatch>,
+    pub unbilled: Unbilled,
 }
 
 impl Agent {
@@ -151,6 +153,7 @@ impl Agent {
             last_job: None,
             was_converged: false,
             stopwatch: None,
+            unbilled: Unbilled::default(),
         }
     }
 
@@ -242,6 +245,7 @@ impl Agent {
         self.looks.clear();
         self.job.drop();
         self.transfer.drop();
+        self.unbilled = Unbilled::default();
     }
 
     /// Whether its policy looks at the table between jobs.

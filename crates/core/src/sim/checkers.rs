@@ -1,9 +1,12 @@
 //! What must hold after every event, looked for by code that decides nothing (the numbers are ARCHITECTURE.md's).
 
 use super::stores::Stores;
+use crate::domain::action::Action;
+use crate::domain::books::{Books, Charge, Held, Payer, Tariff};
 use crate::domain::feedback::{ClosedEvent, Feedback};
 use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId};
 use crate::domain::invariants::{self, Invariant};
+use crate::domain::money::Period;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::mape::unexpected::Unexpected;
@@ -107,12 +110,72 @@ impl Checkers {
         self.hold(Invariant::Expected, now, false, || format!("agent {agent}: {what}"));
     }
 
+    /// After an action was granted: its budgets bear it (I-17).
+    pub fn granted(&mut self, now: Timestamp, agent: AgentId, action: Action, books: &Books, charges: &[Charge]) {
+        let over = overspent(now, agent, action, books, charges);
+        self.hold(Invariant::Budgets, now, over.is_none(), || over.unwrap_or_default());
+    }
+
     /// No action without the table (nobody could answer it).
     pub fn acted(&mut self, now: Timestamp, database_is_away: bool) {
         self.hold(Invariant::AnswersCountOnce, now, !database_is_away, || {
             "an action was granted while the table was away".to_owned()
         });
     }
+}
+
+/// Which budget what is spent and under way goes beyond after an action of this agent was granted; written without the code that is
+/// to hold it, with numbers that are not whole.
+fn overspent(now: Timestamp, agent: AgentId, action: Action, books: &Books, charges: &[Charge]) -> Option<String> {
+    /// Rounding, in billionths.
+    const SLACK: f64 = 1e3;
+    let Tariff { storage, egress, budgets, .. } = &books.tariff;
+    let gb = |bytes: u64| bytes as f64 / 1e9;
+    let way = |from, to, bytes| egress.get(&(from, to)).map_or(0.0, |price| price.per_gb.0 as f64 * gb(bytes));
+    let cost = |by: AgentId, action: Action, bytes| match (action.from_node(), action.to_node()) {
+        (Some(from), Some(to)) => match books.homes.get(&by).filter(|home| **home != from && **home != to) {
+            Some(home) => way(from, *home, bytes) + way(*home, to, bytes),
+            None => way(from, to, bytes),
+        },
+        _ => 0.0,
+    };
+    let own = books.running.iter().find(|it| it.agent == agent && it.action == action)?;
+    let length_ms = |period: Period| match period {
+        Period::Hour => 3.6e6,
+        Period::Day => 86.4e6,
+        Period::Week => 7.0 * 86.4e6,
+        Period::Month => 30.0 * 86.4e6,
+    };
+    for (payer, budget) in budgets {
+        let concerns = |of: AgentId| match payer {
+            Payer::Network => true,
+            Payer::Agent(payer) => *payer == of,
+        };
+        let ends_at = books.standing(*payer, now)?.ends_at.0;
+        let began = ends_at - length_ms(budget.period) as i64;
+        let lately = charges.iter().filter(|it| concerns(it.cause.agent) && it.cause.since.0 >= began);
+        let spent: f64 = lately.map(|it| it.amount.0 as f64).sum();
+        let running: f64 =
+            books.running.iter().filter(|it| concerns(it.agent)).map(|it| cost(it.agent, it.action, it.bytes)).sum();
+        let holding = |held: &Held| {
+            let price = storage.get(&held.node)?;
+            Some(price.per_gb.0 as f64 * gb(held.bytes) * (ends_at - now.0) as f64 / length_ms(price.period))
+        };
+        let held: f64 = match payer {
+            Payer::Network => books.held.iter().filter_map(holding).sum(),
+            Payer::Agent(_) => 0.0,
+        };
+        let (all, most) = (spent + running + held, budget.amount.0 as f64);
+        // What saves more than it costs may be done whatever was spent.
+        let saves = matches!(action, Action::Move { .. }) && !storage.is_empty();
+        if concerns(agent) && cost(agent, action, own.bytes) > 0.0 && all > most + SLACK && !saves {
+            return Some(format!(
+                "{action} of agent {agent} was granted, and {:.9} of {budget} of {payer} are gone",
+                all / 1e9
+            ));
+        }
+    }
+    None
 }
 
 /// What a change of a placement has broken of the constraints; written without the code that is to hold them.
@@ -145,7 +208,6 @@ fn unmet(snapshot: &Snapshot, before: &BTreeSet<NodeId>, now: &BTreeSet<NodeId>)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::action::Action;
     use crate::mape::scene;
 
     fn feedback(event: i64) -> Feedback {
@@ -211,6 +273,27 @@ mod tests {
         check(
             |it| it.answered(now, &Feedback { p: 1.5, ..feedback(1) }),
             Some("invariant I-6 is broken at 1.5 s: agent 1 left 1.5 on event 1"),
+        );
+    }
+
+    #[test]
+    fn no_action_is_granted_that_a_budget_does_not_bear() {
+        use crate::domain::books::{Running, Stated};
+        let mut tariff = Tariff::default();
+        tariff.set(Stated::Egress(NodeId(3), NodeId(1), "1 EUR/GB".parse().ok()));
+        tariff.set(Stated::Budget(Payer::Network, "1.5 EUR/day".parse().ok()));
+        let action: Action = "C3_1".parse().unwrap();
+        let running = |agent| Running { agent: AgentId(agent), action, bytes: 1_000_000_000 };
+        let mut books = Books { tariff, running: vec![running(1)], ..Books::default() };
+        let now = Timestamp(1500);
+        check(|it| it.granted(now, AgentId(1), action, &books, &[]), None);
+        books.running.push(running(2));
+        check(
+            |it| it.granted(now, AgentId(2), action, &books, &[]),
+            Some(
+                "invariant I-17 is broken at 1.5 s: C3_1 of agent 2 was granted, and 2.000000000 of 1.50 EUR/day of the network are \
+                 gone",
+            ),
         );
     }
 

@@ -291,6 +291,7 @@ impl World<'_> {
             forecasts: BTreeMap::new(),
             deliberation: None,
             clairvoyance: Some(awaited.grounds(index)),
+            price: snapshot.quote(agent, action).map(|quote| quote.to_string()),
         };
         Some(Plan {
             key: format!("oracle-{}", oracle.next()),

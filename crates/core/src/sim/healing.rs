@@ -123,7 +123,10 @@ impl World<'_> {
         if total > LATE_ACTIONS * self.agents.len() {
             found.push(format!("{total} actions of {} agents in the last half of the calm", acts.len()));
         }
-        if let Some(standing) = Standing::new(self.scenario, snapshots)
+        // What would serve everybody may be more than a budget bears.
+        let is_limited = !self.scenario.network.tariff_with(&self.scenario.agents).budgets.is_empty();
+        if !is_limited
+            && let Some(standing) = Standing::new(self.scenario, snapshots)
             && matches!(standing.found, Found::Exhaustive)
             && standing.best_share <= SERVED
             && standing.share > standing.best_share + MISSED

@@ -2,9 +2,12 @@
 
 use super::agent::{Job, Transfer};
 use super::physics;
+use super::table::ready;
 use super::world::{Happening, World};
 use crate::config::scenario::{Lie, Links, Moment, Rules};
 use crate::domain::ask::Reply;
+use crate::domain::books::Read;
+use crate::domain::constraints::Constraints;
 use crate::domain::event::Outcome;
 use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::ids::{NodeId, ReplicaId};
@@ -211,12 +214,22 @@ impl World<'_> {
                 self.job_failed(failure)
             }
             Some(Job::Runs { replica, job }) => {
+                self.has_read(agent, replica.node);
                 Input::Monitor(monitor::Input::JobEnded(self.observation(agent, replica.id, &job)))
             }
             Some(Job::IsLost(failure)) => self.job_failed(failure),
             None => return,
         };
         self.step(agent, input);
+    }
+
+    fn has_read(&mut self, agent: usize, from: NodeId) {
+        let slot = &mut self.agents[agent];
+        let (data_set, to) = (slot.data_set().clone(), slot.home());
+        let bytes = self.scenario.bytes(&data_set);
+        if self.is_priced {
+            slot.unbilled.add(Read { data_set, from, to, bytes });
+        }
     }
 
     pub fn transfer_ends(&mut self, agent: usize) {
@@ -295,6 +308,7 @@ impl World<'_> {
                     self.agents[agent].tally.messages += 1;
                     self.actions += 1;
                     self.checkers.acted(self.now(), self.damage.database_is_away());
+                    self.check_budgets(plan);
                     if self.scenario.physics.rules == Rules::Published {
                         let life = self.agents[agent].life();
                         self.agenda.arrange(self.now() + window, Happening::Closes { agent, life });
@@ -303,6 +317,19 @@ impl World<'_> {
                 executor::Input::Claimed(claimed)
             }
             Err(why) => executor::Input::ClaimFailed(why),
+        }
+    }
+
+    /// That a budget bears an action that was granted, with all that is spent and under way.
+    fn check_budgets(&mut self, plan: &Plan) {
+        if !self.is_priced {
+            return;
+        }
+        let charges = ready(self.table.knowledge.charges(Timestamp(i64::MIN))).unwrap_or_default();
+        let truth = self.table.truth(&plan.data_set);
+        if let Some(books) = truth.and_then(|truth| truth.books.clone()) {
+            let now = self.now();
+            self.checkers.granted(now, plan.agent, plan.action, &books, &charges);
         }
     }
 
@@ -318,8 +345,11 @@ impl World<'_> {
         }
         let slow = |node| (node, self.damage.slowness(node));
         let physics = &self.shelves[self.agents[agent].shelf].physics;
-        let whole = physics::transfer_time(physics, home, slow(from), slow(to));
-        let takes = whole.mul_f64(self.share_carried(self.agents[agent].shelf, &claim));
+        let share = self.share_carried(self.agents[agent].shelf, &claim);
+        let constraints = self.scenario.network.data_sets.get(&claim.data_set).map(|settings| &settings.constraints);
+        let bytes = self.scenario.bytes(&claim.data_set);
+        let least = constraints.and_then(Constraints::rate).map_or(Duration::ZERO, |rate| rate.takes(bytes));
+        let takes = physics::transfer_time(physics, home, slow(from), slow(to)).max(least).mul_f64(share);
         let fails = !self.is_calm() && physics::fails(&self.scenario.physics, &mut self.agents[agent].transfers);
         if takes.is_zero() && !fails {
             return Some(match self.arrive(&claim) {

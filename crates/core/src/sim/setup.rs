@@ -15,6 +15,7 @@ use super::world::{Listener, Tell, Told, World};
 use crate::clock::VirtualClock;
 use crate::config::scenario::{Links, Scenario};
 use crate::config::settings::{AgentSettings, DataSetSettings};
+use crate::domain::books::Charge;
 use crate::domain::constraints::Guard;
 use crate::domain::event::Event;
 use crate::domain::feedback::Feedback;
@@ -56,6 +57,8 @@ pub struct Outcome {
     pub events: Vec<Event>,
     pub feedback: BTreeMap<EventId, Vec<Feedback>>,
     pub tallies: BTreeMap<AgentId, Tally>,
+    /// What was spent; nothing where nothing has a price.
+    pub charges: Vec<Charge>,
 }
 
 impl Outcome {
@@ -211,6 +214,11 @@ impl World<'_> {
         let there: Vec<NodeId> =
             self.scenario.network.nodes.keys().copied().filter(|node| !joining.contains_key(node)).collect();
         self.register_nodes(&there);
+        let tariff = self.scenario.network.tariff_with(&self.scenario.agents);
+        self.is_priced = !tariff.is_none();
+        if self.is_priced {
+            ready(self.table.knowledge.register_tariff(&tariff)).expect(VALIDATED);
+        }
         for settings in self.scenario.network.data_sets.values() {
             self.found_data_set(settings, state);
         }
@@ -330,6 +338,7 @@ impl World<'_> {
             feedback: feedback.collect(),
             events,
             tallies: self.agents.iter().map(|agent| (agent.id(), agent.tally)).collect(),
+            charges: ready(knowledge.charges(Timestamp(i64::MIN))).unwrap_or_default(),
         }
     }
 }

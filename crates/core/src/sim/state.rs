@@ -5,6 +5,7 @@ use super::setup::VALIDATED;
 use super::table::ready;
 use super::world::World;
 use crate::domain::action::Action;
+use crate::domain::books::Charge;
 use crate::domain::ids::{AgentId, DataSetName, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::placement::{Placement, StoreTraits};
@@ -23,6 +24,8 @@ pub struct NetworkState {
     pub learned: BTreeMap<AgentId, BTreeMap<String, Impacts>>,
     /// Agents that do not run: as if broken by hand.
     pub stopped: BTreeSet<AgentId>,
+    /// What was spent in the periods that run. Times are the simulation's.
+    pub charges: Vec<Charge>,
 }
 
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -48,6 +51,7 @@ impl World<'_> {
             knowledge.seed_copies_made(name, copies_made).expect(VALIDATED);
             knowledge.seed_counters(name, counters).expect(VALIDATED);
         }
+        knowledge.seed_charges(&state.charges);
         for (node, traits) in &state.stores {
             ready(knowledge.describe_store(*node, traits)).expect(VALIDATED);
         }

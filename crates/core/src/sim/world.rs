@@ -129,6 +129,8 @@ pub(super) struct World<'a> {
     pub damage: Damage<'a>,
     pub checkers: Checkers,
     pub faults: Faults<'a>,
+    /// Something has a price or a budget.
+    pub is_priced: bool,
     /// A job was measured in the last happening.
     pub measured: bool,
     /// Jobs so far that missed their goal or failed.
@@ -175,6 +177,7 @@ impl<'a> World<'a> {
             has_watchers: agents.iter().any(Agent::looks),
             agents,
             shelves: Shelf::all(scenario),
+            is_priced: false,
             stores,
             damage: Damage::default(),
             checkers: Checkers::default(),
@@ -435,6 +438,7 @@ impl<'a> World<'a> {
         let slot = &self.agents[agent];
         let (id, life, converged) = (slot.id(), slot.named(), slot.was_converged);
         self.table.ask(|table| table.heartbeat(id, life, Health { converged, unexpected: 0 }))?;
+        self.bill(agent)?;
         self.close_due(agent)?;
         let mut left = self.table.ask(|table| table.unfinished(id, false))?;
         if !left.claims.is_empty() {
@@ -443,6 +447,19 @@ impl<'a> World<'a> {
             left = self.table.ask(|table| table.unfinished(id, false))?;
         }
         self.remove_drained(agent, &left.removing);
+        Ok(())
+    }
+
+    /// What it has read, and what is held, where anything has a price.
+    fn bill(&mut self, agent: usize) -> Result<(), String> {
+        if !self.is_priced {
+            return Ok(());
+        }
+        let slot = &mut self.agents[agent];
+        let (id, life) = (slot.id(), slot.named().clone());
+        let bill = slot.unbilled.bill(id, &life);
+        self.table.ask(|table| table.bill(&bill))?;
+        self.agents[agent].unbilled.billed(&bill.key);
         Ok(())
     }
 

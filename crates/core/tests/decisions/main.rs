@@ -1,6 +1,7 @@
 //! What policies decide: recorded cases, networks that the simulator runs, and the best that could be done.
 
 mod cooperative;
+mod costs;
 mod data_sets;
 mod explorer;
 mod fuzz_text;

@@ -192,6 +192,7 @@ fn snapshot(case: &Value) -> Snapshot {
         changed_at: None,
         generation: 0,
         stored_bytes: BTreeMap::new(),
+        books: None,
         data_set,
     };
     Snapshot::new(Timestamp(0), content)

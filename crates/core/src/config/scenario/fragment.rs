@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 pub struct Scenario {
     pub name: String,
     pub about: String,
+    pub budget: Option<Quantity>,
     #[serde(deserialize_with = "tables")]
     pub data_set: Vec<DataSet>,
     #[serde(default)]
@@ -76,6 +77,7 @@ pub struct Agent {
     pub data_set: Option<String>,
     pub rho: Option<Rho>,
     pub cost: Option<Cost>,
+    pub budget: Option<Quantity>,
     /// What was trained, instead of simulated training: by action, in the order of the metrics.
     pub impacts: Option<BTreeMap<String, Vec<f64>>>,
 }
@@ -205,6 +207,7 @@ impl Scenario {
             knowledge: "sqlite:simulated.db".to_owned(),
             time_scale: 1,
             emulator: "none".to_owned(),
+            budget: self.budget,
             data_set: self.data_set.iter().map(DataSet::file).collect(),
             node: self.node,
             link: self.link,
@@ -279,6 +282,7 @@ impl Agent {
             node: self.node,
             data_set: self.data_set.clone(),
             listen: None,
+            budget: self.budget.clone(),
             job: Job {
                 kind: "aggregate".to_owned(),
                 request_size: Quantity("9 MB".to_owned()),

@@ -233,8 +233,15 @@ fn stand_in(network: &mut files::Network, rest: &mut Rest, problems: &mut Proble
     let availability = files::Quantity("100 %".to_owned());
     let (id, name) = (network.data_set.first().map_or(1, |first| first.first_node), "generated".to_owned());
     network.data_set.iter_mut().for_each(|data_set| data_set.first_node = id);
-    network.node =
-        vec![files::Node { id, name, availability, capacity: None, labels: None, store: files::Store::default() }];
+    network.node = vec![files::Node {
+        id,
+        name,
+        availability,
+        capacity: None,
+        labels: None,
+        storage_price: None,
+        store: files::Store::default(),
+    }];
     rest.agent = vec![fragment::Agent {
         id: 1,
         goal: "response_time <= 1 s".to_owned(),
@@ -244,6 +251,7 @@ fn stand_in(network: &mut files::Network, rest: &mut Rest, problems: &mut Proble
         data_set: network.data_set.first().map(|first| first.name.clone()),
         rho: None,
         cost: None,
+        budget: None,
         impacts: None,
     }];
 }

@@ -6,6 +6,7 @@ use super::settings::{
 use crate::config::settings::{NodeSettings, ScrubSettings};
 use crate::config::{defaults, quantity};
 use crate::domain::action::ActionType;
+use crate::domain::books::{Payer, Tariff};
 use crate::domain::constraints::Constraints;
 use crate::domain::ids::NodeId;
 use crate::domain::impact::{Impacts, Rho};
@@ -27,6 +28,8 @@ macro_rules! line {
 /// network was made.
 pub fn write(remark: &str, scenario: &Scenario) -> String {
     let mut text = head(remark, None, &scenario.name, &scenario.about);
+    let budget = scenario.network.tariff.budgets.get(&Payer::Network);
+    budget.into_iter().for_each(|budget| line!(text, "budget = \"{budget}\""));
     network(&mut text, scenario);
     physics(&mut text, &scenario.physics);
     agents(&mut text, scenario);
@@ -74,8 +77,8 @@ fn network(text: &mut String, scenario: &Scenario) {
         }
     }
     if scenario.generate.is_none() {
-        network.nodes.values().for_each(|node| self::node(text, node));
-        links(text, &network.links);
+        network.nodes.values().for_each(|node| self::node(text, node, &network.tariff));
+        links(text, &network.links, &network.tariff);
     }
     let feedback = &network.feedback;
     line!(text, "\n[feedback]\nwindow = {}", duration(feedback.window));
@@ -114,24 +117,29 @@ fn labels(text: &mut String, labels: &Labels) {
     }
 }
 
-fn node(text: &mut String, node: &NodeSettings) {
+fn node(text: &mut String, node: &NodeSettings, tariff: &Tariff) {
     line!(text, "\n[[node]]\nid = {}\nname = {}", node.id, quoted(&node.name));
     line!(text, "availability = \"{}\"", node.availability);
     node.capacity_bytes.into_iter().for_each(|bytes| line!(text, "capacity = \"{bytes} B\""));
     labels(text, &node.labels);
+    tariff.storage.get(&node.id).into_iter().for_each(|price| line!(text, "storage_price = \"{price}\""));
 }
 
 /// Links that are alike in both directions are one.
-fn links(text: &mut String, links: &[Link]) {
+fn links(text: &mut String, links: &[Link], tariff: &Tariff) {
+    let price = |link: &Link| tariff.egress.get(&(link.from, link.to));
     for link in links {
         let is_back = |back: &&Link| (back.from, back.to) == (link.to, link.from);
-        let alike = |back: &Link| (back.latency_ms, back.jitter_ms) == (link.latency_ms, link.jitter_ms);
+        let alike = |back: &Link| {
+            (back.latency_ms, back.jitter_ms, price(back)) == (link.latency_ms, link.jitter_ms, price(link))
+        };
         match links.iter().find(is_back) {
             Some(back) if alike(back) && link.from > link.to => continue,
             Some(back) if alike(back) => line!(text, "\n[[link]]\nbetween = [{}, {}]", link.from, link.to),
             _ => line!(text, "\n[[link]]\nfrom = {}\nto = {}", link.from, link.to),
         }
         line!(text, "latency = \"{} ms\"\njitter = \"{} ms\"", link.latency_ms, link.jitter_ms);
+        price(link).into_iter().for_each(|price| line!(text, "egress_price = \"{price}\""));
     }
 }
 
@@ -193,6 +201,7 @@ fn agents(text: &mut String, scenario: &Scenario) {
         if agent.costs != first.costs {
             line!(text, "cost = {{ {} }}", costs(&agent.costs).join(", "));
         }
+        agent.budget.into_iter().for_each(|budget| line!(text, "budget = \"{budget}\""));
         if let Some(impacts) = scenario.impacts.get(&agent.id) {
             line!(
                 text,
@@ -388,6 +397,11 @@ mod tests {
         let of_links = [((NodeId(1), NodeId(2)), 7), ((NodeId(2), NodeId(1)), 7)].into();
         scenario.physics.transfer = Transfer::Rates { link: 5, store: 6, of_links, of_stores: [(NodeId(3), 9)].into() };
         scenario.agents.get_mut(&AgentId(2)).unwrap().costs.insert(ActionType::Evict, 0.75);
+        scenario.agents.get_mut(&AgentId(2)).unwrap().budget = "0.5 EUR/week".parse().ok();
+        let tariff = &mut scenario.network.tariff;
+        tariff.storage.insert(NodeId(2), "0.021 EUR/GB/month".parse().unwrap());
+        tariff.egress.insert((NodeId(1), NodeId(2)), "0.09 EUR/GB".parse().unwrap());
+        tariff.budgets.insert(Payer::Network, "5 EUR/day".parse().unwrap());
         check(&scenario);
     }
 

@@ -134,8 +134,14 @@ pub async fn a_person_accepts_what_was_changed(table: Table) {
     let Versions { version, registered_at, written_at, written_bytes } = snapshot.data_set.versions;
     assert_eq!((version, written_at, written_bytes), (2, Some(snapshot.at), 120));
     assert!(registered_at < written_at, "{registered_at:?}");
-    let former =
-        Former { version: 1, bytes: 100, records: blood().records, sha256: blood().sha256, since: snapshot.at };
+    let former = Former {
+        version: 1,
+        bytes: 100,
+        records: blood().records,
+        sha256: blood().sha256,
+        written_bytes: 0,
+        since: snapshot.at,
+    };
     let outdated = row(&table, 2).await;
     assert_eq!((outdated.state, outdated.former), (ReplicaState::Present, Some(former)));
     assert_eq!(outdated.validators.bytes, Some(100), "what is to be deleted has the former length");

@@ -1,7 +1,9 @@
 //! The tables as maps. Each method is one transaction: it checks first and changes afterwards.
 
+use super::accounts::Accounts;
 use crate::domain::action::{Action, ActionType};
 use crate::domain::ask::{Ask, Question, Reply};
+use crate::domain::books::{Bill, Books, Charge, Held, Running, Stated, Tariff};
 use crate::domain::constraints::Constraints;
 use crate::domain::event::{Event, Outcome, Window};
 use crate::domain::flat_map::FlatMap;
@@ -65,6 +67,7 @@ pub(super) struct Table {
     impacts: BTreeMap<AgentId, BTreeMap<String, Learned>>,
     /// Who began an upload, and when, by node, key and upload.
     uploads: BTreeMap<(NodeId, String, String), (AgentId, Timestamp)>,
+    accounts: Accounts,
 }
 
 /// A sign of life.
@@ -224,6 +227,7 @@ impl Table {
             Ok((name.clone(), changes))
         };
         let all = self.data_sets.iter().map(leave).collect::<Result<Vec<_>>>()?;
+        self.bill_held(now);
         for (data_set, changes) in all {
             self.apply(&data_set, &changes)?;
             shelf(&mut self.data_sets, &data_set)?.generation += 1;
@@ -316,8 +320,15 @@ impl Table {
         self.data_sets.iter().find(holds).map(|(name, _)| name.clone())
     }
 
-    pub(super) fn found(&mut self, replica: ReplicaId, generation: i64, condition: &Condition) -> Result<bool> {
+    pub(super) fn found(
+        &mut self,
+        replica: ReplicaId,
+        generation: i64,
+        condition: &Condition,
+        now: Timestamp,
+    ) -> Result<bool> {
         let Some(name) = self.data_set_of(replica) else { return Ok(false) };
+        self.bill_held(now);
         let (links, homes) = (self.links.clone(), self.homes());
         let shelf = shelf(&mut self.data_sets, &name)?;
         let changes = saga::found(&shelf.placement, &links, &homes, replica, generation, condition);
@@ -339,6 +350,7 @@ impl Table {
         now: Timestamp,
     ) -> Result<bool> {
         rules::check_sizes(data_set)?;
+        self.bill_held(now);
         let shelf = shelf(&mut self.data_sets, &data_set.name)?;
         let changes = saga::accept(&shelf.placement, replica, generation, validators, &shelf.data_set, now);
         if changes.is_empty() {
@@ -365,6 +377,7 @@ impl Table {
         }
         rules::check_sizes(data_set)?;
         rules::check_first_node(data_set, self.node(node)?)?;
+        self.bill_held(now);
         let first = saga::first_replica(node, object_key, validators);
         let mut placement = Placement::default();
         saga::apply(&mut placement, &data_set.name, &[first], next_replica(&mut self.replicas_made));
@@ -392,6 +405,7 @@ impl Table {
         let Some(shelf) = self.data_sets.get(name) else { return Ok(Vec::new()) };
         let running: Vec<Claim> = self.running.iter().filter_map(|event| self.find(*event)?.claim.clone()).collect();
         rules::check_removal(name, &self.peers(shelf), &running, silence, now)?;
+        self.bill_held(now);
         let gone = self.data_sets.remove(name).into_iter().flat_map(|shelf| shelf.placement.replicas.into_values());
         let of_it = |posed: &Posed| posed.data_set == *name;
         self.ask_keys.retain(|_, ask| !self.asks.get(ask).is_some_and(of_it));
@@ -498,6 +512,57 @@ impl Table {
     }
 }
 
+// What is spent.
+impl Table {
+    pub(super) fn register_tariff(&mut self, tariff: &Tariff, now: Timestamp) -> Result<()> {
+        let tariff = rules::with_missing(&self.accounts.tariff, tariff)?;
+        self.replace_tariff(tariff, now);
+        Ok(())
+    }
+
+    pub(super) fn set_price(&mut self, stated: &Stated, now: Timestamp) -> Result<()> {
+        let tariff = rules::with_stated(&self.accounts.tariff, stated)?;
+        self.replace_tariff(tariff, now);
+        self.data_sets.values_mut().for_each(|shelf| shelf.generation += 1);
+        Ok(())
+    }
+
+    pub(super) fn seed_charges(&mut self, charges: &[Charge]) {
+        self.accounts.add(charges.to_vec());
+    }
+
+    fn replace_tariff(&mut self, tariff: Tariff, now: Timestamp) {
+        self.bill_held(now);
+        self.accounts.replace_tariff(tariff, now);
+    }
+
+    pub(super) fn bill(&mut self, bill: &Bill, now: Timestamp) {
+        self.bill_held(now);
+        if let Some(books) = self.books(now)
+            && self.accounts.is_new(bill)
+        {
+            self.accounts.add(books.read(bill, now));
+        }
+    }
+
+    fn bill_held(&mut self, now: Timestamp) {
+        if let Some(books) = self.books(now) {
+            self.accounts.add(books.settled(now));
+            self.accounts.held_until = self.accounts.held_until.map(|until| until.max(now));
+        }
+    }
+
+    fn bill_action(&mut self, claim: &Claim, bytes: u64, now: Timestamp) {
+        if let Some(books) = self.books(now).filter(|_| claim.destination.is_some()) {
+            self.accounts.add(books.acted(claim.agent, &claim.data_set, claim.action, bytes, now));
+        }
+    }
+
+    pub(super) fn charges(&self, since: Timestamp) -> Vec<Charge> {
+        self.accounts.since(since)
+    }
+}
+
 // The saga of an action.
 impl Table {
     pub(super) fn record_nothing(&mut self, plan: &Plan, now: Timestamp) -> Result<EventId> {
@@ -542,6 +607,14 @@ impl Table {
         {
             return Ok(Claimed::Lost(lost));
         }
+        let is_brought = shelf.placement.is_brought_by(plan.action);
+        let bytes = shelf.placement.bytes_brought(plan.action, &shelf.data_set);
+        if let Some(books) = self.books(now).filter(|_| is_brought)
+            && let Some(over) = books.forbids(plan.agent, plan.action, bytes, now)
+        {
+            return Ok(Claimed::Lost(over.into()));
+        }
+        let shelf = self::shelf(&mut self.data_sets, &plan.data_set)?;
         saga::apply(&mut shelf.placement, &plan.data_set, &changes, next_replica(&mut self.replicas_made));
         shelf.generation += 1;
         let claim = rules::granted(id, plan, &shelf.placement);
@@ -588,6 +661,9 @@ impl Table {
             Ok(changes) => changes,
             Err(refused) => return Ok(Committed::Refused(refused)),
         };
+        let bytes = placement.bytes_brought(claim.action, data_set);
+        self.bill_held(now);
+        self.bill_action(&claim, bytes, now);
         let leftover = rules::left_behind(&changes, self.apply(&claim.data_set, &changes)?);
         if claim.action.kind() != ActionType::Restore {
             let changed_at = &mut shelf(&mut self.data_sets, &claim.data_set)?.changed_at;
@@ -832,12 +908,12 @@ impl Table {
         if let Some(shown) = self.shown.get(data_set) {
             return Some(Snapshot::new(now, shown.clone()));
         }
-        let content = Arc::new(self.content(self.data_sets.get(data_set)?));
+        let content = Arc::new(self.content(self.data_sets.get(data_set)?, now));
         self.shown.insert(data_set.clone(), content.clone());
         Some(Snapshot::new(now, content))
     }
 
-    fn content(&self, shelf: &Shelf) -> Content {
+    fn content(&self, shelf: &Shelf, now: Timestamp) -> Content {
         Content {
             data_set: shelf.data_set.clone(),
             nodes: self.nodes.clone(),
@@ -850,6 +926,7 @@ impl Table {
             changed_at: shelf.changed_at,
             generation: shelf.generation,
             stored_bytes: self.stored_bytes(),
+            books: self.books(now).map(Arc::new),
         }
     }
 
@@ -868,6 +945,34 @@ impl Table {
     fn heartbeats(&self, shelf: &Shelf) -> Vec<(AgentId, Option<Timestamp>)> {
         let peers = shelf.readers.iter().filter_map(|agent| self.agents.get(agent));
         peers.map(|peer| (peer.registration.agent, peer.heartbeat_at)).collect()
+    }
+
+    /// What is written about money; `None`: nothing has a price.
+    fn books(&self, now: Timestamp) -> Option<Books> {
+        let Accounts { tariff, held_until, charges, .. } = &self.accounts;
+        if tariff.is_none() {
+            return None;
+        }
+        let held = self.data_sets.values().flat_map(|shelf| {
+            let rows = shelf.placement.replicas.values().filter(|row| row.state.is_held());
+            let (data_set, bytes) = (&shelf.data_set.name, shelf.data_set.bytes);
+            rows.map(move |row| Held { data_set: data_set.clone(), node: row.node, bytes })
+        });
+        let running = self.running.iter().filter_map(|event| {
+            let claim = self.find(*event)?.claim.as_ref().filter(|claim| claim.destination.is_some())?;
+            let bytes = self.data_sets.get(&claim.data_set)?.data_set.bytes;
+            Some(Running { agent: claim.agent, action: claim.action, bytes })
+        });
+        let earliest = tariff.earliest(now);
+        let lately = charges.iter().filter(|(cause, _)| cause.since >= earliest);
+        Some(Books {
+            tariff: tariff.clone(),
+            held_until: *held_until,
+            held: held.collect(),
+            running: running.collect(),
+            spent: lately.map(|(cause, charged)| charged.spent(cause)).collect(),
+            homes: self.homes(),
+        })
     }
 
     fn stored_on(&self, node: NodeId) -> u64 {

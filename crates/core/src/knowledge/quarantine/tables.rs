@@ -1,8 +1,9 @@
 //! What the columns of each table may hold.
 
-use super::{DETAIL_MAX, Field, Fields, TOLERANCE, Table};
+use super::{DETAIL_MAX, Field, Fields, LeftOut, TOLERANCE, Table};
 use crate::domain::action::Action;
 use crate::domain::ask::{Ask, Prospect, Reply};
+use crate::domain::books::{Cause, Charge, ChargeKind, Held, Payer, Running, Spent, Stated};
 use crate::domain::constraints::{Constraints, Guard};
 use crate::domain::event::{Event, Outcome, Window};
 use crate::domain::failure::{FailureKind, JobFailure};
@@ -11,6 +12,7 @@ use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, Rep
 use crate::domain::labels::Labels;
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::{Metric, Metrics};
+use crate::domain::money::{Amount, Budget, Currency, StoragePrice, TransferPrice};
 use crate::domain::placement::{
     DataSet, Health, Lease, Link, Node, NodeState, Peer, Registration, Replica, ReplicaState, StoreTraits,
 };
@@ -46,6 +48,12 @@ pub const ASKS: Table = Table { name: "asks", key: &["id"] };
 pub const ASK_NODES: Table = Table { name: "ask_nodes", key: &["ask", "node"] };
 pub const REPLIES: Table = Table { name: "replies", key: &["ask", "agent"] };
 pub const NAMED_NODES: Table = Table { name: "named_nodes", key: &["ask", "agent", "node"] };
+pub const PRICES: Table = Table { name: "prices", key: &["what", "from_node", "to_node", "agent"] };
+pub const CHARGES: Table =
+    Table { name: "charges", key: &["since_ms", "agent", "data_set", "kind", "from_node", "to_node"] };
+/// Charges of a day (or hour), added up.
+pub const SPENT: Table = Table { name: "charges", key: &["since_ms", "agent"] };
+pub const BILLING: Table = Table { name: "billing", key: &["agent"] };
 pub const FORECASTS: Table = Table { name: "forecasts", key: &["ask", "agent", "node", "replicas"] };
 
 /// The longest goal that can be written \[bytes\].
@@ -153,6 +161,126 @@ fn guard(row: &mut Fields<'_>) -> Field<Guard> {
 /// A data set's name and its guard.
 pub fn guarded(row: &mut Fields<'_>) -> Field<(DataSetName, Guard)> {
     Ok((data_set_name(row, "name")?, guard(row)?))
+}
+
+/// What a row of `prices` is about.
+#[derive(Clone, Copy)]
+enum Priced {
+    Storage,
+    Egress,
+    Budget,
+}
+
+impl Priced {
+    const ALL: [Priced; 3] = [Priced::Storage, Priced::Egress, Priced::Budget];
+
+    fn name(self) -> &'static str {
+        match self {
+            Priced::Storage => "storage",
+            Priced::Egress => "egress",
+            Priced::Budget => "budget",
+        }
+    }
+}
+
+/// A row of `prices`, as it is written.
+pub struct PriceRow {
+    pub what: &'static str,
+    pub from_node: u32,
+    pub to_node: u32,
+    pub agent: u32,
+    /// Absent: it is lifted.
+    pub written: Option<String>,
+}
+
+impl From<&Stated> for PriceRow {
+    fn from(stated: &Stated) -> Self {
+        let nowhere = |what: Priced, written| Self { what: what.name(), from_node: 0, to_node: 0, agent: 0, written };
+        match stated {
+            Stated::Storage(node, price) => {
+                Self { from_node: node.0, ..nowhere(Priced::Storage, price.map(|price| price.to_string())) }
+            }
+            Stated::Egress(from, to, price) => Self {
+                from_node: from.0,
+                to_node: to.0,
+                ..nowhere(Priced::Egress, price.map(|price| price.to_string()))
+            },
+            Stated::Budget(payer, budget) => {
+                Self { agent: payer.number(), ..nowhere(Priced::Budget, budget.map(|budget| budget.to_string())) }
+            }
+        }
+    }
+}
+
+/// A price or a budget. `currency` is that of the first row, and has to be that of all. A budget that cannot be read is one of
+/// nothing: whoever wrote it wanted to limit something.
+pub fn stated(row: &mut Fields<'_>, currency: &mut Option<Currency>) -> Field<Stated> {
+    let what = row.one_of("what", Priced::ALL, Priced::name)?;
+    let (from, to) = (NodeId(row.id("from_node")?), NodeId(row.id("to_node")?));
+    match what {
+        Priced::Storage => {
+            let price: StoragePrice = row.parsed("written")?;
+            one_currency(row, price.currency, currency)?;
+            Ok(Stated::Storage(from, Some(price)))
+        }
+        Priced::Egress => {
+            let price: TransferPrice = row.parsed("written")?;
+            one_currency(row, price.currency, currency)?;
+            Ok(Stated::Egress(from, to, Some(price)))
+        }
+        Priced::Budget => {
+            let payer = Payer::of_number(row.id("agent")?);
+            let read = row
+                .parsed("written")
+                .and_then(|budget: Budget| one_currency(row, budget.currency, currency).map(|()| budget));
+            let budget = read.unwrap_or_else(|LeftOut { why, .. }| {
+                row.report("written", format!("{why}; nothing is spent until it is mended"));
+                Budget::UNREADABLE
+            });
+            Ok(Stated::Budget(payer, Some(budget)))
+        }
+    }
+}
+
+fn one_currency(row: &Fields<'_>, own: Currency, all: &mut Option<Currency>) -> Field<()> {
+    match *all.get_or_insert(own) {
+        first if first == own => Ok(()),
+        first => row.leave_out("written", format_args!("it is in {own}, and others are in {first}")),
+    }
+}
+
+pub fn charge(row: &mut Fields<'_>) -> Field<Charge> {
+    let cause = Cause {
+        since: row.time("since_ms")?,
+        agent: AgentId(row.id("agent")?),
+        data_set: data_set_name(row, "data_set")?,
+        kind: row.one_of("kind", ChargeKind::ALL, ChargeKind::name)?,
+        from: NodeId(row.id("from_node")?),
+        to: NodeId(row.id("to_node")?),
+    };
+    Ok(Charge { cause, bytes: row.amount("bytes")?, amount: Amount(row.integer("amount")?).or_nothing() })
+}
+
+/// What an agent was charged in a day (or hour); whole units and parts by themselves, so that no sum is too large.
+pub fn spent(row: &mut Fields<'_>) -> Field<Spent> {
+    let (since, agent) = (row.time("since_ms")?, AgentId(row.id("agent")?));
+    Ok(Spent { since, agent, amount: Amount::sum_of(row.integer("units")?, row.integer("parts")?).or_nothing() })
+}
+
+/// Up to when what is held has been billed.
+pub fn billed_until(row: &mut Fields<'_>) -> Field<Option<Timestamp>> {
+    row.maybe_past("until_ms")
+}
+
+pub fn held(row: &mut Fields<'_>) -> Field<Held> {
+    let (node, bytes) = stored(row)?;
+    Ok(Held { data_set: data_set_name(row, "data_set")?, node, bytes })
+}
+
+/// An action under way that sends bytes.
+pub fn running(row: &mut Fields<'_>) -> Field<Running> {
+    let bytes = row.amount("bytes")?.min(BYTES_MAX);
+    Ok(Running { agent: AgentId(row.id("agent")?), action: row.parsed("action")?, bytes })
 }
 
 /// A line for people; null is none.

@@ -1,8 +1,10 @@
 //! What is seen of a row, table by table: a sensible row with some of its cells changed.
 
 use super::*;
+use crate::domain::books::{Payer, Stated};
 use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, AskId, NodeId, ReplicaId};
+use crate::domain::money::{Amount, Budget};
 use crate::domain::placement::{Lease, Node};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,6 +65,14 @@ fn row(changed: &[(&'static str, Cell<'static>)]) -> Row {
         ("store_remarks", Cell::Null),
         ("labels", Cell::Null),
         ("constraints", Cell::Null),
+        ("what", text("budget")),
+        ("written", text("5 EUR/day")),
+        ("since_ms", zero),
+        ("kind", text("read")),
+        ("amount", Cell::Integer(7)),
+        ("units", Cell::Integer(2)),
+        ("parts", Cell::Integer(5)),
+        ("until_ms", now),
         ("paused_until", Cell::Null),
         ("upload_id", text("VXBsb2Fk")),
         ("begun_at_ms", now),
@@ -327,6 +337,42 @@ fn data_sets() {
     let (odd, reported) = seen(DATA_SETS, &row(&[("said", Cell::Integer(i64::MIN))]), pulse);
     assert_eq!((odd.map(|pulse| pulse.said), reported.len()), (Some(i64::MIN), 0));
     left_out(DATA_SETS, &row(&[("conditions", Cell::Null)]), pulse, "conditions", "there is no number");
+}
+
+#[test]
+fn prices_and_charges() {
+    let eur = |row: &mut Fields<'_>| stated(row, &mut "EUR".parse().ok());
+    let (read, reported) = seen(PRICES, &row(&[]), eur);
+    let budget = "5 EUR/day".parse().ok();
+    assert_eq!((read, reported.len()), (Some(Stated::Budget(Payer::Agent(AgentId(1)), budget)), 0));
+    // Whoever wrote it wanted to limit something.
+    for (odd, why) in [
+        ("much", "`much` has no number in front"),
+        ("5 USD/day", "it is in USD, and others are in EUR"),
+        ("5 EUR/year", "`5 EUR/year` does not say for what: `/hour`, `/day`, `/week` or `/month`"),
+    ] {
+        let said = format!("{why}; nothing is spent until it is mended");
+        let read = put_right(PRICES, &row(&[("written", text(odd))]), eur, "written", &said);
+        assert_eq!(read, Stated::Budget(Payer::Agent(AgentId(1)), Some(Budget::UNREADABLE)));
+    }
+    let egress = |written| row(&[("what", text("egress")), ("written", text(written))]);
+    left_out(PRICES, &egress("1 USD/GB"), eur, "written", "it is in USD, and others are in EUR");
+    left_out(PRICES, &egress("1/GB"), eur, "written", "`1/GB` is no currency: three capital letters");
+    let odd = row(&[("what", text("love"))]);
+    left_out(PRICES, &odd, eur, "what", "`love` is none of storage, egress, budget");
+    let negative = row(&[("amount", Cell::Integer(-7))]);
+    assert_eq!(seen(CHARGES, &negative, charge).0.map(|charge| charge.amount), Some(Amount::NOTHING));
+    left_out(
+        CHARGES,
+        &row(&[("kind", text("gift"))]),
+        charge,
+        "kind",
+        "`gift` is none of move, copy, restore, read, held",
+    );
+    let most = row(&[("units", Cell::Integer(i64::MAX))]);
+    assert_eq!(seen(SPENT, &most, spent).0.map(|spent| spent.amount), Some(Amount(i64::MAX)));
+    let future = row(&[("until_ms", Cell::Integer(YEAR_9999))]);
+    assert_eq!(seen(BILLING, &future, billed_until).0, Some(None));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::jobs::{Conditions, Jobs};
 use super::prices::prices;
 use super::said::Said;
 use super::{MARGIN, PER_COST, PER_REPLICA, Planned, level};
-use crate::domain::action::ActionType;
+use crate::domain::action::{Action, ActionType};
 use crate::domain::ask::Reply;
 use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::metric::{Metric, Metrics};
@@ -127,7 +127,16 @@ impl<'a> Prospects<'a> {
 
     /// Whether a replica can be brought to a node that will have none.
     pub fn is_open(&self, node: &Node) -> bool {
-        self.travels && !self.avoided.unwritable.contains(&node.id) && self.snapshot.is_free(node)
+        self.travels
+            && !self.avoided.unwritable.contains(&node.id)
+            && self.snapshot.is_free(node)
+            && self.bears(node.id)
+    }
+
+    /// Whether this agent's budgets bear that it brings one from any node.
+    fn bears(&self, to: NodeId) -> bool {
+        let over = |from| self.snapshot.over_budget(self.parameters.agent, Action::Copy { from, to });
+        self.snapshot.books.is_none() || self.snapshot.placement.present().any(|row| over(row.node).is_none())
     }
 
     /// The same, by its number.

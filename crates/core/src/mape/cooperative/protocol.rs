@@ -460,7 +460,7 @@ impl Protocol {
     /// Drops a replica that nobody has read for a while, if that is for this agent to do.
     fn drop_idle(&mut self, scene: &Scene) -> Option<Next> {
         let (view, now) = (scene.view, scene.view.now());
-        let may_go = |node: NodeId| view.snapshot.forbids(Action::Evict { node }).is_none();
+        let may_go = |node: NodeId| view.snapshot.forbids(scene.me, Action::Evict { node }).is_none();
         let mine = self.idle_since.iter().filter(|(node, _)| scene.is_keeper_of(**node) && may_go(**node));
         let (node, since) = mine.min_by_key(|(_, since)| **since).map(|(node, since)| (*node, *since))?;
         if scene.planned.set.len() < 2 {
@@ -641,7 +641,7 @@ impl Protocol {
             self.is_awaited = false;
             intents.push(Intent::Over(Repair::Nothing));
         }
-        let opens_at = scene.view.snapshot.data_set.guard.opens_at(now);
+        let opens_at = scene.view.snapshot.opens_at();
         if let Some(until) = self.unreadable.values().min().copied().into_iter().chain(opens_at).min() {
             intents.push(look_at(until));
         }
@@ -664,7 +664,7 @@ impl Scene<'_> {
             generation: self.planned.generation,
             changed_at: snapshot.changed_at,
             epoch: self.epoch,
-            opens_at: snapshot.data_set.guard.opens_at(snapshot.at),
+            opens_at: snapshot.opens_at(),
         }
     }
 
@@ -675,7 +675,7 @@ impl Scene<'_> {
     /// The step as it can be taken now; `None`: what it needs is still under way, and its end will be seen.
     fn feasible(&self, step: Action) -> Option<Action> {
         let step = self.possible(step)?;
-        self.view.snapshot.forbids(step).is_none().then_some(step)
+        self.view.snapshot.forbids(self.me, step).is_none().then_some(step)
     }
 
     fn possible(&self, step: Action) -> Option<Action> {

@@ -1,13 +1,13 @@
 //! What an agent can do at all: the candidates of every policy but `reference`, which has those of the published system.
 
 use crate::domain::action::Action;
-use crate::domain::ids::NodeId;
+use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::placement::Replica;
 use crate::domain::snapshot::Snapshot;
 
 /// Nothing; the moves and copies of the replica that is read, `reference`, to every free node; a change to each other replica;
-/// the eviction of each that nobody reads; without what is forbidden now. In a fixed order.
-pub fn candidates(snapshot: &Snapshot, reference: &Replica) -> Vec<Action> {
+/// the eviction of each that nobody reads; without what is forbidden to this agent now. In a fixed order.
+pub fn candidates(snapshot: &Snapshot, agent: AgentId, reference: &Replica) -> Vec<Action> {
     let from = reference.node;
     let free: Vec<NodeId> = snapshot.nodes.values().filter(|node| snapshot.is_free(node)).map(|node| node.id).collect();
     let moves = free.iter().map(|to| Action::Move { from, to: *to });
@@ -21,14 +21,13 @@ pub fn candidates(snapshot: &Snapshot, reference: &Replica) -> Vec<Action> {
     candidates.extend(moves);
     candidates.extend(copies);
     candidates.extend(changes.chain(evicts));
-    candidates.retain(|action| snapshot.forbids(*action).is_none());
+    candidates.retain(|action| snapshot.forbids(agent, *action).is_none());
     candidates
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::AgentId;
     use crate::domain::placement::NodeState;
     use crate::mape::scene;
     use std::collections::BTreeSet;
@@ -36,7 +35,8 @@ mod tests {
 
     fn check<const N: usize>(snapshot: &Snapshot, expected: [&str; N]) {
         let reference = snapshot.placement.reference(AgentId(1)).unwrap();
-        let found: BTreeSet<String> = candidates(snapshot, reference).iter().map(ToString::to_string).collect();
+        let found: BTreeSet<String> =
+            candidates(snapshot, AgentId(1), reference).iter().map(ToString::to_string).collect();
         assert_eq!(found, expected.map(str::to_owned).into());
     }
 

@@ -44,6 +44,9 @@ pub struct Decision {
     /// What it rests on, where the simulator's oracle decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clairvoyance: Option<Clairvoyance>,
+    /// What it costs, for people, where that has a price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<String>,
 }
 
 /// What a decision rests on that concerns the whole placement.
@@ -185,6 +188,10 @@ pub fn has_transferred(event: &Event, decision: Option<&Decision>) -> bool {
     event.action.transfers() && event.outcome == Outcome::Done && !event.action.to_node().as_ref().is_some_and(held)
 }
 
+fn price(snapshot: &Snapshot, agent: AgentId, action: Action) -> Option<String> {
+    snapshot.quote(agent, action).map(|quote| quote.to_string())
+}
+
 impl Decision {
     /// `scored`: those to be listed, of so many candidates.
     pub(super) fn new(
@@ -210,6 +217,7 @@ impl Decision {
             scored,
             deliberation: None,
             clairvoyance: None,
+            price: price(situation.snapshot, situation.parameters.agent, chosen.action),
         }
     }
 
@@ -238,6 +246,7 @@ impl Decision {
             forecasts: BTreeMap::new(),
             deliberation: Some(deliberation),
             clairvoyance: None,
+            price: price(view.snapshot, view.parameters.agent, chosen.action),
         }
     }
 
@@ -260,6 +269,7 @@ impl Decision {
             forecasts: BTreeMap::new(),
             deliberation: None,
             clairvoyance: None,
+            price: price(snapshot, agent, action),
         }
     }
 

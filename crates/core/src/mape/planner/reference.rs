@@ -72,7 +72,8 @@ impl Scoring for Reference {
         let replicas = situation.snapshot.placement.nodes().into_iter().filter(|node| *node != from);
         let changes = replicas.map(|to| Action::ChangeReference { to });
         let all = std::iter::once(Action::Nothing).chain(moves).chain(copies).chain(changes);
-        all.filter(|action| situation.snapshot.forbids(*action).is_none()).collect()
+        let agent = situation.parameters.agent;
+        all.filter(|action| situation.snapshot.forbids(agent, *action).is_none()).collect()
     }
 
     fn score(&self, situation: &Situation, action: Action) -> Scored {

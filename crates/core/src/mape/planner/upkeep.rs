@@ -32,7 +32,7 @@ fn outdated(snapshot: &Snapshot, me: AgentId, silence: Duration) -> Option<Actio
     };
     let refreshed = |row: &Replica| {
         let action = Action::Restore { from: snapshot.nearest(row.node)?.node, to: row.node };
-        snapshot.forbids(action).is_none().then_some(action)
+        snapshot.forbids(me, action).is_none().then_some(action)
     };
     placement.present().filter(is_mine).find_map(refreshed)
 }
@@ -57,7 +57,7 @@ fn missing(snapshot: &Snapshot, me: AgentId, silence: Duration) -> Option<Action
         return None;
     }
     let action = Action::Restore { from: snapshot.nearest(to)?.node, to };
-    snapshot.forbids(action).is_none().then_some(action)
+    snapshot.forbids(me, action).is_none().then_some(action)
 }
 
 #[cfg(test)]
@@ -95,7 +95,14 @@ mod tests {
     #[test]
     fn what_is_outdated_is_refreshed_by_whoever_lives_there() {
         let outdated = |snapshot: &mut Snapshot| {
-            let former = Former { version: 1, bytes: 1, records: 0, sha256: "0".repeat(64), since: snapshot.at };
+            let former = Former {
+                version: 1,
+                bytes: 1,
+                records: 0,
+                sha256: "0".repeat(64),
+                written_bytes: 0,
+                since: snapshot.at,
+            };
             let row = snapshot.placement.replicas.values_mut().find(|row| row.node == NodeId(2)).unwrap();
             row.former = Some(former);
         };

@@ -204,7 +204,7 @@ impl Scoring for Voter {
     }
 
     fn candidates(&self, situation: &Situation) -> Vec<Action> {
-        let mut all = candidates(situation.snapshot, situation.reference);
+        let mut all = candidates(situation.snapshot, situation.parameters.agent, situation.reference);
         all.retain(|action| *action != Action::Nothing);
         all
     }

@@ -56,6 +56,7 @@ impl Coverage {
             ("generated", scenario.generate.is_some()),
             ("capacities", scenario.network.nodes.values().any(|node| node.capacity_bytes.is_some())),
             ("constraints", scenario.network.data_sets.values().any(|it| !it.constraints.is_none())),
+            ("prices", !scenario.network.tariff_with(&scenario.agents).is_none()),
             ("impacts given", !scenario.impacts.is_empty()),
         ];
         told.iter().filter(|(_, is_so)| *is_so).for_each(|(name, _)| seen.count(PHYSICS, name));

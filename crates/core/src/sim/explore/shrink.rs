@@ -4,6 +4,7 @@ use super::coverage::Coverage;
 use super::judge::{Failure, judge};
 use super::world::RandomWorld;
 use crate::config::scenario::{FaultKind, Links, Rules, Scenario, Transfer};
+use crate::domain::books::Tariff;
 use crate::domain::constraints::{Constraints, contradictions};
 use crate::domain::ids::{AgentId, NodeId};
 use std::collections::BTreeSet;
@@ -93,6 +94,10 @@ fn plainer(with: &mut Candidates) {
     with(&|it| it.physics.transfer = Transfer::Takes(Duration::from_secs(30)));
     with(&|it| it.network.nodes.values_mut().for_each(|node| node.capacity_bytes = None));
     with(&|it| it.network.data_sets.values_mut().for_each(|data_set| data_set.constraints = Constraints::default()));
+    with(&|it| {
+        it.network.tariff = Tariff::default();
+        it.agents.values_mut().for_each(|agent| agent.budget = None);
+    });
     with(&|it| it.network.links.iter_mut().for_each(|link| link.jitter_ms = 0.0));
     with(&|it| {
         it.physics.response_time.deviation = Duration::ZERO;
@@ -140,6 +145,8 @@ fn remove_node(scenario: &mut Scenario, node: NodeId) {
         }
     }
     scenario.network.links.retain(|link| link.from != node && link.to != node);
+    scenario.network.tariff.storage.remove(&node);
+    scenario.network.tariff.egress.retain(|(from, to), _| *from != node && *to != node);
     for change in &mut scenario.changes {
         change.links.retain(|link| link.from != node && link.to != node);
         change.availability.retain(|(changed, _)| *changed != node);

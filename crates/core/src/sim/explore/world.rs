@@ -8,6 +8,7 @@ use crate::config::settings::{
     AgentSettings, DataSetSettings, FeedbackSettings, LearningSettings, NodeSettings, RhythmSettings,
 };
 use crate::domain::action::{Action, ActionType};
+use crate::domain::books::Payer;
 use crate::domain::constraints::{MustNot, Transfers};
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::impact::Impacts;
@@ -65,6 +66,7 @@ pub fn make(seed: u64, number: u64) -> RandomWorld {
     let seed = draw.within(1..=9999);
     draw.second_data_set(&mut scenario);
     draw.constraints(&mut scenario);
+    draw.prices(&mut scenario);
     RandomWorld { scenario, seed }
 }
 
@@ -360,7 +362,36 @@ impl Draw {
         constraints.max_replicas = self.chance(0.4).then(|| least.max(stay) + self.within(0..=1u32));
         if self.chance(0.2) {
             let between = self.one(&["00:00-01:00", "00:30-03:00", "01:00-00:10"]).parse().expect("a part of a day");
-            constraints.transfers = Some(Transfers { between });
+            constraints.transfers = Some(Transfers { between: Some(between), rate: None });
+        }
+    }
+
+    /// Prices, and budgets that bear a few transfers. Drawn after all else: worlds without prices are what they were.
+    fn prices(&mut self, scenario: &mut Scenario) {
+        if scenario.generate.is_some() || !self.chance(0.15) {
+            return;
+        }
+        let eur = |cents: u32, unit: &str| format!("{}.{:02} EUR/{unit}", cents / 100, cents % 100);
+        let drawn = "what is drawn is a price";
+        let tariff = &mut scenario.network.tariff;
+        for link in &scenario.network.links {
+            if self.chance(0.7) {
+                tariff.egress.insert((link.from, link.to), eur(self.within(0..=300), "GB").parse().expect(drawn));
+            }
+        }
+        for node in scenario.network.nodes.keys() {
+            if self.chance(0.5) {
+                tariff.storage.insert(*node, eur(self.within(1..=9000), "GB/month").parse().expect(drawn));
+            }
+        }
+        let period = self.one(&["hour", "day", "week"]);
+        if self.chance(0.7) {
+            tariff.budgets.insert(Payer::Network, eur(self.within(0..=400), period).parse().expect(drawn));
+        }
+        for agent in scenario.agents.values_mut() {
+            if self.chance(0.3) {
+                agent.budget = eur(self.within(0..=100), "hour").parse().ok();
+            }
         }
     }
 

@@ -132,6 +132,7 @@ impl Problem {
             let may = |node: &&Node| node.state != NodeState::Leaving && constraints.bars(node).is_none();
             snapshot.nodes.get(&nodes[node]).filter(may).is_some()
                 && has_room(nodes[node])
+                && snapshot.affords_one_on(nodes[node])
                 && ways.iter().any(|ways| ways[node])
         };
         let open = all.clone().map(|node| holders.contains(&node) || takes(node)).collect();

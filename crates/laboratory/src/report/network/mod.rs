@@ -9,6 +9,7 @@ pub use page::page;
 pub use replay::{Replay, replay};
 
 use agent_core::domain::action::Action;
+use agent_core::domain::books::Charge;
 use agent_core::domain::event::{Event, Outcome};
 use agent_core::domain::feedback::Feedback;
 use agent_core::domain::ids::{AgentId, NodeId};
@@ -35,6 +36,8 @@ pub struct Course {
     pub jobs: Vec<Job>,
     /// In the order of their numbers.
     pub acts: Vec<Act>,
+    /// What was spent on it; nothing where nothing has a price.
+    pub charges: Vec<Charge>,
 }
 
 /// A job that was measured, or failed.
@@ -286,8 +289,9 @@ pub(super) mod tests {
             changed_at: None,
             generation: 0,
             stored_bytes: BTreeMap::new(),
+            books: None,
         };
-        Course { snapshot: Snapshot::new(Timestamp(1_000_000), content), jobs, acts }
+        Course { snapshot: Snapshot::new(Timestamp(1_000_000), content), jobs, acts, charges: Vec::new() }
     }
 
     /// Agent 1 moves the data from node 3 to node 1, agent 2 copies it to node 2.

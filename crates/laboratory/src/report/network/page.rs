@@ -142,6 +142,7 @@ fn section(index: usize, course: &Course, name: &str) -> Markup {
             @if course.acts.iter().filter_map(|act| act.explanation.as_ref()).any(|one| !one.candidates.is_empty()) {
                 details { summary { "What was weighed at each event" } (latest(tables::candidates(course))) }
             }
+            @if !course.charges.is_empty() { h3 { "Costs" } (tables::charges(course).html()) }
             @if !course.snapshot.counters.is_empty() { h3 { "Counters" } (tables::counters(course).html()) }
             h3 { "Nodes" }
             (tables::nodes(course).html())

@@ -6,10 +6,12 @@ use crate::report::number::Unit;
 use crate::report::statistics::mean;
 use crate::report::table::{Cell, Column, Table};
 use agent_core::domain::action::Action;
+use agent_core::domain::books::{Charge, ChargeKind};
 use agent_core::domain::event::{Event, Window};
 use agent_core::domain::ids::{AgentId, NodeId};
 use agent_core::domain::measurement::{JobOutcome, JobTally, Measurement};
 use agent_core::domain::metric::Metric;
+use agent_core::domain::money::Amount;
 use agent_core::domain::placement::{Node, Replica};
 use agent_core::domain::text::{LINE_MAX, legible};
 use std::collections::BTreeMap;
@@ -18,7 +20,9 @@ use std::collections::BTreeMap;
 pub fn all(network: &Network) -> Vec<Table> {
     let of_courses: [fn(&Course) -> Table; 8] =
         [figures, agents, jobs, events, candidates, counters, measured, placements];
-    of_courses.into_iter().map(|table| joined(network, table)).collect()
+    let has_prices = network.data_sets.iter().any(|course| !course.charges.is_empty());
+    let spent: Option<fn(&Course) -> Table> = has_prices.then_some(charges);
+    of_courses.into_iter().chain(spent).map(|table| joined(network, table)).collect()
 }
 
 /// With the data set before each row.
@@ -67,6 +71,38 @@ pub fn figures(course: &Course) -> Table {
     let caption =
         "All in all; messages are events and answers to others\u{2019}, without questions, which the table forgets";
     Table { name: "figures", caption: caption.to_owned(), columns, rows: vec![row] }
+}
+
+/// What was spent, added up over all days.
+pub fn charges(course: &Course) -> Table {
+    let columns = vec![
+        Column::text("kind", "For"),
+        Column::text("agent", "Agent"),
+        Column::count("from", "From node"),
+        Column::count("to", "To node"),
+        Column::number("bytes", "Bytes", Unit::Bytes),
+        Column::text("amount", "Amount"),
+    ];
+    let mut sums: BTreeMap<(ChargeKind, AgentId, NodeId, NodeId), (u64, Amount)> = BTreeMap::new();
+    for Charge { cause, bytes, amount } in &course.charges {
+        let sum = sums.entry((cause.kind, cause.agent, cause.from, cause.to)).or_default();
+        *sum = (sum.0.saturating_add(*bytes), sum.1 + *amount);
+    }
+    let row = |((kind, agent, from, to), (bytes, amount)): (&(ChargeKind, AgentId, NodeId, NodeId), &(u64, Amount))| {
+        let whose = if *agent == AgentId::OPERATOR { "nobody".to_owned() } else { agent.to_string() };
+        let node = |node: &NodeId| Cell::Count(u64::from(node.0));
+        vec![
+            Cell::text(kind.name()),
+            Cell::text(whose),
+            node(from),
+            node(to),
+            Cell::Number(*bytes as f64),
+            Cell::text(amount.to_string()),
+        ]
+    };
+    let currency = course.snapshot.books.as_ref().and_then(|books| books.tariff.currency());
+    let caption = currency.map_or_else(|| "Spent".to_owned(), |currency| format!("Spent, in {currency}"));
+    Table { name: "charges", caption, columns, rows: sums.iter().map(row).collect() }
 }
 
 pub fn agents(course: &Course) -> Table {
@@ -344,6 +380,8 @@ pub(super) fn present(course: &Course) -> String {
 mod tests {
     use super::super::tests::{failed, usual};
     use super::*;
+    use agent_core::domain::books::Cause;
+    use agent_core::domain::time::Timestamp;
 
     #[test]
     fn every_table_has_as_many_cells_as_columns() {
@@ -353,6 +391,33 @@ mod tests {
             assert!(!table.rows.is_empty(), "{}", table.name);
             assert!(table.rows.iter().all(|row| row.len() == table.columns.len()), "{table:#?}");
         }
+    }
+
+    #[test]
+    fn charges_are_added_up_over_all_days_where_there_are_any() {
+        let charge = |day: i64, kind, agent, from, parts| Charge {
+            cause: Cause {
+                since: Timestamp(day * 86_400_000),
+                agent: AgentId(agent),
+                data_set: "blood".into(),
+                kind,
+                from: NodeId(from),
+                to: NodeId(1),
+            },
+            bytes: 10,
+            amount: Amount(parts),
+        };
+        let network =
+            |charges| Network { address: "network.db".to_owned(), data_sets: vec![Course { charges, ..usual() }] };
+        assert!(all(&network(Vec::new())).iter().all(|table| table.name != "charges"));
+        let read = |day| charge(day, ChargeKind::Read, 2, 3, 250_000_000);
+        let held = charge(1, ChargeKind::Held, 0, 1, 7);
+        let tables = all(&network(vec![read(0), read(1), held]));
+        let csv = tables.last().unwrap().csv();
+        assert_eq!(
+            csv.lines().skip(1).collect::<Vec<_>>(),
+            ["blood,read,2,3,1,20,0.50", "blood,held,nobody,1,1,10,0.000000007"]
+        );
     }
 
     #[test]
