@@ -187,17 +187,17 @@ impl Replica {
     }
 
     /// The data set as this replica holds it.
-    pub fn content<'a>(&'a self, newest: &'a DataSet) -> Held<'a> {
+    pub fn content<'a>(&'a self, newest: &'a DataSet) -> HeldVersion<'a> {
         match &self.former {
-            Some(former) => Held { bytes: former.bytes, records: former.records, sha256: &former.sha256 },
-            None => Held { bytes: newest.bytes, records: newest.records, sha256: &newest.sha256 },
+            Some(former) => HeldVersion { bytes: former.bytes, records: former.records, sha256: &former.sha256 },
+            None => HeldVersion { bytes: newest.bytes, records: newest.records, sha256: &newest.sha256 },
         }
     }
 }
 
 /// What a replica's object is to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Held<'a> {
+pub struct HeldVersion<'a> {
     pub bytes: u64,
     pub records: u64,
     /// Lower-case hexadecimal.
