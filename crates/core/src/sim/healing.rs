@@ -82,6 +82,12 @@ impl World<'_> {
             let overdue = row.lease.is_none_or(|held| held.until + rhythm.lease + rounds < snapshot.at);
             row.state != ReplicaState::Present && overdue
         };
+        // Where nothing may be sent, nothing is refreshed.
+        let may_send = snapshot.books.is_none() && snapshot.data_set.guard.constraints.transfers.is_none();
+        let calm = self.scenario.calm.map_or(Duration::MAX, |calm| calm.healed_by.saturating_sub(calm.from));
+        let lags = |row: &&Replica| may_send && row.staleness(snapshot.at) > calm / 2;
+        let behind = snapshot.placement.present().filter(lags);
+        let behind = behind.map(|row| format!("replica {} on node {} was never refreshed", row.id, row.node));
         let rows = snapshot.placement.replicas.values().filter(is_left);
         let rows = rows.map(|row| format!("replica {} on node {} is left {}", row.id, row.node, row.state.name()));
         let open = snapshot.open_events.iter().filter(|event| event.window == Window::Open);
@@ -90,7 +96,10 @@ impl World<'_> {
         let open = open.map(|event| format!("the window of event {} was never closed", event.id));
         let readers = self.agents.iter().filter(|slot| slot.shelf == shelf);
         let homeless = readers.filter(|slot| snapshot.placement.reference(slot.id()).is_none());
-        rows.chain(open).chain(homeless.map(|slot| format!("agent {} has nothing to read", slot.id()))).collect()
+        rows.chain(behind)
+            .chain(open)
+            .chain(homeless.map(|slot| format!("agent {} has nothing to read", slot.id())))
+            .collect()
     }
 
     /// Objects that no row of the catalogue names.

@@ -75,7 +75,7 @@ fn who_wants_fresh_data_reads_where_it_is_written() {
         let settings = scenario.agents.get_mut(&reader).unwrap();
         (settings.goal, settings.goal_text) = (goal.parse().unwrap(), goal.to_owned());
         settings.rho.set(Metric::Staleness, 60.0);
-        for policy in ["cooperative", "greedy", "oracle"] {
+        for policy in ["cooperative", "oracle"] {
             let outcome = simulated(&scenario, policy, 2 * HOUR);
             assert_eq!(outcome.reads(reader), Some(expected), "{policy}, {goal}: {:?}", outcome.tallies);
         }

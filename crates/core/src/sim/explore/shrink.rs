@@ -94,6 +94,7 @@ fn plainer(with: &mut Candidates) {
     with(&|it| it.physics.transfer = Transfer::Takes(Duration::from_secs(30)));
     with(&|it| it.network.nodes.values_mut().for_each(|node| node.capacity_bytes = None));
     with(&|it| it.network.data_sets.values_mut().for_each(|data_set| data_set.constraints = Constraints::default()));
+    with(&|it| it.writes.clear());
     with(&|it| {
         it.network.tariff = Tariff::default();
         it.agents.values_mut().for_each(|agent| agent.budget = None);

@@ -2,7 +2,8 @@
 
 use crate::config::Vocabulary;
 use crate::config::scenario::{
-    Calm, Change, Fault, FaultKind, Generate, Goals, Lie, Line, Links, Moment, Rules, Scenario, Transfer, When, parse,
+    Calm, Change, Fault, FaultKind, Generate, Goals, Lie, Line, Links, Moment, Rules, Scenario, Transfer, When, Writes,
+    parse,
 };
 use crate::config::settings::{
     AgentSettings, DataSetSettings, FeedbackSettings, LearningSettings, NodeSettings, RhythmSettings,
@@ -67,6 +68,7 @@ pub fn make(seed: u64, number: u64) -> RandomWorld {
     draw.second_data_set(&mut scenario);
     draw.constraints(&mut scenario);
     draw.prices(&mut scenario);
+    draw.writes(&mut scenario);
     RandomWorld { scenario, seed }
 }
 
@@ -363,6 +365,17 @@ impl Draw {
         if self.chance(0.2) {
             let between = self.one(&["00:00-01:00", "00:30-03:00", "01:00-00:10"]).parse().expect("a part of a day");
             constraints.transfers = Some(Transfers { between: Some(between), rate: None });
+        }
+    }
+
+    /// Owners that go on writing, where they began or wherever that lies by now. Drawn after all else, too.
+    fn writes(&mut self, scenario: &mut Scenario) {
+        for (name, data_set) in &mut scenario.network.data_sets {
+            if self.chance(0.15) {
+                let (every, share) = (self.seconds(60..=2400), self.share(1..=100));
+                scenario.writes.insert(name.clone(), Writes { every, share });
+                data_set.constraints.origin = self.chance(0.5).then_some(data_set.first_node);
+            }
         }
     }
 
