@@ -11,6 +11,7 @@ use agent_core::domain::impact::{Impacts, Rho};
 use agent_core::domain::metric::{Metric, Metrics};
 use agent_core::domain::placement::DataSet;
 use agent_core::domain::traffic::Traffic;
+use agent_core::domain::versions::Versions;
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -187,10 +188,12 @@ impl TrainingFile {
         self.refuse(difference, place)
     }
 
-    /// The same once the data set is known.
+    /// The same once the data set is known. What its owner has written since is no other data set: times are learned for each record,
+    /// and the first jobs tell the rest.
     pub fn require_data_set(&self, here: &DataSet) -> Result<(), Failure> {
         let short = |sha256: &str| sha256.chars().take(12).collect::<String>();
-        let difference = (self.sha256 != here.sha256).then(|| {
+        let is_of_one_version = here.versions.version == Versions::default().version;
+        let difference = (is_of_one_version && self.sha256 != here.sha256).then(|| {
             let (was, is) = (short(&self.sha256), short(&here.sha256));
             format!("it was trained on other content of {} (SHA-256 {was}..., and it reads {is}...)", here.name)
         });

@@ -151,7 +151,8 @@ fn impacts_of_a_node_that_was_never_tried_are_predicted() {
             }
         }
     }
-    for metric in Metric::ALL {
+    // Nothing is written while an agent is trained.
+    for metric in Metric::ALL.into_iter().filter(|metric| *metric != Metric::Staleness) {
         let of: Vec<f64> = errors.iter().filter(|(of, _)| *of == metric).map(|(_, error)| *error).collect();
         let (mean, worst) = (of.iter().sum::<f64>() / of.len() as f64, of.iter().copied().fold(0.0, f64::max));
         println!("{metric:<18} {} predictions: mean absolute error {mean:.4}, worst {worst:.4}", of.len());

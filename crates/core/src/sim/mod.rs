@@ -2,7 +2,7 @@
 //! that the real agents run.
 //!
 //! Reading order: `simulation` (what can be done with one), `events` (what happens next), `world` (what that changes), `perform` (the
-//! effects of an agent's control loop), `physics`, `faults`, `stores`, `shelf` (a data set), `checkers`, `edit` (what people change), `state` (a network
+//! effects of an agent's control loop), `physics`, `faults`, `stores`, `shelf` (a data set), `writes` (its owner), `checkers`, `edit` (what people change), `state` (a network
 //! that is there already); then `oracle` (the best placement) and `clairvoyant` (policies that
 //! apply it). No actor, no runtime, no clock but the virtual one.
 

@@ -447,7 +447,7 @@ mod tests {
         let agent = "2,2,2,response_time <= 35 s,fixed,3,2,0.6666666666666666,2,1,failed: program";
         assert_eq!(line(agents(&course), 2), agent);
         assert!(line(figures(&course), 1).starts_with("6,0.5,2,"), "{}", line(figures(&course), 1));
-        assert_eq!(line(jobs(&course), 8), "95,2,2,unknown,,,,,,,,program,no module <pandas>");
+        assert_eq!(line(jobs(&course), 8), "95,2,2,unknown,,,,,,,,,program,no module <pandas>");
         assert!(line(measured(&course), 4).starts_with("2,2,1,0,2,10,"), "{}", line(measured(&course), 4));
     }
 }
