@@ -221,9 +221,8 @@ fn a_store_that_lies_fails_or_hangs_is_survived() {
     let said = [one.output().len(), two.output().len()];
     store.set(Mood::Honest);
     wait_for_line(&mut one, said[0], &["agent 1  job       ok"]);
-    // What has failed again and again is tried again after hours of the scenario.
-    wait_longer_for_line(PATIENCE * 3, &mut two, said[1], &["agent 2  action", "done"]);
-    wait_for_line(&mut two, said[1], &["agent 2  job       ok", "node 2"]);
+    // What has failed again and again is tried again after hours of the scenario, by whichever of them comes to it first.
+    wait_longer_for_line(PATIENCE * 3, &mut two, said[1], &["agent 2  job       ok", "node 2"]);
 }
 
 #[test]

@@ -497,8 +497,11 @@ pub fn abort(placement: &Placement, claim: &Claim) -> Vec<Change> {
         let now = placement.replicas.get(&replica.id)?;
         now.lease.is_some_and(|lease| lease.holder == claim.agent).then_some(now)
     };
+    // Nobody else has anything to do with what is on its way, also when a newer version has taken its lease.
+    let is_coming = |row: &&Replica| row.state == ReplicaState::Copying;
+    let coming = |row: &Replica| placement.replicas.get(&row.id).filter(is_coming);
     let source = own(&claim.source).map(|source| Change::Lease { replica: source.id, lease: None });
-    let destination = claim.destination.as_ref().and_then(own).filter(|row| row.state == ReplicaState::Copying);
+    let destination = claim.destination.as_ref().and_then(coming);
     let destination =
         destination.map(|row| Change::Become { replica: row.id, state: ReplicaState::Removing, lease: None });
     source.into_iter().chain(destination).collect()

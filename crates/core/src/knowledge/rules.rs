@@ -356,10 +356,12 @@ pub fn no_destination(node: &Node, action: Action) -> Option<Lost> {
     (action.transfers() && node.store.deletes == Some(false)).then_some(Lost::CannotDelete(node.id))
 }
 
-/// Whether a claim's changes take room on a node that has a limit: one that mends takes the place of what it mends.
+/// Whether a claim's changes take room on a node that has a limit: one that mends takes the place of what it mends, one that refreshes
+/// lies beside the former version for a while.
 pub fn takes_room(node: &Node, placement: &Placement, changes: &[Change]) -> bool {
     let arrives = |change: &Change| matches!(change, Change::Insert { state: ReplicaState::Copying, .. });
-    node.capacity_bytes.is_some() && placement.unsound_on(node.id).is_none() && changes.iter().any(arrives)
+    let mends = placement.unsound_on(node.id).is_some_and(|row| row.state.is_unsound());
+    node.capacity_bytes.is_some() && !mends && changes.iter().any(arrives)
 }
 
 /// Why so many bytes more cannot lie on a node; `None`: they can. `stored` are those of all data sets that lie there or are on

@@ -289,6 +289,9 @@ impl Decision {
             Reason::Agreed { yes, votes } => format!("{yes} of {votes} peers agreed"),
             Reason::Foreknown { step, steps } => format!("step {step} of {steps} to the best placement"),
             Reason::Damaged => "the replica there is damaged".to_owned(),
+            Reason::Outdated if matches!(self.chosen.action, Action::Evict { .. }) => {
+                "a newer version was written, and there is no room for both".to_owned()
+            }
             Reason::Outdated => "a newer version was written, and its replica follows".to_owned(),
             Reason::Demanded => "the constraints demand a replica there".to_owned(),
             Reason::Person => "a person wants it".to_owned(),

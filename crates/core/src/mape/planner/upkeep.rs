@@ -31,7 +31,9 @@ fn outdated(snapshot: &Snapshot, me: AgentId, silence: Duration) -> Option<Actio
         row.is_outdated() && !is_under_way && snapshot.keeper(row.node, lives) == Some(me)
     };
     let refreshed = |row: &Replica| {
-        let action = Action::Restore { from: snapshot.nearest(row.node)?.node, to: row.node };
+        let (from, to) = (snapshot.nearest(row.node)?.node, row.node);
+        // Both versions lie there for a while. Where there is no room for that, the former one goes, and whoever wants one brings it.
+        let action = if snapshot.has_room(to) { Action::Restore { from, to } } else { Action::Evict { node: to } };
         snapshot.forbids(me, action).is_none().then_some(action)
     };
     placement.present().filter(is_mine).find_map(refreshed)
@@ -114,6 +116,9 @@ mod tests {
         outdated(&mut snapshot);
         assert!(is_due(&snapshot));
         assert_eq!(due(&snapshot), [None, Some("R3_2".to_owned()), None]);
+        let mut full = snapshot.clone();
+        Arc::make_mut(&mut full.nodes).get_mut(&NodeId(2)).unwrap().capacity_bytes = Some(1);
+        assert_eq!(due(&full), [None, Some("E2".to_owned()), None], "there is no room for two versions");
         Arc::make_mut(&mut snapshot.agents).get_mut(&AgentId(2)).unwrap().heartbeat_at = None;
         let [first, _, third] = due(&snapshot);
         assert_eq!((first, third), (Some("R3_2".to_owned()), None), "nobody lives there");
