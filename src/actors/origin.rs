@@ -26,8 +26,8 @@ pub const FIRST_VERSION: u64 = 1;
 pub enum Announced {
     /// It is what the catalogue says.
     Nothing,
-    /// The catalogue says so from now on.
-    Version(DataSet),
+    /// The catalogue says so from now on: so many bytes, with this SHA-256.
+    Version { bytes: u64, sha256: String },
     /// Somebody writes there at this moment, or was faster with the table: why, for people.
     NotYet(String),
 }
@@ -102,6 +102,7 @@ async fn tell(world: &World, snapshot: &Snapshot, replica: &Replica, written: Wr
         Lies::Object(validators) => validators,
         Lies::Set(at, manifest) => at.write_manifest(&manifest).await.map_err(|error| chain(&error))?,
     };
+    let DataSet { bytes: total, sha256, .. } = content.clone();
     let accepted = world.knowledge.accept(&content, bytes, replica.id, replica.generation, &validators).await;
     if !accepted.map_err(|error| chain(&error))? {
         let why = format!("the replica on node {} has become another one meanwhile", replica.node);
@@ -112,10 +113,12 @@ async fn tell(world: &World, snapshot: &Snapshot, replica: &Replica, written: Wr
         agent: world.agent,
         what: format!("version {version} of data set {} at node {}: {what}", known.name, replica.node),
     });
-    Ok(Announced::Version(content))
+    Ok(Announced::Version { bytes: total, sha256 })
 }
 
 /// What a look at the store showed.
+// One at a time: a box would save nothing.
+#[allow(clippy::large_enum_variant)]
 enum Look {
     /// The newest version.
     Same,

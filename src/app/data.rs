@@ -259,9 +259,9 @@ async fn announced(
     let name = &snapshot.data_set.name;
     let world = surroundings.operators_world()?;
     let configured = surroundings.network().data_sets.get(name).and_then(|settings| settings.selection.as_ref());
-    let version = match announce(&world, snapshot, row, configured).await {
+    let (bytes, sha256) = match announce(&world, snapshot, row, configured).await {
         Ok(Announced::Nothing) => return Ok(None),
-        Ok(Announced::Version(version)) => version,
+        Ok(Announced::Version { bytes, sha256 }) => (bytes, sha256),
         Ok(Announced::NotYet(why)) => bail!("node {}: {why}; run this again", row.node),
         Err(why) => bail!("node {}: {why}", row.node),
     };
@@ -271,8 +271,8 @@ async fn announced(
         data_set: name.clone(),
         node: row.node,
         version: after.data_set.versions.version,
-        bytes: version.bytes,
-        sha256: version.sha256,
+        bytes,
+        sha256,
         outdated: outdated.map(|row| row.node).collect(),
     }))
 }

@@ -175,10 +175,11 @@ fn undoing_removes_only_what_has_not_arrived() {
         abort(&placement(&[source.clone(), row.clone()], &[]), &claimed("C3_1", &source, Some(&row)))
     };
     let removing = Change::Become { replica: ReplicaId(2), state: ReplicaState::Removing, lease: None };
-    assert_eq!(undo(ReplicaState::Copying), [removing.clone()]);
+    let expected = [removing];
+    assert_eq!(undo(ReplicaState::Copying), expected);
     let overtaken = in_state(replica(2, 1), ReplicaState::Copying);
     let now = placement(&[source.clone(), overtaken.clone()], &[]);
-    assert_eq!(abort(&now, &claimed("C3_1", &source, Some(&overtaken))), [removing], "a newer version took its lease");
+    assert_eq!(abort(&now, &claimed("C3_1", &source, Some(&overtaken))), expected, "a newer version took its lease");
     assert_eq!(undo(ReplicaState::Present), []);
 }
 
