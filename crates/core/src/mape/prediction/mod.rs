@@ -6,7 +6,7 @@
 //! | response time, execution time | what jobs took over latency, and over how fast bytes came where that was counted ([`DurationModel`]), times the object's size |
 //! | throughput | the object's size over the execution time |
 //! | availability | what the node declares |
-//! | staleness | 0 where the owner writes; elsewhere how far jobs found replicas behind ([`Lags`]) |
+//! | staleness | 0 where the owner writes; elsewhere how far jobs found replicas behind (`lags.rs`) |
 //!
 //! Data consistency belongs to actions, not to nodes. `docs/algorithm.md` has the formulas, `docs/adr/0010-*` what else was tried.
 
