@@ -6,7 +6,7 @@ use super::oracle::{Found, Standing};
 use super::shelf::Shelf;
 use super::world::World;
 use crate::domain::action::Action;
-use crate::domain::event::{Event, Outcome, Window};
+use crate::domain::event::Window;
 use crate::domain::ids::EventId;
 use crate::domain::invariants::Invariant;
 use crate::domain::placement::{Replica, ReplicaState};
@@ -90,9 +90,7 @@ impl World<'_> {
         let behind = behind.map(|row| format!("replica {} on node {} was never refreshed", row.id, row.node));
         let rows = snapshot.placement.replicas.values().filter(is_left);
         let rows = rows.map(|row| format!("replica {} on node {} is left {}", row.id, row.node, row.state.name()));
-        // One whose transfer takes longer than its window is closed when that has ended.
-        let is_open = |event: &&Event| event.window == Window::Open && event.outcome != Outcome::Running;
-        let open = snapshot.open_events.iter().filter(is_open);
+        let open = snapshot.open_events.iter().filter(|event| event.window == Window::Open);
         let open =
             open.filter(|event| event.closes_at + grace + self.scenario.network.silence() + rounds < snapshot.at);
         let open = open.map(|event| format!("the window of event {} was never closed", event.id));
