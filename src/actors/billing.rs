@@ -4,6 +4,7 @@ use super::world::World;
 use agent_core::domain::books::{Read, Unbilled};
 use agent_core::domain::ids::NodeId;
 use agent_core::domain::snapshot::Snapshot;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Since the last bill.
@@ -11,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub struct Account {
     unbilled: Mutex<Unbilled>,
     /// What is held costs something as far as is known, and is billed by whoever lives.
-    holds: std::sync::atomic::AtomicBool,
+    holds: AtomicBool,
 }
 
 impl Account {
@@ -25,7 +26,7 @@ impl World {
     pub(super) fn has_read(&self, snapshot: &Snapshot, from: NodeId, bytes: u64) {
         let tariff = snapshot.books.as_ref().map(|books| &books.tariff);
         let holds = tariff.is_some_and(|tariff| tariff.prices_storage());
-        self.account.holds.store(holds, std::sync::atomic::Ordering::Relaxed);
+        self.account.holds.store(holds, Ordering::Relaxed);
         if tariff.is_some() {
             let data_set = snapshot.data_set.name.clone();
             self.account.unbilled().add(Read { data_set, from, to: self.home, bytes });
@@ -34,7 +35,7 @@ impl World {
 
     /// Bills what was read and what is held, where that costs anything. A bill that was not taken is sent again with the next.
     pub async fn bill(&self) -> crate::knowledge::Result<()> {
-        let holds = self.account.holds.load(std::sync::atomic::Ordering::Relaxed);
+        let holds = self.account.holds.load(Ordering::Relaxed);
         let bill = {
             let mut unbilled = self.account.unbilled();
             if unbilled.is_none() && !holds {

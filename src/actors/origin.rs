@@ -6,14 +6,13 @@
 use super::Notice;
 use super::world::{World, chain};
 use crate::storage::set::{self, Meter, SetAt};
+use crate::storage::transfer::checksum;
 use crate::storage::{ObjectStore, StorageError};
 use agent_core::domain::ids::DataSetName;
 use agent_core::domain::manifest::{Extent, Manifest, Selection};
 use agent_core::domain::placement::{Condition, DataSet, Replica};
 use agent_core::domain::snapshot::Snapshot;
 use agent_core::domain::validators::Validators;
-use futures::TryStreamExt as _;
-use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,8 +43,7 @@ pub(super) async fn watch(world: &World, silence: Duration, found: &mut Found) -
         let Some(origin) = snapshot.placement.origin(own_key).filter(|row| is_written(&snapshot, row)) else {
             continue;
         };
-        let lives = |agent| agent == world.agent || snapshot.is_alive(agent, silence);
-        if origin.node != world.home && snapshot.keeper(origin.node, lives) != Some(world.agent) {
+        if origin.node != world.home && !snapshot.is_kept_by(world.agent, origin.node, silence) {
             continue;
         }
         match look_twice(world, &snapshot, origin, before).await {
@@ -102,7 +100,6 @@ async fn tell(world: &World, snapshot: &Snapshot, replica: &Replica, written: Wr
         Lies::Object(validators) => validators,
         Lies::Set(at, manifest) => at.write_manifest(&manifest).await.map_err(|error| chain(&error))?,
     };
-    let DataSet { bytes: total, sha256, .. } = content.clone();
     let accepted = world.knowledge.accept(&content, bytes, replica.id, replica.generation, &validators).await;
     if !accepted.map_err(|error| chain(&error))? {
         let why = format!("the replica on node {} has become another one meanwhile", replica.node);
@@ -113,7 +110,7 @@ async fn tell(world: &World, snapshot: &Snapshot, replica: &Replica, written: Wr
         agent: world.agent,
         what: format!("version {version} of data set {} at node {}: {what}", known.name, replica.node),
     });
-    Ok(Announced::Version { bytes: total, sha256 })
+    Ok(Announced::Version { bytes: content.bytes, sha256: content.sha256 })
 }
 
 /// What a look at the store showed.
@@ -186,7 +183,7 @@ async fn object(
     }
     let sha256 = match before {
         Some(Written { content, lies: Lies::Object(validators), .. }) if is_known(validators) => content.sha256.clone(),
-        Some(_) | None => match checksum(store, key, found.bytes, &found.content()).await {
+        Some(_) | None => match checksum(store, &found).await {
             Ok(sha256) => sha256,
             Err(StorageError::Changed { reason, .. }) => return Ok((Look::Writing(reason), None)),
             Err(error) => return Err(chain(&error)),
@@ -199,22 +196,6 @@ async fn object(
     let content = DataSet { bytes: found.bytes, records: 0, sha256, ..known.clone() };
     let (bytes, what, lies) = (found.bytes, format!("{} bytes", found.bytes), Lies::Object(found.validators));
     Ok((Look::Written(Written { content, bytes, what, lies }), None))
-}
-
-async fn checksum(
-    store: &dyn ObjectStore,
-    key: &str,
-    bytes: u64,
-    content: &crate::storage::Content,
-) -> crate::storage::Result<String> {
-    let mut sum = Sha256::new();
-    if bytes > 0 {
-        let mut body = store.read_range(key, 0..bytes, content).await?.bytes;
-        while let Some(piece) = body.try_next().await? {
-            sum.update(&piece);
-        }
-    }
-    Ok(hex::encode(sum.finalize()))
 }
 
 async fn objects(
@@ -239,9 +220,6 @@ async fn objects(
         Some(_) | None => former.clone(),
     };
     let next = set::make(at, selection, version, read, &Meter::silent()).await.map_err(|error| chain(&error))?;
-    if !set::lies_there(at, &next).await.map_err(|error| chain(&error))? {
-        return Ok(Look::Writing(format!("what lies below `{}` changes while it is read", at.keys.prefix())));
-    }
     let (manifest, bytes, what) = match &former {
         None => (next.clone(), next.bytes(), format!("{} objects", next.objects().len())),
         Some(former) => {
@@ -263,6 +241,10 @@ async fn objects(
             }
         }
     };
+    // Only what is new has to be settled.
+    if !set::lies_there(at, &next).await.map_err(|error| chain(&error))? {
+        return Ok(Look::Writing(format!("what lies below `{}` changes while it is read", at.keys.prefix())));
+    }
     let (total, sha256) = (manifest.bytes(), manifest.sha256().to_string());
     let content = DataSet { bytes: total, records: 0, sha256, ..known.clone() };
     Ok(Look::Written(Written { content, bytes, what, lies: Lies::Set(at.clone(), manifest) }))

@@ -91,19 +91,19 @@ impl WatchdogActor {
     fn beat(&mut self, ctx: &mut Context<Self>) {
         let (world, converged) = (self.world.clone(), self.agent.is_converged());
         let duty = async move { tell(&world, world.beat(converged).await) };
-        self.again(ctx, duty, |_, ()| {}, Self::beat);
+        self.again(ctx, self.watch.heartbeat, duty, |_, ()| {}, Self::beat);
     }
 
     fn close(&mut self, ctx: &mut Context<Self>) {
         let (world, watch) = (self.world.clone(), self.watch);
         let duty = async move { tell(&world, close_windows(&world, watch).await) };
-        self.again(ctx, duty, |_, ()| {}, Self::close);
+        self.again(ctx, self.watch.heartbeat, duty, |_, ()| {}, Self::close);
     }
 
     fn recover(&mut self, ctx: &mut Context<Self>) {
         let world = self.world.clone();
         let duty = async move { tell(&world, undo_left(&world).await) };
-        self.again(ctx, duty, |_, ()| {}, Self::recover);
+        self.again(ctx, self.watch.heartbeat, duty, |_, ()| {}, Self::recover);
     }
 
     /// What cannot be mended is tried again less and less often.
@@ -114,7 +114,7 @@ impl WatchdogActor {
             let pause = match end {
                 None | Some(End::Done | End::Nothing | End::Lost(_)) => {
                     actor.mending.succeeded();
-                    actor.pause()
+                    actor.pause(actor.watch.heartbeat)
                 }
                 Some(End::NotNow(_) | End::Failed(_) | End::Unknown(_)) => {
                     actor.world.clock.apply(actor.mending.failed(&mut actor.rng))
@@ -139,7 +139,7 @@ impl WatchdogActor {
                 actor.agent.give(checked);
             }
         };
-        self.again(ctx, duty, show, Self::keep);
+        self.again(ctx, self.watch.heartbeat, duty, show, Self::keep);
     }
 
     /// What owners write on the own node is announced.
@@ -150,11 +150,7 @@ impl WatchdogActor {
             tell(&world, origin::watch(&world, silence, &mut found).await);
             found
         };
-        ctx.spawn(duty.into_actor(self).map(move |found, actor, ctx| {
-            actor.written = found;
-            let pause = actor.world.clock.apply(every).mul_f64(actor.rng.random_range(0.9..1.1));
-            ctx.run_later(pause, Self::watch);
-        }));
+        self.again(ctx, every, duty, |actor, found| actor.written = found, Self::watch);
     }
 
     /// The first time within a period, so that agents that were started together do not read together.
@@ -168,10 +164,7 @@ impl WatchdogActor {
     fn scrub(&mut self, ctx: &mut Context<Self>) {
         let (Some(rule), world) = (self.watch.scrub, self.world.clone()) else { return };
         let duty = async move { tell(&world, scrub(&world, rule).await) };
-        ctx.spawn(duty.into_actor(self).map(move |(), actor, ctx| {
-            let pause = actor.world.clock.apply(rule.every).mul_f64(actor.rng.random_range(0.9..1.1));
-            ctx.run_later(pause, |actor, ctx| actor.scrub(ctx));
-        }));
+        self.again(ctx, rule.every, duty, |_, ()| {}, Self::scrub);
     }
 
     fn delete(&mut self, ctx: &mut Context<Self>) {
@@ -180,20 +173,21 @@ impl WatchdogActor {
             tell(&world, delete_left(&world, watch, &mut leftovers).await);
             leftovers
         };
-        self.again(ctx, duty, |actor, leftovers| actor.leftovers = leftovers, Self::delete);
+        self.again(ctx, self.watch.heartbeat, duty, |actor, leftovers| actor.leftovers = leftovers, Self::delete);
     }
 
-    /// Does a duty, and after a pause the next one like it; with jitter, so that agents do not beat in step.
+    /// Does a duty, and after so long (scenario time) the next one like it; with jitter, so that agents do not beat in step.
     fn again<T: 'static>(
         &self,
         ctx: &mut Context<Self>,
+        every: Duration,
         duty: impl Future<Output = T> + 'static,
         keep: fn(&mut Self, T),
         next: fn(&mut Self, &mut Context<Self>),
     ) {
         ctx.spawn(duty.into_actor(self).map(move |done, actor, ctx| {
             keep(actor, done);
-            let pause = actor.pause();
+            let pause = actor.pause(every);
             ctx.run_later(pause, next);
         }));
     }
@@ -222,7 +216,7 @@ impl WatchdogActor {
                 actor.rated.insert(node);
                 actor.tell_planner(planner::Input::RateProbed { node, seconds_per_byte });
             }
-            let pause = actor.pause();
+            let pause = actor.pause(actor.watch.heartbeat);
             ctx.run_later(pause, Self::probe);
         }));
     }
@@ -232,8 +226,8 @@ impl WatchdogActor {
         self.agent.handle(control_loop::Input::Planner(probed), |wanted| &mut wanted.planner);
     }
 
-    fn pause(&mut self) -> Duration {
-        self.world.clock.apply(self.watch.heartbeat).mul_f64(self.rng.random_range(0.9..1.1))
+    fn pause(&mut self, every: Duration) -> Duration {
+        self.world.clock.apply(every).mul_f64(self.rng.random_range(0.9..1.1))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::storage::set::{self, SetAt};
 use agent_core::domain::action::Labelled;
 use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId};
 use agent_core::domain::manifest::Extent;
-use agent_core::domain::placement::{Condition, Plan, Replica, ReplicaState};
+use agent_core::domain::placement::{Condition, Plan, Replica};
 use agent_core::domain::saga::{replica_prefixes, subject};
 use agent_core::domain::snapshot::Snapshot;
 use agent_core::mape::executor::End;
@@ -86,7 +86,7 @@ pub async fn check(
     let mut all = Vec::new();
     for name in surroundings.knowledge.data_sets().await? {
         let Some(snapshot) = surroundings.knowledge.snapshot(&name).await? else { continue };
-        let rows = snapshot.placement.replicas.values().filter(|row| is_to_be_checked(row.state));
+        let rows = snapshot.placement.replicas.values().filter(|row| row.state.is_held());
         let looks = rows.map(|row| look.at(&snapshot, row));
         let mut looks = stream::iter(looks).buffer_unordered(AT_ONCE);
         while let Some(checked) = looks.next().await {
@@ -99,13 +99,6 @@ pub async fn check(
         }
     }
     Ok(all)
-}
-
-fn is_to_be_checked(state: ReplicaState) -> bool {
-    match state {
-        ReplicaState::Present | ReplicaState::Changed | ReplicaState::Damaged => true,
-        ReplicaState::Copying | ReplicaState::Removing => false,
-    }
 }
 
 /// Reads every replica of a data set, or of all, one after the other and no faster than so many bytes in a second; what is found is
@@ -125,7 +118,7 @@ pub async fn scrub(
     let mut all = Vec::new();
     for name in names {
         let Some(snapshot) = surroundings.knowledge.snapshot(&name).await? else { continue };
-        for row in snapshot.placement.replicas.values().filter(|row| is_to_be_checked(row.state)) {
+        for row in snapshot.placement.replicas.values().filter(|row| row.state.is_held()) {
             let checked = look.at(&snapshot, row).await;
             tell(&checked);
             all.push(checked);
@@ -177,7 +170,7 @@ fn checked(row: &Replica, condition: Result<Condition, String>) -> Checked {
 /// at the replica has said so.
 async fn strangers(world: &World, snapshot: &Snapshot) -> Vec<Checked> {
     let mut found = Vec::new();
-    for row in snapshot.placement.replicas.values().filter(|row| is_to_be_checked(row.state)) {
+    for row in snapshot.placement.replicas.values().filter(|row| row.state.is_held()) {
         let Extent::Set(keys) = Extent::of(&row.object_key) else { continue };
         let Ok(reached) = world.reach(snapshot, row.node).await else { continue };
         let at = SetAt::new(reached.store, keys);

@@ -5,7 +5,7 @@ use crate::data::blood_tests::BloodTests;
 use crate::knowledge::Knowledge;
 use crate::storage::ObjectStore;
 use crate::storage::set::{Meter, SetAt, make};
-use crate::storage::transfer::{Expected, verify};
+use crate::storage::transfer::{Expected, checksum, verify};
 use agent_core::clock::TimeScale;
 use agent_core::config::settings::DataSetSettings;
 use agent_core::domain::constraints::Guard;
@@ -15,8 +15,7 @@ use agent_core::domain::placement::DataSet;
 use agent_core::domain::saga::object_key_for;
 use agent_core::domain::validators::Validators;
 use anyhow::{Context as _, bail};
-use futures::{StreamExt as _, TryStreamExt as _};
-use sha2::{Digest as _, Sha256};
+use futures::StreamExt as _;
 use std::sync::Arc;
 
 /// What the settings generate at a time scale, with its size and checksum.
@@ -80,19 +79,14 @@ async fn found_object(settings: &DataSetSettings, store: &dyn ObjectStore) -> an
             settings.name
         );
     };
-    let body = if object.bytes == 0 {
-        futures::stream::empty().boxed()
-    } else {
-        store.read_range(key, 0..object.bytes, &object.content()).await?.bytes
-    };
-    let sha256 = body.try_fold(Sha256::new(), async |sum, piece| Ok(sum.chain_update(&piece))).await?;
+    let sha256 = checksum(store, &object).await?;
     let (name, object_key) = (settings.name.clone(), key.clone());
     let data_set = DataSet {
         name,
         object_key,
         bytes: object.bytes,
         records: 0,
-        sha256: hex::encode(sha256.finalize()),
+        sha256,
         versions: Default::default(),
         guard: Default::default(),
     };

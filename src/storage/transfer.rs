@@ -125,6 +125,18 @@ pub async fn verify(store: &dyn ObjectStore, key: &str, expected: &Expected) -> 
     Ok(Verified { expected: expected.clone(), validators: found.validators })
 }
 
+/// The SHA-256 of an object that was found, read as a whole; lower-case hexadecimal.
+pub async fn checksum(store: &dyn ObjectStore, found: &ObjectInfo) -> Result<String> {
+    let mut sum = Sha256::new();
+    if found.bytes > 0 {
+        let mut body = store.read_range(&found.key, 0..found.bytes, &found.content()).await?.bytes;
+        while let Some(piece) = body.next().await {
+            sum.update(&piece?);
+        }
+    }
+    Ok(hex::encode(sum.finalize()))
+}
+
 /// What lies under a key; nothing is [`StorageError::NotFound`].
 async fn look(store: &dyn ObjectStore, key: &str) -> Result<ObjectInfo> {
     let found = store.info(key).await?;

@@ -127,7 +127,8 @@ impl ReplicaState {
         }
     }
 
-    /// Whether somebody pays for what lies there: not before it has arrived, nor when it is on its way out.
+    /// Whether the catalogue holds something there, sound or not: not before it has arrived, nor when it is on its way out. So long it is
+    /// looked after, and paid for.
     pub fn is_held(self) -> bool {
         match self {
             ReplicaState::Present | ReplicaState::Changed | ReplicaState::Damaged => true,
@@ -252,8 +253,7 @@ impl Placement {
 
     /// Where the owner writes: the replica under the owner's own key, wherever that lies; `None` where agents moved it away.
     pub fn origin(&self, own_key: &str) -> Option<&Replica> {
-        let is_there = |row: &&Replica| !matches!(row.state, ReplicaState::Copying | ReplicaState::Removing);
-        self.replicas.values().find(|row| row.object_key == own_key && is_there(row))
+        self.replicas.values().find(|row| row.object_key == own_key && row.state.is_held())
     }
 
     /// Whether an action sends bytes: what its destination holds already need not come.

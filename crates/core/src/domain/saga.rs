@@ -452,12 +452,8 @@ pub fn accept(
     known: &DataSet,
     now: Timestamp,
 ) -> Vec<Change> {
-    let is_it = |row: &&Replica| row.generation == generation;
+    let is_it = |row: &&Replica| row.generation == generation && row.state.is_held();
     let Some(row) = placement.replicas.get(&replica).filter(is_it) else { return Vec::new() };
-    match row.state {
-        ReplicaState::Present | ReplicaState::Changed | ReplicaState::Damaged => {}
-        ReplicaState::Copying | ReplicaState::Removing => return Vec::new(),
-    }
     let mut changes = vec![
         Change::Become { replica: row.id, state: ReplicaState::Present, lease: None },
         Change::See { replica: row.id, validators: validators.clone(), remark: None },

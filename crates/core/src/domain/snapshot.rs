@@ -165,6 +165,11 @@ impl Snapshot {
         at_home.or_else(|| living().next()).map(|(agent, _)| *agent)
     }
 
+    /// Whether that is this agent, which lives; of the others those do that were heard of within `silence`.
+    pub fn is_kept_by(&self, agent: AgentId, node: NodeId, silence: Duration) -> bool {
+        self.keeper(node, |other| other == agent || self.is_alive(other, silence)) == Some(agent)
+    }
+
     /// The replica of the newest version that a node reaches over the link with the lowest latency.
     pub fn nearest(&self, node: NodeId) -> Option<&Replica> {
         let latency = |from: NodeId| self.link(node, from).map_or(f64::INFINITY, |link| link.latency_ms);
@@ -172,12 +177,16 @@ impl Snapshot {
     }
 
     /// The node where the owner writes, as far as anybody knows: that of `origin = "fixed"`, or of the replica under the owner's own
-    /// key, or of the first one; `None` where nothing was written since the data set was registered.
+    /// key, or of the first one.
     pub fn origin(&self) -> Option<NodeId> {
-        self.data_set.versions.written_at?;
         let stated = self.data_set.guard.constraints.origin;
         let own = || self.placement.origin(&self.data_set.object_key).map(|row| row.node);
         stated.or_else(own).or_else(|| self.placement.current().next().map(|row| row.node))
+    }
+
+    /// The same, where anything was written since the data set was registered.
+    pub fn written_origin(&self) -> Option<NodeId> {
+        self.data_set.versions.written_at.and_then(|_| self.origin())
     }
 
     /// Whether an agent was heard of within `silence`.

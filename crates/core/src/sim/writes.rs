@@ -8,7 +8,6 @@ use super::world::{Happening, Told, World};
 use crate::config::scenario::{Physics, Writes};
 use crate::domain::ids::NodeId;
 use crate::domain::placement::{Claim, DataSet};
-use crate::domain::snapshot::Snapshot;
 use crate::domain::validators::Validators;
 use crate::knowledge::Knowledge as _;
 use std::time::Duration;
@@ -31,7 +30,7 @@ impl World<'_> {
         }
         self.agenda.arrange(self.now() + every, Happening::Writes { shelf });
         let Some(snapshot) = self.truth_of(shelf) else { return };
-        let Some(origin) = origin(&snapshot) else { return };
+        let Some(origin) = snapshot.origin() else { return };
         let Some(row) = snapshot.placement.current().find(|row| row.node == origin) else { return };
         if self.damage.between(origin, origin).is_some() || self.damage.database_is_away() {
             return;
@@ -47,21 +46,14 @@ impl World<'_> {
         self.tell(|| Told::World(format!("version {version} of data set {} is written at node {origin}", known.name)));
     }
 
-    /// How much of a data set a claim's transfer carries, 0..=1: a refresh what was written since.
+    /// How much of a data set a claim's transfer carries, 0..=1: all of it, where nobody writes.
     pub fn share_carried(&self, shelf: usize, claim: &Claim) -> f64 {
-        let Some(Writes { share, .. }) = self.shelves[shelf].writes else { return 1.0 };
-        let Some(snapshot) = self.truth_of(shelf) else { return 1.0 };
-        let outdated = claim.action.to_node().and_then(|to| snapshot.placement.unsound_on(to));
-        let Some(former) = outdated.and_then(|row| row.former.as_ref()) else { return 1.0 };
-        let lacked = snapshot.data_set.versions.version.saturating_sub(former.version);
-        (share * lacked as f64).min(1.0)
+        let written = self.shelves[shelf].writes.and_then(|_| self.truth_of(shelf));
+        written.map_or(1.0, |truth| {
+            let carried = truth.placement.bytes_brought(claim.action, &truth.data_set);
+            carried as f64 / truth.data_set.bytes.max(1) as f64
+        })
     }
-}
-
-/// Where the owner writes, also before the first time.
-pub fn origin(snapshot: &Snapshot) -> Option<NodeId> {
-    let stated = snapshot.data_set.guard.constraints.origin;
-    stated.or_else(|| snapshot.origin()).or_else(|| snapshot.placement.current().next().map(|row| row.node))
 }
 
 /// Of no bytes that exist.

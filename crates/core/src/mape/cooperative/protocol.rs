@@ -699,9 +699,7 @@ impl Scene<'_> {
 
     /// Whether it is for this agent to drop what nobody reads at a node: for the one that lives there, else for the first.
     fn is_keeper_of(&self, node: NodeId) -> bool {
-        let (snapshot, silence) = (self.view.snapshot, self.view.parameters.silence);
-        let lives = |agent| agent == self.me || snapshot.is_alive(agent, silence);
-        snapshot.keeper(node, lives) == Some(self.me)
+        self.view.snapshot.is_kept_by(self.me, node, self.view.parameters.silence)
     }
 
     fn decision(

@@ -62,8 +62,7 @@ impl<'a> Foresight<'a> {
     fn replicas(&self) -> usize {
         let running = self.snapshot.open_events.iter().filter(|event| event.outcome == Outcome::Running);
         // What is refreshed or mended is counted already.
-        let present = &self.snapshot.placement;
-        let is_there = |to| present.present().any(|row| row.node == to);
+        let is_there = |to| self.snapshot.placement.present().any(|row| row.node == to);
         let renews = |action| matches!(action, Action::Restore { to, .. } if is_there(to));
         let change = running.filter(|event| !renews(event.action)).map(|event| change(event.action)).sum();
         self.snapshot.placement.present().count().saturating_add_signed(change)

@@ -25,10 +25,9 @@ pub fn due(snapshot: &Snapshot, me: AgentId, silence: Duration) -> Option<(Actio
 /// one where no reader lives.
 fn outdated(snapshot: &Snapshot, me: AgentId, silence: Duration) -> Option<Action> {
     let placement = &snapshot.placement;
-    let lives = |agent| agent == me || snapshot.is_alive(agent, silence);
     let is_mine = |row: &&Replica| {
         let is_under_way = placement.on(row.node).is_none_or(|there| there.id != row.id);
-        row.is_outdated() && !is_under_way && snapshot.keeper(row.node, lives) == Some(me)
+        row.is_outdated() && !is_under_way && snapshot.is_kept_by(me, row.node, silence)
     };
     let refreshed = |row: &Replica| {
         let (from, to) = (snapshot.nearest(row.node)?.node, row.node);
@@ -54,8 +53,7 @@ fn missing(snapshot: &Snapshot, me: AgentId, silence: Duration) -> Option<Action
     let wanted = || free().filter(|node| constraints.wants_at(placement, node.id));
     let best = |node: &&Node| ((node.availability.value() * 1e3) as i64, Reverse(node.id));
     let to = demanded.or_else(|| wanted().max_by_key(best))?.id;
-    let lives = |agent| agent == me || snapshot.is_alive(agent, silence);
-    if snapshot.keeper(to, lives) != Some(me) {
+    if !snapshot.is_kept_by(me, to, silence) {
         return None;
     }
     let action = Action::Restore { from: snapshot.nearest(to)?.node, to };

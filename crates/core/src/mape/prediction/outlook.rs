@@ -20,7 +20,7 @@ impl Outlook {
     pub fn new(predictor: &Predictor, snapshot: &Snapshot, home: NodeId, from: NodeId, rho: &Rho) -> Self {
         let Some(here) = snapshot.nodes.get(&from) else { return Self::default() };
         let wanted = Wanted::of(rho);
-        let here = place(here, snapshot.link(home, from), snapshot.origin());
+        let here = place(here, snapshot.link(home, from), snapshot.written_origin());
         let here = Baseline::new(&predictor.forecast(&here, &wanted), rho);
         let there = places(snapshot, home).map(|place| predictor.forecast(&place, &wanted));
         let impacts = there.map(|there| here.impacts(&there)).collect();
@@ -47,7 +47,7 @@ pub fn forecast(predictor: &Predictor, snapshot: &Snapshot, home: NodeId, node: 
 
 /// What is known of a node without running a job there; `None` for a node that is not known.
 pub fn place_of(snapshot: &Snapshot, home: NodeId, node: NodeId) -> Option<Place> {
-    Some(place(snapshot.nodes.get(&node)?, snapshot.link(home, node), snapshot.origin()))
+    Some(place(snapshot.nodes.get(&node)?, snapshot.link(home, node), snapshot.written_origin()))
 }
 
 /// `origin`: where what is written is written; absent: nothing is.
@@ -58,7 +58,7 @@ fn place(node: &Node, stated: Option<Link>, origin: Option<NodeId>) -> Place {
 
 /// Every node with the link to it. Both tables are in the order of the nodes' ids, so one pass finds all links.
 fn places(snapshot: &Snapshot, home: NodeId) -> impl Iterator<Item = Place> + '_ {
-    let (mut links, origin) = (snapshot.links.from(home).peekable(), snapshot.origin());
+    let (mut links, origin) = (snapshot.links.from(home).peekable(), snapshot.written_origin());
     snapshot.nodes.values().map(move |node| {
         while links.next_if(|link| link.to < node.id).is_some() {}
         let stated = links.next_if(|link| link.to == node.id).copied();

@@ -245,7 +245,7 @@ fn shares(
     let records = snapshot.data_set.records;
     let (writes, heartbeat) = (scenario.writes.get(&snapshot.data_set.name), scenario.network.rhythm.heartbeat);
     let lag = |node: NodeId| {
-        let (writes, origin) = (writes?, writes::origin(snapshot)?);
+        let (writes, origin) = (writes?, snapshot.origin()?);
         (node != origin).then(|| writes::lag(&scenario.physics, *writes, heartbeat, origin, node))
     };
     let of = |agent: &AgentSettings, odds: &Odds, node: NodeId, replicas: u32| -> u32 {
