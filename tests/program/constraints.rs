@@ -4,6 +4,7 @@
 use crate::network::audit::Audit;
 use crate::network::process::{Finished, Running, json, run, run_within, succeed};
 use crate::network::{PATIENCE, Place, edits, text, wait_until};
+use rusqlite::Connection;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -160,4 +161,20 @@ fn what_would_be_done_is_read_before_it_is() {
     let done = "select count(*) from events where action_type <> 'nothing' and outcome = 'done'";
     assert!(network.audit.count(done) >= 1, "{applied:?}");
     assert_ne!(network.replicas(), [3].into());
+}
+
+#[test]
+fn without_a_measured_job_there_is_nothing_to_plan_with() {
+    let place = Place::new();
+    let (config, data) = (place.configuration("agents", &[]), place.data());
+    let demo = ["demo", "--limit", "1 ms", "--config", text(&config), "--data", text(&data)];
+    run(place.path(), &demo);
+    // How many jobs the demo came to is the machine's to say.
+    let table = Connection::open(data.join("network.db")).expect("the demo made it");
+    table.execute("delete from measurements", []).expect("jobs are forgotten");
+    let planned = run(place.path(), &["plan", "--config", text(&config), "--data", text(&data)]);
+    assert_eq!(planned.code, Some(1), "{planned:?}");
+    let why = "error: no physics can be fitted to the jobs of this table; name a scenario to take it from with --scenario: no job was \
+               measured in this run; let it run for a while\n";
+    assert!(planned.err.ends_with(why), "{planned:?}");
 }
