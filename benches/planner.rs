@@ -180,6 +180,7 @@ fn measurement(node: u32, metrics: Metrics) -> Measurement {
         metrics,
         emulated_latency_ms: None,
         traffic: None,
+        parts: Vec::new(),
         result: None,
         failure: None,
         job: "job".to_owned(),

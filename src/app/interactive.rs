@@ -212,6 +212,7 @@ impl Seen {
                     metrics: Metrics::default(),
                     emulated_latency_ms: None,
                     traffic: None,
+                    parts: Vec::new(),
                     result: None,
                     failure: Some(failure.clone()),
                     job: String::new(),

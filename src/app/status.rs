@@ -428,6 +428,7 @@ mod tests {
             metrics: if failure.is_some() { Metrics::default() } else { measured },
             emulated_latency_ms: None,
             traffic: None,
+            parts: Vec::new(),
             result: failure.is_none().then(|| "172.8".to_owned()),
             failure,
             job: String::new(),

@@ -179,6 +179,7 @@ mod tests {
             metrics,
             emulated_latency_ms: None,
             traffic: None,
+            parts: Vec::new(),
             result: None,
             failure: None,
             job: "1".to_owned(),

@@ -224,6 +224,7 @@ async fn record(knowledge: &SqliteKnowledge) -> Result<(), KnowledgeError> {
         metrics: Metrics::default().with(Metric::ResponseTime, 30.0),
         emulated_latency_ms: None,
         traffic: None,
+        parts: Vec::new(),
         job: "job".to_owned(),
         failure: None,
         result: None,

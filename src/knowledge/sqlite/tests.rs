@@ -538,6 +538,7 @@ fn measurement() -> Measurement {
         metrics: agent_core::domain::metric::Metrics::default(),
         emulated_latency_ms: None,
         traffic: None,
+        parts: Vec::new(),
         job: String::new(),
         failure: None,
         result: None,

@@ -30,7 +30,7 @@ pub fn validate(
     let policy = agent.policy.as_deref().unwrap_or(defaults::POLICY);
     let policy = problems.check("policy", known_policy(policy, context.vocabulary.policies));
     let node = node(id, agent.node, problems);
-    let data_set = problems.check("data_set", data_set(agent.data_set.as_deref(), context));
+    let data_sets = data_sets(agent, context, problems);
     let listen = agent.listen.as_deref().unwrap_or(defaults::LISTEN);
     let listen = listen.parse().map_err(|_| {
         Invalid::new(format!("`{listen}` is not an IP address"), format!("write it like `{}`", defaults::LISTEN))
@@ -45,7 +45,7 @@ pub fn validate(
     Some(AgentSettings {
         id,
         node: node?,
-        data_set: data_set?,
+        data_sets: data_sets?,
         goal: goal?,
         goal_text: agent.goal.clone(),
         policy: policy?,
@@ -79,7 +79,36 @@ fn node(id: AgentId, written: Option<i64>, problems: &mut Problems) -> Option<No
     problems.check("node", node_id(written.unwrap_or(i64::from(id.home().0))))
 }
 
-/// What it reads: where there is one data set, that need not be said.
+/// What it reads, in the order in which it is written.
+fn data_sets(agent: &fragment::Agent, context: &Context<'_>, problems: &mut Problems) -> Option<Vec<DataSetName>> {
+    let place = "data_sets";
+    let Some(written) = &agent.data_sets else {
+        return Some(vec![problems.check("data_set", data_set(agent.data_set.as_deref(), context))?]);
+    };
+    if agent.data_set.is_some() {
+        let help = "keep `data_sets`, which may have one, too";
+        problems.add(place, Invalid::new("is stated besides `data_set`", help));
+        return None;
+    }
+    if written.is_empty() {
+        problems.add(place, Invalid::new("is empty: a job reads something", "name one data set at least"));
+        return None;
+    }
+    let mut read = Vec::new();
+    for (at, name) in written.iter().enumerate() {
+        let place = format!("{place}[{at}]");
+        let known = problems.check(&place, data_set(Some(name), context))?;
+        if read.contains(&known) {
+            let help = "a job reads each data set once: leave it out here";
+            problems.add(place, Invalid::new(format!("`{known}` is there already"), help));
+            return None;
+        }
+        read.push(known);
+    }
+    Some(read)
+}
+
+/// One that it reads: where there is one data set, that need not be said.
 fn data_set(written: Option<&str>, context: &Context<'_>) -> Result<DataSetName, Invalid> {
     let Some(network) = context.network else { return Ok(written.unwrap_or_default().into()) };
     let mut names: Vec<&str> = network.data_set.iter().map(|data_set| data_set.name.as_str()).collect();

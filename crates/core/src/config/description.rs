@@ -85,9 +85,12 @@ pub struct AgentDescription {
     pub node: NodeId,
     /// Whether network.toml lists its node.
     pub node_is_listed: bool,
-    /// What it reads; absent where there is one data set.
+    /// What it reads; absent where there is one data set, or it reads several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_set: Option<DataSetName>,
+    /// What it reads, where that is several data sets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub data_sets: Vec<DataSetName>,
     pub goal: Goal,
     pub policy: String,
     pub job: String,
@@ -116,8 +119,8 @@ pub fn describe(settings: &Settings, generated_bytes: impl Fn(u64) -> u64) -> De
     };
     let mut data_sets: Vec<_> = network.data_sets.values().map(describe).collect();
     let bytes: BTreeMap<_, _> = data_sets.iter().map(|data_set| (data_set.name.clone(), data_set.bytes)).collect();
-    let bytes_read = |agent: &AgentSettings| bytes.get(&agent.data_set).copied().flatten();
-    let agents = settings.agents.values().map(|agent| describe_agent(agent, network, bytes_read(agent))).collect();
+    let bytes_of = |name: &DataSetName| bytes.get(name).copied().flatten();
+    let agents = settings.agents.values().map(|agent| describe_agent(agent, network, &bytes_of)).collect();
     Description {
         knowledge: network.knowledge.to_string(),
         emulator: network.emulator.to_string(),
@@ -161,18 +164,27 @@ fn durations(network: &NetworkSettings) -> Vec<DurationDescription> {
     all.map(of).to_vec()
 }
 
-fn describe_agent(agent: &AgentSettings, network: &NetworkSettings, data_set_bytes: Option<u64>) -> AgentDescription {
+/// `bytes_of`: how large a data set is, where that is known.
+fn describe_agent(
+    agent: &AgentSettings,
+    network: &NetworkSettings,
+    bytes_of: &dyn Fn(&DataSetName) -> Option<u64>,
+) -> AgentDescription {
     let request_bytes = network.time_scale.shrink(agent.job.request_bytes());
+    let requests = |name| Some(bytes_of(name)?.div_ceil(request_bytes.max(1)));
+    let several = agent.data_sets.len() > 1;
+    let only = agent.data_sets.first().filter(|_| !several && network.data_sets.len() > 1);
     AgentDescription {
         id: agent.id,
         node: agent.node,
         node_is_listed: network.nodes.contains_key(&agent.node),
-        data_set: (network.data_sets.len() > 1).then(|| agent.data_set.clone()),
+        data_set: only.cloned(),
+        data_sets: if several { agent.data_sets.clone() } else { Vec::new() },
         goal: agent.goal.clone(),
         policy: agent.policy.clone(),
         job: agent.job.to_string(),
         request_bytes,
-        requests: data_set_bytes.map(|bytes| bytes.div_ceil(request_bytes.max(1))),
+        requests: agent.data_sets.iter().map(requests).sum(),
     }
 }
 
@@ -331,7 +343,7 @@ impl fmt::Display for AgentDescription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let only_there = if self.node_is_listed { "" } else { " (not in network.toml: the table must have it)" };
         writeln!(f, "\nagent {} on node {}{only_there}", self.id, self.node)?;
-        self.data_set.iter().try_for_each(|data_set| writeln!(f, "  reads   {data_set}"))?;
+        self.data_set.iter().chain(&self.data_sets).try_for_each(|data_set| writeln!(f, "  reads   {data_set}"))?;
         writeln!(f, "  goal    {}", self.goal)?;
         writeln!(f, "  policy  {}", self.policy)?;
         let size = show_bytes(self.request_bytes);

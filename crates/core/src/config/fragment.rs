@@ -186,6 +186,7 @@ pub struct Agent {
     pub policy: Option<String>,
     pub node: Option<i64>,
     pub data_set: Option<String>,
+    pub data_sets: Option<Vec<String>>,
     pub listen: Option<String>,
     pub budget: Option<Quantity>,
     #[serde(deserialize_with = "table")]

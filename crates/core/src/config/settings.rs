@@ -251,8 +251,8 @@ pub struct ScrubSettings {
 pub struct AgentSettings {
     pub id: AgentId,
     pub node: NodeId,
-    /// The data set that it reads: one of the network's.
-    pub data_set: DataSetName,
+    /// The data sets that its job reads, in this order: at least one of the network's, none twice.
+    pub data_sets: Vec<DataSetName>,
     pub goal: Goal,
     /// As its user wrote it.
     pub goal_text: String,
@@ -283,6 +283,13 @@ pub enum JobSettings {
     Command(ProgramSettings),
     /// An application of Spark.
     Spark(SparkSettings),
+}
+
+impl AgentSettings {
+    /// Whether its job reads a data set.
+    pub fn reads(&self, data_set: &DataSetName) -> bool {
+        self.data_sets.contains(data_set)
+    }
 }
 
 impl JobSettings {

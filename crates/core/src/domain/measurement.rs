@@ -5,12 +5,13 @@ use super::ids::{AgentId, DataSetName, NodeId, ReplicaId};
 use super::metric::{Metric, Metrics};
 use super::time::Timestamp;
 use super::traffic::Traffic;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One job of one agent, measured.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Measurement {
     pub agent: AgentId,
+    /// Of several data sets the first, or the one that it failed for; or the one that it is [seen from](Self::seen_from).
     pub data_set: DataSetName,
     /// The replica that was read, and where it lay when the job started.
     pub replica: ReplicaId,
@@ -24,12 +25,29 @@ pub struct Measurement {
     /// For those who predict the next job; absent where nobody could count it, and not kept in the table.
     #[serde(skip)]
     pub traffic: Option<Traffic>,
+    /// What each data set had to do with it, in the order in which they are read; empty where the application reads one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
     /// What the job computed, for people; absent for what failed, and for jobs of earlier versions.
     pub result: Option<String>,
     /// Why there is no result: then nothing was measured either.
     pub failure: Option<JobFailure>,
     /// Unique for each run: a measurement recorded twice counts once (I-6).
     pub job: String,
+}
+
+/// One of several data sets that a job read.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Part {
+    pub data_set: DataSetName,
+    pub replica: ReplicaId,
+    pub node: NodeId,
+    pub records: u64,
+    /// Of this part alone: the latency of its link, how old what it read was, and times where the job tells its parts apart.
+    pub metrics: Metrics,
+    /// As the whole job's.
+    #[serde(skip)]
+    pub traffic: Option<Traffic>,
 }
 
 /// What a job came to.
@@ -78,6 +96,19 @@ impl FromIterator<JobOutcome> for JobTally {
 }
 
 impl Measurement {
+    /// The same job for who decides about one of its data sets: where that was read, and what the whole job showed. `None`: it
+    /// did not read that.
+    pub fn seen_from(&self, data_set: &DataSetName) -> Option<Self> {
+        let part = self.parts.iter().find(|part| part.data_set == *data_set)?;
+        let (data_set, replica, node, traffic) = (part.data_set.clone(), part.replica, part.node, part.traffic);
+        Some(Self { data_set, replica, node, traffic, ..self.clone() })
+    }
+
+    /// The part of the data set that it is seen from, where there are several.
+    pub fn part(&self) -> Option<&Part> {
+        self.parts.iter().find(|part| part.data_set == self.data_set)
+    }
+
     /// What it came to, as recorded: `satisfied` says whether its agent's goal held, and nothing of a job that failed.
     pub fn outcome(&self, satisfied: bool) -> JobOutcome {
         match (&self.failure, satisfied) {

@@ -2,7 +2,7 @@
 
 use super::planner::{Change, Experience, Parameters, Policy};
 use crate::domain::action::Action;
-use crate::domain::ids::NodeId;
+use crate::domain::ids::{DataSetName, NodeId};
 use crate::domain::impact::{self, Impacts};
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::Metrics;
@@ -22,8 +22,28 @@ pub struct Acted {
 /// A vector to keep.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Lesson {
+    /// Absent where the application reads one alone.
+    pub data_set: Option<DataSetName>,
     pub change: Change,
     pub impacts: Impacts,
+}
+
+impl Lesson {
+    /// What the shared table keeps it under: `M1_2`, `blood_tests:M1_2`.
+    pub fn label(&self) -> String {
+        match &self.data_set {
+            Some(data_set) => format!("{data_set}:{}", self.change),
+            None => self.change.to_string(),
+        }
+    }
+}
+
+/// What a [label](Lesson::label) says of a data set; `None`: it is about another one, or about one alone.
+pub fn learned_of<'l>(label: &'l str, data_set: &DataSetName, one_of_several: bool) -> Option<&'l str> {
+    match label.rsplit_once(':') {
+        Some((named, change)) => (one_of_several && *named == *data_set.0).then_some(change),
+        None => (!one_of_several).then_some(label),
+    }
 }
 
 /// The machine: remembers the last action until the next measurement.
@@ -62,6 +82,7 @@ impl Learner {
         let consistency = parameters.consistency_impact(acted.action.kind());
         let rate = parameters.learning_rate;
         Lesson {
+            data_set: None,
             change: self.policy.learned_as(acted.action, acted.reference_node),
             impacts: impact::learn(&acted.expected, &acted.before, after, &parameters.rho, rate, consistency),
         }
@@ -86,6 +107,7 @@ mod tests {
             metrics: Metrics::default().with(Metric::ResponseTime, response_time),
             emulated_latency_ms: None,
             traffic: None,
+            parts: Vec::new(),
             job: "job".to_owned(),
             failure: None,
             result: None,

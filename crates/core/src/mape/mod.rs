@@ -4,6 +4,7 @@
 
 pub mod backoff;
 pub mod chance;
+mod combination;
 pub mod control_loop;
 pub mod cooperative;
 pub mod executor;

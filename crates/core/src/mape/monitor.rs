@@ -16,14 +16,15 @@ use super::unexpected::Unexpected;
 use crate::domain::convergence::CONVERGED_JOBS;
 use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::goal::Goal;
-use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
-use crate::domain::measurement::Measurement;
+use crate::domain::ids::{AgentId, EventId, NodeId};
+use crate::domain::measurement::{Measurement, Part};
 use crate::domain::metric::{Metric, Metrics};
 use crate::domain::placement::Replica;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::domain::traffic::Traffic;
 use rand_distr::{Distribution, Normal};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,14 +50,14 @@ pub enum Input {
     Started,
     /// A pause is over.
     Woken,
-    /// The placement as it is now.
-    Loaded(Snapshot),
+    /// The placement as it is now, of each data set that the job reads.
+    Loaded(Vec<Snapshot>),
     /// The shared table cannot be reached.
     LoadFailed,
     /// The job ended.
     JobEnded(Observation),
-    /// It failed.
-    JobFailed { at: Timestamp, failure: JobFailure },
+    /// It failed, as far as anybody can tell for what it read so far from the front.
+    JobFailed { at: Timestamp, failure: JobFailure, part: usize },
     /// The planner and executor are done with a violation.
     Repaired(Repair),
 }
@@ -73,10 +74,30 @@ pub struct Observation {
     pub emulated_latency: Option<Duration>,
     /// Absent: the job does not read through this agent's own client.
     pub traffic: Option<Traffic>,
+    /// Of each data set, where there are several; else empty.
+    pub parts: Vec<PartObservation>,
     /// As counted when the job had ended; absent: as it was when the job began.
     pub data_consistency: Option<f64>,
     /// What the job computed, for people.
     pub result: Option<String>,
+}
+
+/// What a run of the job showed of one of several data sets.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct PartObservation {
+    pub records: u64,
+    pub network_latency: Duration,
+    /// Absent: the job does not tell its parts apart.
+    pub times: Option<PartTimes>,
+    pub traffic: Option<Traffic>,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct PartTimes {
+    pub response_time: Duration,
+    pub execution_time: Duration,
+    /// As of a whole job.
+    pub throughput: Option<f64>,
 }
 
 /// How the repair of a violation ended.
@@ -92,30 +113,33 @@ pub enum Repair {
     NotNow,
 }
 
-/// A run of the job: what is read, and what was known of it when it started.
+/// A run of the job.
 #[derive(Clone, Copy, PartialEq, Debug)]
 struct Run {
     /// Of all runs of this life.
     number: u64,
     /// When it began.
     began: Timestamp,
-    replica: ReplicaId,
-    node: NodeId,
-    availability_percent: f64,
-    data_consistency: f64,
-    /// Absent: the goal does not speak of it.
-    staleness: Option<Duration>,
 }
 
-/// What a job reads, and what a snapshot says of it.
+/// What a job reads of one data set, and what a snapshot says of it.
 #[derive(Debug)]
 struct Reading {
     replica: Arc<Replica>,
     availability_percent: f64,
     data_consistency: f64,
+    /// When the job began; absent: the goal does not speak of it.
+    staleness: Option<Duration>,
 }
 
-/// A goal that does not hold, and all that is needed to plan.
+/// What a job is to read of one data set.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Read {
+    pub replica: Arc<Replica>,
+    pub snapshot: Snapshot,
+}
+
+/// A goal that does not hold, and all that is needed to plan for one data set.
 #[derive(Clone, Debug)]
 pub struct Violation {
     pub measurement: Arc<Measurement>,
@@ -128,11 +152,8 @@ pub enum Effect {
         after: Duration,
     },
     Load,
-    /// Run the job on this replica.
-    Run {
-        replica: Arc<Replica>,
-        snapshot: Snapshot,
-    },
+    /// Run the job on these replicas, one of each data set.
+    Run(Vec<Read>),
     Record {
         measurement: Arc<Measurement>,
         satisfied: bool,
@@ -144,13 +165,11 @@ pub enum Effect {
         node: NodeId,
     },
     /// See whether the replica is what the catalogue says, and state it.
-    Inspect {
-        replica: Arc<Replica>,
-        snapshot: Snapshot,
-    },
+    Inspect(Read),
     LeaveFeedback(Vec<EventId>),
-    Plan(Violation),
-    /// The agent reads nothing that is present: registered again, it is given a replica.
+    /// For each data set.
+    Plan(Vec<Violation>),
+    /// Of some data set the agent reads nothing that is present: registered again, it is given a replica.
     Register,
     /// Nobody waited for the input.
     Unexpected(Unexpected),
@@ -168,7 +187,6 @@ enum State {
 /// The machine.
 pub struct Monitor {
     parameters: Arc<Parameters>,
-    data_set: DataSetName,
     policy: Arc<dyn Policy>,
     rhythm: Rhythm,
     /// Makes job keys unique across restarts.
@@ -181,9 +199,10 @@ pub struct Monitor {
     jobs: u64,
     /// How many of the last jobs met the goal in a row, without anybody's action.
     content_jobs: usize,
-    last_known: Option<Snapshot>,
-    /// What the last run was to read, by the snapshot last known.
-    reading: Option<Reading>,
+    /// Of each data set.
+    last_known: Option<Vec<Snapshot>>,
+    /// What the last run was to read of each, by the snapshots last known.
+    readings: Vec<Reading>,
     /// The replica that was last looked at because a job could not use it.
     doubted: Option<Arc<Replica>>,
 }
@@ -208,14 +227,12 @@ impl Monitor {
     /// `life` is unique for each start of an agent.
     pub fn new(
         parameters: Arc<Parameters>,
-        data_set: DataSetName,
         policy: Arc<dyn Policy>,
         rhythm: Rhythm,
         life: String,
     ) -> Self {
         Self {
             parameters,
-            data_set,
             policy,
             rhythm,
             life,
@@ -225,7 +242,7 @@ impl Monitor {
             jobs: 0,
             content_jobs: 0,
             last_known: None,
-            reading: None,
+            readings: Vec::new(),
             doubted: None,
         }
     }
@@ -247,16 +264,16 @@ impl Monitor {
         match (input, std::mem::replace(&mut self.state, State::Pausing)) {
             (Input::Started, State::Pausing) => self.pause(rng),
             (Input::Woken, State::Pausing) => self.start(),
-            (Input::Loaded(snapshot), State::Starting) => self.run(snapshot, rng),
+            (Input::Loaded(snapshots), State::Starting) => self.run(snapshots, rng),
             // The user's job goes on on the last known placement while the shared table is away.
             (Input::LoadFailed, State::Starting) => match self.last_known.clone() {
-                Some(snapshot) => self.run(snapshot, rng),
+                Some(snapshots) => self.run(snapshots, rng),
                 None => self.pause(rng),
             },
-            (Input::JobEnded(observation), State::Running(run)) => self.observe(&run, &observation, rng),
-            (Input::JobFailed { at, failure }, State::Running(run)) => self.fail(&run, at, failure, rng),
-            (Input::Loaded(snapshot), State::Judging { measurement, began }) => {
-                self.judge(measurement, began, snapshot, rng)
+            (Input::JobEnded(observation), State::Running(run)) => self.observe(run, &observation, rng),
+            (Input::JobFailed { at, failure, part }, State::Running(run)) => self.fail(run, at, failure, part, rng),
+            (Input::Loaded(snapshots), State::Judging { measurement, began }) => {
+                self.judge(&measurement, began, snapshots, rng)
             }
             // Without the table nobody could answer an action, so there is none.
             (Input::LoadFailed, State::Judging { .. }) => self.pause(rng),
@@ -296,49 +313,52 @@ impl Monitor {
         vec![Effect::Load]
     }
 
-    fn run(&mut self, snapshot: Snapshot, rng: &mut Rng) -> Vec<Effect> {
-        // Whoever acted: jobs on another placement say nothing about this one.
-        if self.last_known.as_ref().is_some_and(|known| known.changed_at != snapshot.changed_at) {
-            self.content_jobs = 0;
+    fn run(&mut self, snapshots: Vec<Snapshot>, rng: &mut Rng) -> Vec<Effect> {
+        if !self.know(&snapshots) {
+            self.readings = snapshots.iter().map_while(|snapshot| self.reading(snapshot)).collect();
         }
-        let Some(reading) = self.reading(&snapshot) else {
+        if self.readings.len() < snapshots.len() || snapshots.is_empty() {
+            self.readings.clear();
             let mut effects = self.pause(rng);
             effects.push(Effect::Register);
             return effects;
-        };
+        }
         self.jobs += 1;
-        let run = Run {
-            number: self.jobs,
-            began: snapshot.at,
-            replica: reading.replica.id,
-            node: reading.replica.node,
-            availability_percent: reading.availability_percent,
-            data_consistency: reading.data_consistency,
-            staleness: self.goal().mentions(Metric::Staleness).then(|| reading.replica.staleness(snapshot.at)),
-        };
-        let replica = reading.replica.clone();
-        self.reading = Some(reading);
-        self.last_known = Some(snapshot.clone());
-        self.state = State::Running(run);
-        vec![Effect::Run { replica, snapshot }]
+        let mentions_staleness = self.goal().mentions(Metric::Staleness);
+        let mut reads = Vec::with_capacity(snapshots.len());
+        for (reading, snapshot) in self.readings.iter_mut().zip(&snapshots) {
+            reading.staleness = mentions_staleness.then(|| reading.replica.staleness(snapshot.at));
+            reads.push(Read { replica: reading.replica.clone(), snapshot: snapshot.clone() });
+        }
+        let began = snapshots.iter().map(|snapshot| snapshot.at).min().unwrap_or_default();
+        self.state = State::Running(Run { number: self.jobs, began });
+        self.last_known = Some(snapshots);
+        vec![Effect::Run(reads)]
     }
 
-    /// What a job reads that begins on this snapshot; nothing has to be looked up again where nothing has changed. `None`: the
-    /// agent reads nothing that is present.
-    fn reading(&mut self, snapshot: &Snapshot) -> Option<Reading> {
-        let is_known = self.last_known.as_ref().is_some_and(|known| known.has_content_of(snapshot));
-        if let Some(reading) = self.reading.take().filter(|_| is_known) {
-            return Some(reading);
+    /// Compares the table with what it was when the last job began: whether nothing has to be looked up again.
+    fn know(&mut self, snapshots: &[Snapshot]) -> bool {
+        let Some(known) = &self.last_known else { return false };
+        // Whoever acted: jobs on another placement say nothing about this one.
+        if known.iter().zip(snapshots).any(|(known, now)| known.changed_at != now.changed_at) {
+            self.content_jobs = 0;
         }
+        known.iter().zip(snapshots).all(|(known, now)| known.has_content_of(now))
+            && self.readings.len() == snapshots.len()
+    }
+
+    /// What a job reads of a data set; `None`: nothing that is present.
+    fn reading(&self, snapshot: &Snapshot) -> Option<Reading> {
         let replica = snapshot.placement.reference(self.agent())?;
         Some(Reading {
             availability_percent: availability(snapshot, replica.node),
             data_consistency: self.policy.consistency(snapshot, replica.id, self.parameters.max_copies),
+            staleness: None,
             replica: Arc::new(replica.clone()),
         })
     }
 
-    fn observe(&mut self, run: &Run, observation: &Observation, rng: &mut Rng) -> Vec<Effect> {
+    fn observe(&mut self, run: Run, observation: &Observation, rng: &mut Rng) -> Vec<Effect> {
         self.backoff.succeeded();
         let measurement = Arc::new(self.measurement(run, observation));
         // What nobody measured says nothing for or against a place.
@@ -358,19 +378,21 @@ impl Monitor {
 
     /// Whatever failed is recorded, and nobody is content with it. A store or link that failed is held against its node, and judged
     /// as worse than a job that took too long: it showed nothing, so no bound holds.
-    fn fail(&mut self, run: &Run, at: Timestamp, failure: JobFailure, rng: &mut Rng) -> Vec<Effect> {
+    fn fail(&mut self, run: Run, at: Timestamp, failure: JobFailure, part: usize, rng: &mut Rng) -> Vec<Effect> {
         self.content_jobs = 0;
         let kind = failure.kind;
-        let nothing = self.measurement_of(run, at, Metrics::default());
+        let part = part.min(self.readings.len().saturating_sub(1));
+        let nothing = self.measurement_of(run, at, Metrics::default(), part);
         let failed = Arc::new(Measurement { failure: Some(failure), ..nothing });
         let mut effects = vec![Effect::RecordFailure(failed.clone())];
         match kind {
             FailureKind::Store => {
+                let node = failed.node;
                 self.state = State::Judging { measurement: failed, began: run.began };
-                effects.extend([Effect::Failed { node: run.node }, Effect::Load]);
+                effects.extend([Effect::Failed { node }, Effect::Load]);
             }
             FailureKind::Data | FailureKind::ChangedData => {
-                effects.extend(self.doubt());
+                effects.extend(self.doubt(part));
                 effects.extend(self.pause(rng));
             }
             FailureKind::Program => effects.extend(self.pause(rng)),
@@ -380,72 +402,127 @@ impl Monitor {
     }
 
     /// What a job cannot use may be damaged: the replica is looked at, once as long as nothing new is known of it.
-    fn doubt(&mut self) -> Option<Effect> {
-        let replica = self.reading.as_ref()?.replica.clone();
-        let snapshot = self.last_known.clone()?;
+    fn doubt(&mut self, part: usize) -> Option<Effect> {
+        let replica = self.readings.get(part)?.replica.clone();
+        let snapshot = self.last_known.as_ref()?.get(part)?.clone();
         let is_new = self.doubted.as_ref().is_none_or(|doubted| *doubted != replica);
         self.doubted = Some(replica.clone());
-        is_new.then_some(Effect::Inspect { replica, snapshot })
+        is_new.then_some(Effect::Inspect(Read { replica, snapshot }))
     }
 
-    fn measurement(&self, run: &Run, observation: &Observation) -> Measurement {
+    fn measurement(&self, run: Run, observation: &Observation) -> Measurement {
         let throughput = observation.throughput.map(|throughput| (Metric::Throughput, throughput));
-        let staleness = run.staleness.map(|staleness| (Metric::Staleness, staleness.as_secs_f64()));
+        let staleness = self.readings.iter().filter_map(|reading| reading.staleness).max();
+        let staleness = staleness.map(|staleness| (Metric::Staleness, staleness.as_secs_f64()));
+        let consistency = self.readings.iter().map(|reading| reading.data_consistency).fold(1.0, f64::min);
         let metrics = Metrics::from_iter(throughput.into_iter().chain(staleness))
             .with(Metric::ResponseTime, observation.response_time.as_secs_f64())
             .with(Metric::ExecutionTime, observation.execution_time.as_secs_f64())
             .with(Metric::NetworkLatency, observation.network_latency.as_secs_f64() * 1e3)
-            .with(Metric::Availability, run.availability_percent)
-            .with(Metric::DataConsistency, observation.data_consistency.unwrap_or(run.data_consistency));
+            .with(Metric::Availability, self.availability())
+            .with(Metric::DataConsistency, observation.data_consistency.unwrap_or(consistency));
         Measurement {
             emulated_latency_ms: observation.emulated_latency.map(|latency| latency.as_secs_f64() * 1e3),
             traffic: observation.traffic,
+            parts: self.parts(&observation.parts),
             result: observation.result.clone(),
-            ..self.measurement_of(run, observation.at, metrics)
+            ..self.measurement_of(run, observation.at, metrics, 0)
         }
     }
 
-    fn measurement_of(&self, run: &Run, at: Timestamp, metrics: Metrics) -> Measurement {
+    /// That all that is read is there; a node that several parts are read from is there for all of them \[%\].
+    fn availability(&self) -> f64 {
+        let of_nodes: BTreeMap<NodeId, f64> =
+            self.readings.iter().map(|reading| (reading.replica.node, reading.availability_percent)).collect();
+        let mut of_nodes = of_nodes.into_values();
+        let first = of_nodes.next().unwrap_or(0.0);
+        of_nodes.fold(first, |all, node| all * node / 100.0)
+    }
+
+    fn parts(&self, observed: &[PartObservation]) -> Vec<Part> {
+        let part = |(reading, observed): (&Reading, &PartObservation)| {
+            let staleness = reading.staleness.map(|staleness| (Metric::Staleness, staleness.as_secs_f64()));
+            let mut metrics = Metrics::from_iter(staleness)
+                .with(Metric::NetworkLatency, observed.network_latency.as_secs_f64() * 1e3);
+            if let Some(PartTimes { response_time, execution_time, throughput }) = observed.times {
+                metrics.set(Metric::ResponseTime, response_time.as_secs_f64());
+                metrics.set(Metric::ExecutionTime, execution_time.as_secs_f64());
+                throughput.into_iter().for_each(|throughput| metrics.set(Metric::Throughput, throughput));
+            }
+            let Replica { id, node, data_set, .. } = &*reading.replica;
+            let (data_set, replica, node) = (data_set.clone(), *id, *node);
+            Part { data_set, replica, node, records: observed.records, metrics, traffic: observed.traffic }
+        };
+        self.readings.iter().zip(observed).map(part).collect()
+    }
+
+    /// As who reads this part sees it.
+    fn measurement_of(&self, run: Run, at: Timestamp, metrics: Metrics, part: usize) -> Measurement {
+        let replica = &self.readings[part].replica;
         Measurement {
             agent: self.agent(),
-            data_set: self.data_set.clone(),
-            replica: run.replica,
-            node: run.node,
+            data_set: replica.data_set.clone(),
+            replica: replica.id,
+            node: replica.node,
             at,
             metrics,
             emulated_latency_ms: None,
             traffic: None,
+            parts: Vec::new(),
             result: None,
             failure: None,
             job: format!("{}-{}", self.life, run.number),
         }
     }
 
-    /// Leaves feedback; then plans, unless the replica has changed place since the job started: that measurement says nothing
+    /// Leaves feedback; then plans, unless a replica has changed place since the job started: that measurement says nothing
     /// about where the agent reads now.
     fn judge(
         &mut self,
-        measurement: Arc<Measurement>,
+        measurement: &Arc<Measurement>,
         began: Timestamp,
-        snapshot: Snapshot,
+        snapshots: Vec<Snapshot>,
         rng: &mut Rng,
     ) -> Vec<Effect> {
-        let blamed = self.policy.blame(&self.parameters, self.previous, &measurement, &snapshot);
+        let violations = self.violations(measurement, snapshots);
+        let mut blamed = Vec::new();
+        for Violation { measurement, snapshot } in &violations {
+            blamed.extend(self.policy.blame(&self.parameters, self.previous, measurement, snapshot));
+        }
         self.previous = Some(PreviousJob { began, satisfied: false });
         let mut effects = Vec::new();
         if !blamed.is_empty() {
             effects.push(Effect::LeaveFeedback(blamed));
         }
-        let reads_at = snapshot.placement.reference(self.agent()).map(|replica| replica.node);
-        if reads_at == Some(measurement.node) {
+        let reads_at = |snapshot: &Snapshot| snapshot.placement.reference(self.agent()).map(|replica| replica.node);
+        let stands = |(reading, violation): (&Reading, &Violation)| {
+            reads_at(&violation.snapshot) == Some(reading.replica.node)
+        };
+        if self.readings.iter().zip(&violations).all(stands) {
             self.state = State::Repairing;
-            effects.push(Effect::Plan(Violation { measurement, snapshot }));
+            effects.push(Effect::Plan(violations));
         } else if self.policy.pauses_when_stale() {
             effects.extend(self.pause(rng));
         } else {
             effects.extend(self.start());
         }
         effects
+    }
+
+    /// The same job for each of its data sets.
+    fn violations(&self, measurement: &Arc<Measurement>, snapshots: Vec<Snapshot>) -> Vec<Violation> {
+        let seen_from = |part: usize| match measurement.seen_from(&self.readings[part].replica.data_set) {
+            Some(seen) => Arc::new(seen),
+            // One alone, or a job that has no parts because it failed.
+            None if self.readings.len() == 1 => measurement.clone(),
+            None => {
+                let Replica { id, node, data_set, .. } = &*self.readings[part].replica;
+                let (data_set, replica, node) = (data_set.clone(), *id, *node);
+                Arc::new(Measurement { data_set, replica, node, ..Measurement::clone(measurement) })
+            }
+        };
+        let of = |(part, snapshot)| Violation { measurement: seen_from(part), snapshot };
+        snapshots.into_iter().take(self.readings.len()).enumerate().map(of).collect()
     }
 
     fn repaired(&mut self, repair: Repair, rng: &mut Rng) -> Vec<Effect> {
@@ -471,6 +548,7 @@ mod tests {
     use super::super::planner::{Fixed, Reference};
     use super::super::scene::{self, NOW};
     use super::*;
+    use crate::domain::ids::ReplicaId;
 
     struct Bench {
         monitor: Monitor,
@@ -485,7 +563,7 @@ mod tests {
         fn of(goal: &str, policy: Arc<dyn Policy>) -> Self {
             let rhythm = Rhythm { gap: Duration::from_secs(15), gap_deviation: Duration::ZERO };
             let parameters = Arc::new(scene::parameters(goal));
-            let monitor = Monitor::new(parameters, "blood".into(), policy, rhythm, "life".to_owned());
+            let monitor = Monitor::new(parameters, policy, rhythm, "life".to_owned());
             Self { monitor, rng: scene::rng() }
         }
 
@@ -495,7 +573,7 @@ mod tests {
         }
 
         fn load(&mut self, snapshot: &Snapshot) -> String {
-            self.give(Input::Loaded(snapshot.clone()))
+            self.give(Input::Loaded(vec![snapshot.clone()]))
         }
 
         /// A whole job on a placement, up to its measurement.
@@ -506,7 +584,7 @@ mod tests {
         }
 
         fn fail(&mut self, kind: FailureKind) -> String {
-            self.give(Input::JobFailed { at: NOW, failure: JobFailure::new(kind, "broken") })
+            self.give(Input::JobFailed { at: NOW, failure: JobFailure::new(kind, "broken"), part: 0 })
         }
 
         fn end(&mut self, seconds: u64) -> String {
@@ -524,6 +602,7 @@ mod tests {
             network_latency: Duration::from_millis(20),
             emulated_latency: None,
             traffic: None,
+            parts: Vec::new(),
             data_consistency: None,
             result: None,
         }
@@ -533,13 +612,16 @@ mod tests {
         match effect {
             Effect::Wake { after } => format!("wake({} s)", after.as_secs()),
             Effect::Load => "load".to_owned(),
-            Effect::Run { replica, .. } => format!("run(node {})", replica.node),
+            Effect::Run(reads) => {
+                let nodes: Vec<String> = reads.iter().map(|read| read.replica.node.to_string()).collect();
+                format!("run(node {})", nodes.join(" and "))
+            }
             Effect::Record { satisfied, .. } => format!("record({satisfied})"),
             Effect::RecordFailure(failed) => format!("record({})", failed.failure.as_ref().unwrap().kind),
             Effect::Failed { node } => format!("failed(node {node})"),
             Effect::LeaveFeedback(events) => format!("feedback({})", events.len()),
             Effect::Plan(_) => "plan".to_owned(),
-            Effect::Inspect { replica, .. } => format!("inspect(node {})", replica.node),
+            Effect::Inspect(read) => format!("inspect(node {})", read.replica.node),
             Effect::Register => "register".to_owned(),
             Effect::Unexpected(what) => format!("unexpected({what})"),
         }
@@ -724,7 +806,7 @@ mod tests {
         bench.give(Input::Woken);
         bench.load(&scene::snapshot(&[3], &[(1, 1)]));
         let failure = JobFailure::new(FailureKind::Program, "no such module");
-        let effects = bench.monitor.handle(Input::JobFailed { at: NOW, failure: failure.clone() }, &mut bench.rng);
+        let effects = bench.monitor.handle(Input::JobFailed { at: NOW, failure: failure.clone(), part: 0 }, &mut bench.rng);
         let recorded = effects.iter().find_map(|effect| match effect {
             Effect::RecordFailure(failed) => Some(Measurement::clone(failed)),
             _ => None,
@@ -738,6 +820,7 @@ mod tests {
             metrics: Metrics::default(),
             emulated_latency_ms: None,
             traffic: None,
+            parts: Vec::new(),
             result: None,
             failure: Some(failure),
             job: "life-1".to_owned(),

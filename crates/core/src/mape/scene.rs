@@ -134,6 +134,7 @@ pub fn measurement(node: u32, response_time_s: f64) -> Measurement {
         metrics: slow().with(Metric::ResponseTime, response_time_s),
         emulated_latency_ms: None,
         traffic: None,
+        parts: Vec::new(),
         job: "job".to_owned(),
         failure: None,
         result: None,

@@ -14,8 +14,9 @@ use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::mape::chance::{Streams, seed_of};
 use crate::mape::control_loop::{ControlLoop, Stopwatch};
-use crate::mape::monitor::{Monitor, Rhythm};
-use crate::mape::planner::{ANSWERED_WITHIN, Change, Experience, LOOK_EVERY, Parameters, Planner, Policy, Rng};
+use crate::mape::learner::learned_of;
+use crate::mape::monitor::Rhythm;
+use crate::mape::planner::{ANSWERED_WITHIN, Experience, LOOK_EVERY, Parameters, Policy, Rng};
 use rand::RngExt as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,12 +24,17 @@ use std::time::Duration;
 
 /// A job under way; ends in virtual time.
 pub enum Job {
-    Runs {
-        replica: Arc<Replica>,
-        job: physics::Job,
-    },
-    /// It has not read anything.
-    IsLost(JobFailure),
+    /// Of each data set one part after the other.
+    Runs(Vec<Part>),
+    /// It has not read anything, for what it was to read of this data set.
+    IsLost(JobFailure, usize),
+}
+
+/// What a job reads of one data set, and what that takes.
+pub struct Part {
+    pub replica: Arc<Replica>,
+    pub records: u64,
+    pub job: physics::Job,
 }
 
 /// Bytes under way, which a job does not wait for.
@@ -79,11 +85,11 @@ pub struct Agent {
     parameters: Arc<Parameters>,
     policy: Arc<dyn Policy>,
     rhythm: Rhythm,
-    data_set: DataSetName,
-    /// The position of its data set among all.
-    pub shelf: usize,
-    /// What was trained before the simulation.
-    trained: Experience,
+    /// What its job reads, and the position of each among all.
+    data_sets: Vec<DataSetName>,
+    shelves: Vec<usize>,
+    /// What was trained before the simulation, of each.
+    trained: Vec<Experience>,
     pub streams: Streams,
     pub jobs: Rng,
     pub transfers: Rng,
@@ -120,9 +126,9 @@ impl Agent {
     pub fn new(
         network: &NetworkSettings,
         settings: &AgentSettings,
-        shelf: usize,
+        shelves: Vec<usize>,
         policy: Arc<dyn Policy>,
-        trained: Experience,
+        trained: Vec<Experience>,
         seed: u64,
     ) -> Self {
         let id = settings.id;
@@ -130,8 +136,8 @@ impl Agent {
             parameters: Arc::new(parameters(network, settings)),
             policy,
             rhythm: Rhythm { gap: network.rhythm.job_gap, gap_deviation: network.rhythm.job_gap_deviation },
-            data_set: settings.data_set.clone(),
-            shelf,
+            data_sets: settings.data_sets.clone(),
+            shelves,
             trained,
             streams: Streams::new(seed_of(seed, id)),
             jobs: streams::stream(seed, id, Purpose::Jobs),
@@ -165,9 +171,18 @@ impl Agent {
         self.parameters.home
     }
 
-    /// What it reads.
-    pub fn data_set(&self) -> &DataSetName {
-        &self.data_set
+    /// What its job reads, in this order.
+    pub fn data_sets(&self) -> &[DataSetName] {
+        &self.data_sets
+    }
+
+    /// The positions of these among all.
+    pub fn shelves(&self) -> &[usize] {
+        &self.shelves
+    }
+
+    pub fn reads_from(&self, shelf: usize) -> bool {
+        self.shelves.contains(&shelf)
     }
 
     pub fn parameters(&self) -> &Arc<Parameters> {
@@ -226,15 +241,21 @@ impl Agent {
         Identity { life: self.named.clone(), ended: ended.into_iter().collect(), silence }
     }
 
-    /// Begins a new life with what it had learned before.
-    pub fn start(&mut self, learned: BTreeMap<Change, Impacts>) {
+    /// Begins a new life with what it had learned before, by label.
+    pub fn start(&mut self, learned: &BTreeMap<String, Impacts>) {
+        let one_of_several = self.data_sets.len() > 1;
+        let experience = |(data_set, trained): (&DataSetName, &Experience)| {
+            let mut experience = trained.clone();
+            let learned = learned.iter().filter_map(|(label, impacts)| {
+                Some((learned_of(label, data_set, one_of_several)?.to_owned(), *impacts))
+            });
+            experience.recall(learned, []);
+            (data_set.clone(), experience)
+        };
+        let experiences = self.data_sets.iter().zip(&self.trained).map(experience).collect();
         let life = self.named.to_string();
-        let (parameters, policy) = (self.parameters.clone(), self.policy.clone());
-        let experience = Experience { learned, ..self.trained.clone() };
-        let monitor =
-            Monitor::new(parameters.clone(), self.data_set.clone(), policy.clone(), self.rhythm, life.clone());
-        let planner = Planner::new(parameters, policy, experience, life);
-        self.control_loop = Some(ControlLoop::new(monitor, planner).timed(self.stopwatch.clone()));
+        let control_loop = ControlLoop::new(&self.parameters, &self.policy, self.rhythm, &life, experiences);
+        self.control_loop = Some(control_loop.timed(self.stopwatch.clone()));
         self.was_converged = false;
     }
 

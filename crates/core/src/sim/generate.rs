@@ -11,7 +11,7 @@ use crate::domain::placement::Link;
 use crate::domain::units::Percent;
 use crate::mape::planner::Rng;
 use rand::{RngExt as _, SeedableRng as _};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How far beyond what the planted placement gives a goal that can be met lies: a share of the latency, and milliseconds.
 const MARGIN: f64 = 1.15;
@@ -53,8 +53,8 @@ pub fn expand(mut scenario: Scenario) -> Scenario {
         let goal = goal(&generate, &scenario, data_set, &served, &mut rng);
         let agent = AgentId(id(home).0);
         let (node, goal_text) = (id(home), goal.to_string());
-        let data_set = data_set.clone();
-        let settings = AgentSettings { id: agent, node, data_set, goal, goal_text, ..generate.template.clone() };
+        let data_sets = vec![data_set.clone()];
+        let settings = AgentSettings { id: agent, node, data_sets, goal, goal_text, ..generate.template.clone() };
         scenario.agents.insert(agent, settings);
     }
     scenario
@@ -190,7 +190,7 @@ pub fn trained_at(scenario: &Scenario, settings: &AgentSettings, links: &BTreeMa
     let Some(generate) = &scenario.generate else { return scenario.network.nodes.keys().copied().collect() };
     let mut nearest: Vec<(f64, NodeId)> = links.values().map(|link| (link.latency_ms, link.to)).collect();
     nearest.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    let placed = scenario.placed_of(&settings.data_set);
+    let placed: BTreeSet<NodeId> = settings.data_sets.iter().flat_map(|name| scenario.placed_of(name)).collect();
     let read = nearest.iter().find(|(_, node)| placed.contains(node)).map(|(_, node)| *node);
     let nearest = nearest.iter().take(generate.trained as usize).map(|(_, node)| *node);
     let mut nodes: Vec<NodeId> = nearest.chain(read).chain([settings.node]).collect();

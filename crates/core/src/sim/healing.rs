@@ -1,9 +1,8 @@
 //! What must hold when nothing has been wrong for a while: everything that broke has healed (I-14), and agents that promise it have
 //! come to rest, content where a placement serves everybody (I-15).
 
-use super::agent::Agent;
 use super::oracle::{Found, Standing};
-use super::shelf::Shelf;
+use super::agent::Agent;
 use super::world::World;
 use crate::domain::action::Action;
 use crate::domain::event::Window;
@@ -65,11 +64,12 @@ impl World<'_> {
         let all =
             self.scenario.network.links.iter().chain(self.scenario.changes.iter().flat_map(|change| &change.links));
         let latency_s = all.map(|link| link.latency_ms + link.jitter_ms * f64::from(SPREAD)).fold(0.0, f64::max) / 1e3;
-        // Of the largest data set.
-        let of_it = |shelf: &Shelf| {
-            shelf.physics.response_time.base.as_secs_f64() + shelf.physics.response_time.slope * latency_s
+        let of_part = |shelf: &usize| {
+            let response_time = self.shelves[*shelf].physics.response_time;
+            response_time.base.as_secs_f64() + response_time.slope * latency_s
         };
-        let job = self.shelves.iter().map(of_it).fold(0.0, f64::max);
+        let of_agent = |slot: &Agent| slot.shelves().iter().map(of_part).sum::<f64>();
+        let job = self.agents.iter().map(of_agent).fold(0.0, f64::max);
         let gap = rhythm.job_gap + rhythm.job_gap_deviation * SPREAD;
         WAITS + gap + Duration::from_secs_f64(job) + physics.response_time.deviation * SPREAD + physics.poll
     }
@@ -94,7 +94,7 @@ impl World<'_> {
         let open =
             open.filter(|event| event.closes_at + grace + self.scenario.network.silence() + rounds < snapshot.at);
         let open = open.map(|event| format!("the window of event {} was never closed", event.id));
-        let readers = self.agents.iter().filter(|slot| slot.shelf == shelf);
+        let readers = self.agents.iter().filter(|slot| slot.reads_from(shelf));
         let homeless = readers.filter(|slot| snapshot.placement.reference(slot.id()).is_none());
         rows.chain(behind)
             .chain(open)

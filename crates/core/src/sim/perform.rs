@@ -1,30 +1,31 @@
 //! Effects of an agent's machines, performed on the virtual world as its actors perform them on the real one.
 
-use super::agent::{Job, Transfer};
+use super::agent::{Job, Part, Transfer};
 use super::physics;
+use super::setup::VALIDATED;
+use super::shelf::Shelf;
 use super::table::ready;
 use super::world::{Happening, World};
 use crate::config::scenario::{Lie, Links, Moment, Rules};
 use crate::domain::ask::Reply;
-use crate::domain::books::Read;
+use crate::domain::books;
 use crate::domain::constraints::Constraints;
 use crate::domain::event::Outcome;
 use crate::domain::failure::{FailureKind, JobFailure};
-use crate::domain::ids::{NodeId, ReplicaId};
+use crate::domain::ids::NodeId;
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::{Claim, Plan, Replica};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::domain::validators::Validators;
 use crate::knowledge::{Claimed, Knowledge as _, Registered};
-use crate::mape::control_loop::{Effect, Input};
+use crate::mape::control_loop::{Effect, Input, Looked};
 use crate::mape::executor::{self, Report};
-use crate::mape::monitor::{self, Observation};
+use crate::mape::monitor::{self, Observation, PartObservation, PartTimes, Read};
 use crate::mape::notice::Notice;
 use crate::mape::planner::{self, LOOK_EVERY, Message};
 use rand::RngExt as _;
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::Duration;
 
 impl World<'_> {
@@ -75,14 +76,14 @@ impl World<'_> {
                 None
             }
             monitor::Effect::Load => Some(match self.load(agent) {
-                Ok(snapshot) => monitor::Input::Loaded(snapshot),
+                Ok(snapshots) => monitor::Input::Loaded(snapshots),
                 Err(why) => {
                     self.trouble(agent, why);
                     monitor::Input::LoadFailed
                 }
             }),
-            monitor::Effect::Run { replica, snapshot } => {
-                self.begin_job(agent, replica, &snapshot);
+            monitor::Effect::Run(reads) => {
+                self.begin_job(agent, reads);
                 None
             }
             monitor::Effect::Record { measurement, satisfied } => {
@@ -114,7 +115,7 @@ impl World<'_> {
                 None
             }
             // Objects in virtual stores are what was written.
-            monitor::Effect::Inspect { .. } => None,
+            monitor::Effect::Inspect(_) => None,
             // The loop keeps them.
             monitor::Effect::Plan(_) | monitor::Effect::Failed { .. } | monitor::Effect::Unexpected(_) => None,
         }
@@ -124,10 +125,7 @@ impl World<'_> {
         self.touch(agent);
         let slot = &self.agents[agent];
         let (registration, identity) = (slot.registration(), slot.identity(self.scenario.network.silence()));
-        match self
-            .table
-            .ask(|table| table.register_agent(&registration, std::slice::from_ref(slot.data_set()), &identity))?
-        {
+        match self.table.ask(|table| table.register_agent(&registration, slot.data_sets(), &identity))? {
             Registered::Done => Ok(()),
             Registered::Taken { wait } => Err(format!("another life is this agent for {} s more", wait.as_secs_f64())),
         }
@@ -166,40 +164,50 @@ impl World<'_> {
         }
     }
 
-    /// The job reads what can be reached now, over the link as it is now.
-    fn begin_job(&mut self, agent: usize, replica: Arc<Replica>, snapshot: &Snapshot) {
+    /// The job reads what can be reached now, over the links as they are now.
+    fn begin_job(&mut self, agent: usize, reads: Vec<Read>) {
+        let mut parts = Vec::with_capacity(reads.len());
+        for (at, read) in reads.into_iter().enumerate() {
+            match self.part(agent, at, read) {
+                Ok(part) => parts.push(part),
+                Err(failure) => return self.lose_job(agent, failure, at),
+            }
+        }
+        let takes: Duration = parts.iter().map(|part| part.job.response_time).sum();
+        self.begin_work(agent, Job::Runs(parts), takes + self.scenario.physics.poll);
+    }
+
+    fn part(&mut self, agent: usize, at: usize, Read { replica, snapshot }: Read) -> Result<Part, JobFailure> {
         let (home, node) = (self.agents[agent].home(), replica.node);
         let hidden = self.damage.between(home, node).map(|why| JobFailure::new(FailureKind::Store, why));
         let missing =
             || (!self.stores.holds(&replica)).then(|| JobFailure::new(FailureKind::ChangedData, "its object is gone"));
         if let Some(failure) = hidden.or_else(missing) {
-            return self.lose_job(agent, failure);
+            return Err(failure);
         }
+        let shelf = self.agents[agent].shelves()[at];
         // The agent itself may see no links.
-        let truth =
-            (self.scenario.physics.links == Links::Measured).then(|| self.truth_of(self.agents[agent].shelf)).flatten();
-        let Some(link) = truth.as_ref().unwrap_or(snapshot).link(home, node) else {
-            let why = format!("there is no link to node {node}");
-            return self.lose_job(agent, JobFailure::new(FailureKind::Store, why));
+        let truth = (self.scenario.physics.links == Links::Measured).then(|| self.truth_of(shelf)).flatten();
+        let Some(link) = truth.as_ref().unwrap_or(&snapshot).link(home, node) else {
+            return Err(JobFailure::new(FailureKind::Store, format!("there is no link to node {node}")));
         };
         let slow = self.damage.slowness(node);
         let slot = &mut self.agents[agent];
-        let physics = &self.shelves[slot.shelf].physics;
         let latency = physics::latency(link, &mut slot.streams.links);
-        let job = physics::job(physics, latency, snapshot.data_set.records, slow, &mut slot.jobs);
-        let takes = job.response_time + physics.poll;
-        self.begin_work(agent, Job::Runs { replica, job }, takes);
+        let records = snapshot.data_set.records;
+        let job = physics::job(&self.shelves[shelf].physics, latency, records, slow, &mut slot.jobs);
+        Ok(Part { replica, records, job })
     }
 
     /// The job that runs reads nothing more from the node's store, and notices after a while.
-    pub fn fail_job(&mut self, agent: usize, why: String) {
-        if let Some(Job::Runs { .. }) = &self.agents[agent].job.under_way {
-            self.lose_job(agent, JobFailure::new(FailureKind::Store, why));
+    pub fn fail_job(&mut self, agent: usize, why: String, part: usize) {
+        if let Some(Job::Runs(_)) = &self.agents[agent].job.under_way {
+            self.lose_job(agent, JobFailure::new(FailureKind::Store, why), part);
         }
     }
 
-    fn lose_job(&mut self, agent: usize, failure: JobFailure) {
-        self.begin_work(agent, Job::IsLost(failure), self.scenario.physics.job_failure);
+    fn lose_job(&mut self, agent: usize, failure: JobFailure, part: usize) {
+        self.begin_work(agent, Job::IsLost(failure, part), self.scenario.physics.job_failure);
     }
 
     fn begin_work(&mut self, agent: usize, job: Job, takes: Duration) {
@@ -209,26 +217,28 @@ impl World<'_> {
 
     pub fn job_ends(&mut self, agent: usize) {
         let input = match self.agents[agent].job.under_way.take() {
-            Some(Job::Runs { replica, .. }) if !self.stores.holds(&replica) => {
-                let failure = JobFailure::new(FailureKind::ChangedData, "its object was deleted while it was read");
-                self.job_failed(failure)
-            }
-            Some(Job::Runs { replica, job }) => {
-                self.has_read(agent, replica.node);
-                Input::Monitor(monitor::Input::JobEnded(self.observation(agent, replica.id, &job)))
-            }
-            Some(Job::IsLost(failure)) => self.job_failed(failure),
+            Some(Job::Runs(parts)) => match parts.iter().position(|part| !self.stores.holds(&part.replica)) {
+                Some(part) => {
+                    let why = "its object was deleted while it was read";
+                    self.job_failed(JobFailure::new(FailureKind::ChangedData, why), part)
+                }
+                None => {
+                    parts.iter().for_each(|part| self.has_read(agent, &part.replica));
+                    Input::Monitor(monitor::Input::JobEnded(self.observation(agent, &parts)))
+                }
+            },
+            Some(Job::IsLost(failure, part)) => self.job_failed(failure, part),
             None => return,
         };
         self.step(agent, input);
     }
 
-    fn has_read(&mut self, agent: usize, from: NodeId) {
+    fn has_read(&mut self, agent: usize, replica: &Replica) {
+        let bytes = self.scenario.bytes(&replica.data_set);
         let slot = &mut self.agents[agent];
-        let (data_set, to) = (slot.data_set().clone(), slot.home());
-        let bytes = self.scenario.bytes(&data_set);
         if self.is_priced {
-            slot.unbilled.add(Read { data_set, from, to, bytes });
+            let (data_set, from, to) = (replica.data_set.clone(), replica.node, slot.home());
+            slot.unbilled.add(books::Read { data_set, from, to, bytes });
         }
     }
 
@@ -241,25 +251,35 @@ impl World<'_> {
         self.step(agent, Input::Executor(Box::new(input)));
     }
 
-    fn observation(&self, agent: usize, replica: ReplicaId, job: &physics::Job) -> Observation {
-        let counted = (self.scenario.physics.rules == Rules::Published)
-            .then(|| self.table.load(self.agents[agent].data_set()).ok());
-        let counted = counted.flatten();
+    fn observation(&self, agent: usize, parts: &[Part]) -> Observation {
+        let counted = |part: &Part| {
+            let snapshot = self.table.load(&part.replica.data_set).ok()?;
+            Some(self.agents[agent].consistency(&snapshot, part.replica.id))
+        };
+        let counts = self.scenario.physics.rules == Rules::Published;
+        let counted = counts.then(|| parts.iter().map(counted).collect::<Option<Vec<f64>>>()).flatten();
+        let sum = |of: fn(&physics::Job) -> Duration| parts.iter().map(|part| of(&part.job)).sum::<Duration>();
+        let execution_time = sum(|job| job.execution_time);
+        let throughput = match parts {
+            [only] => only.job.throughput,
+            several => several.iter().map(|part| part.records as f64).sum::<f64>() / execution_time.as_secs_f64(),
+        };
         Observation {
             at: self.now(),
-            response_time: job.response_time,
-            execution_time: job.execution_time,
-            throughput: Some(job.throughput),
-            network_latency: job.latency,
+            response_time: sum(|job| job.response_time),
+            execution_time,
+            throughput: Some(throughput),
+            network_latency: parts.iter().map(|part| part.job.latency).max().unwrap_or_default(),
             emulated_latency: None,
             traffic: None,
-            data_consistency: counted.map(|snapshot| self.agents[agent].consistency(&snapshot, replica)),
+            parts: if parts.len() > 1 { parts.iter().map(observed).collect() } else { Vec::new() },
+            data_consistency: counted.map(|counted| counted.into_iter().fold(1.0, f64::min)),
             result: None,
         }
     }
 
-    fn job_failed(&self, failure: JobFailure) -> Input {
-        Input::Monitor(monitor::Input::JobFailed { at: self.now(), failure })
+    fn job_failed(&self, failure: JobFailure, part: usize) -> Input {
+        Input::Monitor(monitor::Input::JobFailed { at: self.now(), failure, part })
     }
 
     fn record_failure(&mut self, agent: usize, failed: &Measurement) {
@@ -344,8 +364,10 @@ impl World<'_> {
             return Some(transfer_failed(why));
         }
         let slow = |node| (node, self.damage.slowness(node));
-        let physics = &self.shelves[self.agents[agent].shelf].physics;
-        let share = self.share_carried(self.agents[agent].shelf, &claim);
+        let is_it = |shelf: &Shelf| shelf.name == claim.data_set;
+        let shelf = self.shelves.iter().position(is_it).expect(VALIDATED);
+        let physics = &self.shelves[shelf].physics;
+        let share = self.share_carried(shelf, &claim);
         let constraints = self.scenario.network.data_sets.get(&claim.data_set).map(|settings| &settings.constraints);
         let bytes = self.scenario.bytes(&claim.data_set);
         let least = constraints.and_then(Constraints::rate).map_or(Duration::ZERO, |rate| rate.takes(bytes));
@@ -486,12 +508,12 @@ impl World<'_> {
         let Some(lie) = self.scenario.dishonest.get(&self.agents[agent].id()) else { return Cow::Borrowed(reply) };
         let worst = |node: &NodeId| ((*node, None), -1.0);
         let mut told = Reply { forecasts: reply.nodes.iter().map(worst).collect(), ..reply.clone() };
-        if *lie == Lie::Cunning
-            && let Ok(snapshot) = self.table.load(self.agents[agent].data_set())
-            && let Some(replica) = snapshot.placement.reference(self.agents[agent].id())
-        {
-            let replicas = u32::try_from(snapshot.placement.present().count()).ok();
-            told.forecasts.insert((replica.node, replicas), 0.0);
+        let read = self.agents[agent].data_sets().iter().filter(|_| *lie == Lie::Cunning);
+        for snapshot in read.filter_map(|data_set| self.table.load(data_set).ok()) {
+            if let Some(replica) = snapshot.placement.reference(self.agents[agent].id()) {
+                let replicas = u32::try_from(snapshot.placement.present().count()).ok();
+                told.forecasts.insert((replica.node, replicas), 0.0);
+            }
         }
         Cow::Owned(told)
     }
@@ -524,14 +546,15 @@ impl World<'_> {
         }
         slot.looks_at = None;
         let remembered = slot.parameters().remembered();
-        let looked = self.load(agent).and_then(|snapshot| {
-            let conversation = self.table.conversation(self.agents[agent].data_set(), remembered)?;
-            Ok((snapshot, conversation))
+        let looked = self.load(agent).and_then(|snapshots| {
+            let looked = |snapshot: Snapshot| {
+                let conversation = self.table.conversation(&snapshot.data_set.name, remembered)?;
+                Ok(Looked { snapshot, conversation })
+            };
+            snapshots.into_iter().map(looked).collect::<Result<Vec<_>, String>>()
         });
         match looked {
-            Ok((snapshot, conversation)) => {
-                self.step(agent, Input::Planner(planner::Input::Looked { snapshot, conversation }));
-            }
+            Ok(looked) => self.step(agent, Input::Looked(looked)),
             Err(_) => {
                 self.look_at(agent, self.now() + LOOK_EVERY);
                 self.step(agent, Input::Planner(planner::Input::LookFailed));
@@ -548,7 +571,7 @@ impl World<'_> {
             }
             for agent in 0..self.agents.len() {
                 let slot = &self.agents[agent];
-                if slot.shelf == shelf && slot.control_loop.is_some() && slot.looks() {
+                if slot.reads_from(shelf) && slot.control_loop.is_some() && slot.looks() {
                     let next = self.next_look(agent);
                     self.look_at(agent, next);
                 }
@@ -561,6 +584,17 @@ impl World<'_> {
         let (now, every) = (self.now().0, LOOK_EVERY.as_millis() as i64);
         let phase = self.agents[agent].phase.as_millis() as i64;
         Timestamp(now + 1 + (phase - now - 1).rem_euclid(every))
+    }
+}
+
+/// What a job shows of one of several data sets: it knows when it goes on to the next.
+fn observed(part: &Part) -> PartObservation {
+    let physics::Job { latency, response_time, execution_time, throughput } = part.job;
+    PartObservation {
+        records: part.records,
+        network_latency: latency,
+        times: Some(PartTimes { response_time, execution_time, throughput: Some(throughput) }),
+        traffic: None,
     }
 }
 

@@ -152,9 +152,10 @@ pub(super) fn world<'a>(
     for settings in scenario.agents.values() {
         let policy = policy(named.unwrap_or(&settings.policy))?;
         let from_home = links.get(&settings.node).map_or(&[][..], Vec::as_slice);
-        let trained = trained(scenario, settings, from_home, seed);
-        let shelf = scenario.network.data_sets.keys().position(|name| *name == settings.data_set).expect(VALIDATED);
-        let mut agent = Agent::new(&scenario.network, settings, shelf, policy, trained, seed);
+        let each = settings.data_sets.iter();
+        let trained = each.clone().map(|data_set| trained(scenario, settings, data_set, from_home, seed)).collect();
+        let position = |name| scenario.network.data_sets.keys().position(|other| other == name).expect(VALIDATED);
+        let mut agent = Agent::new(&scenario.network, settings, each.map(position).collect(), policy, trained, seed);
         agent.stopwatch.clone_from(&stopwatch);
         agents.push(agent);
     }
@@ -179,9 +180,15 @@ fn policy(name: &str) -> Result<Arc<dyn Policy>, SimulationError> {
     planner::policy(name).map(Arc::from).ok_or_else(|| SimulationError::UnknownPolicy(name.to_owned()))
 }
 
-/// What an agent was trained to expect: as the scenario says, else by runs at each node.
-fn trained(scenario: &Scenario, settings: &AgentSettings, from_home: &[&Link], seed: u64) -> Experience {
-    let (physics, records) = (scenario.physics_of(&settings.data_set), records(scenario, &settings.data_set));
+/// What an agent was trained to expect of one data set: as the scenario says, else by runs at each node.
+fn trained(
+    scenario: &Scenario,
+    settings: &AgentSettings,
+    data_set: &DataSetName,
+    from_home: &[&Link],
+    seed: u64,
+) -> Experience {
+    let (physics, records) = (scenario.physics_of(data_set), records(scenario, data_set));
     let links: BTreeMap<NodeId, Link> = from_home.iter().map(|link| (link.to, **link)).collect();
     let runs = trained_at(scenario, settings, &links).into_iter().map(|node| {
         let itself = Link { from: settings.node, to: node, latency_ms: 0.0, jitter_ms: 0.0 };
@@ -191,7 +198,12 @@ fn trained(scenario: &Scenario, settings: &AgentSettings, from_home: &[&Link], s
     });
     let runs: BTreeMap<NodeId, Vec<Metrics>> = runs.collect();
     let given = scenario.impacts.get(&settings.id).cloned();
-    let derived = || derive_impacts(&runs, &settings.rho, scenario.network.learning.max_copies);
+    // What the whole job would show depends on where the others are: that is predicted.
+    let is_all = settings.data_sets.len() == 1;
+    let derived = || match is_all {
+        true => derive_impacts(&runs, &settings.rho, scenario.network.learning.max_copies),
+        false => BTreeMap::new(),
+    };
     let latency = match scenario.physics.links {
         Links::Injected => Latency::Injected,
         Links::Measured => Latency::Real,
@@ -280,7 +292,7 @@ impl World<'_> {
         let of_interest = self.scenario.network.links.iter().filter(|link| placed.contains(&link.to));
         let latencies: BTreeMap<(NodeId, NodeId), f64> =
             of_interest.map(|link| ((link.from, link.to), link.latency_ms)).collect();
-        for agent in self.scenario.agents.values().filter(|agent| agent.data_set == data_set.name) {
+        for agent in self.scenario.agents.values().filter(|agent| agent.reads(&data_set.name)) {
             let latency = |node| latencies.get(&(agent.node, node)).copied().unwrap_or(0.0);
             let nearest = placement.present().min_by(|a, b| latency(a.node).total_cmp(&latency(b.node)));
             let nearest = nearest.map(|replica| (agent.id, replica.id));

@@ -22,7 +22,6 @@ use crate::domain::time::Timestamp;
 use crate::knowledge::{ClosingRule, Knowledge as _};
 use crate::mape::control_loop::Input;
 use crate::mape::notice::Notice;
-use crate::mape::planner::Change as Learned;
 use crate::mape::planner::upkeep;
 use crate::mape::prediction::next_to_probe;
 use crate::mape::{monitor, planner};
@@ -253,7 +252,7 @@ impl<'a> World<'a> {
     /// The same of one data set, in its snapshot.
     fn is_at_rest(&self, shelf: usize, snapshot: &Snapshot) -> bool {
         let acting = snapshot.open_events.iter().any(|event| event.outcome == Outcome::Running);
-        let mut running = self.agents.iter().filter(|agent| agent.shelf == shelf && agent.control_loop.is_some());
+        let mut running = self.agents.iter().filter(|agent| agent.reads_from(shelf) && agent.control_loop.is_some());
         !acting && running.all(|agent| agent.recent.are_content(snapshot.changed_at))
     }
 
@@ -262,10 +261,9 @@ impl<'a> World<'a> {
         self.table.truth(&self.shelves[shelf].name)
     }
 
-    /// Something about the data set that an agent reads may have changed.
+    /// Something about the data sets that an agent reads may have changed.
     pub fn touch(&mut self, agent: usize) {
-        let shelf = self.agents[agent].shelf;
-        self.shelves[shelf].touched = true;
+        self.agents[agent].shelves().iter().for_each(|shelf| self.shelves[*shelf].touched = true);
     }
 
     /// Something about this data set.
@@ -377,7 +375,7 @@ impl<'a> World<'a> {
         }
         match self.prepare(agent) {
             Ok(learned) => {
-                self.agents[agent].start(learned);
+                self.agents[agent].start(&learned);
                 let life = self.agents[agent].life();
                 self.agenda.arrange(self.now(), Happening::Duties { agent, life });
                 self.step(agent, Input::Monitor(monitor::Input::Started));
@@ -395,8 +393,8 @@ impl<'a> World<'a> {
         }
     }
 
-    /// What a real agent does before its actors start; what it had learned.
-    fn prepare(&mut self, agent: usize) -> Result<BTreeMap<Learned, Impacts>, String> {
+    /// What a real agent does before its actors start; what it had learned, by label.
+    fn prepare(&mut self, agent: usize) -> Result<BTreeMap<String, Impacts>, String> {
         let id = self.agents[agent].id();
         self.agents[agent].begin_life();
         self.register(agent)?;
@@ -404,7 +402,7 @@ impl<'a> World<'a> {
         self.recover(agent, &begun.claims)?;
         self.sweep(agent)?;
         let learned = self.table.ask(|table| table.impacts(id))?;
-        Ok(learned.into_iter().filter_map(|(label, learned)| Some((label.parse().ok()?, learned.impacts))).collect())
+        Ok(learned.into_iter().map(|(label, learned)| (label, learned.impacts)).collect())
     }
 
     /// Deletes the objects of the own store that no row names.
@@ -465,21 +463,23 @@ impl<'a> World<'a> {
 
     /// Lets the agent see whether the constraints demand a replica that is not there, or one is to be refreshed.
     fn keep_up(&mut self, agent: usize) {
-        if !self.shelves[self.agents[agent].shelf].needs_upkeep {
-            return;
-        }
-        if let Some(snapshot) = self.load(agent).ok().filter(upkeep::is_due) {
-            self.step(agent, Input::Planner(planner::Input::Checked { snapshot }));
+        for part in 0..self.agents[agent].shelves().len() {
+            let shelf = self.agents[agent].shelves()[part];
+            if !self.shelves[shelf].needs_upkeep {
+                continue;
+            }
+            if let Some(snapshot) = self.load_from(shelf).ok().filter(upkeep::is_due) {
+                self.step(agent, Input::Planner(planner::Input::Checked { snapshot }));
+            }
         }
     }
 
     /// Measures the links to the nodes whose turn it is, where nobody states them.
     fn probe_links(&mut self, agent: usize) {
         let measured = self.scenario.physics.links == Links::Measured;
-        let Some(truth) = self.truth_of(self.agents[agent].shelf).filter(|_| measured && self.agents[agent].looks())
-        else {
-            return;
-        };
+        // Nodes and links are the same in all.
+        let shelf = self.agents[agent].shelves().first().copied().filter(|_| measured && self.agents[agent].looks());
+        let Some(truth) = shelf.and_then(|shelf| self.truth_of(shelf)) else { return };
         let (home, after) = (self.agents[agent].home(), self.agents[agent].probed);
         for node in next_to_probe(&truth.nodes, home, after, PROBED_LINKS) {
             self.agents[agent].probed = node;
@@ -491,9 +491,19 @@ impl<'a> World<'a> {
         }
     }
 
-    /// What an agent sees of the table: no links, where they are measured.
-    pub fn load(&mut self, agent: usize) -> Result<Snapshot, String> {
-        let shelf = &mut self.shelves[self.agents[agent].shelf];
+    /// What an agent sees of the table, of each data set that it reads.
+    pub fn load(&mut self, agent: usize) -> Result<Vec<Snapshot>, String> {
+        let parts = self.agents[agent].shelves().len();
+        let mut snapshots = Vec::with_capacity(parts);
+        for part in 0..parts {
+            snapshots.push(self.load_from(self.agents[agent].shelves()[part])?);
+        }
+        Ok(snapshots)
+    }
+
+    /// The same of one data set: no links, where they are measured.
+    fn load_from(&mut self, shelf: usize) -> Result<Snapshot, String> {
+        let shelf = &mut self.shelves[shelf];
         let truth = self.table.load(&shelf.name)?;
         if self.scenario.physics.links == Links::Injected {
             return Ok(truth);
@@ -620,15 +630,17 @@ impl<'a> World<'a> {
         let home = self.agents[agent].home();
         let lost = |node| self.damage.between(home, node);
         let job = match &self.agents[agent].job.under_way {
-            Some(Job::Runs { replica, .. }) => lost(replica.node),
-            Some(Job::IsLost(_)) | None => None,
+            Some(Job::Runs(parts)) => {
+                parts.iter().enumerate().find_map(|(at, part)| Some((lost(part.replica.node)?, at)))
+            }
+            Some(Job::IsLost(..)) | None => None,
         };
         let transfer = self.agents[agent].transfer.under_way.as_ref().and_then(|Transfer { claim, .. }| {
             let destination = claim.destination.as_ref().and_then(|row| lost(row.node));
             lost(claim.source.node).or(destination)
         });
-        if let Some(why) = job {
-            self.fail_job(agent, why);
+        if let Some((why, part)) = job {
+            self.fail_job(agent, why, part);
         }
         if let Some(why) = transfer {
             self.agents[agent].transfer.drop();

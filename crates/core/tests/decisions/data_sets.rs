@@ -47,7 +47,7 @@ fn every_policy_places_each_data_set_for_its_readers() {
         let names: Vec<_> = outcome.snapshots.iter().map(|snapshot| &*snapshot.data_set.name.0).collect();
         assert_eq!(names, ["blood_tests", "urine_tests"]);
         for event in &outcome.events {
-            assert_eq!(event.data_set, scenario.agents[&event.agent].data_set, "{policy}: {event:?}");
+            assert_eq!(event.data_set, scenario.agents[&event.agent].data_sets[0], "{policy}: {event:?}");
         }
         let readers =
             |snapshot: &agent_core::domain::snapshot::Snapshot| snapshot.agents.keys().copied().collect::<Vec<_>>();
@@ -153,7 +153,7 @@ fn networks_are_made_with_several_data_sets() {
     let vocabulary = Vocabulary { policies: &POLICIES, expression: |_| Ok(()) };
     let scenario = expand(scenario::parse("several", &text, &vocabulary).unwrap_or_else(|error| panic!("{error}")));
     let mut readers: BTreeMap<&DataSetName, usize> = BTreeMap::new();
-    scenario.agents.values().for_each(|agent| *readers.entry(&agent.data_set).or_default() += 1);
+    scenario.agents.values().for_each(|agent| *readers.entry(&agent.data_sets[0]).or_default() += 1);
     assert_eq!(readers.into_values().collect::<Vec<_>>(), [10, 10, 10]);
     let placed: BTreeSet<_> = scenario.placed.values().collect();
     assert_eq!(placed.len(), 3, "each is planted by itself");

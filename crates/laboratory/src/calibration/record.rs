@@ -75,6 +75,7 @@ pub mod scene {
             metrics,
             emulated_latency_ms: Some(0.0),
             traffic: None,
+            parts: Vec::new(),
             job: format!("{agent}-{at_seconds}"),
             failure: None,
             result: None,

@@ -261,6 +261,7 @@ mod tests {
             metrics: Metrics::default(),
             emulated_latency_ms: None,
             traffic: None,
+            parts: Vec::new(),
             job: String::new(),
             failure: None,
             result: None,

@@ -22,6 +22,7 @@ fn measurement(table: &Table, agent: u32) -> Measurement {
         metrics: Metrics::default().with(Metric::ResponseTime, 36.5),
         emulated_latency_ms: None,
         traffic: None,
+        parts: Vec::new(),
         job: format!("{agent}-1"),
         failure: None,
         result: None,

@@ -75,6 +75,7 @@ pub struct Agent {
     pub policy: Option<String>,
     pub node: Option<i64>,
     pub data_set: Option<String>,
+    pub data_sets: Option<Vec<String>>,
     pub rho: Option<Rho>,
     pub cost: Option<Cost>,
     pub budget: Option<Quantity>,
@@ -281,6 +282,7 @@ impl Agent {
             policy: self.policy.clone(),
             node: self.node,
             data_set: self.data_set.clone(),
+            data_sets: self.data_sets.clone(),
             listen: None,
             budget: self.budget.clone(),
             job: Job {

@@ -249,6 +249,7 @@ fn stand_in(network: &mut files::Network, rest: &mut Rest, problems: &mut Proble
         node: Some(id),
         // What is generated says what it reads.
         data_set: network.data_set.first().map(|first| first.name.clone()),
+        data_sets: None,
         rho: None,
         cost: None,
         budget: None,

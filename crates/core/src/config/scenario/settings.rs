@@ -78,7 +78,7 @@ impl Scenario {
         }
         let mut alone = self.clone();
         alone.network.data_sets.retain(|name, _| name == data_set);
-        alone.agents.retain(|_, agent| agent.data_set == *data_set);
+        alone.agents.retain(|_, agent| agent.reads(data_set));
         alone.placed.retain(|name, _| name == data_set);
         alone.physics = self.physics_of(data_set);
         alone.sizes.clear();

@@ -193,7 +193,13 @@ fn agents(text: &mut String, scenario: &Scenario) {
             line!(text, "node = {}", agent.node);
         }
         if scenario.network.data_sets.len() > 1 {
-            line!(text, "data_set = {}", quoted(&agent.data_set.0));
+            match agent.data_sets.as_slice() {
+                [only] => line!(text, "data_set = {}", quoted(&only.0)),
+                several => {
+                    let names: Vec<String> = several.iter().map(|name| quoted(&name.0)).collect();
+                    line!(text, "data_sets = [{}]", names.join(", "));
+                }
+            }
         }
         if agent.rho != first.rho {
             line!(text, "rho = {{ {} }}", rho(&agent.rho).join(", "));

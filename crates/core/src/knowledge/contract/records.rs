@@ -18,6 +18,7 @@ fn measurement(job: &str) -> Measurement {
         metrics: Metrics::default().with(Metric::ResponseTime, 36.5).with(Metric::Throughput, 30_000.0),
         emulated_latency_ms: None,
         traffic: None,
+        parts: Vec::new(),
         job: job.to_owned(),
         failure: None,
         result: None,

@@ -573,6 +573,7 @@ pub fn recorded(row: &mut Fields<'_>) -> Field<Recorded> {
         metrics,
         emulated_latency_ms: row.measured("emulated_latency_ms", longest_ms())?,
         traffic: None,
+        parts: Vec::new(),
         result: maybe_line(row, "result")?,
         failure: failure(row)?,
         job: row.text("job", JOB_MAX)?,

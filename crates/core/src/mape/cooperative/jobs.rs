@@ -74,6 +74,11 @@ impl Jobs {
         }
     }
 
+    /// The same of all nodes.
+    pub fn forget_all(&mut self) {
+        self.last.values_mut().for_each(|last| last.retain(|(_, ended)| *ended == Ended::Failed));
+    }
+
     /// What is long ago says nothing.
     pub fn forget_before(&mut self, now: Timestamp) {
         self.last.retain(|_, last| {

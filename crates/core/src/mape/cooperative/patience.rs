@@ -44,6 +44,11 @@ impl Pause {
         self.before(ground, level).map(|refused| refused.until).filter(|until| now < *until)
     }
 
+    /// Whether the last refusal is that fresh, whatever has changed since.
+    pub fn lasts(&self, now: Timestamp) -> bool {
+        self.refused.as_ref().is_some_and(|refused| now < refused.until)
+    }
+
     /// How much more than the margin a plan must be worth on this ground.
     pub fn hurdle(&self, ground: &Ground) -> f64 {
         self.refused.as_ref().filter(|refused| refused.ground == *ground).map_or(0.0, |_| AFTER_REFUSAL)

@@ -12,7 +12,7 @@ use crate::domain::metric::{Metric, Metrics};
 use crate::domain::placement::{self, Node};
 use crate::domain::snapshot::Snapshot;
 use crate::mape::planner::{Experience, Parameters, View};
-use crate::mape::prediction::{Estimate, Wanted};
+use crate::mape::prediction::{Estimate, Hope, Rest, Wanted};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -52,8 +52,22 @@ pub struct Prospects<'a> {
     prices: BTreeMap<ActionType, f64>,
     /// Bytes may travel now.
     travels: bool,
+    /// Where this agent reads, or will, how content it is there, and how it would be if its other data sets were where they would
+    /// best be; absent where there are none, or nothing is to be hoped for.
+    hope: Option<Hoped>,
     /// The goal depends on how many replicas there are.
     pub counts_replicas: bool,
+}
+
+/// What hope starts from.
+struct Hoped {
+    here: NodeId,
+    /// As things are.
+    level: f64,
+    /// If it comes true.
+    then: f64,
+    /// What that costs.
+    cost: f64,
 }
 
 impl<'a> Prospects<'a> {
@@ -71,15 +85,41 @@ impl<'a> Prospects<'a> {
             wanted: Wanted::of(&mentioned),
             prices: prices(view.parameters),
             travels: view.snapshot.data_set.guard.lets_travel(view.snapshot.at),
+            hope: None,
             counts_replicas: goal.mentions(Metric::DataConsistency),
         }
+    }
+
+    /// The same for an agent that reads several data sets, and this one here: what it hopes for of the others counts.
+    #[must_use]
+    pub fn hoping(mut self, here: NodeId, replicas: u32) -> Self {
+        let predictor = &self.experience.predictor;
+        let Some(Hope { rest, moves }) = predictor.hope() else { return self };
+        let Some(state) = State::of(predictor, self.snapshot, self.parameters.home, here) else { return self };
+        let then = self.level_beside(Some(rest), &state, replicas);
+        let cost = f64::from(*moves) * (self.cost(ActionType::Copy) + MARGIN);
+        self.hope = Some(Hoped { here, level: self.level(here, replicas), then, cost });
+        self
     }
 
     /// Reading at a node while there are so many replicas: 0 to 1.
     pub fn level(&self, node: NodeId, replicas: u32) -> f64 {
         let state = State::of(&self.experience.predictor, self.snapshot, self.parameters.home, node);
         let Some(state) = state.filter(|_| !self.avoided.unreadable.contains(&node)) else { return 0.0 };
-        let now = self.level_in(&state, replicas);
+        let as_things_are = self.level_as_things_are(&state, replicas);
+        match (&self.hope, self.experience.predictor.hope()) {
+            // What this data set adds to what the others do, not what they do.
+            (Some(hoped), Some(Hope { rest, .. })) if hoped.here != node => {
+                let gain = self.level_beside(Some(rest), &state, replicas) - hoped.then - hoped.cost;
+                as_things_are.max(hoped.level + gain)
+            }
+            _ => as_things_are,
+        }
+    }
+
+    fn level_as_things_are(&self, state: &State, replicas: u32) -> f64 {
+        let node = state.place.node;
+        let now = self.level_in(state, replicas);
         let beliefs = self.courses.of(node).map(|course| course.beliefs(self.snapshot.at)).unwrap_or_default();
         if beliefs.is_empty() {
             return now;
@@ -96,10 +136,15 @@ impl<'a> Prospects<'a> {
 
     /// The same, were the node in this state.
     pub fn level_in(&self, state: &State, replicas: u32) -> f64 {
+        self.level_beside(self.experience.predictor.rest(), state, replicas)
+    }
+
+    fn level_beside(&self, rest: Option<&Rest>, state: &State, replicas: u32) -> f64 {
         let place = &state.place;
-        let mut forecast =
-            self.experience.predictor.forecast_at(place, state.latency, &self.wanted, Some(self.snapshot.at));
-        let consistency = placement::consistency(replicas as usize, self.parameters.max_copies);
+        let (predictor, now) = (&self.experience.predictor, Some(self.snapshot.at));
+        let mut forecast = predictor.forecast_beside(rest, place, state.latency, &self.wanted, now);
+        let own = placement::consistency(replicas as usize, self.parameters.max_copies);
+        let consistency = rest.map_or(own, |rest| rest.consistency(own));
         forecast.set(Metric::DataConsistency, Estimate::certain(consistency));
         let conditions = Conditions {
             node: place.node,

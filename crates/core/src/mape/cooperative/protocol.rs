@@ -28,6 +28,7 @@ use crate::domain::metric::{Metric, Metrics};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::mape::monitor::Repair;
+use crate::mape::prediction::Rest;
 use crate::mape::planner::{
     Choice, Decider, Decision, Deliberation, Intent, LOOK_EVERY, Message, Opinion, Reason, Rng, Situation, View,
 };
@@ -82,6 +83,8 @@ pub struct Protocol {
     courses: Courses,
     epoch: u64,
     believed: BTreeMap<NodeId, f64>,
+    /// Where this agent's other data sets were read at the last look, and what their nodes declared.
+    company: Vec<(NodeId, f64)>,
     /// The planned placement, and the latest event, as last seen.
     seen: Option<Seen>,
     /// Nodes that could not be read since the last look, and those that are left alone for a while.
@@ -227,6 +230,17 @@ impl Protocol {
                 self.left.excuse(|set| concerns_all || set.contains(&node));
                 self.left_nodes.excuse(|left| concerns_all || *left == node);
             }
+        }
+    }
+
+    /// Takes note of how this agent's other data sets have moved: what jobs showed beside these elsewhere is no guide any more.
+    fn note_company(&mut self, view: &View) {
+        let company: Vec<_> = view.experience.predictor.rest().into_iter().flat_map(Rest::nodes).collect();
+        if self.company != company {
+            self.company = company;
+            self.jobs.forget_all();
+            self.epoch += 1;
+            self.judged = None;
         }
     }
 
@@ -554,9 +568,10 @@ impl Decider for Protocol {
             return vec![Intent::Over(Repair::Lost)];
         };
         let avoided = self.avoided(view.now());
+        self.note_company(view);
         self.note_environment(view, &planned, &avoided);
         let (jobs, courses) = (std::mem::take(&mut self.jobs), std::mem::take(&mut self.courses));
-        let prospects = Prospects::new(view, &jobs, &courses, &avoided);
+        let prospects = Prospects::new(view, &jobs, &courses, &avoided).hoping(here, planned.replicas());
         let level = prospects.level(here, planned.replicas());
         let scene = Scene { view, planned: &planned, prospects: &prospects, me, here, level, epoch: self.epoch };
         let intents = self.decided(&scene, rng);
@@ -586,6 +601,10 @@ impl Decider for Protocol {
         }
         self.is_awaited = false;
         vec![Intent::Over(repair), Intent::Look { after: LOOK_EVERY }]
+    }
+
+    fn holds_back(&self, now: Timestamp) -> bool {
+        self.pause.lasts(now)
     }
 
     fn take_arms(&mut self) -> Vec<&'static str> {

@@ -68,6 +68,11 @@ impl<S: Scoring> Decider for ByScore<S> {
         vec![Intent::Act(decision)]
     }
 
+    fn promises(&self, situation: &Situation) -> f64 {
+        let candidates = self.policy.candidates(situation).into_iter().filter(|action| *action != Action::Nothing);
+        candidates.map(|action| self.policy.global(situation, action)).fold(f64::NEG_INFINITY, f64::max)
+    }
+
     fn ended(&mut self, repair: Repair, _: &mut Rng) -> Vec<Intent> {
         match (repair, self.acting.take()) {
             (Repair::Acted, Some((action, _))) => _ = self.failed.remove(&action),

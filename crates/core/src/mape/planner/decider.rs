@@ -129,6 +129,17 @@ pub trait Decider: Send {
         Vec::new()
     }
 
+    /// What the best thing to do about a missed goal promises: of several data sets the one where it is most is acted on. 0 for
+    /// policies that do not decide by a score.
+    fn promises(&self, _situation: &Situation) -> f64 {
+        0.0
+    }
+
+    /// Whether it does nothing for a while, for it was refused.
+    fn holds_back(&self, _now: Timestamp) -> bool {
+        false
+    }
+
     /// What [`Intent::Act`] began came to its end.
     fn ended(&mut self, repair: Repair, _rng: &mut Rng) -> Vec<Intent> {
         vec![Intent::Over(repair)]

@@ -199,6 +199,7 @@ mod tests {
                 metrics: scene::slow(),
                 emulated_latency_ms: None,
                 traffic: None,
+                parts: Vec::new(),
                 job: "job".to_owned(),
                 failure: None,
                 result: None,

@@ -74,7 +74,8 @@ impl<'a> Foresight<'a> {
         let forecast =
             prediction::forecast(&self.experience.predictor, self.snapshot, parameters.home, node, &parameters.rho);
         let Some(mut forecast) = forecast else { return 0.0 };
-        let consistency = placement::consistency(replicas, parameters.max_copies);
+        let own = placement::consistency(replicas, parameters.max_copies);
+        let consistency = self.experience.predictor.consistency(own);
         forecast.set(Metric::DataConsistency, Estimate::certain(consistency));
         level(&parameters.goal, &forecast, Outcomes::default())
     }

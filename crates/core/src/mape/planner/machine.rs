@@ -6,7 +6,7 @@ use super::{
 };
 use crate::domain::action::Action;
 use crate::domain::ask::Ask;
-use crate::domain::ids::NodeId;
+use crate::domain::ids::{DataSetName, NodeId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::Metrics;
@@ -14,8 +14,10 @@ use crate::domain::placement::{Plan, Replica};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::mape::backoff::Backoff;
+use crate::mape::combination::Company;
 use crate::mape::learner::{Acted, Learner, Lesson};
 use crate::mape::monitor::{Repair, Violation};
+use crate::mape::prediction::Predictor;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,11 +70,20 @@ enum UnderWay {
     Upkeep,
 }
 
+/// What one planner is about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Subject {
+    pub data_set: DataSetName,
+    /// Whether the application reads others besides: then what is learned names it.
+    pub one_of_several: bool,
+}
+
 /// What the decider wants while a demanded replica is made waits for so long, and is looked at again.
 const UPKEEP_LOOK: Duration = Duration::from_secs(5);
 
 /// The machine.
 pub struct Planner {
+    subject: Subject,
     parameters: Arc<Parameters>,
     decider: Box<dyn Decider>,
     experience: Experience,
@@ -82,6 +93,10 @@ pub struct Planner {
     /// What the last measurement showed, for what is learned from an action after it.
     last: Option<Metrics>,
     under_way: UnderWay,
+    /// An action on another data set of the application is under way: this one waits, for what that does is not known yet.
+    others_act: bool,
+    /// The table as it was shown last; kept where other planners depend on it.
+    seen: Option<Snapshot>,
     /// The action under way, to be learned from when it has ended.
     pending: Option<Acted>,
     /// When the last action was decided on.
@@ -96,8 +111,17 @@ pub struct Planner {
 
 impl Planner {
     /// `life` is unique for each start of an agent.
-    pub fn new(parameters: Arc<Parameters>, policy: Arc<dyn Policy>, experience: Experience, life: String) -> Self {
+    pub fn new(
+        subject: Subject,
+        parameters: Arc<Parameters>,
+        policy: Arc<dyn Policy>,
+        experience: Experience,
+        life: String,
+    ) -> Self {
         Self {
+            subject,
+            others_act: false,
+            seen: None,
             decider: policy.decider(&parameters, &life),
             learner: Learner::new(parameters.clone(), policy),
             parameters,
@@ -132,6 +156,50 @@ impl Planner {
         self.decider.take_arms()
     }
 
+    pub fn data_set(&self) -> &DataSetName {
+        &self.subject.data_set
+    }
+
+    /// How the data set is named in what is learned of it.
+    fn named(&self) -> Option<DataSetName> {
+        self.subject.one_of_several.then(|| self.subject.data_set.clone())
+    }
+
+    /// For who predicts the whole job.
+    pub fn outlook(&self) -> (&Parameters, &Predictor, Option<&Snapshot>) {
+        (&self.parameters, &self.experience.predictor, self.seen.as_ref())
+    }
+
+    /// The table as it is, for others' sake.
+    pub fn see(&mut self, snapshot: &Snapshot) {
+        self.seen = Some(snapshot.clone());
+    }
+
+    /// Where the application's other data sets are read, and where they would best be.
+    pub fn set_company(&mut self, Company { rest, hope }: Company) {
+        self.experience.predictor.set_rest(rest);
+        self.experience.predictor.set_hope(hope);
+    }
+
+    /// Whether something is done about them now.
+    pub fn set_others_act(&mut self, others_act: bool) {
+        self.others_act = others_act;
+    }
+
+    /// Whether its policy would rather do nothing for a while, whatever happens to others.
+    pub fn holds_back(&self, now: Timestamp) -> bool {
+        self.rests_until.is_some_and(|until| now < until) || self.decider.holds_back(now)
+    }
+
+    /// What the best that could be done about a violation promises, by its policy's own measure; 0 for policies that have none.
+    pub fn promises(&self, violation: &Violation) -> f64 {
+        let Violation { measurement, snapshot } = violation;
+        let Some(reference) = snapshot.placement.reference(self.parameters.agent) else { return f64::NEG_INFINITY };
+        let situation =
+            Situation::new(&self.parameters, &self.experience, &measurement.metrics, reference, snapshot);
+        self.decider.promises(&situation)
+    }
+
     pub fn handle(&mut self, input: Input, rng: &mut Rng) -> Vec<Effect> {
         match input {
             Input::Violated(violation) => self.violated(&violation, rng),
@@ -142,7 +210,8 @@ impl Planner {
                 self.decider.measured(&measurement, satisfied);
                 self.last = Some(measurement.metrics);
                 let lesson = self.learner.measured(&measurement, &mut self.experience);
-                lesson.map(Effect::Learn).into_iter().collect()
+                let named = |lesson| Effect::Learn(Lesson { data_set: self.named(), ..lesson });
+                lesson.map(named).into_iter().collect()
             }
             Input::JobFailed { node } => {
                 self.decider.failed(node);
@@ -184,7 +253,7 @@ impl Planner {
     /// Makes what the constraints demand and refreshes what is outdated, while nothing else is under way.
     fn upkeep(&mut self, snapshot: &Snapshot) -> Vec<Effect> {
         let rests = self.rests_until.is_some_and(|until| snapshot.at < until);
-        if self.under_way != UnderWay::Nobodys || rests {
+        if self.under_way != UnderWay::Nobodys || self.others_act || rests {
             return Vec::new();
         }
         let agent = self.parameters.agent;
@@ -243,7 +312,7 @@ impl Planner {
         let mut effects = Vec::with_capacity(intents.len() + 1);
         for intent in intents {
             match intent {
-                Intent::Act(_) if self.under_way == UnderWay::Upkeep => {
+                Intent::Act(_) if self.under_way == UnderWay::Upkeep || self.others_act => {
                     effects.extend(self.put_off(UPKEEP_LOOK, rng));
                 }
                 Intent::Act(decision) => match self.rests_until.filter(|until| snapshot.at < *until) {
@@ -319,6 +388,7 @@ mod tests {
             metrics: scene::slow(),
             emulated_latency_ms: None,
             traffic: None,
+            parts: Vec::new(),
             job: "job".to_owned(),
             failure: None,
             result: None,
@@ -333,7 +403,8 @@ mod tests {
     fn planner_of(policy: Arc<dyn Policy>) -> Planner {
         let parameters = Arc::new(scene::parameters("response_time <= 35 s"));
         let experience = scene::experience(&[("M3_1", 0.9), ("C3_1", 0.9)]);
-        Planner::new(parameters, policy, experience, "life".to_owned())
+        let subject = Subject { data_set: "blood".into(), one_of_several: false };
+        Planner::new(subject, parameters, policy, experience, "life".to_owned())
     }
 
     fn fast() -> Measurement {

@@ -31,7 +31,7 @@ pub use experience::{Basis, Change, Experience, REMEMBERED_JOBS};
 pub use fixed::Fixed;
 pub use greedy::Greedy;
 pub use keep_copy::KeepCopy;
-pub use machine::{Effect, Input, Planner};
+pub use machine::{Effect, Input, Planner, Subject};
 pub use none::Nothing;
 pub use q_learning::QLearning;
 pub use random::Random;

@@ -20,6 +20,7 @@ mod link;
 mod outlook;
 mod posterior;
 mod rates;
+mod rest;
 
 pub use duration::{DurationModel, Point};
 pub use estimate::Estimate;
@@ -28,9 +29,10 @@ pub use forecast::{Baseline, Forecast};
 pub use line::Line;
 pub use link::{LinkEstimate, next_to_probe};
 pub use outlook::{Outlook, forecast, place_of};
+pub use rest::{Hope, Rest, Share};
 
 use crate::domain::ids::NodeId;
-use crate::domain::measurement::Measurement;
+use crate::domain::measurement::{Measurement, Part};
 use crate::domain::metric::{Metric, Metrics};
 use crate::domain::placement::Link;
 use crate::domain::time::Timestamp;
@@ -99,6 +101,10 @@ pub struct Predictor {
     execution: DurationModel,
     /// How many records the latest job read: the size of the object.
     records: f64,
+    /// What the job's other data sets contribute to it; absent where there are none.
+    rest: Option<Rest>,
+    /// Where they would best be; absent where that is where they are.
+    hope: Option<Hope>,
 }
 
 impl Predictor {
@@ -124,6 +130,8 @@ impl Predictor {
             response: DurationModel::new(points(Metric::ResponseTime)),
             execution: DurationModel::new(points(Metric::ExecutionTime)),
             records: all().filter_map(|(_, run)| records(run)).next_back().unwrap_or(0.0),
+            rest: None,
+            hope: None,
         };
         for (node, run) in all() {
             predictor.link_measured(node, run);
@@ -139,23 +147,82 @@ impl Predictor {
 
     /// A job has ended.
     pub fn measured(&mut self, measurement: &Measurement) {
-        let (node, metrics) = (measurement.node, &measurement.metrics);
-        let traffic = measurement.traffic.filter(Traffic::makes_sense);
-        metrics.get(Metric::Staleness).into_iter().for_each(|staleness| self.lags.measured(node, staleness));
-        self.link_measured(node, metrics);
-        traffic.into_iter().for_each(|traffic| self.counted(node, traffic));
-        self.records = records(metrics).unwrap_or(self.records);
-        if let Some(point) = point(metrics, traffic, Metric::ResponseTime) {
-            self.response.measured(node, point, measurement.at);
-        }
-        if let Some(point) = point(metrics, traffic, Metric::ExecutionTime) {
-            self.execution.measured(node, point, measurement.at);
+        match measurement.part() {
+            Some(own) => self.measured_in_parts(measurement, own),
+            None => {
+                let (node, metrics) = (measurement.node, &measurement.metrics);
+                let traffic = measurement.traffic.filter(Traffic::makes_sense);
+                self.read(node, metrics, traffic);
+                self.records = records(metrics).unwrap_or(self.records);
+                self.took(node, metrics, traffic, measurement.at);
+            }
         }
         tracing::debug!(
             response = self.response.evidence(),
             execution = self.execution.evidence(),
             "evidence that rates explain what latencies do not"
         );
+    }
+
+    /// A job over several data sets, of which this one is predicted. All of them are read by the same program: what was measured of
+    /// each part says something of every other. Where the job does not tell its parts apart, it is one whose link has the latency
+    /// that a record saw on average, for times are linear in that.
+    fn measured_in_parts(&mut self, measurement: &Measurement, own: &Part) {
+        let others = || measurement.parts.iter().filter(|part| part.data_set != own.data_set);
+        for part in others().chain([own]) {
+            self.read(part.node, &part.metrics, part.traffic.filter(Traffic::makes_sense));
+        }
+        if own.records > 0 {
+            self.records = own.records as f64;
+        }
+        if measurement.parts.iter().all(|part| part.metrics.get(Metric::ExecutionTime).is_some()) {
+            for part in &measurement.parts {
+                self.took(part.node, &part.metrics, part.traffic.filter(Traffic::makes_sense), measurement.at);
+            }
+        } else if let Some(latency_ms) = mean_latency(&measurement.parts) {
+            let metrics = measurement.metrics.with(Metric::NetworkLatency, latency_ms);
+            self.took(own.node, &metrics, None, measurement.at);
+        }
+    }
+
+    /// What was seen of a node on the way.
+    fn read(&mut self, node: NodeId, metrics: &Metrics, traffic: Option<Traffic>) {
+        metrics.get(Metric::Staleness).into_iter().for_each(|staleness| self.lags.measured(node, staleness));
+        self.link_measured(node, metrics);
+        traffic.into_iter().for_each(|traffic| self.counted(node, traffic));
+    }
+
+    /// How long it took to read there.
+    fn took(&mut self, node: NodeId, metrics: &Metrics, traffic: Option<Traffic>, at: Timestamp) {
+        if let Some(point) = point(metrics, traffic, Metric::ResponseTime) {
+            self.response.measured(node, point, at);
+        }
+        if let Some(point) = point(metrics, traffic, Metric::ExecutionTime) {
+            self.execution.measured(node, point, at);
+        }
+    }
+
+    /// What the job's other data sets contribute to it from now on.
+    pub fn set_rest(&mut self, rest: Option<Rest>) {
+        self.rest = rest;
+    }
+
+    pub fn rest(&self) -> Option<&Rest> {
+        self.rest.as_ref()
+    }
+
+    /// Where these would best be from now on.
+    pub fn set_hope(&mut self, hope: Option<Hope>) {
+        self.hope = hope;
+    }
+
+    pub fn hope(&self) -> Option<&Hope> {
+        self.hope.as_ref()
+    }
+
+    /// How consistent all that a job reads is, were this data set so consistent.
+    pub fn consistency(&self, own: f64) -> f64 {
+        self.rest.as_ref().map_or(own, |rest| rest.consistency(own))
     }
 
     /// A link was measured without a job.
@@ -179,13 +246,37 @@ impl Predictor {
         self.latency == Latency::Real
     }
 
-    /// What a job at a node is expected to measure of these metrics; nothing is said of one that nothing is known of.
+    /// What a job that reads its data set at a node is expected to measure of these metrics; nothing is said of one that nothing is
+    /// known of.
     pub fn forecast(&self, place: &Place, wanted: &Wanted) -> Forecast {
         self.forecast_at(place, self.latency(place), wanted, None)
     }
 
     /// The same, were the latency of its link \[ms\] another one; with `now`, what a node showed long before then counts no more.
     pub fn forecast_at(
+        &self,
+        place: &Place,
+        latency: Option<Estimate>,
+        wanted: &Wanted,
+        now: Option<Timestamp>,
+    ) -> Forecast {
+        self.forecast_beside(self.rest.as_ref(), place, latency, wanted, now)
+    }
+
+    /// The same beside other data sets than those of the job, or than where these are now; beside none, of this part alone.
+    pub fn forecast_beside(
+        &self,
+        rest: Option<&Rest>,
+        place: &Place,
+        latency: Option<Estimate>,
+        wanted: &Wanted,
+        now: Option<Timestamp>,
+    ) -> Forecast {
+        let part = self.forecast_of_part(place, latency, wanted, now);
+        rest.map_or(part, |rest| rest.with(place.node, &part))
+    }
+
+    fn forecast_of_part(
         &self,
         place: &Place,
         latency: Option<Estimate>,
@@ -263,6 +354,14 @@ fn point(metrics: &Metrics, traffic: Option<Traffic>, metric: Metric) -> Option<
     (makes_sense(latency_ms) && makes_sense(point.seconds)).then_some(point)
 }
 
+/// Of the links to all parts, each as often as it has records \[ms\].
+fn mean_latency(parts: &[Part]) -> Option<f64> {
+    let records: u64 = parts.iter().map(|part| part.records).sum();
+    let of = |part: &Part| Some(part.metrics.get(Metric::NetworkLatency)? * part.records as f64);
+    let sum: f64 = parts.iter().map(of).sum::<Option<f64>>()?;
+    (records > 0).then(|| sum / records as f64)
+}
+
 /// Its deviation is the one towards less: upwards there is no limit where the execution time may be next to nothing.
 fn throughput(records: f64, execution: Estimate) -> Estimate {
     let mean = records / execution.mean;
@@ -321,6 +420,7 @@ mod tests {
             metrics,
             emulated_latency_ms: None,
             traffic: None,
+            parts: Vec::new(),
             job: "job".to_owned(),
             failure: None,
             result: None,

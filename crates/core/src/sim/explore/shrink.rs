@@ -79,7 +79,7 @@ fn keep_one_data_set(scenario: &mut Scenario) {
     scenario.placed.retain(|name, _| *name == kept);
     scenario.sizes.retain(|name, _| *name == kept);
     scenario.writes.retain(|name, _| *name == kept);
-    scenario.agents.values_mut().for_each(|agent| agent.data_set = kept.clone());
+    scenario.agents.values_mut().for_each(|agent| agent.data_sets = vec![kept.clone()]);
 }
 
 /// Takes each change for a candidate of its own.

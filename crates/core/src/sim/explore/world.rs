@@ -315,7 +315,7 @@ impl Draw {
         }
         for agent in scenario.agents.values_mut() {
             if self.chance(0.5) {
-                agent.data_set = name.clone();
+                agent.data_sets = vec![name.clone()];
             }
         }
         scenario.placed.insert(name.clone(), BTreeSet::from([first.first_node]));

@@ -185,6 +185,7 @@ pub(super) mod tests {
             metrics: Metrics::default().with(Metric::ResponseTime, 10.0).with(Metric::Availability, 85.0),
             emulated_latency_ms: None,
             traffic: None,
+            parts: Vec::new(),
             job: format!("{agent} {at_s}"),
             failure: None,
             result: None,

@@ -1,0 +1,124 @@
+//! Several data sets that one job reads: what each contributes to the job as things stand, and where all of them would best be.
+//!
+//! Each data set is decided about by a planner of its own, which takes the others to be where they are: one step at a time raises what
+//! the agent has of it. Where no single step helps, though several together would, each planner is told what to hope for.
+
+use super::cooperative::{Outcomes, Planned, level};
+use super::planner::{Parameters, Planner};
+use super::prediction::{Estimate, Forecast, Hope, Predictor, Rest, Share, Wanted, place_of};
+use crate::domain::ids::NodeId;
+use crate::domain::metric::Metric;
+use crate::domain::placement;
+use crate::domain::snapshot::Snapshot;
+use std::collections::BTreeSet;
+
+/// What one planner is to know of the others.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Company {
+    pub rest: Option<Rest>,
+    pub hope: Option<Hope>,
+}
+
+/// What moves less than this makes nobody move.
+const NOTHING: f64 = 1e-6;
+/// How often all data sets are gone through for where they would best be (I-7); mostly the second time changes nothing.
+const ROUNDS: usize = 4;
+
+/// For each planner; nothing for any as long as one of them has not seen its table. `hopes`: whether they make use of hope.
+pub fn company(planners: &[Planner], hopes: bool) -> Vec<Company> {
+    let alone = || vec![Company::default(); planners.len()];
+    let Some(parts) = planners.iter().map(Part::of).collect::<Option<Vec<_>>>() else { return alone() };
+    let here: Vec<NodeId> = parts.iter().map(|part| part.here).collect();
+    let rests = (0..parts.len()).map(|one| rest(&parts, &here, one));
+    let mut company: Vec<Company> = rests.map(|rest| Company { rest, hope: None }).collect();
+    if hopes && !is_content(whole(&parts, &here)) {
+        let best = best(&parts, &here);
+        for (one, company) in company.iter_mut().enumerate() {
+            let others = (0..parts.len()).filter(|other| *other != one);
+            let moves = others.filter(|other| best[*other] != here[*other]).count();
+            let moves = u32::try_from(moves).unwrap_or(u32::MAX);
+            company.hope = rest(&parts, &best, one).filter(|_| moves > 0).map(|rest| Hope { rest, moves });
+        }
+    }
+    company
+}
+
+/// Nothing is worth hoping for.
+fn is_content(level: f64) -> bool {
+    1.0 - level < NOTHING
+}
+
+/// One data set, as its planner sees it.
+struct Part<'a> {
+    parameters: &'a Parameters,
+    predictor: &'a Predictor,
+    snapshot: &'a Snapshot,
+    /// Where it will be read when all that is under way has ended.
+    here: NodeId,
+    replicas: usize,
+    /// Where it could be read.
+    options: BTreeSet<NodeId>,
+}
+
+impl<'a> Part<'a> {
+    /// `None`: its planner has not seen the table, or reads nothing.
+    fn of(planner: &'a Planner) -> Option<Self> {
+        let (parameters, predictor, snapshot) = planner.outlook();
+        let snapshot = snapshot?;
+        let planned = Planned::of(snapshot);
+        let here = planned.reads.get(&parameters.agent).copied()?;
+        let replicas = planned.set.len();
+        let mut options = planned.set;
+        if !planner.holds_back(snapshot.at) {
+            options.extend(snapshot.nodes.values().filter(|node| snapshot.is_free(node)).map(|node| node.id));
+        }
+        Some(Self { parameters, predictor, snapshot, here, replicas, options })
+    }
+
+    /// Read at a node.
+    fn share(&self, node: NodeId) -> Share {
+        let consistency = placement::consistency(self.replicas, self.parameters.max_copies);
+        let place = place_of(self.snapshot, self.parameters.home, node);
+        let forecast = place.map_or_else(Forecast::default, |place| {
+            let (latency, wanted) = (self.predictor.latency(&place), Wanted::all(&self.parameters.rho));
+            self.predictor.forecast_beside(None, &place, latency, &wanted, Some(self.snapshot.at))
+        });
+        Share { node, forecast, consistency }
+    }
+}
+
+/// All but one of them, read at these nodes.
+fn rest(parts: &[Part], at: &[NodeId], one: usize) -> Option<Rest> {
+    let others = parts.iter().zip(at).enumerate().filter(|(other, _)| *other != one);
+    Rest::of(others.map(|(_, (part, node))| part.share(*node)))
+}
+
+/// How content the agent would be, were they read at these nodes.
+fn whole(parts: &[Part], at: &[NodeId]) -> f64 {
+    let own = parts[0].share(at[0]);
+    let rest = rest(parts, at, 0);
+    let mut forecast = rest.as_ref().map_or(own.forecast, |rest| rest.with(own.node, &own.forecast));
+    let consistency = rest.map_or(own.consistency, |rest| rest.consistency(own.consistency));
+    forecast.set(Metric::DataConsistency, Estimate::certain(consistency));
+    level(&parts[0].parameters.goal, &forecast, Outcomes::default())
+}
+
+/// Where they would best be read: each in turn, as long as that raises anything. What need not move stays.
+fn best(parts: &[Part], here: &[NodeId]) -> Vec<NodeId> {
+    let mut at = here.to_vec();
+    let mut highest = whole(parts, &at);
+    for _ in 0..ROUNDS {
+        let before = highest;
+        for (one, part) in parts.iter().enumerate() {
+            for option in &part.options {
+                let stood = std::mem::replace(&mut at[one], *option);
+                let level = whole(parts, &at);
+                if level > highest + NOTHING { highest = level } else { at[one] = stood }
+            }
+        }
+        if highest <= before + NOTHING {
+            break;
+        }
+    }
+    at
+}
