@@ -123,7 +123,7 @@ impl Bench {
             unexpected: AtomicU32::default(),
             home: NodeId(1),
             account: Default::default(),
-            data_set: "blood".into(),
+            data_sets: vec!["blood".into()],
             clock: clock.clone(),
             knowledge,
             reach: stores.clone(),
@@ -196,7 +196,7 @@ impl Bench {
     }
 
     pub(super) async fn snapshot(&self) -> Snapshot {
-        self.world.knowledge.snapshot(&self.world.data_set).await.unwrap().unwrap()
+        self.world.knowledge.snapshot(&self.world.data_sets[0]).await.unwrap().unwrap()
     }
 
     /// Carries an action of agent 1 out.
@@ -334,7 +334,7 @@ async fn what_only_seemed_to_be_wrong_is_read_again() {
 async fn what_an_owner_writes_is_announced_and_the_former_version_is_read_until_it_is_refreshed() {
     let bench = Bench::new().await;
     let constraints = Constraints { origin: Some(NodeId(3)), ..Constraints::default() };
-    bench.world.knowledge.set_constraints(&bench.world.data_set, &constraints).await.unwrap();
+    bench.world.knowledge.set_constraints(&bench.world.data_sets[0], &constraints).await.unwrap();
     assert_eq!(bench.act("C3_1").await, End::Done);
     let origin = World { home: NodeId(3), ..clone_of(&bench.world) };
     let mut found = origin::Found::new();
@@ -403,7 +403,7 @@ pub(super) fn clone_of(world: &World) -> World {
         unexpected: AtomicU32::default(),
         home: world.home,
         account: Default::default(),
-        data_set: world.data_set.clone(),
+        data_sets: world.data_sets.clone(),
         clock: world.clock.clone(),
         knowledge: world.knowledge.clone(),
         reach: world.reach.clone(),

@@ -44,6 +44,7 @@ pub use watchdog::{Watch, beat, recover};
 pub use world::{Over, Reach, ReachError, Reached, World, chain, run_job};
 
 use actix::prelude::*;
+use agent_core::domain::ids::DataSetName;
 use agent_core::mape::chance::Streams;
 use agent_core::mape::monitor::Rhythm;
 use agent_core::mape::planner::{Experience, Parameters, Policy};
@@ -56,7 +57,8 @@ use std::sync::Arc;
 pub struct Parts {
     pub parameters: Arc<Parameters>,
     pub policy: Arc<dyn Policy>,
-    pub experience: Experience,
+    /// Of each data set that the job reads, in its order.
+    pub experiences: Vec<(DataSetName, Experience)>,
     pub rhythm: Rhythm,
     pub watch: Watch,
     pub seed: u64,
@@ -84,7 +86,7 @@ impl Agent {
             planner: planner.address().recipient(),
             executor: executor.address().recipient(),
         };
-        let probes = parts.experience.predictor.needs_probes();
+        let probes = parts.experiences.iter().any(|(_, experience)| experience.predictor.needs_probes());
         let watchdog_rng = streams.watchdog.clone();
         let agent = Rc::new(SharedLoop::new(parts, streams, performers, world.clone()));
         let monitor = monitor.run(monitor::MonitorActor::new(parts, agent.clone(), world.clone()));

@@ -2,16 +2,17 @@
 
 use super::inspection::{Depth, judge};
 use super::shared_loop::{Perform, SharedLoop};
-use super::world::{World, chain};
+use super::world::{FailedRun, World, chain, run_job};
 use super::{Notice, Over, Parts};
 use crate::knowledge::{KnowledgeError, Registered};
 use actix::prelude::*;
 use agent_core::domain::goal::Goal;
+use agent_core::domain::ids::DataSetName;
 use agent_core::domain::measurement::Measurement;
 use agent_core::domain::placement::Registration;
 use agent_core::domain::snapshot::Snapshot;
 use agent_core::mape::control_loop;
-use agent_core::mape::monitor::{Effect, Input};
+use agent_core::mape::monitor::{Effect, Input, Read};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -84,17 +85,19 @@ impl MonitorActor {
                 ctx.run_later(world.clock.apply(after), |actor, ctx| actor.step(Input::Woken, ctx));
             }
             Effect::Load => self.load(ctx),
-            Effect::Run { replica, snapshot } => {
-                let latency = self.agent.draw(|rng| world.draw_latency(&snapshot, replica.node, rng));
+            Effect::Run(reads) => {
+                let latency =
+                    |read: &Read| self.agent.draw(|rng| world.draw_latency(&read.snapshot, read.replica.node, rng));
+                let latencies: Vec<Duration> = reads.iter().map(latency).collect();
                 self.input_from(ctx, async move {
-                    match super::world::run_job(&world, &snapshot, &replica, latency).await {
+                    match run_job(&world, &reads, &latencies).await {
                         Ok(observation) => Input::JobEnded(observation),
-                        Err(failure) => Input::JobFailed { at: world.clock.now(), failure },
+                        Err(FailedRun { failure, part }) => Input::JobFailed { at: world.clock.now(), failure, part },
                     }
                 });
             }
             Effect::Record { measurement, satisfied } => self.record(measurement, satisfied, ctx),
-            Effect::Inspect { replica, snapshot } => {
+            Effect::Inspect(Read { replica, snapshot }) => {
                 ctx.spawn(actix::fut::wrap_future(async move {
                     if let Err(why) = judge(&world, &snapshot, &replica, Depth::Read).await {
                         world.trouble(format!(
@@ -119,11 +122,10 @@ impl MonitorActor {
                 });
             }
             Effect::Register => {
-                let what = format!(
-                    "this agent reads no replica of data set {} that is present; it asks for one",
-                    world.data_set
-                );
-                self.told(Some(what));
+                let names = world.data_sets.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+                self.told(Some(format!(
+                    "this agent reads no replica of data set {names} that is present; it asks for one"
+                )));
                 let registration = self.registration.clone();
                 self.aside(ctx, async move {
                     match world.register(&registration).await? {
@@ -140,7 +142,7 @@ impl MonitorActor {
 
     fn load(&mut self, ctx: &mut Context<Self>) {
         let world = self.world.clone();
-        let load = async move { world.knowledge.snapshot(&world.data_set).await };
+        let load = async move { world.load().await };
         self.work = Some(ctx.spawn(load.into_actor(self).map(|loaded, actor, ctx| {
             actor.work = None;
             let input = actor.loaded(loaded);
@@ -148,15 +150,15 @@ impl MonitorActor {
         })));
     }
 
-    fn loaded(&mut self, loaded: crate::knowledge::Result<Option<Snapshot>>) -> Input {
+    fn loaded(&mut self, loaded: crate::knowledge::Result<Result<Vec<Snapshot>, DataSetName>>) -> Input {
         let obstacle = match loaded {
-            Ok(Some(snapshot)) => {
-                if snapshot.placement.reference(self.world.agent).is_some() {
+            Ok(Ok(snapshots)) => {
+                if snapshots.iter().all(|it| it.placement.reference(self.world.agent).is_some()) {
                     self.told(None);
                 }
-                return Input::Loaded(snapshot);
+                return Input::Loaded(snapshots);
             }
-            Ok(None) => format!("data set {} is not in the catalogue, or its row makes no sense", self.world.data_set),
+            Ok(Err(unknown)) => format!("data set {unknown} is not in the catalogue, or its row makes no sense"),
             Err(error) => chain(&error),
         };
         self.told(Some(obstacle));

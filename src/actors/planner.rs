@@ -6,9 +6,9 @@ use super::world::{World, chain};
 use super::{Notice, Parts};
 use crate::knowledge::Pulse;
 use actix::prelude::*;
-use agent_core::mape::control_loop;
+use agent_core::mape::control_loop::{Input, Looked};
 use agent_core::mape::learner::Lesson;
-use agent_core::mape::planner::{Effect, Input, LOOK_EVERY, Message as Said};
+use agent_core::mape::planner::{self, Effect, LOOK_EVERY, Message as Said};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +27,8 @@ pub struct PlannerActor {
     looks: bool,
     /// How old questions it is shown.
     remembered: Duration,
-    /// The table as it was at the last look.
-    pulse: Option<Pulse>,
+    /// The table as it was at the last look, of each data set.
+    pulses: Option<Vec<Pulse>>,
     /// A look is under way.
     looking: bool,
     /// The look that the loop asked for.
@@ -45,7 +45,7 @@ impl PlannerActor {
             world,
             looks: parts.policy.looks(),
             remembered: parts.parameters.remembered(),
-            pulse: None,
+            pulses: None,
             looking: false,
             arranged: None,
             obstacle: None,
@@ -54,7 +54,7 @@ impl PlannerActor {
     }
 
     fn step(&mut self, input: Input, ctx: &mut Context<Self>) {
-        for effect in self.agent.handle(control_loop::Input::Planner(input), |wanted| &mut wanted.planner) {
+        for effect in self.agent.handle(input, |wanted| &mut wanted.planner) {
             self.perform(effect, ctx);
         }
     }
@@ -86,7 +86,7 @@ impl PlannerActor {
     fn learn(&self, lesson: Lesson, ctx: &mut Context<Self>) {
         let world = self.world.clone();
         ctx.spawn(actix::fut::wrap_future(async move {
-            if let Err(error) = world.knowledge.learn(world.agent, &lesson.change.to_string(), &lesson.impacts).await {
+            if let Err(error) = world.knowledge.learn(world.agent, &lesson.label(), &lesson.impacts).await {
                 world.trouble(chain(&error));
             }
         }));
@@ -116,34 +116,26 @@ impl PlannerActor {
         }
         if self.looking {
             // What it loads may be older than what was to be seen.
-            self.pulse = None;
+            self.pulses = None;
             return;
         }
         self.looking = true;
         let (world, remembered) = (self.world.clone(), self.remembered);
-        let known = self.pulse.filter(|_| !in_any_case);
-        let look = async move {
-            let pulse = world.knowledge.pulse(&world.data_set, world.home).await?;
-            if pulse.is_none() || pulse == known {
-                return Ok(None);
-            }
-            let snapshot = world.knowledge.snapshot(&world.data_set).await?;
-            let conversation = world.knowledge.conversation(&world.data_set, remembered).await?;
-            Ok(snapshot.map(|snapshot| (pulse, snapshot, conversation)))
-        };
+        let known = self.pulses.clone().filter(|_| !in_any_case);
+        let look = async move { look(&world, known, remembered).await };
         ctx.spawn(look.into_actor(self).map(|looked: crate::knowledge::Result<_>, actor, ctx| {
             actor.looking = false;
             match looked {
-                Ok(Some((pulse, snapshot, conversation))) => {
+                Ok(Some((pulses, looked))) => {
                     actor.obstacle = None;
-                    actor.pulse = pulse;
-                    actor.step(Input::Looked { snapshot, conversation }, ctx);
+                    actor.pulses = Some(pulses);
+                    actor.step(Input::Looked(looked), ctx);
                 }
                 Ok(None) => actor.obstacle = None,
                 Err(error) => {
-                    actor.pulse = None;
+                    actor.pulses = None;
                     actor.told(chain(&error));
-                    actor.step(Input::LookFailed, ctx);
+                    actor.step(Input::Planner(planner::Input::LookFailed), ctx);
                 }
             }
         }));
@@ -155,6 +147,29 @@ impl PlannerActor {
             self.obstacle = Some(obstacle);
         }
     }
+}
+
+/// What the table shows of all data sets, with their pulses; `None`: nothing has changed, or one of them is not in the catalogue.
+async fn look(
+    world: &World,
+    known: Option<Vec<Pulse>>,
+    remembered: Duration,
+) -> crate::knowledge::Result<Option<(Vec<Pulse>, Vec<Looked>)>> {
+    let mut pulses = Vec::with_capacity(world.data_sets.len());
+    for data_set in &world.data_sets {
+        let Some(pulse) = world.knowledge.pulse(data_set, world.home).await? else { return Ok(None) };
+        pulses.push(pulse);
+    }
+    if known.as_ref() == Some(&pulses) {
+        return Ok(None);
+    }
+    let Ok(snapshots) = world.load().await? else { return Ok(None) };
+    let mut looked = Vec::with_capacity(snapshots.len());
+    for snapshot in snapshots {
+        let conversation = world.knowledge.conversation(&snapshot.data_set.name, remembered).await?;
+        looked.push(Looked { snapshot, conversation });
+    }
+    Ok(Some((pulses, looked)))
 }
 
 impl Actor for PlannerActor {

@@ -42,15 +42,17 @@ async fn probe_link(world: &World, node: &Node) -> Option<Duration> {
         .ok()
 }
 
-/// What a byte takes from each of these nodes that has the data set in one object \[s\]: a little of it is read, one node after the
-/// other, for they may share a line. Nothing of those that have none, or fail.
+/// What a byte takes from each of these nodes that has a data set of the job in one object \[s\]: a little of it is read, one node
+/// after the other, for they may share a line. Nothing of those that have none, or fail.
 pub async fn probe_rates(world: &World, nodes: Vec<NodeId>) -> Vec<(NodeId, f64)> {
     let mut rates = Vec::new();
     // Whoever has no table has nothing to read, and the next round is the retry.
-    let Ok(Some(snapshot)) = world.knowledge.snapshot(&world.data_set).await else { return rates };
+    let Ok(Ok(snapshots)) = world.load().await else { return rates };
     for node in nodes {
-        let Some(replica) = snapshot.placement.present().find(|replica| replica.node == node) else { continue };
-        match probe_rate(world, &snapshot, replica).await {
+        let there = |snapshot: &'_ Snapshot| snapshot.placement.present().find(|replica| replica.node == node).cloned();
+        let found = snapshots.iter().find_map(|snapshot| Some((snapshot, there(snapshot)?)));
+        let Some((snapshot, replica)) = found else { continue };
+        match probe_rate(world, snapshot, &replica).await {
             Ok(seconds_per_byte) => rates.extend(seconds_per_byte.map(|seconds| (node, seconds))),
             Err(why) => tracing::debug!(agent = %world.agent, %node, why, "its rate was not measured"),
         }
@@ -85,7 +87,7 @@ async fn probe_rate(world: &World, snapshot: &Snapshot, replica: &Replica) -> Re
 mod tests {
     use super::super::{Reach, ReachError, Reached};
     use super::*;
-    use crate::jobs::{DataSource, Job, JobError, JobReport, S3Access};
+    use crate::jobs::{DataSource, FailedFor, Job, JobReport, S3Access};
     use crate::storage::memory::MemoryStore;
     use agent_core::domain::ids::AgentId;
     use agent_core::knowledge::contract::{Table, clock, data_set, identity};
@@ -120,7 +122,7 @@ mod tests {
             "nothing".to_owned()
         }
 
-        async fn run(&self, _: &DataSource) -> Result<JobReport, JobError> {
+        async fn run_over(&self, _: &[DataSource]) -> Result<JobReport, FailedFor> {
             unreachable!("no job is run here")
         }
     }
@@ -137,7 +139,7 @@ mod tests {
             unexpected: AtomicU32::default(),
             home: NodeId(1),
             account: Default::default(),
-            data_set: data_set(),
+            data_sets: vec![data_set()],
             clock: table.clock.clone(),
             knowledge: table.knowledge.clone(),
             reach: Arc::new(Everywhere(store.clone())),

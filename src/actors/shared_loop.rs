@@ -5,8 +5,7 @@ use super::{Parts, Step};
 use actix::prelude::*;
 use agent_core::mape::chance::Streams;
 use agent_core::mape::control_loop::{ControlLoop, Effect, Input};
-use agent_core::mape::monitor::Monitor;
-use agent_core::mape::planner::{Planner, Rng};
+use agent_core::mape::planner::Rng;
 use agent_core::mape::{executor, monitor, planner};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -40,12 +39,10 @@ pub struct SharedLoop {
 
 impl SharedLoop {
     pub fn new(parts: &Parts, streams: Streams, performers: Performers, world: Arc<World>) -> Self {
-        let Parts { parameters, policy, experience, rhythm, .. } = parts.clone();
-        let (life, data_set) = (world.identity.life.to_string(), world.data_set.clone());
-        let monitor = Monitor::new(parameters.clone(), data_set, policy.clone(), rhythm, life.clone());
-        let planner = Planner::new(parameters, policy, experience, life);
-        let control_loop = RefCell::new(ControlLoop::new(monitor, planner));
-        Self { control_loop, streams: RefCell::new(streams), performers, world }
+        let Parts { parameters, policy, experiences, rhythm, .. } = parts;
+        let life = world.identity.life.to_string();
+        let control_loop = ControlLoop::new(parameters, policy, *rhythm, &life, experiences.clone());
+        Self { control_loop: RefCell::new(control_loop), streams: RefCell::new(streams), performers, world }
     }
 
     /// Gives the loop an input. The effects that the caller performs are returned, those of others are sent to them.

@@ -128,13 +128,15 @@ impl WatchdogActor {
     fn keep(&mut self, ctx: &mut Context<Self>) {
         let world = self.world.clone();
         let duty = async move {
-            let snapshot = world.knowledge.snapshot(&world.data_set).await.inspect_err(|error| {
+            let loaded = world.load().await.inspect_err(|error| {
                 tracing::debug!(agent = %world.agent, error = chain(error), "whether a replica is missing is not known");
             });
-            snapshot.ok().flatten().filter(upkeep::is_due)
+            let mut due = loaded.ok().and_then(Result::ok).unwrap_or_default();
+            due.retain(upkeep::is_due);
+            due
         };
-        let show = |actor: &mut Self, snapshot: Option<Snapshot>| {
-            if let Some(snapshot) = snapshot {
+        let show = |actor: &mut Self, due: Vec<Snapshot>| {
+            for snapshot in due {
                 let checked = control_loop::Input::Planner(planner::Input::Checked { snapshot });
                 actor.agent.give(checked);
             }
@@ -354,7 +356,7 @@ mod tests {
     use super::super::shared_loop::{Perform, Performers};
     use super::super::{Parts, Reach, ReachError, Reached};
     use super::*;
-    use crate::jobs::{DataSource, Job, JobError, JobReport};
+    use crate::jobs::{DataSource, FailedFor, Job, JobReport};
     use agent_core::domain::ids::AgentId;
     use agent_core::domain::placement::Node;
     use agent_core::domain::time::Timestamp;
@@ -394,7 +396,7 @@ mod tests {
             "none".to_owned()
         }
 
-        async fn run(&self, _: &DataSource) -> Result<JobReport, JobError> {
+        async fn run_over(&self, _: &[DataSource]) -> Result<JobReport, FailedFor> {
             std::future::pending().await
         }
     }
@@ -417,7 +419,7 @@ mod tests {
         let parts = Parts {
             parameters: Arc::new(scene::parameters("response_time <= 35 s")),
             policy: Arc::new(Fixed),
-            experience: scene::experience(&[]),
+            experiences: vec![(data_set(), scene::experience(&[]))],
             rhythm: Rhythm { gap: Duration::ZERO, gap_deviation: Duration::ZERO },
             watch,
             seed: 1,
@@ -439,7 +441,7 @@ mod tests {
             unexpected: AtomicU32::default(),
             home: NodeId(1),
             account: Default::default(),
-            data_set: data_set(),
+            data_sets: vec![data_set()],
             clock: table.clock.clone(),
             knowledge: table.knowledge.clone(),
             reach,

@@ -2,7 +2,7 @@
 
 use super::billing::Account;
 use super::{Notice, Observer};
-use crate::jobs::{DataSource, Job, JobError, S3Access};
+use crate::jobs::{DataSource, FailedFor, Job, JobError, JobReport, S3Access, throughput};
 use crate::knowledge::{Knowledge, Registered};
 use crate::links::LinkError;
 use crate::storage::ObjectStore;
@@ -11,10 +11,10 @@ use agent_core::clock::Clock;
 use agent_core::domain::action::Action;
 use agent_core::domain::failure::{FailureKind, JobFailure};
 use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
-use agent_core::domain::placement::{Health, Identity, Node, Registration, Replica};
+use agent_core::domain::placement::{Health, Identity, Node, Registration};
 use agent_core::domain::snapshot::Snapshot;
 use agent_core::mape::executor::Report;
-use agent_core::mape::monitor::Observation;
+use agent_core::mape::monitor::{Observation, PartObservation, PartTimes, Read};
 use agent_core::mape::planner::Rng;
 use agent_core::mape::unexpected::Unexpected;
 use async_trait::async_trait;
@@ -109,7 +109,8 @@ pub struct World {
     pub unexpected: AtomicU32,
     pub home: NodeId,
     pub account: Account,
-    pub data_set: DataSetName,
+    /// What its job reads, in this order; nothing for who runs none.
+    pub data_sets: Vec<DataSetName>,
     pub clock: Arc<dyn Clock>,
     pub knowledge: Arc<dyn Knowledge>,
     pub reach: Arc<dyn Reach>,
@@ -151,7 +152,19 @@ impl World {
 
     /// Registers the agent for this life.
     pub async fn register(&self, registration: &Registration) -> crate::knowledge::Result<Registered> {
-        self.knowledge.register_agent(registration, std::slice::from_ref(&self.data_set), &self.identity).await
+        self.knowledge.register_agent(registration, &self.data_sets, &self.identity).await
+    }
+
+    /// All that the table knows of each data set that the job reads. `Err`: this one is not in the catalogue.
+    pub async fn load(&self) -> crate::knowledge::Result<Result<Vec<Snapshot>, DataSetName>> {
+        let mut snapshots = Vec::with_capacity(self.data_sets.len());
+        for data_set in &self.data_sets {
+            match self.knowledge.snapshot(data_set).await? {
+                Some(snapshot) => snapshots.push(snapshot),
+                None => return Ok(Err(data_set.clone())),
+            }
+        }
+        Ok(Ok(snapshots))
     }
 
     /// States that the agent is alive, as long as it belongs to this life.
@@ -207,6 +220,17 @@ impl World {
         JobFailure::new(FailureKind::Surroundings, format!("{gone} ({})", failure.why))
     }
 
+    /// What people should know of a job that went well.
+    fn remark(&self, report: &JobReport) {
+        if report.skipped_records > 0 {
+            self.trouble(format!("{} of {} records have no usable value", report.skipped_records, report.records));
+        }
+        report.remark.iter().for_each(|remark| self.trouble(remark.clone()));
+        if report.throughput().is_none() {
+            self.trouble("the job reports an execution time of 0: its throughput is not known".to_owned());
+        }
+    }
+
     /// The latency of a link for one job: normal around what the table states.
     pub fn draw_latency(&self, snapshot: &Snapshot, node: NodeId, rng: &mut Rng) -> Duration {
         let Some(link) = snapshot.link(self.home, node) else { return Duration::ZERO };
@@ -215,13 +239,79 @@ impl World {
     }
 }
 
-/// Runs the job once, and measures the link while it runs.
-pub async fn run_job(
-    world: &Arc<World>,
-    snapshot: &Snapshot,
-    replica: &Replica,
-    latency: Duration,
-) -> Result<Observation, JobFailure> {
+/// A run of the job that failed, and for what it read of which data set, as far as it is known.
+pub struct FailedRun {
+    pub failure: JobFailure,
+    pub part: usize,
+}
+
+/// One data set at the end of its link, for one run.
+struct Opened {
+    node: NodeId,
+    reached: Reached,
+    counted: Arc<Counted>,
+}
+
+/// Runs the job once, and measures the links while it runs. `latencies`: of the link to each replica.
+pub async fn run_job(world: &Arc<World>, reads: &[Read], latencies: &[Duration]) -> Result<Observation, FailedRun> {
+    let (mut opened, mut sources) = (Vec::new(), Vec::new());
+    for (part, (read, latency)) in reads.iter().zip(latencies).enumerate() {
+        let (open, source) =
+            open(world, read, *latency).await.map_err(|error| FailedRun { failure: error.into(), part })?;
+        opened.push(open);
+        sources.push(source);
+    }
+    let work = {
+        let (world, links) = (world.clone(), opened.iter().map(|open| open.reached.clone()).collect::<Vec<_>>());
+        async move {
+            let probes = futures::future::join_all(links.iter().map(|reached| world.reach.probe(reached)));
+            tokio::join!(world.job.run_over(&sources), probes)
+        }
+    };
+    let ended_early = |why| FailedRun { failure: JobFailure::new(FailureKind::Surroundings, why), part: 0 };
+    let (report, probed) = on_services(world, work).await.map_err(ended_early)?;
+    let probed = probed.into_iter().enumerate().map(|(part, latency)| {
+        latency.map_err(|why| FailedRun { failure: JobFailure::new(FailureKind::Store, why), part })
+    });
+    let latencies: Result<Vec<Duration>, FailedRun> = probed.collect();
+    let measured = match (report, latencies) {
+        (Ok(report), Ok(latencies)) => Ok((report, latencies)),
+        (Ok(_), Err(unreached)) => Err(unreached),
+        (Err(failed), latencies) => Err(failed_run(failed, reads.len(), latencies.err())),
+    };
+    let (report, latencies) = match measured {
+        Ok(measured) => measured,
+        Err(FailedRun { failure, part }) => {
+            let failure = world.unless_link_is_gone(opened[part].node, failure).await;
+            return Err(FailedRun { failure, part });
+        }
+    };
+    world.remark(&report);
+    let parts = parts(world, reads, &opened, &report, &latencies);
+    let alone = parts.first().filter(|_| reads.len() == 1);
+    let traffic = alone.and_then(|alone| alone.traffic);
+    for (at, (read, open)) in reads.iter().zip(&opened).enumerate() {
+        let counted = parts.get(at).and_then(|part| part.traffic);
+        let bytes = counted.map_or(read.snapshot.data_set.bytes, |traffic| traffic.bytes);
+        world.has_read(&read.snapshot, open.node, bytes);
+    }
+    Ok(Observation {
+        at: world.clock.now(),
+        response_time: world.clock.record(report.response_time),
+        execution_time: world.clock.record(report.execution_time),
+        throughput: report.throughput(),
+        network_latency: latencies.into_iter().max().unwrap_or_default(),
+        emulated_latency: opened.iter().filter_map(|open| open.reached.emulated).max(),
+        traffic,
+        parts: if reads.len() > 1 { parts } else { Vec::new() },
+        data_consistency: None,
+        result: Some(report.result),
+    })
+}
+
+/// Opens the way to what is read of one data set.
+async fn open(world: &World, read: &Read, latency: Duration) -> Result<(Opened, DataSource), ReachError> {
+    let Read { replica, snapshot } = read;
     let reached = world.reach_at(snapshot, replica.node, latency).await?;
     let known = snapshot.placement.replicas.get(&replica.id).unwrap_or(replica);
     let content = known.content(&snapshot.data_set);
@@ -236,41 +326,38 @@ pub async fn run_job(
         bytes: content.bytes,
         records: content.records,
     };
-    let work = {
-        let (world, reached) = (world.clone(), reached.clone());
-        async move { tokio::join!(world.job.run(&source), world.reach.probe(&reached)) }
+    Ok((Opened { node: replica.node, reached, counted }, source))
+}
+
+/// Of several data sets the job may not know which it failed for: a link that does not answer tells.
+fn failed_run(failed: FailedFor, parts: usize, unreached: Option<FailedRun>) -> FailedRun {
+    let failure = JobFailure::from(failed.error);
+    let part = match unreached.filter(|_| parts > 1 && failure.kind == FailureKind::Store) {
+        Some(unreached) => unreached.part,
+        None => failed.part,
     };
-    let ended_early = |why| JobFailure::new(FailureKind::Surroundings, why);
-    let (report, network_latency) = on_services(world, work).await.map_err(ended_early)?;
-    let measured = report.map_err(JobFailure::from).and_then(|report| {
-        let latency = network_latency.map_err(|why| JobFailure::new(FailureKind::Store, why))?;
-        Ok((report, latency))
-    });
-    let (report, network_latency) = match measured {
-        Ok(measured) => measured,
-        Err(failure) => return Err(world.unless_link_is_gone(replica.node, failure).await),
+    FailedRun { failure, part }
+}
+
+/// What the job showed of each data set.
+fn parts(
+    world: &World,
+    reads: &[Read],
+    opened: &[Opened],
+    report: &JobReport,
+    latencies: &[Duration],
+) -> Vec<PartObservation> {
+    let part = |(at, (read, open)): (usize, (&Read, &Opened))| {
+        let told = report.parts.get(at);
+        let known = if reads.len() == 1 { report.records } else { read.snapshot.data_set.records };
+        let records = told.map_or(known, |told| told.records);
+        let times = told.map(|told| {
+            let time = world.clock.record(told.time);
+            PartTimes { response_time: time, execution_time: time, throughput: throughput(told.records, told.time) }
+        });
+        PartObservation { records, network_latency: latencies[at], times, traffic: open.counted.traffic(records) }
     };
-    if report.skipped_records > 0 {
-        world.trouble(format!("{} of {} records have no usable value", report.skipped_records, report.records));
-    }
-    report.remark.iter().for_each(|remark| world.trouble(remark.clone()));
-    if report.throughput().is_none() {
-        world.trouble("the job reports an execution time of 0: its throughput is not known".to_owned());
-    }
-    let traffic = counted.traffic(report.records);
-    let bytes = traffic.map_or(snapshot.data_set.bytes, |traffic| traffic.bytes);
-    world.has_read(snapshot, replica.node, bytes);
-    Ok(Observation {
-        at: world.clock.now(),
-        response_time: world.clock.record(report.response_time),
-        execution_time: world.clock.record(report.execution_time),
-        throughput: report.throughput(),
-        network_latency,
-        emulated_latency: reached.emulated,
-        traffic,
-        data_consistency: None,
-        result: Some(report.result),
-    })
+    reads.iter().zip(opened).enumerate().map(part).collect()
 }
 
 /// Runs work on the services' threads; dropping the future stops it.

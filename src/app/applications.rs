@@ -5,7 +5,7 @@ use super::catalogue::Catalogue;
 use crate::knowledge::{Knowledge, Registered};
 use agent_core::config::settings::{AgentSettings, NetworkSettings};
 use agent_core::domain::flat_map::FlatMap;
-use agent_core::domain::ids::{AgentId, Life, NodeId};
+use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId};
 use agent_core::domain::placement::{Identity, Node, NodeState, Registration};
 use anyhow::bail;
 
@@ -29,14 +29,11 @@ pub async fn register(
     network: &NetworkSettings,
     agent: &AgentSettings,
 ) -> anyhow::Result<()> {
-    let name = &agent.data_set;
     let registration =
         Registration { agent: agent.id, node: agent.node, goal: agent.goal.to_string(), policy: agent.policy.clone() };
     let life = Life(format!("a{}-added-{:08x}", agent.id, rand::random::<u32>()));
     let identity = Identity { life, ended: Vec::new(), silence: network.silence() };
-    if let Registered::Taken { .. } =
-        knowledge.register_agent(&registration, std::slice::from_ref(name), &identity).await?
-    {
+    if let Registered::Taken { .. } = knowledge.register_agent(&registration, &agent.data_sets, &identity).await? {
         bail!("agent {} runs already; choose another --id", agent.id);
     }
     knowledge.sign_off(agent.id, &identity.life).await?;
@@ -45,8 +42,9 @@ pub async fn register(
 
 /// Whether an application of this number can be added.
 pub async fn check_addition(knowledge: &dyn Knowledge, agent: &AgentSettings) -> anyhow::Result<()> {
-    let (name, catalogue) = (&agent.data_set, Catalogue::load(knowledge).await?);
-    if !catalogue.names().any(|known| known == name) {
+    let catalogue = Catalogue::load(knowledge).await?;
+    let is_known = |name: &DataSetName| catalogue.names().any(|known| known == name);
+    if let Some(name) = agent.data_sets.iter().find(|name| !is_known(name)) {
         bail!("data set {name} is not in the catalogue yet; start the agent of its first node");
     }
     check_home(&knowledge.nodes().await?, agent.id, agent.node)?;

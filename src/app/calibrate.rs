@@ -160,7 +160,7 @@ pub(super) fn agent(peer: &Peer, data_set: &DataSetName, settings: &Settings) ->
     Ok(AgentSettings {
         id: registered.agent,
         node: registered.node,
-        data_set: data_set.clone(),
+        data_sets: vec![data_set.clone()],
         goal,
         goal_text: registered.goal.clone(),
         policy: registered.policy.clone(),

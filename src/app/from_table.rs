@@ -205,10 +205,15 @@ fn agents(
     nodes: &BTreeMap<NodeId, &Node>,
     remarks: &mut Vec<String>,
 ) -> anyhow::Result<BTreeMap<AgentId, AgentSettings>> {
-    let mut agents = BTreeMap::new();
+    let mut agents: BTreeMap<AgentId, AgentSettings> = BTreeMap::new();
     let each = catalogue.snapshots.iter().flat_map(|it| it.agents.values().map(move |peer| (&it.data_set.name, peer)));
     for (data_set, peer) in each {
         let (agent, node) = (peer.registration.agent, peer.registration.node);
+        // It reads several.
+        if let Some(known) = agents.get_mut(&agent) {
+            known.data_sets.push(data_set.clone());
+            continue;
+        }
         if !nodes.contains_key(&node) {
             remarks.push(format!("agent {agent} lives on node {node}: left out"));
             continue;

@@ -167,7 +167,7 @@ impl<'a> Session<'a> {
 impl Seen {
     fn new(simulated: &Simulated) -> Rc<RefCell<Self>> {
         Rc::new(RefCell::new(Self {
-            data_sets: simulated.scenario.agents.iter().map(|(id, agent)| (*id, agent.data_set.clone())).collect(),
+            data_sets: simulated.scenario.agents.iter().map(|(id, agent)| (*id, agent.data_sets[0].clone())).collect(),
             detail: Detail::Nothing,
             jobs: JobCounter::default(),
             lines: VecDeque::new(),

@@ -9,14 +9,15 @@ use super::surroundings::Surroundings;
 use super::training_file::TrainingFile;
 use crate::actors::{Agent, Notice, Over, Parts, Scrub, Watch, World, chain, go_on, recover};
 use crate::jobs::command::left_behind;
-use crate::knowledge::{ClosingRule, Registered};
+use crate::knowledge::{ClosingRule, Recorded, Registered};
 use crate::storage::ObjectStore;
 use crate::storage::embedded::EmbeddedStore;
 use agent_core::clock::Clock;
 use agent_core::config::settings::{AgentSettings, NetworkSettings, ScrubSettings};
-use agent_core::domain::ids::{AgentId, Life};
+use agent_core::domain::ids::{AgentId, DataSetName, Life};
 use agent_core::domain::placement::{Claim, DataSet, Identity, Registration};
 use agent_core::mape::chance::seed_of;
+use agent_core::mape::learner::learned_of;
 use agent_core::mape::monitor::Rhythm;
 use agent_core::mape::planner::{self, Experience, Parameters, Policy, REMEMBERED_JOBS};
 use agent_core::mape::prediction::Latency;
@@ -72,10 +73,10 @@ impl LiveAgent {
         };
         // Before the store is started: a process that is refused must not have told others where its own store is. As long as
         // there is no data set, nobody can be registered.
-        let known = data_set(&world).await?;
-        let may_be_taken = known.is_some();
-        if let Some(known) = known {
-            training.require_data_set(&known)?;
+        let known = data_sets(&world).await?;
+        let may_be_taken = known.is_ok();
+        if let Ok(known) = known {
+            training.require_data_sets(&known)?;
             take(surroundings, &world, &registration).await?;
         }
         let store = surroundings.start_store(settings.node).await?;
@@ -91,7 +92,8 @@ impl LiveAgent {
         if surroundings.knowledge.nodes().await?.get(&settings.node).is_some_and(|node| node.store_url.is_some()) {
             surroundings.establish_data_sets(settings.node, id).await?;
         }
-        training.require_data_set(&known_data_set(&world).await?)?;
+        let known = known_data_sets(&world).await?;
+        training.require_data_sets(&known)?;
         if !may_be_taken {
             take(surroundings, &world, &registration).await?;
         }
@@ -108,7 +110,7 @@ impl LiveAgent {
         let parts = Parts {
             parameters: Arc::new(parameters(surroundings.clock.as_ref(), network, settings)),
             policy,
-            experience: experience(surroundings, &world, training).await?,
+            experiences: experiences(surroundings, &world, training, &known).await?,
             rhythm: Rhythm { gap: network.rhythm.job_gap, gap_deviation: network.rhythm.job_gap_deviation },
             watch,
             seed: seed_of(seed, id),
@@ -164,16 +166,37 @@ fn go_on_with(world: &Arc<World>, watch: Watch, claim: Claim) -> AbortOnDropHand
 }
 
 /// What was trained, what was learned in former lives, and predictions from every job that was measured.
-async fn experience(surroundings: &Surroundings, world: &World, training: &TrainingFile) -> anyhow::Result<Experience> {
+async fn experiences(
+    surroundings: &Surroundings,
+    world: &World,
+    training: &TrainingFile,
+    data_sets: &[DataSet],
+) -> anyhow::Result<Vec<(DataSetName, Experience)>> {
     let latency = if surroundings.emulator.is_some() { Latency::Injected } else { Latency::Real };
-    let mut experience = Experience::new(training.impacts.clone(), latency, &training.runs, &training.traffic);
+    let trained = Experience::new(training.impacts.clone(), latency, &training.runs, &training.traffic);
     let learned = world.knowledge.impacts(world.agent).await?;
-    let jobs = world.knowledge.latest_measurements(world.agent, &world.data_set, REMEMBERED_JOBS).await?;
-    experience.recall(
-        learned.into_iter().map(|(label, learned)| (label, learned.impacts)),
-        jobs.into_iter().map(|recorded| recorded.measurement),
-    );
-    Ok(experience)
+    // Each job is kept once, under the first of its data sets.
+    let jobs = match world.data_sets.first() {
+        Some(first) => world.knowledge.latest_measurements(world.agent, first, REMEMBERED_JOBS).await?,
+        None => Vec::new(),
+    };
+    let one_of_several = data_sets.len() > 1;
+    let experience = |data_set: &DataSet| {
+        let mut experience = trained.clone();
+        if one_of_several {
+            experience.predictor.set_records(data_set.records);
+        }
+        let learned = learned.iter().filter_map(|(label, learned)| {
+            Some((learned_of(label, &data_set.name, one_of_several)?.to_owned(), learned.impacts))
+        });
+        let seen = |recorded: &Recorded| match one_of_several {
+            true => recorded.measurement.seen_from(&data_set.name),
+            false => Some(recorded.measurement.clone()),
+        };
+        experience.recall(learned, jobs.iter().filter_map(seen));
+        (data_set.name.clone(), experience)
+    };
+    Ok(data_sets.iter().map(experience).collect())
 }
 
 /// What the settings state, with time for answers on the wall: however short a second of the scenario is, processes and the
@@ -234,22 +257,24 @@ fn known_policy(name: &str) -> anyhow::Result<Arc<dyn Policy>> {
     }
 }
 
-/// As the catalogue has it.
-async fn data_set(world: &World) -> anyhow::Result<Option<DataSet>> {
-    Ok(world.knowledge.snapshot(&world.data_set).await?.map(|snapshot| snapshot.data_set.clone()))
+/// What its job reads, as the catalogue has it; or the first of it that is not there.
+async fn data_sets(world: &World) -> anyhow::Result<Result<Vec<DataSet>, DataSetName>> {
+    let snapshots = world.load().await?;
+    Ok(snapshots.map(|snapshots| snapshots.into_iter().map(|snapshot| snapshot.data_set.clone()).collect()))
 }
 
-/// Waits for the data set: it comes from its first node's agent, which may still have to start.
-async fn known_data_set(world: &World) -> anyhow::Result<DataSet> {
+/// Waits for the data sets: each comes from its first node's agent, which may still have to start.
+async fn known_data_sets(world: &World) -> anyhow::Result<Vec<DataSet>> {
     const LOOK_EVERY: Duration = Duration::from_millis(200);
-    let mut told = false;
+    let mut told = None;
     loop {
-        if let Some(known) = data_set(world).await? {
-            return Ok(known);
-        }
-        if !told {
-            world.trouble(format!("waiting for data set {}: its first node's agent has to bring it", world.data_set));
-            told = true;
+        match data_sets(world).await? {
+            Ok(known) => return Ok(known),
+            Err(missing) if told.as_ref() != Some(&missing) => {
+                world.trouble(format!("waiting for data set {missing}: its first node's agent has to bring it"));
+                told = Some(missing);
+            }
+            Err(_) => {}
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

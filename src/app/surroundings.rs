@@ -25,7 +25,7 @@ use agent_core::config::settings::{
     AgentSettings, DataSetSettings, EmulatorSettings, HistorySettings, JobSettings, KnowledgeSettings, NetworkSettings,
     ProgramSettings, S3StoreSettings, Settings, SparkSettings, StoreSettings,
 };
-use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId};
+use agent_core::domain::ids::{AgentId, Life, NodeId};
 use agent_core::domain::placement::{Identity, Node};
 use agent_core::domain::store_url::BUCKET;
 use agent_emulator::{Emulator, Metrics};
@@ -179,7 +179,7 @@ impl Surroundings {
             unexpected: AtomicU32::default(),
             home: settings.node,
             account: Account::default(),
-            data_set: settings.data_set.clone(),
+            data_sets: settings.data_sets.clone(),
             clock: self.clock.clone(),
             knowledge: self.knowledge.clone(),
             reach: Arc::new(self.reach(settings)?),
@@ -244,8 +244,7 @@ impl Surroundings {
             unexpected: AtomicU32::default(),
             home,
             account: Account::default(),
-            // Of which nothing is read.
-            data_set: DataSetName::from(""),
+            data_sets: Vec::new(),
             clock,
             knowledge: self.knowledge.clone(),
             reach: Arc::new(reach),

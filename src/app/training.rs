@@ -1,12 +1,13 @@
 //! Training: runs an agent's job at every node, N times, and derives what each action does.
 
 use super::surroundings::Surroundings;
-use super::training_file::{TrainingFile, derive_impacts};
+use super::training_file::{TrainingFile, derive_impacts, joined};
 use crate::actors::{World, run_job};
 use crate::storage::ObjectStore;
 use crate::storage::embedded::EmbeddedStore;
 use crate::storage::set::{self, Meter, SetAt};
 use crate::storage::transfer::{Expected, transfer, transfer_set};
+use agent_core::config::settings::AgentSettings;
 use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
 use agent_core::domain::manifest::Extent;
 use agent_core::domain::metric::{Metric, Metrics};
@@ -14,6 +15,7 @@ use agent_core::domain::placement::{DataSet, Identity, Node, NodeState, Replica,
 use agent_core::domain::snapshot::Snapshot;
 use agent_core::domain::traffic::Traffic;
 use agent_core::domain::validators::Validators;
+use agent_core::mape::monitor::Read;
 use agent_core::mape::planner::Rng;
 use anyhow::{Context as _, bail};
 use rand::SeedableRng as _;
@@ -96,28 +98,38 @@ impl<'a> Trainer<'a> {
     ) -> anyhow::Result<TrainingFile> {
         let settings = self.surroundings.settings.agents.get(&agent);
         let settings = settings.with_context(|| format!("there is no agents/{agent}.toml"))?;
-        let snapshot = self.snapshots.get(&settings.data_set);
-        let snapshot = snapshot.with_context(|| format!("there is no data set {}", settings.data_set))?;
+        let snapshots = self.read_by(settings)?;
         let world = Arc::new(self.surroundings.world(settings, nobody())?);
         let mut rng = Rng::seed_from_u64(self.seed.wrapping_add(u64::from(agent.0)));
         let mut runs: BTreeMap<NodeId, Vec<Metrics>> = BTreeMap::new();
         let mut traffic: BTreeMap<NodeId, Vec<Traffic>> = BTreeMap::new();
         let mut at = done;
         for &node in &self.nodes {
-            let replica = temporary(&snapshot.data_set, agent, node);
             let store: Arc<dyn ObjectStore> = Arc::new(self.surroundings.direct_store(node).await?);
-            self.put(&snapshot.data_set.name, &store, &replica.object_key).await?;
+            let mut reads = Vec::new();
+            for snapshot in &snapshots {
+                let replica = Arc::new(temporary(&snapshot.data_set, agent, node));
+                self.put(&snapshot.data_set.name, &store, &replica.object_key).await?;
+                reads.push(Read { replica, snapshot: Snapshot::clone(snapshot) });
+            }
             for _ in 0..self.iterations {
                 progress(Progress { agent, node, done: at, total });
-                let (run, counted) = self.measure(&world, snapshot, &replica, &mut rng).await?;
+                let (run, counted) = self.measure(&world, &reads, &mut rng).await?;
                 runs.entry(node).or_default().push(run);
                 counted.into_iter().for_each(|counted| traffic.entry(node).or_default().push(counted));
                 at += 1;
             }
-            discard(&store, &replica.object_key).await?;
+            for read in &reads {
+                discard(&store, &read.replica.object_key).await?;
+            }
         }
         let max_copies = self.surroundings.network().learning.max_copies;
-        let DataSet { name, records, sha256, .. } = &snapshot.data_set;
+        let data_sets = || snapshots.iter().map(|snapshot| &snapshot.data_set);
+        // What a job over several shows depends on where all of them are: that is predicted.
+        let impacts = match snapshots.len() {
+            1 => derive_impacts(&runs, &settings.rho, max_copies),
+            _ => BTreeMap::new(),
+        };
         Ok(TrainingFile {
             format: TrainingFile::FORMAT,
             agent,
@@ -126,14 +138,14 @@ impl<'a> Trainer<'a> {
             time_scale: self.surroundings.network().time_scale.factor(),
             seed: self.seed,
             iterations: self.iterations,
-            data_set: name.to_string(),
-            records: *records,
-            sha256: sha256.clone(),
+            data_set: joined(data_sets().map(|data_set| &data_set.name)),
+            records: data_sets().map(|data_set| data_set.records).sum(),
+            sha256: joined(data_sets().map(|data_set| &data_set.sha256)),
             job: world.job.describe(),
             home: settings.node,
-            nodes: runs.keys().map(|node| (*node, name_of(snapshot, *node))).collect(),
+            nodes: runs.keys().map(|node| (*node, name_of(snapshots[0], *node))).collect(),
             remedy: String::new(),
-            impacts: derive_impacts(&runs, &settings.rho, max_copies),
+            impacts,
             runs,
             traffic,
         })
@@ -144,8 +156,10 @@ impl<'a> Trainer<'a> {
         for &node in &self.nodes {
             let store: Arc<dyn ObjectStore> = Arc::new(self.surroundings.direct_store(node).await?);
             for (agent, settings) in &self.surroundings.settings.agents {
-                let snapshot = self.snapshots.get(&settings.data_set).filter(|_| agents.contains(agent));
-                if let Some(snapshot) = snapshot {
+                if !agents.contains(agent) {
+                    continue;
+                }
+                for snapshot in self.read_by(settings)? {
                     discard(&store, &temporary(&snapshot.data_set, *agent, node).object_key).await?;
                 }
             }
@@ -154,6 +168,12 @@ impl<'a> Trainer<'a> {
             store.shutdown().await;
         }
         Ok(())
+    }
+
+    /// The data sets that an agent's job reads, as the table states them; at least one.
+    fn read_by(&self, agent: &AgentSettings) -> anyhow::Result<Vec<&Snapshot>> {
+        let snapshot = |name| self.snapshots.get(name).with_context(|| format!("there is no data set {name}"));
+        agent.data_sets.iter().map(snapshot).collect()
     }
 
     /// Puts the data set under a key, from wherever a replica is. Beside running agents it may be moved away meanwhile: then
@@ -195,14 +215,16 @@ impl<'a> Trainer<'a> {
     async fn measure(
         &self,
         world: &Arc<World>,
-        snapshot: &Snapshot,
-        replica: &Replica,
+        reads: &[Read],
         rng: &mut Rng,
     ) -> anyhow::Result<(Metrics, Option<Traffic>)> {
-        let latency = world.draw_latency(snapshot, replica.node, rng);
-        let observed = run_job(world, snapshot, replica, latency).await;
-        let observed = observed.map_err(|failure| anyhow::Error::msg(failure.why))?;
-        let availability = snapshot.nodes.get(&replica.node).map_or(0.0, |node| node.availability.value());
+        let latency = |read: &Read| world.draw_latency(&read.snapshot, read.replica.node, rng);
+        let latencies: Vec<Duration> = reads.iter().map(latency).collect();
+        let observed = run_job(world, reads, &latencies).await;
+        let observed = observed.map_err(|failed| anyhow::Error::msg(failed.failure.why))?;
+        // All of them lie on one node.
+        let node = reads.first().and_then(|Read { replica, snapshot }| snapshot.nodes.get(&replica.node));
+        let availability = node.map_or(0.0, |node| node.availability.value());
         let metrics = Metrics::from_iter(observed.throughput.map(|throughput| (Metric::Throughput, throughput)))
             .with(Metric::ResponseTime, observed.response_time.as_secs_f64())
             .with(Metric::ExecutionTime, observed.execution_time.as_secs_f64())

@@ -33,6 +33,7 @@ pub struct TrainingFile {
     pub time_scale: u32,
     pub seed: u64,
     pub iterations: u32,
+    /// Of several data sets the names of all, and their checksums, each with a comma between; the records of all.
     pub data_set: String,
     pub records: u64,
     pub sha256: String,
@@ -46,7 +47,8 @@ pub struct TrainingFile {
     /// Of the same runs, where the job reads through the agent's own client.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub traffic: BTreeMap<NodeId, Vec<Traffic>>,
-    /// What follows from it, for every ordered pair of nodes.
+    /// What follows from it, for every ordered pair of nodes; nothing for a job over several data sets: what it shows depends on where
+    /// all of them are.
     pub impacts: BTreeMap<Action, Impacts>,
     /// What to do when it does not fit, for messages; no part of the file.
     #[serde(skip)]
@@ -57,7 +59,7 @@ pub struct TrainingFile {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Circumstances {
     pub time_scale: TimeScale,
-    pub data_set: DataSetName,
+    pub data_sets: Vec<DataSetName>,
     pub job: String,
     pub home: NodeId,
     /// By name; nodes that were added since are no matter.
@@ -70,12 +72,20 @@ impl Circumstances {
         let network = &settings.network;
         Self {
             time_scale: network.time_scale,
-            data_set: agent.data_set.clone(),
+            data_sets: agent.data_sets.clone(),
             job: description(&agent.job),
             home: agent.node,
             nodes: network.nodes.values().map(|node| (node.id, node.name.clone())).collect(),
         }
     }
+}
+
+/// Between what is said of several data sets.
+const SEPARATOR: &str = ", ";
+
+/// What is said of several data sets.
+pub fn joined(items: impl IntoIterator<Item = impl ToString>) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(SEPARATOR)
 }
 
 /// A job as training names it: two ways of writing the same one are no difference.
@@ -171,8 +181,9 @@ impl TrainingFile {
         };
         let scale = here.time_scale.factor();
         let difference = match () {
-            () if self.data_set != here.data_set.to_string() => {
-                Some(format!("it was trained on data set {}, and reads {}", self.data_set, here.data_set))
+            () if self.data_set != joined(&here.data_sets) => {
+                let reads = joined(&here.data_sets);
+                Some(format!("it was trained on data set {}, and reads {reads}", self.data_set))
             }
             () if self.job != here.job => {
                 Some(format!("it was trained with the job `{}`, and runs `{}`", self.job, here.job))
@@ -190,13 +201,16 @@ impl TrainingFile {
 
     /// The same once the data set is known. What its owner has written since is no other data set: times are learned for each record,
     /// and the first jobs tell the rest.
-    pub fn require_data_set(&self, here: &DataSet) -> Result<(), Failure> {
+    pub fn require_data_sets(&self, here: &[DataSet]) -> Result<(), Failure> {
         let short = |sha256: &str| sha256.chars().take(12).collect::<String>();
-        let is_of_one_version = here.versions.version == Versions::default().version;
-        let difference = (is_of_one_version && self.sha256 != here.sha256).then(|| {
-            let (was, is) = (short(&self.sha256), short(&here.sha256));
-            format!("it was trained on other content of {} (SHA-256 {was}..., and it reads {is}...)", here.name)
-        });
+        let differs = |(here, was): (&DataSet, &str)| {
+            let is_of_one_version = here.versions.version == Versions::default().version;
+            (is_of_one_version && was != here.sha256).then(|| {
+                let (was, is) = (short(was), short(&here.sha256));
+                format!("it was trained on other content of {} (SHA-256 {was}..., and it reads {is}...)", here.name)
+            })
+        };
+        let difference = here.iter().zip(self.sha256.split(SEPARATOR).chain(std::iter::repeat(""))).find_map(differs);
         self.refuse(difference, "")
     }
 

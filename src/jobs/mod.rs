@@ -68,6 +68,11 @@ impl std::fmt::Debug for S3Access {
     }
 }
 
+/// A text in which none of the secrets of these stores can be read.
+fn masked(sources: &[DataSource], text: String) -> String {
+    sources.iter().fold(text, |text, source| source.access.masked(text))
+}
+
 /// What a job that succeeded tells. Times are real time on this machine, not yet the scenario's.
 #[derive(Clone, PartialEq, Debug)]
 pub struct JobReport {
@@ -80,16 +85,31 @@ pub struct JobReport {
     pub execution_time: Duration,
     /// From the job's start to its result.
     pub response_time: Duration,
+    /// Of each data set, where it read several and tells them apart; else empty.
+    pub parts: Vec<PartReport>,
     /// What its user should know about how this was found out, if anything.
     pub remark: Option<String>,
+}
+
+/// What a job tells of one of several data sets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PartReport {
+    pub records: u64,
+    /// From the end of the part before to its own.
+    pub time: Duration,
 }
 
 impl JobReport {
     /// Records for each real second of execution; `None` when no time was measured.
     pub fn throughput(&self) -> Option<f64> {
-        let seconds = self.execution_time.as_secs_f64();
-        (seconds > 0.0).then(|| self.records as f64 / seconds)
+        throughput(self.records, self.execution_time)
     }
+}
+
+/// Records for each second; `None` when no time was measured.
+pub fn throughput(records: u64, time: Duration) -> Option<f64> {
+    let seconds = time.as_secs_f64();
+    (seconds > 0.0).then(|| records as f64 / seconds)
 }
 
 /// A failed job. The agent shows it and goes on.
@@ -128,13 +148,34 @@ impl JobError {
     }
 }
 
-/// Something that reads a data set. Dropping the returned future stops it and leaves nothing behind.
+/// A failed job, and which of several data sets it failed for, as far as it can tell: else the first.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct FailedFor {
+    pub part: usize,
+    #[source]
+    pub error: JobError,
+}
+
+impl From<JobError> for FailedFor {
+    fn from(error: JobError) -> Self {
+        Self { part: 0, error }
+    }
+}
+
+/// Something that reads data sets. Dropping a returned future stops it and leaves nothing behind.
 #[async_trait]
 pub trait Job: Send + Sync {
     /// For people: `avg(cholesterol)`.
     fn describe(&self) -> String;
 
-    async fn run(&self, source: &DataSource) -> Result<JobReport, JobError>;
+    /// Over several data sets, at least one.
+    async fn run_over(&self, sources: &[DataSource]) -> Result<JobReport, FailedFor>;
+
+    /// Over one.
+    async fn run(&self, source: &DataSource) -> Result<JobReport, JobError> {
+        self.run_over(std::slice::from_ref(source)).await.map_err(|failed| failed.error)
+    }
 }
 
 #[cfg(test)]

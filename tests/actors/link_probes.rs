@@ -1,7 +1,7 @@
 //! On a real network nobody states latencies: the watchdog measures the links to nodes that nobody has read yet, in turn.
 
 use agent::actors::{Reach, ReachError, Reached, World, probe_links};
-use agent::jobs::{DataSource, Job, JobError, JobReport, S3Access};
+use agent::jobs::{DataSource, FailedFor, Job, JobReport, S3Access};
 use agent::knowledge::Knowledge as _;
 use agent::storage::memory::MemoryStore;
 use agent_core::clock::VirtualClock;
@@ -46,7 +46,7 @@ impl Job for NoJob {
         "nothing".to_owned()
     }
 
-    async fn run(&self, _: &DataSource) -> Result<JobReport, JobError> {
+    async fn run_over(&self, _: &[DataSource]) -> Result<JobReport, FailedFor> {
         unreachable!("no job is run here")
     }
 }
@@ -77,7 +77,7 @@ async fn links_are_measured_in_turn_and_what_does_not_answer_is_passed_over() {
         unexpected: AtomicU32::default(),
         home: NodeId(1),
         account: Default::default(),
-        data_set: "blood".into(),
+        data_sets: vec!["blood".into()],
         clock,
         knowledge,
         reach: Arc::new(Links),

@@ -16,8 +16,6 @@ use agent_core::config::{self, Vocabulary};
 use agent_core::domain::ids::{AgentId, Life};
 use agent_core::mape::chance::Streams;
 use agent_core::mape::control_loop::{ControlLoop, Input};
-use agent_core::mape::monitor::Monitor;
-use agent_core::mape::planner::Planner;
 use agent_core::mape::{executor, planner};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -110,10 +108,9 @@ fn demo(policy: &str, seed: u64, actions: usize) -> BTreeMap<Life, Recorded> {
 
 /// What a loop of the same parts makes of the same inputs, one list of effects for each.
 fn replayed(parts: &Parts, life: &Life, seed: u64, steps: &[Step]) -> Vec<String> {
-    let Parts { parameters, policy, experience, rhythm, .. } = parts.clone();
-    let monitor = Monitor::new(parameters.clone(), "blood_tests".into(), policy.clone(), rhythm, life.to_string());
-    let planner = Planner::new(parameters, policy, experience, life.to_string());
-    let (mut again, mut streams) = (ControlLoop::new(monitor, planner), Streams::new(seed));
+    let Parts { parameters, policy, experiences, rhythm, .. } = parts.clone();
+    let mut again = ControlLoop::new(&parameters, &policy, rhythm, &life.to_string(), experiences);
+    let mut streams = Streams::new(seed);
     steps.iter().map(|step| format!("{:?}", again.handle(step.input.clone(), &mut streams))).collect()
 }
 

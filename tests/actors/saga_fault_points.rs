@@ -4,7 +4,7 @@
 //! The executor's machine decides, the steps are really taken on both kinds of table and on stores in memory.
 
 use agent::actors::{Reach, ReachError, Reached, Watch, World, beat, recover};
-use agent::jobs::{DataSource, Job, JobError, JobReport, S3Access};
+use agent::jobs::{DataSource, FailedFor, Job, JobError, JobReport, S3Access};
 use agent::knowledge::sqlite::SqliteKnowledge;
 use agent::knowledge::{ClosingRule, Knowledge};
 use agent::storage::memory::{Fault, Faulty, MemoryStore};
@@ -158,12 +158,9 @@ impl Job for NoJob {
         "nothing".to_owned()
     }
 
-    async fn run(&self, _: &DataSource) -> Result<JobReport, JobError> {
-        Err(JobError::Command {
-            program: "none".to_owned(),
-            reason: "there is no job in this test".to_owned(),
-            output: String::new(),
-        })
+    async fn run_over(&self, _: &[DataSource]) -> Result<JobReport, FailedFor> {
+        let (program, reason) = ("none".to_owned(), "there is no job in this test".to_owned());
+        Err(JobError::Command { program, reason, output: String::new() }.into())
     }
 }
 
@@ -268,7 +265,7 @@ impl Network {
             unexpected: AtomicU32::default(),
             home: agent.home(),
             account: Default::default(),
-            data_set: data_set(),
+            data_sets: vec![data_set()],
             clock: self.clock.clone(),
             knowledge: self.knowledge.clone(),
             reach: self.stores.clone(),

@@ -62,6 +62,7 @@ async fn a_program_reports_in_its_last_line() {
         skipped_records: 2,
         execution_time: Duration::from_millis(250),
         response_time: report.response_time,
+        parts: Vec::new(),
         remark: None,
     };
     assert_eq!(report, expected);

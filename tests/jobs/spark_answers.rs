@@ -112,6 +112,7 @@ async fn an_application_is_measured_by_its_event_log() {
         skipped_records: 0,
         execution_time: Duration::from_millis(6_703),
         response_time: Duration::from_millis(6_764),
+        parts: Vec::new(),
         remark: None,
     };
     assert_eq!(report, expected);

@@ -3,8 +3,7 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use super::mariadb::{Data, MariaDb, program};
-use std::net::{Ipv4Addr, TcpListener};
+use super::mariadb::{Data, MariaDb, free_ports, program};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -112,9 +111,4 @@ fn account() -> Result<Option<&'static str>, String> {
         true => Ok(Some("mysql")),
         false => Err("there is no account `mysql` for the servers of a cluster".to_owned()),
     }
-}
-
-fn free_ports<const N: usize>() -> [u16; N] {
-    let bound = [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
-    bound.map(|listener| listener.local_addr().expect("it is bound").port())
 }

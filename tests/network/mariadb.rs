@@ -12,7 +12,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Who may do everything on the server, over TCP too. Administrators' names are longer in life.
@@ -24,6 +24,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Somebody may take a free port between its choice and the server's start.
 const PORTS_TRIED: u32 = 5;
+/// Below those that systems give to whoever asks for any, and to each connection: a server that is away for a while, or comes
+/// last of several, finds its own still free.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 /// Small and quick: what was committed outlives the server, though not the machine.
 const OPTIONS: [&str; 14] = [
@@ -187,8 +190,7 @@ impl MariaDb {
 
     fn listen_anywhere(&mut self) {
         for _ in 0..PORTS_TRIED {
-            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-            self.port = free.expect("a free port").port();
+            [self.port] = free_ports();
             if self.listen() {
                 return;
             }
@@ -242,6 +244,18 @@ impl Drop for MariaDb {
             None => fs::remove_dir_all(&self.directory).expect("its directory can be removed"),
         }
     }
+}
+
+/// Ports that nobody listens at, and that were not given before.
+pub fn free_ports<const N: usize>() -> [u16; N] {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let count = PORTS.end - PORTS.start;
+    // Each of the test programs that run at the same time begins somewhere else.
+    let first = u16::try_from(std::process::id() % u32::from(count)).unwrap_or(0);
+    let next = || PORTS.start + (first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % count);
+    let bound = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let mut free = (0..count).map(|_| next()).filter(bound);
+    [(); N].map(|()| free.next().expect("a free port"))
 }
 
 /// Makes the tables that every server needs.

@@ -1,5 +1,5 @@
 //! A job that computes in this process: one function of one field over all records of an object, or of all objects of a set
-//! (`of_set`).
+//! (`of_set`); of several data sets over all records of all of them.
 //!
 //! `compression` undoes gzip and zstd as the bytes come, `document` finds the records in what comes out (`envelope` and
 //! `scanner` read what may stand around them), `batch` cuts them, `pipeline` has the batches parsed on all cores and merges
@@ -30,7 +30,7 @@ use self::document::Document;
 use self::parse::{Malformed, Totals, Unreadable};
 use self::pipeline::outcome;
 use super::expression::Expression;
-use super::{DataSource, Job, JobError, JobReport};
+use super::{DataSource, FailedFor, Job, JobError, JobReport, PartReport};
 use crate::storage::{Content, RangeBody, StorageError};
 use agent_core::domain::manifest::Extent;
 use agent_core::domain::records_path::RecordsPath;
@@ -81,8 +81,34 @@ impl Job for AggregateJob {
         }
     }
 
-    async fn run(&self, source: &DataSource) -> Result<JobReport, JobError> {
+    /// One after the other: so each part's time says what it is to read that data set where it lies.
+    async fn run_over(&self, sources: &[DataSource]) -> Result<JobReport, FailedFor> {
         let started = Instant::now();
+        let mut all = Totals::new(self.expression.function());
+        let mut parts = Vec::new();
+        for (part, source) in sources.iter().enumerate() {
+            let began = Instant::now();
+            let totals = self.usable_totals(source).await.map_err(|error| FailedFor { part, error })?;
+            parts.push(PartReport { records: totals.records, time: began.elapsed() });
+            all.merge(totals);
+        }
+        let result = all.accumulator.result();
+        tracing::debug!(parts = parts.len(), records = all.records, result, "aggregated");
+        Ok(JobReport {
+            result,
+            records: all.records,
+            skipped_records: all.skipped_records,
+            execution_time: started.elapsed(),
+            response_time: started.elapsed(),
+            parts: if parts.len() > 1 { parts } else { Vec::new() },
+            remark: None,
+        })
+    }
+}
+
+impl AggregateJob {
+    /// Of one data set, in which something can be used, if there is anything.
+    async fn usable_totals(&self, source: &DataSource) -> Result<Totals, JobError> {
         let totals = match Extent::of(&source.object_key) {
             Extent::Object(_) => self.totals(source).await?,
             Extent::Set(keys) => self.totals_of_set(source, keys).await?,
@@ -91,20 +117,9 @@ impl Job for AggregateJob {
             let reason = totals.first_unused.map(|unused| unused.reason(totals.records, &self.expression));
             return Err(unusable(source, reason.unwrap_or_default()));
         }
-        let result = totals.accumulator.result();
-        tracing::debug!(object = source.object_key, records = totals.records, result, "aggregated");
-        Ok(JobReport {
-            result,
-            records: totals.records,
-            skipped_records: totals.skipped_records,
-            execution_time: started.elapsed(),
-            response_time: started.elapsed(),
-            remark: None,
-        })
+        Ok(totals)
     }
-}
 
-impl AggregateJob {
     /// Of one object.
     async fn totals(&self, source: &DataSource) -> Result<Totals, JobError> {
         let mut reading = Reading {

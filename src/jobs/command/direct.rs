@@ -4,11 +4,13 @@
 /// Both are read, by some clients only the one, and by some only the other.
 const NAMES: [&str; 2] = ["no_proxy", "NO_PROXY"];
 
-/// `no_proxy` and `NO_PROXY` with the endpoint's host beside the hosts that the agent's own environment names in either.
-pub(super) fn no_proxy(endpoint: &str) -> Option<[(&'static str, String); 2]> {
-    let host = host(endpoint)?;
-    let inherited = NAMES.map(|name| std::env::var(name).unwrap_or_default());
-    let value = with(&inherited, host);
+/// `no_proxy` and `NO_PROXY` with the endpoints' hosts beside the hosts that the agent's own environment names in either.
+pub(super) fn no_proxy<'e>(endpoints: impl IntoIterator<Item = &'e str>) -> Option<[(&'static str, String); 2]> {
+    let inherited = NAMES.map(|name| std::env::var(name).unwrap_or_default()).to_vec();
+    let hosts = endpoints.into_iter().filter_map(host);
+    let value = hosts
+        .fold(None, |known: Option<Vec<String>>, host| Some(vec![with(known.as_ref().unwrap_or(&inherited), host)]));
+    let value = value?.concat();
     Some(NAMES.map(|name| (name, value.clone())))
 }
 

@@ -7,7 +7,7 @@ use std::num::NonZeroU64;
 
 /// Variables of the agent that a program must not see: what its own environment says about other stores must not mix with
 /// these credentials, the shared table is not the job's, and a program that expects one object must not take a manifest for it.
-pub(super) const NOT_INHERITED: [&str; 11] = [
+pub(super) const NOT_INHERITED: [&str; 12] = [
     "AWS_SESSION_TOKEN",
     "AWS_SECURITY_TOKEN",
     "AWS_PROFILE",
@@ -19,10 +19,54 @@ pub(super) const NOT_INHERITED: [&str; 11] = [
     "AGENT_KEY",
     "AGENT_PREFIX",
     "AGENT_MANIFEST",
+    "AGENT_DATA_SETS",
 ];
 
-/// Where the data is and how it is read, by variable.
-pub(in crate::jobs) fn of(source: &DataSource, request_bytes: NonZeroU64) -> Vec<(&'static str, String)> {
+/// Where the data is and how it is read, by variable: of several data sets the first by variables of its own, as if it were the
+/// only one, and all of them as JSON.
+pub(in crate::jobs) fn of(sources: &[DataSource], request_bytes: NonZeroU64) -> Vec<(&'static str, String)> {
+    let mut variables = sources.first().map(|first| of_one(first, request_bytes)).unwrap_or_default();
+    let endpoints = sources.iter().map(|source| source.access.endpoint.as_str());
+    variables.extend(direct::no_proxy(endpoints).into_iter().flatten());
+    if sources.len() > 1 {
+        let all: Vec<serde_json::Value> = sources.iter().map(described).collect();
+        variables.push(("AGENT_DATA_SETS", serde_json::Value::Array(all).to_string()));
+    }
+    variables
+}
+
+/// One of several: each may lie in another store, behind another link.
+fn described(source: &DataSource) -> serde_json::Value {
+    let access = &source.access;
+    let mut described = serde_json::json!({
+        "data_set": source.data_set,
+        "endpoint": access.endpoint,
+        "region": access.region,
+        "bucket": access.bucket,
+        "access_key_id": access.access_key_id,
+        "secret_access_key": access.secret_access_key,
+        "session_token": access.session_token,
+        "ca": access.ca,
+        "bytes": source.bytes,
+        "records": source.records,
+    });
+    for (name, _, key) in keys(source) {
+        described[name] = key.into();
+    }
+    described
+}
+
+/// The key of the one object, or what all objects have in common and what names them: as JSON and as variables call it.
+fn keys(source: &DataSource) -> Vec<(&'static str, &'static str, String)> {
+    match Extent::of(&source.object_key) {
+        Extent::Object(key) => vec![("key", "AGENT_KEY", key)],
+        Extent::Set(keys) => {
+            vec![("prefix", "AGENT_PREFIX", keys.prefix()), ("manifest", "AGENT_MANIFEST", keys.manifest())]
+        }
+    }
+}
+
+fn of_one(source: &DataSource, request_bytes: NonZeroU64) -> Vec<(&'static str, String)> {
     let access = &source.access;
     let mut variables = vec![
         ("AWS_ENDPOINT_URL", access.endpoint.clone()),
@@ -37,14 +81,8 @@ pub(in crate::jobs) fn of(source: &DataSource, request_bytes: NonZeroU64) -> Vec
         ("AGENT_RECORDS", source.records.to_string()),
         ("AGENT_REQUEST_BYTES", request_bytes.to_string()),
     ];
-    match Extent::of(&source.object_key) {
-        Extent::Object(key) => variables.push(("AGENT_KEY", key)),
-        Extent::Set(keys) => {
-            variables.extend([("AGENT_PREFIX", keys.prefix()), ("AGENT_MANIFEST", keys.manifest())]);
-        }
-    }
+    variables.extend(keys(source).into_iter().map(|(_, variable, key)| (variable, key)));
     variables.extend(access.session_token.iter().map(|token| ("AWS_SESSION_TOKEN", token.clone())));
     variables.extend(access.ca.iter().map(|ca| ("AWS_CA_BUNDLE", ca.display().to_string())));
-    variables.extend(direct::no_proxy(&access.endpoint).into_iter().flatten());
     variables
 }

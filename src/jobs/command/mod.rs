@@ -20,7 +20,7 @@ use self::kept::Kept;
 use self::left_behind::AGENT_LIFE;
 use self::output::{LastLine, Output};
 use self::report::Reported;
-use super::{DataSource, Job, JobError, JobReport};
+use super::{DataSource, FailedFor, Job, JobError, JobReport, masked};
 use agent_core::domain::ids::Life;
 use async_trait::async_trait;
 use std::io;
@@ -63,11 +63,11 @@ impl Job for CommandJob {
         [&self.program].into_iter().chain(&self.args).map(String::as_str).collect::<Vec<_>>().join(" ")
     }
 
-    async fn run(&self, source: &DataSource) -> Result<JobReport, JobError> {
-        let ended = self.perform(source).await?;
+    async fn run_over(&self, sources: &[DataSource]) -> Result<JobReport, FailedFor> {
+        let ended = self.perform(sources).await?;
         let reported =
-            Reported::read(&ended.last_line).map_err(|reason| self.failure(reason, &ended.output, source))?;
-        self.report(reported, ended.response_time, source)
+            Reported::read(&ended.last_line).map_err(|reason| self.failure(reason, &ended.output, sources))?;
+        Ok(self.report(reported, ended.response_time, sources)?)
     }
 }
 
@@ -90,12 +90,10 @@ enum Followed {
 
 impl CommandJob {
     /// Runs the program until it ends well, or fails.
-    pub(super) async fn perform(&self, source: &DataSource) -> Result<Ended, JobError> {
-        let surroundings = |reason: String| JobError::Surroundings {
-            program: self.program.clone(),
-            reason: source.access.masked(reason),
-        };
-        if source.access.link.is_some() {
+    pub(super) async fn perform(&self, sources: &[DataSource]) -> Result<Ended, JobError> {
+        let surroundings =
+            |reason: String| JobError::Surroundings { program: self.program.clone(), reason: masked(sources, reason) };
+        if let Some(source) = sources.iter().find(|source| source.access.link.is_some()) {
             return Err(surroundings(format!(
                 "cannot read {}: through an emulated link programs reach plain http alone; give the store an http endpoint, \
                  or set `emulator = \"none\"`",
@@ -103,8 +101,8 @@ impl CommandJob {
             )));
         }
         let output = Mutex::new(Output::default());
-        let followed = self.follow(source, &output).await;
-        let fail = |reason: String| self.failure(reason, &Output::shown(&output), source);
+        let followed = self.follow(sources, &output).await;
+        let fail = |reason: String| self.failure(reason, &Output::shown(&output), sources);
         match followed.map_err(|error| surroundings(format!("cannot be followed: {error}")))? {
             Followed::Told(Told::Ended(status), response_time) => match ExitStatus::from_raw(status) {
                 status if status.success() => {
@@ -128,9 +126,9 @@ impl CommandJob {
     }
 
     /// Runs the program to its end, however it comes, and waits until all that it started is gone.
-    async fn follow(&self, source: &DataSource, output: &Mutex<Output>) -> io::Result<Followed> {
+    async fn follow(&self, sources: &[DataSource], output: &Mutex<Output>) -> io::Result<Followed> {
         let started = Instant::now();
-        let (mut kept, stdout, stderr) = Kept::start(self.command(source))?;
+        let (mut kept, stdout, stderr) = Kept::start(self.command(sources))?;
         let mut output = pin!(Output::collect(output, stdout, stderr));
         let mut is_read = false;
         let run = async move {
@@ -157,13 +155,13 @@ impl CommandJob {
         Ok(followed)
     }
 
-    fn command(&self, source: &DataSource) -> Command {
+    fn command(&self, sources: &[DataSource]) -> Command {
         let mut command = Command::new(&self.keeper);
         command.arg0("agent").args(["keep", "--", &self.program]).args(&self.args);
         for inherited in environment::NOT_INHERITED {
             command.env_remove(inherited);
         }
-        command.env(AGENT_LIFE, &self.life.0).envs(environment::of(source, self.request_bytes));
+        command.env(AGENT_LIFE, &self.life.0).envs(environment::of(sources, self.request_bytes));
         command
     }
 
@@ -171,20 +169,23 @@ impl CommandJob {
         &self,
         reported: Reported,
         response_time: Duration,
-        source: &DataSource,
+        sources: &[DataSource],
     ) -> Result<JobReport, JobError> {
         let Reported { result, records, skipped_records, execution_time } = reported;
         if skipped_records == records && records > 0 {
             let reason = format!("`{}` could use none of its {records} records", self.describe());
-            return Err(JobError::Unusable { object: source.object_key.clone(), reason });
+            let keys: Vec<&str> = sources.iter().map(|source| source.object_key.as_str()).collect();
+            return Err(JobError::Unusable { object: keys.join("`, `"), reason });
         }
         // It is shown, and stands in the shared table.
-        let result = source.access.masked(result);
-        Ok(JobReport { result, records, skipped_records, execution_time, response_time, remark: None })
+        let result = masked(sources, result);
+        // It does not tell its parts apart.
+        let parts = Vec::new();
+        Ok(JobReport { result, records, skipped_records, execution_time, response_time, parts, remark: None })
     }
 
-    pub(super) fn failure(&self, reason: String, output: &str, source: &DataSource) -> JobError {
-        let (reason, output) = (source.access.masked(reason), source.access.masked(output.to_owned()));
+    pub(super) fn failure(&self, reason: String, output: &str, sources: &[DataSource]) -> JobError {
+        let (reason, output) = (masked(sources, reason), masked(sources, output.to_owned()));
         JobError::Command { program: self.program.clone(), reason, output }
     }
 }

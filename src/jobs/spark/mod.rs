@@ -20,7 +20,7 @@ use self::submission::EventLog;
 use super::command::output::LastLine;
 use super::command::report::Reported;
 use super::command::{CommandJob, Ended, environment};
-use super::{DataSource, Job, JobError, JobReport};
+use super::{DataSource, FailedFor, Job, JobError, JobReport, masked};
 use agent_core::domain::text::shortened;
 use async_trait::async_trait;
 use std::fs::{self, DirBuilder, File};
@@ -80,19 +80,19 @@ impl Job for SparkJob {
         words.into_iter().chain(arguments.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
     }
 
-    async fn run(&self, source: &DataSource) -> Result<JobReport, JobError> {
-        let run = self.prepare(source).map_err(|error| {
+    async fn run_over(&self, sources: &[DataSource]) -> Result<JobReport, FailedFor> {
+        let run = self.prepare(sources).map_err(|error| {
             self.surroundings(format!("has no place for its properties in {}: {error}", self.scratch.display()))
         })?;
         let submit = CommandJob { program: run.program.clone(), args: run.arguments.clone(), ..self.submit.clone() };
-        let ended = submit.perform(source).await?;
-        let (application, remark) = self.application(&run, &ended, source).await?;
+        let ended = submit.perform(sources).await?;
+        let (application, remark) = self.application(&run, &ended, sources).await?;
         let measured = measure(&application)
-            .map_err(|why| submit.failure(shortened(&why.to_string(), SHOWN).into_owned(), &ended.output, source))?;
+            .map_err(|why| submit.failure(shortened(&why.to_string(), SHOWN).into_owned(), &ended.output, sources))?;
         tracing::debug!(application = application.id, ?measured, "Spark measured");
-        let reported = reported(&ended.last_line, &measured, source)
-            .map_err(|reason| submit.failure(reason, &ended.output, source))?;
-        let report = submit.report(reported, measured.response_time, source)?;
+        let reported = reported(&ended.last_line, &measured, sources)
+            .map_err(|reason| submit.failure(reason, &ended.output, sources))?;
+        let report = submit.report(reported, measured.response_time, sources)?;
         Ok(JobReport { remark, ..report })
     }
 }
@@ -106,7 +106,7 @@ impl SparkJob {
         &self,
         run: &Run,
         ended: &Ended,
-        source: &DataSource,
+        sources: &[DataSource],
     ) -> Result<(Application, Option<String>), JobError> {
         match &self.measures {
             Measures::OwnEventLog => match run.read_log(run.directory.log(), SystemTime::UNIX_EPOCH).await {
@@ -114,7 +114,7 @@ impl SparkJob {
                 Err(EventLogError::Missing { .. }) => {
                     let reason =
                         "left no event log: it makes no SparkContext, or sets spark.eventLog.* itself".to_owned();
-                    Err(self.submit.failure(reason, &ended.output, source))
+                    Err(self.submit.failure(reason, &ended.output, sources))
                 }
                 Err(error) => Err(self.surroundings(error.to_string())),
             },
@@ -125,10 +125,10 @@ impl SparkJob {
                 };
                 let local = event_log_dir.as_deref().and_then(submission::local_directory);
                 match local {
-                    None => Err(self.unmeasured(&untold, None, ended, source)),
+                    None => Err(self.unmeasured(&untold, None, ended, sources)),
                     Some(directory) => match run.read_log(directory, run.began - FILE_CLOCKS_DIFFER).await {
                         Ok(application) => Ok((application, Some(format!("{untold}; the event log itself was read")))),
-                        Err(error) => Err(self.unmeasured(&untold, Some(&error), ended, source)),
+                        Err(error) => Err(self.unmeasured(&untold, Some(&error), ended, sources)),
                     },
                 }
             }
@@ -141,10 +141,10 @@ impl SparkJob {
         untold: &HistoryError,
         log: Option<&EventLogError>,
         ended: &Ended,
-        source: &DataSource,
+        sources: &[DataSource],
     ) -> JobError {
         let log = log.map(|error| format!("; {error}")).unwrap_or_default();
-        let result = source.access.masked(shortened(&ended.last_line.text, SHOWN).into_owned());
+        let result = masked(sources, shortened(&ended.last_line.text, SHOWN).into_owned());
         self.surroundings(format!(
             "ended well, but what it took is not known: {untold}{log}; its last line was `{result}`"
         ))
@@ -155,7 +155,7 @@ impl SparkJob {
     }
 
     /// Writes what `spark-submit` needs to find.
-    fn prepare(&self, source: &DataSource) -> io::Result<Run> {
+    fn prepare(&self, sources: &[DataSource]) -> io::Result<Run> {
         let directory = RunDirectory::create(&self.scratch)?;
         let number = self.runs.fetch_add(1, Ordering::Relaxed);
         let mark = format!("{}-{number}", self.submit.life);
@@ -170,10 +170,10 @@ impl SparkJob {
                 .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display())))?,
             None => String::new(),
         };
-        let environment = environment::of(source, self.submit.request_bytes);
+        let environment = environment::of(sources, self.submit.request_bytes);
         let properties = directory.properties();
         let mut file = File::options().write(true).create_new(true).mode(0o600).open(&properties)?;
-        file.write_all(self.submission.properties(&defaults, source, &environment, &log, &mark).as_bytes())?;
+        file.write_all(self.submission.properties(&defaults, sources, &environment, &log, &mark).as_bytes())?;
         Ok(Run {
             program: program.display().to_string(),
             arguments: self.submission.arguments(&properties),
@@ -238,16 +238,16 @@ impl Drop for RunDirectory {
 
 /// What the application says of itself, with the time that Spark has measured. A last line that is no report is the result as
 /// it stands; the records are those of the catalogue then, or where it knows none, those that Spark has counted.
-fn reported(last_line: &LastLine, measured: &Measured, source: &DataSource) -> Result<Reported, String> {
+fn reported(last_line: &LastLine, measured: &Measured, sources: &[DataSource]) -> Result<Reported, String> {
     let value: Option<serde_json::Value> = serde_json::from_str(&last_line.text).ok();
     let is_report = value.is_some_and(|value| value.get("records").is_some());
     let reported = match is_report {
         true => Reported::read(last_line)?,
         false => Reported {
             result: shortened(last_line.text.trim(), SHOWN).into_owned(),
-            records: match source.records {
-                0 => measured.input_records,
-                known => known,
+            records: match sources.iter().map(|source| source.records).min() {
+                Some(0) | None => measured.input_records,
+                Some(_) => sources.iter().map(|source| source.records).sum(),
             },
             skipped_records: 0,
             execution_time: Duration::ZERO,
@@ -267,7 +267,7 @@ mod tests {
 
     fn read(line: &str, counted: u64, known: u64) -> Result<Reported, String> {
         let source = DataSource { records: known, ..crate::jobs::doubles::source() };
-        reported(&LastLine { text: line.to_owned(), is_cut: false }, &measured(counted), &source)
+        reported(&LastLine { text: line.to_owned(), is_cut: false }, &measured(counted), &[source])
     }
 
     #[test]

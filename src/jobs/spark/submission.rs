@@ -51,13 +51,14 @@ impl Submission {
     pub fn properties(
         &self,
         defaults: &str,
-        source: &DataSource,
+        sources: &[DataSource],
         environment: &[(&str, String)],
         log: &EventLog,
         mark: &str,
     ) -> String {
         let mut text = format!("{defaults}\n\n");
-        for (name, value) in s3a(source) {
+        // It knows one endpoint. Of several data sets the application finds all in its environment.
+        for (name, value) in sources.first().map(s3a).unwrap_or_default() {
             write_property(&mut text, &format!("spark.hadoop.fs.s3a.{name}"), &value);
         }
         // Executors do not inherit the environment of the driver.
@@ -189,7 +190,7 @@ mod tests {
         let source = crate::jobs::doubles::source();
         let environment = [("AGENT_KEY", "all of #1\\2 = \"é\"\n".to_owned())];
         let own = EventLog::Own(PathBuf::from("/data/with blank/é"));
-        let text = submission.properties("spark.executor.memory 1g\\", &source, &environment, &own, "a1-7");
+        let text = submission.properties("spark.executor.memory 1g\\", &[source], &environment, &own, "a1-7");
         let expected = [
             "spark.executor.memory 1g\\",
             "",

@@ -48,6 +48,7 @@ const MEASUREMENTS: Part = Part {
         "result",
         "failure",
         "failure_reason",
+        "parts",
         "job",
     ],
     from: "from measurements",
@@ -167,8 +168,8 @@ impl Tables {
         let sql = "insert ignore into measurements
             (agent, data_set, replica, node, at_ms, response_time_s, execution_time_s, throughput_records_per_s,
             network_latency_ms, availability_percent, data_consistency, staleness_s, emulated_latency_ms, satisfied, result,
-            failure, failure_reason, job)
-            values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+            failure, failure_reason, parts, job)
+            values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let values = vec![
             measurement.agent.0.into(),
             text(&measurement.data_set.0),
@@ -187,6 +188,7 @@ impl Tables {
             measurement.result.as_deref().map(rules::kept_line).into(),
             measurement.failure.as_ref().map(|failure| failure.kind.name()).into(),
             measurement.failure.as_ref().map(|failure| rules::kept_line(&failure.why)).into(),
+            rules::parts(measurement).into(),
             text(&measurement.job),
         ];
         self.execute_alone(sql, values).await?;

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// Migration N lies at N - 1. Files that were released never change; a new one is added. Each can be repeated, for the server
 /// does not take back what it made when it is interrupted: only its last statement may fail then, with [`COLUMN_EXISTS`].
-const MIGRATIONS: [&str; 14] = [
+const MIGRATIONS: [&str; 15] = [
     include_str!("001_tables.sql"),
     include_str!("002_asks.sql"),
     include_str!("003_stores.sql"),
@@ -28,6 +28,7 @@ const MIGRATIONS: [&str; 14] = [
     include_str!("012_outdated_replicas.sql"),
     include_str!("013_staleness.sql"),
     include_str!("014_prices.sql"),
+    include_str!("015_parts.sql"),
 ];
 
 /// The comment of every table of ours. By it tables of other programs are known, and left alone.

@@ -106,7 +106,7 @@ fn six_create_the_file() {
         .unwrap()
         .query_row("select count(*) from schema_version", [], |row| row.get(0))
         .unwrap();
-    assert_eq!(versions, 9);
+    assert_eq!(versions, 10);
 }
 
 #[tokio::test]

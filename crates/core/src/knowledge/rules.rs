@@ -337,10 +337,16 @@ fn check_finite(values: &Metrics) -> Result<(), Rejection> {
 /// Whether a measurement can be kept.
 pub fn check_measurement(measurement: &Measurement) -> Result<(), Rejection> {
     check_finite(&measurement.metrics)?;
+    measurement.parts.iter().try_for_each(|part| check_finite(&part.metrics))?;
     match measurement.emulated_latency_ms {
         Some(value) if !value.is_finite() => Err(Rejection::NotFinite { what: "emulated latency".to_owned(), value }),
         Some(_) | None => Ok(()),
     }
+}
+
+/// What each data set had to do with a job, as it is kept; `None` where it reads one.
+pub fn parts(measurement: &Measurement) -> Option<String> {
+    (!measurement.parts.is_empty()).then(|| serde_json::json!(measurement.parts).to_string())
 }
 
 /// What is kept of a job's result or of why it failed: a line for people.

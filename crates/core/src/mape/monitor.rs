@@ -225,12 +225,7 @@ impl Monitor {
     }
 
     /// `life` is unique for each start of an agent.
-    pub fn new(
-        parameters: Arc<Parameters>,
-        policy: Arc<dyn Policy>,
-        rhythm: Rhythm,
-        life: String,
-    ) -> Self {
+    pub fn new(parameters: Arc<Parameters>, policy: Arc<dyn Policy>, rhythm: Rhythm, life: String) -> Self {
         Self {
             parameters,
             policy,
@@ -495,9 +490,8 @@ impl Monitor {
             effects.push(Effect::LeaveFeedback(blamed));
         }
         let reads_at = |snapshot: &Snapshot| snapshot.placement.reference(self.agent()).map(|replica| replica.node);
-        let stands = |(reading, violation): (&Reading, &Violation)| {
-            reads_at(&violation.snapshot) == Some(reading.replica.node)
-        };
+        let stands =
+            |(reading, violation): (&Reading, &Violation)| reads_at(&violation.snapshot) == Some(reading.replica.node);
         if self.readings.iter().zip(&violations).all(stands) {
             self.state = State::Repairing;
             effects.push(Effect::Plan(violations));
@@ -806,7 +800,8 @@ mod tests {
         bench.give(Input::Woken);
         bench.load(&scene::snapshot(&[3], &[(1, 1)]));
         let failure = JobFailure::new(FailureKind::Program, "no such module");
-        let effects = bench.monitor.handle(Input::JobFailed { at: NOW, failure: failure.clone(), part: 0 }, &mut bench.rng);
+        let effects =
+            bench.monitor.handle(Input::JobFailed { at: NOW, failure: failure.clone(), part: 0 }, &mut bench.rng);
         let recorded = effects.iter().find_map(|effect| match effect {
             Effect::RecordFailure(failed) => Some(Measurement::clone(failed)),
             _ => None,

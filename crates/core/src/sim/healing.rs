@@ -1,8 +1,8 @@
 //! What must hold when nothing has been wrong for a while: everything that broke has healed (I-14), and agents that promise it have
 //! come to rest, content where a placement serves everybody (I-15).
 
-use super::oracle::{Found, Standing};
 use super::agent::Agent;
+use super::oracle::{Found, Standing};
 use super::world::World;
 use crate::domain::action::Action;
 use crate::domain::event::Window;

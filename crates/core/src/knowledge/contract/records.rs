@@ -2,7 +2,7 @@ use super::{Table, data_set, rejected};
 use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::ids::{AgentId, EventId, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
-use crate::domain::measurement::Measurement;
+use crate::domain::measurement::{Measurement, Part};
 use crate::domain::metric::{Metric, Metrics};
 use crate::domain::time::Timestamp;
 use crate::knowledge::{Learned, Recorded};
@@ -25,6 +25,19 @@ fn measurement(job: &str) -> Measurement {
     }
 }
 
+/// What a data set of that number had to do with a job.
+fn part(number: u32) -> Part {
+    let metrics = Metrics::default().with(Metric::ResponseTime, 0.1 + f64::from(number));
+    Part {
+        data_set: format!("set {number}").as_str().into(),
+        replica: ReplicaId(i64::from(number)),
+        node: NodeId(number),
+        records: 7,
+        metrics,
+        traffic: None,
+    }
+}
+
 pub async fn a_job_is_recorded_once(table: Table) {
     let table = table.three_agents().await;
     let everything = Metric::ALL.into_iter().zip([36.5, 12.25, 45_000.0, 1500.0, 85.0, 0.5]).collect();
@@ -32,10 +45,12 @@ pub async fn a_job_is_recorded_once(table: Table) {
     table.knowledge.record(&measurement("a"), false).await.unwrap();
     table.knowledge.record(&measurement("a"), true).await.unwrap();
     table.knowledge.record(&full, true).await.unwrap();
+    let several = Measurement { parts: [3, 1].map(part).into(), ..measurement("c") };
+    table.knowledge.record(&several, true).await.unwrap();
     let recorded = table.knowledge.measurements(0, 10).await.unwrap();
     assert_eq!(recorded[0].id, 1);
     let kept: Vec<_> = recorded.into_iter().map(|row| (row.measurement, row.satisfied)).collect();
-    assert_eq!(kept, [(measurement("a"), false), (full, true)]);
+    assert_eq!(kept, [(measurement("a"), false), (full, true), (several, true)]);
 }
 
 pub async fn a_failure_is_recorded_with_its_reason(table: Table) {

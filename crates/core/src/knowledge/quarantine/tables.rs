@@ -10,7 +10,7 @@ use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use crate::domain::labels::Labels;
-use crate::domain::measurement::Measurement;
+use crate::domain::measurement::{Measurement, Part};
 use crate::domain::metric::{Metric, Metrics};
 use crate::domain::money::{Amount, Budget, Currency, StoragePrice, TransferPrice};
 use crate::domain::placement::{
@@ -573,12 +573,31 @@ pub fn recorded(row: &mut Fields<'_>) -> Field<Recorded> {
         metrics,
         emulated_latency_ms: row.measured("emulated_latency_ms", longest_ms())?,
         traffic: None,
-        parts: Vec::new(),
+        parts: parts(row)?,
         result: maybe_line(row, "result")?,
         failure: failure(row)?,
         job: row.text("job", JOB_MAX)?,
     };
     Ok(Recorded { id: row.countable("id")?, measurement, satisfied: row.flag("satisfied")? })
+}
+
+/// Of a job that reads several data sets; the job itself counts also where they make no sense.
+fn parts(row: &mut Fields<'_>) -> Field<Vec<Part>> {
+    if row.is_null("parts")? {
+        return Ok(Vec::new());
+    }
+    let text = row.text("parts", GUARD_MAX)?;
+    let is_sane = |part: &Part| part.metrics.iter().all(|(metric, value)| metric.measurable().contains(&value));
+    match serde_json::from_str::<Vec<Part>>(&text) {
+        Ok(parts) if parts.iter().all(is_sane) => Ok(parts),
+        Ok(_) | Err(_) => {
+            row.report(
+                "parts",
+                "it is no JSON of what each data set had to do with the job; read as nothing".to_owned(),
+            );
+            Ok(Vec::new())
+        }
+    }
 }
 
 fn failure(row: &mut Fields<'_>) -> Field<Option<JobFailure>> {
@@ -589,11 +608,14 @@ fn failure(row: &mut Fields<'_>) -> Field<Option<JobFailure>> {
     Ok(Some(JobFailure { kind, why: maybe_line(row, "failure_reason")?.unwrap_or_default() }))
 }
 
+/// The longest label that something is learned under: a data set's name, and an action \[bytes\].
+const LABEL_MAX: usize = NAME_MAX + 45;
+
 /// What was learned under a label about a metric, and how often.
 pub fn impact(row: &mut Fields<'_>) -> Field<(String, Metric, f64, u32)> {
     let samples = u32::try_from(row.amount("samples")?).unwrap_or(u32::MAX);
     let value = row.real_within("value", -1.0..=1.0)?;
-    Ok((row.exact("action", NAME_MAX)?, row.parsed("metric")?, value, samples))
+    Ok((row.exact("action", LABEL_MAX)?, row.parsed("metric")?, value, samples))
 }
 
 /// A question, without its nodes and replies.

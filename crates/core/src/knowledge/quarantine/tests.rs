@@ -108,6 +108,7 @@ fn row(changed: &[(&'static str, Cell<'static>)]) -> Row {
         ("result", text("172.78")),
         ("failure", Cell::Null),
         ("failure_reason", Cell::Null),
+        ("parts", Cell::Null),
         ("job", text("a1-1")),
         ("metric", text("availability")),
         ("samples", one),

@@ -28,10 +28,10 @@ use crate::domain::metric::{Metric, Metrics};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::mape::monitor::Repair;
-use crate::mape::prediction::Rest;
 use crate::mape::planner::{
     Choice, Decider, Decision, Deliberation, Intent, LOOK_EVERY, Message, Opinion, Reason, Rng, Situation, View,
 };
+use crate::mape::prediction::Rest;
 use rand::RngExt as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

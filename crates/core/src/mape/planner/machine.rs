@@ -195,8 +195,7 @@ impl Planner {
     pub fn promises(&self, violation: &Violation) -> f64 {
         let Violation { measurement, snapshot } = violation;
         let Some(reference) = snapshot.placement.reference(self.parameters.agent) else { return f64::NEG_INFINITY };
-        let situation =
-            Situation::new(&self.parameters, &self.experience, &measurement.metrics, reference, snapshot);
+        let situation = Situation::new(&self.parameters, &self.experience, &measurement.metrics, reference, snapshot);
         self.decider.promises(&situation)
     }
 

@@ -202,6 +202,13 @@ impl Predictor {
         }
     }
 
+    /// How many records its data set has, where what was trained is about more than that.
+    pub fn set_records(&mut self, records: u64) {
+        if records > 0 {
+            self.records = records as f64;
+        }
+    }
+
     /// What the job's other data sets contribute to it from now on.
     pub fn set_rest(&mut self, rest: Option<Rest>) {
         self.rest = rest;

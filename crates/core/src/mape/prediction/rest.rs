@@ -94,7 +94,9 @@ fn together(a: &Forecast, b: &Forecast) -> Forecast {
             both.set(metric, if b.mean > a.mean { b } else { a });
         }
     }
-    if let (Some((a, b)), Some(execution)) = (of(Metric::Throughput).zip(of(Metric::ExecutionTime)).map(records), both.get(Metric::ExecutionTime)) {
+    if let (Some((a, b)), Some(execution)) =
+        (of(Metric::Throughput).zip(of(Metric::ExecutionTime)).map(records), both.get(Metric::ExecutionTime))
+    {
         both.set(Metric::Throughput, super::throughput(a + b, execution));
     }
     both
