@@ -3,7 +3,7 @@
 //! Each data set is decided about by a planner of its own, which takes the others to be where they are: one step at a time raises what
 //! the agent has of it. Where no single step helps, though several together would, each planner is told what to hope for.
 
-use super::cooperative::{Outcomes, Planned, level};
+use super::cooperative::{MARGIN, Outcomes, Planned, level};
 use super::planner::{Parameters, Planner};
 use super::prediction::{Estimate, Forecast, Hope, Predictor, Rest, Share, Wanted, place_of};
 use crate::domain::ids::NodeId;
@@ -103,9 +103,21 @@ fn whole(parts: &[Part], at: &[NodeId]) -> f64 {
     level(&parts[0].parameters.goal, &forecast, Outcomes::default())
 }
 
-/// Where they would best be read: each in turn, as long as that raises anything. What need not move stays.
+/// Where they would best be read. What need not move stays.
 fn best(parts: &[Part], here: &[NodeId]) -> Vec<NodeId> {
-    let mut at = here.to_vec();
+    let (at, level) = risen(parts, here.to_vec());
+    // A node that serves all parts is there for all of them, or for none: on the way to it, with one part there, there is less.
+    let common = parts[0].options.iter().filter(|node| parts.iter().all(|part| part.options.contains(*node)));
+    let together = common.map(|node| vec![*node; parts.len()]).map(|at| (whole(parts, &at), at));
+    let together = together.reduce(|best, next| if next.0 > best.0 { next } else { best });
+    match together.map(|(_, at)| risen(parts, at)) {
+        Some((there, higher)) if higher >= level + MARGIN => there,
+        Some(_) | None => at,
+    }
+}
+
+/// Each in turn goes where that raises the level, as long as it does; and that level.
+fn risen(parts: &[Part], mut at: Vec<NodeId>) -> (Vec<NodeId>, f64) {
     let mut highest = whole(parts, &at);
     for _ in 0..ROUNDS {
         let before = highest;
@@ -113,12 +125,16 @@ fn best(parts: &[Part], here: &[NodeId]) -> Vec<NodeId> {
             for option in &part.options {
                 let stood = std::mem::replace(&mut at[one], *option);
                 let level = whole(parts, &at);
-                if level > highest + NOTHING { highest = level } else { at[one] = stood }
+                if level > highest + NOTHING {
+                    highest = level;
+                } else {
+                    at[one] = stood;
+                }
             }
         }
         if highest <= before + NOTHING {
             break;
         }
     }
-    at
+    (at, highest)
 }

@@ -6,7 +6,7 @@ use agent_core::domain::action::Action;
 use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
 use agent_core::domain::time::Timestamp;
 use agent_core::mape::planner::POLICIES;
-use agent_core::sim::{ALL_POLICIES, Figures, Options, Outcome, Simulation, Start, Told, expand, run};
+use agent_core::sim::{ALL_POLICIES, Figures, Options, Outcome, Simulation, Start, Tally, Told, expand, run};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
@@ -171,4 +171,69 @@ fn networks_are_made_with_several_data_sets() {
     let options = Options { policy: None, seed: 1, lasts: Duration::from_secs(60), until_converged: false };
     run(&scenario, &options, Some(&mut tell), |_| {}).unwrap();
     assert_eq!(seen.len(), 3);
+}
+
+/// Where an agent reads each data set.
+fn reads(outcome: &Outcome, agent: u32) -> Vec<Option<u32>> {
+    let at = |snapshot: &agent_core::domain::snapshot::Snapshot| {
+        snapshot.placement.reference(AgentId(agent)).map(|replica| replica.node.0)
+    };
+    outcome.snapshots.iter().map(at).collect()
+}
+
+/// Agent 1 alone, whose job reads both.
+fn alone(goal: &str) -> Scenario {
+    let mut scenario = scenario("joint");
+    scenario.agents.retain(|agent, _| *agent == AgentId(1));
+    let agent = scenario.agents.get_mut(&AgentId(1)).expect("it is there");
+    (agent.goal, agent.goal_text) = (goal.parse().expect("a goal"), goal.to_owned());
+    scenario
+}
+
+#[test]
+fn a_job_over_several_data_sets_is_served_beside_others() {
+    let outcome = simulated(&scenario("joint"), "cooperative", HOUR);
+    assert_eq!(reads(&outcome, 1), [Some(1), Some(1)]);
+    assert!(outcome.converged, "{:#?}", outcome.tallies);
+    let violated: u64 = outcome.tallies.values().map(|tally| tally.violated).sum();
+    assert!(violated <= 5, "{:#?}", outcome.tallies);
+    assert!(outcome.events.len() <= 4, "{:#?}", outcome.events);
+}
+
+/// From node 3 both take 81 s; with one of them near it is 37 s or 59 s, with both 15 s.
+#[test]
+fn what_takes_a_step_on_each_of_two_data_sets_is_done() {
+    for policy in ["cooperative", "greedy", "fixed"] {
+        let outcome = simulated(&alone("response_time <= 20 s"), policy, HOUR);
+        assert_eq!(reads(&outcome, 1), [Some(1), Some(1)], "{policy}: {:#?}", outcome.events);
+        let Tally { jobs, violated, .. } = outcome.tallies[&AgentId(1)];
+        assert!(jobs > 80 && violated <= 3, "{policy}: {violated} of {jobs}");
+    }
+}
+
+#[test]
+fn where_one_step_is_enough_there_is_one() {
+    let outcome = simulated(&alone("response_time <= 45 s"), "cooperative", HOUR);
+    assert_eq!(reads(&outcome, 1), [Some(1), Some(3)], "{:#?}", outcome.events);
+    assert_eq!(outcome.events.len(), 1);
+    assert!(outcome.tallies[&AgentId(1)].violated <= 1);
+}
+
+/// The job is there when all that it reads is: 85 % of node 3 and 97 % of node 1 are 82 % together.
+#[test]
+fn one_node_for_both_is_there_for_both() {
+    let outcome = simulated(&alone("availability >= 90 %"), "cooperative", HOUR);
+    assert_eq!(reads(&outcome, 1), [Some(1), Some(1)], "{:#?}", outcome.events);
+    assert!(outcome.tallies[&AgentId(1)].violated <= 1, "{:?}", outcome.tallies);
+}
+
+#[test]
+fn what_cannot_be_helped_is_left() {
+    let mut scenario = alone("response_time <= 20 s");
+    let urine = scenario.network.data_sets.get_mut(&urine()).expect("it is there");
+    urine.constraints.never_delete_at.insert(NodeId(3));
+    urine.constraints.max_replicas = Some(1);
+    let outcome = simulated(&scenario, "cooperative", HOUR);
+    assert_eq!(reads(&outcome, 1)[1], Some(3));
+    assert!(outcome.events.len() <= 1, "{:#?}", outcome.events);
 }

@@ -98,6 +98,12 @@ fn text_of(file: &Path) -> Result<String, Invalid> {
 /// lists are replaced as a whole.
 fn joined(mut base: toml::Table, over: toml::Table) -> toml::Table {
     for (key, value) in over {
+        // What an agent reads is said in one of two ways.
+        match key.as_str() {
+            "data_set" => _ = base.remove("data_sets"),
+            "data_sets" => _ = base.remove("data_set"),
+            _ => {}
+        }
         let value = match base.remove(&key) {
             Some(below) => joined_value(below, value),
             None => value,
