@@ -314,6 +314,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("time_scale", "time_scale = 50"),
     ("emulator", r#"emulator = "embedded""#),
     ("data_set", "[data_set]"),
+    ("data_sets", r#"data_sets = ["blood_tests", "patients"]"#),
     ("feedback", "[feedback]"),
     ("learning", "[learning]"),
     ("rhythm", "[rhythm]"),

@@ -3,7 +3,7 @@
 //! They are policies of the simulator only: what the oracle knows no agent can know. Agents under them decide nothing.
 
 use super::faults::Damage;
-use super::oracle::{self, Best, Found, Problem, Step};
+use super::oracle::{self, Best, Found, Problem, Solved, Step};
 use super::physics;
 use super::world::{Happening, Told, World};
 use crate::domain::action::Action;
@@ -161,28 +161,19 @@ impl World<'_> {
             return;
         }
         let changes = std::mem::take(&mut oracle.changes);
-        // One data set after the other: what is brought for the ones before takes room.
-        let mut reserved = BTreeMap::new();
-        for shelf in 0..self.shelves.len() {
-            self.place_best(shelf, asked_at, &changes, &mut reserved);
+        let known = (0..self.shelves.len()).filter_map(|shelf| Some((shelf, self.truth_of(shelf)?)));
+        let (shelves, snapshots): (Vec<usize>, Vec<Snapshot>) = known.unzip();
+        let damage = &self.damage;
+        let solved = oracle::solve(self.present(), &snapshots, damage, &|alone, snapshot, reserved, elsewhere| {
+            Problem::now(alone, snapshot, damage, reserved, elsewhere)
+        });
+        for (shelf, solved) in shelves.into_iter().zip(solved) {
+            solved.into_iter().for_each(|solved| self.place_best(shelf, asked_at, &changes, solved));
         }
     }
 
-    fn place_best(
-        &mut self,
-        shelf: usize,
-        asked_at: Timestamp,
-        changes: &[String],
-        reserved: &mut BTreeMap<NodeId, u64>,
-    ) {
-        let Some(snapshot) = self.truth_of(shelf) else { return };
-        let scenario = self.present().of(&snapshot.data_set.name);
-        let Some(problem) = Problem::now(&scenario, &snapshot, &self.damage, reserved) else { return };
-        let best = oracle::best(&problem);
-        for to in best.steps.iter().filter(|step| step.action.transfers()).filter_map(|step| step.action.to_node()) {
-            let on_node = reserved.entry(to).or_default();
-            *on_node = on_node.saturating_add(snapshot.data_set.bytes);
-        }
+    fn place_best(&mut self, shelf: usize, asked_at: Timestamp, changes: &[String], solved: Solved) {
+        let Solved { problem, best } = solved;
         let Some(oracle) = &mut self.oracle else { return };
         // What is on its way already goes on.
         if oracle.awaited.get(&shelf).is_some_and(|awaited| awaited.best.steps == best.steps) {

@@ -212,6 +212,33 @@ fn what_takes_a_step_on_each_of_two_data_sets_is_done() {
 }
 
 #[test]
+fn the_oracle_sees_what_two_steps_are_worth_together() {
+    let scenario = alone("response_time <= 20 s");
+    let outcome = simulated(&scenario, "oracle", HOUR);
+    assert_eq!(reads(&outcome, 1), [Some(1), Some(1)], "{:#?}", outcome.events);
+    let standing = outcome.standing(&scenario).expect("somebody reads");
+    assert!(standing.is_best && standing.best_share < 1e-6, "{standing:?}");
+    let left = simulated(&scenario, "none", HOUR).standing(&scenario).expect("somebody reads");
+    assert!(!left.is_best && left.share == 1.0 && left.best_share < 1e-6, "{left:?}");
+}
+
+#[test]
+fn every_policy_serves_a_job_over_several_data_sets() {
+    let scenario = scenario("joint");
+    for policy in ALL_POLICIES {
+        let outcome = simulated(&scenario, policy, HOUR);
+        for event in &outcome.events {
+            assert!(scenario.agents[&event.agent].reads(&event.data_set), "{policy}: {event:?}");
+        }
+        assert!(outcome.tallies[&AgentId(1)].jobs > 30, "{policy}: {:?}", outcome.tallies);
+    }
+    for policy in ["cooperative", "oracle"] {
+        let standing = simulated(&scenario, policy, HOUR).standing(&scenario).expect("somebody reads");
+        assert!(standing.is_best, "{policy}: {standing:?}");
+    }
+}
+
+#[test]
 fn where_one_step_is_enough_there_is_one() {
     let outcome = simulated(&alone("response_time <= 45 s"), "cooperative", HOUR);
     assert_eq!(reads(&outcome, 1), [Some(1), Some(3)], "{:#?}", outcome.events);

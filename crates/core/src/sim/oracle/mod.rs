@@ -1,9 +1,10 @@
 //! The oracle: the best placement, from all that the simulator knows and no agent can.
 //!
 //! Reading order: `truth` (what a job really comes to, on `normal`), `problem` (that for all agents and nodes), `route` (the
-//! cheapest way to a set of nodes), `search` (the best set: `local`, then `exact`), `standing` (how good a placement is). All of
+//! cheapest way to a set of nodes), `search` (the best set: `local`, then `exact`), `elsewhere` (jobs over several data sets), `standing` (how good a placement is). All of
 //! it is pure. `../clairvoyant.rs` applies it.
 
+mod elsewhere;
 mod exact;
 mod local;
 mod normal;
@@ -16,6 +17,7 @@ mod truth;
 #[cfg(test)]
 mod brute;
 
+pub use elsewhere::{Solved, solve};
 pub use problem::Problem;
-pub use search::{Best, Found, Step, best};
+pub use search::{Best, Found, Step};
 pub use standing::Standing;

@@ -1,6 +1,7 @@
 //! What the oracle solves: where the replicas of a data set should lie and who should read which.
 
 use super::super::writes;
+use super::elsewhere::Elsewhere;
 use super::truth::{Odds, Place};
 use crate::config::scenario::Scenario;
 use crate::config::settings::AgentSettings;
@@ -74,6 +75,7 @@ impl Problem {
         snapshot: &Snapshot,
         damage: &Damage,
         reserved: &BTreeMap<NodeId, u64>,
+        elsewhere: &Elsewhere,
     ) -> Option<Self> {
         let placement = &snapshot.placement;
         let reads = placement.references.keys().filter_map(|agent| Some((*agent, placement.reference(*agent)?.node)));
@@ -84,12 +86,12 @@ impl Problem {
             let stored = taken(&snapshot.stored_bytes).saturating_add(taken(reserved));
             stored.saturating_add(snapshot.data_set.bytes) <= capacity
         };
-        Self::new(scenario, snapshot, damage, present, &has_room)
+        Self::new(scenario, snapshot, damage, present, &has_room, elsewhere)
     }
 
     /// From the placement at the scenario's start, in the network as it is now with nothing broken. `None` where nobody reads
     /// anything.
-    pub fn from_start(scenario: &Scenario, snapshot: &Snapshot) -> Option<Self> {
+    pub fn from_start(scenario: &Scenario, snapshot: &Snapshot, elsewhere: &Elsewhere) -> Option<Self> {
         let holders = scenario.placed_of(&snapshot.data_set.name);
         let latency = |from: NodeId, to: NodeId| snapshot.link(from, to).map_or(f64::INFINITY, |link| link.latency_ms);
         let nearest = |agent: &AgentId| {
@@ -103,7 +105,8 @@ impl Problem {
             let capacity = snapshot.nodes.get(&node).and_then(|node| node.capacity_bytes);
             capacity.is_none_or(|capacity| bytes <= capacity)
         };
-        Self::new(scenario, snapshot, &Damage::default(), Present { holders: holders.clone(), reads }, &has_room)
+        let present = Present { holders: holders.clone(), reads };
+        Self::new(scenario, snapshot, &Damage::default(), present, &has_room, elsewhere)
     }
 
     fn new(
@@ -112,6 +115,7 @@ impl Problem {
         damage: &Damage,
         present: Present,
         has_room: &dyn Fn(NodeId) -> bool,
+        elsewhere: &Elsewhere,
     ) -> Option<Self> {
         let nodes: Vec<NodeId> = snapshot.nodes.keys().copied().collect();
         let position = |node: &NodeId| nodes.binary_search(node).ok();
@@ -140,7 +144,7 @@ impl Problem {
         let fewest = constraints.min_replicas.map_or(1, |least| (least as usize).clamp(1, holders.len()));
         let most = constraints.max_replicas.map_or(usize::MAX, |most| (most as usize).max(holders.len()));
         Some(Self {
-            shares: shares(scenario, snapshot, damage, &settings, &nodes),
+            shares: shares(scenario, snapshot, damage, &settings, &nodes, elsewhere),
             agents: settings.iter().map(|agent| agent.id).collect(),
             homes: settings.iter().map(|agent| position(&agent.node)).collect(),
             prices: Prices::mean(&settings),
@@ -237,6 +241,7 @@ fn shares(
     damage: &Damage,
     agents: &[&AgentSettings],
     nodes: &[NodeId],
+    elsewhere: &Elsewhere,
 ) -> Vec<Vec<u32>> {
     let max_copies = scenario.network.learning.max_copies;
     let counts = |agent: &&AgentSettings| agent.goal.mentions(Metric::DataConsistency);
@@ -252,12 +257,19 @@ fn shares(
         let (Some(link), None) = (snapshot.link(agent.node, node), damage.between(agent.node, node)) else {
             return WHOLE;
         };
+        let others = elsewhere.of(agent.id);
+        if others.is_some_and(|others| others.cut_off) {
+            return WHOLE;
+        }
+        let availability = snapshot.nodes.get(&node).map_or(0.0, |node| node.availability.value());
+        let consistency = (1.0 - f64::from(replicas - 1) / f64::from(max_copies)).max(0.0);
         let place = Place {
             link,
             slow: damage.slowness(node),
-            availability_percent: snapshot.nodes.get(&node).map_or(0.0, |node| node.availability.value()),
-            data_consistency: (1.0 - f64::from(replicas - 1) / f64::from(max_copies)).max(0.0),
+            availability_percent: others.map_or(availability, |others| others.available_with(node, availability)),
+            data_consistency: others.map_or(consistency, |others| others.consistency.min(consistency)),
             lag: lag(node),
+            beside: others.map(|others| others.beside),
         };
         (odds.violated(&place) * f64::from(WHOLE)).round() as u32
     };
@@ -271,7 +283,8 @@ fn shares(
                     layer.extend_from_slice(&first[layer.len()..layer.len() + nodes.len()])
                 }
                 _ => {
-                    let odds = Odds::new(&agent.goal, &scenario.physics, records);
+                    let others = elsewhere.of(agent.id).map_or(0, |others| others.records);
+                    let odds = Odds::new(&agent.goal, &scenario.physics, records + others);
                     layer.extend(nodes.iter().map(|node| of(agent, &odds, *node, replicas)));
                 }
             }
@@ -283,7 +296,7 @@ fn shares(
 
 #[cfg(test)]
 mod tests {
-    use super::super::best;
+    use super::super::search::best;
     use super::*;
     use crate::config::Vocabulary;
     use crate::config::scenario;
@@ -307,7 +320,7 @@ mod tests {
         let (scenario, mut snapshot) = published();
         let mut damage = Damage::default();
         change(&mut snapshot, &mut damage);
-        let best = best(&Problem::now(&scenario, &snapshot, &damage, &BTreeMap::new()).unwrap());
+        let best = best(&Problem::now(&scenario, &snapshot, &damage, &BTreeMap::new(), &Elsewhere::default()).unwrap());
         let found: Vec<u32> = best.replicas.iter().map(|node| node.0).collect();
         let done: Vec<String> = best.steps.iter().map(|step| format!("{}:{}", step.agent, step.action)).collect();
         assert_eq!((found.as_slice(), done.join(" ").as_str()), (replicas, steps));
@@ -339,7 +352,8 @@ mod tests {
         full(&mut snapshot);
         for (reserved, replicas) in [(0, vec![1, 2]), (2, vec![1])] {
             let reserved = BTreeMap::from([(NodeId(2), reserved)]);
-            let best = best(&Problem::now(&scenario, &snapshot, &Damage::default(), &reserved).unwrap());
+            let (damage, elsewhere) = (Damage::default(), Elsewhere::default());
+            let best = best(&Problem::now(&scenario, &snapshot, &damage, &reserved, &elsewhere).unwrap());
             assert_eq!(best.replicas.iter().map(|node| node.0).collect::<Vec<_>>(), replicas);
         }
     }
@@ -357,6 +371,7 @@ mod tests {
     fn nobody_reads_and_nothing_is_to_be_solved() {
         let (scenario, mut snapshot) = published();
         snapshot.placement.references.clear();
-        assert_eq!(Problem::now(&scenario, &snapshot, &Damage::default(), &BTreeMap::new()), None);
+        let (damage, elsewhere) = (Damage::default(), Elsewhere::default());
+        assert_eq!(Problem::now(&scenario, &snapshot, &damage, &BTreeMap::new(), &elsewhere), None);
     }
 }

@@ -1,16 +1,20 @@
 //! How good a placement is, beside the best one.
 
+use super::elsewhere::{Assumed, Elsewhere, Solved, solve};
 use super::problem::Problem;
-use super::search::{Found, best};
+use super::search::{Best, Found};
 use crate::config::scenario::Scenario;
+use crate::domain::ids::NodeId;
 use crate::domain::snapshot::Snapshot;
+use crate::sim::faults::Damage;
+use std::collections::BTreeMap;
 
 /// A placement judged by what its network is now, with nothing broken: faults pass.
 ///
 /// The best one is the oracle's, reached from the placement at the scenario's start: what one would have done had one known.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Standing {
-    /// Expected share of violated jobs, mean over the agents, 0..=1.
+    /// Expected share of violated jobs, mean over the readers of each data set, 0..=1.
     pub share: f64,
     pub replicas: usize,
     pub best_share: f64,
@@ -28,10 +32,24 @@ const EQUAL: f64 = 1e-6;
 impl Standing {
     /// Of the placements of all data sets. `None` where nobody reads anything.
     pub fn new(scenario: &Scenario, snapshots: &[Snapshot]) -> Option<Self> {
-        let each: Vec<(f64, Self)> = snapshots
-            .iter()
-            .filter_map(|snapshot| Self::of_one(&scenario.of(&snapshot.data_set.name), snapshot))
-            .collect();
+        let undamaged = Damage::default();
+        let pose = |alone: &Scenario, snapshot: &Snapshot, _: &BTreeMap<NodeId, u64>, elsewhere: &Elsewhere| {
+            Problem::from_start(alone, snapshot, elsewhere)
+        };
+        let solved = solve(scenario, snapshots, &undamaged, &pose);
+        let as_it_is = Assumed::of(snapshots);
+        let of_one = |(snapshot, solved): (&Snapshot, Option<Solved>)| {
+            let name = &snapshot.data_set.name;
+            let elsewhere = as_it_is.elsewhere(scenario, snapshots, &undamaged, name);
+            // Nobody reads it besides others: both are one problem.
+            let present = match elsewhere == Elsewhere::default() {
+                true => None,
+                false => Problem::from_start(&scenario.of(name), snapshot, &elsewhere),
+            };
+            let Solved { problem, best } = solved?;
+            Some(Self::of_one(present.as_ref().unwrap_or(&problem), &best, snapshot))
+        };
+        let each: Vec<(f64, Self)> = snapshots.iter().zip(solved).filter_map(of_one).collect();
         if let [(_, only)] = each.as_slice() {
             return Some(*only);
         }
@@ -48,12 +66,10 @@ impl Standing {
         })
     }
 
-    /// With the number of its readers.
-    fn of_one(scenario: &Scenario, snapshot: &Snapshot) -> Option<(f64, Self)> {
-        let problem = Problem::from_start(scenario, snapshot)?;
-        let best = best(&problem);
+    /// With the number of its readers; `present`: with everything else where it is.
+    fn of_one(present: &Problem, best: &Best, snapshot: &Snapshot) -> (f64, Self) {
         let replicas = snapshot.placement.present().count();
-        let share = problem.mean(problem.total(|agent| Some(snapshot.placement.reference(agent)?.node), replicas));
+        let share = present.mean(present.total(|agent| Some(snapshot.placement.reference(agent)?.node), replicas));
         let standing = Self {
             share,
             replicas,
@@ -63,6 +79,6 @@ impl Standing {
             found: best.found,
             is_best: share <= best.share + EQUAL && replicas <= best.replicas.len(),
         };
-        Some((problem.agents.len() as f64, standing))
+        (present.agents.len() as f64, standing)
     }
 }

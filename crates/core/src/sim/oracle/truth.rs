@@ -43,6 +43,33 @@ pub struct Place {
     pub data_consistency: f64,
     /// How far what lies there falls behind its owner, and in what share of the time it does; absent: never.
     pub lag: Option<(Duration, f64)>,
+    /// Absent: the job reads nothing else.
+    pub beside: Option<Beside>,
+}
+
+/// What a job reads besides, of other data sets where they are taken to lie; their latencies are what they are on average.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Beside {
+    /// Mean \[ms\] and variance of all of them together.
+    pub response: (f64, f64),
+    pub execution: (f64, f64),
+    /// Of the slowest link.
+    pub latency_ms: f64,
+}
+
+impl Beside {
+    /// One more of them, read over a link.
+    pub fn add(&mut self, physics: &Physics, link: Link, slow: f64) {
+        let latency = link.latency_ms.round() as i64;
+        let add = |(mean, variance): (f64, f64), line: Line| {
+            let time = time(line, latency, slow);
+            let swing = line.slope * link.jitter_ms * slow;
+            (mean + time.mean, variance + time.deviation * time.deviation + swing * swing)
+        };
+        self.response = add(self.response, physics.response_time);
+        self.execution = add(self.execution, physics.execution_time);
+        self.latency_ms = self.latency_ms.max(link.latency_ms);
+    }
 }
 
 /// Whether the goal holds in each cell: by latency, response time, execution time.
@@ -93,7 +120,8 @@ impl<'a> Odds<'a> {
                 .with(Metric::Availability, place.availability_percent)
                 .with(Metric::DataConsistency, place.data_consistency)
                 .with(Metric::Staleness, staleness);
-            let metrics = measured(metrics, Metric::NetworkLatency, latency);
+            let slowest = place.beside.map_or(0, |beside| beside.latency_ms.round() as i64);
+            let metrics = measured(metrics, Metric::NetworkLatency, latency.max(slowest));
             let metrics = measured(metrics, Metric::ResponseTime, response);
             let metrics = measured(metrics, Metric::ExecutionTime, execution);
             self.goal.holds(&measured(metrics, Metric::Throughput, execution))
@@ -108,11 +136,21 @@ impl<'a> Odds<'a> {
     fn only(&self, place: &Place) -> Option<(usize, usize, usize)> {
         let (first, last) = latencies(place.link);
         let at = |latency: i64| {
-            let response = self.responses.only(time(self.physics.response_time, latency, place.slow))?;
-            let execution = self.executions.only(time(self.physics.execution_time, latency, place.slow))?;
+            let response = self.responses.only(self.response(latency, place))?;
+            let execution = self.executions.only(self.execution(latency, place))?;
             Some((self.latencies.of(latency), response, execution))
         };
         at(first).filter(|cells| at(last) == Some(*cells))
+    }
+
+    fn response(&self, latency: i64, place: &Place) -> Time {
+        let own = time(self.physics.response_time, latency, place.slow);
+        place.beside.map_or(own, |beside| own.and(beside.response))
+    }
+
+    fn execution(&self, latency: i64, place: &Place) -> Time {
+        let own = time(self.physics.execution_time, latency, place.slow);
+        place.beside.map_or(own, |beside| own.and(beside.execution))
     }
 
     fn satisfied(&self, place: &Place, held: &Held) -> f64 {
@@ -126,8 +164,8 @@ impl<'a> Odds<'a> {
                 let until = (at + stride - 1).min(to);
                 let up_to = spread.up_to(until);
                 let middle = at + (until - at) / 2;
-                let responses = self.responses.shares(time(self.physics.response_time, middle, place.slow));
-                let executions = self.executions.shares(time(self.physics.execution_time, middle, place.slow));
+                let responses = self.responses.shares(self.response(middle, place));
+                let executions = self.executions.shares(self.execution(middle, place));
                 let met = |row: &Vec<bool>| -> f64 {
                     row.iter().zip(executions.iter()).filter(|(holds, _)| **holds).map(|(_, share)| share).sum()
                 };
@@ -194,6 +232,12 @@ struct Time {
 }
 
 impl Time {
+    /// One after the other.
+    fn and(self, (mean, variance): (f64, f64)) -> Self {
+        let deviation = (self.deviation * self.deviation + variance).sqrt();
+        Self { mean: self.mean + mean, deviation, ..self }
+    }
+
     fn up_to(self, milliseconds: i64) -> f64 {
         if milliseconds < self.least {
             return 0.0;
@@ -289,7 +333,7 @@ mod tests {
 
     fn violated(goal: &str, link: Link, slow: f64) -> f64 {
         let (goal, physics): (Goal, _) = (goal.parse().unwrap(), physics());
-        let place = Place { link, slow, availability_percent: 80.0, data_consistency: 0.5, lag: None };
+        let place = Place { link, slow, availability_percent: 80.0, data_consistency: 0.5, lag: None, beside: None };
         Odds::new(&goal, &physics, RECORDS).violated(&place)
     }
 
