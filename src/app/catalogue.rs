@@ -28,8 +28,8 @@ impl Catalogue {
     }
 
     /// What an application reads.
-    pub fn read_by(&self, agent: AgentId) -> Option<&Snapshot> {
-        self.snapshots.iter().find(|snapshot| snapshot.agents.contains_key(&agent))
+    pub fn read_by(&self, agent: AgentId) -> impl Iterator<Item = &Snapshot> {
+        self.snapshots.iter().filter(move |snapshot| snapshot.agents.contains_key(&agent))
     }
 
     /// Whether an agent was heard of within `silence`.

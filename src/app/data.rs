@@ -284,15 +284,25 @@ pub async fn restore(surroundings: &Surroundings, name: &DataSetName, node: Node
 /// A person's own action, in the place of an agent, by the same saga as the agent's.
 pub async fn act(surroundings: &Surroundings, agent: AgentId, labelled: &Labelled) -> anyhow::Result<()> {
     let catalogue = Catalogue::load(surroundings.knowledge.as_ref()).await?;
-    let Some((snapshot, peer)) = catalogue.read_by(agent).and_then(|it| Some((it, it.agents.get(&agent)?))) else {
+    let read: Vec<&Snapshot> = catalogue.read_by(agent).collect();
+    let Some(first) = read.first() else {
         let known: Vec<String> = catalogue.peers().keys().map(ToString::to_string).collect();
         bail!("agent {agent} is not registered; agents are {}", known.join(", "));
     };
-    let Labelled { data_set, action } = labelled;
-    let (read, action) = (&snapshot.data_set.name, *action);
-    if let Some(other) = data_set.as_ref().filter(|data_set| *data_set != read) {
-        bail!("agent {agent} reads data set {read}, not {other}; it acts on what it reads: `{read}:{action}`");
-    }
+    let action = labelled.action;
+    let names = read.iter().map(|it| it.data_set.name.to_string()).collect::<Vec<_>>().join(" and ");
+    let snapshot = match &labelled.data_set {
+        Some(named) => read.iter().find(|it| it.data_set.name == *named).with_context(|| {
+            let example = &first.data_set.name;
+            format!("agent {agent} reads data set {names}, not {named}; it acts on what it reads: `{example}:{action}`")
+        })?,
+        None if read.len() > 1 => {
+            let example = &first.data_set.name;
+            bail!("agent {agent} reads {names}; say which of them it is about, like `{example}:{action}`");
+        }
+        None => first,
+    };
+    let peer = &snapshot.agents[&agent];
     let reference = snapshot.placement.references.get(&agent).copied();
     let reference = reference.with_context(|| format!("agent {agent} reads no replica"))?;
     let Some(concerned) = subject(&snapshot.placement, action) else {

@@ -157,9 +157,11 @@ async fn network(knowledge: &dyn Knowledge, address: String) -> anyhow::Result<N
         let is_last = page.len() < PAGE;
         for recorded in page {
             seen = recorded.id;
-            if let Some(course) = course_of(&data_sets, recorded.measurement.data_set.clone()) {
-                let job = Job { measurement: recorded.measurement, satisfied: recorded.satisfied };
-                data_sets[course].jobs.push(job);
+            // In the course of each data set that it read.
+            for measurement in recorded.measurement.by_data_set() {
+                if let Some(course) = course_of(&data_sets, measurement.data_set.clone()) {
+                    data_sets[course].jobs.push(Job { measurement, satisfied: recorded.satisfied });
+                }
             }
         }
         if is_last {

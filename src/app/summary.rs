@@ -7,6 +7,7 @@ use agent_core::domain::action::{Action, Labelled};
 use agent_core::domain::event::{Event, Outcome};
 use agent_core::domain::ids::{AgentId, DataSetName, EventId, NodeId};
 use agent_core::domain::measurement::JobTally;
+use agent_core::domain::reads::Reads;
 use agent_core::domain::snapshot::Snapshot;
 use agent_core::mape::planner::{Decision, Verdict, has_transferred};
 use serde::Serialize;
@@ -26,8 +27,8 @@ pub struct Summary {
     /// The same of each, where there are several.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub data_sets: BTreeMap<DataSetName, Vec<NodeId>>,
-    /// The node that each agent reads.
-    pub references: BTreeMap<AgentId, NodeId>,
+    /// Where each agent reads.
+    pub references: BTreeMap<AgentId, Reads>,
     pub agents: Vec<AgentSummary>,
     /// Everything but decisions to do nothing, in the order chosen.
     pub actions: Vec<ActionSummary>,
@@ -108,10 +109,6 @@ pub fn compose(
             )
         })
         .collect();
-    let references = snapshots.iter().flat_map(|snapshot| {
-        let placement = &snapshot.placement;
-        snapshot.agents.keys().filter_map(|agent| Some((*agent, placement.reference(*agent)?.node)))
-    });
     let holders = |snapshot: &Snapshot| {
         (snapshot.data_set.name.clone(), snapshot.placement.nodes().into_iter().collect::<Vec<_>>())
     };
@@ -134,7 +131,7 @@ pub fn compose(
         real_seconds: facts.real_seconds,
         replicas: all.into_iter().collect(),
         data_sets: if is_one_of_several { snapshots.iter().map(holders).collect() } else { BTreeMap::new() },
-        references: references.collect(),
+        references: Reads::of_all(snapshots),
         agents: agents.iter().map(agent_summary).collect(),
         bytes_moved: actions.iter().fold(0, |sum, action| action.bytes.saturating_add(sum)),
         counters: counters.collect(),

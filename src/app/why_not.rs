@@ -1,7 +1,7 @@
 //! `agent explain --not`: why an action is not done.
 
 use crate::knowledge::{Conversation, Knowledge};
-use agent_core::domain::action::Action;
+use agent_core::domain::action::{Action, Labelled};
 use agent_core::domain::event::Event;
 use agent_core::domain::ids::{AgentId, EventId, NodeId};
 use agent_core::domain::placement::{Node, NodeState, ReplicaState};
@@ -22,7 +22,7 @@ const EVENTS: usize = 1000;
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct WhyNot {
     pub agent: AgentId,
-    pub action: Action,
+    pub action: Labelled,
     /// It cannot be begun now: each of these would have to change.
     pub infeasible: Vec<String>,
     /// It could be begun, and was thought to be worth less than something else, or to hurt somebody.
@@ -33,10 +33,11 @@ pub struct WhyNot {
 pub async fn why_not(
     knowledge: &dyn Knowledge,
     snapshots: &[Snapshot],
-    action: Action,
+    labelled: Labelled,
     agent: Option<AgentId>,
 ) -> anyhow::Result<WhyNot> {
-    let (snapshot, agent) = whose(snapshots, action, agent)?;
+    let action = labelled.action;
+    let (snapshot, agent) = whose(snapshots, &labelled, agent)?;
     let infeasible = infeasible(snapshot, agent, action);
     let conversation = knowledge.conversation(&snapshot.data_set.name, LATELY).await?;
     let mut refused: Vec<String> = weighed(&latest(knowledge).await?, agent, action).into_iter().collect();
@@ -49,11 +50,11 @@ pub async fn why_not(
     }
     if refused.is_empty() && infeasible.is_empty() {
         refused.push(format!(
-            "nothing forbids it, and nobody has weighed it lately: whose goal is met looks for nothing. `agent act {action} --agent \
+            "nothing forbids it, and nobody has weighed it lately: whose goal is met looks for nothing. `agent act {labelled} --agent \
              {agent}` does it"
         ));
     }
-    Ok(WhyNot { agent, action, infeasible, refused })
+    Ok(WhyNot { agent, action: labelled, infeasible, refused })
 }
 
 /// The latest events, oldest first.
@@ -68,19 +69,30 @@ async fn latest(knowledge: &dyn Knowledge) -> crate::knowledge::Result<Vec<Event
     Ok(before.split_off(before.len().saturating_sub(EVENTS)))
 }
 
-/// The data set and the agent that it is about: the one that is named, else the first that reads the replica concerned, else the
+/// The data set and the agent that it is about: those that are named, else the first that reads the replica concerned, else the
 /// first that reads any.
-fn whose(snapshots: &[Snapshot], action: Action, named: Option<AgentId>) -> anyhow::Result<(&Snapshot, AgentId)> {
+fn whose<'s>(
+    snapshots: &'s [Snapshot],
+    Labelled { data_set, action }: &Labelled,
+    named: Option<AgentId>,
+) -> anyhow::Result<(&'s Snapshot, AgentId)> {
+    let action = *action;
+    let meant = |snapshot: &&Snapshot| data_set.as_ref().is_none_or(|name| *name == snapshot.data_set.name);
+    let snapshots: Vec<&Snapshot> = snapshots.iter().filter(meant).collect();
+    if let (Some(name), true) = (data_set, snapshots.is_empty()) {
+        bail!("data set {name} is not in the catalogue");
+    }
+    let snapshots = || snapshots.iter().copied();
     if let Some(agent) = named {
-        let of_it = snapshots.iter().find(|snapshot| snapshot.agents.contains_key(&agent));
+        let of_it = snapshots().find(|snapshot| snapshot.agents.contains_key(&agent));
         return Ok((of_it.with_context(|| format!("agent {agent} is not registered"))?, agent));
     }
     let reader = |snapshot: &Snapshot| {
         let concerned = subject(&snapshot.placement, action)?;
         snapshot.placement.readers(concerned.id).next()
     };
-    let found = snapshots.iter().find_map(|snapshot| Some((snapshot, reader(snapshot)?)));
-    let any = || snapshots.iter().find_map(|snapshot| Some((snapshot, *snapshot.agents.keys().next()?)));
+    let found = snapshots().find_map(|snapshot| Some((snapshot, reader(snapshot)?)));
+    let any = || snapshots().find_map(|snapshot| Some((snapshot, *snapshot.agents.keys().next()?)));
     match found.or_else(any) {
         Some(found) => Ok(found),
         None => bail!("no agent is registered: nobody would do anything"),

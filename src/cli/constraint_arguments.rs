@@ -2,7 +2,7 @@
 
 use super::policies::of_agents;
 use agent_core::config::quantity;
-use agent_core::domain::action::Action;
+use agent_core::domain::action::Labelled;
 use agent_core::domain::constraints::{Constraints, DailyWindow, MustNot, Rate};
 use agent_core::domain::ids::{AgentId, NodeId};
 use agent_core::domain::labels::{self, Selector};
@@ -217,7 +217,7 @@ pub struct Plan {
 pub struct NotDone {
     /// Why this action is not done now
     #[arg(long = "not", value_name = "ACTION", conflicts_with_all = ["event", "trace"])]
-    pub action: Option<Action>,
+    pub action: Option<Labelled>,
     /// By this agent [default: the first that reads the replica]
     #[arg(long, requires = "action")]
     pub agent: Option<AgentId>,

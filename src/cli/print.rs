@@ -639,7 +639,7 @@ fn seconds(seconds: f64) -> String {
 
 pub fn why_not(why: &WhyNot) -> anyhow::Result<()> {
     let WhyNot { agent, action, infeasible, refused } = why;
-    let mut text = vec![format!("{action} of agent {agent} ({})", meaning(*action))];
+    let mut text = vec![format!("{action} of agent {agent} ({})", meaning(action.action))];
     text.extend(infeasible.iter().map(|why| format!("  infeasible  {why}")));
     text.extend(refused.iter().map(|why| format!("  refused     {why}")));
     lines(text)
@@ -672,7 +672,7 @@ pub fn summary_lines(summary: &Summary) -> Vec<String> {
         ),
     }
     text.extend(summary.agents.iter().map(|agent| {
-        let reads = summary.references.get(&agent.id).map_or("nothing".to_owned(), |node| format!("node {node}"));
+        let reads = summary.references.get(&agent.id).map_or("nothing".to_owned(), ToString::to_string);
         format!("agent {:<5} reads {reads}, {}, {} actions", agent.id, tally(&agent.tally), agent.actions)
     }));
     text.push(String::new());

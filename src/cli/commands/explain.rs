@@ -8,7 +8,7 @@ use crate::cli::event_document::{EventDocument, FeedbackDocument};
 use crate::cli::place::Place;
 use crate::cli::print;
 use agent_core::clock::TimeScale;
-use agent_core::domain::action::Action;
+use agent_core::domain::action::Labelled;
 use agent_core::domain::event::Event;
 use agent_core::domain::feedback::Feedback;
 use agent_core::domain::ids::AgentId;
@@ -19,8 +19,8 @@ use std::process::ExitCode;
 impl Place {
     pub(super) fn explain(&self, arguments: &Explain) -> anyhow::Result<ExitCode> {
         let Explain { event, not_done, trace, json } = arguments;
-        if let Some(action) = not_done.action {
-            return self.why_not(action, not_done.agent, *json);
+        if let Some(action) = &not_done.action {
+            return self.why_not(action.clone(), not_done.agent, *json);
         }
         // The arguments ask for one of them.
         let id = &event.context("an event's number is missing")?;
@@ -38,7 +38,7 @@ impl Place {
 }
 
 impl Place {
-    fn why_not(&self, action: Action, agent: Option<AgentId>, json: bool) -> anyhow::Result<ExitCode> {
+    fn why_not(&self, action: Labelled, agent: Option<AgentId>, json: bool) -> anyhow::Result<ExitCode> {
         self.with_knowledge(Purpose::Look, async |_, existing| {
             let knowledge = existing.knowledge.as_ref();
             let catalogue = Catalogue::load(knowledge).await?;

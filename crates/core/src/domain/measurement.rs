@@ -104,6 +104,14 @@ impl Measurement {
         Some(Self { data_set, replica, node, traffic, ..self.clone() })
     }
 
+    /// The same job for each of its data sets.
+    pub fn by_data_set(self) -> Vec<Self> {
+        if self.parts.is_empty() {
+            return vec![self];
+        }
+        self.parts.iter().filter_map(|part| self.seen_from(&part.data_set)).collect()
+    }
+
     /// The part of the data set that it is seen from, where there are several.
     pub fn part(&self) -> Option<&Part> {
         self.parts.iter().find(|part| part.data_set == self.data_set)

@@ -21,6 +21,7 @@ pub mod money;
 pub mod oscillation;
 pub mod placement;
 /// The way to an array of records within an object.
+pub mod reads;
 pub mod records_path;
 pub mod saga;
 pub mod score;

@@ -5,6 +5,7 @@ use crate::config::scenario::Scenario;
 use crate::domain::action::Action;
 use crate::domain::event::{self, Event};
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
+use crate::domain::reads::Reads;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::mape::planner::{Decision, has_transferred};
@@ -27,8 +28,8 @@ pub struct Figures {
     pub bytes_moved: u64,
     /// Nodes with a present replica, of each data set.
     pub replicas: BTreeMap<DataSetName, Vec<NodeId>>,
-    /// The node that each agent reads.
-    pub references: BTreeMap<AgentId, NodeId>,
+    /// Where each agent reads.
+    pub references: BTreeMap<AgentId, Reads>,
 }
 
 impl Figures {
@@ -39,7 +40,6 @@ impl Figures {
             has_transferred(event, decision.as_ref())
         });
         let tallies = || outcome.tallies.values();
-        let reads = |agent: &AgentId| outcome.reads(*agent).map(|node| (*agent, node));
         let holders = |snapshot: &Snapshot| {
             (snapshot.data_set.name.clone(), snapshot.placement.nodes().into_iter().collect::<Vec<_>>())
         };
@@ -54,7 +54,7 @@ impl Figures {
             cost: actions.iter().map(|event| scenario.cost(event.agent, event.action)).sum(),
             bytes_moved: travelled.map(|event| scenario.bytes(&event.data_set)).fold(0, u64::saturating_add),
             replicas: outcome.snapshots.iter().map(holders).collect(),
-            references: outcome.tallies.keys().filter_map(reads).collect(),
+            references: Reads::of_all(&outcome.snapshots),
         }
     }
 }

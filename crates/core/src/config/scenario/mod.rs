@@ -289,6 +289,11 @@ fn impacts(rest: &Rest, problems: &mut Problems) -> BTreeMap<AgentId, BTreeMap<A
     let mut all = BTreeMap::new();
     for agent in &rest.agent {
         let Some(written) = &agent.impacts else { continue };
+        if agent.data_sets.as_ref().is_some_and(|read| read.len() > 1) {
+            let help = "leave them out: what a job over several data sets shows is predicted";
+            problems.add(format!("agent {}: impacts", agent.id), Invalid::new("are of one data set", help));
+            continue;
+        }
         let place = |action: &str| format!("agent {}: impacts.{action}", agent.id);
         let read = written.iter().filter_map(|(label, values)| {
             let action = label.parse::<Action>().map_err(|error| Invalid::new(error.to_string(), LAYOUT));

@@ -56,6 +56,7 @@ impl Coverage {
             ("generated", scenario.generate.is_some()),
             ("capacities", scenario.network.nodes.values().any(|node| node.capacity_bytes.is_some())),
             ("constraints", scenario.network.data_sets.values().any(|it| !it.constraints.is_none())),
+            ("jobs over several data sets", scenario.agents.values().any(|agent| agent.data_sets.len() > 1)),
             ("prices", !scenario.network.tariff_with(&scenario.agents).is_none()),
             ("impacts given", !scenario.impacts.is_empty()),
         ];

@@ -48,6 +48,7 @@ fn smaller(scenario: &Scenario) -> Vec<Scenario> {
     with(&|it| it.faults.clear());
     with(&|it| drop_edits(it));
     with(&|it| keep_one_data_set(it));
+    with(&|it| it.agents.values_mut().for_each(|agent| agent.data_sets.truncate(1)));
     scenario.network.nodes.keys().for_each(|node| with(&|it| remove_node(it, *node)));
     scenario.agents.keys().for_each(|agent| with(&|it| remove_agent(it, *agent)));
     with(&|it| {

@@ -69,6 +69,7 @@ pub fn make(seed: u64, number: u64) -> RandomWorld {
     draw.constraints(&mut scenario);
     draw.prices(&mut scenario);
     draw.writes(&mut scenario);
+    draw.jobs_over_several(&mut scenario);
     RandomWorld { scenario, seed }
 }
 
@@ -327,6 +328,21 @@ impl Draw {
             ..first
         };
         scenario.network.data_sets.insert(name, second);
+    }
+
+    /// Where there are two data sets, some agents read both. Drawn after all else: other worlds are what they were.
+    fn jobs_over_several(&mut self, scenario: &mut Scenario) {
+        if scenario.network.data_sets.len() < 2 || scenario.generate.is_some() {
+            return;
+        }
+        let all: Vec<DataSetName> = scenario.network.data_sets.keys().cloned().collect();
+        for agent in scenario.agents.values_mut() {
+            if self.chance(0.3) {
+                agent.data_sets.clone_from(&all);
+            }
+        }
+        // What was stated of actions is about one data set.
+        scenario.impacts.retain(|agent, _| scenario.agents.get(agent).is_some_and(|agent| agent.data_sets.len() == 1));
     }
 
     /// What must not be done with the first data set, and nodes that are called by where they lie. Drawn after all else: worlds
