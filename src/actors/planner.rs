@@ -6,6 +6,7 @@ use super::world::{World, chain};
 use super::{Notice, Parts};
 use crate::knowledge::Pulse;
 use actix::prelude::*;
+use agent_core::domain::time::Timestamp;
 use agent_core::mape::control_loop::{Input, Looked};
 use agent_core::mape::learner::Lesson;
 use agent_core::mape::planner::{self, Effect, LOOK_EVERY, Message as Said};
@@ -31,8 +32,8 @@ pub struct PlannerActor {
     pulses: Option<Vec<Pulse>>,
     /// A look is under way.
     looking: bool,
-    /// The look that the loop asked for.
-    arranged: Option<SpawnHandle>,
+    /// The earliest look that the loop asked for, and when it is due.
+    arranged: Option<(Timestamp, SpawnHandle)>,
     /// What keeps it from looking; told when it changes.
     obstacle: Option<String>,
     stopped: bool,
@@ -68,19 +69,26 @@ impl PlannerActor {
             }),
             Effect::Learn(lesson) => self.learn(lesson, ctx),
             Effect::Say(message) => self.say(message, ctx),
-            Effect::Look { after } => {
-                if let Some(earlier) = self.arranged.take() {
-                    ctx.cancel_future(earlier);
-                }
-                let after = self.world.clock.apply(after);
-                self.arranged = Some(ctx.run_later(after, |actor, ctx| {
-                    actor.arranged = None;
-                    actor.look(true, ctx);
-                }));
-            }
+            Effect::Look { after } => self.arrange(after, ctx),
             // The loop keeps them.
             Effect::Execute(_) | Effect::Repaired(_) => {}
         }
+    }
+
+    /// Looks after this at the latest. The earliest look is everybody's: each shows all data sets.
+    fn arrange(&mut self, after: Duration, ctx: &mut Context<Self>) {
+        let due = self.world.clock.now() + after;
+        if self.arranged.as_ref().is_some_and(|(earlier, _)| *earlier <= due) {
+            return;
+        }
+        if let Some((_, later)) = self.arranged.take() {
+            ctx.cancel_future(later);
+        }
+        let look = ctx.run_later(self.world.clock.apply(after), |actor, ctx| {
+            actor.arranged = None;
+            actor.look(true, ctx);
+        });
+        self.arranged = Some((due, look));
     }
 
     fn learn(&self, lesson: Lesson, ctx: &mut Context<Self>) {

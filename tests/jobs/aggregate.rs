@@ -10,6 +10,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::time::Duration;
 
 async fn run(expression: &str, request_bytes: u64, store: &Arc<OneObject>) -> Result<JobReport, JobError> {
     let job = AggregateJob::new(expression.parse().unwrap(), NonZeroU64::new(request_bytes).unwrap());
@@ -249,4 +250,23 @@ proptest! {
             },
         }
     }
+}
+
+#[tokio::test]
+async fn several_data_sets_are_read_in_turn_and_their_records_are_one_crowd() {
+    let stores =
+        [r#"[{"a": 1}, {"a": 2}]"#, r#"[{"a": 9}]"#].map(|text| OneObject::new(Object::Bytes(text.into()), 4096));
+    let sources = stores.each_ref().map(|store| store.source(0));
+    let job = AggregateJob::new("avg(a)".parse().unwrap(), NonZeroU64::new(100).unwrap());
+    let report = job.run_over(&sources).await.unwrap();
+    assert_eq!((report.result.as_str(), report.records), ("4", 3));
+    assert_eq!(report.parts.iter().map(|part| part.records).collect::<Vec<_>>(), [2, 1]);
+    let parts: Duration = report.parts.iter().map(|part| part.time).sum();
+    assert!(parts <= report.execution_time && report.parts.iter().all(|part| part.time > Duration::ZERO));
+    // Which of them it failed for is known.
+    stores[1].withhold(1);
+    let failed = job.run_over(&sources).await.unwrap_err();
+    assert_eq!((failed.part, failed.error.kind()), (1, FailureKind::ChangedData));
+    let alone = job.run(&sources[0]).await.unwrap();
+    assert_eq!((alone.result.as_str(), alone.parts), ("1.5", Vec::new()));
 }

@@ -2,10 +2,11 @@
 
 use crate::doubles::{Object, OneObject};
 use agent::jobs::command::CommandJob;
-use agent::jobs::{DataSource, Job, JobError, JobReport};
+use agent::jobs::{DataSource, Job, JobError, JobReport, S3Access};
 #[allow(dead_code, reason = "other tests ask for the rest")]
 use agent_core::domain::failure::FailureKind;
 use agent_core::domain::ids::Life;
+use agent_core::domain::manifest::SetKeys;
 use bytes::Bytes;
 use std::fs::File;
 use std::num::NonZeroU64;
@@ -289,4 +290,31 @@ async fn a_dropped_job_leaves_nothing_behind() {
         report = job.run(&source) => panic!("{report:?}"),
     }
     released(directory.path()).await;
+}
+
+#[tokio::test]
+async fn of_several_data_sets_a_program_finds_each_where_it_lies() {
+    let script = r#"
+        python3 - <<'PYTHON'
+import json, os
+sets = json.loads(os.environ["AGENT_DATA_SETS"])
+found = [[one[name] for name in ("data_set", "endpoint", "bucket", "records")] for one in sets]
+found.append([sets[0]["key"], sets[1]["prefix"], os.environ["AGENT_DATA_SET"], sets[1]["secret_access_key"]])
+print(json.dumps({"records": 3, "execution_time_s": 0.5, "result": json.dumps(found)}))
+PYTHON"#;
+    let other = source();
+    let access = S3Access { endpoint: "http://elsewhere:9000".to_owned(), ..other.access.clone() };
+    let second = SetKeys::below("patients/").manifest();
+    let other = DataSource { data_set: "patients".to_owned(), object_key: second, access, records: 2, ..other };
+    let report = shell(script, MINUTE).run_over(&[source(), other]).await.unwrap();
+    let expected = r#"[["blood_tests", "http://in-memory", "data", 1], ["patients", "http://elsewhere:9000", "data", 2], ["blood_tests.json", "patients/", "blood_tests", "***"]]"#;
+    assert_eq!(report.result, expected);
+    assert_eq!(report.parts, [], "a program does not tell its parts apart");
+}
+
+#[tokio::test]
+async fn one_data_set_is_no_list() {
+    let found =
+        run(r#"echo "{\"records\": 1, \"execution_time_s\": 0, \"result\": \"${AGENT_DATA_SETS-none}\"}""#).await;
+    assert_eq!(found.unwrap().result, "none");
 }
