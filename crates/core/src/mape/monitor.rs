@@ -56,7 +56,7 @@ pub enum Input {
     LoadFailed,
     /// The job ended.
     JobEnded(Observation),
-    /// It failed, as far as anybody can tell for what it read so far from the front.
+    /// It failed. `part`: the position of the data set that it failed for, as far as anybody can tell; else of the first.
     JobFailed { at: Timestamp, failure: JobFailure, part: usize },
     /// The planner and executor are done with a violation.
     Repaired(Repair),
@@ -427,11 +427,12 @@ impl Monitor {
 
     /// That all that is read is there; a node that several parts are read from is there for all of them \[%\].
     fn availability(&self) -> f64 {
+        if let [only] = self.readings.as_slice() {
+            return only.availability_percent;
+        }
         let of_nodes: BTreeMap<NodeId, f64> =
             self.readings.iter().map(|reading| (reading.replica.node, reading.availability_percent)).collect();
-        let mut of_nodes = of_nodes.into_values();
-        let first = of_nodes.next().unwrap_or(0.0);
-        of_nodes.fold(first, |all, node| all * node / 100.0)
+        of_nodes.into_values().fold(100.0, |all, node| all * node / 100.0)
     }
 
     fn parts(&self, observed: &[PartObservation]) -> Vec<Part> {
@@ -915,6 +916,82 @@ mod tests {
             bench.give(Input::Repaired(Repair::Nothing));
         });
         assert_eq!(missed, "plan");
+    }
+
+    /// Blood on one node, urine on the other.
+    fn both(blood: u32, urine: u32) -> Vec<Snapshot> {
+        let mut second = scene::snapshot(&[urine], &[(1, 1)]);
+        second.data_set.name = "urine".into();
+        second.placement.replicas.values_mut().for_each(|row| row.data_set = "urine".into());
+        vec![scene::snapshot(&[blood], &[(1, 1)]), second]
+    }
+
+    /// Begins a job over both.
+    fn begun(snapshots: &[Snapshot]) -> Bench {
+        let mut bench = Bench::new("response_time <= 35 s and availability >= 0 %");
+        bench.give(Input::Started);
+        bench.give(Input::Woken);
+        bench.give(Input::Loaded(snapshots.to_vec()));
+        bench
+    }
+
+    #[test]
+    fn a_job_over_several_data_sets_reads_each_and_is_there_when_all_are() {
+        let part = |records, seconds| PartObservation {
+            records,
+            network_latency: Duration::from_millis(seconds),
+            times: None,
+            traffic: None,
+        };
+        let available = |snapshots: &[Snapshot]| {
+            let mut bench = begun(snapshots);
+            let ended = Observation { parts: vec![part(2, 20), part(3, 40)], ..observation(10) };
+            let effects = bench.monitor.handle(Input::JobEnded(ended), &mut bench.rng);
+            let Some(Effect::Record { measurement, .. }) = effects.first() else { panic!("{effects:?}") };
+            let read: Vec<_> = measurement.parts.iter().map(|part| (part.data_set.to_string(), part.node.0)).collect();
+            let urine = measurement.seen_from(&"urine".into()).unwrap();
+            assert_eq!((urine.node.0, urine.metrics), (read[1].1, measurement.metrics));
+            (read, measurement.metrics.get(Metric::Availability).unwrap())
+        };
+        let read = |blood, urine| vec![("blood".to_owned(), blood), ("urine".to_owned(), urine)];
+        let (apart, together) = (available(&both(1, 3)), available(&both(3, 3)));
+        assert_eq!((apart.0, together.0), (read(1, 3), read(3, 3)));
+        assert!(
+            (apart.1 - 0.97 * 85.0).abs() < 1e-9 && (together.1 - 85.0).abs() < 1e-9,
+            "{apart:?} {together:?}",
+            apart = apart.1,
+            together = together.1
+        );
+    }
+
+    #[test]
+    fn what_a_job_failed_for_is_held_against_the_node_where_that_was_read() {
+        let snapshots = both(1, 3);
+        let mut bench = begun(&snapshots);
+        let failure = JobFailure::new(FailureKind::Store, "broken");
+        let followed = bench.give(Input::JobFailed { at: NOW, failure, part: 1 });
+        assert_eq!(followed, "record(store or link) failed(node 3) load");
+        assert_eq!(bench.give(Input::Loaded(snapshots)), "plan");
+    }
+
+    #[test]
+    fn a_measurement_is_stale_when_any_part_has_moved() {
+        let mut bench = begun(&both(1, 3));
+        bench.end(50);
+        assert_eq!(bench.give(Input::Loaded(both(1, 2))), "load");
+        let mut bench = begun(&both(1, 3));
+        bench.end(50);
+        assert_eq!(bench.give(Input::Loaded(both(1, 3))), "plan");
+    }
+
+    #[test]
+    fn who_reads_nothing_of_one_data_set_registers_again() {
+        let mut bench = Bench::new(GOAL);
+        bench.give(Input::Started);
+        bench.give(Input::Woken);
+        let mut snapshots = both(1, 3);
+        snapshots[1].placement.references.clear();
+        assert_eq!(bench.give(Input::Loaded(snapshots)), "wake(15 s) register");
     }
 
     #[test]

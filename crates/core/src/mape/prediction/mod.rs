@@ -494,4 +494,59 @@ mod tests {
         }
         assert_eq!(predictor.forecast(&place(NEW, Some(500.0)), &ALL), before);
     }
+
+    /// A job over two data sets of so many records, at these latencies; the first is predicted.
+    fn joint(parts: [(NodeId, f64, f64); 2], tells_apart: bool) -> Measurement {
+        let part = |(index, (node, latency_ms, records)): (usize, (NodeId, f64, f64))| {
+            let link = Metrics::default().with(Metric::NetworkLatency, latency_ms);
+            Part {
+                data_set: ["blood", "urine"][index].into(),
+                replica: ReplicaId(1),
+                node,
+                records: records as u64,
+                metrics: if tells_apart { run(latency_ms, records) } else { link },
+                traffic: None,
+            }
+        };
+        let sum = |metric| {
+            parts.iter().map(|(_, latency_ms, records)| run(*latency_ms, *records).get(metric).unwrap()).sum::<f64>()
+        };
+        let (execution, records) = (sum(Metric::ExecutionTime), parts[0].2 + parts[1].2);
+        let metrics = Metrics::default()
+            .with(Metric::ResponseTime, sum(Metric::ResponseTime))
+            .with(Metric::ExecutionTime, execution)
+            .with(Metric::Throughput, records / execution)
+            .with(Metric::NetworkLatency, parts[0].1.max(parts[1].1));
+        Measurement { parts: parts.into_iter().enumerate().map(part).collect(), ..measurement(parts[0].0, metrics) }
+    }
+
+    #[test]
+    fn of_a_job_over_several_data_sets_each_part_is_learned() {
+        for tells_apart in [true, false] {
+            let mut predictor = Predictor::default();
+            let (one, other) = (1000.0, 3000.0);
+            // Each of them lay here and there.
+            for _ in 0..3 {
+                for (node, latency_ms) in [(NEAR, 10.0), (FAR, 1000.0)] {
+                    predictor.measured(&joint([(node, latency_ms, one), (NEAR, 10.0, other)], tells_apart));
+                }
+            }
+            for metric in [Metric::ResponseTime, Metric::ExecutionTime] {
+                expect(&predictor, place(NEW, Some(500.0)), metric, run(500.0, one).get(metric).unwrap());
+            }
+            let rest = Rest::of([Share {
+                node: FAR,
+                forecast: predictor_of(other).forecast(&place(FAR, Some(1000.0)), &ALL),
+                consistency: 1.0,
+            }]);
+            predictor.set_rest(rest);
+            let whole = run(500.0, one).get(Metric::ResponseTime).unwrap()
+                + run(1000.0, other).get(Metric::ResponseTime).unwrap();
+            expect(&predictor, place(NEW, Some(500.0)), Metric::ResponseTime, whole);
+        }
+    }
+
+    fn predictor_of(records: f64) -> Predictor {
+        trained(Latency::Injected, records)
+    }
 }
