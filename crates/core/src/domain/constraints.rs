@@ -357,13 +357,14 @@ impl Constraints {
     }
 }
 
-/// Replicas that are there or on their way.
+/// Replicas that are there or on their way. One that is made anew lies beside what it replaces, and is one with it.
 fn coming(placement: &Placement) -> usize {
     let comes = |state| match state {
         ReplicaState::Copying | ReplicaState::Present => true,
         ReplicaState::Removing | ReplicaState::Changed | ReplicaState::Damaged => false,
     };
-    placement.replicas.values().filter(|row| comes(row.state)).count()
+    let coming = placement.replicas.values().filter(|row| comes(row.state));
+    coming.map(|row| row.node).collect::<BTreeSet<_>>().len()
 }
 
 impl Guard {

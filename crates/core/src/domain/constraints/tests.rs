@@ -61,6 +61,19 @@ fn there_are_neither_fewer_nor_more_than_stated() {
 }
 
 #[test]
+fn what_is_refreshed_is_one_replica() {
+    let two = r#"{"max_replicas":2}"#;
+    let forbids = |replicas: &[u32]| {
+        let mut placement = scene::snapshot(replicas, &[(1, 1)]).placement.clone();
+        placement.replicas.values_mut().last().unwrap().state = ReplicaState::Copying;
+        let guard = Guard { constraints: constraints(two), paused_until: None };
+        guard.forbids(None, &placement, "C1_3".parse().unwrap(), MORNING)
+    };
+    assert_eq!(forbids(&[1, 1]), None);
+    assert_eq!(forbids(&[1, 2]), Some(Forbidden::TooMany(2)));
+}
+
+#[test]
 fn bytes_travel_when_they_may() {
     let nights = r#"{"transfers":{"between":"22:00-06:00"}}"#;
     check(&[1], nights, "M1_2", "transfers: only 22:00-06:00, in 15 h 0 min");
