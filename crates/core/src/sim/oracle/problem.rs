@@ -138,7 +138,10 @@ impl Problem {
         let open = all.clone().map(|node| holders.contains(&node) || takes(node)).collect();
         let kept = all.map(|node| holders.contains(&node) && constraints.holds(nodes[node]).is_some()).collect();
         let fewest = constraints.min_replicas.map_or(1, |least| (least as usize).clamp(1, holders.len()));
-        let most = constraints.max_replicas.map_or(usize::MAX, |most| (most as usize).max(holders.len()));
+        // Of those that nodes of `must` are still to get, each takes a place.
+        let lacking = constraints.must.difference(&present.holders).count();
+        let most = |most: u32| (most as usize).saturating_sub(lacking).max(holders.len());
+        let most = constraints.max_replicas.map_or(usize::MAX, most);
         Some(Self {
             shares: shares(scenario, snapshot, damage, &settings, &nodes),
             agents: settings.iter().map(|agent| agent.id).collect(),
@@ -327,6 +330,16 @@ mod tests {
         check(|_, it| it.begin(Broken::Store(NodeId(2)), &Faults::new(&[], 1)), &[1], "1:M3_1");
         // Its bytes cannot be read.
         check(|_, it| it.begin(Broken::Node(NodeId(3)), &Faults::new(&[], 1)), &[3], "");
+    }
+
+    fn constrain(snapshot: &mut Snapshot, written: &str) {
+        snapshot.data_set.guard.constraints = serde_json::from_str(written).unwrap();
+    }
+
+    #[test]
+    fn nodes_that_are_to_get_one_have_their_place() {
+        check(|it, _| constrain(it, r#"{"must":[9],"max_replicas":3}"#), &[1, 2], "1:C3_1 2:M3_2");
+        check(|it, _| constrain(it, r#"{"must":[9],"max_replicas":2}"#), &[1], "1:M3_1");
     }
 
     #[test]
