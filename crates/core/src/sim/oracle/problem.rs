@@ -88,9 +88,13 @@ impl Problem {
     }
 
     /// From the placement at the scenario's start, in the network as it is now with nothing broken. `None` where nobody reads
-    /// anything.
+    /// anything. What constraints demanded and is there by now is there from the start: no placement can do without it.
     pub fn from_start(scenario: &Scenario, snapshot: &Snapshot) -> Option<Self> {
-        let holders = scenario.placed_of(&snapshot.data_set.name);
+        let (constraints, present) = (&snapshot.data_set.guard.constraints, snapshot.placement.nodes());
+        let mut holders = &scenario.placed_of(&snapshot.data_set.name) | &(&constraints.must & &present);
+        let fewer = (constraints.min_replicas.unwrap_or(0) as usize).saturating_sub(holders.len());
+        let others: Vec<NodeId> = present.difference(&holders).copied().take(fewer).collect();
+        holders.extend(others);
         let latency = |from: NodeId, to: NodeId| snapshot.link(from, to).map_or(f64::INFINITY, |link| link.latency_ms);
         let nearest = |agent: &AgentId| {
             let home = scenario.agents.get(agent)?.node;
@@ -290,6 +294,8 @@ mod tests {
     use super::*;
     use crate::config::Vocabulary;
     use crate::config::scenario;
+    use crate::domain::ids::ReplicaId;
+    use crate::domain::placement::Replica;
     use crate::mape::planner::POLICIES;
     use crate::sim::faults::{Broken, Faults};
     use crate::sim::{Options, run};
@@ -340,6 +346,21 @@ mod tests {
     fn nodes_that_are_to_get_one_have_their_place() {
         check(|it, _| constrain(it, r#"{"must":[9],"max_replicas":3}"#), &[1, 2], "1:C3_1 2:M3_2");
         check(|it, _| constrain(it, r#"{"must":[9],"max_replicas":2}"#), &[1], "1:M3_1");
+    }
+
+    #[test]
+    fn what_is_demanded_is_there_from_the_start() {
+        let (scenario, mut snapshot) = published();
+        let first = snapshot.placement.present().next().unwrap().clone();
+        for (id, node) in [(8, 1), (9, 2)] {
+            let more = Replica { id: ReplicaId(id), node: NodeId(node), ..first.clone() };
+            snapshot.placement.replicas.insert(more.id, more);
+        }
+        for (written, replicas) in [("{}", 2), (r#"{"min_replicas":3}"#, 3)] {
+            constrain(&mut snapshot, written);
+            let best = best(&Problem::from_start(&scenario, &snapshot).unwrap());
+            assert_eq!(best.replicas.len(), replicas, "{written}");
+        }
     }
 
     #[test]
