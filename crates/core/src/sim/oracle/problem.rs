@@ -103,9 +103,14 @@ impl Problem {
         };
         let reads = snapshot.placement.references.keys().filter_map(nearest).collect();
         let bytes = snapshot.data_set.bytes;
+        // Other data sets keep what they take.
+        let of_others = |node: NodeId| {
+            let own = snapshot.placement.replicas.values().filter(|row| row.node == node).count() as u64;
+            snapshot.stored_bytes.get(&node).map_or(0, |stored| stored.saturating_sub(own.saturating_mul(bytes)))
+        };
         let has_room = |node: NodeId| {
             let capacity = snapshot.nodes.get(&node).and_then(|node| node.capacity_bytes);
-            capacity.is_none_or(|capacity| bytes <= capacity)
+            capacity.is_none_or(|capacity| of_others(node).saturating_add(bytes) <= capacity)
         };
         Self::new(scenario, snapshot, &Damage::default(), Present { holders: holders.clone(), reads }, &has_room)
     }
@@ -360,6 +365,18 @@ mod tests {
             constrain(&mut snapshot, written);
             let best = best(&Problem::from_start(&scenario, &snapshot).unwrap());
             assert_eq!(best.replicas.len(), replicas, "{written}");
+        }
+    }
+
+    #[test]
+    fn other_data_sets_keep_their_room() {
+        let (scenario, mut snapshot) = published();
+        let bytes = snapshot.data_set.bytes;
+        node(&mut snapshot, 2, |node| node.capacity_bytes = Some(bytes + 1));
+        for (of_others, replicas) in [(1, vec![1, 2]), (2, vec![1])] {
+            snapshot.stored_bytes.insert(NodeId(2), of_others);
+            let best = best(&Problem::from_start(&scenario, &snapshot).unwrap());
+            assert_eq!(best.replicas.iter().map(|node| node.0).collect::<Vec<_>>(), replicas);
         }
     }
 
