@@ -128,7 +128,8 @@ fn a_job_reads_several_data_sets_and_brings_what_it_takes() {
 
     // It computes over all records of both, and the table has what each of them had to do with that.
     let table = Connection::open(data.join("network.db")).expect("the table");
-    let latest = "select result, parts from measurements where agent = 4 and failure is null order by id desc limit 1";
+    let latest =
+        "select result, job_parts from measurements where agent = 4 and failure is null order by id desc limit 1";
     let (result, parts): (String, String) =
         table.query_row(latest, [], |row| Ok((row.get(0)?, row.get(1)?))).expect("a job of agent 4");
     let parts: Value = serde_json::from_str(&parts).expect("JSON");
@@ -140,7 +141,7 @@ fn a_job_reads_several_data_sets_and_brings_what_it_takes() {
     let averages = [0, 1].map(|part| average(&data, &parts[part]));
     let all = (averages[0] * records(0) as f64 + averages[1] * records(1) as f64) / (records(0) + records(1)) as f64;
     assert!((result.parse::<f64>().expect("a number") - all).abs() < 1e-6, "{result}, not {all}");
-    let one = "select count(*) from measurements where agent = 1 and parts is not null";
+    let one = "select count(*) from measurements where agent = 1 and job_parts is not null";
     assert_eq!(table.query_row(one, [], |row| row.get::<_, i64>(0)), Ok(0), "who reads one has no parts");
 
     // A person says which data set an action is about.

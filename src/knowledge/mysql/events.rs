@@ -48,7 +48,7 @@ const MEASUREMENTS: Part = Part {
         "result",
         "failure",
         "failure_reason",
-        "parts",
+        "job_parts",
         "job",
     ],
     from: "from measurements",
@@ -168,7 +168,7 @@ impl Tables {
         let sql = "insert ignore into measurements
             (agent, data_set, replica, node, at_ms, response_time_s, execution_time_s, throughput_records_per_s,
             network_latency_ms, availability_percent, data_consistency, staleness_s, emulated_latency_ms, satisfied, result,
-            failure, failure_reason, parts, job)
+            failure, failure_reason, job_parts, job)
             values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let values = vec![
             measurement.agent.0.into(),

@@ -28,7 +28,7 @@ const MIGRATIONS: [&str; 15] = [
     include_str!("012_outdated_replicas.sql"),
     include_str!("013_staleness.sql"),
     include_str!("014_prices.sql"),
-    include_str!("015_parts.sql"),
+    include_str!("015_job_parts.sql"),
 ];
 
 /// The comment of every table of ours. By it tables of other programs are known, and left alone.

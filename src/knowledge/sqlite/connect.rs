@@ -21,7 +21,7 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("007_constraints.sql"),
     include_str!("008_versions.sql"),
     include_str!("009_prices.sql"),
-    include_str!("010_parts.sql"),
+    include_str!("010_job_parts.sql"),
 ];
 
 /// The version that these make.

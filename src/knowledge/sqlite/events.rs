@@ -86,7 +86,7 @@ impl Tables<'_> {
         let sql = "insert or ignore into measurements
             (agent, data_set, replica, node, at_ms, response_time_s, execution_time_s, throughput_records_per_s,
             network_latency_ms, availability_percent, data_consistency, staleness_s, emulated_latency_ms, satisfied, result,
-            failure, failure_reason, parts, job)
+            failure, failure_reason, job_parts, job)
             values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let values = params![
             measurement.agent.0,
@@ -179,7 +179,7 @@ impl Tables<'_> {
     pub(super) fn measurements(&mut self, after: i64, limit: usize) -> Result<Vec<Recorded>> {
         let sql = "select id, agent, data_set, replica, node, at_ms, response_time_s, execution_time_s,
             throughput_records_per_s, network_latency_ms, availability_percent, data_consistency, staleness_s, emulated_latency_ms,
-            satisfied, result, failure, failure_reason, parts, job from measurements where id > ? order by id";
+            satisfied, result, failure, failure_reason, job_parts, job from measurements where id > ? order by id";
         let (quarantine, read) = (&mut *self.quarantine, quarantine::recorded);
         Ok(rows::read_at_most(limit, self.transaction, quarantine, MEASUREMENTS, sql, [after], read)?)
     }
@@ -193,7 +193,7 @@ impl Tables<'_> {
     ) -> Result<Vec<Recorded>> {
         let sql = "select id, agent, data_set, replica, node, at_ms, response_time_s, execution_time_s,
             throughput_records_per_s, network_latency_ms, availability_percent, data_consistency, staleness_s, emulated_latency_ms,
-            satisfied, result, failure, failure_reason, parts, job from measurements where agent = ? and data_set = ? and failure is null
+            satisfied, result, failure, failure_reason, job_parts, job from measurements where agent = ? and data_set = ? and failure is null
             order by id desc";
         let (quarantine, read, values) = (&mut *self.quarantine, quarantine::recorded, params![agent.0, data_set.0]);
         let mut latest = rows::read_at_most(limit, self.transaction, quarantine, MEASUREMENTS, sql, values, read)?;

@@ -235,6 +235,8 @@ pub enum Forbidden {
     TooFew(u32),
     #[error("max_replicas: there are {0} replicas already")]
     TooMany(u32),
+    #[error("max_replicas: what is left of {0} replicas is for nodes of `must`")]
+    Reserved(u32),
     #[error("transfers: only {window}, in {}", show_duration(*.wait))]
     OutsideWindow { window: DailyWindow, wait: Duration },
     #[error("paused; `agent resume` ends it")]
@@ -313,13 +315,27 @@ impl Constraints {
         self.holds(node).or_else(|| few.map(Forbidden::TooFew))
     }
 
+    /// Why there may be no further replica; `None`: there may.
+    pub fn fills(&self, placement: &Placement) -> Option<Forbidden> {
+        self.max_replicas.filter(|most| coming(placement) >= *most as usize).map(Forbidden::TooMany)
+    }
+
+    /// The same of one at this node that nothing demands: it takes no place of those that nodes of `must` are still to get.
+    fn leaves_no_place(&self, placement: &Placement, node: NodeId) -> Option<Forbidden> {
+        let lacking = self.must.iter().filter(|other| **other != node && placement.on(**other).is_none()).count();
+        let reserved = || self.max_replicas.filter(|most| coming(placement) + lacking >= *most as usize);
+        self.fills(placement).or_else(|| reserved().map(Forbidden::Reserved))
+    }
+
     /// Whether these nodes may hold the replicas when `present` hold them now. What is forbidden and there already may stay, and
-    /// too few or too many need not become right at once, but no more wrong.
+    /// too few or too many, with those that nodes of `must` are still to get, need not become right at once, but no more wrong.
     pub fn allow(&self, present: &BTreeSet<NodeId>, set: &BTreeSet<NodeId>) -> bool {
         let count = |nodes: &BTreeSet<NodeId>| u32::try_from(nodes.len()).unwrap_or(u32::MAX);
+        let with_demanded = |nodes: &BTreeSet<NodeId>| count(nodes) + count(&(&self.must - nodes));
         let (now, then) = (count(present), count(set));
+        let is_within = |most: u32| then <= most.max(now) && with_demanded(set) <= most.max(with_demanded(present));
         self.min_replicas.is_none_or(|least| then >= least.min(now))
-            && self.max_replicas.is_none_or(|most| then <= most.max(now))
+            && self.max_replicas.is_none_or(is_within)
             && present.difference(set).all(|node| self.holds(*node).is_none())
     }
 
@@ -357,13 +373,14 @@ impl Constraints {
     }
 }
 
-/// Replicas that are there or on their way.
+/// Replicas that are there or on their way. One that is made anew lies beside what it replaces, and is one with it.
 fn coming(placement: &Placement) -> usize {
     let comes = |state| match state {
         ReplicaState::Copying | ReplicaState::Present => true,
         ReplicaState::Removing | ReplicaState::Changed | ReplicaState::Damaged => false,
     };
-    placement.replicas.values().filter(|row| comes(row.state)).count()
+    let coming = placement.replicas.values().filter(|row| comes(row.state));
+    coming.map(|row| row.node).collect::<BTreeSet<_>>().len()
 }
 
 impl Guard {
@@ -417,10 +434,8 @@ impl Guard {
         let of_placement = || match action {
             Action::Move { from, .. } if arrives => constraints.holds(from),
             Action::Move { from: node, .. } | Action::Evict { node } => constraints.keeps(placement, node),
-            Action::Copy { .. } if arrives => {
-                let full = constraints.max_replicas.filter(|most| coming(placement) >= *most as usize);
-                full.map(Forbidden::TooMany)
-            }
+            Action::Copy { to, .. } if arrives => constraints.leaves_no_place(placement, to),
+            Action::Restore { to, .. } if placement.on(to).is_none() => constraints.fills(placement),
             Action::Copy { .. } | Action::ChangeReference { .. } | Action::Restore { .. } | Action::Nothing => None,
         };
         barred().or_else(of_placement).or_else(outdated).or_else(closed)

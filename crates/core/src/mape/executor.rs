@@ -4,7 +4,7 @@
 //! ```text
 //!       Execute         LinksThere        Granted           Transferred           Done
 //! Idle -------> Checking -----> Claiming -------> Transferring -------> Committing -----> Idle
-//!                  | LinksAway     | Lost              | failed             | Refused
+//!                  | LinksAway     | Lost              | failed             | Refused, failed
 //!                  '--> Idle       '--> Idle           '--> Aborting <------'
 //!                                                              '--> Idle
 //! ```
@@ -196,9 +196,9 @@ impl Executor {
             (Input::Committed(Committed::Refused(refused)), State::Committing(claim)) => {
                 self.abort(claim, Outcome::Aborted, refused.to_string(), Repair::Nothing)
             }
-            // The table cannot be asked: everything is left to recovery, which reads it when the lease has run out.
+            // What arrived goes at once: recovery may have been there before it came, and would not look again.
             (Input::CommitFailed(why), State::Committing(claim)) => {
-                ended(claim.action, Some(claim.event), End::Failed(why), Repair::Nothing)
+                self.abort(claim, Outcome::Aborted, why, Repair::Nothing)
             }
             (Input::Uncertain(why), State::Claiming(plan)) => {
                 ended(plan.action, None, End::Unknown(why), Repair::Nothing)
@@ -483,12 +483,14 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_that_could_not_be_asked_for_is_left_to_recovery() {
+    fn a_commit_that_could_not_be_asked_for_is_undone() {
         check([
-            (Input::Execute(plan("E3")), "check"),
+            (Input::Execute(plan("C3_1")), "check"),
             (Input::LinksThere, "claim"),
-            (granted("E3"), "commit"),
-            (Input::CommitFailed("gone".to_owned()), "failed(gone) Nothing"),
+            (granted("C3_1"), "transfer"),
+            (Input::Transferred(Validators::default()), "commit"),
+            (Input::CommitFailed("gone".to_owned()), "failed(gone) abort(aborted)"),
+            (Input::Aborted, "Nothing"),
         ]);
     }
 

@@ -289,9 +289,8 @@ fn impacts(rest: &Rest, problems: &mut Problems) -> BTreeMap<AgentId, BTreeMap<A
     let mut all = BTreeMap::new();
     for agent in &rest.agent {
         let Some(written) = &agent.impacts else { continue };
+        // They are about one data set, perhaps those of a file below: what a job over several shows is predicted.
         if agent.data_sets.as_ref().is_some_and(|read| read.len() > 1) {
-            let help = "leave them out: what a job over several data sets shows is predicted";
-            problems.add(format!("agent {}: impacts", agent.id), Invalid::new("are of one data set", help));
             continue;
         }
         let place = |action: &str| format!("agent {}: impacts.{action}", agent.id);

@@ -61,6 +61,33 @@ fn there_are_neither_fewer_nor_more_than_stated() {
 }
 
 #[test]
+fn a_place_is_kept_for_whom_one_is_demanded() {
+    let two = r#"{"must":[2],"max_replicas":2}"#;
+    check(&[1], two, "C1_3", "max_replicas: what is left of 2 replicas is for nodes of `must`");
+    check(&[1], two, "C1_2", "");
+    check(&[1], two, "M1_3", "");
+    check(&[1], two, "R1_2", "");
+    check(&[1, 3], two, "R1_2", "max_replicas: there are 2 replicas already");
+    check(&[1, 3], two, "M1_2", "");
+    check(&[1, 2], two, "R1_2", "");
+    // What is demanded for their number takes the place until it is demanded elsewhere.
+    check(&[1], r#"{"must":[2],"min_replicas":2,"max_replicas":2}"#, "R1_3", "");
+}
+
+#[test]
+fn what_is_refreshed_is_one_replica() {
+    let two = r#"{"max_replicas":2}"#;
+    let forbids = |replicas: &[u32]| {
+        let mut placement = scene::snapshot(replicas, &[(1, 1)]).placement.clone();
+        placement.replicas.values_mut().last().unwrap().state = ReplicaState::Copying;
+        let guard = Guard { constraints: constraints(two), paused_until: None };
+        guard.forbids(None, &placement, "C1_3".parse().unwrap(), MORNING)
+    };
+    assert_eq!(forbids(&[1, 1]), None);
+    assert_eq!(forbids(&[1, 2]), Some(Forbidden::TooMany(2)));
+}
+
+#[test]
 fn bytes_travel_when_they_may() {
     let nights = r#"{"transfers":{"between":"22:00-06:00"}}"#;
     check(&[1], nights, "M1_2", "transfers: only 22:00-06:00, in 15 h 0 min");
@@ -111,6 +138,10 @@ fn a_set_of_nodes_is_allowed_when_it_makes_nothing_more_wrong() {
     assert!(allow(written, &[2], &[2]), "one more comes, but not because of a goal");
     assert!(!allow(written, &[1, 2, 3], &[1, 2, 3, 4]));
     assert!(allow(written, &[1, 2, 3, 4], &[1, 2, 3, 5]));
+    // One of three places is node 1's.
+    assert!(!allow(written, &[2, 3], &[2, 3, 4]));
+    assert!(allow(written, &[2, 3], &[1, 2, 3]));
+    assert!(allow(written, &[2, 3, 4], &[2, 3, 5]));
 }
 
 #[test]

@@ -583,16 +583,16 @@ pub fn recorded(row: &mut Fields<'_>) -> Field<Recorded> {
 
 /// Of a job that reads several data sets; the job itself counts also where they make no sense.
 fn parts(row: &mut Fields<'_>) -> Field<Vec<Part>> {
-    if row.is_null("parts")? {
+    if row.is_null("job_parts")? {
         return Ok(Vec::new());
     }
-    let text = row.text("parts", GUARD_MAX)?;
+    let text = row.text("job_parts", GUARD_MAX)?;
     let is_sane = |part: &Part| part.metrics.iter().all(|(metric, value)| metric.measurable().contains(&value));
     match serde_json::from_str::<Vec<Part>>(&text) {
         Ok(parts) if parts.iter().all(is_sane) => Ok(parts),
         Ok(_) | Err(_) => {
             row.report(
-                "parts",
+                "job_parts",
                 "it is no JSON of what each data set had to do with the job; read as nothing".to_owned(),
             );
             Ok(Vec::new())

@@ -108,7 +108,7 @@ fn row(changed: &[(&'static str, Cell<'static>)]) -> Row {
         ("result", text("172.78")),
         ("failure", Cell::Null),
         ("failure_reason", Cell::Null),
-        ("parts", Cell::Null),
+        ("job_parts", Cell::Null),
         ("job", text("a1-1")),
         ("metric", text("availability")),
         ("samples", one),
@@ -374,6 +374,20 @@ fn prices_and_charges() {
     assert_eq!(seen(SPENT, &most, spent).0.map(|spent| spent.amount), Some(Amount(i64::MAX)));
     let future = row(&[("until_ms", Cell::Integer(YEAR_9999))]);
     assert_eq!(seen(BILLING, &future, billed_until).0, Some(None));
+}
+
+#[test]
+fn what_each_data_set_had_to_do_with_a_job_may_make_no_sense_without_harm_to_the_job() {
+    let parts = |written: &'static str| {
+        let (read, reported) = seen(MEASUREMENTS, &row(&[("job_parts", text(written))]), recorded);
+        (read.expect("the job counts").measurement.parts.len(), reported.len())
+    };
+    let part = r#"[{"data_set":"blood","replica":1,"node":3,"records":7,"metrics":{"response_time":1.5}}]"#;
+    assert_eq!(parts(part), (1, 0));
+    let negative = r#"[{"data_set":"blood","replica":1,"node":3,"records":7,"metrics":{"response_time":-1.5}}]"#;
+    for odd in ["", "{}", "[1]", "null", r#"[{"data_set":"blood"}]"#, negative] {
+        assert_eq!(parts(odd), (0, 1), "{odd}");
+    }
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn outdated(snapshot: &Snapshot, me: AgentId, silence: Duration) -> Option<Actio
 ///
 /// Of the nodes of `must` that lack theirs the first; else, while there are fewer than `min_replicas`, the most available node
 /// that can take one. Its maker is the agent that lives there, or the first that lives at all. The bytes come from the replica
-/// that is nearest to the node.
+/// that is nearest to the node; where there may be no further replica, that which fewest read and which may go comes itself.
 fn missing(snapshot: &Snapshot, me: AgentId, silence: Duration) -> Option<Action> {
     let (placement, constraints) = (&snapshot.placement, &snapshot.data_set.guard.constraints);
     if !constraints.wants_more(placement) {
@@ -56,14 +56,18 @@ fn missing(snapshot: &Snapshot, me: AgentId, silence: Duration) -> Option<Action
     if !snapshot.is_kept_by(me, to, silence) {
         return None;
     }
-    let action = Action::Restore { from: snapshot.nearest(to)?.node, to };
-    snapshot.forbids(me, action).is_none().then_some(action)
+    let may = |action: &Action| snapshot.forbids(me, *action).is_none();
+    if constraints.fills(placement).is_none() {
+        return Some(Action::Restore { from: snapshot.nearest(to)?.node, to }).filter(may);
+    }
+    let coming = placement.current().map(|row| (row, Action::Move { from: row.node, to })).filter(|(_, it)| may(it));
+    coming.min_by_key(|(row, _)| (placement.readers(row.id).count(), row.node)).map(|(_, action)| action)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::NodeId;
+    use crate::domain::ids::{NodeId, ReplicaId};
     use crate::domain::placement::ReplicaState;
     use crate::domain::versions::Former;
     use crate::mape::scene;
@@ -90,6 +94,20 @@ mod tests {
     fn too_few_become_more_at_the_most_available_node() {
         assert_eq!(missing_by(&[3], r#"{"min_replicas":2}"#, |_| {}), ["R3_1", "", ""]);
         assert_eq!(missing_by(&[1, 3], r#"{"min_replicas":3}"#, |_| {}), ["", "R1_2", ""], "node 1 is nearer");
+    }
+
+    #[test]
+    fn where_there_may_be_no_more_the_one_that_fewest_read_comes_itself() {
+        let full = r#"{"must":[2],"max_replicas":2}"#;
+        assert_eq!(missing_by(&[3, 1], full, |_| {}), ["", "M1_2", ""]);
+        let read = |snapshot: &mut Snapshot| {
+            snapshot.placement.references.values_mut().for_each(|reads| *reads = ReplicaId(2));
+        };
+        assert_eq!(missing_by(&[3, 1], full, read), ["", "M3_2", ""]);
+        assert_eq!(missing_by(&[3, 1], r#"{"must":[1,2],"max_replicas":2}"#, |_| {}), ["", "M3_2", ""]);
+        assert_eq!(missing_by(&[3, 1], r#"{"must":[2],"min_replicas":2,"max_replicas":2}"#, |_| {}), ["", "M1_2", ""]);
+        assert_eq!(missing_by(&[3], r#"{"must":[2],"max_replicas":1}"#, |_| {}), ["", "M3_2", ""], "the only one");
+        assert_eq!(missing_by(&[3], r#"{"must":[2],"max_replicas":1,"origin":3}"#, |_| {}), ["", "", ""]);
     }
 
     #[test]

@@ -90,9 +90,13 @@ impl Problem {
     }
 
     /// From the placement at the scenario's start, in the network as it is now with nothing broken. `None` where nobody reads
-    /// anything.
+    /// anything. What constraints demanded and is there by now is there from the start: no placement can do without it.
     pub fn from_start(scenario: &Scenario, snapshot: &Snapshot, elsewhere: &Elsewhere) -> Option<Self> {
-        let holders = scenario.placed_of(&snapshot.data_set.name);
+        let (constraints, present) = (&snapshot.data_set.guard.constraints, snapshot.placement.nodes());
+        let mut holders = &scenario.placed_of(&snapshot.data_set.name) | &(&constraints.must & &present);
+        let fewer = (constraints.min_replicas.unwrap_or(0) as usize).saturating_sub(holders.len());
+        let others: Vec<NodeId> = present.difference(&holders).copied().take(fewer).collect();
+        holders.extend(others);
         let latency = |from: NodeId, to: NodeId| snapshot.link(from, to).map_or(f64::INFINITY, |link| link.latency_ms);
         let nearest = |agent: &AgentId| {
             let home = scenario.agents.get(agent)?.node;
@@ -101,11 +105,16 @@ impl Problem {
         };
         let reads = snapshot.placement.references.keys().filter_map(nearest).collect();
         let bytes = snapshot.data_set.bytes;
+        // Other data sets keep what they take.
+        let of_others = |node: NodeId| {
+            let own = snapshot.placement.replicas.values().filter(|row| row.node == node).count() as u64;
+            snapshot.stored_bytes.get(&node).map_or(0, |stored| stored.saturating_sub(own.saturating_mul(bytes)))
+        };
         let has_room = |node: NodeId| {
             let capacity = snapshot.nodes.get(&node).and_then(|node| node.capacity_bytes);
-            capacity.is_none_or(|capacity| bytes <= capacity)
+            capacity.is_none_or(|capacity| of_others(node).saturating_add(bytes) <= capacity)
         };
-        let present = Present { holders: holders.clone(), reads };
+        let present = Present { holders, reads };
         Self::new(scenario, snapshot, &Damage::default(), present, &has_room, elsewhere)
     }
 
@@ -142,7 +151,10 @@ impl Problem {
         let open = all.clone().map(|node| holders.contains(&node) || takes(node)).collect();
         let kept = all.map(|node| holders.contains(&node) && constraints.holds(nodes[node]).is_some()).collect();
         let fewest = constraints.min_replicas.map_or(1, |least| (least as usize).clamp(1, holders.len()));
-        let most = constraints.max_replicas.map_or(usize::MAX, |most| (most as usize).max(holders.len()));
+        // Of those that nodes of `must` are still to get, each takes a place.
+        let lacking = constraints.must.difference(&present.holders).count();
+        let most = |most: u32| (most as usize).saturating_sub(lacking).max(holders.len());
+        let most = constraints.max_replicas.map_or(usize::MAX, most);
         Some(Self {
             shares: shares(scenario, snapshot, damage, &settings, &nodes, elsewhere),
             agents: settings.iter().map(|agent| agent.id).collect(),
@@ -300,6 +312,8 @@ mod tests {
     use super::*;
     use crate::config::Vocabulary;
     use crate::config::scenario;
+    use crate::domain::ids::ReplicaId;
+    use crate::domain::placement::Replica;
     use crate::mape::planner::POLICIES;
     use crate::sim::faults::{Broken, Faults};
     use crate::sim::{Options, run};
@@ -340,6 +354,43 @@ mod tests {
         check(|_, it| it.begin(Broken::Store(NodeId(2)), &Faults::new(&[], 1)), &[1], "1:M3_1");
         // Its bytes cannot be read.
         check(|_, it| it.begin(Broken::Node(NodeId(3)), &Faults::new(&[], 1)), &[3], "");
+    }
+
+    fn constrain(snapshot: &mut Snapshot, written: &str) {
+        snapshot.data_set.guard.constraints = serde_json::from_str(written).unwrap();
+    }
+
+    #[test]
+    fn nodes_that_are_to_get_one_have_their_place() {
+        check(|it, _| constrain(it, r#"{"must":[9],"max_replicas":3}"#), &[1, 2], "1:C3_1 2:M3_2");
+        check(|it, _| constrain(it, r#"{"must":[9],"max_replicas":2}"#), &[1], "1:M3_1");
+    }
+
+    #[test]
+    fn what_is_demanded_is_there_from_the_start() {
+        let (scenario, mut snapshot) = published();
+        let first = snapshot.placement.present().next().unwrap().clone();
+        for (id, node) in [(8, 1), (9, 2)] {
+            let more = Replica { id: ReplicaId(id), node: NodeId(node), ..first.clone() };
+            snapshot.placement.replicas.insert(more.id, more);
+        }
+        for (written, replicas) in [("{}", 2), (r#"{"min_replicas":3}"#, 3)] {
+            constrain(&mut snapshot, written);
+            let best = best(&Problem::from_start(&scenario, &snapshot, &Elsewhere::default()).unwrap());
+            assert_eq!(best.replicas.len(), replicas, "{written}");
+        }
+    }
+
+    #[test]
+    fn other_data_sets_keep_their_room() {
+        let (scenario, mut snapshot) = published();
+        let bytes = snapshot.data_set.bytes;
+        node(&mut snapshot, 2, |node| node.capacity_bytes = Some(bytes + 1));
+        for (of_others, replicas) in [(1, vec![1, 2]), (2, vec![1])] {
+            snapshot.stored_bytes.insert(NodeId(2), of_others);
+            let best = best(&Problem::from_start(&scenario, &snapshot, &Elsewhere::default()).unwrap());
+            assert_eq!(best.replicas.iter().map(|node| node.0).collect::<Vec<_>>(), replicas);
+        }
     }
 
     #[test]
