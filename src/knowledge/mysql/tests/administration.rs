@@ -107,7 +107,7 @@ async fn nothing_is_made_without_init() {
 #[tokio::test]
 async fn newer_tables_are_left_alone() {
     let bench = bench!(Bench::new().await);
-    bench.edit("insert into schema_version values (15, 0)");
+    bench.edit("insert into schema_version values (16, 0)");
     let settings = bench.settings();
     let expected =
         format!("{settings}: schema version 16 is newer than 15, the newest this binary knows; use the newer `agent`");
