@@ -191,21 +191,23 @@ impl DurationModel {
     }
 
     fn fit(&self) -> Option<Line> {
-        let on_line: Vec<&History> = self.nodes.values().filter(|history| history.is_on_line()).collect();
+        let tried = || self.nodes.values().filter(|history| !history.points.is_empty());
+        let on_line: Vec<&History> = tried().filter(|history| !history.is_apart).collect();
         // One node's latency varies by chance alone, and so would the slope.
-        if on_line.len() < 2 {
+        let fitted = match on_line.len() {
+            // Apart from what? Whoever knows nothing of any node could never find out that they are as they were.
+            0 | 1 => tried().collect(),
+            _ => on_line,
+        };
+        if fitted.len() < 2 {
             return None;
         }
-        let points = on_line.iter().flat_map(|history| &history.points).map(|point| (point.latency_ms, point.seconds));
+        let points = fitted.iter().flat_map(|history| &history.points).map(|point| (point.latency_ms, point.seconds));
         Line::fit(&points.collect::<Vec<_>>())
     }
 }
 
 impl History {
-    fn is_on_line(&self) -> bool {
-        !self.is_apart && !self.points.is_empty()
-    }
-
     /// Whether it was found apart so long ago that it may be as others again.
     fn is_past(&self, now: Timestamp) -> bool {
         let doubled = self.times_apart.saturating_sub(1).min(DOUBLED);

@@ -218,7 +218,7 @@ impl Predictor {
         self.rest.as_ref()
     }
 
-    /// Where these would best be from now on.
+    /// Where these would best be read.
     pub fn set_hope(&mut self, hope: Option<Hope>) {
         self.hope = hope;
     }
@@ -270,7 +270,8 @@ impl Predictor {
         self.forecast_beside(self.rest.as_ref(), place, latency, wanted, now)
     }
 
-    /// The same beside other data sets than those of the job, or than where these are now; beside none, of this part alone.
+    /// The same with another rest of the job than the one that is known: as the other data sets might be read; without any, what this
+    /// one alone contributes.
     pub fn forecast_beside(
         &self,
         rest: Option<&Rest>,

@@ -36,6 +36,17 @@ fn jobs_at_one_node_say_nothing_of_others() {
 }
 
 #[test]
+fn where_all_but_one_are_apart_nobody_is() {
+    let mut model = model();
+    for seconds in [90.0, 91.0] {
+        model.measured(FAR, point(1000.0, seconds), NOW);
+    }
+    // Nothing is left of the former line but one node.
+    let half_way = model.at(NEW, &latency(500.0), None).expect("something is known");
+    assert!((30.0..60.0).contains(&half_way.mean), "{half_way:?}");
+}
+
+#[test]
 fn a_duration_is_never_negative() {
     let steep = [(NEAR, 1000.0, 2.0), (NEAR, 1000.0, 3.0), (FAR, 1500.0, 30.0), (FAR, 1500.0, 31.0)];
     let model = DurationModel::new(steep.map(|(node, latency, seconds)| (node, point(latency, seconds))));
@@ -133,7 +144,7 @@ fn expected(model: &DurationModel, node: u32, of: Point) -> f64 {
 #[test]
 fn a_node_of_another_rate_is_not_apart_from_others() {
     let model = counted_at_four();
-    assert!(model.nodes.values().all(History::is_on_line));
+    assert!(model.nodes.values().all(|history| !history.is_apart));
     assert!(model.evidence().unwrap() > 1.0);
     let found = expected(&model, 9, counted(800.0, 5.0, 0.0));
     assert!((found - 10.2).abs() < 0.1, "{found}");
