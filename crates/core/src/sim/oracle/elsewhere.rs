@@ -133,14 +133,12 @@ impl Assumed {
     }
 }
 
-/// The best placement of every data set; `None` for one that nobody reads. `pose`: its problem, in the scenario as if it were alone,
-/// with what the ones before it take room for.
-pub fn solve(
-    scenario: &Scenario,
-    snapshots: &[Snapshot],
-    damage: &Damage,
-    pose: &dyn Fn(&Scenario, &Snapshot, &BTreeMap<NodeId, u64>, &Elsewhere) -> Option<Problem>,
-) -> Vec<Option<Solved>> {
+/// How a data set becomes a problem: in the scenario as if it were alone, with the bytes that the ones before it will have on each
+/// node, and with what its readers read besides.
+pub type Pose<'p> = dyn Fn(&Scenario, &Snapshot, &BTreeMap<NodeId, u64>, &Elsewhere) -> Option<Problem> + 'p;
+
+/// The best placement of every data set; `None` for one that nobody reads.
+pub fn solve(scenario: &Scenario, snapshots: &[Snapshot], damage: &Damage, pose: &Pose<'_>) -> Vec<Option<Solved>> {
     let round = |assumed: &mut Assumed| {
         // One data set after the other: what is brought for the ones before takes room.
         let mut reserved: BTreeMap<NodeId, u64> = BTreeMap::new();
