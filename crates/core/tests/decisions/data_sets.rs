@@ -5,8 +5,9 @@ use agent_core::config::scenario::{self, Scenario};
 use agent_core::domain::action::Action;
 use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
 use agent_core::domain::time::Timestamp;
-use agent_core::mape::planner::POLICIES;
+use agent_core::mape::planner::{POLICIES, Rng};
 use agent_core::sim::{ALL_POLICIES, Figures, Options, Outcome, Simulation, Start, Tally, Told, expand, run};
+use rand::{RngExt as _, SeedableRng as _};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
@@ -263,4 +264,60 @@ fn what_cannot_be_helped_is_left() {
     let outcome = simulated(&scenario, "cooperative", HOUR);
     assert_eq!(reads(&outcome, 1)[1], Some(3));
     assert!(outcome.events.len() <= 1, "{:#?}", outcome.events);
+}
+
+/// As many nodes, with as many agents, each of which reads one to three of 50 data sets.
+const MANY: usize = 30;
+const SETS: usize = 50;
+
+/// A network of 50 data sets on 30 nodes, on a plane; the same for the same number.
+fn fifty(number: u64) -> Scenario {
+    let mut rng = Rng::seed_from_u64(number);
+    let places: Vec<(f64, f64)> = (0..MANY).map(|_| (rng.random(), rng.random())).collect();
+    let mut text =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/scenarios/published.toml"))
+            .expect("it is shipped");
+    // Its rhythm, feedback and weights; another network and other jobs.
+    text = text.split("[data_set]").next().expect("the head").to_owned()
+        + &text[text.find("[feedback]").expect("settings")..text.find("[[agent]]").expect("agents")];
+    for set in 0..SETS {
+        let first = rng.random_range(1..=MANY);
+        text += &format!(
+            "[[data_set]]\nname = \"set-{set}\"\nobject_key = \"set-{set}.json\"\ngenerate_records = 100_000\nfirst_node = {first}\n"
+        );
+    }
+    for (at, (x, y)) in (1..).zip(&places) {
+        let available = rng.random_range(90..100);
+        text += &format!("[[node]]\nid = {at}\nname = \"node-{at}\"\navailability = \"{available} %\"\n");
+        for (to, (u, v)) in (1..at).zip(&places) {
+            let latency = 20.0 + 1500.0 * (x - u).hypot(y - v);
+            text += &format!("[[link]]\nbetween = [{to}, {at}]\nlatency = \"{latency:.0} ms\"\njitter = \"5 ms\"\n");
+        }
+    }
+    for agent in 1..=MANY {
+        let many = rng.random_range(1..=3);
+        let read: BTreeSet<usize> = (0..many).map(|_| rng.random_range(0..SETS)).collect();
+        let seconds = [20, 30, 40][rng.random_range(0..3)] * read.len();
+        let names: Vec<String> = read.iter().map(|set| format!("\"set-{set}\"")).collect();
+        let names = names.join(", ");
+        text += &format!("[[agent]]\nid = {agent}\ndata_sets = [{names}]\ngoal = \"response_time <= {seconds} s\"\n");
+    }
+    let text = text
+        .replace("rules = \"published\"", "rules = \"agents\"")
+        .replace("transfer = \"0 s\"", "transfer = \"10 s\"");
+    let vocabulary = Vocabulary { policies: &POLICIES, expression: |_| Ok(()) };
+    scenario::parse("fifty.toml", &text, &vocabulary).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn fifty_data_sets_on_thirty_nodes_are_placed_for_thirty_jobs() {
+    for number in 1..=3 {
+        let scenario = fifty(number);
+        let outcome = simulated(&scenario, "cooperative", HOUR);
+        assert!(outcome.converged, "network {number}: {:#?}", outcome.tallies);
+        let standing = outcome.standing(&scenario).expect("somebody reads");
+        assert!(standing.share <= standing.best_share + 0.01, "network {number}: {standing:?}");
+        let violated: u64 = outcome.tallies.values().map(|tally| tally.violated).sum();
+        assert!(violated <= 2 * MANY as u64, "network {number}: {violated} jobs missed their goal");
+    }
 }
