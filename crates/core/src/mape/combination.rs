@@ -6,6 +6,7 @@
 use super::cooperative::{MARGIN, Outcomes, Planned, level};
 use super::planner::{Parameters, Planner};
 use super::prediction::{Estimate, Forecast, Hope, Predictor, Rest, Share, Wanted, place_of};
+use crate::domain::goal::Goal;
 use crate::domain::ids::NodeId;
 use crate::domain::metric::Metric;
 use crate::domain::placement;
@@ -28,16 +29,18 @@ const ROUNDS: usize = 4;
 pub fn company(planners: &[Planner], hopes: bool) -> Vec<Company> {
     let alone = || vec![Company::default(); planners.len()];
     let Some(parts) = planners.iter().map(Part::of).collect::<Option<Vec<_>>>() else { return alone() };
-    let here: Vec<NodeId> = parts.iter().map(|part| part.here).collect();
-    let rests = (0..parts.len()).map(|one| rest(&parts, &here, one));
+    let here: Vec<Share> = parts.iter().map(|part| part.share(part.here)).collect();
+    let rests = (0..parts.len()).map(|one| rest(&here, one));
     let mut company: Vec<Company> = rests.map(|rest| Company { rest, hope: None }).collect();
-    if hopes && !is_content(whole(&parts, &here)) {
-        let best = best(&parts, &here);
+    let goal = &parts[0].parameters.goal;
+    if hopes && !is_content(whole(goal, &here)) {
+        let options: Vec<Vec<Share>> = parts.iter().map(Part::options).collect();
+        let best = best(goal, &options, &here);
         for (one, company) in company.iter_mut().enumerate() {
             let others = (0..parts.len()).filter(|other| *other != one);
-            let moves = others.filter(|other| best[*other] != here[*other]).count();
+            let moves = others.filter(|other| best[*other].node != here[*other].node).count();
             let moves = u32::try_from(moves).unwrap_or(u32::MAX);
-            company.hope = rest(&parts, &best, one).filter(|_| moves > 0).map(|rest| Hope { rest, moves });
+            company.hope = rest(&best, one).filter(|_| moves > 0).map(|rest| Hope { rest, moves });
         }
     }
     company
@@ -56,8 +59,8 @@ struct Part<'a> {
     /// Where it will be read when all that is under way has ended.
     here: NodeId,
     replicas: usize,
-    /// Where it could be read.
-    options: BTreeSet<NodeId>,
+    /// The nodes where it could be read.
+    open: BTreeSet<NodeId>,
 }
 
 impl<'a> Part<'a> {
@@ -68,11 +71,11 @@ impl<'a> Part<'a> {
         let planned = Planned::of(snapshot);
         let here = planned.reads.get(&parameters.agent).copied()?;
         let replicas = planned.set.len();
-        let mut options = planned.set;
+        let mut open = planned.set;
         if !planner.holds_back(snapshot.at) {
-            options.extend(snapshot.nodes.values().filter(|node| snapshot.is_free(node)).map(|node| node.id));
+            open.extend(snapshot.nodes.values().filter(|node| snapshot.is_free(node)).map(|node| node.id));
         }
-        Some(Self { parameters, predictor, snapshot, here, replicas, options })
+        Some(Self { parameters, predictor, snapshot, here, replicas, open })
     }
 
     /// Read at a node.
@@ -85,46 +88,52 @@ impl<'a> Part<'a> {
         });
         Share { node, forecast, consistency }
     }
+
+    /// Read wherever it could be, by node.
+    fn options(&self) -> Vec<Share> {
+        self.open.iter().map(|node| self.share(*node)).collect()
+    }
 }
 
-/// All but one of them, read at these nodes.
-fn rest(parts: &[Part], at: &[NodeId], one: usize) -> Option<Rest> {
-    let others = parts.iter().zip(at).enumerate().filter(|(other, _)| *other != one);
-    Rest::of(others.map(|(_, (part, node))| part.share(*node)))
+/// All but one of them.
+fn rest(shares: &[Share], one: usize) -> Option<Rest> {
+    let others = shares.iter().enumerate().filter(|(other, _)| *other != one);
+    Rest::of(others.map(|(_, share)| *share))
 }
 
-/// How content the agent would be, were they read at these nodes.
-fn whole(parts: &[Part], at: &[NodeId]) -> f64 {
-    let own = parts[0].share(at[0]);
-    let rest = rest(parts, at, 0);
+/// How content the agent would be with all of them read like this.
+fn whole(goal: &Goal, shares: &[Share]) -> f64 {
+    let (own, rest) = (&shares[0], rest(shares, 0));
     let mut forecast = rest.as_ref().map_or(own.forecast, |rest| rest.with(own.node, &own.forecast));
     let consistency = rest.map_or(own.consistency, |rest| rest.consistency(own.consistency));
     forecast.set(Metric::DataConsistency, Estimate::certain(consistency));
-    level(&parts[0].parameters.goal, &forecast, Outcomes::default())
+    level(goal, &forecast, Outcomes::default())
 }
 
-/// Where they would best be read. What need not move stays.
-fn best(parts: &[Part], here: &[NodeId]) -> Vec<NodeId> {
-    let (at, level) = risen(parts, here.to_vec());
+/// How they would best be read, each in one of its ways. What need not move stays.
+fn best(goal: &Goal, options: &[Vec<Share>], here: &[Share]) -> Vec<Share> {
+    let (at, level) = risen(goal, options, here.to_vec());
     // A node that serves all parts is there for all of them, or for none: on the way to it, with one part there, there is less.
-    let common = parts[0].options.iter().filter(|node| parts.iter().all(|part| part.options.contains(*node)));
-    let together = common.map(|node| vec![*node; parts.len()]).map(|at| (whole(parts, &at), at));
+    let at_node = |node: NodeId| -> Option<Vec<Share>> {
+        options.iter().map(|ways| ways.iter().find(|way| way.node == node).copied()).collect()
+    };
+    let together = options[0].iter().filter_map(|way| at_node(way.node)).map(|at| (whole(goal, &at), at));
     let together = together.reduce(|best, next| if next.0 > best.0 { next } else { best });
-    match together.map(|(_, at)| risen(parts, at)) {
+    match together.map(|(_, at)| risen(goal, options, at)) {
         Some((there, higher)) if higher >= level + MARGIN => there,
         Some(_) | None => at,
     }
 }
 
 /// Each in turn goes where that raises the level, as long as it does; and that level.
-fn risen(parts: &[Part], mut at: Vec<NodeId>) -> (Vec<NodeId>, f64) {
-    let mut highest = whole(parts, &at);
+fn risen(goal: &Goal, options: &[Vec<Share>], mut at: Vec<Share>) -> (Vec<Share>, f64) {
+    let mut highest = whole(goal, &at);
     for _ in 0..ROUNDS {
         let before = highest;
-        for (one, part) in parts.iter().enumerate() {
-            for option in &part.options {
-                let stood = std::mem::replace(&mut at[one], *option);
-                let level = whole(parts, &at);
+        for (one, ways) in options.iter().enumerate() {
+            for way in ways {
+                let stood = std::mem::replace(&mut at[one], *way);
+                let level = whole(goal, &at);
                 if level > highest + NOTHING {
                     highest = level;
                 } else {

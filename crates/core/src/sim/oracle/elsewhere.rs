@@ -12,6 +12,7 @@ use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::placement;
 use crate::domain::snapshot::Snapshot;
 use crate::sim::faults::Damage;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// So often it is solved again at most (I-7).
@@ -139,13 +140,14 @@ pub type Pose<'p> = dyn Fn(&Scenario, &Snapshot, &BTreeMap<NodeId, u64>, &Elsewh
 
 /// The best placement of every data set; `None` for one that nobody reads.
 pub fn solve(scenario: &Scenario, snapshots: &[Snapshot], damage: &Damage, pose: &Pose<'_>) -> Vec<Option<Solved>> {
+    let alone: Vec<_> = snapshots.iter().map(|snapshot| scenario.of(&snapshot.data_set.name)).collect();
     let round = |assumed: &mut Assumed| {
         // One data set after the other: what is brought for the ones before takes room.
         let mut reserved: BTreeMap<NodeId, u64> = BTreeMap::new();
-        let one = |snapshot: &Snapshot| {
+        let one = |(snapshot, alone): (&Snapshot, &Cow<'_, Scenario>)| {
             let name = &snapshot.data_set.name;
             let elsewhere = assumed.elsewhere(scenario, snapshots, damage, name);
-            let problem = pose(&scenario.of(name), snapshot, &reserved, &elsewhere)?;
+            let problem = pose(alone, snapshot, &reserved, &elsewhere)?;
             let best = best(&problem);
             for to in best.steps.iter().filter(|step| step.action.transfers()).filter_map(|step| step.action.to_node())
             {
@@ -155,7 +157,7 @@ pub fn solve(scenario: &Scenario, snapshots: &[Snapshot], damage: &Damage, pose:
             assumed.found(name, &best);
             Some(Solved { problem, best })
         };
-        snapshots.iter().map(one).collect::<Vec<_>>()
+        snapshots.iter().zip(&alone).map(one).collect::<Vec<_>>()
     };
     let settled = |mut assumed: Assumed| {
         let mut solved = round(&mut assumed);
