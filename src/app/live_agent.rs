@@ -17,7 +17,7 @@ use agent_core::config::settings::{AgentSettings, NetworkSettings, ScrubSettings
 use agent_core::domain::ids::{AgentId, DataSetName, Life};
 use agent_core::domain::placement::{Claim, DataSet, Identity, Registration};
 use agent_core::mape::chance::seed_of;
-use agent_core::mape::learner::learned_of;
+use agent_core::mape::learner::learned_about;
 use agent_core::mape::monitor::Rhythm;
 use agent_core::mape::planner::{self, Experience, Parameters, Policy, REMEMBERED_JOBS};
 use agent_core::mape::prediction::Latency;
@@ -186,9 +186,8 @@ async fn experiences(
         if one_of_several {
             experience.predictor.set_records(data_set.records);
         }
-        let learned = learned.iter().filter_map(|(label, learned)| {
-            Some((learned_of(label, &data_set.name, one_of_several)?.to_owned(), learned.impacts))
-        });
+        let learned = learned.iter().map(|(label, learned)| (label, learned.impacts));
+        let learned = learned_about(learned, &data_set.name, one_of_several);
         let seen = |recorded: &Recorded| match one_of_several {
             true => recorded.measurement.seen_from(&data_set.name),
             false => Some(recorded.measurement.clone()),

@@ -38,8 +38,17 @@ impl Lesson {
     }
 }
 
-/// What a [label](Lesson::label) says of a data set; `None`: it is about another one, or about one alone.
-pub fn learned_of<'l>(label: &'l str, data_set: &DataSetName, one_of_several: bool) -> Option<&'l str> {
+/// What was learned of a data set, by change, of all that was, by [label](Lesson::label).
+pub fn learned_about<'l>(
+    learned: impl Iterator<Item = (&'l String, Impacts)>,
+    data_set: &DataSetName,
+    one_of_several: bool,
+) -> impl Iterator<Item = (String, Impacts)> {
+    learned.filter_map(move |(label, impacts)| Some((learned_of(label, data_set, one_of_several)?.to_owned(), impacts)))
+}
+
+/// What a label says of a data set; `None`: it is about another one, or about one alone.
+fn learned_of<'l>(label: &'l str, data_set: &DataSetName, one_of_several: bool) -> Option<&'l str> {
     match label.rsplit_once(':') {
         Some((named, change)) => (one_of_several && *named == *data_set.0).then_some(change),
         None => (!one_of_several).then_some(label),

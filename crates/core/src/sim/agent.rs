@@ -14,7 +14,7 @@ use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::mape::chance::{Streams, seed_of};
 use crate::mape::control_loop::{ControlLoop, Stopwatch};
-use crate::mape::learner::learned_of;
+use crate::mape::learner::learned_about;
 use crate::mape::monitor::Rhythm;
 use crate::mape::planner::{ANSWERED_WITHIN, Experience, LOOK_EVERY, Parameters, Policy, Rng};
 use rand::RngExt as _;
@@ -246,10 +246,8 @@ impl Agent {
         let one_of_several = self.data_sets.len() > 1;
         let experience = |(data_set, trained): (&DataSetName, &Experience)| {
             let mut experience = trained.clone();
-            let learned = learned.iter().filter_map(|(label, impacts)| {
-                Some((learned_of(label, data_set, one_of_several)?.to_owned(), *impacts))
-            });
-            experience.recall(learned, []);
+            let learned = learned.iter().map(|(label, impacts)| (label, *impacts));
+            experience.recall(learned_about(learned, data_set, one_of_several), []);
             (data_set.clone(), experience)
         };
         let experiences = self.data_sets.iter().zip(&self.trained).map(experience).collect();
