@@ -49,10 +49,11 @@ pub async fn probe_rates(world: &World, nodes: Vec<NodeId>) -> Vec<(NodeId, f64)
     // Whoever has no table has nothing to read, and the next round is the retry.
     let Ok(Ok(snapshots)) = world.load().await else { return rates };
     for node in nodes {
-        let there = |snapshot: &'_ Snapshot| snapshot.placement.present().find(|replica| replica.node == node).cloned();
-        let found = snapshots.iter().find_map(|snapshot| Some((snapshot, there(snapshot)?)));
+        let found = snapshots
+            .iter()
+            .find_map(|snapshot| Some((snapshot, snapshot.placement.present().find(|replica| replica.node == node)?)));
         let Some((snapshot, replica)) = found else { continue };
-        match probe_rate(world, snapshot, &replica).await {
+        match probe_rate(world, snapshot, replica).await {
             Ok(seconds_per_byte) => rates.extend(seconds_per_byte.map(|seconds| (node, seconds))),
             Err(why) => tracing::debug!(agent = %world.agent, %node, why, "its rate was not measured"),
         }

@@ -20,8 +20,9 @@ pub mod metric;
 pub mod money;
 pub mod oscillation;
 pub mod placement;
-/// The way to an array of records within an object.
+/// Where agents read.
 pub mod reads;
+/// The way to an array of records within an object.
 pub mod records_path;
 pub mod saga;
 pub mod score;

@@ -1,6 +1,7 @@
 //! One agent's control loop: monitor, planner and executor joined, with a planner for each data set that the job reads. What one of
-//! them has for another goes there at once; the rest is left to whoever runs the loop, actors in the real world and a simulator in virtual time. Both only carry effects out
-//! and bring answers back, so the same inputs in the same order lead to the same decisions, wherever they come from.
+//! them has for another goes there at once; the rest is left to whoever runs the loop, actors in the real world and a simulator in
+//! virtual time. Both only carry effects out and bring answers back, so the same inputs in the same order lead to the same decisions,
+//! wherever they come from.
 //!
 //! ```text
 //!             Plan, Record, Failed            Execute
