@@ -18,5 +18,7 @@ pub mod jobs;
 pub mod knowledge;
 // The way from an agent to a node: latency injected and measured.
 pub mod links;
+// Serving HTTP within bounds.
+pub mod http_server;
 // The nodes' object stores, and moving bytes between them.
 pub mod storage;

@@ -20,7 +20,7 @@ mod tables;
 use super::quarantine::Quarantine;
 use super::{
     Claimed, ClosedEvent, ClosingRule, Committed, Conversation, Counter, Feedback, Knowledge, Learned, NotedUpload,
-    Pulse, Recorded, Registered, Result, Snapshot, Unfinished,
+    Pulse, Recorded, Registered, Result, Selection, Snapshot, Unfinished,
 };
 use agent_core::clock::Clock;
 use agent_core::domain::action::Action;
@@ -461,6 +461,10 @@ impl Knowledge for MysqlKnowledge {
         self.run("events", (after, limit), |tables, (after, limit)| Box::pin(tables.events(*after, *limit))).await
     }
 
+    async fn select_events(&self, asked: &Selection) -> Result<Vec<Event>> {
+        self.run("select events", asked.clone(), |tables, asked| Box::pin(tables.select_events(asked))).await
+    }
+
     async fn event(&self, id: EventId) -> Result<Option<Event>> {
         self.run("event", id, |tables, id| Box::pin(tables.event(*id))).await
     }
@@ -479,6 +483,11 @@ impl Knowledge for MysqlKnowledge {
 
     async fn measurements(&self, after: i64, limit: usize) -> Result<Vec<Recorded>> {
         self.run("measurements", (after, limit), |tables, (after, limit)| Box::pin(tables.measurements(*after, *limit)))
+            .await
+    }
+
+    async fn select_measurements(&self, asked: &Selection) -> Result<Vec<Recorded>> {
+        self.run("select measurements", asked.clone(), |tables, asked| Box::pin(tables.select_measurements(asked)))
             .await
     }
 

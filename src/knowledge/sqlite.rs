@@ -16,7 +16,7 @@ mod saga;
 use super::quarantine::Quarantine;
 use super::{
     Claimed, ClosedEvent, ClosingRule, Committed, Conversation, Counter, Feedback, Knowledge, KnowledgeError, Learned,
-    NotedUpload, Pulse, Recorded, Registered, Result, Snapshot, Unfinished,
+    NotedUpload, Pulse, Recorded, Registered, Result, Selection, Snapshot, Unfinished,
 };
 use agent_core::clock::Clock;
 use agent_core::domain::action::Action;
@@ -412,6 +412,11 @@ impl Knowledge for SqliteKnowledge {
         self.read("events", move |tables| tables.events(after, limit)).await
     }
 
+    async fn select_events(&self, asked: &Selection) -> Result<Vec<Event>> {
+        let asked = asked.clone();
+        self.read("select events", move |tables| tables.select_events(&asked)).await
+    }
+
     async fn event(&self, id: EventId) -> Result<Option<Event>> {
         self.read("event", move |tables| tables.event(id)).await
     }
@@ -432,6 +437,11 @@ impl Knowledge for SqliteKnowledge {
 
     async fn measurements(&self, after: i64, limit: usize) -> Result<Vec<Recorded>> {
         self.read("measurements", move |tables| tables.measurements(after, limit)).await
+    }
+
+    async fn select_measurements(&self, asked: &Selection) -> Result<Vec<Recorded>> {
+        let asked = asked.clone();
+        self.read("select measurements", move |tables| tables.select_measurements(&asked)).await
     }
 
     async fn latest_measurements(&self, agent: AgentId, data_set: &DataSetName, limit: usize) -> Result<Vec<Recorded>> {

@@ -14,28 +14,21 @@ mod uploads;
 use self::directory::Directory;
 use self::service::ObjectService;
 use super::credentials::Credentials;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use crate::http_server::{Bounds, HttpServer, Listener};
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
-use tokio::task::{JoinHandle, JoinSet};
 
-/// Who comes when so many are served waits in the listener's queue.
-const CONNECTIONS_AT_MOST: usize = 256;
-/// Longer than clients keep idle connections, so that none is closed in the moment it is used again.
-const IDLE_CONNECTION: Duration = Duration::from_secs(300);
-/// How long requests may take to end when the store is shut down.
-const SHUTDOWN: Duration = Duration::from_secs(3);
-/// When the process has no file descriptors left, accepting fails until somebody closes one.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const BOUNDS: Bounds = Bounds {
+    connections: 256,
+    // Longer than clients keep idle connections, so that none is closed in the moment it is used again.
+    head_within: Duration::from_secs(300),
+    head_at_most: 400 << 10,
+};
 
 /// Where the store keeps its objects and where it listens.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -88,10 +81,8 @@ pub enum EmbeddedError {
 /// A store that runs. Dropping it ends it at once; [`EmbeddedStore::shutdown`] lets requests end.
 #[derive(Debug)]
 pub struct EmbeddedStore {
-    address: SocketAddr,
     credentials: Credentials,
-    stop: watch::Sender<bool>,
-    accepting: JoinHandle<()>,
+    server: HttpServer,
 }
 
 impl EmbeddedStore {
@@ -108,16 +99,10 @@ impl EmbeddedStore {
             None => keys::load_or_generate(directory.root())?,
         };
         let failed = |error| EmbeddedError::Listen { listen, error };
-        let listener = std::net::TcpListener::bind(listen).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        let listener = Listener::bind(listen).map_err(failed)?;
         let service = service(directory, &credentials)?;
-        let _context = runtime.enter();
-        let listener = TcpListener::from_std(listener).map_err(failed)?;
-        let (stop, stopped) = watch::channel(false);
-        let accepting = runtime.spawn(accept(listener, service, stopped));
-        tracing::info!(%address, "embedded store is listening");
-        Ok(Self { address, credentials, stop, accepting })
+        let server = listener.serve("embedded store", service, None, BOUNDS, runtime).map_err(failed)?;
+        Ok(Self { credentials, server })
     }
 
     /// The credentials of the store in a directory, for others on this machine; `None` before it was started there.
@@ -127,11 +112,11 @@ impl EmbeddedStore {
 
     /// `http://HOST:PORT`.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.address())
     }
 
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.server.address()
     }
 
     pub fn credentials(&self) -> &Credentials {
@@ -139,18 +124,8 @@ impl EmbeddedStore {
     }
 
     /// Accepts nobody any more, lets running requests end for a moment, and gives the directory back.
-    pub async fn shutdown(mut self) {
-        self.stop.send_replace(true);
-        if let Err(error) = (&mut self.accepting).await {
-            tracing::error!(%error, "embedded store ended badly");
-        }
-    }
-}
-
-impl Drop for EmbeddedStore {
-    fn drop(&mut self) {
-        // Its connections go with it: they are its tasks.
-        self.accepting.abort();
+    pub async fn shutdown(self) {
+        self.server.shutdown().await;
     }
 }
 
@@ -160,72 +135,6 @@ fn service(directory: Directory, credentials: &Credentials) -> Result<S3Service,
     // With somebody to ask about keys, requests without a signature are refused.
     builder.set_auth(auth);
     Ok(builder.build())
-}
-
-async fn accept(listener: TcpListener, service: S3Service, mut stopped: watch::Receiver<bool>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_AT_MOST));
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            _ = stopped.changed() => break,
-            accepted = accept_one(&listener, &room) => accepted,
-            Some(_) = connections.join_next() => continue,
-        };
-        let (stream, place) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "embedded store cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        let (service, stopped) = (service.clone(), stopped.clone());
-        connections.spawn(async move {
-            serve(stream, service, stopped).await;
-            drop(place);
-        });
-    }
-    drop(listener);
-    let ended = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(SHUTDOWN, ended).await.is_err() {
-        tracing::warn!(requests = connections.len(), "embedded store ends before its requests do");
-        connections.shutdown().await;
-    }
-}
-
-async fn accept_one(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = room.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    // An answer's head and body are two small writes; neither may wait for the other's acknowledgement.
-    stream.set_nodelay(true)?;
-    // On loopback there is no network to be careful of: where BBR is the host's default, its pacing stretches answers.
-    if stream.peer_addr()?.ip().is_loopback()
-        && let Err(error) = rustix::net::sockopt::set_tcp_congestion(&stream, "reno")
-    {
-        tracing::debug!(%error, "the host's congestion control stays");
-    }
-    Ok((stream, place))
-}
-
-async fn serve(stream: TcpStream, service: S3Service, mut stopped: watch::Receiver<bool>) {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(IDLE_CONNECTION)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        _ = stopped.changed() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection to the embedded store broke");
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use super::select::{Answer, Part, Question};
 use super::tables::{AGENTS, COUNTERS, DATA_SETS, EVENTS, READERS, REMOVED, Result, Tables, places, text};
-use crate::knowledge::{ClosedEvent, ClosingRule, Counter, Feedback, Learned, Recorded, quarantine, rules};
+use crate::knowledge::{
+    ClosedEvent, ClosingRule, Counter, Feedback, Learned, Order, Recorded, Selection, quarantine, rules,
+};
 use agent_core::domain::action::Action;
 use agent_core::domain::event::Event;
 use agent_core::domain::ids::{AgentId, DataSetName, EventId};
@@ -227,7 +229,13 @@ impl Tables {
     }
 
     pub(super) async fn events(&mut self, after: EventId, limit: usize) -> Result<Vec<Event>> {
-        self.page(&EVENTS, after.0, limit, quarantine::event).await
+        self.select_events(&Selection { after: after.0, limit, ..Selection::default() }).await
+    }
+
+    pub(super) async fn select_events(&mut self, asked: &Selection) -> Result<Vec<Event>> {
+        let clause = "where id > ? and id < ? and (? is null or agent = ?) and (? is null or data_set = ?)
+            and posted_at_ms >= ? and posted_at_ms < ? order by id";
+        self.page(&EVENTS, clause, asked, quarantine::event).await
     }
 
     pub(super) async fn event(&mut self, id: EventId) -> Result<Option<Event>> {
@@ -246,7 +254,13 @@ impl Tables {
     }
 
     pub(super) async fn measurements(&mut self, after: i64, limit: usize) -> Result<Vec<Recorded>> {
-        self.page(&MEASUREMENTS, after, limit, quarantine::recorded).await
+        self.select_measurements(&Selection { after, limit, ..Selection::default() }).await
+    }
+
+    pub(super) async fn select_measurements(&mut self, asked: &Selection) -> Result<Vec<Recorded>> {
+        let clause = "where id > ? and id < ? and (? is null or agent = ?) and (? is null or data_set = ?)
+            and at_ms >= ? and at_ms < ? order by id";
+        self.page(&MEASUREMENTS, clause, asked, quarantine::recorded).await
     }
 
     /// Of the latest rows those that make sense.
@@ -266,31 +280,49 @@ impl Tables {
         Ok(latest)
     }
 
-    /// The first rows that make sense, in the order of their ids. Those that do not are no part of the limit: a page that is not
-    /// full is the last one.
+    /// The first rows that make sense, in the order that is asked for. Those that do not are no part of the limit: a page that is
+    /// not full is the last one.
     async fn page<T: Send>(
         &mut self,
         part: &'static Part,
-        after: i64,
-        limit: usize,
+        clause: &str,
+        asked: &Selection,
         read: fn(&mut Fields<'_>) -> Field<T>,
     ) -> Result<Vec<T>> {
-        let (mut page, mut after, limit) = (Vec::new(), after, limit.min(ROWS_MAX));
+        let (mut page, mut asked, limit) = (Vec::new(), asked.clone(), asked.limit.min(ROWS_MAX));
+        let direction = match asked.order {
+            Order::OldestFirst => "",
+            Order::NewestFirst => " desc",
+        };
+        let clause = format!("{clause}{direction} limit ?");
         while page.len() < limit {
             let missing = limit - page.len();
-            let values = [after.into(), sql_limit(missing)];
-            let answer = self.ask(Question::new().and(part, "where id > ? order by id limit ?", values)).await?;
+            let answer = self.ask(Question::new().and(part, &clause, asked_of(&asked, missing))).await?;
             let mut rows = answer.read(part, |row| Ok((row.integer("id")?, read(row)?)));
             rows.sort_by_key(|(id, _)| *id);
+            let is_whole = answer.numbers(part, "id").count() == missing;
+            let further = match asked.order {
+                Order::OldestFirst => answer.numbers(part, "id").max().map(|last| asked.after = last),
+                Order::NewestFirst => {
+                    rows.reverse();
+                    answer.numbers(part, "id").min().map(|last| asked.before = last)
+                }
+            };
             page.extend(rows.into_iter().map(|(_, row)| row));
-            let asked = answer.numbers(part, "id");
-            match asked.max() {
-                Some(last) if answer.numbers(part, "id").count() == missing => after = last,
-                _ => break,
+            if !is_whole || further.is_none() {
+                break;
             }
         }
         Ok(page)
     }
+}
+
+/// In the order of the parameters of a page's clause.
+fn asked_of(asked: &Selection, limit: usize) -> [Value; 9] {
+    let agent = || asked.agent.map_or(Value::NULL, |agent| agent.0.into());
+    let data_set = || asked.data_set.as_ref().map_or(Value::NULL, |name| text(&name.0));
+    let (since, until) = (asked.since.0.into(), asked.until.0.into());
+    [asked.after.into(), asked.before.into(), agent(), agent(), data_set(), data_set(), since, until, sql_limit(limit)]
 }
 
 /// Of each data set.

@@ -3,7 +3,7 @@
 use super::Tables;
 use super::connect::Failure;
 use super::rows;
-use crate::knowledge::{ClosedEvent, ClosingRule, Counter, Feedback, Learned, Recorded};
+use crate::knowledge::{ClosedEvent, ClosingRule, Counter, Feedback, Learned, Order, Recorded, Selection};
 use agent_core::domain::event::Event;
 use agent_core::domain::flat_map::FlatMap;
 use agent_core::domain::ids::{AgentId, DataSetName, EventId, NodeId};
@@ -25,6 +25,17 @@ macro_rules! select_event {
             "select id, agent, data_set, replica, action, explored, posted_at_ms, closes_at_ms, state, outcome, ",
             "ended_at_ms, feedback_sum, detail, exists (select 1 from claims where claims.event = events.id) as claimed ",
             "from events ",
+            $rest
+        )
+    };
+}
+
+macro_rules! select_measurement {
+    ($rest:literal) => {
+        concat!(
+            "select id, agent, data_set, replica, node, at_ms, response_time_s, execution_time_s,
+            throughput_records_per_s, network_latency_ms, availability_percent, data_consistency, staleness_s, emulated_latency_ms,
+            satisfied, result, failure, failure_reason, job_parts, job from measurements ",
             $rest
         )
     };
@@ -159,6 +170,21 @@ impl Tables<'_> {
         Ok(rows::read_at_most(limit, self.transaction, quarantine, EVENTS, sql, [after.0], quarantine::event)?)
     }
 
+    pub(super) fn select_events(&mut self, asked: &Selection) -> Result<Vec<Event>> {
+        let sql = match asked.order {
+            Order::OldestFirst => select_event!(
+                "where id > ?1 and id < ?2 and (?3 is null or agent = ?3) and (?4 is null or data_set = ?4)
+                    and posted_at_ms >= ?5 and posted_at_ms < ?6 order by id"
+            ),
+            Order::NewestFirst => select_event!(
+                "where id > ?1 and id < ?2 and (?3 is null or agent = ?3) and (?4 is null or data_set = ?4)
+                    and posted_at_ms >= ?5 and posted_at_ms < ?6 order by id desc"
+            ),
+        };
+        let (quarantine, read) = (&mut *self.quarantine, quarantine::event);
+        Ok(rows::read_at_most(asked.limit, self.transaction, quarantine, EVENTS, sql, asked_of(asked), read)?)
+    }
+
     pub(super) fn event(&mut self, id: EventId) -> Result<Option<Event>> {
         Ok(self.select_events(select_event!("where id = ?"), [id.0])?.pop())
     }
@@ -177,11 +203,24 @@ impl Tables<'_> {
     }
 
     pub(super) fn measurements(&mut self, after: i64, limit: usize) -> Result<Vec<Recorded>> {
-        let sql = "select id, agent, data_set, replica, node, at_ms, response_time_s, execution_time_s,
-            throughput_records_per_s, network_latency_ms, availability_percent, data_consistency, staleness_s, emulated_latency_ms,
-            satisfied, result, failure, failure_reason, job_parts, job from measurements where id > ? order by id";
+        let sql = select_measurement!("where id > ? order by id");
         let (quarantine, read) = (&mut *self.quarantine, quarantine::recorded);
         Ok(rows::read_at_most(limit, self.transaction, quarantine, MEASUREMENTS, sql, [after], read)?)
+    }
+
+    pub(super) fn select_measurements(&mut self, asked: &Selection) -> Result<Vec<Recorded>> {
+        let sql = match asked.order {
+            Order::OldestFirst => select_measurement!(
+                "where id > ?1 and id < ?2 and (?3 is null or agent = ?3) and (?4 is null or data_set = ?4)
+                    and at_ms >= ?5 and at_ms < ?6 order by id"
+            ),
+            Order::NewestFirst => select_measurement!(
+                "where id > ?1 and id < ?2 and (?3 is null or agent = ?3) and (?4 is null or data_set = ?4)
+                    and at_ms >= ?5 and at_ms < ?6 order by id desc"
+            ),
+        };
+        let (quarantine, read) = (&mut *self.quarantine, quarantine::recorded);
+        Ok(rows::read_at_most(asked.limit, self.transaction, quarantine, MEASUREMENTS, sql, asked_of(asked), read)?)
     }
 
     /// Walks back from the end, which is quick while the agent lives and writes.
@@ -191,10 +230,7 @@ impl Tables<'_> {
         data_set: &DataSetName,
         limit: usize,
     ) -> Result<Vec<Recorded>> {
-        let sql = "select id, agent, data_set, replica, node, at_ms, response_time_s, execution_time_s,
-            throughput_records_per_s, network_latency_ms, availability_percent, data_consistency, staleness_s, emulated_latency_ms,
-            satisfied, result, failure, failure_reason, job_parts, job from measurements where agent = ? and data_set = ? and failure is null
-            order by id desc";
+        let sql = select_measurement!("where agent = ? and data_set = ? and failure is null order by id desc");
         let (quarantine, read, values) = (&mut *self.quarantine, quarantine::recorded, params![agent.0, data_set.0]);
         let mut latest = rows::read_at_most(limit, self.transaction, quarantine, MEASUREMENTS, sql, values, read)?;
         latest.reverse();
@@ -204,4 +240,10 @@ impl Tables<'_> {
     fn select_events(&mut self, sql: &str, values: impl Params) -> Result<Vec<Event>> {
         Ok(rows::read(self.transaction, self.quarantine, EVENTS, sql, values, quarantine::event)?)
     }
+}
+
+/// In the order of the parameters above.
+fn asked_of(asked: &Selection) -> impl Params {
+    let Selection { after, before, agent, data_set, since, until, .. } = asked;
+    (*after, *before, agent.map(|agent| agent.0), data_set.as_ref().map(|name| name.0.to_string()), since.0, until.0)
 }

@@ -194,6 +194,7 @@ macro_rules! contract {
                 values_that_are_no_numbers_are_rejected,
                 what_was_learned_replaces_what_was_known,
                 events_are_read_page_by_page_and_by_key,
+                records_are_selected_by_agent_data_set_and_time,
             ],
         }
     };

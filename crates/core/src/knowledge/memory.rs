@@ -8,7 +8,7 @@ mod table;
 use super::rules;
 use super::{
     Claimed, ClosedEvent, ClosingRule, Committed, Conversation, Counter, Feedback, Knowledge, Learned, NotedUpload,
-    Pulse, Recorded, Registered, Result, Snapshot, Unfinished,
+    Pulse, Recorded, Registered, Result, Selection, Snapshot, Unfinished,
 };
 use crate::clock::Clock;
 use crate::domain::action::Action;
@@ -283,6 +283,10 @@ impl Knowledge for MemoryKnowledge {
         Ok(self.table().events(after, limit))
     }
 
+    async fn select_events(&self, asked: &Selection) -> Result<Vec<Event>> {
+        Ok(self.table().select_events(asked))
+    }
+
     async fn event(&self, id: EventId) -> Result<Option<Event>> {
         Ok(self.table().event(id))
     }
@@ -301,6 +305,10 @@ impl Knowledge for MemoryKnowledge {
 
     async fn measurements(&self, after: i64, limit: usize) -> Result<Vec<Recorded>> {
         Ok(self.table().measurements(after, limit))
+    }
+
+    async fn select_measurements(&self, asked: &Selection) -> Result<Vec<Recorded>> {
+        Ok(self.table().select_measurements(asked))
     }
 
     async fn latest_measurements(&self, agent: AgentId, data_set: &DataSetName, limit: usize) -> Result<Vec<Recorded>> {

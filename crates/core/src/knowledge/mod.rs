@@ -14,6 +14,8 @@ pub mod memory;
 pub mod quarantine;
 // What all technologies decide alike on rows they have loaded.
 pub mod rules;
+// Which records are asked for.
+pub mod selection;
 
 use crate::domain::action::Action;
 use crate::domain::ask::{Ask, Question, Reply};
@@ -35,6 +37,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
 use crate::domain::validators::Validators;
 use async_trait::async_trait;
+pub use selection::{Order, Selection};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -325,6 +328,9 @@ pub trait Knowledge: Send + Sync {
     /// Events with an id above `after`, oldest first.
     async fn events(&self, after: EventId, limit: usize) -> Result<Vec<Event>>;
 
+    /// The events that are asked for.
+    async fn select_events(&self, asked: &Selection) -> Result<Vec<Event>>;
+
     async fn event(&self, id: EventId) -> Result<Option<Event>>;
 
     /// The event with this idempotency key: what became of a write whose answer was lost.
@@ -338,6 +344,9 @@ pub trait Knowledge: Send + Sync {
 
     /// Measurements with an id above `after`, oldest first.
     async fn measurements(&self, after: i64, limit: usize) -> Result<Vec<Recorded>>;
+
+    /// The measurements that are asked for.
+    async fn select_measurements(&self, asked: &Selection) -> Result<Vec<Recorded>>;
 
     /// The latest jobs of one agent on a data set that were measured, not those that failed; oldest first.
     async fn latest_measurements(&self, agent: AgentId, data_set: &DataSetName, limit: usize) -> Result<Vec<Recorded>>;

@@ -1,12 +1,14 @@
 use super::{Table, data_set, rejected};
+use crate::clock::Clock as _;
 use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::ids::{AgentId, EventId, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::measurement::{Measurement, Part};
 use crate::domain::metric::{Metric, Metrics};
 use crate::domain::time::Timestamp;
-use crate::knowledge::{Learned, Recorded};
+use crate::knowledge::{Learned, Order, Recorded, Selection};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 fn measurement(job: &str) -> Measurement {
     Measurement {
@@ -152,5 +154,47 @@ pub async fn events_are_read_page_by_page_and_by_key(table: Table) {
     assert_eq!(table.knowledge.event_by_key("key-9").await.unwrap(), None);
     for unknown in [0, -1, 9, i64::MAX, i64::MIN] {
         assert_eq!(table.knowledge.event(EventId(unknown)).await.unwrap(), None);
+    }
+}
+
+pub async fn records_are_selected_by_agent_data_set_and_time(table: Table) {
+    let table = table.three_agents().await;
+    let mut ids = Vec::new();
+    for (agent, label) in [(1, "M3_1"), (2, "M1_2"), (1, "M2_3")] {
+        table.clock.advance(Duration::from_secs(10));
+        ids.push(table.act(agent, label).await);
+        let job = format!("job-{label}");
+        let one = Measurement { agent: AgentId(agent), at: table.clock.now(), ..measurement(&job) };
+        table.knowledge.record(&one, true).await.unwrap();
+    }
+    let second = table.event(ids[1]).await.posted_at;
+    let all = Selection::default();
+    let newest = Selection { order: Order::NewestFirst, ..all.clone() };
+    let cases = [
+        (all.clone(), vec![0, 1, 2]),
+        (newest.clone(), vec![2, 1, 0]),
+        (Selection { limit: 2, ..newest.clone() }, vec![2, 1]),
+        (Selection { limit: 0, ..newest.clone() }, vec![]),
+        (Selection { after: ids[0].0, ..all.clone() }, vec![1, 2]),
+        (Selection { before: ids[2].0, limit: 1, ..newest.clone() }, vec![1]),
+        (Selection { agent: Some(AgentId(1)), ..all.clone() }, vec![0, 2]),
+        (Selection { agent: Some(AgentId(3)), ..all.clone() }, vec![]),
+        (Selection { data_set: Some(data_set()), ..newest.clone() }, vec![2, 1, 0]),
+        (Selection { data_set: Some("another".into()), ..newest.clone() }, vec![]),
+        (Selection { since: second, ..all.clone() }, vec![1, 2]),
+        (Selection { until: second, ..all.clone() }, vec![0]),
+        (Selection { since: second, agent: Some(AgentId(1)), ..newest }, vec![2]),
+    ];
+    let jobs: Vec<i64> = table.knowledge.measurements(0, 10).await.unwrap().iter().map(|row| row.id).collect();
+    for (asked, expected) in cases {
+        let events = table.knowledge.select_events(&asked).await.unwrap();
+        let found: Vec<EventId> = events.iter().map(|event| event.id).collect();
+        assert_eq!(found, expected.iter().map(|at| ids[*at]).collect::<Vec<_>>(), "{asked:?}");
+        // A measurement's id is of its own table.
+        if asked.after == all.after && asked.before == all.before {
+            let found = table.knowledge.select_measurements(&asked).await.unwrap();
+            let found: Vec<i64> = found.iter().map(|row| row.id).collect();
+            assert_eq!(found, expected.iter().map(|at| jobs[*at]).collect::<Vec<_>>(), "{asked:?}");
+        }
     }
 }

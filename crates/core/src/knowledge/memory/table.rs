@@ -25,7 +25,7 @@ use crate::domain::versions::Versions;
 use crate::knowledge::rules::{self, Rejection};
 use crate::knowledge::{
     Claimed, ClosedEvent, ClosingRule, Committed, Conversation, Counter, Feedback, Learned, NotedUpload, Pulse,
-    Recorded, Registered, Snapshot, Unfinished,
+    Recorded, Registered, Selection, Snapshot, Unfinished,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -1004,6 +1004,14 @@ impl Table {
         rows_after(&self.events, after.0).iter().take(limit).map(|posted| posted.event.clone()).collect()
     }
 
+    pub(super) fn select_events(&self, asked: &Selection) -> Vec<Event> {
+        let key = |posted: &'_ Posted| -> (i64, AgentId, &'_ DataSetName, Timestamp) {
+            let Event { id, agent, data_set, posted_at, .. } = &posted.event;
+            (id.0, *agent, data_set, *posted_at)
+        };
+        asked.of(&self.events, key).into_iter().map(|posted| posted.event.clone()).collect()
+    }
+
     pub(super) fn event(&self, id: EventId) -> Option<Event> {
         self.find(id).map(|posted| posted.event.clone())
     }
@@ -1022,6 +1030,14 @@ impl Table {
 
     pub(super) fn measurements(&self, after: i64, limit: usize) -> Vec<Recorded> {
         rows_after(&self.measurements, after).iter().take(limit).cloned().collect()
+    }
+
+    pub(super) fn select_measurements(&self, asked: &Selection) -> Vec<Recorded> {
+        let key = |row: &'_ Recorded| -> (i64, AgentId, &'_ DataSetName, Timestamp) {
+            let Measurement { agent, data_set, at, .. } = &row.measurement;
+            (row.id, *agent, data_set, *at)
+        };
+        asked.of(&self.measurements, key).into_iter().cloned().collect()
     }
 
     pub(super) fn latest_measurements(&self, agent: AgentId, data_set: &DataSetName, limit: usize) -> Vec<Recorded> {
