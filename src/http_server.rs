@@ -18,6 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
+use tokio_util::task::AbortOnDropHandle;
 
 /// How long requests may take to end when a server is shut down.
 const SHUTDOWN: Duration = Duration::from_secs(3);
@@ -45,6 +46,8 @@ pub struct HttpServer {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     accepting: JoinHandle<()>,
+    /// What serves it in the background, and ends with it.
+    companions: Vec<AbortOnDropHandle<()>>,
 }
 
 /// Somewhere to listen, before there is anything to serve: who serves may want to know its own address.
@@ -95,13 +98,20 @@ impl Listener {
         let listener = TcpListener::from_std(listener)?;
         let accepting = runtime.spawn(accept(name, listener, service, tls, bounds, stop.subscribe()));
         tracing::info!(server = name, %address, "listening");
-        Ok(HttpServer { address, stop, accepting })
+        Ok(HttpServer { address, stop, accepting, companions: Vec::new() })
     }
 }
 
 impl HttpServer {
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The same, with something that is to go on as long as it does.
+    #[must_use]
+    pub fn keeping(mut self, companion: AbortOnDropHandle<()>) -> Self {
+        self.companions.push(companion);
+        self
     }
 
     /// Accepts nobody any more, lets running requests end for a moment, and ends the others.

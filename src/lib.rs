@@ -6,6 +6,8 @@
 
 // actix shells around the machines of the core.
 pub mod actors;
+// What the command line asks and does, over HTTP; the page; metrics.
+pub mod api;
 // Wiring: settings to technologies to actors, and what each command does.
 pub mod app;
 // The commands' arguments and their printing.
@@ -20,5 +22,7 @@ pub mod knowledge;
 pub mod links;
 // Serving HTTP within bounds.
 pub mod http_server;
+// Files that only this user may read.
+pub mod private_file;
 // The nodes' object stores, and moving bytes between them.
 pub mod storage;

@@ -7,9 +7,10 @@ use agent_core::domain::books::{Payer, Stated};
 use agent_core::domain::constraints::{Constraints, Guard, contradictions};
 use agent_core::domain::ids::{DataSetName, NodeId};
 use agent_core::domain::labels::Labels;
-use agent_core::domain::units::Percent;
+use agent_core::domain::units::{Percent, show_duration};
 use anyhow::{Context as _, anyhow, bail};
 use serde::Serialize;
+use std::fmt;
 use std::time::Duration;
 
 /// What was changed, for printing.
@@ -47,6 +48,53 @@ pub enum Changed {
     Resumed {
         data_sets: Vec<DataSetName>,
     },
+}
+
+/// In words.
+impl fmt::Display for Changed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Changed::Availability { node, percent } => {
+                write!(f, "node {node} is available {percent} % of the time, from the next job on")
+            }
+            Changed::Latency { from, to, latency_ms, both_directions: true } => {
+                write!(
+                    f,
+                    "the link between nodes {from} and {to} takes {latency_ms} ms, in both directions, from the next job on"
+                )
+            }
+            Changed::Latency { from, to, latency_ms, both_directions: false } => {
+                write!(f, "the link from node {from} to node {to} takes {latency_ms} ms, from the next job on")
+            }
+            Changed::Labels { node, labels } if labels.is_empty() => write!(f, "node {node} has no labels"),
+            Changed::Labels { node, labels } => write!(f, "node {node} is called {}", show_labels(labels)),
+            Changed::Constraints { data_set, constraints } => {
+                let listed = constraints.listed();
+                let listed = if listed.is_empty() { "none".to_owned() } else { listed.join(", ") };
+                write!(f, "data set {data_set}: {listed}; held from now on")
+            }
+            Changed::Price { what, price } => write!(f, "{what}: {}, from now on", price.as_deref().unwrap_or("none")),
+            Changed::Paused { data_sets, for_scenario_s } => {
+                let long = match for_scenario_s {
+                    Some(seconds) => {
+                        format!("for {}", show_duration(Duration::try_from_secs_f64(*seconds).unwrap_or_default()))
+                    }
+                    None => "until `agent resume`".to_owned(),
+                };
+                write!(f, "no action is begun on {} {long}; jobs go on", names(data_sets))
+            }
+            Changed::Resumed { data_sets } => write!(f, "agents may act on {} again", names(data_sets)),
+        }
+    }
+}
+
+fn names(data_sets: &[DataSetName]) -> String {
+    data_sets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// `region=eu, tier=edge`
+pub fn show_labels(labels: &Labels) -> String {
+    labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
 }
 
 pub async fn labels(knowledge: &dyn Knowledge, node: NodeId, labels: Labels) -> crate::knowledge::Result<Changed> {

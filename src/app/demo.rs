@@ -9,7 +9,7 @@ use super::status::{self, JobCounter, NetworkStatus, Timing};
 use super::summary::{self, RunFacts, Summary};
 use super::surroundings::{Surroundings, start_emulator};
 use super::training_file::TrainingFile;
-use super::{Failure, warnings};
+use super::{Beside, Failure, warnings};
 use crate::actors::Notice;
 use crate::actors::remove_object;
 use crate::storage::embedded::{Durability, EmbeddedStore};
@@ -19,6 +19,7 @@ use agent_core::domain::placement::ReplicaState;
 use agent_core::domain::time::Timestamp;
 use anyhow::bail;
 use futures::future::join_all;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,6 +34,8 @@ pub struct DemoOptions {
     pub training: BTreeMap<AgentId, TrainingFile>,
     /// Whether buckets that are not there are made.
     pub create_bucket: bool,
+    /// Whether it goes on when it has converged, until it is stopped.
+    pub stay: bool,
 }
 
 /// How often the display is renewed and convergence looked for, on the wall.
@@ -43,6 +46,7 @@ pub async fn run(
     settings: Arc<Settings>,
     data: DataDirectory,
     options: &DemoOptions,
+    beside: Option<Beside>,
     services: Handle,
     notify: Arc<dyn Fn(Notice) + Send + Sync>,
     mut show: impl FnMut(&NetworkStatus, Duration),
@@ -53,12 +57,14 @@ pub async fn run(
     let notify = warnings::watching(settings.clone(), &options.training, notify);
     let surroundings = super::run::surroundings(settings, data, address, services, hosting, notify).await?;
     require_empty(&surroundings).await?;
+    let served = beside.map(|beside| beside(surroundings.clone())).transpose()?;
     let (began, began_scenario) = (Instant::now(), surroundings.clock.now());
-    let mut running = Running::default();
+    let (mut running, converged) = (Running::default(), Cell::new(false));
     let (directory, table) = (surroundings.data.clone(), surroundings.table_file());
     let ended = tokio::select! {
-        ended = converge(&surroundings, options, began_scenario, &mut running, &mut show) => Some(ended),
-        () = stop => None,
+        ended = converge(&surroundings, options, began_scenario, &mut running, &converged, &mut show) => Some(ended),
+        // Who let it stay sees what it came to.
+        () = stop => (options.stay && converged.get()).then_some(Ok(true)),
         // Nothing there can be ended in order any more.
         () = directory.removed(table.as_deref()) => {
             return Err(Failure::DirectoryRemoved(directory.path().to_owned()).into());
@@ -67,6 +73,9 @@ pub async fn run(
     let (real, scenario) = (began.elapsed(), surroundings.clock.now().since(began_scenario));
     let Running { agents, mut stores } = running;
     stores.extend(join_all(agents.into_iter().map(LiveAgent::stop_but_store)).await.into_iter().flatten());
+    if let Some(served) = served {
+        served.shutdown().await;
+    }
     let cleaned = remove_leftovers(&surroundings).await;
     join_all(stores.into_iter().map(EmbeddedStore::shutdown)).await;
     if let Some(emulator) = emulator {
@@ -118,6 +127,7 @@ async fn converge(
     options: &DemoOptions,
     began: Timestamp,
     running: &mut Running,
+    converged: &Cell<bool>,
     show: &mut impl FnMut(&NetworkStatus, Duration),
 ) -> anyhow::Result<bool> {
     let network = surroundings.network();
@@ -158,7 +168,11 @@ async fn converge(
         if let Some((agent, over)) = running.agents.iter().find_map(LiveAgent::over) {
             bail!(why_over(agent, over));
         }
-        if status.converged() && status.agents().all(|agent| agent.alive) {
+        converged.set(status.converged() && status.agents().all(|agent| agent.alive));
+        if options.stay {
+            continue;
+        }
+        if converged.get() {
             return Ok(true);
         }
         if passed >= options.limit {

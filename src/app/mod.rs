@@ -28,7 +28,6 @@ pub mod reach;
 pub mod real_runs;
 pub mod report;
 pub mod run;
-pub mod serve;
 pub mod simulate;
 pub mod status;
 pub mod stores;
@@ -36,9 +35,12 @@ pub mod summary;
 pub mod surroundings;
 pub mod training;
 pub mod training_file;
+pub mod unmanned_store;
+pub mod vocabulary;
 pub mod warnings;
 pub mod why_not;
 
+use crate::http_server::HttpServer;
 use crate::knowledge::Knowledge;
 use crate::knowledge::sqlite::SqliteKnowledge;
 use agent_core::clock::{Clock, FollowingClock, TimeScale};
@@ -47,7 +49,11 @@ use anyhow::bail;
 use data_directory::DataDirectory;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use surroundings::Surroundings;
 use tokio::runtime::Handle;
+
+/// What is served beside the agents of a process, from when their table is open until they have stopped.
+pub type Beside = Box<dyn FnOnce(Surroundings) -> anyhow::Result<HttpServer> + Send>;
 
 /// A failure whose exit code is not 1.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use super::hosting::Hosting;
 use super::live_agent::LiveAgent;
 use super::surroundings::{Surroundings, start_emulator};
 use super::training_file::TrainingFile;
-use super::{Failure, clock, knowledge, warnings};
+use super::{Beside, Failure, clock, knowledge, warnings};
 use crate::actors::{Notice, Over};
 use agent_core::config::settings::Settings;
 use agent_core::domain::ids::AgentId;
@@ -20,6 +20,8 @@ pub struct RunOptions {
     pub seed: u64,
     pub training: TrainingFile,
     pub hosting: Hosting,
+    /// `None`: nothing.
+    pub beside: Option<Beside>,
 }
 
 /// Runs the agent until `stop` completes; then ends it in order.
@@ -35,6 +37,7 @@ pub async fn run(
     let (address, emulator) = start_emulator(&settings.network.emulator, &services).await?;
     let notify = warnings::watching(settings.clone(), &BTreeMap::from([(id, options.training.clone())]), notify);
     let surroundings = surroundings(settings, data, address, services, options.hosting, notify).await?;
+    let served = options.beside.map(|beside| beside(surroundings.clone())).transpose()?;
     let (data, table) = (surroundings.data.clone(), surroundings.table_file());
     let removed = data.removed(table.as_deref());
     tokio::pin!(stop, removed);
@@ -57,6 +60,9 @@ pub async fn run(
             Ended::DirectoryRemoved => {}
             Ended::Told | Ended::Over(_) => agent.stop().await,
         }
+    }
+    if let Some(served) = served {
+        served.shutdown().await;
     }
     if let Some(emulator) = emulator {
         emulator.shutdown().await;

@@ -244,19 +244,28 @@ pub async fn load(
     timing: Timing,
     jobs: &mut JobCounter,
 ) -> anyhow::Result<NetworkStatus> {
-    jobs.update(knowledge).await?;
     let catalogue = Catalogue::load(knowledge).await?;
     if catalogue.snapshots.is_empty() {
         let names: Vec<String> = configured.keys().map(ToString::to_string).collect();
         bail!("data set {} is not in the catalogue yet", names.join(", "));
     }
+    Ok(NetworkStatus::new(of_catalogue(knowledge, &catalogue, timing, jobs).await?))
+}
+
+/// The status of every data set in a catalogue, in its order.
+pub async fn of_catalogue(
+    knowledge: &dyn Knowledge,
+    catalogue: &Catalogue,
+    timing: Timing,
+    jobs: &mut JobCounter,
+) -> crate::knowledge::Result<Vec<Status>> {
+    jobs.update(knowledge).await?;
     let priced = catalogue.snapshots.iter().find_map(|snapshot| Some((snapshot.at, snapshot.books.as_ref()?)));
     let charges = match priced {
         Some((at, books)) => knowledge.charges(books.tariff.today(at)).await?,
         None => Vec::new(),
     };
-    let all = catalogue.snapshots.iter().map(|snapshot| status(snapshot, &charges, timing, jobs));
-    Ok(NetworkStatus::new(all.collect()))
+    Ok(catalogue.snapshots.iter().map(|snapshot| status(snapshot, &charges, timing, jobs)).collect())
 }
 
 /// The status of a simulated network, in which everybody knows who runs.

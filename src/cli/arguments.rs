@@ -1,5 +1,6 @@
 //! What can be written on the command line.
 
+use super::api_arguments::ApiArguments;
 use super::calibrate_arguments::{Calibrate, Compare};
 use super::commands::report::Report;
 use super::constraint_arguments::{NotDone, Pause, Plan, Resume, SetConstraints, SetLabels};
@@ -94,6 +95,10 @@ pub enum Command {
     AddDataSet(AddDataSet),
     /// Forget a data set that nobody reads any more; its objects stay
     RemoveDataSet(RemoveDataSet),
+    /// Serve the API and the page of a network, also of one that is over (Ctrl-C)
+    Serve(Serve),
+    /// Print the token for changes by the API
+    Token(Token),
     /// Serve a node's store without an application (Ctrl-C)
     Store(Store),
     /// Validate the configuration and print what would run
@@ -140,6 +145,7 @@ Examples:
   agent demo --seed 7
   agent demo --policy reference --json
   agent demo --scale 20 --train --limit 2h
+  agent demo --stay                 goes on for you to watch and change, until Ctrl-C
 
 Training rests on the time scale: another one needs --train.
 
@@ -166,6 +172,17 @@ pub struct Demo {
     /// Make the bucket of a store of kind "s3" when it is not there
     #[arg(long)]
     pub create_bucket: bool,
+    /// Go on when it has converged, until Ctrl-C
+    #[arg(long)]
+    pub stay: bool,
+    /// Serve the API and the page here [default: a free port of 127.0.0.1]
+    #[arg(long = "api", value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Serve no API
+    #[arg(long, conflicts_with = "listen")]
+    pub no_api: bool,
+    #[command(flatten)]
+    pub api: ApiArguments,
     /// Print one JSON document and nothing else
     #[arg(long)]
     pub json: bool,
@@ -249,7 +266,8 @@ pub struct Experiment {
 Examples:
   agent run --id 1
   agent run --id 4 --config my-network --data /var/lib/agent --train
-  agent run --id 1 --log json")]
+  agent run --id 1 --log json
+  agent run --id 1 --api 127.0.0.1:8080")]
 pub struct Run {
     /// Which agent: there is a file ID.toml
     #[arg(long)]
@@ -269,6 +287,40 @@ pub struct Run {
     /// Make the bucket of a store of kind "s3" when it is not there
     #[arg(long)]
     pub create_bucket: bool,
+    /// Serve the API and the page here [default: not]
+    #[arg(long = "api", value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    #[command(flatten)]
+    pub api: ApiArguments,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent serve                                  the network that ran last, on a free port of this machine
+  agent serve --data agent-data/demo           a demo that is over
+  agent serve --listen 127.0.0.1:8080
+  agent serve --listen 0.0.0.0:8443 --api-certificate agent.pem --api-key agent.key
+
+On this machine reading is free and changes need a token; from elsewhere everything needs one (docs/api.md).")]
+pub struct Serve {
+    /// Where to listen [default: a free port of 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    #[command(flatten)]
+    pub api: ApiArguments,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent token
+  agent token --read --data /var/lib/agent
+  curl -H \"Authorization: Bearer $(agent token)\" -H 'Content-Type: application/json' -d '{}' http://127.0.0.1:8080/api/v1/pause")]
+pub struct Token {
+    /// One that reads and changes nothing, for other machines
+    #[arg(long)]
+    pub read: bool,
 }
 
 #[derive(Args, Debug)]

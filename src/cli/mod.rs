@@ -2,6 +2,7 @@
 //! configuration or arguments, 3 a demo that did not converge within its limit, 4 something that is not well (`status`,
 //! `fsck`), 5 a data directory that was removed under it, 6 a plan that would change something, 130 what a signal stopped before it was done.
 
+mod api_arguments;
 mod arguments;
 mod calibrate_arguments;
 mod colour;

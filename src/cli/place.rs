@@ -6,29 +6,19 @@ use crate::actors::Notice;
 use crate::app::hosting::Hosting;
 use crate::app::invocation::Invocation;
 use crate::app::surroundings::Surroundings;
+use crate::app::vocabulary::VOCABULARY;
 use crate::app::{self, Existing, Failure, Purpose};
-use crate::jobs::expression::Expression;
 use crate::knowledge::Knowledge;
 use crate::storage::embedded::Durability;
 use agent_core::config::settings::{KnowledgeSettings, Settings};
-use agent_core::config::{self, Invalid, Vocabulary, environment};
+use agent_core::config::{self, Invalid, environment};
 use agent_core::domain::ids::AgentId;
 use agent_core::domain::text::{MESSAGE_MAX, legible};
-use agent_core::mape::planner::POLICIES;
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
-
-/// What a configuration may name.
-pub(super) const VOCABULARY: Vocabulary = Vocabulary {
-    policies: &POLICIES,
-    expression: |text| match text.parse::<Expression>() {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Invalid::new(error.to_string(), error.help)),
-    },
-};
 
 /// Exit code of a look at a network that is not well.
 pub(super) const UNHEALTHY: u8 = 4;

@@ -19,7 +19,6 @@ use agent_core::config::settings::KnowledgeSettings;
 use agent_core::domain::action::Action;
 use agent_core::domain::event::{Event, Outcome, Window};
 use agent_core::domain::ids::{AgentId, NodeId};
-use agent_core::domain::labels::Labels;
 use agent_core::domain::measurement::JobTally;
 use agent_core::domain::metric::Metric;
 use agent_core::domain::placement::{Link, Node, Replica, ReplicaState};
@@ -563,44 +562,7 @@ fn draining_line(node: NodeId, held: &[Replica]) -> String {
 }
 
 pub fn changed(changed: &Changed) -> anyhow::Result<()> {
-    let text = match changed {
-        Changed::Availability { node, percent } => format!("node {node} is available {percent} % of the time"),
-        Changed::Latency { from, to, latency_ms, both_directions: true } => {
-            format!("the link between nodes {from} and {to} takes {latency_ms} ms, in both directions")
-        }
-        Changed::Latency { from, to, latency_ms, both_directions: false } => {
-            format!("the link from node {from} to node {to} takes {latency_ms} ms")
-        }
-        Changed::Labels { node, labels } if labels.is_empty() => return lines([format!("node {node} has no labels")]),
-        Changed::Labels { node, labels } => return lines([format!("node {node} is called {}", show_labels(labels))]),
-        Changed::Constraints { data_set, constraints } => {
-            let listed = constraints.listed();
-            let listed = if listed.is_empty() { "none".to_owned() } else { listed.join(", ") };
-            return lines([format!("data set {data_set}: {listed}; held from now on")]);
-        }
-        Changed::Price { what, price } => {
-            return lines([match price {
-                Some(price) => format!("{what}: {price}, from now on"),
-                None => format!("{what}: none, from now on"),
-            }]);
-        }
-        Changed::Paused { data_sets, for_scenario_s } => {
-            let long = match for_scenario_s {
-                Some(seconds) => {
-                    format!("for {}", show_duration(Duration::try_from_secs_f64(*seconds).unwrap_or_default()))
-                }
-                None => "until `agent resume`".to_owned(),
-            };
-            return lines([format!("no action is begun on {} {long}; jobs go on", list(data_sets, ", "))]);
-        }
-        Changed::Resumed { data_sets } => return lines([format!("agents may act on {} again", list(data_sets, ", "))]),
-    };
-    lines([text + ", from the next job on"])
-}
-
-/// `region=eu, tier=edge`
-pub fn show_labels(labels: &Labels) -> String {
-    labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
+    lines([changed.to_string()])
 }
 
 pub fn plan(plan: &Plan) -> anyhow::Result<()> {

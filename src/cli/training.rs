@@ -2,10 +2,11 @@
 
 use super::arguments::{Demo, Train};
 use super::display;
-use super::place::{Place, VOCABULARY};
+use super::place::Place;
 use crate::app::Failure;
 use crate::app::invocation::Invocation;
 use crate::app::training_file::{Circumstances, TrainingFile};
+use crate::app::vocabulary::VOCABULARY;
 use agent_core::config;
 use agent_core::config::settings::{NetworkSettings, Settings};
 use agent_core::domain::ids::AgentId;

@@ -2,12 +2,9 @@
 
 use crate::app::{Failure, applications};
 use crate::cli::node_arguments::AddAgent;
-use crate::cli::place::{Place, VOCABULARY};
+use crate::cli::place::Place;
 use crate::cli::print;
-use agent_core::config::{self, Draft, NewAgent};
-use anyhow::Context as _;
-use std::fs::File;
-use std::io::Write as _;
+use agent_core::config::NewAgent;
 use std::process::ExitCode;
 
 impl Place {
@@ -22,14 +19,8 @@ impl Place {
             let first = settings.agents.keys().next().copied();
             // There is a first one: a configuration without agents is refused.
             let like = like.or(first).unwrap_or(id);
-            let drafted = config::draft(directory, &NewAgent { id, goal, node, policy, like }, &VOCABULARY)?;
-            applications::check_addition(knowledge, &drafted.settings).await?;
-            write_new(&drafted)?;
-            let registered = applications::register(knowledge, &settings.network, &drafted.settings).await;
-            if registered.is_err() {
-                std::fs::remove_file(&drafted.path).with_context(|| drafted.path.display().to_string())?;
-            }
-            registered?;
+            let new = NewAgent { id, goal, node, policy, like };
+            let drafted = applications::add(knowledge, settings, directory, &new).await?;
             print::lines([
                 format!("{}: agent {id} on node {}", drafted.path.display(), drafted.settings.node),
                 format!(
@@ -40,11 +31,4 @@ impl Place {
             ])
         })
     }
-}
-
-/// Writes a file that must not be there yet.
-fn write_new(drafted: &Draft) -> anyhow::Result<()> {
-    let failed = || format!("{}: cannot be written", drafted.path.display());
-    let mut file = File::options().write(true).create_new(true).open(&drafted.path).with_context(failed)?;
-    file.write_all(drafted.text.as_bytes()).with_context(failed)
 }

@@ -1,8 +1,9 @@
 //! `agent calibrate`: the simulator's physics, fitted to real runs.
 
+use crate::app::vocabulary::VOCABULARY;
 use crate::app::{Failure, calibrate, output, real_runs};
 use crate::cli::calibrate_arguments::Calibrate;
-use crate::cli::place::{Place, VOCABULARY, services};
+use crate::cli::place::{Place, services};
 use crate::cli::{display, print};
 use agent_core::config::scenario::{self, Scenario};
 use agent_core::domain::units::show_bytes;

@@ -6,6 +6,7 @@ use crate::app::data_directory::{DATABASE, DEFAULT_DEMO, DataDirectory};
 use crate::app::demo::DemoOptions;
 use crate::app::training_file::TrainingFile;
 use crate::app::{self, warnings};
+use crate::cli::api_arguments::anywhere;
 use crate::cli::arguments::Demo;
 use crate::cli::place::{Place, hosting, services, warn};
 use crate::cli::training::TRAINING;
@@ -50,13 +51,24 @@ impl Place {
             limit: demo.limit,
             training,
             create_bucket: demo.create_bucket,
+            stay: demo.stay,
         };
+        let silent = demo.json;
+        let tell = move |url: &str| {
+            if !silent {
+                display::note(&format!("# the page and the API: {url}"));
+            }
+        };
+        let agents = settings.agents.keys().copied().collect();
+        let options_of_api = demo.api.options(demo.listen.unwrap_or_else(anywhere));
+        let api = (!demo.no_api).then(|| self.api(agents, options_of_api, tell));
         let screen = Arc::new(display::Screen::new(&settings, self.log, demo.json));
         let (notices, status) = (screen.clone(), screen.clone());
         let summary = actix::System::new().block_on(app::demo::run(
             settings,
             data,
             &options,
+            api,
             services.handle().clone(),
             Arc::new(move |notice: Notice| notices.notice(&notice)),
             |now, passed| status.status(now, passed),

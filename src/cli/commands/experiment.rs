@@ -1,8 +1,9 @@
 //! `agent experiment`.
 
 use crate::app::experiment::{ExperimentOptions, Progress, Report, run};
+use crate::app::vocabulary::VOCABULARY;
 use crate::cli::arguments::Experiment as Arguments;
-use crate::cli::place::{VOCABULARY, services};
+use crate::cli::place::services;
 use crate::cli::{display, print};
 use agent_core::config::{Vocabulary, experiment};
 use agent_core::domain::units::show_duration;

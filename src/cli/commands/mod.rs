@@ -26,6 +26,7 @@ mod remove_data_set;
 mod remove_node;
 pub(super) mod report;
 mod run;
+mod serve;
 mod set;
 mod simulate;
 mod status;
@@ -59,6 +60,8 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::AddAgent(arguments) => place.add_agent(arguments),
         Command::AddDataSet(arguments) => place.add_data_set(&arguments),
         Command::RemoveDataSet(arguments) => place.remove_data_set(&arguments),
+        Command::Serve(arguments) => place.serve(&arguments),
+        Command::Token(arguments) => place.token(&arguments),
         Command::Store(arguments) => place.store(&arguments),
         Command::Check(arguments) => place.check(&arguments),
         Command::Data(Data::Generate { records, output }) => data::generate(records, &output),

@@ -2,8 +2,9 @@
 
 use crate::app::from_table;
 use crate::app::plan::{self, Step};
+use crate::app::vocabulary::VOCABULARY;
 use crate::cli::constraint_arguments::Plan;
-use crate::cli::place::{Place, VOCABULARY, services};
+use crate::cli::place::{Place, services};
 use crate::cli::{display, print, signals};
 use agent_core::config::scenario;
 use std::process::ExitCode;

@@ -49,6 +49,10 @@ impl Place {
             seed: run.seed.unwrap_or(u64::from(now)),
             training,
             hosting: advertising(own),
+            beside: run.listen.map(|listen| {
+                let tell = |url: &str| display::note(&format!("# the page and the API: {url}"));
+                self.api(vec![run.id], run.api.options(listen), tell)
+            }),
         };
         let log = self.log;
         let notify = Arc::new(move |notice: Notice| display::line(log, &notice));

@@ -23,7 +23,7 @@ impl Place {
         let handle = services.handle().clone();
         services.block_on(async {
             let surroundings = app::run::surroundings(settings, data, None, handle, own, notify).await?;
-            let store = app::serve::start(&surroundings, node, arguments.listen).await?;
+            let store = app::unmanned_store::start(&surroundings, node, arguments.listen).await?;
             print::lines([format!("the store of node {node} on {}; Ctrl-C ends it", store.endpoint())])?;
             display::stop().await;
             store.shutdown().await;

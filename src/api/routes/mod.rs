@@ -1,0 +1,101 @@
+//! What can be asked for below `/api/v1`: one file for each resource, and the document that describes all of them.
+
+mod actions;
+mod agents;
+mod data_sets;
+mod events;
+mod links;
+mod network;
+mod nodes;
+mod plans;
+mod prices;
+mod records;
+mod stream;
+
+use super::Api;
+use super::problem::{CONTENT_TYPE, Problem};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
+use utoipa::{OpenApi as _, ToSchema as _};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub const BASE: &str = "/api/v1";
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "agent",
+        description = "A network of agents that place data: what it looks like, what was done and why, and what is to change. \
+                       Reading is free on the machine itself; everything else needs a token (`agent token`)."
+    ),
+    components(schemas(Problem)),
+    security((), ("token" = []))
+)]
+struct Described;
+
+/// All routes, and what they are.
+pub fn routes() -> (axum::Router<Arc<Api>>, OpenApi) {
+    let api = OpenApiRouter::new()
+        .routes(routes!(network::network))
+        .routes(routes!(network::policies))
+        .routes(routes!(network::database))
+        .routes(routes!(nodes::list, nodes::add))
+        .routes(routes!(nodes::show, nodes::change, nodes::remove))
+        .routes(routes!(links::list))
+        .routes(routes!(links::show, links::change))
+        .routes(routes!(data_sets::list))
+        .routes(routes!(data_sets::show))
+        .routes(routes!(data_sets::constrain))
+        .routes(routes!(data_sets::replicas))
+        .routes(routes!(data_sets::pause))
+        .routes(routes!(data_sets::resume))
+        .routes(routes!(agents::list, agents::add))
+        .routes(routes!(agents::show))
+        .routes(routes!(events::list))
+        .routes(routes!(stream::stream))
+        .routes(routes!(events::show))
+        .routes(routes!(records::measurements))
+        .routes(routes!(records::asks))
+        .routes(routes!(records::counters))
+        .routes(routes!(plans::make))
+        .routes(routes!(plans::apply))
+        .routes(routes!(plans::why_not))
+        .routes(routes!(actions::act))
+        .routes(routes!(prices::budget))
+        .routes(routes!(prices::storage))
+        .routes(routes!(prices::egress));
+    let (router, mut document) = OpenApiRouter::with_openapi(Described::openapi()).nest(BASE, api).split_for_parts();
+    describe_refusals(&mut document);
+    (router, document)
+}
+
+/// Every operation may be refused, and says so alike; and every write needs a token.
+fn describe_refusals(document: &mut OpenApi) {
+    let token = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+    document.components.get_or_insert_default().add_security_scheme("token", token);
+    let problem = || {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name()))).build();
+        ResponseBuilder::new()
+            .description("What is wrong, where, and what to do (RFC 9457)")
+            .content(CONTENT_TYPE, content)
+            .build()
+    };
+    for item in document.paths.paths.values_mut() {
+        let operations =
+            [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten();
+        for operation in operations {
+            operation.responses.responses.insert("default".to_owned(), RefOr::T(problem()));
+        }
+    }
+}
+
+/// Names a state of something that can be changed: two that differ have different ones.
+fn tag(state: &impl Serialize) -> String {
+    let text = serde_json::to_vec(state).unwrap_or_default();
+    let digest: [u8; 32] = Sha256::digest(&text).into();
+    format!("\"{}\"", hex::encode(&digest[..12]))
+}

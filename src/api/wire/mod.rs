@@ -1,0 +1,26 @@
+//! What is said over the wire: types of its own (I-9), with the unit of every quantity in its name.
+
+mod agents;
+mod changes;
+mod events;
+mod network;
+mod nodes;
+mod plans;
+
+pub use agents::{Agent, Measurement};
+pub use changes::{
+    ActionRequest, AgentAddition, BudgetChange, Changed, ConstraintsChange, EgressPriceChange, LinkChange,
+    NodeAddition, NodeChange, PauseRequest, StoragePriceChange,
+};
+pub use events::{Ask, Counter, Event, EventDetail};
+pub use network::{DataSet, Network, Policy, Replica};
+pub use nodes::{Link, Node};
+pub use plans::{Plan, PlanRequest, WhyNot};
+
+use agent_core::clock::TimeScale;
+use agent_core::domain::time::Timestamp;
+
+/// An instant by RFC 3339.
+fn instant(scale: TimeScale, at: Timestamp) -> String {
+    scale.on_the_wall(at).to_string()
+}
