@@ -1,19 +1,27 @@
 //! What requests carry, read; refused with a problem document where it cannot be.
 
 use super::problem::{ErrorCode, Problem};
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
-/// A body of JSON, whole and of a bounded size.
+/// A body of JSON, whole and of a bounded size: an object. What reads one would take a list for it, too, its members in the order in
+/// which they are declared.
 pub struct Json<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let axum::Json(value) = axum::Json::from_request(request, state).await?;
+        let (parts, body) = request.into_parts();
+        let body = Bytes::from_request(Request::from_parts(parts.clone(), body), state).await;
+        let body = body.map_err(|rejection| Problem::new(ErrorCode::TooLarge, rejection.body_text()))?;
+        if body.trim_ascii_start().first().is_some_and(|first| *first == b'[') {
+            return Err(Problem::new(ErrorCode::Invalid, "the body is a list; it has to be an object"));
+        }
+        let axum::Json(value) = axum::Json::from_request(Request::from_parts(parts, Body::from(body)), state).await?;
         Ok(Self(value))
     }
 }

@@ -1,5 +1,6 @@
 //! The program as its users run it.
 
+mod api;
 mod bad_input;
 mod calibrate;
 mod command_line;
@@ -20,6 +21,7 @@ mod many_objects;
 mod network;
 mod nodes;
 mod one_life;
+mod page;
 #[path = "../pages/mod.rs"]
 mod pages;
 mod processes;

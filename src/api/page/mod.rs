@@ -1,9 +1,187 @@
-//! The page.
+//! The page: a network at a glance, live, and what can be changed about it.
+//!
+//! It is written here and sent whole; a script of its own fetches the parts again when something happened. The frame says nothing
+//! of the network, so it needs no token; the parts do, off this machine.
 
-use super::Api;
+mod changes;
+mod events;
+mod jobs;
+mod map;
+mod now;
+
+use super::extract::Query;
+use super::problem::Problem;
+use super::wire::Node;
+use super::{Api, Shared};
 use axum::Router;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{Html, IntoResponse};
+use axum::routing::get;
+use maud::{DOCTYPE, Markup, html};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+/// What is looked at: it stands in the page's address.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Looking {
+    /// An application of its own page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_set: Option<String>,
+    /// A node with its links.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<u32>,
+    /// An event with its explanation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<i64>,
+    /// Only what happened since then, and before then: instants by RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+}
+
+impl Looking {
+    /// The address of the page that looks at this.
+    fn address(&self) -> String {
+        let pairs = serde_json::to_value(self).unwrap_or_default();
+        let pairs = pairs.as_object().into_iter().flatten().map(|(name, value)| {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            format!("{name}={}", percent_encoded(&text))
+        });
+        format!("/?{}", pairs.collect::<Vec<_>>().join("&"))
+    }
+
+    fn at_event(&self, event: Option<i64>) -> String {
+        Self { event, ..self.clone() }.address()
+    }
+
+    fn at_agent(&self, agent: Option<u32>) -> String {
+        Self { agent, ..self.clone() }.address()
+    }
+
+    fn at_node(&self, node: Option<u32>) -> String {
+        Self { node, ..self.clone() }.address()
+    }
+
+    fn at_data_set(&self, data_set: Option<&str>) -> String {
+        Self { data_set: data_set.map(str::to_owned), ..self.clone() }.address()
+    }
+}
+
+fn percent_encoded(text: &str) -> String {
+    let mut written = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => written.push(char::from(byte)),
+            _ => written.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    written
+}
 
 pub fn routes() -> Router<Arc<Api>> {
     Router::new()
+        .route("/", get(frame))
+        .route("/page/now", get(parts))
+        .route("/page/changes", get(changeable))
+        .route("/assets/page.css", get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE)))
+        .route("/assets/page.js", get(async || ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], SCRIPT)))
+}
+
+/// The page. On this machine with all that it shows; elsewhere the script fetches that with a token.
+async fn frame(State(api): Shared, Query(looking): Query<Looking>) -> Result<impl IntoResponse, Problem> {
+    let is_open = api.doors.is_loopback;
+    let (now, changes) = match is_open {
+        true => (now::now(&api, &looking).await?, changes::changes(&api, &looking).await?),
+        false => (html! { p { "Enter the token: off the machine itself nothing is shown without one." } }, html! {}),
+    };
+    let token = if is_open { "Token for changes" } else { "Token" };
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { "agent" }
+                link rel="stylesheet" href="/assets/page.css";
+                script src="/assets/page.js" defer {}
+            }
+            body {
+                a.skip href="#now" { "To the network" }
+                header {
+                    h1 { "agent" }
+                    p #live role="status" { "" }
+                    form #door autocomplete="off" {
+                        label for="token" { (token) }
+                        input #token type="password" placeholder="agent token" spellcheck="false";
+                        button type="submit" { "Use" }
+                    }
+                    p { a href="/api/docs/" { "API" } " · " a href="/metrics" { "metrics" } }
+                }
+                main {
+                    div #now { (now) }
+                    section #change aria-labelledby="change-title" {
+                        h2 #change-title { "Change" }
+                        div #changes { (changes) }
+                        p #told role="status" {}
+                    }
+                }
+            }
+        }
+    };
+    Ok(Html(page.into_string()))
+}
+
+async fn parts(State(api): Shared, Query(looking): Query<Looking>) -> Result<Html<String>, Problem> {
+    Ok(Html(now::now(&api, &looking).await?.into_string()))
+}
+
+async fn changeable(State(api): Shared, Query(looking): Query<Looking>) -> Result<Html<String>, Problem> {
+    Ok(Html(changes::changes(&api, &looking).await?.into_string()))
+}
+
+/// A link that is the present choice, or leads to it.
+fn choice(address: &str, is_chosen: bool, text: &str) -> Markup {
+    html! { a href=(address) aria-current=[is_chosen.then_some("true")] { (text) } }
+}
+
+/// `edge (3)`
+fn node_name(node: &Node) -> String {
+    format!("{} ({})", node.name, node.id)
+}
+
+/// The time of day of an instant by RFC 3339.
+fn time_of_day(instant: &str) -> &str {
+    instant.split_once('T').map_or(instant, |(_, time)| time.trim_end_matches('Z'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_looked_at_stands_in_the_address() {
+        let looking = Looking { agent: Some(2), data_set: Some("a b&c".to_owned()), ..Looking::default() };
+        assert_eq!(looking.address(), "/?agent=2&data_set=a%20b%26c");
+        assert_eq!(looking.at_event(Some(7)), "/?agent=2&data_set=a%20b%26c&event=7");
+        assert_eq!(looking.at_agent(None), "/?data_set=a%20b%26c");
+        assert_eq!(Looking::default().address(), "/?");
+    }
+
+    #[test]
+    fn style_and_script_fetch_nothing_from_elsewhere() {
+        for text in [STYLE, SCRIPT] {
+            for word in ["http:", "https:", "@import", "url(", "import(", "eval(", "innerHTML = '"] {
+                assert!(!text.contains(word), "{word}");
+            }
+        }
+    }
 }

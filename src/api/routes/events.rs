@@ -56,7 +56,7 @@ impl Records {
     }
 }
 
-fn instant(name: &str, text: Option<&str>, scale: TimeScale) -> Result<Option<Timestamp>, Problem> {
+pub fn instant(name: &str, text: Option<&str>, scale: TimeScale) -> Result<Option<Timestamp>, Problem> {
     let Some(text) = text else { return Ok(None) };
     let at: WallTime = text.parse().map_err(|_| {
         let what = format!("{name}: `{}` is no instant; write it like 2026-03-01T12:00:00Z", text.escape_debug());

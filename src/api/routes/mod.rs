@@ -3,7 +3,7 @@
 mod actions;
 mod agents;
 mod data_sets;
-mod events;
+pub mod events;
 mod links;
 mod network;
 mod nodes;
@@ -13,6 +13,7 @@ mod records;
 mod stream;
 
 use super::Api;
+use super::listing::Sort;
 use super::problem::{CONTENT_TYPE, Problem};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -32,7 +33,7 @@ pub const BASE: &str = "/api/v1";
         description = "A network of agents that place data: what it looks like, what was done and why, and what is to change. \
                        Reading is free on the machine itself; everything else needs a token (`agent token`)."
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, Sort)),
     security((), ("token" = []))
 )]
 struct Described;

@@ -47,6 +47,8 @@ async fn planned(api: &Arc<Api>, wanted: PlanRequest) -> Result<plan::Plan, Prob
     if !(ahead > 0.0 && ahead <= FARTHEST_S) {
         return Err(Problem::new(ErrorCode::Invalid, format!("ahead_s: {ahead} is not within 0 and {FARTHEST_S}")));
     }
+    let seed = u32::try_from(wanted.seed.unwrap_or(1));
+    let seed = seed.map_err(|_| Problem::new(ErrorCode::Invalid, format!("seed: it is at most {}", u32::MAX)))?;
     if let Some(policy) = wanted.policy.as_ref().filter(|policy| !POLICIES.contains(&policy.as_str())) {
         let what = format!("policy: there is no `{}`", policy.escape_debug());
         return Err(Problem::new(ErrorCode::Invalid, what).with_help(format!("policies are {}", POLICIES.join(", "))));
@@ -63,7 +65,7 @@ async fn planned(api: &Arc<Api>, wanted: PlanRequest) -> Result<plan::Plan, Prob
     };
     let from = from_table::read(&existing, &surroundings.settings, None).await?;
     let simulated = tokio::task::spawn_blocking(move || {
-        plan::make(&from, wanted.policy.as_deref(), wanted.seed.unwrap_or(1), Duration::from_secs_f64(ahead))
+        plan::make(&from, wanted.policy.as_deref(), seed.into(), Duration::from_secs_f64(ahead))
     });
     let made = simulated.await.map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?;
     Ok(made?)

@@ -1,5 +1,6 @@
 //! What is asked to be changed, and what was.
 
+use super::object;
 use agent_core::domain::constraints::Constraints;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -57,7 +58,7 @@ fn yes() -> bool {
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConstraintsChange {
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "object", skip_serializing_if = "Option::is_none")]
     pub must_not: Option<MustNot>,
     /// Nodes that hold a replica.
     #[serde(default)]
@@ -66,10 +67,12 @@ pub struct ConstraintsChange {
     #[serde(default)]
     pub never_delete_at: Vec<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>, maximum = 4_294_967_295_u64)]
     pub min_replicas: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>, maximum = 4_294_967_295_u64)]
     pub max_replicas: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "object", skip_serializing_if = "Option::is_none")]
     pub transfers: Option<Transfers>,
     /// Where the owner writes.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -19,6 +19,18 @@ pub use plans::{Plan, PlanRequest, WhyNot};
 
 use agent_core::clock::TimeScale;
 use agent_core::domain::time::Timestamp;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize as _, Deserializer};
+use serde_json::Value;
+
+/// An object that may be absent; a list is none.
+fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::Null => Ok(None),
+        value @ Value::Object(_) => serde_json::from_value(value).map(Some).map_err(D::Error::custom),
+        _ => Err(D::Error::custom("it has to be an object")),
+    }
+}
 
 /// An instant by RFC 3339.
 fn instant(scale: TimeScale, at: Timestamp) -> String {

@@ -11,6 +11,7 @@ pub struct PlanRequest {
     /// Instead of each agent's own.
     pub policy: Option<String>,
     /// The source of all chance.
+    #[schema(maximum = 4_294_967_295_u64)]
     pub seed: Option<u64>,
     /// Scenario time to look ahead.
     #[schema(exclusive_minimum = 0.0, maximum = 86400.0, default = 3600.0)]

@@ -1,0 +1,182 @@
+//! The page in a real browser, driven as a person would: by the keyboard, wide and narrow, light and dark.
+
+use super::api::{Answer, Demo, exchange};
+use crate::network::{PATIENCE, wait_until};
+use serde_json::{Value, json};
+use std::fs::File;
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+/// A browser with one window, driven over the protocol of WebDriver.
+struct Browser {
+    driver: Child,
+    address: SocketAddr,
+    session: String,
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        if !self.session.is_empty() {
+            self.ask("DELETE", "", &json!({}));
+        }
+        // One that has ended already needs neither.
+        let _gone = self.driver.kill();
+        let _gone = self.driver.wait();
+    }
+}
+
+const TAB: &str = "\u{e004}";
+const ENTER: &str = "\u{e007}";
+
+impl Browser {
+    /// `None`: there is none here.
+    fn start(demo: &Demo) -> Option<Self> {
+        let output = demo.place.path().join("driver");
+        let file = File::create(&output).expect("a file");
+        let started = Command::new("chromedriver").arg("--port=0").stdout(file).stderr(Stdio::null()).spawn();
+        let driver = started.ok()?;
+        let mut port = None;
+        wait_until("the driver listens", PATIENCE, || {
+            let told = std::fs::read_to_string(&output).unwrap_or_default();
+            let rest = told.split_once("started successfully on port ").map(|(_, rest)| rest.to_owned());
+            port = rest.and_then(|rest| rest.trim_end().trim_end_matches('.').parse::<u16>().ok());
+            port.is_some()
+        });
+        let address = SocketAddr::from(([127, 0, 0, 1], port?));
+        let mut browser = Self { driver, address, session: String::new() };
+        let profile = format!("--user-data-dir={}", demo.place.path().join("profile").display());
+        let arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", &profile];
+        let options = json!({"args": arguments});
+        let wanted = json!({"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}});
+        let session = browser.ask("POST", "", &wanted);
+        browser.session =
+            format!("/{}", session["sessionId"].as_str().unwrap_or_else(|| panic!("a session: {session}")));
+        Some(browser)
+    }
+
+    /// What is answered to a command of this session.
+    fn ask(&self, method: &str, command: &str, body: &Value) -> Value {
+        let body = body.to_string();
+        let request = format!(
+            "{method} /session{}{command} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            self.session,
+            self.address,
+            body.len()
+        );
+        let answer: Answer = exchange(self.address, request.as_bytes());
+        assert_eq!(answer.status, 200, "{command} {body}: {answer:?}");
+        answer.json()["value"].take()
+    }
+
+    fn open(&self, url: &str) {
+        self.ask("POST", "/url", &json!({"url": url}));
+    }
+
+    /// What a script in the page returns.
+    fn run(&self, script: &str) -> Value {
+        self.ask("POST", "/execute/sync", &json!({"script": script, "args": []}))
+    }
+
+    fn resize(&self, width: u32, height: u32) {
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        let wanted = json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": size});
+        self.ask("POST", "/goog/cdp/execute", &wanted);
+    }
+
+    fn scheme(&self, scheme: &str) {
+        let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
+        let wanted = json!({"cmd": "Emulation.setEmulatedMedia", "params": {"features": features}});
+        self.ask("POST", "/goog/cdp/execute", &wanted);
+    }
+
+    /// Presses keys, one after the other, wherever the focus is.
+    fn press(&self, keys: &str) {
+        let pressed = keys
+            .chars()
+            .flat_map(|key| ["keyDown", "keyUp"].map(|kind| json!({"type": kind, "value": key.to_string()})));
+        let actions = json!([{"type": "key", "id": "keys", "actions": pressed.collect::<Vec<_>>()}]);
+        self.ask("POST", "/actions", &json!({"actions": actions}));
+    }
+
+    /// Goes on with the tabulator key until the focus is on what a script finds.
+    fn tab_to(&self, what: &str) {
+        const STEPS: usize = 200;
+        let is_there = format!("const one = {what}; return one !== null && document.activeElement === one");
+        let reached = (0..STEPS).any(|_| {
+            self.press(TAB);
+            self.run(&is_there) == json!(true)
+        });
+        assert!(reached, "the keyboard does not reach {what}");
+    }
+
+    fn waits_for(&self, what: &str, script: &str) {
+        wait_until(what, PATIENCE, || self.run(script) == json!(true));
+    }
+}
+
+#[test]
+fn the_page_works_by_keyboard_wide_and_narrow_light_and_dark() {
+    let demo = Demo::start().converged();
+    let Some(browser) = Browser::start(&demo) else {
+        eprintln!("SKIPPED: chromedriver is not installed (apt-get install chromium chromium-driver)");
+        return;
+    };
+    browser.resize(1400, 900);
+    browser.open(&demo.url());
+    browser.waits_for("it is live", "return document.getElementById('live').textContent === 'live'");
+    let text = browser.run("return document.getElementById('now').innerText");
+    let text = text.as_str().expect("a text");
+    for word in ["3 met", "Agent 1", "Agent 2", "Agent 3", "blood_tests", "C3_1", "response_time <= 35 s"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+
+    // An event is opened, and stands in the address.
+    browser.tab_to("document.querySelector('#events tbody a')");
+    browser.press(ENTER);
+    browser.waits_for("it is explained", "return document.querySelector('#events .chosen') !== null");
+    let address = browser.run("return location.search");
+    assert!(address.as_str().is_some_and(|address| address.contains("event=")), "{address}");
+
+    // Availability of node 2 is changed, seen to be staged, refused without a token, then applied with one.
+    let field = "document.querySelector('input[data-path=\"/api/v1/nodes/2\"]')";
+    browser.run(&format!("{field}.focus(); {field}.select()"));
+    browser.press("81");
+    let staged = browser.run("return document.getElementById('staged').textContent");
+    assert_eq!(staged, json!("fog (2): 80 to 81"));
+    browser.tab_to("document.getElementById('apply')");
+    browser.press(ENTER);
+    let told = "return document.getElementById('told').textContent";
+    browser.waits_for("it is refused", &format!("{told}.includes('no token was shown')"));
+    browser.run("document.getElementById('token').focus()");
+    browser.press(&format!("{}{ENTER}", demo.token));
+    browser.waits_for("the token is taken", &format!("{told}.includes('token is used')"));
+    browser.waits_for("the form is fresh", &format!("return {field} !== null && {field}.value === '80'"));
+    browser.run(&format!("{field}.focus(); {field}.select()"));
+    browser.press(&format!("81{ENTER}"));
+    browser.waits_for("it is applied", &format!("{told}.startsWith('Applied')"));
+    assert_eq!(demo.get("/api/v1/nodes/2").json()["availability_percent"], 81.0);
+    browser.waits_for("it is shown", &format!("return {field} !== null && {field}.value === '81'"));
+    browser.tab_to("document.getElementById('revert')");
+    browser.press(ENTER);
+    browser.waits_for("it is taken back", &format!("{told}.startsWith('Taken back')"));
+    assert_eq!(demo.get("/api/v1/nodes/2").json()["availability_percent"], 80.0);
+
+    // Nothing overflows, and the colours change.
+    let mut papers = Vec::new();
+    for (width, scheme) in [(1400, "light"), (1400, "dark"), (360, "light"), (360, "dark")] {
+        browser.resize(width, 900);
+        browser.scheme(scheme);
+        let widths = browser.run("return [document.documentElement.scrollWidth, innerWidth]");
+        assert!(widths[0].as_f64() <= widths[1].as_f64(), "{width} px, {scheme}: {widths}");
+        papers.push(browser.run("return getComputedStyle(document.body).backgroundColor"));
+    }
+    assert_eq!((&papers[0], &papers[1]), (&papers[2], &papers[3]));
+    assert_ne!(papers[0], papers[1]);
+
+    // Whatever was fetched came from the server.
+    let fetched = browser.run("return performance.getEntriesByType('resource').map((one) => one.name)");
+    for url in fetched.as_array().expect("a list") {
+        assert!(url.as_str().is_some_and(|url| url.starts_with(&demo.url())), "{url}");
+    }
+}
