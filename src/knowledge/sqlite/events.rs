@@ -63,7 +63,7 @@ impl Tables<'_> {
 
     pub(super) fn close_due(&mut self, agent: AgentId, rule: ClosingRule) -> Result<Vec<ClosedEvent>> {
         let sql = select_event!("where state = 'open' and closes_at_ms <= ? order by closes_at_ms, id");
-        let mut due = self.select_events(sql, [self.now.0])?;
+        let mut due = self.read_events(sql, [self.now.0])?;
         due.retain(|event| rules::is_due(event, agent, rule, self.now));
         if due.is_empty() {
             return Ok(Vec::new());
@@ -161,7 +161,7 @@ impl Tables<'_> {
     }
 
     pub(super) fn running_events(&mut self) -> Result<Vec<Event>> {
-        self.select_events(select_event!("where outcome = 'running' order by id"), [])
+        self.read_events(select_event!("where outcome = 'running' order by id"), [])
     }
 
     pub(super) fn events(&mut self, after: EventId, limit: usize) -> Result<Vec<Event>> {
@@ -186,11 +186,11 @@ impl Tables<'_> {
     }
 
     pub(super) fn event(&mut self, id: EventId) -> Result<Option<Event>> {
-        Ok(self.select_events(select_event!("where id = ?"), [id.0])?.pop())
+        Ok(self.read_events(select_event!("where id = ?"), [id.0])?.pop())
     }
 
     pub(super) fn event_by_key(&mut self, key: &str) -> Result<Option<Event>> {
-        Ok(self.select_events(select_event!("where idempotency_key = ?"), [key])?.pop())
+        Ok(self.read_events(select_event!("where idempotency_key = ?"), [key])?.pop())
     }
 
     pub(super) fn require_event(&mut self, id: EventId) -> Result<Event> {
@@ -237,7 +237,7 @@ impl Tables<'_> {
         Ok(latest)
     }
 
-    fn select_events(&mut self, sql: &str, values: impl Params) -> Result<Vec<Event>> {
+    fn read_events(&mut self, sql: &str, values: impl Params) -> Result<Vec<Event>> {
         Ok(rows::read(self.transaction, self.quarantine, EVENTS, sql, values, quarantine::event)?)
     }
 }

@@ -1005,10 +1005,10 @@ impl Table {
     }
 
     pub(super) fn select_events(&self, asked: &Selection) -> Vec<Event> {
-        let key = |posted: &'_ Posted| -> (i64, AgentId, &'_ DataSetName, Timestamp) {
+        fn key(posted: &Posted) -> (i64, AgentId, &DataSetName, Timestamp) {
             let Event { id, agent, data_set, posted_at, .. } = &posted.event;
             (id.0, *agent, data_set, *posted_at)
-        };
+        }
         asked.of(&self.events, key).into_iter().map(|posted| posted.event.clone()).collect()
     }
 
@@ -1033,10 +1033,10 @@ impl Table {
     }
 
     pub(super) fn select_measurements(&self, asked: &Selection) -> Vec<Recorded> {
-        let key = |row: &'_ Recorded| -> (i64, AgentId, &'_ DataSetName, Timestamp) {
+        fn key(row: &Recorded) -> (i64, AgentId, &DataSetName, Timestamp) {
             let Measurement { agent, data_set, at, .. } = &row.measurement;
             (row.id, *agent, data_set, *at)
-        };
+        }
         asked.of(&self.measurements, key).into_iter().cloned().collect()
     }
 
