@@ -47,8 +47,7 @@ async fn credentials_are_for_this_user_alone() {
 
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let path_text = path.display();
-    let expected =
-        format!("{path_text}: others may read the store's credentials (mode 644); run `chmod 600 {path_text}`");
+    let expected = format!("{path_text}: others may read these credentials (mode 644); run `chmod 600 {path_text}`");
     assert_eq!(said(start(&directory)), expected);
 
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
