@@ -84,3 +84,6 @@ impl S3Endpoint {
         self.server.shutdown().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

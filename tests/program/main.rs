@@ -24,6 +24,7 @@ mod one_life;
 mod pages;
 mod processes;
 mod report;
+mod s3_endpoint;
 mod scripts;
 mod secrets;
 mod simulate;

@@ -5,6 +5,7 @@ use crate::storage::{Content, ObjectStore, StorageError};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// Busy machines sync slowly, and no test here loses power.
 fn settings(directory: &tempfile::TempDir) -> EmbeddedSettings {
