@@ -72,11 +72,11 @@ impl Drop for Bill {
 
 impl Object {
     /// What may hold it, the best first.
-    fn sources(&self, view: &View) -> Vec<Source> {
-        match self.below {
+    fn sources(&self, view: &View, ways: &Ways) -> Vec<Source> {
+        ways.best_first(match self.below {
             Some(_) => view.holders_first(&self.version),
             None => view.holders(&self.version),
-        }
+        })
     }
 }
 
@@ -109,7 +109,7 @@ impl Reading {
         range: Range<u64>,
         measured: Measured<Arc<Reads>>,
     ) -> Self {
-        let delivery = Delivery::new(range, object.sources(&view));
+        let delivery = Delivery::new(range, object.sources(&view, &shared.ways));
         Self { shared, object, view, delivery, body: None, measured, why: None }
     }
 
@@ -203,7 +203,7 @@ impl Reading {
                         self.view = view;
                     }
                     let is_current = self.view.version.sha256 == self.object.version;
-                    self.delivery.looked(self.object.sources(&self.view), is_current);
+                    self.delivery.looked(self.object.sources(&self.view, &self.shared.ways), is_current);
                 }
             }
         }

@@ -85,7 +85,7 @@ impl ReadService {
         let mut why = "it has no replica at present".to_owned();
         let mut pauses = PAUSES_MS.iter();
         loop {
-            for source in view.holders(&view.version.sha256) {
+            for source in ways.best_first(view.holders(&view.version.sha256)) {
                 let store = match ways.to(&view, source.node).await {
                     Ok(store) => store,
                     Err(error) => {

@@ -1,6 +1,7 @@
-"""Reads an agent's S3 endpoint with the clients that are installed, over and over until a file appears: every byte has to be right.
+"""Reads an agent's S3 endpoint with the clients that are installed, several times over: every byte has to be
+right.
 
-    python3 s3_clients.py http://127.0.0.1:9100 BUCKET KEY SHA256 STOP
+    python3 s3_clients.py http://127.0.0.1:9100 BUCKET KEY SHA256 TIMES
 
 Credentials come from AWS_SHARED_CREDENTIALS_FILE, as every client finds them by itself. Prints what each has read.
 """
@@ -12,7 +13,7 @@ import shutil
 import subprocess
 import sys
 
-ENDPOINT, BUCKET, KEY, SHA256, STOP = sys.argv[1:]
+ENDPOINT, BUCKET, KEY, SHA256, TIMES = sys.argv[1:]
 os.environ.update(AWS_EC2_METADATA_DISABLED="true", AWS_DEFAULT_REGION="us-east-1")
 
 
@@ -117,12 +118,7 @@ for name, client in (("boto3", boto3_client), ("s3fs", s3fs_client), ("duckdb", 
         clients[name] = client()
     except ImportError as error:
         print(f"SKIPPED: {name}: {error}", flush=True)
-reads = dict.fromkeys(clients, 0)
-while True:
-    is_last = os.path.exists(STOP)
-    for name, read in clients.items():
+for _ in range(int(TIMES)):
+    for read in clients.values():
         read()
-        reads[name] += 1
-    if is_last:
-        break
-print(", ".join(f"{name}: {count} times" for name, count in reads.items()), flush=True)
+print(f"{TIMES} times each: {', '.join(clients)}", flush=True)

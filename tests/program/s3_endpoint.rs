@@ -2,7 +2,7 @@
 
 use crate::network::audit::Audit;
 use crate::network::edits::{CALM, Edit};
-use crate::network::process::{Running, run, succeed};
+use crate::network::process::{Running, succeed};
 use crate::network::{PATIENCE, Place, repository, sha256, text, wait_until};
 use agent::storage::credentials::kept::{Form, Kept};
 use agent::storage::s3::{Attempts, S3Settings, S3Store};
@@ -28,6 +28,8 @@ const READS_AT_LEAST: u64 = 10_000;
 /// Moves, copies and evicts of what agent 1 reads, which end where they began; fifty times.
 const ACTIONS: [&str; 4] = ["M3_1", "C1_2", "E2", "M1_3"];
 const ROUNDS: usize = 50;
+/// How often each client of somebody else's reads meanwhile.
+const CLIENT_ROUNDS: &str = "10";
 
 /// Small, and so calm that nobody acts but people.
 const EDITS: [Edit; 2] = [
@@ -157,7 +159,8 @@ impl Readers {
                 wrong
             })
         });
-        Self { stop, reads: reads.clone(), tasks: tasks.collect() }
+        let tasks = tasks.collect();
+        Self { stop, reads, tasks }
     }
 
     fn reads(&self) -> u64 {
@@ -203,18 +206,18 @@ fn who_serves_can_be_killed_and_comes_back_to_the_same_port() {
     assert_eq!(runtime.block_on(read(&client, 0, bytes, bytes)).expect("it is served again"), *content);
 
     // The address is taken: said, with what to do, before anything is done.
-    let listen = network.endpoint.trim_start_matches("http://");
-    let (second, data) = (network.config.join("2.toml"), network.place.data());
+    let listen = network.endpoint.trim_start_matches("http://").to_owned();
+    let second = network.config.join("2.toml");
     let taken = fs::read_to_string(&second).expect("a file");
     fs::write(&second, taken.replace("[job]", &format!("[s3]\nlisten = \"{listen}\"\n\n[job]"))).expect("a file");
     network.kill(2);
-    let arguments = ["run", "--id", "2", "--config", text(&network.config), "--data", text(&data)];
-    let refused = run(network.place.path(), &arguments);
+    let mut refused = launch(&network.place, 2);
+    let code = refused.ends_within(PATIENCE);
     let said = format!(
         "error: the S3 endpoint of agent 2: cannot listen on {listen}: Address already in use (os error 98); stop who does, or \
          write another address into `[s3]` of 2.toml\n"
     );
-    assert_eq!((refused.code, refused.err.contains(&said)), (Some(1), true), "{}", refused.err);
+    assert_eq!((code, refused.errors().contains(&said)), (Some(1), true), "{}", refused.errors());
     fs::write(&second, taken).expect("a file");
 
     // Whoever keeps the replica that is read can be killed, too, as long as there is another one.
@@ -240,22 +243,19 @@ fn any_client_reads_while_replicas_come_and_go() {
         println!("SKIPPED: python3 is not installed");
         return;
     }
-    let stop = network.place.path().join("stop");
     let script = repository().join("tests/program/s3_clients.py");
     let content = network.audit.content();
     let mut clients = Command::new("python3")
-        .args([text(&script), &network.endpoint, BUCKET, KEY, &content.sha256, text(&stop)])
+        .args([text(&script), &network.endpoint, BUCKET, KEY, &content.sha256, CLIENT_ROUNDS])
         .env("AWS_SHARED_CREDENTIALS_FILE", network.credentials())
         .env_remove("AWS_ACCESS_KEY_ID")
         .env_remove("AWS_PROFILE")
         .stdout(Stdio::piped())
         .spawn()
         .expect("python3 starts");
-    for _ in 0..5 {
+    while clients.try_wait().expect("it can be waited for").is_none() {
         ACTIONS.iter().for_each(|action| network.act(action));
     }
-    fs::write(&stop, "").expect("a file");
-    wait_until("the clients have read", PATIENCE, || clients.try_wait().expect("it can be waited for").is_some());
     let ended = clients.wait_with_output().expect("its output");
     print!("{}", String::from_utf8_lossy(&ended.stdout));
     assert!(ended.status.success(), "a client saw something");
