@@ -20,6 +20,8 @@ pub mod jobs;
 pub mod knowledge;
 // The way from an agent to a node: latency injected and measured.
 pub mod links;
+// The S3 endpoint for applications.
+pub mod s3_endpoint;
 // Serving HTTP within bounds.
 pub mod http_server;
 // Files that only this user may read.

@@ -22,8 +22,8 @@ impl Account {
 }
 
 impl World {
-    /// A job has read so many bytes from a node.
-    pub(super) fn has_read(&self, snapshot: &Snapshot, from: NodeId, bytes: u64) {
+    /// A job, or who reads beside it, has read so many bytes from a node.
+    pub fn has_read(&self, snapshot: &Snapshot, from: NodeId, bytes: u64) {
         let tariff = snapshot.books.as_ref().map(|books| &books.tariff);
         let holds = tariff.is_some_and(|tariff| tariff.prices_storage());
         self.account.holds.store(holds, Ordering::Relaxed);

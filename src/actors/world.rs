@@ -79,6 +79,11 @@ pub trait Reach: Send + Sync {
     /// Opens the link to a node's store, with this latency (scenario time) where latency is injected.
     async fn reach(&self, node: &Node, latency: Duration) -> Result<Reached, ReachError>;
 
+    /// The same for reads beside the job's: a link that has a latency keeps it, for the job measures what it drew.
+    async fn reach_beside(&self, node: &Node, latency: Duration) -> Result<Reached, ReachError> {
+        self.reach(node, latency).await
+    }
+
     /// Whether there is a link to a node at present. `Ok(false)`: whoever offers links has none, or none any more, and would make
     /// one; `Err`: it is away. On a real network there is always one.
     async fn has_link(&self, _node: NodeId) -> Result<bool, ReachError> {
@@ -191,6 +196,13 @@ impl World {
     pub async fn reach(&self, snapshot: &Snapshot, node: NodeId) -> Result<Reached, ReachError> {
         let latency_ms = snapshot.link(self.home, node).map_or(0.0, |link| link.latency_ms);
         self.reach_at(snapshot, node, milliseconds(latency_ms)).await
+    }
+
+    /// The same beside the job, which does not notice.
+    pub async fn reach_beside_job(&self, snapshot: &Snapshot, node: NodeId) -> Result<Reached, ReachError> {
+        let latency_ms = snapshot.link(self.home, node).map_or(0.0, |link| link.latency_ms);
+        let row = snapshot.nodes.get(&node).ok_or(ReachError::Unknown(node))?;
+        self.reach.reach_beside(row, milliseconds(latency_ms)).await
     }
 
     async fn reach_at(&self, snapshot: &Snapshot, node: NodeId, latency: Duration) -> Result<Reached, ReachError> {

@@ -145,6 +145,11 @@ impl DataDirectory {
         self.path.join("spark").join(format!("agent-{agent}"))
     }
 
+    /// What applications sign with that read through an agent's S3 endpoint.
+    pub fn s3_credentials(&self, agent: AgentId) -> PathBuf {
+        self.path.join(format!("agent-{agent}.s3-credentials"))
+    }
+
     /// One process for each agent.
     pub fn lock_agent(&self, agent: AgentId) -> anyhow::Result<Lock> {
         self.lock(&format!("agent-{agent}"), &format!("agent {agent}"))

@@ -3,6 +3,7 @@
 use super::applications::check_home;
 use super::catalogue::Catalogue;
 use super::data_directory::Lock;
+use super::endpoint::Endpoint;
 use super::orphans;
 use super::stores::{self, LeftUploads};
 use super::surroundings::Surroundings;
@@ -10,6 +11,7 @@ use super::training_file::TrainingFile;
 use crate::actors::{Agent, Notice, Over, Parts, Scrub, Watch, World, chain, go_on, recover};
 use crate::jobs::command::left_behind;
 use crate::knowledge::{ClosingRule, Recorded, Registered};
+use crate::s3_endpoint::S3Endpoint;
 use crate::storage::ObjectStore;
 use crate::storage::embedded::EmbeddedStore;
 use agent_core::clock::Clock;
@@ -35,6 +37,8 @@ pub struct LiveAgent {
     agent: Agent,
     world: Arc<World>,
     store: Option<EmbeddedStore>,
+    /// Where applications read.
+    endpoint: Option<S3Endpoint>,
     /// What a former life had begun and this one goes on with; a stop leaves it to the next one.
     resumed: Vec<AbortOnDropHandle<()>>,
     /// Looks for orphans from time to time.
@@ -58,6 +62,7 @@ impl LiveAgent {
         let lock = surroundings.data.lock_agent(id)?;
         surroundings.register_network().await?;
         check_home(&surroundings.knowledge.nodes().await?, id, settings.node)?;
+        let endpoint = Endpoint::prepare(settings, &surroundings.data, &lock)?;
         let identity = new_life(surroundings, id, &lock);
         let world = Arc::new(surroundings.world(settings, identity)?);
         for process in left_behind::end(&world.identity.ended) {
@@ -115,10 +120,11 @@ impl LiveAgent {
             watch,
             seed: seed_of(seed, id),
         };
+        let endpoint = endpoint.map(|endpoint| endpoint.start(&world)).transpose()?;
         let agent = Agent::start(&parts, &world);
         let looking = AbortOnDropHandle::new(looking);
         let resumed = left_half_done.into_iter().map(|claim| go_on_with(&world, watch, claim)).collect();
-        Ok(Self { agent, world, store, resumed, _sweeper: sweeper, _looking: looking, _lock: lock })
+        Ok(Self { agent, world, store, endpoint, resumed, _sweeper: sweeper, _looking: looking, _lock: lock })
     }
 
     /// Ends in order: no new job, the running action finished or released, signed off, the store closed.
@@ -131,7 +137,14 @@ impl LiveAgent {
     /// The same, but its node's store goes on.
     pub async fn stop_but_store(mut self) -> Option<EmbeddedStore> {
         self.resumed.clear();
-        if tokio::time::timeout(STOP_WITHIN, self.agent.stop()).await.is_err() {
+        let endpoint = self.endpoint.take();
+        let served = async {
+            if let Some(endpoint) = endpoint {
+                endpoint.shutdown().await;
+            }
+        };
+        let (stopped, ()) = tokio::join!(tokio::time::timeout(STOP_WITHIN, self.agent.stop()), served);
+        if stopped.is_err() {
             tracing::warn!(agent = %self.world.agent, "an action did not end in time; the next start undoes it");
         }
         if let Err(error) = self.world.bill().await {
@@ -143,6 +156,11 @@ impl LiveAgent {
             Err(error) => tracing::warn!(agent = %self.world.agent, error = chain(&error), "not signed off"),
         }
         self.store
+    }
+
+    /// Where applications read its data sets; `None`: nowhere.
+    pub fn endpoint(&self) -> Option<&S3Endpoint> {
+        self.endpoint.as_ref()
     }
 
     /// Completes when the agent has to be stopped without having been told to.

@@ -13,6 +13,7 @@ pub mod data_set;
 pub mod data_sets;
 pub mod database;
 pub mod demo;
+pub mod endpoint;
 pub mod experiment;
 pub mod explore;
 pub mod from_table;

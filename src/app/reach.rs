@@ -92,9 +92,17 @@ impl StoreReach {
     }
 }
 
-#[async_trait]
-impl Reach for StoreReach {
-    async fn reach(&self, node: &Node, latency: Duration) -> Result<Reached, ReachError> {
+/// Whose latency a link is given.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Latency {
+    /// What is asked for.
+    Asked,
+    /// What it has, if it has one.
+    Kept,
+}
+
+impl StoreReach {
+    async fn open(&self, node: &Node, latency: Duration, whose: Latency) -> Result<Reached, ReachError> {
         let url = node.store_url.as_deref().ok_or(ReachError::NoStore(node.id))?;
         let Some(links) = &self.links else {
             let (store, access) = self.client(node.id, url, None).await?;
@@ -104,10 +112,27 @@ impl Reach for StoreReach {
         let upstream = url.parse::<StoreUrl>().map_err(unusable)?.address();
         let failed = |source| ReachError::Link { node: node.id, source };
         let link = links.open(self.agent, node.id, &upstream).await.map_err(failed)?;
-        links.set_latency(self.agent, node.id, self.clock.apply(latency)).await.map_err(failed)?;
-        let emulated = links.latency(self.agent, node.id).await.map_err(failed)?;
+        let mut emulated = match whose {
+            Latency::Asked => Duration::ZERO,
+            Latency::Kept => links.latency(self.agent, node.id).await.map_err(failed)?,
+        };
+        if emulated.is_zero() {
+            links.set_latency(self.agent, node.id, self.clock.apply(latency)).await.map_err(failed)?;
+            emulated = links.latency(self.agent, node.id).await.map_err(failed)?;
+        }
         let (store, access) = self.client(node.id, url, Some(link)).await?;
         Ok(Reached { store, access, emulated: Some(self.clock.record(emulated)) })
+    }
+}
+
+#[async_trait]
+impl Reach for StoreReach {
+    async fn reach(&self, node: &Node, latency: Duration) -> Result<Reached, ReachError> {
+        self.open(node, latency, Latency::Asked).await
+    }
+
+    async fn reach_beside(&self, node: &Node, latency: Duration) -> Result<Reached, ReachError> {
+        self.open(node, latency, Latency::Kept).await
     }
 
     async fn has_link(&self, node: NodeId) -> Result<bool, ReachError> {

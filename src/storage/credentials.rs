@@ -1,5 +1,6 @@
 //! What a client shows to a store. The secret parts never reach a log: `Debug` hides them.
 
+pub mod kept;
 pub mod profile;
 
 use agent_core::domain::secret::{NotPresentable, presentable};

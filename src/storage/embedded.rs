@@ -6,7 +6,6 @@
 mod checksums;
 mod described;
 mod directory;
-mod keys;
 mod listing;
 mod service;
 mod uploads;
@@ -14,6 +13,7 @@ mod uploads;
 use self::directory::Directory;
 use self::service::ObjectService;
 use super::credentials::Credentials;
+use super::credentials::kept::{Form, Kept, KeptError};
 use crate::http_server::{Bounds, HttpServer, Listener};
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -68,10 +68,8 @@ pub enum EmbeddedError {
     Directory { path: PathBuf, doing: &'static str, error: io::Error },
     #[error("{path}: another process keeps its objects there; stop it or choose another directory", path = path.display())]
     InUse { path: PathBuf },
-    #[error("{path}: others may read the store's credentials (mode {mode:o}); run `chmod 600 {path}`", path = path.display())]
-    OpenCredentials { path: PathBuf, mode: u32 },
-    #[error("{path}: these are no credentials: {reason}; delete the file and new ones are made", path = path.display())]
-    UnreadableCredentials { path: PathBuf, reason: String },
+    #[error(transparent)]
+    Credentials(#[from] KeptError),
     #[error("cannot listen on {listen}: {error}; stop who does or choose another address")]
     Listen { listen: SocketAddr, error: io::Error },
     #[error("`{bucket}` is no name for a bucket: 3 to 63 lower-case letters, digits, dots and hyphens")]
@@ -95,8 +93,8 @@ impl EmbeddedStore {
         }
         let directory = Directory::open(&directory, &bucket, durability)?;
         let credentials = match credentials {
-            Some(given) => keys::keep(directory.root(), given)?,
-            None => keys::load_or_generate(directory.root())?,
+            Some(given) => keys(directory.root()).keep(given)?,
+            None => keys(directory.root()).load_or_generate()?,
         };
         let failed = |error| EmbeddedError::Listen { listen, error };
         let listener = Listener::bind(listen).map_err(failed)?;
@@ -107,7 +105,7 @@ impl EmbeddedStore {
 
     /// The credentials of the store in a directory, for others on this machine; `None` before it was started there.
     pub fn credentials_of(directory: &Path) -> Result<Option<Credentials>, EmbeddedError> {
-        keys::read(directory)
+        Ok(keys(directory).load()?)
     }
 
     /// `http://HOST:PORT`.
@@ -127,6 +125,11 @@ impl EmbeddedStore {
     pub async fn shutdown(self) {
         self.server.shutdown().await;
     }
+}
+
+/// Its one user's. The directory's lock is held by who makes them.
+fn keys(directory: &Path) -> Kept {
+    Kept { path: directory.join("credentials.json"), form: Form::Json }
 }
 
 fn service(directory: Directory, credentials: &Credentials) -> Result<S3Service, EmbeddedError> {

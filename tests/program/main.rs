@@ -26,6 +26,7 @@ mod page;
 mod pages;
 mod processes;
 mod report;
+mod s3_endpoint;
 mod scripts;
 mod secrets;
 mod simulate;

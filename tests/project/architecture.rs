@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 const NEEDS: [&str; 5] = ["knowledge", "storage", "links", "jobs", "data"];
 
 /// Modules in a need's folder that are no technology: they work on the trait alone.
-const NO_TECHNOLOGY: [&str; 4] = ["storage::counted", "storage::paced", "storage::set", "storage::transfer"];
+const NO_TECHNOLOGY: [&str; 5] =
+    ["storage::counted", "storage::credentials", "storage::paced", "storage::set", "storage::transfer"];
 
 /// A crate, and the only modules that may name it.
 const HOMES: [(&str, &[&str]); 39] = [
@@ -46,7 +47,7 @@ const HOMES: [(&str, &[&str]); 39] = [
     ("prometheus_client", &["api::metrics"]),
     ("rustls", &["storage::s3", "api::tls"]),
     ("rustls_native_certs", &["storage::s3"]),
-    ("s3s", &["storage::embedded"]),
+    ("s3s", &["storage::embedded", "s3_endpoint"]),
     ("s3s_fs", &["storage::embedded"]),
     ("subtle", &["api::access"]),
     ("tokio_rustls", &["http_server", "api::tls"]),
@@ -180,6 +181,7 @@ fn forbidden(from: &[String], to: &[String]) -> Option<String> {
         "calibration" => (&["domain", "mape", "config"], &[]),
         "actors" => (&["domain", "clock", "mape"], &["knowledge", "storage", "links", "jobs"]),
         "http_server" => (&[], &[]),
+        "s3_endpoint" => (&["domain", "actors", "http_server"], &["knowledge", "storage"]),
         need if NEEDS.contains(&need) => (&["domain", "clock", "http_server"], &NEEDS),
         "app" => (
             &[
@@ -200,11 +202,12 @@ fn forbidden(from: &[String], to: &[String]) -> Option<String> {
                 "results",
                 "emulator",
                 "http_server",
+                "s3_endpoint",
             ],
             &[],
         ),
         "api" => (
-            &["domain", "clock", "mape", "config", "actors", "knowledge", "sim", "app", "http_server"],
+            &["domain", "clock", "mape", "config", "actors", "knowledge", "sim", "app", "http_server", "s3_endpoint"],
             &["storage", "links", "jobs"],
         ),
         "cli" => return None,

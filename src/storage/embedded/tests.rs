@@ -5,6 +5,7 @@ use crate::storage::{Content, ObjectStore, StorageError};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// Busy machines sync slowly, and no test here loses power.
 fn settings(directory: &tempfile::TempDir) -> EmbeddedSettings {
@@ -47,8 +48,7 @@ async fn credentials_are_for_this_user_alone() {
 
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let path_text = path.display();
-    let expected =
-        format!("{path_text}: others may read the store's credentials (mode 644); run `chmod 600 {path_text}`");
+    let expected = format!("{path_text}: others may read these credentials (mode 644); run `chmod 600 {path_text}`");
     assert_eq!(said(start(&directory)), expected);
 
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();

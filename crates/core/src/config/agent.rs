@@ -11,6 +11,7 @@ use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::impact::Rho;
 use crate::domain::metric::Metric;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 /// What an agent's file is held against.
 pub struct Context<'a> {
@@ -36,6 +37,7 @@ pub fn validate(
         Invalid::new(format!("`{listen}` is not an IP address"), format!("write it like `{}`", defaults::LISTEN))
     });
     let listen = problems.check("listen", listen);
+    let s3 = problems.check("s3.listen", agent.s3.as_ref().map(endpoint).transpose());
     let job = job::validate(&agent.job, context, problems);
     let speaks_of_staleness = goal.as_ref().is_some_and(|goal| goal.mentions(Metric::Staleness));
     let rho = rho(&agent.rho, speaks_of_staleness, problems);
@@ -54,11 +56,21 @@ pub fn validate(
         costs: costs?,
         budget: budget?,
         listen: listen?,
+        s3: s3?,
     })
 }
 
 fn goal(text: &str) -> Result<Goal, Invalid> {
     text.parse().map_err(|error: GoalError| Invalid::new(error.to_string(), error.help))
+}
+
+/// Whether somebody else listens there is seen when the agent starts: its file may be meant for another machine.
+fn endpoint(written: &fragment::S3) -> Result<SocketAddr, Invalid> {
+    let fragment::S3 { listen } = written;
+    listen.parse().map_err(|_| {
+        let help = "write it like `127.0.0.1:9100`; port 0 is any that is free";
+        Invalid::new(format!("`{listen}` is not an IP address and port"), help)
+    })
 }
 
 pub fn known_policy(policy: &str, known: &[&str]) -> Result<String, Invalid> {

@@ -14,6 +14,7 @@ use crate::domain::units::{Percent, show_bytes, show_duration};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Everything that would run, with the figures that follow from the time scale. `Display` prints it for people.
@@ -93,6 +94,9 @@ pub struct AgentDescription {
     pub data_sets: Vec<DataSetName>,
     pub goal: Goal,
     pub policy: String,
+    /// Where applications read by S3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub s3: Option<SocketAddr>,
     pub job: String,
     /// What one request asks for, at the time scale.
     pub request_bytes: u64,
@@ -182,6 +186,7 @@ fn describe_agent(
         data_sets: if several { agent.data_sets.clone() } else { Vec::new() },
         goal: agent.goal.clone(),
         policy: agent.policy.clone(),
+        s3: agent.s3,
         job: agent.job.to_string(),
         request_bytes,
         requests: agent.data_sets.iter().map(requests).sum(),
@@ -346,6 +351,7 @@ impl fmt::Display for AgentDescription {
         self.data_set.iter().chain(&self.data_sets).try_for_each(|data_set| writeln!(f, "  reads   {data_set}"))?;
         writeln!(f, "  goal    {}", self.goal)?;
         writeln!(f, "  policy  {}", self.policy)?;
+        self.s3.iter().try_for_each(|listen| writeln!(f, "  s3      {listen}"))?;
         let size = show_bytes(self.request_bytes);
         match self.requests {
             Some(1) => writeln!(f, "  job     {}, 1 request of {size}", self.job),

@@ -189,12 +189,21 @@ pub struct Agent {
     pub data_sets: Option<Vec<String>>,
     pub listen: Option<String>,
     pub budget: Option<Quantity>,
+    #[serde(default, deserialize_with = "optional_table")]
+    pub s3: Option<S3>,
     #[serde(deserialize_with = "table")]
     pub job: Job,
     #[serde(deserialize_with = "table")]
     pub rho: Rho,
     #[serde(deserialize_with = "table")]
     pub cost: Cost,
+}
+
+/// `[s3]`: the endpoint for applications.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct S3 {
+    pub listen: String,
 }
 
 /// `[job]`; which keys belong together depends on `kind`.
@@ -374,6 +383,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("drain", r#"drain = "60 s""#),
     ("probes", "probes = 5"),
     ("goal", r#"goal = "response_time <= 35 s and availability >= 95 %""#),
+    ("s3", "[s3]"),
     ("job", "[job]"),
     ("kind", r#"kind = "aggregate""#),
     ("request_size", r#"request_size = "9 MB""#),
@@ -554,6 +564,7 @@ mod tests {
             ("[learning]", keys::<Learning>()),
             ("[rhythm]", keys::<Rhythm>()),
             ("N.toml", keys::<Agent>()),
+            ("[s3]", keys::<S3>()),
             ("[job]", keys::<Job>()),
             ("[rho]", keys::<Rho>()),
             ("[cost]", keys::<Cost>()),

@@ -86,6 +86,7 @@ fn like(other: &str, new: &NewAgent) -> Result<String, Invalid> {
     let mut table: toml::Table = toml::from_str(other).map_err(|error| unreadable(&error))?;
     table.insert("goal".to_owned(), new.goal.clone().into());
     table.remove("listen");
+    table.remove("s3");
     match new.node {
         Some(node) => table.insert("node".to_owned(), i64::from(node.0).into()),
         None => table.remove("node"),

@@ -266,6 +266,8 @@ pub struct AgentSettings {
     pub budget: Option<Budget>,
     /// Where the agent's links listen: loopback unless told otherwise.
     pub listen: IpAddr,
+    /// Where applications read its data sets by S3; absent: nowhere. Port 0: any that is free.
+    pub s3: Option<SocketAddr>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -3,7 +3,7 @@
 use crate::domain::action::Action;
 use crate::domain::failure::JobFailure;
 use crate::domain::feedback::{ClosedEvent, Feedback};
-use crate::domain::ids::{AgentId, EventId, NodeId};
+use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId};
 use crate::domain::measurement::Measurement;
 use crate::domain::metric::{Metric, Metrics};
 use crate::domain::text::{MESSAGE_MAX, shortened};
@@ -23,6 +23,13 @@ pub enum Notice {
         job: String,
         /// The address of the shared table.
         table: String,
+    },
+    /// Where applications read its data sets by S3, and the file with what they sign their requests with.
+    Serves {
+        agent: AgentId,
+        endpoint: String,
+        buckets: Vec<DataSetName>,
+        credentials: String,
     },
     /// It ended in order, and has signed off.
     Stopped {
@@ -89,6 +96,7 @@ impl Notice {
             Notice::FeedbackLeft { feedback } => feedback.agent,
             Notice::Closed { closed } => closed.agent,
             Notice::Started { agent, .. }
+            | Notice::Serves { agent, .. }
             | Notice::Stopped { agent }
             | Notice::JobFailed { agent, .. }
             | Notice::Decided { agent, .. }
@@ -115,6 +123,7 @@ impl Notice {
             | Notice::Trouble { what: text, .. } => text,
             Notice::Job { measurement: Measurement { result: Some(text), .. }, .. } => text,
             Notice::Started { .. }
+            | Notice::Serves { .. }
             | Notice::Stopped { .. }
             | Notice::Job { .. }
             | Notice::FeedbackLeft { .. }
@@ -138,6 +147,10 @@ impl fmt::Display for Notice {
         match self {
             Notice::Started { node, goal, policy, job, table, .. } => {
                 write!(f, "started   on node {node}; goal {goal}; policy {policy}; job {job}; table {table}")
+            }
+            Notice::Serves { endpoint, buckets, credentials, .. } => {
+                let buckets = buckets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                write!(f, "serves    {buckets} by S3 on {endpoint}; credentials in {credentials}")
             }
             Notice::Stopped { .. } => f.write_str("stopped"),
             Notice::Job { measurement, satisfied, violated } => {

@@ -112,6 +112,7 @@ impl Observer {
             }
             Told::Notice(
                 Notice::Started { .. }
+                | Notice::Serves { .. }
                 | Notice::Stopped { .. }
                 | Notice::UnderWay { .. }
                 | Notice::Said { .. }

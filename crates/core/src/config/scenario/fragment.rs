@@ -284,6 +284,7 @@ impl Agent {
             data_set: self.data_set.clone(),
             data_sets: self.data_sets.clone(),
             listen: None,
+            s3: None,
             budget: self.budget.clone(),
             job: Job {
                 kind: "aggregate".to_owned(),

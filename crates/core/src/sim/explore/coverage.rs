@@ -68,7 +68,7 @@ impl Coverage {
     pub fn hear(&mut self, told: &Told) {
         let Told::Notice(notice) = told else { return };
         match notice {
-            Notice::Started { .. } | Notice::Stopped { .. } | Notice::Decided { .. } => {}
+            Notice::Started { .. } | Notice::Serves { .. } | Notice::Stopped { .. } | Notice::Decided { .. } => {}
             Notice::Job { satisfied, .. } => self.count(EVENT, if *satisfied { "job met" } else { "job missed" }),
             Notice::JobFailed { failure, .. } => self.count(EVENT, &format!("job failed: {}", failure.kind)),
             Notice::Acted { how, .. } => {

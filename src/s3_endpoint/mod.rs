@@ -1,0 +1,89 @@
+//! The S3 endpoint for applications: an agent's data sets as buckets that any S3 client reads, while replicas come and go behind it.
+//!
+//! Pure: `delivery` (an answer while replicas change), `version` (what readers are given), `objects` (keys), `listing`,
+//! `conditions`, `reads` (what is measured). I/O: `catalogue` (what the table says), `ways` (to the stores), `reading` (an answer's
+//! bytes), `service` (the operations).
+
+mod catalogue;
+mod conditions;
+mod delivery;
+mod listing;
+mod objects;
+mod reading;
+mod reads;
+mod service;
+mod version;
+mod ways;
+
+pub use self::reads::{BOUNDS_MS, Counted, Reads};
+
+use self::catalogue::Catalogue;
+use self::reading::Shared;
+use self::service::{AnyName, ReadOnly, ReadService};
+use self::ways::Ways;
+use crate::actors::World;
+use crate::http_server::{Bounds, HttpServer, Listener};
+use crate::storage::credentials::Credentials;
+use agent_core::domain::ids::DataSetName;
+use s3s::auth::SimpleAuth;
+use s3s::service::S3ServiceBuilder;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::task::AbortOnDropHandle;
+
+const BOUNDS: Bounds = Bounds {
+    connections: 512,
+    // Longer than clients keep idle connections, so that none is closed in the moment it is used again.
+    head_within: Duration::from_secs(300),
+    head_at_most: 64 << 10,
+};
+
+/// One that runs. Dropping it ends it at once; [`S3Endpoint::shutdown`] lets answers end.
+#[derive(Debug)]
+pub struct S3Endpoint {
+    server: HttpServer,
+    reads: BTreeMap<DataSetName, Arc<Reads>>,
+    _following: AbortOnDropHandle<()>,
+}
+
+impl S3Endpoint {
+    /// Serves the data sets of this world's agent, to who has these credentials.
+    pub fn start(world: Arc<World>, listener: Listener, credentials: &Credentials) -> io::Result<Self> {
+        let runtime = world.services.clone();
+        let reads: BTreeMap<DataSetName, Arc<Reads>> =
+            world.data_sets.iter().map(|data_set| (data_set.clone(), Arc::default())).collect();
+        let catalogue = Catalogue::new(world.clone());
+        let shared = Arc::new(Shared { ways: Ways::new(world.clone()), catalogue, world });
+        let following = {
+            let shared = shared.clone();
+            AbortOnDropHandle::new(runtime.spawn(async move { shared.catalogue.follow().await }))
+        };
+        let mut builder = S3ServiceBuilder::new(ReadService { shared, reads: reads.clone() });
+        let secret = credentials.secret_access_key.as_str();
+        builder.set_auth(SimpleAuth::from_single(credentials.access_key_id.clone(), secret));
+        builder.set_access(ReadOnly);
+        builder.set_validation(AnyName);
+        let server = listener.serve("S3 endpoint", builder.build(), None, BOUNDS, &runtime)?;
+        Ok(Self { server, reads, _following: following })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// What was read of each data set since it was started.
+    pub fn reads(&self) -> BTreeMap<DataSetName, Counted> {
+        self.reads.iter().map(|(data_set, reads)| (data_set.clone(), reads.so_far())).collect()
+    }
+
+    /// Accepts nobody any more, lets answers end for a moment, and ends the others.
+    pub async fn shutdown(self) {
+        self.server.shutdown().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;
