@@ -180,7 +180,7 @@ fn forbidden(from: &[String], to: &[String]) -> Option<String> {
         "experiments" => (&["domain", "mape", "config", "sim", "results"], &[]),
         "calibration" => (&["domain", "mape", "config"], &[]),
         "actors" => (&["domain", "clock", "mape"], &["knowledge", "storage", "links", "jobs"]),
-        "http_server" => (&[], &[]),
+        "http_server" | "private_file" => (&[], &[]),
         "s3_endpoint" => (&["domain", "actors", "http_server"], &["knowledge", "storage"]),
         need if NEEDS.contains(&need) => (&["domain", "clock", "http_server"], &NEEDS),
         "app" => (
