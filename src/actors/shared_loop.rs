@@ -1,8 +1,10 @@
 //! The agent's control loop as its actors share it: all of them run on one thread, and give it one input at a time.
 
+use super::controls::Consulted;
 use super::world::World;
 use super::{Parts, Step};
 use actix::prelude::*;
+use agent_core::domain::snapshot::Snapshot;
 use agent_core::mape::chance::Streams;
 use agent_core::mape::control_loop::{ControlLoop, Effect, Input};
 use agent_core::mape::planner::Rng;
@@ -92,6 +94,11 @@ impl SharedLoop {
             tracing::error!(%error, agent = %self.world.agent, "a part of this agent does not listen any more");
             self.world.must_end(super::Over::Deaf);
         }
+    }
+
+    pub fn consult(&self, snapshots: &[Snapshot]) -> Consulted {
+        let control_loop = self.control_loop.borrow();
+        Consulted { options: control_loop.options(snapshots), adaptation: control_loop.adaptation().cloned() }
     }
 
     pub fn is_converged(&self) -> bool {

@@ -14,13 +14,14 @@ mod intake;
 mod listing;
 mod metrics;
 mod page;
-mod problem;
+pub mod problem;
 mod routes;
 pub mod server;
 pub mod tls;
 mod view;
 mod wire;
 
+use crate::app::pace::Pace;
 use crate::app::status::JobCounter;
 use crate::app::surroundings::Surroundings;
 use access::Doors;
@@ -42,6 +43,8 @@ pub struct Api {
     agents: Vec<AgentId>,
     /// The folder of the configuration; `None`: the built-in one.
     configuration: Option<PathBuf>,
+    /// How fast it goes on, where it is one that is watched.
+    simulation: Option<Arc<Pace>>,
     doors: Doors,
     intake: Intake,
     hub: Arc<Hub>,

@@ -9,9 +9,10 @@ use super::status::{self, JobCounter, NetworkStatus, Timing};
 use super::summary::{self, RunFacts, Summary};
 use super::surroundings::{Surroundings, start_emulator};
 use super::training_file::TrainingFile;
-use super::{Beside, Failure, warnings};
+use super::{Beside, Failure, serve, warnings};
 use crate::actors::Notice;
 use crate::actors::remove_object;
+use crate::http_server::HttpServer;
 use crate::storage::embedded::{Durability, EmbeddedStore};
 use agent_core::config::settings::Settings;
 use agent_core::domain::ids::AgentId;
@@ -36,6 +37,8 @@ pub struct DemoOptions {
     pub create_bucket: bool,
     /// Whether it goes on when it has converged, until it is stopped.
     pub stay: bool,
+    /// What is served beside it.
+    pub beside: Vec<Beside>,
 }
 
 /// How often the display is renewed and convergence looked for, on the wall.
@@ -45,8 +48,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub async fn run(
     settings: Arc<Settings>,
     data: DataDirectory,
-    options: &DemoOptions,
-    beside: Option<Beside>,
+    mut options: DemoOptions,
     services: Handle,
     notify: Arc<dyn Fn(Notice) + Send + Sync>,
     mut show: impl FnMut(&NetworkStatus, Duration),
@@ -57,7 +59,8 @@ pub async fn run(
     let notify = warnings::watching(settings.clone(), &options.training, notify);
     let surroundings = super::run::surroundings(settings, data, address, services, hosting, notify).await?;
     require_empty(&surroundings).await?;
-    let served = beside.map(|beside| beside(surroundings.clone())).transpose()?;
+    let served = serve(std::mem::take(&mut options.beside), &surroundings)?;
+    let options = &options;
     let (began, began_scenario) = (Instant::now(), surroundings.clock.now());
     let (mut running, converged) = (Running::default(), Cell::new(false));
     let (directory, table) = (surroundings.data.clone(), surroundings.table_file());
@@ -73,9 +76,7 @@ pub async fn run(
     let (real, scenario) = (began.elapsed(), surroundings.clock.now().since(began_scenario));
     let Running { agents, mut stores } = running;
     stores.extend(join_all(agents.into_iter().map(LiveAgent::stop_but_store)).await.into_iter().flatten());
-    if let Some(served) = served {
-        served.shutdown().await;
-    }
+    join_all(served.into_iter().map(HttpServer::shutdown)).await;
     let cleaned = remove_leftovers(&surroundings).await;
     join_all(stores.into_iter().map(EmbeddedStore::shutdown)).await;
     if let Some(emulator) = emulator {

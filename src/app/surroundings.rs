@@ -7,6 +7,7 @@ use super::hosting::{self, Hosting};
 use super::nodes;
 use super::reach::StoreReach;
 use super::stores::{self, NotedUploads};
+use super::switchboard::Switchboard;
 use crate::actors::{Account, Notice, Observer, World};
 use crate::jobs::Job;
 use crate::jobs::aggregate::AggregateJob;
@@ -52,6 +53,8 @@ pub struct Surroundings {
     pub notify: Arc<dyn Fn(Notice) + Send + Sync>,
     /// Of every agent's machines; nobody outside of tests.
     pub observer: Option<Arc<dyn Observer>>,
+    /// The agents that run.
+    pub switchboard: Switchboard,
 }
 
 impl Surroundings {

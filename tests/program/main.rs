@@ -33,4 +33,5 @@ mod simulate;
 mod spark;
 mod stopping;
 mod stores;
+mod upisas;
 mod written;

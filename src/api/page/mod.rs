@@ -8,6 +8,7 @@ mod events;
 mod jobs;
 mod map;
 mod now;
+mod pace;
 
 use super::extract::Query;
 use super::problem::Problem;
@@ -127,6 +128,7 @@ async fn frame(State(api): Shared, Query(looking): Query<Looking>) -> Result<imp
                     p { a href="/api/docs/" { "API" } " · " a href="/metrics" { "metrics" } }
                 }
                 main {
+                    @if api.simulation.is_some() { (pace::controls()) }
                     div #now { (now) }
                     section #change aria-labelledby="change-title" {
                         h2 #change-title { "Change" }

@@ -5,7 +5,6 @@ use crate::api::Api;
 use crate::api::problem::Problem;
 use crate::api::view::View;
 use crate::api::wire::Agent;
-use agent_core::clock::WallTime;
 use agent_core::domain::units::show_bytes;
 use maud::{Markup, html};
 
@@ -17,7 +16,7 @@ pub async fn now(api: &Api, looking: &Looking) -> Result<Markup, Problem> {
     let strips = jobs::strips(api, &shown(&view, looking), looking).await?;
     let events = events::events(api, looking).await?;
     Ok(html! {
-        (summary(&view))
+        (summary(api, &view))
         section #map aria-labelledby="map-title" {
             h2 #map-title { "Network" }
             (data_sets(&view, looking))
@@ -57,7 +56,7 @@ fn left_out(view: &View, looking: &Looking) -> Markup {
     } }
 }
 
-fn summary(view: &View) -> Markup {
+fn summary(api: &Api, view: &View) -> Markup {
     let count = |met: Option<bool>| view.agents.values().filter(|agent| agent.goal_met == met).count();
     let (met, missed) = (count(Some(true)), count(Some(false)));
     let converged = !view.statuses.is_empty() && view.statuses.iter().all(|status| status.converged);
@@ -75,7 +74,10 @@ fn summary(view: &View) -> Markup {
                 span.figure { b { (view.nodes.len()) } " nodes" } " "
                 span.figure { (if converged { "converged" } else { "not converged" }) } " "
                 @if paused { span.figure.bad { "paused" } " " }
-                span.figure.quiet { "at " (time_of_day(&WallTime::now().to_string()).split('.').next().unwrap_or_default()) " UTC" }
+                @match &api.simulation {
+                    Some(pace) => { span.figure.quiet { (super::pace::told(&pace.standing())) } }
+                    None => { span.figure.quiet { "at " (time_of_day(&api.now().to_string()).split('.').next().unwrap_or_default()) " UTC" } }
+                }
             }
             @if !worries.is_empty() {
                 ul.worries { @for worry in worries { li { (worry) } } }

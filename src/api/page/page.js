@@ -184,6 +184,8 @@ document.addEventListener("submit", (event) => {
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (button) {
+    const { method, path, body } = button.dataset;
+    if (method) told(() => send(method, path, JSON.parse(body)), " ");
     if (button.id === "revert") revert();
     if (button.id === "pause") told(() => send("POST", "/api/v1/pause", {}));
     if (button.id === "resume") told(() => send("POST", "/api/v1/resume", {}));
