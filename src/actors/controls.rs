@@ -1,5 +1,6 @@
 //! An agent, as whoever decides for it from outside reaches it: from any thread, whatever its actors are at.
 
+use super::deciding::Deciding;
 use super::planner::{Consult, Ordered, PlannerActor};
 use super::world::{World, chain};
 use actix::Addr;
@@ -34,6 +35,10 @@ impl Controls {
         let snapshots = self.world.load().await.map_err(|error| chain(&error))?;
         let snapshots = snapshots.map_err(|missing| format!("data set {missing} is not in the catalogue"))?;
         self.planner.send(Consult(snapshots)).await.map_err(|_| self.gone())
+    }
+
+    pub fn deciding(&self) -> &Deciding {
+        &self.world.deciding
     }
 
     fn gone(&self) -> String {

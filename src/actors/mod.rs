@@ -16,6 +16,7 @@ mod changed_objects;
 #[cfg(test)]
 mod changed_sets;
 mod controls;
+mod deciding;
 mod executor;
 mod inspection;
 mod mending;
@@ -34,6 +35,7 @@ mod world;
 pub use agent_core::mape::notice::{Notice, RESULT_SHOWN, show_metrics};
 pub use billing::Account;
 pub use controls::{Consulted, Controls};
+pub use deciding::Deciding;
 pub use inspection::{Depth, inspect, judge, judge_in};
 pub use mending::plan_for;
 pub use observer::{Observer, Step};

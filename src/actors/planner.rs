@@ -117,7 +117,10 @@ impl PlannerActor {
                 Said::Close(ask) => knowledge.close_ask(*ask).await,
             };
             match said {
-                Ok(()) => world.notify(Notice::Said { agent: world.agent, what: message.to_string() }),
+                Ok(()) => {
+                    world.deciding.said(&message);
+                    world.notify(Notice::Said { agent: world.agent, what: message.to_string() });
+                }
                 Err(error) => world.trouble(chain(&error)),
             }
         }));

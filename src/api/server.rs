@@ -84,6 +84,7 @@ pub fn start(of: Of, options: &Options) -> anyhow::Result<HttpServer> {
         intake: Intake::default(),
         hub: hub.clone(),
         jobs: Mutex::default(),
+        timeline: Mutex::default(),
         meter: Meter::new(),
         writing: Mutex::default(),
         planning: Semaphore::new(1),

@@ -18,6 +18,7 @@ use agent_core::config::settings::Settings;
 use agent_core::domain::ids::AgentId;
 use agent_core::domain::placement::ReplicaState;
 use agent_core::domain::time::Timestamp;
+use agent_emulator::Emulator;
 use anyhow::bail;
 use futures::future::join_all;
 use std::cell::Cell;
@@ -58,6 +59,7 @@ pub async fn run(
     let hosting = Hosting { durability: Durability::Kill, create_bucket: options.create_bucket, advertise: None };
     let notify = warnings::watching(settings.clone(), &options.training, notify);
     let surroundings = super::run::surroundings(settings, data, address, services, hosting, notify).await?;
+    let surroundings = Surroundings { connections: emulator.as_ref().map(Emulator::connections), ..surroundings };
     require_empty(&surroundings).await?;
     let served = serve(std::mem::take(&mut options.beside), &surroundings)?;
     let options = &options;

@@ -11,6 +11,7 @@ use crate::actors::{Notice, Over};
 use crate::http_server::HttpServer;
 use agent_core::config::settings::Settings;
 use agent_core::domain::ids::AgentId;
+use agent_emulator::Emulator;
 use anyhow::bail;
 use futures::future::join_all;
 use std::collections::BTreeMap;
@@ -40,6 +41,7 @@ pub async fn run(
     let (address, emulator) = start_emulator(&settings.network.emulator, &services).await?;
     let notify = warnings::watching(settings.clone(), &BTreeMap::from([(id, options.training.clone())]), notify);
     let surroundings = surroundings(settings, data, address, services, options.hosting, notify).await?;
+    let surroundings = Surroundings { connections: emulator.as_ref().map(Emulator::connections), ..surroundings };
     let served = serve(options.beside, &surroundings)?;
     let (data, table) = (surroundings.data.clone(), surroundings.table_file());
     let removed = data.removed(table.as_deref());
@@ -113,6 +115,7 @@ pub async fn surroundings(
         clock,
         knowledge,
         emulator,
+        connections: None,
         services,
         hosting,
         notify,

@@ -76,6 +76,7 @@ pub fn surroundings(
         clock: simulation.clock(),
         knowledge: Arc::new(simulation.table()),
         emulator: None,
+        connections: None,
         services: services.clone(),
         hosting: Hosting { durability: Durability::Kill, create_bucket: false, advertise: None },
         notify: Arc::new(|_| {}),

@@ -20,6 +20,11 @@ impl Switchboard {
         self.lines().get(&agent).cloned()
     }
 
+    /// All that run now.
+    pub fn all(&self) -> BTreeMap<AgentId, Controls> {
+        self.lines().clone()
+    }
+
     fn lines(&self) -> std::sync::MutexGuard<'_, BTreeMap<AgentId, Controls>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -99,6 +99,7 @@ impl Place {
             clock,
             knowledge,
             emulator: None,
+            connections: None,
             services,
             hosting,
             notify,

@@ -5,6 +5,7 @@
 
 mod changes;
 mod events;
+mod history;
 mod jobs;
 mod map;
 mod now;
@@ -69,6 +70,11 @@ impl Looking {
 
     fn at_node(&self, node: Option<u32>) -> String {
         Self { node, ..self.clone() }.address()
+    }
+
+    /// Without a period.
+    fn at_present(&self) -> String {
+        Self { since: None, until: None, ..self.clone() }.address()
     }
 
     fn at_data_set(&self, data_set: Option<&str>) -> String {

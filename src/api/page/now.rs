@@ -1,8 +1,9 @@
 //! What the network is like: whether every goal is met, where the data is, who reads it, and what was just done.
 
-use super::{Looking, choice, events, jobs, map, node_name, time_of_day};
+use super::{Looking, choice, events, history, jobs, map, node_name, time_of_day};
 use crate::api::Api;
 use crate::api::problem::Problem;
+use crate::api::routes::events::instant;
 use crate::api::view::View;
 use crate::api::wire::Agent;
 use agent_core::domain::units::show_bytes;
@@ -12,11 +13,16 @@ use maud::{Markup, html};
 const WITH_JOBS: usize = 30;
 
 pub async fn now(api: &Api, looking: &Looking) -> Result<Markup, Problem> {
-    let view = api.view().await?;
+    let view = match instant("until", looking.until.as_deref(), api.scale)? {
+        Some(then) if then < api.surroundings.clock.now() => api.view_at(then).await?,
+        Some(_) | None => api.view().await?,
+    };
+    let line = history::line(api, looking).await?;
     let strips = jobs::strips(api, &shown(&view, looking), looking).await?;
     let events = events::events(api, looking).await?;
     Ok(html! {
         (summary(api, &view))
+        (line)
         section #map aria-labelledby="map-title" {
             h2 #map-title { "Network" }
             (data_sets(&view, looking))
@@ -126,7 +132,13 @@ fn node(view: &View, looking: &Looking) -> Markup {
                     dt { "Labels" } dd { @for (name, value) in &node.labels { (name) "=" (value) " " } }
                 }
             }
-            p { a href=(looking.at_node(None)) { "Close" } }
+            p {
+                a href=(looking.at_node(None)) { "Close" } " "
+                @if looking.until.is_none() {
+                    button type="button" data-method="DELETE" data-path={ "/api/v1/nodes/" (node.id) }
+                        data-sure={ "Remove node " (node_name(node)) "? It is refused while it holds the only replica of something, or an application runs there." } { "Remove" }
+                }
+            }
         }
     }
 }

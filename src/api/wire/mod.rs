@@ -16,7 +16,7 @@ pub use changes::{
 pub use events::{Ask, Counter, Event, EventDetail};
 pub use network::{DataSet, Network, Policy, Replica};
 pub use nodes::{Link, Node};
-pub use plans::{Plan, PlanRequest, WhyNot};
+pub use plans::{Plan, PlanRequest, WhatIf, WhyNot};
 pub use simulation::{PaceChange, SimulationStep, SimulationView};
 
 use agent_core::clock::TimeScale;
