@@ -116,9 +116,7 @@ impl NewNetwork {
 }
 
 fn head(what: &str) -> String {
-    format!(
-        "# {what} docs/configuration.md explains every key; `agent check` shows what those mean that are not written.\n"
-    )
+    format!("# {what} `agent check` tells what is not written; docs/configuration.md explains every key.\n")
 }
 
 fn file_of(agent: NodeId) -> String {
