@@ -12,16 +12,18 @@ use std::path::PathBuf;
 #[command(after_help = "\
 Examples:
   agent init my-network                   asks for everything
-  agent init my-network --nodes 2 --object-key orders.json --expression 'avg(amount)' --goal 'response_time <= 30 s' \\
-    --store 1=https://s3.berlin.example.org/placement --store '2=https://s3.plant.example.org/placement?region=eu' \\
-    --knowledge mysql://agent@db.example.org/agent
+  agent init my-network --nodes 2 --knowledge mysql://agent@db.example.org/agent \\
+    --store 1=https://s3.berlin.example.org/placement \\
+    --store '2=https://s3.plant.example.org/placement?region=eu' \\
+    --object-key orders.json --expression 'avg(amount)' --goal 'response_time <= 30 s'
   agent init my-network --nodes 3 --prefix scans/2026/ --program python3 --argument job.py \\
     --goal 'response_time <= 5 min' --goal '3=throughput >= 30000 records/s'
 
-It is a real network: links are measured, unless they are stated, and every node has an agent with this job. What is not said is asked at a
-terminal; elsewhere it is the default, or an error that names what is missing. Secrets are no part of it: the stores' are read from the
-environment or a profile, the database's from AGENT_DATABASE_PASSWORD. All files are written, or none; then they are checked as
-`agent check` does.")]
+It is a real network: links are measured, unless they are stated, and every node has an agent
+with this job. What is not said is asked at a terminal; elsewhere it is the default, or an error
+that names what is missing. Secrets are no part of it: the stores' are read from the environment
+or a profile, the database's from AGENT_DATABASE_PASSWORD. All files are written, or none; then
+they are checked as `agent check` does.")]
 pub struct Init {
     /// The folder [default: agents]
     #[arg(value_name = "DIR")]
@@ -135,7 +137,7 @@ fn once<K: Ord + std::fmt::Debug, T>(flag: &str, said: Vec<(K, T)>) -> Result<BT
     let all: BTreeMap<K, T> = said.into_iter().collect();
     match all.len() == count {
         true => Ok(all),
-        false => Err(Invalid::new(format!("{flag}: something is said of a node twice"), "keep one of them")),
+        false => Err(Invalid::new(format!("{flag}: the same is said twice"), "keep one of them")),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::cli::{display, print, signals};
 use agent_core::config::Invalid;
 use agent_core::config::settings::{KnowledgeSettings, NetworkSettings, Settings, StoreSettings};
 use agent_core::domain::manifest::Extent;
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
@@ -117,7 +117,7 @@ fn assume(mut answers: Answers) -> anyhow::Result<Answers> {
         // Of what is missing a default is taken, too: to see what else is.
         missing.extend(question.required().filter(|flag| !missing.contains(flag)));
         let suggestion = answers.suggestion(question);
-        answers.answer(question, &suggestion).map_err(|invalid| anyhow!("{question:?}: {invalid}"))?;
+        answers.answer(question, &suggestion).map_err(|invalid| refused(&invalid))?;
     }
     match missing.is_empty() {
         true => Ok(answers),
@@ -137,7 +137,7 @@ fn unreachable(network: &NetworkSettings) -> Vec<String> {
     let embedded = network.nodes.values().filter(|node| matches!(node.store, StoreSettings::Embedded { .. }));
     let embedded: Vec<String> = embedded.map(|node| node.id.to_string()).collect();
     let warning = format!(
-        "the embedded stores of nodes {} listen on 127.0.0.1, where no other machine reaches them; state `listen` and `advertise` \
+        "embedded stores listen on 127.0.0.1, where no other machine reaches them (of nodes {}); state `listen` and `advertise` \
          (docs/stores.md), or name servers of your own",
         embedded.join(", ")
     );
@@ -177,8 +177,11 @@ fn next(settings: &Settings, written: &Place) -> Vec<Next> {
     let mut ids = agents.keys();
     if let Some(first) = ids.next() {
         let others: Vec<String> = ids.map(ToString::to_string).collect();
-        let likewise = if others.is_empty() { String::new() } else { format!(", likewise {}", others.join(", ")) };
-        add(&format!("run --id {first}"), format!("run agent {first}{likewise}, each on its machine"));
+        let likewise = match others.is_empty() {
+            true => String::new(),
+            false => format!("; likewise {}, each on its machine", others.join(", ")),
+        };
+        add(&format!("run --id {first}"), format!("run agent {first}{likewise}"));
     }
     add("add-data-set NAME --object-key KEY --first-node NODE", "a data set more, while they run".to_owned());
     next
