@@ -103,7 +103,7 @@ pub async fn read(existing: &Existing, settings: &Settings, base: Option<&Scenar
             .iter()
             .filter_map(|it| Some((it.data_set.name.clone(), writes(&it.data_set)?)))
             .collect(),
-        network: NetworkSettings { links: links(snapshot, &nodes, fitted.as_ref()), tariff, ..network },
+        network: NetworkSettings { links: links(snapshot, &nodes, base, fitted.as_ref()), tariff, ..network },
         impacts: impacts.into_iter().filter(|(agent, _)| agents.contains_key(agent)).collect(),
         placed: state.data_sets.iter().map(|(name, of_it)| (name.clone(), of_it.placement.nodes())).collect(),
         agents,
@@ -319,18 +319,21 @@ fn network(
     NetworkSettings { data_sets, nodes: nodes.collect(), ..stated.clone() }
 }
 
-/// As the table states them; as jobs saw them where nobody injects latency.
-fn links(snapshot: &Snapshot, nodes: &BTreeMap<NodeId, &Node>, fitted: Option<&Calibration>) -> Vec<Link> {
-    let seen = fitted.into_iter().flat_map(|fitted| {
-        fitted
-            .links
-            .iter()
-            .map(|seen| calibrate::link(seen, fitted.is_emulated))
-            .map(|link| ((link.from, link.to), link))
-    });
-    let seen: BTreeMap<(NodeId, NodeId), Link> = seen.collect();
-    let stated = snapshot.links.iter().filter(|link| nodes.contains_key(&link.from) && nodes.contains_key(&link.to));
-    stated.map(|link| seen.get(&(link.from, link.to)).unwrap_or(link)).copied().collect()
+/// As the table states them, or the base what the table does not; as jobs saw them where nobody injects latency.
+fn links(
+    snapshot: &Snapshot,
+    nodes: &BTreeMap<NodeId, &Node>,
+    base: Option<&Scenario>,
+    fitted: Option<&Calibration>,
+) -> Vec<Link> {
+    let seen =
+        fitted.into_iter().flat_map(|fitted| fitted.links.iter().map(|seen| calibrate::link(seen, fitted.is_emulated)));
+    let based = base.into_iter().flat_map(|base| base.network.links.iter().copied());
+    // The last one that says something of a link is right.
+    let all = based.chain(snapshot.links.iter().copied()).chain(seen);
+    let all = all.filter(|link| nodes.contains_key(&link.from) && nodes.contains_key(&link.to));
+    let by_ends: BTreeMap<(NodeId, NodeId), Link> = all.map(|link| ((link.from, link.to), link)).collect();
+    by_ends.into_values().collect()
 }
 
 fn physics(

@@ -18,6 +18,7 @@ pub mod experiment;
 pub mod explore;
 pub mod from_table;
 pub mod hosting;
+pub mod init;
 pub mod interactive;
 pub mod invocation;
 pub mod live_agent;

@@ -4,6 +4,7 @@ use super::api_arguments::ApiArguments;
 use super::calibrate_arguments::{Calibrate, Compare};
 use super::commands::report::Report;
 use super::constraint_arguments::{NotDone, Pause, Plan, Resume, SetConstraints, SetLabels};
+use super::init_arguments::Init;
 use super::node_arguments::{AddAgent, AddNode, RemoveNode, Store};
 use super::policies;
 use super::price_arguments::{SetBudget, SetEgressPrice, SetStoragePrice};
@@ -31,7 +32,8 @@ Examples:
   agent run --id 1                  one agent of it, as a process of its own (likewise 2 and 3, in other terminals)
   agent status                      what the network looks like now
   agent set latency 1 2 '200 ms'    change it while it runs
-  agent add-node --random           a node more"
+  agent add-node --random           a node more
+  agent init my-network             the configuration of a network of your own"
 )]
 pub struct Arguments {
     /// Where the configuration lies (network.toml, 1.toml, ...) [default: agents/ if it is there, else built in]
@@ -60,6 +62,8 @@ pub enum Log {
 pub enum Command {
     /// Run the whole network in one process until every goal is met
     Demo(Demo),
+    /// Write the configuration of a network of your own: asks what it is made of, or takes flags
+    Init(Init),
     /// Run a scenario in virtual time: a day in a moment, the same for the same seed
     Simulate(Simulate),
     /// Compare policies: scenarios x policies x seeds x factors in virtual time, on all cores

@@ -11,6 +11,7 @@ mod constraint_arguments;
 mod display;
 mod event_document;
 mod external;
+mod init_arguments;
 mod node_arguments;
 mod place;
 mod policies;

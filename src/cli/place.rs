@@ -12,7 +12,7 @@ use crate::app::{self, Existing, Failure, Purpose};
 use crate::knowledge::Knowledge;
 use crate::storage::embedded::Durability;
 use agent_core::config::settings::{KnowledgeSettings, Settings};
-use agent_core::config::{self, Invalid, environment};
+use agent_core::config::{self, Invalid, Unwritten, environment};
 use agent_core::domain::ids::AgentId;
 use agent_core::domain::text::{MESSAGE_MAX, legible};
 use anyhow::Context as _;
@@ -33,11 +33,17 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn settings(&self) -> anyhow::Result<Settings> {
-        let mut settings = config::load(self.configuration(), &VOCABULARY)?;
+        self.settings_and_defaults().map(|(settings, _)| settings)
+    }
+
+    /// The same with what is not written in the configuration.
+    pub(super) fn settings_and_defaults(&self) -> anyhow::Result<(Settings, Vec<Unwritten>)> {
+        let (mut settings, mut unwritten) = config::load_all(self.configuration(), &VOCABULARY)?;
         if let Ok(written) = std::env::var(environment::AGENT_KNOWLEDGE) {
             settings.network.knowledge = knowledge(environment::AGENT_KNOWLEDGE, &written)?;
+            unwritten.retain(|left_out| left_out.key != "knowledge");
         }
-        Ok(settings)
+        Ok((settings, unwritten))
     }
 
     /// What commands are about this network.

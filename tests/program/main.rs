@@ -12,6 +12,7 @@ mod demo;
 mod experiment;
 mod failing_jobs;
 mod hostile_rows;
+mod init;
 mod interactive;
 mod jobs_processes;
 mod kill_recovers;

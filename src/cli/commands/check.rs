@@ -38,11 +38,11 @@ impl fmt::Display for Checked {
 
 impl Place {
     pub(super) fn check(&self, arguments: &Check) -> anyhow::Result<ExitCode> {
-        let settings = self.settings()?;
+        let (settings, unwritten) = self.settings_and_defaults()?;
         let runtime = services()?;
         let well_formed = runtime.block_on(access::check_credentials(&settings.network));
         well_formed.map_err(|error| Failure::Configuration(error.to_string()))?;
-        let description = config::describe(&settings, |records| BloodTests::new(records).bytes());
+        let description = config::describe(&settings, unwritten, |records| BloodTests::new(records).bytes());
         let directory = arguments.training.as_deref();
         let (mut known, mut training) = (BTreeMap::new(), BTreeMap::new());
         for &id in settings.agents.keys() {

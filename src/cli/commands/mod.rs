@@ -16,6 +16,7 @@ mod explain;
 pub(super) mod explore;
 mod follow;
 mod fsck;
+mod init;
 mod interactive;
 mod interactive_commands;
 mod manual;
@@ -43,6 +44,7 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let place = Place { config, data, log };
     match command {
         Command::Demo(demo) => place.demo(&demo),
+        Command::Init(arguments) => place.init(arguments),
         Command::Simulate(arguments) => place.simulate(&arguments),
         Command::Experiment(arguments) => experiment::experiment(&arguments),
         Command::Explore(arguments) => explore::explore(&arguments),

@@ -1,6 +1,7 @@
 //! A file with nodes to be added to a running network: `[[node]]` and `[[link]]` as in network.toml.
 
 use super::problem::{ConfigError, Invalid, Problems};
+use super::scenario::Links;
 use super::settings::{CredentialsSettings, NodeSettings, S3StoreSettings, StoreSettings};
 use super::{fragment, load, network, prices};
 use crate::domain::books::Tariff;
@@ -36,7 +37,8 @@ fn parse(text: &str, existing: &BTreeSet<NodeId>, problems: &mut Problems) -> Op
     nodes.values().for_each(|node| refuse_what_the_table_cannot_hold(node, problems));
     let ids: BTreeSet<NodeId> = existing.iter().chain(nodes.keys()).copied().collect();
     let tariff = prices::prices(&written.node, &written.link, &ids, problems);
-    let (directions, _) = network::directions(&written.link, &ids, problems);
+    // Of nodes that come, the table demands what all their links are like.
+    let (directions, _) = network::directions(&written.link, &ids, Links::Injected, problems);
     Some(Addition { nodes, links: directions.into_values().flatten().collect(), tariff })
 }
 

@@ -28,7 +28,7 @@ pub fn validate(
     problems: &mut Problems,
 ) -> Option<AgentSettings> {
     let goal = problems.check("goal", goal(&agent.goal));
-    let policy = agent.policy.as_deref().unwrap_or(defaults::POLICY);
+    let policy = problems.text(("", "policy"), agent.policy.as_ref(), defaults::POLICY);
     let policy = problems.check("policy", known_policy(policy, context.vocabulary.policies));
     let node = node(id, agent.node, problems);
     let data_sets = data_sets(agent, context, problems);
@@ -39,8 +39,7 @@ pub fn validate(
     let listen = problems.check("listen", listen);
     let s3 = problems.check("s3.listen", agent.s3.as_ref().map(endpoint).transpose());
     let job = job::validate(&agent.job, context, problems);
-    let speaks_of_staleness = goal.as_ref().is_some_and(|goal| goal.mentions(Metric::Staleness));
-    let rho = rho(&agent.rho, speaks_of_staleness, problems);
+    let rho = rho(&agent.rho, goal.as_ref(), problems);
     let costs = costs(&agent.cost, problems);
     let budget = prices::budget(agent.budget.as_ref(), context.network.and_then(prices::currency));
     let budget = problems.check("budget", budget);
@@ -142,26 +141,31 @@ fn data_set(written: Option<&str>, context: &Context<'_>) -> Result<DataSetName,
     }
 }
 
-/// Of staleness only where it is stated, or the goal speaks of it.
-fn rho(written: &fragment::Rho, speaks_of_staleness: bool, problems: &mut Problems) -> Option<Rho> {
+/// What is not stated follows from the goal; of staleness only where that speaks of it. `None` after noting a problem, here or with
+/// the goal.
+fn rho(written: &fragment::Rho, goal: Option<&Goal>, problems: &mut Problems) -> Option<Rho> {
     let mut rho = Rho::default();
     for metric in Metric::ALL {
-        let value = match metric {
-            Metric::ResponseTime => quantity::rho(metric, &written.response_time),
-            Metric::ExecutionTime => quantity::rho(metric, &written.execution_time),
-            Metric::Throughput => quantity::rho(metric, &written.throughput),
-            Metric::NetworkLatency => quantity::rho(metric, &written.network_latency),
-            Metric::Availability => quantity::rho(metric, &written.availability),
-            Metric::DataConsistency => quantity::positive(written.data_consistency),
-            Metric::Staleness => match (&written.staleness, speaks_of_staleness) {
-                (Some(stated), _) => quantity::rho(metric, stated),
-                (None, true) => quantity::rho(metric, defaults::STALENESS_RHO),
-                (None, false) => continue,
-            },
+        let read = |written: &Option<fragment::Quantity>| written.as_ref().map(|it| quantity::rho(metric, it));
+        let stated = match metric {
+            Metric::ResponseTime => read(&written.response_time),
+            Metric::ExecutionTime => read(&written.execution_time),
+            Metric::Throughput => read(&written.throughput),
+            Metric::NetworkLatency => read(&written.network_latency),
+            Metric::Availability => read(&written.availability),
+            Metric::DataConsistency => written.data_consistency.map(quantity::positive),
+            Metric::Staleness => read(&written.staleness),
         };
-        if let Some(value) = problems.check(format!("rho.{metric}"), value) {
-            rho.set(metric, value);
-        }
+        let value = match (stated, goal) {
+            (Some(stated), _) => problems.check(format!("rho.{metric}"), stated),
+            (None, Some(goal)) if metric != Metric::Staleness || goal.mentions(metric) => {
+                let value = defaults::rho(metric, goal);
+                problems.left_out("rho", metric.name(), quantity::written(metric, value));
+                Some(value)
+            }
+            (None, _) => None,
+        };
+        value.into_iter().for_each(|value| rho.set(metric, value));
     }
     // Where one is missing, it was told.
     let needed = Metric::ALL.into_iter().filter(|metric| *metric != Metric::Staleness);
@@ -169,19 +173,18 @@ fn rho(written: &fragment::Rho, speaks_of_staleness: bool, problems: &mut Proble
 }
 
 fn costs(written: &fragment::Cost, problems: &mut Problems) -> Option<BTreeMap<ActionType, f64>> {
-    let mut costs = BTreeMap::new();
-    for kind in ActionType::ALL {
-        let cost = match kind {
-            ActionType::Nothing => 1.0,
-            ActionType::Move => written.moving,
-            // One that mends costs what it takes to copy.
-            ActionType::Copy | ActionType::Restore => written.copy,
-            ActionType::ChangeReference => written.change_reference,
-            ActionType::Evict => written.evict,
-        };
-        if let Some(cost) = problems.check(format!("cost.{kind}"), quantity::positive(cost)) {
-            costs.insert(kind, cost);
-        }
+    let mut costs = BTreeMap::from([(ActionType::Nothing, defaults::cost(ActionType::Nothing))]);
+    let stated = [
+        (ActionType::Move, written.moving),
+        (ActionType::Copy, written.copy),
+        (ActionType::ChangeReference, written.change_reference),
+        (ActionType::Evict, written.evict),
+    ];
+    for (kind, stated) in stated {
+        let cost = problems.number(("cost", kind.name()), stated, defaults::cost(kind));
+        costs.extend(problems.check(format!("cost.{kind}"), quantity::positive(cost)).map(|cost| (kind, cost)));
     }
+    // One that mends costs what it takes to copy.
+    costs.extend(costs.get(&ActionType::Copy).map(|copy| (ActionType::Restore, *copy)));
     (costs.len() == ActionType::ALL.len()).then_some(costs)
 }

@@ -1,13 +1,16 @@
 //! What a configuration would run, for `agent check`: a table for people, or JSON.
 
+use super::problem::Unwritten;
 use super::settings::{
     AgentSettings, CredentialsSettings, DataSetSettings, DatabaseHost, DatabaseTls, DatabaseUrl, EmulatorSettings,
-    EncryptionSettings, JobSettings, KnowledgeSettings, NetworkSettings, NodeSettings, ProgramSettings,
-    S3StoreSettings, Settings, SparkSettings, StoreSettings,
+    EncryptionSettings, JobSettings, KnowledgeSettings, LearningSettings, NetworkSettings, NodeSettings,
+    ProgramSettings, S3StoreSettings, Settings, SparkSettings, StoreSettings,
 };
 use crate::clock::{Clock, SystemClock};
+use crate::domain::action::ActionType;
 use crate::domain::goal::Goal;
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
+use crate::domain::impact::Rho;
 use crate::domain::manifest::Extent;
 use crate::domain::placement::Link;
 use crate::domain::units::{Percent, show_bytes, show_duration};
@@ -28,7 +31,20 @@ pub struct Description {
     pub nodes: Vec<NodeDescription>,
     pub links: Vec<Link>,
     pub durations: Vec<DurationDescription>,
+    pub feedback_threshold: f64,
+    pub learning: LearningDescription,
+    pub probes: u32,
     pub agents: Vec<AgentDescription>,
+    /// What is not written, and what it means.
+    pub defaults: Vec<Unwritten>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct LearningDescription {
+    pub learning_rate: f64,
+    pub exploration: f64,
+    pub penalty: f64,
+    pub max_copies: u32,
 }
 
 /// Where there is one, it is told as such.
@@ -102,10 +118,13 @@ pub struct AgentDescription {
     pub request_bytes: u64,
     /// Requests that a job makes; absent as long as the data set's size is not known.
     pub requests: Option<u64>,
+    pub rho: Rho,
+    pub costs: BTreeMap<&'static str, f64>,
 }
 
-/// What `settings` would run. `generated_bytes` tells the size of a generated data set of so many records.
-pub fn describe(settings: &Settings, generated_bytes: impl Fn(u64) -> u64) -> Description {
+/// What `settings` would run, of which `unwritten` is by default. `generated_bytes` tells the size of a generated data set of so many
+/// records.
+pub fn describe(settings: &Settings, unwritten: Vec<Unwritten>, generated_bytes: impl Fn(u64) -> u64) -> Description {
     let network = &settings.network;
     let describe = |data_set: &DataSetSettings| {
         let generated_records = data_set.generate_records.map(|records| network.time_scale.shrink(records));
@@ -136,8 +155,17 @@ pub fn describe(settings: &Settings, generated_bytes: impl Fn(u64) -> u64) -> De
         nodes: network.nodes.values().map(describe_node).collect(),
         links: network.links.clone(),
         durations: durations(network),
+        feedback_threshold: network.feedback.threshold,
+        learning: describe_learning(network.learning),
+        probes: network.rhythm.probes,
         agents,
+        defaults: unwritten,
     }
+}
+
+fn describe_learning(learning: LearningSettings) -> LearningDescription {
+    let LearningSettings { learning_rate, exploration, penalty, max_copies } = learning;
+    LearningDescription { learning_rate, exploration, penalty, max_copies }
 }
 
 fn describe_node(node: &NodeSettings) -> NodeDescription {
@@ -190,8 +218,14 @@ fn describe_agent(
         job: agent.job.to_string(),
         request_bytes,
         requests: agent.data_sets.iter().map(requests).sum(),
+        rho: agent.rho,
+        costs: STATED_COSTS.into_iter().filter_map(|kind| Some((kind.name(), *agent.costs.get(&kind)?))).collect(),
     }
 }
+
+/// Doing nothing costs 1, and mending what a copy costs.
+const STATED_COSTS: [ActionType; 4] =
+    [ActionType::Move, ActionType::Copy, ActionType::ChangeReference, ActionType::Evict];
 
 impl fmt::Display for KnowledgeSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -299,7 +333,9 @@ impl fmt::Display for Description {
         self.write_nodes(f)?;
         self.write_links(f)?;
         self.write_durations(f)?;
-        self.agents.iter().try_for_each(|agent| write!(f, "{agent}"))
+        self.write_learning(f)?;
+        self.agents.iter().try_for_each(|agent| write!(f, "{agent}"))?;
+        self.write_defaults(f)
     }
 }
 
@@ -318,7 +354,11 @@ impl Description {
         self.links.iter().try_for_each(|link| {
             let ends = format!("{} to {}", link.from, link.to);
             writeln!(f, "{ends:<10}  {:>12}  {:>11}", link.latency_ms, link.jitter_ms)
-        })
+        })?;
+        match self.links.len() < self.nodes.len() * (self.nodes.len() - 1) {
+            true => writeln!(f, "all others      measured"),
+            false => Ok(()),
+        }
     }
 
     fn write_durations(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -327,6 +367,28 @@ impl Description {
             let [scenario, real] = [duration.scenario_seconds, duration.real_seconds]
                 .map(|seconds| show_duration(Duration::from_secs_f64(seconds)));
             writeln!(f, "{:<15}  {scenario:>15}  {real:>12}", duration.name)
+        })
+    }
+
+    fn write_learning(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LearningDescription { learning_rate, exploration, penalty, max_copies } = &self.learning;
+        write!(f, "\nlearning  learning_rate {learning_rate}, exploration {exploration}, penalty {penalty}, ")?;
+        writeln!(f, "max_copies {max_copies}")?;
+        writeln!(f, "feedback  threshold {}", self.feedback_threshold)?;
+        writeln!(f, "probes    {}", self.probes)
+    }
+
+    /// A line for each table of each file.
+    fn write_defaults(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.defaults.is_empty() {
+            writeln!(f, "\nnot written, and so by default")?;
+        }
+        let place = |one: &Unwritten| (one.file.clone(), one.table.clone());
+        self.defaults.chunk_by(|one, other| place(one) == place(other)).try_for_each(|of_table| {
+            let values: Vec<String> = of_table.iter().map(|one| format!("{} = {}", one.key, one.value)).collect();
+            let (file, table) = place(&of_table[0]);
+            let table = if table.is_empty() { table } else { format!("{table}: ") };
+            writeln!(f, "  {file}: {table}{}", values.join(", "))
         })
     }
 }
@@ -354,24 +416,29 @@ impl fmt::Display for AgentDescription {
         self.s3.iter().try_for_each(|listen| writeln!(f, "  s3      {listen}"))?;
         let size = show_bytes(self.request_bytes);
         match self.requests {
-            Some(1) => writeln!(f, "  job     {}, 1 request of {size}", self.job),
-            Some(requests) => writeln!(f, "  job     {}, {requests} requests of {size}", self.job),
-            None => writeln!(f, "  job     {}, in requests of {size}", self.job),
+            Some(1) => writeln!(f, "  job     {}, 1 request of {size}", self.job)?,
+            Some(requests) => writeln!(f, "  job     {}, {requests} requests of {size}", self.job)?,
+            None => writeln!(f, "  job     {}, in requests of {size}", self.job)?,
         }
+        let rho =
+            self.rho.iter().map(|(metric, rho)| format!("{metric} {rho} {}", metric.unit()).trim_end().to_owned());
+        writeln!(f, "  rho     {}", rho.collect::<Vec<_>>().join(", "))?;
+        let costs = STATED_COSTS.into_iter().filter_map(|kind| self.costs.get_key_value(kind.name()));
+        writeln!(f, "  cost    {}", costs.map(|(kind, cost)| format!("{kind} {cost}")).collect::<Vec<_>>().join(", "))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Vocabulary, load};
+    use super::super::{Vocabulary, load_all};
     use super::*;
     use std::path::Path;
 
     fn description(fixture: &str) -> Description {
         let vocabulary = Vocabulary { policies: &["reference", "fixed", "cooperative"], expression: |_| Ok(()) };
         let directory = Path::new("../../fixtures/configurations/valid").join(fixture);
-        let settings = load(Some(&directory), &vocabulary).unwrap_or_else(|error| panic!("error: {error}"));
-        describe(&settings, |records| {
+        let loaded = load_all(Some(&directory), &vocabulary).unwrap_or_else(|error| panic!("error: {error}"));
+        describe(&loaded.0, loaded.1, |records| {
             assert_eq!(records, 11_075, "the size is asked for at the time scale");
             6_441_964
         })
@@ -406,22 +473,39 @@ drain                  1 min 0 s         1.2 s
 feedback window       3 min 30 s         4.2 s
 feedback grace         1 min 0 s         1.2 s
 
+learning  learning_rate 0.5, exploration 0.1, penalty 0.33, max_copies 2
+feedback  threshold 0.3
+probes    5
+
 agent 1 on node 1
   goal    response_time <= 35 s and availability >= 95 %
   policy  cooperative
   job     avg(cholesterol), 36 requests of 180.0 kB
+  rho     response_time 40 s, execution_time 15 s, throughput 30000 records/s, network_latency 2000 ms, availability 25 %, data_consistency 0.5
+  cost    move 1.5, copy 1.8, change_reference 1, evict 0.5
 
 agent 2 on node 2
   goal    throughput >= 30000 records/s and availability >= 80 %
   policy  cooperative
   job     avg(cholesterol), 36 requests of 180.0 kB
+  rho     response_time 40 s, execution_time 15 s, throughput 3000 records/s, network_latency 2000 ms, availability 25 %, data_consistency 0.5
+  cost    move 1.5, copy 1.8, change_reference 1, evict 0.5
 
 agent 3 on node 3
   goal    data_consistency >= 0.7 or network_latency <= 1300 ms
   policy  cooperative
   job     avg(cholesterol), 36 requests of 180.0 kB
+  rho     response_time 40 s, execution_time 15 s, throughput 3000 records/s, network_latency 2000 ms, availability 25 %, data_consistency 1
+  cost    move 1.5, copy 1.8, change_reference 1, evict 0.5
+
+not written, and so by default
+  DIR/network.toml: rhythm: watch = \"1 min\"
+  DIR/1.toml: policy = \"cooperative\"
+  DIR/2.toml: policy = \"cooperative\"
+  DIR/3.toml: policy = \"cooperative\"
 ";
-        assert_eq!(description("three_nodes").to_string(), expected);
+        let text = description("three_nodes").to_string();
+        assert_eq!(text.replace("../../fixtures/configurations/valid/three_nodes", "DIR"), expected);
     }
 
     #[test]
@@ -435,7 +519,7 @@ agent 7 on node 20
   policy  reference
   job     python3 average.py --field temperature, in requests of 67.1 MB
 ";
-        assert!(text.ends_with(agent), "{text}");
+        assert!(text.contains(agent), "{text}");
         assert!(
             text.contains("(plant/measurements.ndjson), first on node 10, not generated: it has to be there"),
             "{text}"

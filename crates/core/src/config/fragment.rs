@@ -15,9 +15,9 @@ use std::marker::PhantomData;
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Network {
-    pub knowledge: String,
-    pub time_scale: i64,
-    pub emulator: String,
+    pub knowledge: Option<String>,
+    pub time_scale: Option<i64>,
+    pub emulator: Option<String>,
     pub budget: Option<Quantity>,
     /// `[data_set]` where there is one, `[[data_set]]` where there are several.
     #[serde(deserialize_with = "tables")]
@@ -26,11 +26,11 @@ pub struct Network {
     pub node: Vec<Node>,
     #[serde(default)]
     pub link: Vec<Link>,
-    #[serde(deserialize_with = "table")]
+    #[serde(default, deserialize_with = "table")]
     pub feedback: Feedback,
-    #[serde(deserialize_with = "table")]
+    #[serde(default, deserialize_with = "table")]
     pub learning: Learning,
-    #[serde(deserialize_with = "table")]
+    #[serde(default, deserialize_with = "table")]
     pub rhythm: Rhythm,
 }
 
@@ -94,8 +94,8 @@ pub struct Transfers {
 #[serde(deny_unknown_fields)]
 pub struct Node {
     pub id: i64,
-    pub name: String,
-    pub availability: Quantity,
+    pub name: Option<String>,
+    pub availability: Option<Quantity>,
     pub capacity: Option<Quantity>,
     pub labels: Option<BTreeMap<String, String>>,
     pub storage_price: Option<Quantity>,
@@ -139,40 +139,41 @@ pub struct Link {
     pub between: Option<Vec<i64>>,
     pub from: Option<i64>,
     pub to: Option<i64>,
-    pub latency: Quantity,
+    /// Without it the link is measured, where no emulator needs to know it.
+    pub latency: Option<Quantity>,
     pub jitter: Option<Quantity>,
     pub egress_price: Option<Quantity>,
 }
 
 /// `[feedback]`
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, Default, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Feedback {
-    pub window: Quantity,
-    pub threshold: f64,
-    pub grace: Quantity,
+    pub window: Option<Quantity>,
+    pub threshold: Option<f64>,
+    pub grace: Option<Quantity>,
 }
 
 /// `[learning]`
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, Default, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Learning {
-    pub learning_rate: f64,
-    pub exploration: f64,
-    pub penalty: f64,
-    pub max_copies: i64,
+    pub learning_rate: Option<f64>,
+    pub exploration: Option<f64>,
+    pub penalty: Option<f64>,
+    pub max_copies: Option<i64>,
 }
 
 /// `[rhythm]`
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, Default, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Rhythm {
-    pub job_gap: Quantity,
-    pub job_gap_deviation: Quantity,
-    pub heartbeat: Quantity,
-    pub lease: Quantity,
-    pub drain: Quantity,
-    pub probes: i64,
+    pub job_gap: Option<Quantity>,
+    pub job_gap_deviation: Option<Quantity>,
+    pub heartbeat: Option<Quantity>,
+    pub lease: Option<Quantity>,
+    pub drain: Option<Quantity>,
+    pub probes: Option<i64>,
     pub watch: Option<Quantity>,
     pub scrub: Option<Quantity>,
     pub scrub_rate: Option<Quantity>,
@@ -193,9 +194,9 @@ pub struct Agent {
     pub s3: Option<S3>,
     #[serde(deserialize_with = "table")]
     pub job: Job,
-    #[serde(deserialize_with = "table")]
+    #[serde(default, deserialize_with = "table")]
     pub rho: Rho,
-    #[serde(deserialize_with = "table")]
+    #[serde(default, deserialize_with = "table")]
     pub cost: Cost,
 }
 
@@ -211,7 +212,7 @@ pub struct S3 {
 #[serde(deny_unknown_fields)]
 pub struct Job {
     pub kind: String,
-    pub request_size: Quantity,
+    pub request_size: Option<Quantity>,
     pub expression: Option<String>,
     pub path: Option<String>,
     pub program: Option<String>,
@@ -228,27 +229,27 @@ pub struct Job {
 }
 
 /// `[rho]`: one for each metric.
-#[derive(Deserialize, Clone, Debug)]
+#[derive(Deserialize, Clone, Default, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Rho {
-    pub response_time: Quantity,
-    pub execution_time: Quantity,
-    pub throughput: Quantity,
-    pub network_latency: Quantity,
-    pub availability: Quantity,
-    pub data_consistency: f64,
+    pub response_time: Option<Quantity>,
+    pub execution_time: Option<Quantity>,
+    pub throughput: Option<Quantity>,
+    pub network_latency: Option<Quantity>,
+    pub availability: Option<Quantity>,
+    pub data_consistency: Option<f64>,
     pub staleness: Option<Quantity>,
 }
 
 /// `[cost]`: one for each kind of action but doing nothing.
-#[derive(Deserialize, Clone, Debug)]
+#[derive(Deserialize, Clone, Default, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Cost {
     #[serde(rename = "move")]
-    pub moving: f64,
-    pub copy: f64,
-    pub change_reference: f64,
-    pub evict: f64,
+    pub moving: Option<f64>,
+    pub copy: Option<f64>,
+    pub change_reference: Option<f64>,
+    pub evict: Option<f64>,
 }
 
 /// A table, and nothing else: left to itself, serde also takes a list of the values in the order of the keys.
@@ -617,6 +618,7 @@ mod tests {
             "invalid unquoted key, expected letters, numbers, `-`, `_`",
         );
         check("window = \"1 s\"\n  windw = 1", "line 2, column 3", "unknown key `windw`");
-        check("window = \"1 s\"", "", "`threshold` is missing");
+        let (place, invalid) = parse::<S3>("").unwrap_err();
+        assert_eq!((place.as_str(), invalid.problem.as_str()), ("", "`listen` is missing"));
     }
 }

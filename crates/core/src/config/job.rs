@@ -1,9 +1,9 @@
 //! `[job]` of `N.toml`: what an application does, by its kind.
 
 use super::agent::Context;
-use super::fragment::Quantity;
-use super::network::{refuse, time_scale};
+use super::network::{links_are, refuse, time_scale};
 use super::problem::{Invalid, Problems};
+use super::scenario::Links;
 use super::settings::{HistorySettings, JobSettings, ProgramSettings, SparkSettings};
 use super::{defaults, fragment, quantity};
 use crate::clock::TimeScale;
@@ -21,7 +21,8 @@ const OWN_PROPERTIES: [(&str, &str); 5] = [
 
 /// `None` after noting at least one problem.
 pub(super) fn validate(written: &fragment::Job, context: &Context<'_>, problems: &mut Problems) -> Option<JobSettings> {
-    let request_bytes = problems.check("job.request_size", request_size(&written.request_size, context));
+    let request_size = problems.text(("job", "request_size"), written.request_size.as_ref(), defaults::REQUEST_SIZE);
+    let request_bytes = problems.check("job.request_size", self::request_size(request_size, context));
     match written.kind.as_str() {
         "aggregate" => {
             refuse(&of_spark(written), &["spark"], "job", problems);
@@ -87,7 +88,8 @@ fn program_settings(
         let help = "give the store an `http://` endpoint, set `emulator = \"none\"`, or use kind \"aggregate\"";
         problems.add("job.kind", Invalid::new(problem, help));
     }
-    let time_limit = problems.require("job.time_limit", written.time_limit.as_ref(), quantity::positive_duration);
+    let time_limit = problems.text(("job", "time_limit"), written.time_limit.as_ref(), defaults::TIME_LIMIT);
+    let time_limit = problems.check("job.time_limit", quantity::positive_duration(time_limit));
     Some(ProgramSettings {
         program: program?,
         arguments: written.arguments.clone().unwrap_or_default(),
@@ -205,18 +207,18 @@ fn records_path(text: &str) -> Result<RecordsPath, Invalid> {
 
 /// A node whose store programs cannot reach: its certificate is not for the link that they are told.
 fn beyond_programs(context: &Context<'_>) -> Option<i64> {
-    let network = context.network.filter(|network| network.emulator != "none")?;
+    let network = context.network.filter(|network| links_are(network) == Links::Injected)?;
     let is_https = |node: &&fragment::Node| node.store.endpoint.as_ref().is_some_and(|at| at.starts_with("https://"));
     network.node.iter().find(is_https).map(|node| node.id)
 }
 
 /// At least a byte, at the time scale too.
-fn request_size(written: &Quantity, context: &Context<'_>) -> Result<u64, Invalid> {
+fn request_size(written: &str, context: &Context<'_>) -> Result<u64, Invalid> {
     let bytes = quantity::positive_size(written)?;
     let scale = context.network.and_then(|network| time_scale(network).ok()).unwrap_or(TimeScale::REAL);
     match scale.shrink(bytes) {
         0 => Err(Invalid::new(
-            format!("{} is less than a byte at time_scale = {}", written.0.trim(), scale.factor()),
+            format!("{} is less than a byte at time_scale = {}", written.trim(), scale.factor()),
             "data shrinks as time does: ask for more, or lower `time_scale` in network.toml",
         )),
         _ => Ok(bytes),

@@ -1,6 +1,6 @@
 //! The files of a configuration: found, read, validated together.
 
-use super::problem::{ConfigError, Invalid, Problems};
+use super::problem::{ConfigError, Invalid, Problems, Unwritten};
 use super::settings::Settings;
 use super::{agent, fragment, network, secrecy};
 use crate::domain::ids::AgentId;
@@ -34,25 +34,29 @@ const BUILT_IN_AGENTS: [(AgentId, &str); 3] = [
 /// Reads and validates the configuration in a folder, or the built-in three-node environment. All problems are reported at
 /// once, except that a file which is not TOML of the right shape only tells its first.
 pub fn load(directory: Option<&Path>, vocabulary: &Vocabulary) -> Result<Settings, ConfigError> {
+    load_all(directory, vocabulary).map(|(settings, _)| settings)
+}
+
+/// The same with what is not written, and what that means.
+pub fn load_all(directory: Option<&Path>, vocabulary: &Vocabulary) -> Result<(Settings, Vec<Unwritten>), ConfigError> {
     let mut problems = Problems::default();
     let sources = match directory {
         Some(directory) => Sources::read(directory, &mut problems),
         None => Sources::built_in(),
     };
-    let settings = sources.settings(vocabulary, &mut problems);
-    problems.settle(settings)
+    sources.settle(vocabulary, problems)
 }
 
 /// A file and what it holds.
-struct Source {
-    file: String,
-    text: String,
+pub(super) struct Source {
+    pub file: String,
+    pub text: String,
 }
 
 #[derive(Default)]
-struct Sources {
-    network: Option<Source>,
-    agents: BTreeMap<AgentId, Source>,
+pub(super) struct Sources {
+    pub network: Option<Source>,
+    pub agents: BTreeMap<AgentId, Source>,
 }
 
 impl Sources {
@@ -83,6 +87,17 @@ impl Sources {
             }
         }
         Self { network, agents }
+    }
+
+    /// What they mean, if nothing is wrong with them, and what is not written in them.
+    pub fn settle(
+        &self,
+        vocabulary: &Vocabulary,
+        mut problems: Problems,
+    ) -> Result<(Settings, Vec<Unwritten>), ConfigError> {
+        let settings = self.settings(vocabulary, &mut problems);
+        let unwritten = problems.unwritten();
+        problems.settle(settings).map(|settings| (settings, unwritten))
     }
 
     /// `None` after noting at least one problem.
@@ -210,7 +225,9 @@ mod tests {
             include_str!("../../../../fixtures/configurations/valid/four_nodes/network.toml"),
             include_str!("../../../../fixtures/configurations/valid/four_nodes/4.toml"),
         ];
-        let snippets = document.split("```toml\n").skip(1).map(|rest| rest.split("   ```").next().unwrap_or_default());
+        // Those of its steps are indented.
+        let snippets =
+            document.split("   ```toml\n").skip(1).map(|rest| rest.split("   ```").next().unwrap_or_default());
         let snippets: Vec<String> = snippets.map(|text| text.replace("\n   ", "\n").trim().to_owned()).collect();
         assert_eq!(snippets.len(), files.len());
         for (snippet, file) in snippets.iter().zip(files) {
@@ -263,6 +280,65 @@ mod tests {
         let mut problems = Problems::default();
         let settings = sources.settings(&VOCABULARY, &mut problems);
         problems.settle(settings)
+    }
+
+    /// A folder of two nodes with as little as can be written, and more.
+    fn little(network: &str, agent: &str) -> Result<(Settings, Vec<Unwritten>), ConfigError> {
+        let text =
+            "data_set = { name = \"d\", object_key = \"d.json\", first_node = 1 }\nnode = [{ id = 1 }, { id = 2 }]\n";
+        let source = |file: &str, text: String| Source { file: file.to_owned(), text };
+        let job = "job = { kind = \"aggregate\", expression = \"count(*)\" }\n";
+        let agents = [(AgentId(1), source("1.toml", format!("goal = \"response_time <= 35 s\"\n{job}{agent}")))];
+        let network = Some(source("network.toml", format!("{network}{text}")));
+        Sources { network, agents: agents.into() }.settle(&VOCABULARY, Problems::default())
+    }
+
+    #[test]
+    fn what_is_not_written_is_by_default_a_real_network_and_told() {
+        let (Settings { network, agents }, unwritten) = little("", "[rho]\nexecution_time = \"3 s\"").unwrap();
+        assert_eq!(network.knowledge, KnowledgeSettings::Sqlite("network.db".into()));
+        assert_eq!((network.emulator, network.time_scale.factor(), network.links), (EmulatorSettings::None, 1, vec![]));
+        assert_eq!(
+            (network.nodes[&NodeId(2)].name.as_str(), network.nodes[&NodeId(2)].availability.value()),
+            ("node-2", 100.0)
+        );
+        // Of the others the environment states what the defaults are.
+        let environment = load(None, &VOCABULARY).unwrap();
+        assert_eq!((network.feedback, network.learning), (environment.network.feedback, environment.network.learning));
+        assert_eq!(network.rhythm, environment.network.rhythm);
+        let agent = &agents[&AgentId(1)];
+        assert_eq!(agent.costs, environment.agents[&AgentId(1)].costs);
+        let rho = |metric| agent.rho.get(metric);
+        assert_eq!((rho(Metric::ResponseTime), rho(Metric::ExecutionTime)), (Some(17.5), Some(3.0)));
+        assert_eq!((rho(Metric::Availability), rho(Metric::Staleness)), (Some(25.0), None));
+        let told = |table: &str| {
+            let of_table = unwritten.iter().filter(|one| one.table == table);
+            of_table.map(|one| format!("{}: {} = {}", one.file, one.key, one.value)).collect::<Vec<_>>().join("; ")
+        };
+        assert_eq!(told("node 2"), "network.toml: name = \"node-2\"; network.toml: availability = \"100 %\"");
+        assert_eq!(
+            told("feedback"),
+            "network.toml: window = \"210 s\"; network.toml: threshold = 0.3; network.toml: grace = \"60 s\""
+        );
+        let rho = "1.toml: response_time = \"17.5 s\"; 1.toml: throughput = \"3000 records/s\"; 1.toml: network_latency = \"2000 ms\"; \
+                   1.toml: availability = \"25 %\"; 1.toml: data_consistency = 0.5";
+        assert_eq!(told("rho"), rho);
+        assert_eq!(told("job"), "1.toml: request_size = \"8 MiB\"");
+    }
+
+    #[test]
+    fn links_are_stated_or_measured_and_an_emulator_has_to_know_them() {
+        let link = "link = [{ between = [1, 2], egress_price = \"0.09 EUR/GB\" }]\n";
+        let network = little(link, "").unwrap().0.network;
+        assert_eq!((network.links, network.tariff.egress.len()), (vec![], 2));
+        let network = little("link = [{ from = 1, to = 2, latency = \"20\" }]\n", "").unwrap().0.network;
+        assert_eq!(network.links.len(), 1);
+        let refused = |written: &str| little(written, "").unwrap_err().problems()[0].clone();
+        let jitter = refused("link = [{ between = [1, 2], jitter = \"1 ms\" }]\n");
+        assert_eq!((jitter.place.as_str(), jitter.problem.as_str()), ("link 1-2: latency", "is missing"));
+        assert_eq!(refused("emulator = \"embedded\"\n").problem, "there is no link between nodes 1 and 2");
+        let latency = refused(&format!("emulator = \"embedded\"\n{link}"));
+        assert_eq!((latency.place.as_str(), latency.problem.as_str()), ("link 1-2: latency", "is missing"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::objects::{self, Objects};
 use super::problem::{Invalid, Problems};
+use super::scenario::Links;
 use super::settings::{
     CredentialsSettings, DataSetSettings, EmulatorSettings, EncryptionSettings, FeedbackSettings, LearningSettings,
     NetworkSettings, NodeSettings, RhythmSettings, S3StoreSettings, ScrubSettings, StoreSettings,
@@ -17,6 +18,7 @@ use crate::domain::text::without_userinfo;
 use crate::domain::units::show_duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// More missing links than these are counted, not listed.
 const LISTED_LINKS: usize = 10;
@@ -24,16 +26,19 @@ const LISTED_LINKS: usize = 10;
 /// What can be made of the file; worth something only when no problem was noted.
 pub fn validate(network: &fragment::Network, problems: &mut Problems) -> Option<NetworkSettings> {
     let ids = node_ids(network);
-    let knowledge = problems.check("knowledge", super::knowledge(&network.knowledge));
+    let knowledge = problems.text(("", "knowledge"), network.knowledge.as_ref(), defaults::KNOWLEDGE);
+    let knowledge = problems.check("knowledge", super::knowledge(knowledge));
+    problems.number(("", "time_scale"), network.time_scale, defaults::TIME_SCALE);
     let time_scale = problems.check("time_scale", time_scale(network));
-    let emulator = problems.check("emulator", emulator(&network.emulator));
+    let emulator = problems.text(("", "emulator"), network.emulator.as_ref(), defaults::EMULATOR);
+    let emulator = problems.check("emulator", self::emulator(emulator));
     let data_sets = data_sets(network, &ids, problems);
     objects::refuse_overlaps(&data_sets, problems);
     let nodes = nodes(&network.node, problems);
     for data_set in data_sets.values() {
         constraints::refuse_contradictions(data_set, &data_set_place(network, &data_set.name.0), &nodes, problems);
     }
-    let links = links(&network.link, &ids, problems);
+    let links = links(&network.link, &ids, links_are(network), problems);
     let tariff = prices::tariff(network, &ids, problems);
     let feedback = feedback(&network.feedback, problems);
     let learning = learning(&network.learning, problems);
@@ -82,7 +87,15 @@ fn join(ids: &BTreeSet<NodeId>) -> String {
 
 /// Also when something else is wrong with the network.
 pub fn time_scale(network: &fragment::Network) -> Result<TimeScale, Invalid> {
-    quantity::time_scale(network.time_scale)
+    quantity::time_scale(network.time_scale.unwrap_or(defaults::TIME_SCALE))
+}
+
+/// Whether latency is injected, or what links are like is to be measured.
+pub fn links_are(network: &fragment::Network) -> Links {
+    match network.emulator.as_deref().unwrap_or(defaults::EMULATOR) {
+        "none" => Links::Measured,
+        _ => Links::Injected,
+    }
 }
 
 fn emulator(text: &str) -> Result<EmulatorSettings, Invalid> {
@@ -188,7 +201,7 @@ pub fn nodes(written: &[fragment::Node], problems: &mut Problems) -> BTreeMap<No
         nodes.insert(node.id, node);
     }
     if written.is_empty() {
-        let help = "add a `[[node]]` with `id`, `name` and `availability`";
+        let help = "add a `[[node]]` with an `id`";
         problems.add("node", Invalid::new("there are no nodes", help));
     }
     nodes
@@ -207,8 +220,11 @@ fn same_store(one: &NodeSettings, other: &NodeSettings) -> bool {
 fn node(written: &fragment::Node, problems: &mut Problems) -> Option<NodeSettings> {
     let place = |key: &str| format!("node {}: {key}", written.id);
     let id = problems.check(place("id"), node_id(written.id));
-    let name = problems.check(place("name"), quantity::name(&written.name));
-    let availability = problems.check(place("availability"), quantity::percent(&written.availability));
+    let (item, unnamed) = (format!("node {}", written.id), format!("node-{}", written.id));
+    let name = problems.text((&item, "name"), written.name.as_ref(), &unnamed);
+    let name = problems.check(place("name"), quantity::name(name));
+    let availability = problems.text((&item, "availability"), written.availability.as_ref(), defaults::AVAILABILITY);
+    let availability = problems.check(place("availability"), quantity::percent(availability));
     let capacity = written.capacity.as_ref().map(quantity::positive_size).transpose();
     let capacity_bytes = problems.check(place("capacity"), capacity);
     let labels = problems.check(place("labels"), constraints::labels(written.labels.as_ref()));
@@ -378,11 +394,11 @@ pub fn refuse(keys: &[(&str, bool)], kinds: &[&str], place: &str, problems: &mut
     }
 }
 
-/// Those that can be read, each direction, in order; every two nodes need both.
-fn links(written: &[fragment::Link], ids: &BTreeSet<NodeId>, problems: &mut Problems) -> Vec<Link> {
-    let (directions, all_ends_known) = directions(written, ids, problems);
+/// Those that are stated and can be read, each direction, in order. Where they are injected, every two nodes need both.
+fn links(written: &[fragment::Link], ids: &BTreeSet<NodeId>, are: Links, problems: &mut Problems) -> Vec<Link> {
+    let (directions, all_ends_known) = directions(written, ids, are, problems);
     // A link with a mistyped node is not missing: one mistake, one message.
-    if all_ends_known {
+    if all_ends_known && are == Links::Injected {
         report_missing_links(&directions, ids, problems);
     }
     directions.into_values().flatten().collect()
@@ -392,13 +408,14 @@ fn links(written: &[fragment::Link], ids: &BTreeSet<NodeId>, problems: &mut Prob
 pub fn directions(
     written: &[fragment::Link],
     ids: &BTreeSet<NodeId>,
+    are: Links,
     problems: &mut Problems,
 ) -> (BTreeMap<(NodeId, NodeId), Option<Link>>, bool) {
     let mut directions: BTreeMap<(NodeId, NodeId), Option<Link>> = BTreeMap::new();
     let mut all_ends_known = true;
     for (index, written) in written.iter().enumerate() {
         let place = link_place(index, written);
-        let values = latency_and_jitter(written, &place, problems);
+        let values = latency_and_jitter(written, &place, are, problems);
         let Some(ends) = problems.check(&place, ends(written, ids)) else {
             all_ends_known = false;
             continue;
@@ -425,10 +442,18 @@ pub fn link_place(index: usize, written: &fragment::Link) -> String {
     }
 }
 
-/// In milliseconds.
-pub fn latency_and_jitter(written: &fragment::Link, place: &str, problems: &mut Problems) -> Option<(f64, f64)> {
+/// In milliseconds. `None` is no problem where links are measured.
+pub fn latency_and_jitter(
+    written: &fragment::Link,
+    place: &str,
+    are: Links,
+    problems: &mut Problems,
+) -> Option<(f64, f64)> {
+    if (written.latency.is_none() && written.jitter.is_none()) && are == Links::Measured {
+        return None;
+    }
     let no_jitter = fragment::Quantity(defaults::JITTER.to_owned());
-    let latency = problems.check(format!("{place}: latency"), quantity::latency_ms(&written.latency));
+    let latency = problems.require(&format!("{place}: latency"), written.latency.as_ref(), quantity::latency_ms);
     let jitter =
         problems.check(format!("{place}: jitter"), quantity::latency_ms(written.jitter.as_ref().unwrap_or(&no_jitter)));
     latency.zip(jitter)
@@ -478,17 +503,25 @@ fn report_missing_links(
 }
 
 fn feedback(written: &fragment::Feedback, problems: &mut Problems) -> Option<FeedbackSettings> {
-    let window = problems.check("feedback.window", quantity::positive_duration(&written.window));
-    let threshold = problems.check("feedback.threshold", quantity::ratio(written.threshold));
-    let grace = problems.check("feedback.grace", quantity::duration(&written.grace));
+    let window = problems.text(("feedback", "window"), written.window.as_ref(), defaults::WINDOW);
+    let window = problems.check("feedback.window", quantity::positive_duration(window));
+    let threshold = problems.number(("feedback", "threshold"), written.threshold, defaults::THRESHOLD);
+    let threshold = problems.check("feedback.threshold", quantity::ratio(threshold));
+    let grace = problems.text(("feedback", "grace"), written.grace.as_ref(), defaults::GRACE);
+    let grace = problems.check("feedback.grace", quantity::duration(grace));
     Some(FeedbackSettings { window: window?, threshold: threshold?, grace: grace? })
 }
 
 fn learning(written: &fragment::Learning, problems: &mut Problems) -> Option<LearningSettings> {
-    let learning_rate = problems.check("learning.learning_rate", quantity::ratio(written.learning_rate));
-    let exploration = problems.check("learning.exploration", quantity::ratio(written.exploration));
-    let penalty = problems.check("learning.penalty", quantity::ratio(written.penalty));
-    let max_copies = problems.check("learning.max_copies", quantity::whole(written.max_copies, 1..=1000));
+    let mut ratio = |key: &str, written: Option<f64>, default: f64| {
+        let value = problems.number(("learning", key), written, default);
+        problems.check(format!("learning.{key}"), quantity::ratio(value))
+    };
+    let learning_rate = ratio("learning_rate", written.learning_rate, defaults::LEARNING_RATE);
+    let exploration = ratio("exploration", written.exploration, defaults::EXPLORATION);
+    let penalty = ratio("penalty", written.penalty, defaults::PENALTY);
+    let max_copies = problems.number(("learning", "max_copies"), written.max_copies, defaults::MAX_COPIES);
+    let max_copies = problems.check("learning.max_copies", quantity::whole(max_copies, 1..=1000));
     Some(LearningSettings {
         learning_rate: learning_rate?,
         exploration: exploration?,
@@ -498,13 +531,20 @@ fn learning(written: &fragment::Learning, problems: &mut Problems) -> Option<Lea
 }
 
 fn rhythm(written: &fragment::Rhythm, problems: &mut Problems) -> Option<RhythmSettings> {
-    let job_gap = problems.check("rhythm.job_gap", quantity::duration(&written.job_gap));
-    let deviation = problems.check("rhythm.job_gap_deviation", quantity::duration(&written.job_gap_deviation));
-    let heartbeat = problems.check("rhythm.heartbeat", quantity::positive_duration(&written.heartbeat));
-    let lease = problems.check("rhythm.lease", quantity::positive_duration(&written.lease));
-    let drain = problems.check("rhythm.drain", quantity::positive_duration(&written.drain));
-    let probes = problems.check("rhythm.probes", quantity::whole(written.probes, 1..=1000));
-    let watch = match written.watch.as_ref().map_or(defaults::WATCH, AsRef::as_ref) {
+    type Read = fn(&str) -> Result<Duration, Invalid>;
+    let mut pace = |key: &str, written: &Option<fragment::Quantity>, default: &str, read: Read| {
+        let text = problems.text(("rhythm", key), written.as_ref(), default);
+        problems.check(format!("rhythm.{key}"), read(text))
+    };
+    let (any, positive): (Read, Read) = (quantity::duration, quantity::positive_duration);
+    let job_gap = pace("job_gap", &written.job_gap, defaults::JOB_GAP, any);
+    let deviation = pace("job_gap_deviation", &written.job_gap_deviation, defaults::JOB_GAP_DEVIATION, any);
+    let heartbeat = pace("heartbeat", &written.heartbeat, defaults::HEARTBEAT, positive);
+    let lease = pace("lease", &written.lease, defaults::LEASE, positive);
+    let drain = pace("drain", &written.drain, defaults::DRAIN, positive);
+    let probes = problems.number(("rhythm", "probes"), written.probes, defaults::PROBES);
+    let probes = problems.check("rhythm.probes", quantity::whole(probes, 1..=1000));
+    let watch = match problems.text(("rhythm", "watch"), written.watch.as_ref(), defaults::WATCH) {
         "never" => Ok(None),
         every => quantity::positive_duration(every).map(Some),
     };

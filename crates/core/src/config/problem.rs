@@ -1,6 +1,7 @@
 //! What is wrong with a configuration: which file, where in it, what, and what to do.
 
 use super::fragment;
+use serde::Serialize;
 use std::fmt;
 
 /// One thing to mend.
@@ -71,13 +72,26 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
-/// Gathers what is wrong, so that the user sees all of it at once.
+/// A key that is not written, and what that means.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Unwritten {
+    /// As the user may open it: `agents/1.toml`.
+    pub file: String,
+    /// Or the item: `node 2`; empty at the top of the file.
+    pub table: String,
+    pub key: String,
+    /// As it would be written.
+    pub value: String,
+}
+
+/// Gathers what is wrong, so that the user sees all of it at once; and what is not written.
 #[derive(Default, Debug)]
 pub(super) struct Problems {
     file: String,
     /// Put in front of every place; empty for a file as a whole.
     item: String,
     found: Vec<Problem>,
+    unwritten: Vec<Unwritten>,
 }
 
 impl Problems {
@@ -97,11 +111,44 @@ impl Problems {
 
     /// Gathers problems of an item of the same file; hand them to [`Self::absorb`].
     pub fn within(&self, item: String) -> Self {
-        Self { file: self.file.clone(), item, found: Vec::new() }
+        Self { file: self.file.clone(), item, ..Self::default() }
     }
 
     pub fn absorb(&mut self, own: Self) {
         self.found.extend(own.found);
+        self.unwritten.extend(own.unwritten);
+    }
+
+    /// Notes that a key is not written; `value` is as it would be.
+    pub fn left_out(&mut self, table: &str, key: &str, value: String) {
+        let (file, table, key) = (self.file.clone(), table.to_owned(), key.to_owned());
+        self.unwritten.push(Unwritten { file, table, key, value });
+    }
+
+    /// A text, or its default, which is noted.
+    pub fn text<'a, T: AsRef<str> + ?Sized>(
+        &mut self,
+        (table, key): (&str, &str),
+        written: Option<&'a T>,
+        default: &'a str,
+    ) -> &'a str {
+        written.map(AsRef::as_ref).unwrap_or_else(|| {
+            self.left_out(table, key, format!("\"{default}\""));
+            default
+        })
+    }
+
+    /// A number, or its default, which is noted.
+    pub fn number<T: fmt::Display>(&mut self, (table, key): (&str, &str), written: Option<T>, default: T) -> T {
+        written.unwrap_or_else(|| {
+            self.left_out(table, key, default.to_string());
+            default
+        })
+    }
+
+    /// What was noted to be left out, in the order of the files.
+    pub fn unwritten(&mut self) -> Vec<Unwritten> {
+        std::mem::take(&mut self.unwritten)
     }
 
     /// The value, or `None` after noting why there is none.

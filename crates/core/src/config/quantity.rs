@@ -153,6 +153,14 @@ pub fn rho<T: AsRef<str> + ?Sized>(metric: Metric, written: &T) -> Result<f64, I
     }
 }
 
+/// A difference of a metric as [`rho`] reads it, or for a ratio as a number: with what stands around it in a file.
+pub fn written(metric: Metric, value: f64) -> String {
+    match metric.unit() {
+        "" => value.to_string(),
+        unit => format!("\"{value} {unit}\""),
+    }
+}
+
 fn rate<T: AsRef<str> + ?Sized>(written: &T) -> Result<f64, Invalid> {
     const EXAMPLE: &str = "3000 records/s";
     match split_quantity(written.as_ref(), EXAMPLE)? {
@@ -243,5 +251,9 @@ mod tests {
         check(Metric::NetworkLatency, "2 s", 2000.0);
         check(Metric::Throughput, "3_000 records/s", 3000.0);
         check(Metric::Availability, "25 %", 25.0);
+        for metric in Metric::ALL.into_iter().filter(|metric| *metric != Metric::DataConsistency) {
+            assert_eq!(rho(metric, written(metric, 17.5).trim_matches('"')), Ok(17.5));
+        }
+        assert_eq!(written(Metric::DataConsistency, 0.5), "0.5");
     }
 }

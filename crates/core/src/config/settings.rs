@@ -37,7 +37,8 @@ pub struct NetworkSettings {
     /// At least one.
     pub data_sets: BTreeMap<DataSetName, DataSetSettings>,
     pub nodes: BTreeMap<NodeId, NodeSettings>,
-    /// Each direction; complete: for every two nodes both directions (validated).
+    /// Each direction. With an emulator all, for every two nodes both (validated); without one those that are stated, and the others
+    /// are measured.
     pub links: Vec<Link>,
     /// Prices, and the network's own budget.
     pub tariff: Tariff,

@@ -8,7 +8,7 @@ use agent_core::domain::measurement::Measurement;
 use agent_core::domain::metric::Metric;
 use agent_core::mape::planner::{Decision, has_transferred};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Of fewer transfers, or jobs right after an action, no mean is taken for known.
@@ -47,7 +47,7 @@ pub struct Calibration {
 pub struct LinkFit {
     pub from: NodeId,
     pub to: NodeId,
-    /// What the table states \[ms\].
+    /// What the table states \[ms\]; where it states nothing, what the jobs saw, or those of other links.
     pub stated_ms: f64,
     pub stated_jitter_ms: f64,
     /// What the jobs saw \[ms\].
@@ -127,16 +127,24 @@ fn links(records: &[Record]) -> Vec<LinkFit> {
         }
     }
     let Some(first) = records.first() else { return Vec::new() };
-    let stated = first.snapshot.links.iter().filter(|link| link.from != link.to);
-    stated
-        .map(|link| LinkFit {
-            from: link.from,
-            to: link.to,
-            stated_ms: link.latency_ms,
-            stated_jitter_ms: link.jitter_ms,
-            seen: Sample::of(seen.remove(&(link.from, link.to)).unwrap_or_default()),
-        })
-        .collect()
+    let elsewhere = seen.iter().filter(|((from, to), _)| from != to);
+    let elsewhere = Sample::of(elsewhere.flat_map(|(_, latencies)| latencies.iter().copied()));
+    let (stated, nodes) = (&first.snapshot.links, &first.snapshot.nodes);
+    let between = nodes.keys().flat_map(|from| nodes.keys().map(move |to| (*from, *to)));
+    let ends: BTreeSet<(NodeId, NodeId)> = stated.iter().map(|link| (link.from, link.to)).chain(between).collect();
+    let fit = |(from, to)| {
+        let seen = Sample::of(seen.remove(&(from, to)).unwrap_or_default());
+        let like = if seen.n > 0 { seen } else { elsewhere };
+        let stated = stated.get(from, to);
+        LinkFit {
+            from,
+            to,
+            stated_ms: stated.map_or(like.mean, |link| link.latency_ms),
+            stated_jitter_ms: stated.map_or(like.deviation, |link| link.jitter_ms),
+            seen,
+        }
+    };
+    ends.into_iter().filter(|(from, to)| from != to).map(fit).collect()
 }
 
 fn run_bias(record: &Record, fit: &Fit) -> Bias {

@@ -202,12 +202,13 @@ pub struct Generate {
 }
 
 impl Scenario {
-    /// The part that `network.toml` would hold. Where the table lies and how time is scaled means nothing in virtual time.
+    /// The part that `network.toml` would hold. Where the table lies and how time is scaled means nothing in virtual time; what links
+    /// are like is stated, for nobody could measure it.
     pub fn split(self) -> (Network, Rest) {
         let network = Network {
-            knowledge: "sqlite:simulated.db".to_owned(),
-            time_scale: 1,
-            emulator: "none".to_owned(),
+            knowledge: Some("sqlite:simulated.db".to_owned()),
+            time_scale: Some(1),
+            emulator: Some("embedded".to_owned()),
             budget: self.budget,
             data_set: self.data_set.iter().map(DataSet::file).collect(),
             node: self.node,
@@ -288,7 +289,7 @@ impl Agent {
             budget: self.budget.clone(),
             job: Job {
                 kind: "aggregate".to_owned(),
-                request_size: Quantity("9 MB".to_owned()),
+                request_size: Some(Quantity("9 MB".to_owned())),
                 expression: Some("avg(cholesterol)".to_owned()),
                 ..Job::default()
             },

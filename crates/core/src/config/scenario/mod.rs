@@ -236,13 +236,12 @@ fn stand_in(network: &mut files::Network, rest: &mut Rest, problems: &mut Proble
         problems
             .add(key, Invalid::new("is listed beside `[generate]`", "remove one of them: `[generate]` makes its own"));
     }
-    let availability = files::Quantity("100 %".to_owned());
-    let (id, name) = (network.data_set.first().map_or(1, |first| first.first_node), "generated".to_owned());
+    let id = network.data_set.first().map_or(1, |first| first.first_node);
     network.data_set.iter_mut().for_each(|data_set| data_set.first_node = id);
     network.node = vec![files::Node {
         id,
-        name,
-        availability,
+        name: Some("generated".to_owned()),
+        availability: None,
         capacity: None,
         labels: None,
         storage_price: None,

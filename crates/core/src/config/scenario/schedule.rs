@@ -1,6 +1,6 @@
 //! `[[change]]` and `[[fault]]`.
 
-use super::settings::{Calm, Change, Fault, FaultKind, Lie, Moment, When};
+use super::settings::{Calm, Change, Fault, FaultKind, Lie, Links, Moment, When};
 use super::{existing, fragment};
 use crate::config::network;
 use crate::config::problem::{Invalid, Problems};
@@ -44,7 +44,7 @@ fn change(place: &str, written: &fragment::Change, ids: &BTreeSet<NodeId>, probl
     let at = problems.check(format!("{place}: at"), quantity::duration(&written.at));
     let mut links = Vec::new();
     for link in &written.link {
-        let values = network::latency_and_jitter(link, place, problems);
+        let values = network::latency_and_jitter(link, place, Links::Injected, problems);
         let ends = problems.check(place, network::ends(link, ids));
         if let Some(((latency_ms, jitter_ms), ends)) = values.zip(ends) {
             links.extend(ends.into_iter().map(|(from, to)| Link { from, to, latency_ms, jitter_ms }));
