@@ -12,7 +12,7 @@ if [[ -z ${COMPOSE:-} ]]; then
     if docker compose version >/dev/null 2>&1; then COMPOSE="docker compose"; else COMPOSE=docker-compose; fi
 fi
 # A port that nobody uses, chosen by the kernel.
-export ADMINER_PORT=0
+export ADMINER_PORT=0 PANEL_PORT=0 PROMETHEUS_PORT=0
 
 say() { printf '%4d s  %s\n' "$SECONDS" "$*"; }
 fail() { say "FAILED: $*"; return 1; }
@@ -41,7 +41,7 @@ tear_down() {
         compose logs --no-color --tail 20
         tail -n 20 "$WORK/compose.log"
     fi
-    compose --profile node4 down --volumes --remove-orphans --timeout 5 >/dev/null
+    compose --profile node4 --profile watch down --volumes --remove-orphans --timeout 5 >/dev/null
     rm -rf "$WORK"
     say "torn down"
     exit "$status"
@@ -128,6 +128,18 @@ joined() {
     agent set availability 3 85
 }
 
+# Prometheus sees all agents through the panel, which shows nothing to whoever has no token.
+scraped() { (($(inside prometheus promtool query instant http://127.0.0.1:9090 agent_goal_met | grep -c '^agent_goal_met') == 3)); }
+watched() {
+    local status
+    compose --profile watch up --detach panel prometheus
+    within 60 "the panel serves" healthy panel
+    status=$(inside panel bash -c 'exec 3<>/dev/tcp/127.0.0.1/8080; printf "GET /metrics HTTP/1.0\r\nHost: panel\r\n\r\n" >&3; head -n 1 <&3')
+    [[ $status == *" 401 "* ]] || fail "without a token the panel answers: $status"
+    within 60 "Prometheus sees the agents' goals" scraped
+    compose --profile watch stop panel prometheus
+}
+
 killed() {
     local last
     last=$(last_job)
@@ -151,7 +163,7 @@ trap 'exit 143' INT TERM
 bash prepare.sh "$WORK/env"
 say "prepared"
 # One service of each image: side by side, those that share one would build it as often.
-compose build --parallel database adminer agent1 >>"$WORK/compose.log"
+compose build --parallel database adminer agent1 prometheus >>"$WORK/compose.log"
 say "images built"
 compose up --detach
 within 60 "the database is healthy" healthy database
@@ -162,6 +174,7 @@ grep -q converged "$WORK/status"
 verified
 confined
 isolated
+watched
 joined
 killed
 partitioned

@@ -1,7 +1,7 @@
 //! The API as programs use it: over a socket, of a network that runs.
 
 use crate::network::process::{Running, json, run, succeed};
-use crate::network::{PATIENCE, Place, text, wait_until};
+use crate::network::{PATIENCE, Place, repository, text, wait_until};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -56,15 +56,19 @@ pub fn exchange(address: SocketAddr, request: &[u8]) -> Answer {
 
 impl Demo {
     pub fn start() -> Self {
+        Self::of(&["demo", "--stay"], "# the page and the API: http://")
+    }
+
+    /// Of a command that serves the API, and says where on standard error.
+    fn of(arguments: &[&str], said: &str) -> Self {
         let place = Place::new();
         let data = place.data();
-        let arguments = ["demo", "--stay", "--data", text(&data)];
-        let running = Running::start(place.path(), "demo", &arguments);
+        let running = Running::start(place.path(), "demo", &[arguments, &["--data", text(&data)]].concat());
         let mut address = None;
         wait_until("the API is announced", PATIENCE, || {
             let errors = running.errors();
-            let url = errors.split_once("# the page and the API: http://").map(|(_, rest)| rest);
-            address = url.and_then(|rest| rest.lines().next()?.parse().ok());
+            let url = errors.split_once(said).map(|(_, rest)| rest);
+            address = url.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
             address.is_some()
         });
         let token = succeed(place.path(), &["token", "--data", text(&data)]).trim().to_owned();
@@ -478,4 +482,71 @@ fn many_listen_and_each_hears_of_it() {
     let limit = Duration::from_secs(10);
     drop(all);
     wait_until("nobody is counted who has gone", limit, || demo.get("/metrics").body.contains("agent_api_streams 0"));
+}
+
+#[test]
+fn a_simulation_is_watched_at_any_speed_and_stays_what_it_is() {
+    let scenario = repository().join("fixtures/scenarios/published.toml");
+    let simulate = ["simulate", "--scenario", text(&scenario), "--hours", "0.5", "--json"];
+    let alone = json(repository(), &simulate);
+    let mut watched = Demo::of(&[&simulate[..], &["--serve"]].concat(), "# http://");
+    let standing = |watched: &Demo| watched.get("/api/v1/simulation").json();
+    let pause = json!({"paused": true});
+    assert_eq!(watched.write("PATCH", "/api/v1/simulation", &[], &pause).status, 200);
+    assert_eq!(standing(&watched)["paused"], true);
+    let nobody = watched.ask("PATCH", "/api/v1/simulation", &[("Content-Type", "application/json")], "{}");
+    assert_eq!(nobody.status, 401, "who has no token changes nothing");
+    for (path, body) in [
+        ("/api/v1/simulation/steps", json!({"until": "job", "for_s": 1})),
+        ("/api/v1/simulation/steps", json!({})),
+        ("/api/v1/simulation/steps", json!({"until": "never"})),
+    ] {
+        assert_eq!(watched.write("POST", path, &[], &body).status, 422, "{body}");
+    }
+    assert_eq!(watched.write("PATCH", "/api/v1/simulation", &[], &json!({"speed": 0})).status, 422);
+
+    let jobs = |watched: &Demo| watched.get("/api/v1/measurements?limit=1000").json()["items"].as_array().map(Vec::len);
+    let before = jobs(&watched);
+    assert_eq!(watched.write("POST", "/api/v1/simulation/steps", &[], &json!({"until": "job"})).status, 200);
+    wait_until("it has made a step", PATIENCE, || jobs(&watched) == before.map(|before| before + 1));
+    let now = watched.get("/api/v1/network").json()["now"].as_str().map(str::to_owned);
+    assert!(now.as_deref().is_some_and(|now| now.starts_with("1970-01-01T00:")), "{now:?}");
+
+    let fast = json!({"speed": 100_000, "paused": false});
+    assert_eq!(watched.write("PATCH", "/api/v1/simulation", &[], &fast).status, 200);
+    wait_until("it is at its end", PATIENCE, || standing(&watched)["ended"] == json!(true));
+    assert!(watched.get("/").body.contains("Step to the"), "the page sets the pace");
+    watched.running.signal(Signal::INT);
+    assert_eq!(watched.running.ends_within(PATIENCE), Some(0), "{}", watched.running.errors());
+    let document: Value = serde_json::from_str(&watched.running.output()).expect("a document");
+    assert_eq!(document, alone, "looking on changes nothing");
+}
+
+#[test]
+fn what_was_and_what_would_be_are_shown_beside_what_is() {
+    let demo = Demo::start().converged();
+    let events = demo.get("/api/v1/events").json();
+    let first = events["items"][0]["posted_at"].as_str().expect("an instant").to_owned();
+    let shown = |query: &str| demo.get(&format!("/page/now{query}")).body;
+    assert!(!shown("").contains("Replicas are on edge (3)."), "it was moved since");
+    let past = shown(&format!("?until={first}"));
+    assert!(past.contains("Replicas are on edge (3).") && past.contains("as it was at"), "{past}");
+
+    let plan = |changes: Value| demo.write("POST", "/api/v1/plans", &[], &json!({"changes": changes}));
+    let steps = |changes: Value| plan(changes).json()["steps"].as_array().map(Vec::len).expect("steps");
+    assert_eq!(steps(json!([])), 0, "it has converged");
+    let down = json!([{"node": 1, "availability_percent": 20}, {"node": 2, "availability_percent": 100}]);
+    assert!(steps(down) > 0, "agent 1 needs a node that is up 95 % of the time");
+    assert_eq!(demo.get("/api/v1/nodes/1").json()["availability_percent"], 97.0, "nothing was changed");
+    let goal = json!([{"agent": 3, "goal": "response_time <= 8 s"}]);
+    assert!(steps(goal) > 0, "another goal is another course");
+    assert_eq!(plan(json!([{"node": 1}])).status, 422);
+    assert_eq!(plan(json!([{"agent": 1, "goal": "be quick"}])).status, 422);
+    let apply = demo.write(
+        "POST",
+        "/api/v1/plans/apply",
+        &[],
+        &json!({"changes": [{"agent": 1, "goal": "availability >= 1 %"}]}),
+    );
+    assert_eq!(apply.status, 422, "what is supposed cannot be carried out");
 }

@@ -110,6 +110,22 @@ impl Browser {
         assert!(reached, "the keyboard does not reach {what}");
     }
 
+    /// Draws with the mouse from one share of an element's width to another.
+    fn draw(&self, what: &str, from: f64, to: f64) {
+        let place = "const at = ELEMENT; at.scrollIntoView({block: 'center'}); const box = at.getBoundingClientRect(); \
+                     return [box.left, box.top + box.height / 2, box.width]";
+        let place = self.run(&place.replace("ELEMENT", what));
+        let number = |index: usize| place[index].as_f64().expect("a number");
+        let x = |share: f64| (number(0) + share * number(2)).round() as i64;
+        let moved =
+            |share: f64| json!({"type": "pointerMove", "duration": 0, "x": x(share), "y": number(1).round() as i64});
+        let pressed = |kind: &str| json!({"type": kind, "button": 0});
+        let steps = [moved(from), pressed("pointerDown"), moved((from + to) / 2.0), moved(to), pressed("pointerUp")];
+        let actions =
+            json!([{"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": steps}]);
+        self.ask("POST", "/actions", &json!({"actions": actions}));
+    }
+
     fn waits_for(&self, what: &str, script: &str) {
         wait_until(what, PATIENCE, || self.run(script) == json!(true));
     }
@@ -161,6 +177,30 @@ fn the_page_works_by_keyboard_wide_and_narrow_light_and_dark() {
     browser.press(ENTER);
     browser.waits_for("it is taken back", &format!("{told}.startsWith('Taken back')"));
     assert_eq!(demo.get("/api/v1/nodes/2").json()["availability_percent"], 80.0);
+
+    // What is staged is shown with what would follow from it.
+    browser.waits_for("the form is fresh", &format!("return {field} !== null && {field}.value === '80'"));
+    browser.run(&format!("{field}.focus(); {field}.select()"));
+    browser.press("20");
+    let plan = "document.getElementById('plan')";
+    assert_eq!(browser.run(&format!("return {plan}.textContent")), json!("What would follow?"));
+    browser.tab_to(plan);
+    browser.press(ENTER);
+    let planned = "return document.getElementById('planned').textContent";
+    browser.waits_for("it is simulated", &format!("{planned}.includes('holds then')"));
+    assert_eq!(browser.run("return document.getElementById('do').hidden"), json!(true), "it is only supposed");
+    browser.tab_to("document.getElementById('revert')");
+    browser.press(ENTER);
+
+    // A time is chosen by drawing over the line; it stands in the address, and the page shows what was.
+    browser.draw("document.getElementById('timeline')", 0.02, 0.3);
+    browser.waits_for("it shows what was", "return document.querySelector('.past') !== null");
+    let address = browser.run("return location.search");
+    let chosen = |name: &str| address.as_str().is_some_and(|address| address.contains(&format!("{name}=")));
+    assert!(chosen("since") && chosen("until"), "{address}");
+    browser.tab_to("document.querySelector('.past a')");
+    browser.press(ENTER);
+    browser.waits_for("it shows what is", "return document.querySelector('.past') === null");
 
     // Nothing overflows, and the colours change.
     let mut papers = Vec::new();
