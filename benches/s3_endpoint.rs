@@ -195,6 +195,7 @@ async fn world(store: &S3Store, own: Arc<S3Store>, bytes: u64, services: &Handle
         identity,
         over: watch::Sender::default(),
         unexpected: AtomicU32::default(),
+        deciding: Default::default(),
         home: NodeId(1),
         account: Default::default(),
         data_sets: vec![data_set.name],

@@ -26,5 +26,7 @@ pub mod s3_endpoint;
 pub mod http_server;
 // Files that only this user may read.
 pub mod private_file;
+// Decisions from outside: the uniform interface of self-adaptive exemplars.
+pub mod upisas;
 // The nodes' object stores, and moving bytes between them.
 pub mod storage;

@@ -15,6 +15,8 @@ mod billing;
 mod changed_objects;
 #[cfg(test)]
 mod changed_sets;
+mod controls;
+mod deciding;
 mod executor;
 mod inspection;
 mod mending;
@@ -32,6 +34,8 @@ mod world;
 
 pub use agent_core::mape::notice::{Notice, RESULT_SHOWN, show_metrics};
 pub use billing::Account;
+pub use controls::{Consulted, Controls};
+pub use deciding::Deciding;
 pub use inspection::{Depth, inspect, judge, judge_in};
 pub use mending::plan_for;
 pub use observer::{Observer, Step};
@@ -94,6 +98,11 @@ impl Agent {
         let executor = executor.run(executor::ExecutorActor::new(agent.clone(), world.clone(), parts.watch));
         let watchdog = watchdog::WatchdogActor::new(parts.watch, world.clone(), agent, probes, watchdog_rng).start();
         Self { monitor, planner, executor, watchdog }
+    }
+
+    /// For whoever decides for it.
+    pub fn controls(&self, world: &Arc<World>) -> Controls {
+        Controls { planner: self.planner.clone(), world: world.clone() }
     }
 
     /// No new job; a running one is dropped, a running action finished or released. Returns when all is quiet.

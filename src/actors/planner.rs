@@ -1,11 +1,14 @@
 //! Shows the planner the table, tells peers what it says, and keeps what was learned. Where the policy looks at the table
 //! between jobs, it asks twice a second whether something has changed.
 
+use super::controls::Consulted;
 use super::shared_loop::{Perform, SharedLoop};
 use super::world::{World, chain};
 use super::{Notice, Parts};
 use crate::knowledge::Pulse;
 use actix::prelude::*;
+use agent_core::domain::adaptation::Order;
+use agent_core::domain::snapshot::Snapshot;
 use agent_core::domain::time::Timestamp;
 use agent_core::mape::control_loop::{Input, Looked};
 use agent_core::mape::learner::Lesson;
@@ -70,6 +73,9 @@ impl PlannerActor {
             Effect::Learn(lesson) => self.learn(lesson, ctx),
             Effect::Say(message) => self.say(message, ctx),
             Effect::Look { after } => self.arrange(after, ctx),
+            Effect::Adapted(adaptation) => {
+                self.world.notify(Notice::Adapted { agent: self.world.agent, adaptation });
+            }
             // The loop keeps them.
             Effect::Execute(_) | Effect::Repaired(_) => {}
         }
@@ -111,7 +117,10 @@ impl PlannerActor {
                 Said::Close(ask) => knowledge.close_ask(*ask).await,
             };
             match said {
-                Ok(()) => world.notify(Notice::Said { agent: world.agent, what: message.to_string() }),
+                Ok(()) => {
+                    world.deciding.said(&message);
+                    world.notify(Notice::Said { agent: world.agent, what: message.to_string() });
+                }
                 Err(error) => world.trouble(chain(&error)),
             }
         }));
@@ -196,6 +205,32 @@ impl Handler<Perform<Effect>> for PlannerActor {
 
     fn handle(&mut self, Perform(effects): Perform<Effect>, ctx: &mut Self::Context) {
         effects.into_iter().for_each(|effect| self.perform(effect, ctx));
+    }
+}
+
+/// Somebody outside wants something done.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Ordered(pub Order);
+
+impl Handler<Ordered> for PlannerActor {
+    type Result = ();
+
+    fn handle(&mut self, Ordered(order): Ordered, ctx: &mut Self::Context) {
+        self.step(Input::Planner(planner::Input::Ordered(order)), ctx);
+    }
+}
+
+/// What can be ordered, as these show the table, and how far the latest order has come.
+#[derive(Message)]
+#[rtype(result = "Consulted")]
+pub struct Consult(pub Vec<Snapshot>);
+
+impl Handler<Consult> for PlannerActor {
+    type Result = MessageResult<Consult>;
+
+    fn handle(&mut self, Consult(snapshots): Consult, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.agent.consult(&snapshots))
     }
 }
 

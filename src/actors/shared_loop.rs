@@ -1,14 +1,18 @@
 //! The agent's control loop as its actors share it: all of them run on one thread, and give it one input at a time.
 
+use super::controls::Consulted;
 use super::world::World;
 use super::{Parts, Step};
 use actix::prelude::*;
+use agent_core::domain::snapshot::Snapshot;
 use agent_core::mape::chance::Streams;
-use agent_core::mape::control_loop::{ControlLoop, Effect, Input};
+use agent_core::mape::control_loop::{ControlLoop, Effect, Input, Planning, Stopwatch};
 use agent_core::mape::planner::Rng;
 use agent_core::mape::{executor, monitor, planner};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Do these, in this order.
 #[derive(Message)]
@@ -37,11 +41,21 @@ pub struct SharedLoop {
     world: Arc<World>,
 }
 
+/// Tells what planning takes.
+fn stopwatch(world: &Arc<World>) -> Stopwatch {
+    let (world, began) = (world.clone(), Cell::new(None));
+    Rc::new(move |planning| match planning {
+        Planning::Begins => began.set(Some(Instant::now())),
+        Planning::Ends => began.take().into_iter().for_each(|began: Instant| world.deciding.took(began.elapsed())),
+    })
+}
+
 impl SharedLoop {
     pub fn new(parts: &Parts, streams: Streams, performers: Performers, world: Arc<World>) -> Self {
         let Parts { parameters, policy, experiences, rhythm, .. } = parts;
         let life = world.identity.life.to_string();
         let control_loop = ControlLoop::new(parameters, policy, *rhythm, &life, experiences.clone());
+        let control_loop = control_loop.timed(Some(stopwatch(&world)));
         Self { control_loop: RefCell::new(control_loop), streams: RefCell::new(streams), performers, world }
     }
 
@@ -92,6 +106,11 @@ impl SharedLoop {
             tracing::error!(%error, agent = %self.world.agent, "a part of this agent does not listen any more");
             self.world.must_end(super::Over::Deaf);
         }
+    }
+
+    pub fn consult(&self, snapshots: &[Snapshot]) -> Consulted {
+        let control_loop = self.control_loop.borrow();
+        Consulted { options: control_loop.options(snapshots), adaptation: control_loop.adaptation().cloned() }
     }
 
     pub fn is_converged(&self) -> bool {

@@ -439,6 +439,7 @@ mod tests {
             identity: identity(),
             over: watch::Sender::default(),
             unexpected: AtomicU32::default(),
+            deciding: Default::default(),
             home: NodeId(1),
             account: Default::default(),
             data_sets: vec![data_set()],

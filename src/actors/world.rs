@@ -1,6 +1,7 @@
 //! What an agent's actors may touch: the traits, never a technology; and a run of the job in that world.
 
 use super::billing::Account;
+use super::deciding::Deciding;
 use super::{Notice, Observer};
 use crate::jobs::{DataSource, FailedFor, Job, JobError, JobReport, S3Access, throughput};
 use crate::knowledge::{Knowledge, Registered};
@@ -112,6 +113,8 @@ pub struct World {
     pub over: watch::Sender<Option<Over>>,
     /// Inputs of this life that nobody waited for.
     pub unexpected: AtomicU32,
+    /// What deciding takes.
+    pub deciding: Deciding,
     pub home: NodeId,
     pub account: Account,
     /// What its job reads, in this order; nothing for who runs none.

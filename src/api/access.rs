@@ -103,16 +103,8 @@ impl Doors {
 
     /// Whether a request may pass.
     fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
-        let host = host(uri, headers)?;
-        if self.is_loopback && !is_this_machine(host) {
-            let refused =
-                Problem::new(ErrorCode::Forbidden, format!("Host: `{}` is not this machine", host.escape_debug()));
-            return Err(refused.with_help("address it as 127.0.0.1, [::1] or localhost"));
-        }
+        refuse_other_pages(self.is_loopback, method, uri, headers)?;
         let needed = if method.is_safe() { Right::Read } else { Right::Write };
-        if needed == Right::Write {
-            refuse_other_sites(host, headers)?;
-        }
         let shown = bearer(headers)?;
         let has =
             match shown {
@@ -135,6 +127,17 @@ impl Doors {
             }
         }
     }
+}
+
+/// Refuses what a page of another site makes a browser send; `is_loopback`: only this machine is listened to.
+pub fn refuse_other_pages(is_loopback: bool, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+    let host = host(uri, headers)?;
+    if is_loopback && !is_this_machine(host) {
+        let refused =
+            Problem::new(ErrorCode::Forbidden, format!("Host: `{}` is not this machine", host.escape_debug()));
+        return Err(refused.with_help("address it as 127.0.0.1, [::1] or localhost"));
+    }
+    if method.is_safe() { Ok(()) } else { refuse_other_sites(host, headers) }
 }
 
 const HELP: &str = "send `Authorization: Bearer TOKEN`; `agent token` prints it, `agent token --read` one for reading";

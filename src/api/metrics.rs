@@ -30,11 +30,12 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 pub struct Meter {
     seen: Mutex<Seen>,
     requests: Family<figures::Answered, Counter>,
+    decisions: figures::Decisions,
 }
 
 impl Meter {
     pub fn new() -> Self {
-        Self { seen: Mutex::default(), requests: Family::default() }
+        Self { seen: Mutex::default(), requests: Family::default(), decisions: figures::decisions() }
     }
 }
 
@@ -118,6 +119,11 @@ async fn registry(api: &Api) -> Registry {
         "Event streams that are open",
         api.hub.listeners() as f64,
     );
+    figures::register_deciding(&mut registry, &api.surroundings.switchboard, &api.meter.decisions);
+    if let Some(connections) = &api.surroundings.connections {
+        let help = "Connections that this process's emulator carries";
+        figures::register_one(&mut registry, "agent_emulator_connections", help, connections.count() as f64);
+    }
     let mut seen = api.meter.seen.lock().await;
     let looked = async {
         seen.look(api.knowledge()).await?;

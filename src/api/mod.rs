@@ -5,6 +5,7 @@
 //! routes/   one file for each resource    wire/    what is said       listing  lists, page by page
 //! intake    bodies, limits, repetitions   hub      events as they come
 //! metrics   for Prometheus, and health    page/    for people, in a browser
+//! view      the network as it is          past     as it was           timeline  how jobs went over time
 //! ```
 
 pub mod access;
@@ -14,13 +15,16 @@ mod intake;
 mod listing;
 mod metrics;
 mod page;
-mod problem;
+mod past;
+pub mod problem;
 mod routes;
 pub mod server;
+mod timeline;
 pub mod tls;
 mod view;
 mod wire;
 
+use crate::app::pace::Pace;
 use crate::app::status::JobCounter;
 use crate::app::surroundings::Surroundings;
 use access::Doors;
@@ -32,6 +36,7 @@ use intake::Intake;
 use metrics::Meter;
 use std::path::PathBuf;
 use std::sync::Arc;
+use timeline::Timeline;
 use tokio::sync::{Mutex, Semaphore, watch};
 
 /// What a server of the API is about, and what it remembers.
@@ -42,10 +47,13 @@ pub struct Api {
     agents: Vec<AgentId>,
     /// The folder of the configuration; `None`: the built-in one.
     configuration: Option<PathBuf>,
+    /// How fast it goes on, where it is one that is watched.
+    simulation: Option<Arc<Pace>>,
     doors: Doors,
     intake: Intake,
     hub: Arc<Hub>,
     jobs: Mutex<JobCounter>,
+    timeline: Mutex<Timeline>,
     meter: Meter,
     /// Held by who looks at something and then changes it: of two writers here, one sees what the other did.
     writing: Mutex<()>,

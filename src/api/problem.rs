@@ -97,8 +97,18 @@ impl ErrorCode {
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
 /// Why there is no other answer.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug)]
 pub struct Problem {
+    code: ErrorCode,
+    detail: String,
+    help: Option<String>,
+    current: Option<Box<Value>>,
+}
+
+/// The same as it is sent.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemDocument {
     /// Which kind: `urn:agent:` and its name.
     #[serde(rename = "type")]
     kind: String,
@@ -112,31 +122,25 @@ pub struct Problem {
     /// What it is now, where it has changed meanwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
     current: Option<Value>,
-    #[serde(skip)]
-    code: Code,
 }
 
-/// Outside of the document, which shows it in three ways.
-#[derive(Clone, Copy, Debug)]
-struct Code(ErrorCode);
-
-impl Default for Code {
-    fn default() -> Self {
-        Code(ErrorCode::Internal)
+impl From<Problem> for ProblemDocument {
+    fn from(problem: Problem) -> Self {
+        let Problem { code, detail, help, current } = problem;
+        Self {
+            kind: format!("urn:agent:{}", code.name()),
+            title: code.title().to_owned(),
+            status: code.status().as_u16(),
+            detail,
+            help,
+            current: current.map(|current| *current),
+        }
     }
 }
 
 impl Problem {
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self {
-            kind: format!("urn:agent:{}", code.name()),
-            title: code.title().to_owned(),
-            status: code.status().as_u16(),
-            detail: detail.into(),
-            help: None,
-            current: None,
-            code: Code(code),
-        }
+        Self { code, detail: detail.into(), help: None, current: None }
     }
 
     pub fn detail(&self) -> &str {
@@ -150,12 +154,12 @@ impl Problem {
 
     #[must_use]
     pub fn with_current(self, current: Value) -> Self {
-        Self { current: Some(current), ..self }
+        Self { current: Some(Box::new(current)), ..self }
     }
 
     /// The same where it stands in a body: what is asked for exists, what it is about does not.
     #[must_use]
-    pub fn as_invalid(self) -> Self {
+    pub fn into_invalid(self) -> Self {
         Self { help: self.help, ..Self::new(ErrorCode::Invalid, self.detail) }
     }
 
@@ -176,11 +180,11 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let code = self.code.0;
+        let code = self.code;
         if code == ErrorCode::Internal {
             tracing::error!(detail = self.detail, "a request failed");
         }
-        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let body = serde_json::to_vec(&ProblemDocument::from(self)).unwrap_or_default();
         let mut response = (code.status(), body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));

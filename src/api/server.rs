@@ -7,6 +7,7 @@ use super::metrics::{self, Meter};
 use super::problem::{ErrorCode, Problem};
 use super::tls::Certificate;
 use super::{Api, access, page, routes};
+use crate::app::pace::Pace;
 use crate::app::surroundings::Surroundings;
 use crate::http_server::{Bounds, HttpServer, Listener};
 use agent_core::domain::ids::AgentId;
@@ -39,6 +40,8 @@ pub struct Of {
     pub agents: Vec<AgentId>,
     /// The folder that agents may be added to; `None`: the built-in configuration.
     pub configuration: Option<PathBuf>,
+    /// Of a simulation.
+    pub pace: Option<Arc<Pace>>,
 }
 
 /// How the API is served.
@@ -57,7 +60,7 @@ pub fn document() -> OpenApi {
 
 /// Listens and serves until the server is shut down.
 pub fn start(of: Of, options: &Options) -> anyhow::Result<HttpServer> {
-    let Of { surroundings, agents, configuration } = of;
+    let Of { surroundings, agents, configuration, pace } = of;
     let Options { listen, certificate, plain } = options;
     if !listen.ip().is_loopback() && certificate.is_none() && !plain {
         bail!(
@@ -76,10 +79,12 @@ pub fn start(of: Of, options: &Options) -> anyhow::Result<HttpServer> {
         scale,
         agents,
         configuration,
+        simulation: pace,
         doors: Doors::new(Tokens::load(&surroundings.data)?, listener.address()),
         intake: Intake::default(),
         hub: hub.clone(),
         jobs: Mutex::default(),
+        timeline: Mutex::default(),
         meter: Meter::new(),
         writing: Mutex::default(),
         planning: Semaphore::new(1),

@@ -5,6 +5,7 @@ use super::problem::Problem;
 use crate::app::catalogue::Catalogue;
 use crate::app::status::{self, Status, Timing};
 use crate::knowledge::Knowledge;
+use agent_core::clock::WallTime;
 use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
 use agent_core::domain::snapshot::Snapshot;
 use std::collections::BTreeMap;
@@ -23,6 +24,11 @@ pub struct View {
 impl Api {
     pub(super) fn knowledge(&self) -> &dyn Knowledge {
         self.surroundings.knowledge.as_ref()
+    }
+
+    /// On the wall, by the clock that the network follows.
+    pub(super) fn now(&self) -> WallTime {
+        self.scale.on_the_wall(self.surroundings.clock.now())
     }
 
     pub(super) async fn view(&self) -> Result<View, Problem> {

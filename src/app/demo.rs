@@ -9,14 +9,16 @@ use super::status::{self, JobCounter, NetworkStatus, Timing};
 use super::summary::{self, RunFacts, Summary};
 use super::surroundings::{Surroundings, start_emulator};
 use super::training_file::TrainingFile;
-use super::{Beside, Failure, warnings};
+use super::{Beside, Failure, serve, warnings};
 use crate::actors::Notice;
 use crate::actors::remove_object;
+use crate::http_server::HttpServer;
 use crate::storage::embedded::{Durability, EmbeddedStore};
 use agent_core::config::settings::Settings;
 use agent_core::domain::ids::AgentId;
 use agent_core::domain::placement::ReplicaState;
 use agent_core::domain::time::Timestamp;
+use agent_emulator::Emulator;
 use anyhow::bail;
 use futures::future::join_all;
 use std::cell::Cell;
@@ -36,6 +38,8 @@ pub struct DemoOptions {
     pub create_bucket: bool,
     /// Whether it goes on when it has converged, until it is stopped.
     pub stay: bool,
+    /// What is served beside it.
+    pub beside: Vec<Beside>,
 }
 
 /// How often the display is renewed and convergence looked for, on the wall.
@@ -45,8 +49,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub async fn run(
     settings: Arc<Settings>,
     data: DataDirectory,
-    options: &DemoOptions,
-    beside: Option<Beside>,
+    mut options: DemoOptions,
     services: Handle,
     notify: Arc<dyn Fn(Notice) + Send + Sync>,
     mut show: impl FnMut(&NetworkStatus, Duration),
@@ -56,8 +59,10 @@ pub async fn run(
     let hosting = Hosting { durability: Durability::Kill, create_bucket: options.create_bucket, advertise: None };
     let notify = warnings::watching(settings.clone(), &options.training, notify);
     let surroundings = super::run::surroundings(settings, data, address, services, hosting, notify).await?;
+    let surroundings = Surroundings { connections: emulator.as_ref().map(Emulator::connections), ..surroundings };
     require_empty(&surroundings).await?;
-    let served = beside.map(|beside| beside(surroundings.clone())).transpose()?;
+    let served = serve(std::mem::take(&mut options.beside), &surroundings)?;
+    let options = &options;
     let (began, began_scenario) = (Instant::now(), surroundings.clock.now());
     let (mut running, converged) = (Running::default(), Cell::new(false));
     let (directory, table) = (surroundings.data.clone(), surroundings.table_file());
@@ -73,9 +78,7 @@ pub async fn run(
     let (real, scenario) = (began.elapsed(), surroundings.clock.now().since(began_scenario));
     let Running { agents, mut stores } = running;
     stores.extend(join_all(agents.into_iter().map(LiveAgent::stop_but_store)).await.into_iter().flatten());
-    if let Some(served) = served {
-        served.shutdown().await;
-    }
+    join_all(served.into_iter().map(HttpServer::shutdown)).await;
     let cleaned = remove_leftovers(&surroundings).await;
     join_all(stores.into_iter().map(EmbeddedStore::shutdown)).await;
     if let Some(emulator) = emulator {

@@ -3,7 +3,8 @@
 use super::simulate::Simulated;
 use super::status::{self, JobCounter, NetworkStatus};
 use super::summary::Summary;
-use agent_core::domain::ids::{AgentId, DataSetName, ReplicaId};
+use agent_core::domain::failure::JobFailure;
+use agent_core::domain::ids::{AgentId, DataSetName, NodeId, ReplicaId};
 use agent_core::domain::measurement::Measurement;
 use agent_core::domain::metric::Metrics;
 use agent_core::domain::time::Timestamp;
@@ -202,25 +203,36 @@ impl Seen {
                 self.jobs.count(measurement.clone(), *satisfied);
             }
             Told::Notice(Notice::JobFailed { agent, node, failure }) => {
-                let failed = Measurement {
-                    agent: *agent,
-                    data_set: self.data_sets.get(agent).cloned().unwrap_or_else(|| DataSetName::from("")),
-                    // Nobody asks which replica it was.
-                    replica: ReplicaId(0),
-                    node: *node,
-                    at,
-                    metrics: Metrics::default(),
-                    emulated_latency_ms: None,
-                    traffic: None,
-                    parts: Vec::new(),
-                    result: None,
-                    failure: Some(failure.clone()),
-                    job: String::new(),
-                };
+                let failed = failed_job(*agent, self.data_sets.get(agent), *node, at, failure.clone());
                 self.jobs.count(failed, false);
             }
             Told::Notice(_) | Told::World(_) | Told::Placed(_) => {}
         }
+    }
+}
+
+/// What a simulated job that failed leaves behind.
+pub fn failed_job(
+    agent: AgentId,
+    data_set: Option<&DataSetName>,
+    node: NodeId,
+    at: Timestamp,
+    failure: JobFailure,
+) -> Measurement {
+    Measurement {
+        agent,
+        data_set: data_set.cloned().unwrap_or_else(|| DataSetName::from("")),
+        // Nobody asks which replica it was.
+        replica: ReplicaId(0),
+        node,
+        at,
+        metrics: Metrics::default(),
+        emulated_latency_ms: None,
+        traffic: None,
+        parts: Vec::new(),
+        result: None,
+        failure: Some(failure),
+        job: format!("a{agent}-failed-{}", at.0),
     }
 }
 

@@ -7,6 +7,7 @@ use super::endpoint::Endpoint;
 use super::orphans;
 use super::stores::{self, LeftUploads};
 use super::surroundings::Surroundings;
+use super::switchboard::Connection;
 use super::training_file::TrainingFile;
 use crate::actors::{Agent, Notice, Over, Parts, Scrub, Watch, World, chain, go_on, recover};
 use crate::jobs::command::left_behind;
@@ -39,6 +40,8 @@ pub struct LiveAgent {
     store: Option<EmbeddedStore>,
     /// Where applications read.
     endpoint: Option<S3Endpoint>,
+    /// Whoever decides for it reaches it.
+    _connection: Connection,
     /// What a former life had begun and this one goes on with; a stop leaves it to the next one.
     resumed: Vec<AbortOnDropHandle<()>>,
     /// Looks for orphans from time to time.
@@ -124,7 +127,18 @@ impl LiveAgent {
         let agent = Agent::start(&parts, &world);
         let looking = AbortOnDropHandle::new(looking);
         let resumed = left_half_done.into_iter().map(|claim| go_on_with(&world, watch, claim)).collect();
-        Ok(Self { agent, world, store, endpoint, resumed, _sweeper: sweeper, _looking: looking, _lock: lock })
+        let connection = surroundings.switchboard.connect(id, agent.controls(&world));
+        Ok(Self {
+            agent,
+            world,
+            store,
+            endpoint,
+            _connection: connection,
+            resumed,
+            _sweeper: sweeper,
+            _looking: looking,
+            _lock: lock,
+        })
     }
 
     /// Ends in order: no new job, the running action finished or released, signed off, the store closed.

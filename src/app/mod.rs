@@ -25,6 +25,7 @@ pub mod live_agent;
 pub mod nodes;
 pub mod orphans;
 pub mod output;
+pub mod pace;
 pub mod plan;
 pub mod reach;
 pub mod real_runs;
@@ -35,6 +36,7 @@ pub mod status;
 pub mod stores;
 pub mod summary;
 pub mod surroundings;
+pub mod switchboard;
 pub mod training;
 pub mod training_file;
 pub mod unmanned_store;
@@ -56,6 +58,11 @@ use tokio::runtime::Handle;
 
 /// What is served beside the agents of a process, from when their table is open until they have stopped.
 pub type Beside = Box<dyn FnOnce(Surroundings) -> anyhow::Result<HttpServer> + Send>;
+
+/// Begins to serve all of it.
+fn serve(beside: Vec<Beside>, surroundings: &Surroundings) -> anyhow::Result<Vec<HttpServer>> {
+    beside.into_iter().map(|beside| beside(surroundings.clone())).collect()
+}
 
 /// A failure whose exit code is not 1.
 #[derive(Debug, thiserror::Error)]

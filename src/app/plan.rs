@@ -9,7 +9,7 @@ use agent_core::domain::event::{Event, Outcome};
 use agent_core::domain::ids::{AgentId, DataSetName};
 use agent_core::domain::time::Timestamp;
 use agent_core::mape::planner::{Decision, has_transferred};
-use agent_core::sim::{Simulation, Start, Until};
+use agent_core::sim::{Edit, Simulation, Start, Until};
 use anyhow::Context as _;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -45,11 +45,20 @@ pub struct Step {
     pub price: Option<Quote>,
 }
 
-/// Simulates until all goals hold, or so far ahead.
-pub fn make(from: &FromTable, policy: Option<&str>, seed: u64, ahead: Duration) -> anyhow::Result<Plan> {
+/// Simulates until all goals hold, or so far ahead; `edits` are made first.
+pub fn make(
+    from: &FromTable,
+    policy: Option<&str>,
+    seed: u64,
+    ahead: Duration,
+    edits: Vec<Edit>,
+) -> anyhow::Result<Plan> {
     let scenario = &from.simulated.scenario;
     let start = Start { policy, seed, state: from.simulated.state.as_ref() };
     let mut simulation = Simulation::new(scenario, start)?;
+    for edit in edits {
+        simulation.edit(edit)?;
+    }
     let converges = simulation.run_until(Until::Converged, Timestamp::default() + ahead, |_| {})?;
     let outcome = simulation.outcome();
     let changes =

@@ -4,12 +4,16 @@ use super::data_directory::DataDirectory;
 use super::hosting::Hosting;
 use super::live_agent::LiveAgent;
 use super::surroundings::{Surroundings, start_emulator};
+use super::switchboard::Switchboard;
 use super::training_file::TrainingFile;
-use super::{Beside, Failure, clock, knowledge, warnings};
+use super::{Beside, Failure, clock, knowledge, serve, warnings};
 use crate::actors::{Notice, Over};
+use crate::http_server::HttpServer;
 use agent_core::config::settings::Settings;
 use agent_core::domain::ids::AgentId;
+use agent_emulator::Emulator;
 use anyhow::bail;
+use futures::future::join_all;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -20,8 +24,8 @@ pub struct RunOptions {
     pub seed: u64,
     pub training: TrainingFile,
     pub hosting: Hosting,
-    /// `None`: nothing.
-    pub beside: Option<Beside>,
+    /// What is served beside it.
+    pub beside: Vec<Beside>,
 }
 
 /// Runs the agent until `stop` completes; then ends it in order.
@@ -37,7 +41,8 @@ pub async fn run(
     let (address, emulator) = start_emulator(&settings.network.emulator, &services).await?;
     let notify = warnings::watching(settings.clone(), &BTreeMap::from([(id, options.training.clone())]), notify);
     let surroundings = surroundings(settings, data, address, services, options.hosting, notify).await?;
-    let served = options.beside.map(|beside| beside(surroundings.clone())).transpose()?;
+    let surroundings = Surroundings { connections: emulator.as_ref().map(Emulator::connections), ..surroundings };
+    let served = serve(options.beside, &surroundings)?;
     let (data, table) = (surroundings.data.clone(), surroundings.table_file());
     let removed = data.removed(table.as_deref());
     tokio::pin!(stop, removed);
@@ -61,9 +66,7 @@ pub async fn run(
             Ended::Told | Ended::Over(_) => agent.stop().await,
         }
     }
-    if let Some(served) = served {
-        served.shutdown().await;
-    }
+    join_all(served.into_iter().map(HttpServer::shutdown)).await;
     if let Some(emulator) = emulator {
         emulator.shutdown().await;
     }
@@ -106,5 +109,17 @@ pub async fn surroundings(
     let clock = clock(&settings.network);
     let knowledge = knowledge(&settings.network, &data, &clock, &services).await?;
     data.note_time_scale(settings.network.time_scale)?;
-    Ok(Surroundings { settings, data, clock, knowledge, emulator, services, hosting, notify, observer: None })
+    Ok(Surroundings {
+        settings,
+        data,
+        clock,
+        knowledge,
+        emulator,
+        connections: None,
+        services,
+        hosting,
+        notify,
+        observer: None,
+        switchboard: Switchboard::default(),
+    })
 }

@@ -1,8 +1,14 @@
 //! `agent simulate`: a scenario in virtual time, and what it came to.
 
+use super::data_directory::DataDirectory;
+use super::hosting::Hosting;
 use super::output;
 use super::summary::{self, RunFacts, Summary};
+use super::surroundings::Surroundings;
+use super::switchboard::Switchboard;
+use crate::storage::embedded::Durability;
 use agent_core::config::scenario::Scenario;
+use agent_core::config::settings::Settings;
 use agent_core::domain::ids::EventId;
 use agent_core::domain::measurement::JobTally;
 use agent_core::domain::time::Timestamp;
@@ -14,6 +20,8 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter};
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
+use tokio::runtime::Handle;
 
 /// What a simulation begins with: a scenario, its network made, and what is there already.
 #[derive(Clone, PartialEq, Debug)]
@@ -54,8 +62,31 @@ fn traced<'a>(
     Ok(outcome)
 }
 
+/// A simulation's table, as what serves a network looks at it; there are no stores.
+pub fn surroundings(
+    scenario: &Scenario,
+    simulation: &Simulation,
+    data: DataDirectory,
+    services: &Handle,
+) -> Surroundings {
+    let settings = Settings { network: scenario.network.clone(), agents: scenario.agents.clone() };
+    Surroundings {
+        settings: Arc::new(settings),
+        data,
+        clock: simulation.clock(),
+        knowledge: Arc::new(simulation.table()),
+        emulator: None,
+        connections: None,
+        services: services.clone(),
+        hosting: Hosting { durability: Durability::Kill, create_bucket: false, advertise: None },
+        notify: Arc::new(|_| {}),
+        observer: None,
+        switchboard: Switchboard::default(),
+    }
+}
+
 /// The document of the demo, with nothing in it that differs from run to run.
-pub(super) fn summarise(scenario: &Scenario, policy: Option<&str>, seed: u64, outcome: &Outcome) -> Summary {
+pub fn summarise(scenario: &Scenario, policy: Option<&str>, seed: u64, outcome: &Outcome) -> Summary {
     let policies: BTreeSet<&str> = match policy {
         Some(policy) => BTreeSet::from([policy]),
         None => scenario.agents.values().map(|agent| agent.policy.as_str()).collect(),

@@ -244,11 +244,21 @@ pub async fn load(
     timing: Timing,
     jobs: &mut JobCounter,
 ) -> anyhow::Result<NetworkStatus> {
-    let catalogue = Catalogue::load(knowledge).await?;
-    if catalogue.snapshots.is_empty() {
+    let status = load_some(knowledge, timing, jobs).await?;
+    if status.data_sets().is_empty() {
         let names: Vec<String> = configured.keys().map(ToString::to_string).collect();
         bail!("data set {} is not in the catalogue yet", names.join(", "));
     }
+    Ok(status)
+}
+
+/// The same; of no data set where there is none yet.
+pub async fn load_some(
+    knowledge: &dyn Knowledge,
+    timing: Timing,
+    jobs: &mut JobCounter,
+) -> anyhow::Result<NetworkStatus> {
+    let catalogue = Catalogue::load(knowledge).await?;
     Ok(NetworkStatus::new(of_catalogue(knowledge, &catalogue, timing, jobs).await?))
 }
 

@@ -7,6 +7,7 @@ use super::hosting::{self, Hosting};
 use super::nodes;
 use super::reach::StoreReach;
 use super::stores::{self, NotedUploads};
+use super::switchboard::Switchboard;
 use crate::actors::{Account, Notice, Observer, World};
 use crate::jobs::Job;
 use crate::jobs::aggregate::AggregateJob;
@@ -28,7 +29,7 @@ use agent_core::config::settings::{
 use agent_core::domain::ids::{AgentId, Life, NodeId};
 use agent_core::domain::placement::{Identity, Node};
 use agent_core::domain::store_url::BUCKET;
-use agent_emulator::{Emulator, Metrics};
+use agent_emulator::{Connections, Emulator, Metrics};
 use anyhow::Context as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU64;
@@ -47,11 +48,15 @@ pub struct Surroundings {
     pub knowledge: Arc<dyn Knowledge>,
     /// Address of an emulator's API; absent when the links are the real network.
     pub emulator: Option<String>,
+    /// Of the one that this process serves.
+    pub connections: Option<Connections>,
     pub services: Handle,
     pub hosting: Hosting,
     pub notify: Arc<dyn Fn(Notice) + Send + Sync>,
     /// Of every agent's machines; nobody outside of tests.
     pub observer: Option<Arc<dyn Observer>>,
+    /// The agents that run.
+    pub switchboard: Switchboard,
 }
 
 impl Surroundings {
@@ -177,6 +182,7 @@ impl Surroundings {
             identity,
             over: watch::Sender::default(),
             unexpected: AtomicU32::default(),
+            deciding: Default::default(),
             home: settings.node,
             account: Account::default(),
             data_sets: settings.data_sets.clone(),
@@ -242,6 +248,7 @@ impl Surroundings {
             identity: Identity { life, ended: Vec::new(), silence },
             over: watch::Sender::default(),
             unexpected: AtomicU32::default(),
+            deciding: Default::default(),
             home,
             account: Account::default(),
             data_sets: Vec::new(),

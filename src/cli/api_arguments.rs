@@ -52,7 +52,7 @@ impl Place {
     ) -> Beside {
         let configuration = self.configuration().map(PathBuf::from);
         Box::new(move |surroundings: Surroundings| {
-            let server = server::start(Of { surroundings, agents, configuration }, &options)?;
+            let server = server::start(Of { surroundings, agents, configuration, pace: None }, &options)?;
             tell(&url(&server, &options));
             Ok(server)
         })

@@ -150,6 +150,7 @@ Examples:
   agent demo --policy reference --json
   agent demo --scale 20 --train --limit 2h
   agent demo --stay                 goes on for you to watch and change, until Ctrl-C
+  agent demo --upisas 127.0.0.1:3000   decisions come from outside, until Ctrl-C (docs/upisas.md)
 
 Training rests on the time scale: another one needs --train.
 
@@ -187,6 +188,9 @@ pub struct Demo {
     pub no_api: bool,
     #[command(flatten)]
     pub api: ApiArguments,
+    /// Take decisions from outside: serve the uniform interface of exemplars (UPISAS) here
+    #[arg(long, value_name = "ADDRESS")]
+    pub upisas: Option<SocketAddr>,
     /// Print one JSON document and nothing else
     #[arg(long)]
     pub json: bool,
@@ -202,6 +206,8 @@ Examples:
   agent explain 3 --trace run.log
   agent simulate --scenario fixtures/scenarios/published.toml --interactive
   agent simulate --from-table --interactive
+  agent simulate --scenario fixtures/scenarios/storm.toml --serve
+  agent simulate --scenario fixtures/scenarios/drift.toml --upisas 127.0.0.1:3000 --hours 4
   agent simulate --from-table mysql://agent@db.example.org/agent --hours 2")]
 pub struct Simulate {
     /// The network, its physics, and what happens to it
@@ -214,6 +220,21 @@ pub struct Simulate {
     /// Read commands that let time pass, show, change, branch and compare; `help` lists them
     #[arg(long, conflicts_with_all = ["json", "trace", "until_converged"])]
     pub interactive: bool,
+    /// Serve the page and the API here [default: a free port of 127.0.0.1]: watch it at any speed, pause, step, change it
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        num_args = 0..=1,
+        default_missing_value = "127.0.0.1:0",
+        conflicts_with_all = ["interactive", "trace", "until_converged", "upisas"]
+    )]
+    pub serve: Option<SocketAddr>,
+    #[command(flatten)]
+    pub api: ApiArguments,
+    /// Take decisions from outside, in lockstep: serve the uniform interface of exemplars (UPISAS) here. Virtual time goes on with what
+    /// is asked
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["interactive", "trace", "until_converged"])]
+    pub upisas: Option<SocketAddr>,
     /// Instead of each agent's own policy
     #[arg(long, value_parser = policies::of_simulations())]
     pub policy: Option<String>,
@@ -271,7 +292,8 @@ Examples:
   agent run --id 1
   agent run --id 4 --config my-network --data /var/lib/agent --train
   agent run --id 1 --log json
-  agent run --id 1 --api 127.0.0.1:8080")]
+  agent run --id 1 --api 127.0.0.1:8080
+  agent run --id 1 --upisas 127.0.0.1:3000     decisions come from outside (docs/upisas.md)")]
 pub struct Run {
     /// Which agent: there is a file ID.toml
     #[arg(long)]
@@ -296,6 +318,9 @@ pub struct Run {
     pub listen: Option<SocketAddr>,
     #[command(flatten)]
     pub api: ApiArguments,
+    /// Take decisions from outside: serve the uniform interface of exemplars (UPISAS) here
+    #[arg(long, value_name = "ADDRESS")]
+    pub upisas: Option<SocketAddr>,
 }
 
 #[derive(Args, Debug)]

@@ -29,7 +29,7 @@ pub fn of(notice: &Notice) -> Style {
         Notice::Decided { .. } | Notice::Started { .. } | Notice::Serves { .. } | Notice::Stopped { .. } => {
             style.bold()
         }
-        Notice::Said { .. } | Notice::UnderWay { .. } => style.dim(),
+        Notice::Said { .. } | Notice::UnderWay { .. } | Notice::Adapted { .. } => style.dim(),
         Notice::Job { .. }
         | Notice::FeedbackLeft { .. }
         | Notice::Closed { .. }

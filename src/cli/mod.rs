@@ -10,6 +10,7 @@ mod commands;
 mod constraint_arguments;
 mod display;
 mod event_document;
+mod external;
 mod init_arguments;
 mod node_arguments;
 mod place;

@@ -359,7 +359,8 @@ pub fn explain(
         | Reason::Damaged
         | Reason::Outdated
         | Reason::Demanded
-        | Reason::Person => decision.because(),
+        | Reason::Person
+        | Reason::External => decision.because(),
     };
     let who = match decision.clairvoyance {
         None => format!("agent {}", decision.agent),

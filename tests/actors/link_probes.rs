@@ -75,6 +75,7 @@ async fn links_are_measured_in_turn_and_what_does_not_answer_is_passed_over() {
         identity: Identity { life: Life("life".to_owned()), ended: Vec::new(), silence: Duration::ZERO },
         over: watch::Sender::default(),
         unexpected: AtomicU32::default(),
+        deciding: Default::default(),
         home: NodeId(1),
         account: Default::default(),
         data_sets: vec!["blood".into()],

@@ -263,6 +263,7 @@ impl Network {
             identity: identity(),
             over: watch::Sender::default(),
             unexpected: AtomicU32::default(),
+            deciding: Default::default(),
             home: agent.home(),
             account: Default::default(),
             data_sets: vec![data_set()],

@@ -172,7 +172,10 @@ fn ctrl_c_ends_it_in_order() {
     wait_until("jobs run", PATIENCE, || audit.count("select count(*) from measurements") > 3);
     demo.signal(Signal::INT);
     assert_eq!(demo.ends_within(Duration::from_secs(5)), Some(130), "{}", demo.errors());
-    assert_eq!(demo.errors(), "stopped before the network had converged\n");
+    let errors = demo.errors();
+    let (served, stopped) = errors.split_once('\n').expect("two lines");
+    assert!(served.starts_with("# the page and the API: http://127.0.0.1:"), "{errors}");
+    assert_eq!(stopped, "stopped before the network had converged\n");
     assert!(demo.output().lines().all(|line| line.contains("Z  agent ")), "{}", demo.output());
     assert_eq!(processes_about(&data), Vec::<String>::new());
     assert_eq!(audit.broken(), Vec::<String>::new());

@@ -34,4 +34,5 @@ mod simulate;
 mod spark;
 mod stopping;
 mod stores;
+mod upisas;
 mod written;

@@ -70,7 +70,7 @@ fn whoever_has_read_enough_ends_it_quietly() {
         assert_eq!((errors.as_str(), status.code()), ("", Some(0)), "agent {}", arguments.join(" "));
     };
     let training = place.training();
-    check(3, &["demo", "--training", text(&training)]);
+    check(3, &["demo", "--no-api", "--training", text(&training)]);
     for arguments in [&["status"][..], &["status", "--json"], &["events"], &["events", "--json"], &["check", "--json"]]
     {
         check(0, arguments);

@@ -25,7 +25,7 @@ const HOMES: [(&str, &[&str]); 39] = [
     ("aws_smithy_runtime_api", &["storage::s3"]),
     ("aws_smithy_types", &["storage::s3", "storage::embedded"]),
     ("aws_types", &["storage::credentials"]),
-    ("axum", &["emulator", "api"]),
+    ("axum", &["emulator", "api", "upisas"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
@@ -180,7 +180,7 @@ fn forbidden(from: &[String], to: &[String]) -> Option<String> {
         "experiments" => (&["domain", "mape", "config", "sim", "results"], &[]),
         "calibration" => (&["domain", "mape", "config"], &[]),
         "actors" => (&["domain", "clock", "mape"], &["knowledge", "storage", "links", "jobs"]),
-        "http_server" => (&[], &[]),
+        "http_server" | "private_file" => (&[], &[]),
         "s3_endpoint" => (&["domain", "actors", "http_server"], &["knowledge", "storage"]),
         need if NEEDS.contains(&need) => (&["domain", "clock", "http_server"], &NEEDS),
         "app" => (
@@ -210,6 +210,7 @@ fn forbidden(from: &[String], to: &[String]) -> Option<String> {
             &["domain", "clock", "mape", "config", "actors", "knowledge", "sim", "app", "http_server", "s3_endpoint"],
             &["storage", "links", "jobs"],
         ),
+        "upisas" => (&["domain", "config", "sim", "app", "api", "http_server"], &[]),
         "cli" => return None,
         other => return Some(format!("no rule for a module `{other}`: add one here and in ARCHITECTURE.md")),
     };

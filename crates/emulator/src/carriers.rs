@@ -1,6 +1,7 @@
 //! Where connections are carried: on the runtime that the emulator was started on, or on threads of their own.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use tokio::runtime::{Builder, Handle};
@@ -17,6 +18,31 @@ pub struct Carriers {
     /// Used when there are no threads.
     here: Handle,
     taken: AtomicUsize,
+    pub open: Connections,
+}
+
+/// How many connections are open, as long as anybody wants to know.
+#[derive(Clone, Debug, Default)]
+pub struct Connections(Arc<AtomicUsize>);
+
+/// One of them; dropped, it is closed.
+pub struct Open(Connections);
+
+impl Connections {
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn open(&self) -> Open {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Open(self.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug)]
@@ -32,7 +58,7 @@ impl Carriers {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn here() -> Self {
-        Self { threads: Vec::new(), here: Handle::current(), taken: AtomicUsize::new(0) }
+        Self { threads: Vec::new(), here: Handle::current(), taken: AtomicUsize::new(0), open: Connections::default() }
     }
 
     /// One thread for each core that this process may use: good where the emulator is the program. Fails when the system

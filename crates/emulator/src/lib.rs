@@ -27,7 +27,7 @@ mod toxics;
 mod traffic;
 mod wire;
 
-pub use carriers::Carriers;
+pub use carriers::{Carriers, Connections};
 use registry::Registry;
 use std::io;
 use std::net::SocketAddr;
@@ -96,6 +96,11 @@ impl Emulator {
     /// The API's base URL.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// How many connections its proxies carry.
+    pub fn connections(&self) -> Connections {
+        self.registry.connections()
     }
 
     /// Closes the API, all listeners and all connections; returns when they are closed.

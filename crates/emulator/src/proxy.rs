@@ -150,7 +150,14 @@ async fn accept(listener: TcpListener, way: Way, carriers: Arc<Carriers>, mut st
         tokio::select! {
             _ = &mut stopped => break,
             accepted = listener.accept() => match accepted {
-                Ok((client, _)) => drop(connections.spawn_on(connect(client.into_std(), way.clone()), carriers.next())),
+                Ok((client, _)) => {
+                    let (way, open) = (way.clone(), carriers.open.open());
+                    let carried = async move {
+                        connect(client.into_std(), way).await;
+                        drop(open);
+                    };
+                    connections.spawn_on(carried, carriers.next());
+                }
                 Err(error) => {
                     tracing::warn!(upstream = way.upstream, %error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;

@@ -1,6 +1,6 @@
 //! The proxies by name, and what the API does with them.
 
-use super::carriers::Carriers;
+use super::carriers::{Carriers, Connections};
 use super::proxy::{self, Proxy};
 use super::toxics::{Kind, Numbers, Stream, Toxic};
 use super::traffic::{self, Counted, Traffic};
@@ -49,6 +49,10 @@ pub struct Registry {
 impl Registry {
     pub fn new(carriers: Carriers, counts: bool) -> Self {
         Self { proxies: Mutex::default(), last_toxic: AtomicU64::default(), carriers: Arc::new(carriers), counts }
+    }
+
+    pub fn connections(&self) -> Connections {
+        self.carriers.open.clone()
     }
 
     pub fn counts(&self) -> bool {

@@ -1,12 +1,14 @@
 //! What the network is like at a moment.
 
 use crate::api::view::View;
+use crate::app::switchboard::Switchboard;
 use agent_core::domain::event::Outcome;
 use agent_core::domain::placement::ReplicaState;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::sync::atomic::AtomicU64;
 
@@ -81,6 +83,32 @@ where
         family.get_or_create(&labels).set(value);
     }
     registry.register(name, help, family);
+}
+
+/// Seconds that planners took: most look at the table and leave it at that, a search in a large network takes its time.
+const DECISION_BUCKETS: [f64; 10] = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0];
+
+pub type Decisions = Family<OfAgent, Histogram, fn() -> Histogram>;
+
+pub fn decisions() -> Decisions {
+    Family::new_with_constructor(|| Histogram::new(DECISION_BUCKETS))
+}
+
+/// Of the agents of this process; what they decided since the last look is added to `decisions`.
+pub fn register_deciding(registry: &mut Registry, switchboard: &Switchboard, decisions: &Decisions) {
+    let (asks, answers): (Family<OfAgent, Counter>, Family<OfAgent, Counter>) = Default::default();
+    for (agent, controls) in switchboard.all() {
+        let (of, deciding) = (OfAgent { agent: agent.0 }, controls.deciding());
+        let durations = decisions.get_or_create(&of);
+        deciding.take().iter().for_each(|took| durations.observe(took.as_secs_f64()));
+        let (asked, answered) = deciding.posted();
+        asks.get_or_create(&of).inc_by(asked);
+        answers.get_or_create(&of).inc_by(answered);
+    }
+    let help = "What a planner took to look at the table, and to decide if it did; of this process's agents";
+    registry.register("agent_decision_duration_seconds", help, decisions.clone());
+    registry.register("agent_asks", "Questions that this process's agents asked their peers", asks);
+    registry.register("agent_answers", "Answers that this process's agents gave their peers", answers);
 }
 
 fn flag(holds: bool) -> f64 {

@@ -3,6 +3,7 @@
 use super::{Looking, node_name};
 use crate::api::Api;
 use crate::api::problem::Problem;
+use crate::api::view::View;
 use maud::{Markup, html};
 
 /// With so many nodes all can be edited here; with more, the one that is chosen on the map.
@@ -20,6 +21,7 @@ pub async fn changes(api: &Api, looking: &Looking) -> Result<Markup, Problem> {
         None => view.nodes.len() <= WITH_LINKS,
     };
     let links: Vec<_> = links.filter(|link| is_shown(link.from.0, link.to.0)).collect();
+    let supposed = view.agents.values().filter(|agent| looking.agent == Some(agent.id));
     let paused = view.statuses.iter().any(|status| status.paused);
     Ok(html! {
         form #edits autocomplete="off" {
@@ -42,6 +44,15 @@ pub async fn changes(api: &Api, looking: &Looking) -> Result<Markup, Problem> {
                                 data-path={ "/api/v1/links/" (link.from) "/" (link.to) } data-member="latency_ms" data-one-way="true"; }
                     }
                 }
+                @for agent in supposed {
+                    fieldset {
+                        legend { "Goal, only supposed" }
+                        label { span { "Agent " (agent.id) }
+                            input.goal type="text" value=(agent.goal) spellcheck="false"
+                                data-path={ "/api/v1/agents/" (agent.id) } data-member="goal" data-supposed; }
+                        p { small { "It is its user's, in the configuration; a plan says what would follow from another one." } }
+                    }
+                }
             }
             p {
                 span #staged role="status" { "Nothing is changed yet." } " "
@@ -56,5 +67,29 @@ pub async fn changes(api: &Api, looking: &Looking) -> Result<Markup, Problem> {
             button #do type="button" hidden { "Do it" }
         }
         div #planned role="status" {}
+        (addition(&view))
     })
+}
+
+/// A node that comes.
+fn addition(view: &View) -> Markup {
+    let nodes = view.nodes.keys().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let field = |name: &str, text: &str, kind: &str, value: &str, example: &str| {
+        html! { label { span { (text) } input type=(kind) name=(name) value=(value) placeholder=(example) min="0" step="any"; } }
+    };
+    html! {
+        details {
+            summary { "Add a node" }
+            form #addition autocomplete="off" data-nodes=(nodes) {
+                fieldset {
+                    legend { "A node that comes" }
+                    (field("name", "Name", "text", "", "node-4"))
+                    (field("availability_percent", "Availability, %", "number", "99", ""))
+                    (field("latency_ms", "Latency to and from every node, ms", "number", "100", ""))
+                    (field("store_url", "Store", "text", "", "what agent store starts"))
+                    button type="submit" { "Add" }
+                }
+            }
+        }
+    }
 }

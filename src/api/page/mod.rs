@@ -5,9 +5,11 @@
 
 mod changes;
 mod events;
+mod history;
 mod jobs;
 mod map;
 mod now;
+mod pace;
 
 use super::extract::Query;
 use super::problem::Problem;
@@ -70,6 +72,11 @@ impl Looking {
         Self { node, ..self.clone() }.address()
     }
 
+    /// Without a period.
+    fn at_present(&self) -> String {
+        Self { since: None, until: None, ..self.clone() }.address()
+    }
+
     fn at_data_set(&self, data_set: Option<&str>) -> String {
         Self { data_set: data_set.map(str::to_owned), ..self.clone() }.address()
     }
@@ -127,6 +134,7 @@ async fn frame(State(api): Shared, Query(looking): Query<Looking>) -> Result<imp
                     p { a href="/api/docs/" { "API" } " · " a href="/metrics" { "metrics" } }
                 }
                 main {
+                    @if api.simulation.is_some() { (pace::controls()) }
                     div #now { (now) }
                     section #change aria-labelledby="change-title" {
                         h2 #change-title { "Change" }

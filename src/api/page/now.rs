@@ -1,11 +1,11 @@
 //! What the network is like: whether every goal is met, where the data is, who reads it, and what was just done.
 
-use super::{Looking, choice, events, jobs, map, node_name, time_of_day};
+use super::{Looking, choice, events, history, jobs, map, node_name, time_of_day};
 use crate::api::Api;
 use crate::api::problem::Problem;
+use crate::api::routes::events::instant;
 use crate::api::view::View;
 use crate::api::wire::Agent;
-use agent_core::clock::WallTime;
 use agent_core::domain::units::show_bytes;
 use maud::{Markup, html};
 
@@ -13,11 +13,16 @@ use maud::{Markup, html};
 const WITH_JOBS: usize = 30;
 
 pub async fn now(api: &Api, looking: &Looking) -> Result<Markup, Problem> {
-    let view = api.view().await?;
+    let view = match instant("until", looking.until.as_deref(), api.scale)? {
+        Some(then) if then < api.surroundings.clock.now() => api.view_at(then).await?,
+        Some(_) | None => api.view().await?,
+    };
+    let line = history::line(api, looking).await?;
     let strips = jobs::strips(api, &shown(&view, looking), looking).await?;
     let events = events::events(api, looking).await?;
     Ok(html! {
-        (summary(&view))
+        (summary(api, &view))
+        (line)
         section #map aria-labelledby="map-title" {
             h2 #map-title { "Network" }
             (data_sets(&view, looking))
@@ -57,7 +62,7 @@ fn left_out(view: &View, looking: &Looking) -> Markup {
     } }
 }
 
-fn summary(view: &View) -> Markup {
+fn summary(api: &Api, view: &View) -> Markup {
     let count = |met: Option<bool>| view.agents.values().filter(|agent| agent.goal_met == met).count();
     let (met, missed) = (count(Some(true)), count(Some(false)));
     let converged = !view.statuses.is_empty() && view.statuses.iter().all(|status| status.converged);
@@ -75,7 +80,10 @@ fn summary(view: &View) -> Markup {
                 span.figure { b { (view.nodes.len()) } " nodes" } " "
                 span.figure { (if converged { "converged" } else { "not converged" }) } " "
                 @if paused { span.figure.bad { "paused" } " " }
-                span.figure.quiet { "at " (time_of_day(&WallTime::now().to_string()).split('.').next().unwrap_or_default()) " UTC" }
+                @match &api.simulation {
+                    Some(pace) => { span.figure.quiet { (super::pace::told(&pace.standing())) } }
+                    None => { span.figure.quiet { "at " (time_of_day(&api.now().to_string()).split('.').next().unwrap_or_default()) " UTC" } }
+                }
             }
             @if !worries.is_empty() {
                 ul.worries { @for worry in worries { li { (worry) } } }
@@ -124,7 +132,13 @@ fn node(view: &View, looking: &Looking) -> Markup {
                     dt { "Labels" } dd { @for (name, value) in &node.labels { (name) "=" (value) " " } }
                 }
             }
-            p { a href=(looking.at_node(None)) { "Close" } }
+            p {
+                a href=(looking.at_node(None)) { "Close" } " "
+                @if looking.until.is_none() {
+                    button type="button" data-method="DELETE" data-path={ "/api/v1/nodes/" (node.id) }
+                        data-sure={ "Remove node " (node_name(node)) "? It is refused while it holds the only replica of something, or an application runs there." } { "Remove" }
+                }
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ const find = (id) => document.getElementById(id);
 const KEY = "agent-token";
 let token = sessionStorage.getItem(KEY) || "";
 let undo = [];
+let drawn = null;
 
 function headers(more) {
   return token ? { Authorization: "Bearer " + token, ...more } : { ...more };
@@ -50,8 +51,12 @@ async function renew() {
   }
 }
 
+// What was does not change, and nobody is disturbed while drawing.
+const isPast = () => Date.parse(new URLSearchParams(location.search).get("until") || "") < Date.now() - 5000;
+
 // At most one request at a time, and one more for what came meanwhile.
 function soon() {
+  if (drawn) return;
   if (renewing) { renewing.again = true; return; }
   const now = { again: false };
   renewing = now;
@@ -73,7 +78,7 @@ async function listen() {
     for (;;) {
       const { done } = await reader.read();
       if (done) break;
-      soon();
+      if (!isPast()) soon();
     }
     find("live").textContent = "The stream has ended.";
   } catch (error) {
@@ -91,7 +96,8 @@ function staged() {
   document.querySelectorAll("#edits input").forEach((input) => input.classList.toggle("staged", input.value !== input.defaultValue));
   find("staged").textContent = all.length === 0 ? "Nothing is changed yet." : all.map((input) =>
     input.closest("label").firstElementChild.textContent + ": " + input.defaultValue + " to " + input.value).join("; ");
-  find("apply").disabled = all.length === 0;
+  find("plan").textContent = all.length === 0 ? "What would be done now?" : "What would follow?";
+  find("apply").disabled = !all.some((input) => !("supposed" in input.dataset));
   find("revert").disabled = all.length === 0 && undo.length === 0;
 }
 
@@ -121,8 +127,16 @@ async function told(work, done) {
   }
 }
 
+// A staged edit as a plan supposes it: /api/v1/nodes/2, /api/v1/links/1/2, /api/v1/agents/3.
+function supposed(input) {
+  const [kind, first, second] = input.dataset.path.split("/").slice(3);
+  const value = input.dataset.member === "goal" ? input.value : Number(input.value);
+  const what = kind === "links" ? { from: Number(first), to: Number(second) } : { [kind === "nodes" ? "node" : "agent"]: Number(first) };
+  return { ...what, [input.dataset.member]: value };
+}
+
 async function apply() {
-  const all = edited().map((input) => ({
+  const all = edited().filter((input) => !("supposed" in input.dataset)).map((input) => ({
     path: input.dataset.path, member: input.dataset.member, oneWay: input.dataset.oneWay === "true",
     before: Number(input.defaultValue), after: Number(input.value) }));
   const done = await told(async () => {
@@ -147,7 +161,8 @@ async function revert() {
 
 async function plan() {
   find("planned").textContent = "Simulating ...";
-  const planned = await told(() => send("POST", "/api/v1/plans", {}), " ");
+  const changes = edited().map(supposed);
+  const planned = await told(() => send("POST", "/api/v1/plans", { changes }), " ");
   find("planned").textContent = "";
   if (!planned) return;
   const list = document.createElement("ol");
@@ -157,9 +172,20 @@ async function plan() {
     list.append(item);
   }
   const end = document.createElement("p");
-  end.textContent = planned.steps.length === 0 ? "Nothing would be done." : planned.converges ? "Then every goal holds." : "";
+  const goals = planned.converges ? "Every goal holds then." : "Not every goal holds then, within an hour.";
+  end.textContent = (planned.steps.length === 0 ? "Nothing would be done. " : "") + goals;
   find("planned").append(list, end);
-  find("do").hidden = planned.steps.length === 0;
+  find("do").hidden = planned.steps.length === 0 || changes.length > 0;
+}
+
+async function addNode(form) {
+  const { name, availability_percent, latency_ms, store_url } = Object.fromEntries(new FormData(form));
+  const others = form.dataset.nodes.split(",").filter((id) => id);
+  const body = { availability_percent: Number(availability_percent), latency_ms: Object.fromEntries(others.map((id) => [id, Number(latency_ms)])) };
+  if (name.trim()) body.name = name.trim();
+  if (store_url.trim()) body.store_url = store_url.trim();
+  const added = await told(() => send("POST", "/api/v1/nodes", body), "The node is there; start its store or its agent.");
+  if (added) await renewChanges();
 }
 
 document.addEventListener("input", (event) => { if (event.target.closest("#edits")) staged(); });
@@ -174,6 +200,10 @@ document.addEventListener("submit", (event) => {
     soon();
     renewChanges();
   }
+  if (event.target.id === "addition") {
+    event.preventDefault();
+    addNode(event.target);
+  }
   if (event.target.matches(".period")) {
     event.preventDefault();
     const query = new URLSearchParams(new FormData(event.target));
@@ -184,6 +214,8 @@ document.addEventListener("submit", (event) => {
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (button) {
+    const { method, path, body } = button.dataset;
+    if (method && (!button.dataset.sure || confirm(button.dataset.sure))) told(() => send(method, path, JSON.parse(body || "{}")), " ");
     if (button.id === "revert") revert();
     if (button.id === "pause") told(() => send("POST", "/api/v1/pause", {}));
     if (button.id === "resume") told(() => send("POST", "/api/v1/resume", {}));
@@ -197,6 +229,33 @@ document.addEventListener("click", (event) => {
   if (way && way.startsWith("/?")) { event.preventDefault(); go(way); }
 });
 
+// A period is chosen by drawing over the line of time; its address shows the network as it was at the end.
+const shares = (line, event) => Math.min(1, Math.max(0, (event.clientX - line.getBoundingClientRect().left) / line.getBoundingClientRect().width));
+document.addEventListener("pointerdown", (event) => {
+  const line = event.target.closest("#timeline");
+  if (line && event.button === 0) { drawn = { line, from: shares(line, event) }; event.preventDefault(); }
+});
+document.addEventListener("pointermove", (event) => {
+  if (!drawn) return;
+  const [begin, end] = [drawn.from, shares(drawn.line, event)].sort((a, b) => a - b);
+  const width = drawn.line.viewBox.baseVal.width;
+  const mark = drawn.line.querySelector("#drawn");
+  mark.setAttribute("x", begin * width);
+  mark.setAttribute("width", (end - begin) * width);
+});
+document.addEventListener("pointerup", (event) => {
+  if (!drawn) return;
+  const { line, from } = drawn;
+  const [begin, end] = [from, shares(line, event)].sort((a, b) => a - b);
+  drawn = null;
+  const [first, last] = [Date.parse(line.dataset.from), Date.parse(line.dataset.to)];
+  const at = (share) => new Date(first + share * (last - first)).toISOString();
+  const query = new URLSearchParams(location.search);
+  if (end - begin > 0.002) query.set("since", at(begin)); else query.delete("since");
+  query.set("until", at(end));
+  go("/?" + query);
+});
+
 // Every state has an address.
 function go(way) {
   history.pushState(null, "", way);
@@ -208,4 +267,4 @@ window.addEventListener("popstate", () => { soon(); if (edited().length === 0) r
 soon();
 if (token) renewChanges();
 listen();
-setInterval(soon, 2000);
+setInterval(() => { if (!isPast()) soon(); }, 2000);

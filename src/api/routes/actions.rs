@@ -22,7 +22,7 @@ pub async fn act(
     Json(wanted): Json<ActionRequest>,
 ) -> Result<(StatusCode, axum::Json<Changed>), Problem> {
     let view = api.view().await?;
-    view.require_agent(wanted.agent).map_err(Problem::as_invalid)?;
+    view.require_agent(wanted.agent).map_err(Problem::into_invalid)?;
     let action = wanted.action.parse::<Labelled>().map_err(|_| no_action(&wanted.action))?;
     let data_set = wanted.data_set.as_deref().map(Into::into).or(action.data_set);
     let action = Labelled { data_set, action: action.action };

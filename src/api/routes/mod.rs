@@ -10,11 +10,12 @@ mod nodes;
 mod plans;
 mod prices;
 mod records;
+mod simulation;
 mod stream;
 
 use super::Api;
 use super::listing::Sort;
-use super::problem::{CONTENT_TYPE, Problem};
+use super::problem::{CONTENT_TYPE, ProblemDocument};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
@@ -33,7 +34,7 @@ pub const BASE: &str = "/api/v1";
         description = "A network of agents that place data: what it looks like, what was done and why, and what is to change. \
                        Reading is free on the machine itself; everything else needs a token (`agent token`)."
     ),
-    components(schemas(Problem, Sort)),
+    components(schemas(ProblemDocument, Sort)),
     security((), ("token" = []))
 )]
 struct Described;
@@ -68,7 +69,9 @@ pub fn routes() -> (axum::Router<Arc<Api>>, OpenApi) {
         .routes(routes!(actions::act))
         .routes(routes!(prices::budget))
         .routes(routes!(prices::storage))
-        .routes(routes!(prices::egress));
+        .routes(routes!(prices::egress))
+        .routes(routes!(simulation::show, simulation::change))
+        .routes(routes!(simulation::step));
     let (router, mut document) = OpenApiRouter::with_openapi(Described::openapi()).nest(BASE, api).split_for_parts();
     describe_refusals(&mut document);
     (router, document)
@@ -79,7 +82,7 @@ fn describe_refusals(document: &mut OpenApi) {
     let token = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
     document.components.get_or_insert_default().add_security_scheme("token", token);
     let problem = || {
-        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name()))).build();
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(ProblemDocument::name()))).build();
         ResponseBuilder::new()
             .description("What is wrong, where, and what to do (RFC 9457)")
             .content(CONTENT_TYPE, content)

@@ -4,7 +4,6 @@ use crate::api::Shared;
 use crate::api::problem::{ErrorCode, Problem};
 use crate::api::wire::{Network, Policy};
 use crate::app::database;
-use agent_core::clock::WallTime;
 use agent_core::config::settings::KnowledgeSettings;
 use agent_core::mape::planner::POLICIES;
 use axum::extract::State;
@@ -24,7 +23,7 @@ pub async fn network(State(api): Shared) -> Result<axum::Json<Network>, Problem>
     Ok(axum::Json(Network {
         program_version: env!("CARGO_PKG_VERSION").to_owned(),
         table: api.surroundings.table(),
-        now: WallTime::now().to_string(),
+        now: api.now().to_string(),
         time_scale: api.scale.factor(),
         converged: !statuses.is_empty() && statuses.iter().all(|status| status.converged),
         healthy: statuses.iter().all(|status| status.is_healthy()),

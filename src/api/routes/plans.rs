@@ -2,7 +2,7 @@
 
 use crate::api::extract::{Json, Query};
 use crate::api::problem::{ErrorCode, Problem};
-use crate::api::wire::{Changed, Plan, PlanRequest, WhyNot};
+use crate::api::wire::{Changed, Plan, PlanRequest, WhatIf, WhyNot};
 use crate::api::{Api, Shared};
 use crate::app::catalogue::Catalogue;
 use crate::app::{Existing, from_table, plan, why_not};
@@ -30,6 +30,10 @@ pub async fn apply(
     State(api): Shared,
     Json(wanted): Json<PlanRequest>,
 ) -> Result<(StatusCode, axum::Json<Changed>), Problem> {
+    if !wanted.changes.is_empty() {
+        let what = "changes: what is only supposed cannot be carried out";
+        return Err(Problem::new(ErrorCode::Invalid, what).with_help("make the changes, and plan again"));
+    }
     let planned = planned(&api, wanted).await?;
     let steps: Vec<String> = planned.steps.iter().map(|step| step.action.to_string()).collect();
     if steps.is_empty() {
@@ -53,6 +57,7 @@ async fn planned(api: &Arc<Api>, wanted: PlanRequest) -> Result<plan::Plan, Prob
         let what = format!("policy: there is no `{}`", policy.escape_debug());
         return Err(Problem::new(ErrorCode::Invalid, what).with_help(format!("policies are {}", POLICIES.join(", "))));
     }
+    let edits = wanted.changes.iter().map(WhatIf::edit).collect::<Result<Vec<_>, _>>()?;
     let Ok(_one_at_a_time) = api.planning.acquire().await else {
         return Err(Problem::new(ErrorCode::Unavailable, "the server ends"));
     };
@@ -65,7 +70,7 @@ async fn planned(api: &Arc<Api>, wanted: PlanRequest) -> Result<plan::Plan, Prob
     };
     let from = from_table::read(&existing, &surroundings.settings, None).await?;
     let simulated = tokio::task::spawn_blocking(move || {
-        plan::make(&from, wanted.policy.as_deref(), seed.into(), Duration::from_secs_f64(ahead))
+        plan::make(&from, wanted.policy.as_deref(), seed.into(), Duration::from_secs_f64(ahead), edits)
     });
     let made = simulated.await.map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?;
     Ok(made?)

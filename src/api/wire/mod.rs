@@ -6,6 +6,7 @@ mod events;
 mod network;
 mod nodes;
 mod plans;
+mod simulation;
 
 pub use agents::{Agent, Measurement};
 pub use changes::{
@@ -15,7 +16,8 @@ pub use changes::{
 pub use events::{Ask, Counter, Event, EventDetail};
 pub use network::{DataSet, Network, Policy, Replica};
 pub use nodes::{Link, Node};
-pub use plans::{Plan, PlanRequest, WhyNot};
+pub use plans::{Plan, PlanRequest, WhatIf, WhyNot};
+pub use simulation::{PaceChange, SimulationStep, SimulationView};
 
 use agent_core::clock::TimeScale;
 use agent_core::domain::time::Timestamp;

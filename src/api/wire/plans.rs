@@ -1,8 +1,15 @@
 //! What the agents would do from here, and why something is not done.
 
+use crate::api::problem::{ErrorCode, Problem};
 use crate::app::{plan, why_not};
+use agent_core::domain::ids::{AgentId, NodeId};
+use agent_core::domain::units::Percent;
+use agent_core::sim::Edit;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+/// A link that takes longer is cut \[ms\].
+const LATENCY_MAX_MS: f64 = 86_400_000.0;
 
 /// How far to look, and with what.
 #[derive(Clone, Default, Deserialize, ToSchema)]
@@ -16,6 +23,49 @@ pub struct PlanRequest {
     /// Scenario time to look ahead.
     #[schema(exclusive_minimum = 0.0, maximum = 86400.0, default = 3600.0)]
     pub ahead_s: Option<f64>,
+    /// What is changed first, in the simulation alone.
+    pub changes: Vec<WhatIf>,
+}
+
+/// One change: of a node (`node`, `availability_percent`), of one direction of a link (`from`, `to`, `latency_ms`), or of an
+/// application (`agent`, `goal`).
+#[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct WhatIf {
+    pub node: Option<u32>,
+    #[schema(minimum = 0.0, maximum = 100.0)]
+    pub availability_percent: Option<f64>,
+    pub from: Option<u32>,
+    pub to: Option<u32>,
+    #[schema(minimum = 0.0)]
+    pub latency_ms: Option<f64>,
+    pub agent: Option<u32>,
+    /// `response_time <= 35 s and availability >= 95 %`
+    pub goal: Option<String>,
+}
+
+impl WhatIf {
+    pub fn edit(&self) -> Result<Edit, Problem> {
+        let invalid = |what: String| Problem::new(ErrorCode::Invalid, format!("changes: {what}"));
+        match self {
+            Self { node: Some(node), availability_percent: Some(percent), from: None, to: None, latency_ms: None, agent: None, goal: None } => {
+                let availability = Percent::new(*percent);
+                let availability = availability.ok_or_else(|| invalid(format!("{percent} % is not from 0 to 100")))?;
+                Ok(Edit::Availability { node: NodeId(*node), availability })
+            }
+            Self { node: None, availability_percent: None, from: Some(from), to: Some(to), latency_ms: Some(latency_ms), agent: None, goal: None } => {
+                if !(0.0..=LATENCY_MAX_MS).contains(latency_ms) {
+                    return Err(invalid(format!("{latency_ms} ms is not from 0 to {LATENCY_MAX_MS}")));
+                }
+                Ok(Edit::Latency { from: NodeId(*from), to: NodeId(*to), latency_ms: *latency_ms })
+            }
+            Self { node: None, availability_percent: None, from: None, to: None, latency_ms: None, agent: Some(agent), goal: Some(goal) } => {
+                let goal = goal.parse().map_err(|error| invalid(format!("goal: {error}")))?;
+                Ok(Edit::Goal { agent: AgentId(*agent), goal })
+            }
+            _ => Err(invalid("one is of a node (`node`, `availability_percent`), of a link (`from`, `to`, `latency_ms`) or of an application (`agent`, `goal`)".to_owned())),
+        }
+    }
 }
 
 #[derive(Serialize, ToSchema)]

@@ -10,7 +10,7 @@ use crate::cli::api_arguments::anywhere;
 use crate::cli::arguments::Demo;
 use crate::cli::place::{Place, hosting, services, warn};
 use crate::cli::training::TRAINING;
-use crate::cli::{display, print, signals};
+use crate::cli::{display, external, print, signals};
 use crate::storage::embedded::Durability;
 use agent_core::config::settings::{KnowledgeSettings, Settings};
 use agent_core::domain::ids::AgentId;
@@ -45,13 +45,9 @@ impl Place {
             }
         };
         warn(&warnings::beforehand(&settings, &training));
-        let options = DemoOptions {
-            seed: demo.seed,
-            policy: demo.policy.clone(),
-            limit: demo.limit,
-            training,
-            create_bucket: demo.create_bucket,
-            stay: demo.stay,
+        let policy = match demo.upisas {
+            Some(_) => external::policy(demo.policy.as_deref(), &settings.agents)?,
+            None => demo.policy.clone(),
         };
         let silent = demo.json;
         let tell = move |url: &str| {
@@ -62,13 +58,22 @@ impl Place {
         let agents = settings.agents.keys().copied().collect();
         let options_of_api = demo.api.options(demo.listen.unwrap_or_else(anywhere));
         let api = (!demo.no_api).then(|| self.api(agents, options_of_api, tell));
+        let options = DemoOptions {
+            seed: demo.seed,
+            policy,
+            limit: demo.limit,
+            training,
+            create_bucket: demo.create_bucket,
+            // Whoever decides from outside says when it is enough.
+            stay: demo.stay || demo.upisas.is_some(),
+            beside: api.into_iter().chain(demo.upisas.map(external::beside)).collect(),
+        };
         let screen = Arc::new(display::Screen::new(&settings, self.log, demo.json));
         let (notices, status) = (screen.clone(), screen.clone());
         let summary = actix::System::new().block_on(app::demo::run(
             settings,
             data,
-            &options,
-            api,
+            options,
             services.handle().clone(),
             Arc::new(move |notice: Notice| notices.notice(&notice)),
             |now, passed| status.status(now, passed),

@@ -24,7 +24,7 @@ impl Place {
             from_table::read(&existing, &settings, base.as_ref()).await
         })?;
         drop(runtime);
-        let plan = plan::make(&from, policy.as_deref(), *seed, *ahead)?;
+        let plan = plan::make(&from, policy.as_deref(), *seed, *ahead, Vec::new())?;
         if *json {
             print::json(&plan)?
         } else {

@@ -8,7 +8,7 @@ use crate::app::{self, warnings};
 use crate::cli::arguments::Run;
 use crate::cli::place::{Place, advertising, hosting, no_such_agent, services, warn};
 use crate::cli::training::TRAINING;
-use crate::cli::{display, signals};
+use crate::cli::{display, external, signals};
 use crate::storage::embedded::Durability;
 use anyhow::bail;
 use std::collections::BTreeMap;
@@ -43,16 +43,22 @@ impl Place {
         };
         warn(&warnings::beforehand(&settings, &BTreeMap::from([(run.id, training.clone())])));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
+        let own_settings = BTreeMap::from([(run.id, settings.agents[&run.id].clone())]);
+        let policy = match run.upisas {
+            Some(_) => external::policy(run.policy.as_deref(), &own_settings)?,
+            None => run.policy,
+        };
+        let api = run.listen.map(|listen| {
+            let tell = |url: &str| display::note(&format!("# the page and the API: {url}"));
+            self.api(vec![run.id], run.api.options(listen), tell)
+        });
         let options = RunOptions {
             id: run.id,
-            policy: run.policy,
+            policy,
             seed: run.seed.unwrap_or(u64::from(now)),
             training,
             hosting: advertising(own),
-            beside: run.listen.map(|listen| {
-                let tell = |url: &str| display::note(&format!("# the page and the API: {url}"));
-                self.api(vec![run.id], run.api.options(listen), tell)
-            }),
+            beside: api.into_iter().chain(run.upisas.map(external::beside)).collect(),
         };
         let log = self.log;
         let notify = Arc::new(move |notice: Notice| display::line(log, &notice));

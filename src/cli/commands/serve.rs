@@ -20,7 +20,7 @@ impl Place {
         let surroundings = self.existing_surroundings(&services, notify)?;
         let options = arguments.api.options(arguments.listen.unwrap_or_else(anywhere));
         let configuration = self.configuration().map(PathBuf::from);
-        let server = server::start(Of { surroundings, agents: Vec::new(), configuration }, &options)?;
+        let server = server::start(Of { surroundings, agents: Vec::new(), configuration, pace: None }, &options)?;
         let token = self.invocation().command("token");
         print::lines([format!(
             "{}  (`{token}` prints the token for changes; Ctrl-C ends it)",

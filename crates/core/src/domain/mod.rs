@@ -1,4 +1,5 @@
 pub mod action;
+pub mod adaptation;
 pub mod ask;
 pub mod books;
 pub mod constraints;

@@ -36,13 +36,22 @@ use table::Table;
 /// The shared table of agents that live in one process.
 pub struct MemoryKnowledge {
     clock: Arc<dyn Clock>,
-    table: Mutex<Table>,
+    table: Arc<Mutex<Table>>,
+    /// Whether reading takes in the signs of life that wait.
+    settles: bool,
 }
 
 impl MemoryKnowledge {
     /// An empty table whose time is `clock`'s.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, table: Mutex::default() }
+        Self { clock, table: Arc::default(), settles: true }
+    }
+
+    /// The same table for somebody who looks on. With `settles` false reading leaves no trace, and signs of life may be a little
+    /// older than they are.
+    #[must_use]
+    pub fn for_observer(&self, settles: bool) -> Self {
+        Self { clock: self.clock.clone(), table: self.table.clone(), settles }
     }
 
     /// Sets counters of a registered data set, as if events had moved them. For experiments that start in the middle.
@@ -77,7 +86,8 @@ impl MemoryKnowledge {
 
     /// For what also looks at signs of life.
     fn changing_settled(&self) -> MutexGuard<'_, Table> {
-        let mut table = self.settled();
+        let mut table = self.table();
+        table.settle();
         table.changes();
         table
     }
@@ -85,7 +95,9 @@ impl MemoryKnowledge {
     /// For what reads signs of life.
     fn settled(&self) -> MutexGuard<'_, Table> {
         let mut table = self.table();
-        table.settle();
+        if self.settles {
+            table.settle();
+        }
         table
     }
 

@@ -16,9 +16,13 @@ use super::executor::{self, Executor};
 use super::monitor::{self, Monitor, Repair, Rhythm, Violation};
 use super::planner::{self, Experience, Parameters, Planner, Policy};
 use super::unexpected::Unexpected;
+use crate::domain::action::Labelled;
+use crate::domain::adaptation::{Adaptation, Order, Status};
 use crate::domain::ask::Ask;
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
+use crate::domain::impact::Impacts;
 use crate::domain::snapshot::Snapshot;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -36,6 +40,10 @@ pub struct ControlLoop {
     /// Its policy looks at the table between jobs, and each planner acts when it sees reason to.
     looks: bool,
     stopwatch: Option<Stopwatch>,
+    /// The latest that was ordered, and how far it has come.
+    adaptation: Option<Adaptation>,
+    /// How the latest action ended, for people.
+    ended: Option<String>,
 }
 
 /// Hears when the planner begins to work and when it has ended, so that somebody who has a clock can measure it: here is none (I-2).
@@ -124,6 +132,8 @@ impl ControlLoop {
             failed: None,
             looks: policy.looks(),
             stopwatch: None,
+            adaptation: None,
+            ended: None,
         }
     }
 
@@ -143,6 +153,18 @@ impl ControlLoop {
 
     pub fn executor(&self) -> &Executor {
         &self.executor
+    }
+
+    /// The latest that it was ordered to do, and how far that has come; `None`: nothing yet in this life.
+    pub fn adaptation(&self) -> Option<&Adaptation> {
+        self.adaptation.as_ref()
+    }
+
+    /// What it can be ordered to do now, by label, and what it expects of that where it knows something; `snapshots` of what its job
+    /// reads.
+    pub fn options(&self, snapshots: &[Snapshot]) -> BTreeMap<Labelled, Option<Impacts>> {
+        let of = |snapshot| self.about(snapshot).map(|one| self.planners[one].options(snapshot));
+        snapshots.iter().filter_map(of).flatten().collect()
     }
 
     /// The states of its machines, by their names.
@@ -224,6 +246,8 @@ impl ControlLoop {
     fn shown(&mut self, input: planner::Input, streams: &mut Streams, effects: &mut Vec<Effect>) {
         let one = match &input {
             planner::Input::Looked { snapshot, .. } | planner::Input::Checked { snapshot } => self.about(snapshot),
+            // What names no data set, or none of these, the first one answers.
+            planner::Input::Ordered(order) => Some(self.ordered_about(order).unwrap_or(0)),
             planner::Input::Violated(_)
             | planner::Input::Measured { .. }
             | planner::Input::JobFailed { .. }
@@ -250,6 +274,12 @@ impl ControlLoop {
             1 => Some(0),
             _ => self.planners.iter().position(|planner| *planner.data_set() == snapshot.data_set.name),
         }
+    }
+
+    /// The data set that an order names.
+    fn ordered_about(&self, order: &Order) -> Option<usize> {
+        let named = order.action.parse::<Labelled>().ok()?.data_set?;
+        self.planners.iter().position(|planner| *planner.data_set() == named)
     }
 
     /// Where there are several, each planner depends on what the others see.
@@ -288,11 +318,25 @@ impl ControlLoop {
                         self.monitoring(monitor::Input::Repaired(repair), streams, effects);
                     }
                 }
+                planner::Effect::Adapted(mut adaptation) => {
+                    if adaptation.status == Status::Failed {
+                        adaptation.reason = adaptation.reason.or_else(|| self.ended.clone());
+                    }
+                    self.adapted(&adaptation);
+                    effects.push(Effect::Planner(Box::new(planner::Effect::Adapted(adaptation))));
+                }
                 effect @ (planner::Effect::Decided(_)
                 | planner::Effect::Say(_)
                 | planner::Effect::Look { .. }
                 | planner::Effect::Learn(_)) => effects.push(Effect::Planner(Box::new(effect))),
             }
+        }
+    }
+
+    /// The latest order is remembered: one that is refused while another is under way, too.
+    fn adapted(&mut self, adaptation: &Adaptation) {
+        if self.adaptation.as_ref().is_none_or(|latest| latest.id <= adaptation.id) {
+            self.adaptation = Some(adaptation.clone());
         }
     }
 
@@ -317,13 +361,16 @@ impl ControlLoop {
                     self.planning(one, planner::Input::Ended(repair), streams, effects);
                 }
                 executor::Effect::Unexpected(what) => effects.push(Effect::Unexpected(what)),
+                executor::Effect::Report(report) => {
+                    self.ended = report.end.told();
+                    effects.push(Effect::Executor(Box::new(executor::Effect::Report(report))));
+                }
                 effect @ (executor::Effect::CheckLinks(_)
                 | executor::Effect::Claim(_)
                 | executor::Effect::Note(_)
                 | executor::Effect::Transfer(_)
                 | executor::Effect::Commit { .. }
-                | executor::Effect::Abort { .. }
-                | executor::Effect::Report(_)) => effects.push(Effect::Executor(Box::new(effect))),
+                | executor::Effect::Abort { .. }) => effects.push(Effect::Executor(Box::new(effect))),
             }
         }
     }

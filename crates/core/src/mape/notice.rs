@@ -1,6 +1,7 @@
 //! What people are told while it happens: one line for each job, decision and action.
 
 use crate::domain::action::Action;
+use crate::domain::adaptation::Adaptation;
 use crate::domain::failure::JobFailure;
 use crate::domain::feedback::{ClosedEvent, Feedback};
 use crate::domain::ids::{AgentId, DataSetName, EventId, NodeId};
@@ -51,6 +52,12 @@ pub enum Notice {
         action: Action,
         because: String,
     },
+    /// How far what was ordered has come.
+    Adapted {
+        agent: AgentId,
+        #[serde(flatten)]
+        adaptation: Adaptation,
+    },
     Acted {
         agent: AgentId,
         action: Action,
@@ -100,6 +107,7 @@ impl Notice {
             | Notice::Stopped { agent }
             | Notice::JobFailed { agent, .. }
             | Notice::Decided { agent, .. }
+            | Notice::Adapted { agent, .. }
             | Notice::Acted { agent, .. }
             | Notice::UnderWay { agent, .. }
             | Notice::Said { agent, .. }
@@ -121,11 +129,13 @@ impl Notice {
             | Notice::Written { what: text, .. }
             | Notice::Recovered { what: text, .. }
             | Notice::Trouble { what: text, .. } => text,
-            Notice::Job { measurement: Measurement { result: Some(text), .. }, .. } => text,
+            Notice::Job { measurement: Measurement { result: Some(text), .. }, .. }
+            | Notice::Adapted { adaptation: Adaptation { reason: Some(text), .. }, .. } => text,
             Notice::Started { .. }
             | Notice::Serves { .. }
             | Notice::Stopped { .. }
             | Notice::Job { .. }
+            | Notice::Adapted { .. }
             | Notice::FeedbackLeft { .. }
             | Notice::Closed { .. } => return self,
         };
@@ -168,6 +178,7 @@ impl fmt::Display for Notice {
                 write!(f, "job       FAILED on node {node} ({kind}): {why}")
             }
             Notice::Decided { action, because, .. } => write!(f, "decision  {action:<5} {because}"),
+            Notice::Adapted { adaptation, .. } => write!(f, "order     {adaptation}"),
             Notice::Acted { action, event, how, .. } => {
                 let event = event.map_or(String::new(), |event| format!(" (event {event})"));
                 write!(f, "action    {action:<5} {how}{event}")

@@ -4,10 +4,13 @@ use super::checkers::Violated;
 use super::faults::Broken;
 use super::table::ready;
 use super::world::{Told, World};
+use crate::domain::adaptation::Order;
 use crate::domain::goal::Goal;
 use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::units::Percent;
 use crate::knowledge::Knowledge as _;
+use crate::mape::control_loop::Input;
+use crate::mape::planner;
 use std::fmt;
 
 /// A change at the present moment; it acts from the next job on.
@@ -36,6 +39,11 @@ pub enum Edit {
     Join {
         node: NodeId,
     },
+    /// What an agent is to do, whose policy is `external`.
+    Order {
+        agent: AgentId,
+        order: Order,
+    },
 }
 
 impl fmt::Display for Edit {
@@ -47,6 +55,7 @@ impl fmt::Display for Edit {
             Edit::Break(broken) => broken.fmt(f),
             Edit::Mend(broken) => write!(f, "{broken}: over"),
             Edit::Join { node } => write!(f, "node {node} joins"),
+            Edit::Order { agent, order } => write!(f, "agent {agent}: order {} {}", order.id, order.action),
         }
     }
 }
@@ -66,6 +75,8 @@ pub enum EditError {
     Partition,
     #[error("a store cannot be slower by {0}: name a factor above 0")]
     Factor(f64),
+    #[error("agent {0} does not run")]
+    Stopped(AgentId),
     #[error("node {0} is there already")]
     JoinedAlready(NodeId),
     /// The shared table's answer.
@@ -92,6 +103,7 @@ impl World<'_> {
             Edit::Break(broken) => self.break_by_hand(*broken)?,
             Edit::Mend(broken) => self.mend_by_hand(*broken)?,
             Edit::Join { node } => self.join(*node),
+            Edit::Order { agent, order } => self.order(*agent, order)?,
         }
         let ended = |(agent, life): (&super::agent::Agent, u32)| {
             life > 0 && (agent.control_loop.is_none() || agent.life() != life)
@@ -110,7 +122,7 @@ impl World<'_> {
         match edit {
             Edit::Availability { node: one, .. } => node(one),
             Edit::Latency { from, to, .. } => node(from).and(node(to)),
-            Edit::Goal { agent, .. } => self.position(*agent).map(|_| ()),
+            Edit::Goal { agent, .. } | Edit::Order { agent, .. } => self.position(*agent).map(|_| ()),
             Edit::Break(broken) | Edit::Mend(broken) => match broken {
                 Broken::Node(one) | Broken::Store(one) => node(one),
                 Broken::Slow(_, factor) if !(*factor > 0.0 && factor.is_finite()) => Err(EditError::Factor(*factor)),
@@ -127,7 +139,7 @@ impl World<'_> {
         }
     }
 
-    fn position(&self, agent: AgentId) -> Result<usize, EditError> {
+    pub fn position(&self, agent: AgentId) -> Result<usize, EditError> {
         self.agents.iter().position(|slot| slot.id() == agent).ok_or(EditError::UnknownAgent(agent))
     }
 
@@ -142,6 +154,15 @@ impl World<'_> {
             self.agents[position].crash();
             self.start(position);
         }
+        Ok(())
+    }
+
+    fn order(&mut self, agent: AgentId, order: &Order) -> Result<(), EditError> {
+        let position = self.position(agent)?;
+        if self.agents[position].control_loop.is_none() {
+            return Err(EditError::Stopped(agent));
+        }
+        self.step(position, Input::Planner(planner::Input::Ordered(order.clone())));
         Ok(())
     }
 

@@ -58,6 +58,7 @@ impl World<'_> {
                 self.trouble_of(agent, said);
             }
             planner::Effect::Look { after } => self.look_at(agent, self.now() + after),
+            planner::Effect::Adapted(adaptation) => self.notify(|| Notice::Adapted { agent: id, adaptation }),
             planner::Effect::Learn(lesson) => {
                 let label = lesson.change.to_string();
                 let learned = self.table.ask(|table| table.learn(id, &label, &lesson.impacts));

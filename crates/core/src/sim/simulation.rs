@@ -1,5 +1,6 @@
 //! A simulation to think with: step by step or until something has happened, changed by hand, and branched.
 
+use super::agent::Agent;
 use super::checkers::Violated;
 use super::edit::{Edit, EditError};
 use super::faults::Broken;
@@ -7,10 +8,17 @@ use super::setup::{self, Outcome, SimulationError};
 use super::state::NetworkState;
 use super::table::Table;
 use super::world::{Listener, States, World};
+use crate::clock::Clock;
 use crate::config::scenario::Scenario;
+use crate::domain::action::Labelled;
+use crate::domain::adaptation::Adaptation;
 use crate::domain::ids::AgentId;
+use crate::domain::impact::Impacts;
 use crate::domain::time::Timestamp;
+use crate::knowledge::memory::MemoryKnowledge;
 use crate::mape::control_loop::Stopwatch;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a simulation begins with, besides its scenario.
@@ -33,6 +41,10 @@ pub enum Until {
     Missed(Option<AgentId>),
     /// An action was begun.
     Acted,
+    /// A job of this agent, or of any, has ended, whatever it came to.
+    Job(Option<AgentId>),
+    /// Nothing is under way of what agents were ordered to do.
+    Adapted,
 }
 
 /// A network in virtual time that goes on as far as it is asked to.
@@ -78,6 +90,10 @@ struct Edited {
     edit: Edit,
 }
 
+fn adaptation(agent: &Agent) -> Option<&Adaptation> {
+    agent.control_loop.as_ref()?.adaptation()
+}
+
 /// The end of time, for what has no other end.
 const NEVER: Timestamp = Timestamp(i64::MAX);
 
@@ -116,6 +132,18 @@ impl<'a> Simulation<'a> {
         self.world.now()
     }
 
+    /// Virtual time, for others that live in it.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        self.world.clock.clone()
+    }
+
+    /// The shared table, for somebody who looks on while the simulation goes on: that leaves no trace. What is changed through it,
+    /// agents see as they see any change; branches do not know of it. Jobs are not in it: they are told to whoever
+    /// [listens](Self::listen).
+    pub fn table(&self) -> MemoryKnowledge {
+        self.world.table.for_observer()
+    }
+
     /// With the goals that agents have by now.
     pub fn scenario(&self) -> &Scenario {
         self.world.present()
@@ -128,7 +156,7 @@ impl<'a> Simulation<'a> {
 
     /// The agents that run now.
     pub fn running(&self) -> impl Iterator<Item = AgentId> {
-        self.world.agents.iter().filter(|agent| agent.control_loop.is_some()).map(super::agent::Agent::id)
+        self.world.agents.iter().filter(|agent| agent.control_loop.is_some()).map(Agent::id)
     }
 
     /// What edits broke and none has mended.
@@ -163,9 +191,7 @@ impl<'a> Simulation<'a> {
                 self.go_on(end, watch, |world| world.missed > before)
             }
             Until::Missed(Some(agent)) => {
-                let Some(slot) = self.world.agents.iter().position(|slot| slot.id() == agent) else {
-                    return Err(EditError::UnknownAgent(agent).into());
-                };
+                let slot = self.position(agent)?;
                 let missed = move |world: &World| world.agents[slot].tally.violated + world.agents[slot].tally.failed;
                 let before = missed(&self.world);
                 self.go_on(end, watch, |world| missed(world) > before)
@@ -174,7 +200,39 @@ impl<'a> Simulation<'a> {
                 let before = self.world.actions;
                 self.go_on(end, watch, |world| world.actions > before)
             }
+            Until::Job(agent) => {
+                let slots = match agent {
+                    Some(agent) => self.position(agent)?..self.position(agent)? + 1,
+                    None => 0..self.world.agents.len(),
+                };
+                let ended = move |world: &World| -> u64 {
+                    world.agents[slots.clone()].iter().map(|slot| slot.tally.jobs + slot.tally.failed).sum()
+                };
+                let before = ended(&self.world);
+                self.go_on(end, watch, |world| ended(world) > before)
+            }
+            Until::Adapted => {
+                let is_over = |world: &World| world.agents.iter().filter_map(adaptation).all(|it| it.status.is_over());
+                if is_over(&self.world) { Ok(true) } else { self.go_on(end, watch, is_over) }
+            }
         }
+    }
+
+    fn position(&self, agent: AgentId) -> Result<usize, EditError> {
+        self.world.position(agent)
+    }
+
+    /// The latest that an agent was ordered to do; `None` when it does not run, or was ordered nothing since it began to.
+    pub fn adaptation(&self, agent: AgentId) -> Option<&Adaptation> {
+        adaptation(&self.world.agents[self.position(agent).ok()?])
+    }
+
+    /// What an agent can be ordered to do now, and what it expects of that where it knows something; nothing while it does not run.
+    pub fn options(&mut self, agent: AgentId) -> Result<BTreeMap<Labelled, Option<Impacts>>, EditError> {
+        let slot = self.position(agent)?;
+        let snapshots = self.world.load(slot).map_err(EditError::Refused)?;
+        let running = self.world.agents[slot].control_loop.as_ref();
+        Ok(running.map(|it| it.options(&snapshots)).unwrap_or_default())
     }
 
     fn go_on(

@@ -65,6 +65,11 @@ impl Table {
         if self.unheard == Duration::MAX { self.settled(data_set) } else { self.truth(data_set) }
     }
 
+    /// The table for somebody who looks on while it goes on.
+    pub fn for_observer(&self) -> MemoryKnowledge {
+        self.knowledge.for_observer(self.unheard == Duration::MAX)
+    }
+
     /// What the world itself knows, whether the table is away or not; signs of life left aside.
     pub fn truth(&self, data_set: &DataSetName) -> Option<Snapshot> {
         self.knowledge.recent_snapshot(data_set, Duration::MAX)

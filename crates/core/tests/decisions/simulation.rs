@@ -2,6 +2,7 @@
 
 use agent_core::config::Vocabulary;
 use agent_core::config::scenario::{self, Scenario};
+use agent_core::domain::adaptation::Order;
 use agent_core::domain::ids::{AgentId, NodeId};
 use agent_core::domain::time::Timestamp;
 use agent_core::domain::units::Percent;
@@ -238,4 +239,73 @@ fn a_network_that_is_there_goes_on_from_where_it_is() {
     let [network, branch] = [&network, &branch].map(|it| Figures::new(it.scenario(), &it.outcome()));
     assert_eq!(network, branch);
     assert_eq!((network.violated, network.actions), (0, 0), "what had converged is content");
+}
+
+fn order(agent: u32, id: u64, action: &str) -> Edit {
+    Edit::Order { agent: AgentId(agent), order: Order { id, action: action.to_owned() } }
+}
+
+/// How the latest order of an agent stands, for people.
+fn adaptation(simulation: &Simulation, agent: u32) -> String {
+    simulation.adaptation(AgentId(agent)).map_or_else(|| "none".to_owned(), ToString::to_string)
+}
+
+#[test]
+fn agents_that_are_decided_for_do_what_they_are_ordered_and_nothing_else() {
+    let scenario = scenario("published");
+    let mut simulation = begin(&scenario, "external");
+    simulation.run(minutes(30), |_| {}).unwrap();
+    let missed = simulation.outcome().tallies[&AgentId(1)].violated;
+    assert!(missed > 10 && simulation.outcome().events.is_empty(), "{:?}", simulation.outcome().tallies);
+
+    let options = simulation.options(AgentId(1)).unwrap();
+    let labels: Vec<String> = options.keys().map(ToString::to_string).collect();
+    assert_eq!(labels, ["NA", "M3_1", "M3_2", "C3_1", "C3_2"]);
+    simulation.edit(order(1, 1, "C3_1")).unwrap();
+    assert!(simulation.run_until(Until::Adapted, minutes(60), |_| {}).unwrap());
+    assert_eq!(adaptation(&simulation, 1), "1 C3_1: done");
+    assert!(simulation.now() < minutes(35), "{:?}", simulation.now());
+    let event = &simulation.outcome().events[0];
+    assert_eq!((event.agent, event.action.to_string().as_str()), (AgentId(1), "C3_1"));
+
+    // It reads at home from now on, and is content.
+    simulation.run(minutes(60), |_| {}).unwrap();
+    let missed = simulation.outcome().tallies[&AgentId(1)].violated;
+    simulation.run(minutes(90), |_| {}).unwrap();
+    assert_eq!(simulation.outcome().tallies[&AgentId(1)].violated, missed);
+
+    let branch = simulation.branch().unwrap();
+    assert_eq!(branch.outcome().events, simulation.outcome().events);
+}
+
+#[test]
+fn what_cannot_be_ordered_is_refused_with_the_reason() {
+    let scenario = scenario("published");
+    let mut simulation = begin(&scenario, "external");
+    simulation.run(minutes(5), |_| {}).unwrap();
+    simulation.edit(order(1, 1, "CR2")).unwrap();
+    simulation.run_until(Until::Adapted, minutes(60), |_| {}).unwrap();
+    assert_eq!(adaptation(&simulation, 1), "1 CR2: refused, it is none of what agent 1 can do now");
+    simulation.edit(Edit::Break(Broken::Agent(AgentId(2)))).unwrap();
+    assert_eq!(simulation.edit(order(2, 2, "M3_2")), Err(EditError::Stopped(AgentId(2))));
+
+    let mut simulation = begin(&scenario, "fixed");
+    simulation.run(minutes(5), |_| {}).unwrap();
+    simulation.edit(order(1, 1, "M3_1")).unwrap();
+    let refused = "1 M3_1: refused, this agent decides for itself: its policy is not external";
+    assert_eq!(adaptation(&simulation, 1), refused);
+}
+
+#[test]
+fn a_job_that_ends_is_what_is_waited_for() {
+    let scenario = scenario("published");
+    let mut simulation = begin(&scenario, "external");
+    for jobs in 1..=3 {
+        assert!(simulation.run_until(Until::Job(Some(AgentId(2))), minutes(60), |_| {}).unwrap());
+        assert_eq!(simulation.outcome().tallies[&AgentId(2)].jobs, jobs);
+    }
+    let all = |simulation: &Simulation| simulation.outcome().tallies.values().map(|tally| tally.jobs).sum::<u64>();
+    let before = all(&simulation);
+    simulation.run_until(Until::Job(None), minutes(60), |_| {}).unwrap();
+    assert_eq!(all(&simulation), before + 1);
 }

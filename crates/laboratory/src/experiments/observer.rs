@@ -114,6 +114,7 @@ impl Observer {
                 Notice::Started { .. }
                 | Notice::Serves { .. }
                 | Notice::Stopped { .. }
+                | Notice::Adapted { .. }
                 | Notice::UnderWay { .. }
                 | Notice::Said { .. }
                 | Notice::FeedbackLeft { .. }

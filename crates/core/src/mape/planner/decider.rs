@@ -1,6 +1,7 @@
 //! One agent's decisions by a policy, with whatever the policy remembers: inputs in, intents out.
 
 use super::{Decision, Experience, Parameters, Rng, Situation};
+use crate::domain::adaptation::{Adaptation, Order};
 use crate::domain::ask::{Ask, Question, Reply};
 use crate::domain::ids::{AskId, NodeId};
 use crate::domain::measurement::Measurement;
@@ -33,6 +34,8 @@ pub enum Intent {
     Look {
         after: Duration,
     },
+    /// How far what was ordered has come.
+    Adapted(Adaptation),
     /// What the next job waits for is over. Without meaning when nothing waits.
     Over(Repair),
 }
@@ -127,6 +130,11 @@ pub trait Decider: Send {
     /// [look](super::Policy::looks).
     fn looked(&mut self, _view: &View, _rng: &mut Rng) -> Vec<Intent> {
         Vec::new()
+    }
+
+    /// Somebody outside wants something done. Whoever decides for itself refuses.
+    fn ordered(&mut self, order: Order) -> Vec<Intent> {
+        vec![Intent::Adapted(order.refused("this agent decides for itself: its policy is not external"))]
     }
 
     /// What the best thing to do about a missed goal promises: of several data sets the one where it is most is acted on. 0 for

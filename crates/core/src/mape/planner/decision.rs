@@ -142,6 +142,8 @@ pub enum Reason {
     Outdated,
     /// A person wants it.
     Person,
+    /// Whoever decides for this agent wants it.
+    External,
 }
 
 /// One candidate.
@@ -295,6 +297,7 @@ impl Decision {
             Reason::Outdated => "a newer version was written, and its replica follows".to_owned(),
             Reason::Demanded => "the constraints demand a replica there".to_owned(),
             Reason::Person => "a person wants it".to_owned(),
+            Reason::External => "it was ordered from outside".to_owned(),
         }
     }
 

@@ -2,9 +2,11 @@
 //! and lessons.
 
 use super::{
-    Decider, Decision, Experience, Intent, Message, Parameters, Policy, Rng, Situation, Verdict, View, plan, upkeep,
+    Decider, Decision, Experience, Intent, Message, Parameters, Policy, Rng, Situation, Verdict, View, external, plan,
+    upkeep,
 };
-use crate::domain::action::Action;
+use crate::domain::action::{Action, Labelled};
+use crate::domain::adaptation::{Adaptation, Order};
 use crate::domain::ask::Ask;
 use crate::domain::ids::{DataSetName, NodeId};
 use crate::domain::impact::Impacts;
@@ -18,6 +20,7 @@ use crate::mape::combination::Company;
 use crate::mape::learner::{Acted, Learner, Lesson};
 use crate::mape::monitor::{Repair, Violation};
 use crate::mape::prediction::Predictor;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +40,8 @@ pub enum Input {
     Looked { snapshot: Snapshot, conversation: Vec<Arc<Ask>> },
     /// The table as it is, at the pace of an agent's duties: do the constraints demand a replica that is not there?
     Checked { snapshot: Snapshot },
+    /// Somebody outside wants something done.
+    Ordered(Order),
     /// It could not be loaded: nobody could answer an action now, and the next job is not to wait for that.
     LookFailed,
     /// The plan came to its end.
@@ -58,6 +63,8 @@ pub enum Effect {
         after: Duration,
     },
     Learn(Lesson),
+    /// How far what was ordered has come.
+    Adapted(Adaptation),
 }
 
 /// Whose action is under way.
@@ -199,6 +206,14 @@ impl Planner {
         self.decider.promises(&situation)
     }
 
+    /// What can be done now, labelled as it can be ordered, and what is expected of it where something is known.
+    pub fn options(&self, snapshot: &Snapshot) -> BTreeMap<Labelled, Option<Impacts>> {
+        let view = View { parameters: &self.parameters, experience: &self.experience, snapshot, conversation: &[] };
+        let labelled = |action| Labelled { data_set: self.named().filter(|_| action != Action::Nothing), action };
+        let options = external::options(&view, &self.last.unwrap_or_default());
+        options.into_iter().map(|(action, expected)| (labelled(action), expected)).collect()
+    }
+
     pub fn handle(&mut self, input: Input, rng: &mut Rng) -> Vec<Effect> {
         match input {
             Input::Violated(violation) => self.violated(&violation, rng),
@@ -231,6 +246,10 @@ impl Planner {
                 self.want(intents, &snapshot, rng)
             }
             Input::Checked { snapshot } => self.upkeep(&snapshot),
+            Input::Ordered(order) => {
+                let intents = self.decider.ordered(order);
+                intents.into_iter().filter_map(|intent| self.effect(intent)).collect()
+            }
             Input::LookFailed => self.effect(Intent::Over(Repair::Nothing)).into_iter().collect(),
             Input::Ended(repair) => self.ended(repair, rng),
         }
@@ -301,7 +320,7 @@ impl Planner {
     fn put_off(&mut self, pause: Duration, rng: &mut Rng) -> Vec<Effect> {
         let later = |intent| match intent {
             Intent::Look { after } => Intent::Look { after: after.max(pause) },
-            intent @ (Intent::Act(_) | Intent::Say(_) | Intent::Over(_)) => intent,
+            intent @ (Intent::Act(_) | Intent::Say(_) | Intent::Adapted(_) | Intent::Over(_)) => intent,
         };
         let intents = self.decider.ended(Repair::NotNow, rng);
         intents.into_iter().filter_map(|intent| self.effect(later(intent))).collect()
@@ -318,7 +337,7 @@ impl Planner {
                     Some(until) => effects.extend(self.put_off(until.since(snapshot.at), rng)),
                     None => effects.extend(self.act(decision, snapshot, rng)),
                 },
-                intent @ (Intent::Say(_) | Intent::Look { .. } | Intent::Over(_)) => {
+                intent @ (Intent::Say(_) | Intent::Look { .. } | Intent::Adapted(_) | Intent::Over(_)) => {
                     effects.extend(self.effect(intent))
                 }
             }
@@ -354,6 +373,7 @@ impl Planner {
             Intent::Act(_) => None,
             Intent::Say(message) => Some(Effect::Say(message)),
             Intent::Look { after } => Some(Effect::Look { after }),
+            Intent::Adapted(adaptation) => Some(Effect::Adapted(adaptation)),
             Intent::Over(repair) => std::mem::take(&mut self.is_awaited).then_some(Effect::Repaired(repair)),
         }
     }
@@ -564,9 +584,12 @@ mod tests {
             end(&mut planner, Repair::Lost);
             effects.into_iter().find_map(|effect| match effect {
                 Effect::Execute(plan) => Some(plan.key),
-                Effect::Decided(_) | Effect::Repaired(_) | Effect::Say(_) | Effect::Look { .. } | Effect::Learn(_) => {
-                    None
-                }
+                Effect::Decided(_)
+                | Effect::Repaired(_)
+                | Effect::Say(_)
+                | Effect::Look { .. }
+                | Effect::Learn(_)
+                | Effect::Adapted(_) => None,
             })
         };
         assert_eq!([key(), key()], [Some("life-p1".to_owned()), Some("life-p2".to_owned())]);

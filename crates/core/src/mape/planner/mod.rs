@@ -7,6 +7,7 @@ mod cooperative;
 mod decider;
 mod decision;
 mod experience;
+mod external;
 mod fixed;
 mod foresight;
 mod greedy;
@@ -28,6 +29,7 @@ pub use decision::{
     Choice, Clairvoyance, Decision, Deliberation, LISTED, Opinion, Prospect, Reason, Scored, Verdict, has_transferred,
 };
 pub use experience::{Basis, Change, Experience, REMEMBERED_JOBS};
+pub use external::External;
 pub use fixed::Fixed;
 pub use greedy::Greedy;
 pub use keep_copy::KeepCopy;
@@ -321,8 +323,19 @@ pub trait Policy: Send + Sync {
 }
 
 /// The names of the policies, the default first.
-pub const POLICIES: [&str; 10] =
-    ["cooperative", "fixed", "reference", "greedy", "ucb", "q-learning", "vote", "keep-copy", "random", "none"];
+pub const POLICIES: [&str; 11] = [
+    "cooperative",
+    "fixed",
+    "reference",
+    "greedy",
+    "ucb",
+    "q-learning",
+    "vote",
+    "keep-copy",
+    "random",
+    "none",
+    "external",
+];
 
 /// The policy of that name.
 pub fn policy(name: &str) -> Option<Box<dyn Policy>> {
@@ -337,6 +350,7 @@ pub fn policy(name: &str) -> Option<Box<dyn Policy>> {
         "random" => Some(Box::new(Random)),
         "cooperative" => Some(Box::new(Cooperative)),
         "none" => Some(Box::new(Nothing)),
+        "external" => Some(Box::new(External)),
         _ => None,
     }
 }

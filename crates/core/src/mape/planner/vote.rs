@@ -353,7 +353,7 @@ mod tests {
             match intent {
                 Intent::Act(decision) => Some(format!("{} {:?}", decision.chosen.action, decision.chosen.reason)),
                 Intent::Over(repair) => Some(format!("{repair:?}")),
-                Intent::Look { .. } => None,
+                Intent::Look { .. } | Intent::Adapted(_) => None,
                 Intent::Say(Message::Reply { reply, .. }) => Some(format!("votes {:?}", reply.forecasts)),
                 Intent::Say(Message::Close(ask)) => Some(format!("closes {ask}")),
                 Intent::Say(Message::Ask(question)) => {

@@ -69,6 +69,9 @@ impl Coverage {
         let Told::Notice(notice) = told else { return };
         match notice {
             Notice::Started { .. } | Notice::Serves { .. } | Notice::Stopped { .. } | Notice::Decided { .. } => {}
+            Notice::Adapted { adaptation, .. } => {
+                self.count(EVENT, &format!("order {}", adaptation.status.name()));
+            }
             Notice::Job { satisfied, .. } => self.count(EVENT, if *satisfied { "job met" } else { "job missed" }),
             Notice::JobFailed { failure, .. } => self.count(EVENT, &format!("job failed: {}", failure.kind)),
             Notice::Acted { how, .. } => {
@@ -167,5 +170,6 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::Outdated => "a newer version was written",
         Reason::Demanded => "demanded by constraints",
         Reason::Person => "a person",
+        Reason::External => "from outside",
     }
 }
