@@ -155,7 +155,7 @@ fn number(text: &str) -> Result<NodeId, Invalid> {
 }
 
 fn name(text: &str) -> Result<(NodeId, String), Invalid> {
-    of_node(text, |name| quantity::name(name))
+    of_node(text, quantity::name)
 }
 
 fn store(text: &str) -> Result<(NodeId, Store), Invalid> {
@@ -163,11 +163,11 @@ fn store(text: &str) -> Result<(NodeId, Store), Invalid> {
 }
 
 fn profile(text: &str) -> Result<(NodeId, String), Invalid> {
-    of_node(text, |profile| quantity::filled(profile))
+    of_node(text, quantity::filled)
 }
 
 fn availability(text: &str) -> Result<(NodeId, Percent), Invalid> {
-    of_node(text, |percent| quantity::percent(percent))
+    of_node(text, quantity::percent::<str>)
 }
 
 /// `1-2=20ms`; the smaller number first.
