@@ -155,7 +155,7 @@ fn plan(key: &str, data_set: &DataSetName) -> Plan {
         reference: ReplicaId(1),
         action: Action::Nothing,
         explored: false,
-        expected: Vec::new(),
+        expected: Default::default(),
         generation: None,
         detail: format!("{{\"because\": \"{}\"}}", "it scored highest of many. ".repeat(40)),
     }

@@ -148,8 +148,7 @@ impl Contract {
             ("domain".to_owned(), json!({ "const": "discrete" })),
             ("impacts".to_owned(), impacts),
         ]);
-        let keys = self.keys(base).into_iter();
-        document(keys.map(|(key, _)| (key, closed(option.clone()))).collect())
+        document(self.keys(base).into_keys().map(|key| (key, closed(option.clone()))).collect())
     }
 
     pub fn execute_schema(&self, base: Base) -> Value {
@@ -158,14 +157,14 @@ impl Contract {
             "pattern": LABEL,
             "description": "what the agent is to do; NA: nothing. What is possible now, adaptation_options says",
         });
-        document(self.keys(base).into_iter().map(|(key, _)| (key, label.clone())).collect())
+        document(self.keys(base).into_keys().map(|key| (key, label.clone())).collect())
     }
 
     /// What is ordered, by agent. Refused as a whole.
     pub fn read(&self, base: Base, body: &[u8]) -> Result<BTreeMap<AgentId, String>, Problem> {
         let keys = self.keys(base);
         let example = || {
-            let example: Map<String, Value> = keys.iter().map(|(key, _)| (key.clone(), json!(NOTHING))).collect();
+            let example: Map<String, Value> = keys.keys().map(|key| (key.clone(), json!(NOTHING))).collect();
             format!("it has to be like {}", Value::Object(example))
         };
         let invalid = |what: String| Problem::new(ErrorCode::Invalid, what).with_help(example());

@@ -494,7 +494,7 @@ FirstNode [1] - there is no node `3`
 FirstNode [1]
 Kind [aggregate]
 Program [python3 job.py]
-Goal(NodeId(1)) [response_time <= 10 s] - `35` has no unit at column 18
+Goal(NodeId(1)) [response_time <= 10 s] - response_time has no unit at column 18
 Goal(NodeId(1)) [response_time <= 10 s]
 Goal(NodeId(2)) [response_time <= 35 s]";
         assert_eq!(asked.join("\n"), expected);
@@ -562,7 +562,7 @@ Goal(NodeId(2)) [response_time <= 35 s]";
         assert_eq!(refused(Question::FirstNode, "0"), "there is no node `0`");
         assert_eq!(refused(Question::Records, "0"), "`0` is not a whole number from 1");
         assert_eq!(refused(Question::Kind, "sql"), "`sql` is not a kind of job");
-        assert!(refused(Question::Expression, "mean(x)").starts_with("unknown function `mean`"));
+        assert!(refused(Question::Expression, "mean(x)").contains("unknown function `mean`"));
         assert_eq!(refused(Question::Program, "a 'b"), "a quotation mark has no other end");
         assert!(refused(Question::Goal(one), "happiness > 3").starts_with("unknown metric `happiness`"));
     }
