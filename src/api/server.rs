@@ -24,7 +24,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::task::AbortOnDropHandle;
-use utoipa::openapi::OpenApi;
 use utoipa_swagger_ui::SwaggerUi;
 
 const BOUNDS: Bounds = Bounds { connections: 2048, head_within: Duration::from_secs(30), head_at_most: 32 << 10 };
@@ -51,11 +50,6 @@ pub struct Options {
     pub certificate: Option<Certificate>,
     /// Off loopback without TLS: who listens in on the network sees the tokens.
     pub plain: bool,
-}
-
-/// The document that describes the API, as it is served.
-pub fn document() -> OpenApi {
-    routes::routes().1
 }
 
 /// Listens and serves until the server is shut down.
@@ -98,7 +92,8 @@ pub fn start(of: Of, options: &Options) -> anyhow::Result<HttpServer> {
 
 fn router(api: Arc<Api>) -> Router {
     let (routes, document) = routes::routes();
-    let documentation: Router<Arc<Api>> = SwaggerUi::new(DOCUMENTATION).url(DOCUMENT, document).into();
+    let documentation: Router<Arc<Api>> =
+        SwaggerUi::new(DOCUMENTATION).external_url_unchecked(DOCUMENT, document).into();
     routes
         .merge(metrics::routes())
         .merge(page::routes())

@@ -334,7 +334,7 @@ async fn keep_swept(surroundings: &Surroundings, world: &Arc<World>) -> Option<A
 
 async fn sweep_orphans(store: &Arc<dyn ObjectStore>, world: &World, lease: Duration) {
     let swept = async {
-        let mut orphans = Vec::new();
+        let mut orphans = orphans::sweep_probes(store.as_ref(), lease).await?;
         for snapshot in Catalogue::load(world.knowledge.as_ref()).await?.snapshots {
             orphans.extend(orphans::sweep(store, world.knowledge.as_ref(), &snapshot.data_set, lease).await?);
         }

@@ -1,5 +1,6 @@
 //! What no row of the catalogue names: an agent was killed while it wrote, or after that and before it could be known.
 
+use super::stores::{PROBES, is_probe};
 use crate::knowledge::{Knowledge, KnowledgeError};
 use crate::storage::s3::{S3Store, UnfinishedUpload};
 use crate::storage::set::{self, SetAt};
@@ -37,9 +38,7 @@ pub async fn sweep(
         while let Some(mut page) = pages.next().await? {
             // What of a set lies there its manifest tells, and what that does not name is somebody else's.
             page.retain(|object| !is_set || SetKeys::by_manifest(&object.key).is_some());
-            page.retain(|object| {
-                object.validators.modified_ms.and_then(since_epoch).is_some_and(|at| is_old(at, lease))
-            });
+            page.retain(|object| has_age(object, lease));
             objects.extend(page);
         }
     }
@@ -47,6 +46,16 @@ pub async fn sweep(
         false => delete_orphans(store.as_ref(), objects, || named(knowledge, data_set)).await,
         true => discard_orphans(store, objects, || named(knowledge, data_set)).await,
     }
+}
+
+/// Deletes what was left in a store by examinations of it that were killed, once it is older than a lease; returns the keys.
+pub async fn sweep_probes(store: &dyn ObjectStore, lease: Duration) -> Result<Vec<String>, SweepError> {
+    let mut left = Vec::new();
+    let mut pages = pages(store, PROBES);
+    while let Some(page) = pages.next().await? {
+        left.extend(page.into_iter().filter(|object| is_probe(&object.key) && has_age(object, lease)));
+    }
+    delete_orphans(store, left, async || Ok(Some(BTreeSet::new()))).await
 }
 
 /// The same for sets: a manifest that no row names is deleted with all that it names.
@@ -128,6 +137,11 @@ pub async fn give_up_uploads(
 async fn named(knowledge: &dyn Knowledge, data_set: &DataSet) -> Result<Option<BTreeSet<String>>, KnowledgeError> {
     let snapshot = knowledge.snapshot(&data_set.name).await?;
     Ok(snapshot.map(|snapshot| snapshot.placement.replicas.values().map(|row| row.object_key.clone()).collect()))
+}
+
+/// Not one of unknown age.
+fn has_age(object: &ObjectInfo, age: Duration) -> bool {
+    object.validators.modified_ms.and_then(since_epoch).is_some_and(|at| is_old(at, age))
 }
 
 fn since_epoch(milliseconds: i64) -> Option<SystemTime> {
@@ -235,6 +249,22 @@ mod tests {
         assert_eq!(swept(Duration::from_secs(300)).await, Vec::<String>::new());
         assert_eq!(swept(Duration::ZERO).await, ["k/lost"]);
         assert_eq!(store.list("k").await.unwrap().len(), 2);
+        server.shutdown().await;
+    }
+
+    #[tokio::test]
+    async fn what_an_examination_left_that_was_killed_is_deleted_and_nothing_beside_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = EmbeddedSettings::new(directory.path(), "data");
+        let settings = EmbeddedSettings { durability: Durability::Kill, ..settings };
+        let server = EmbeddedStore::start(settings, &tokio::runtime::Handle::current()).unwrap();
+        let store = S3Store::new(S3Settings::new(server.endpoint(), "data", server.credentials().clone()));
+        for key in ["agent-probe/0123456789abcdef", "agent-probe/notes.txt", "agent-probe/0123456789abcdef0"] {
+            store.write(key, 1, stream::iter([Ok(Bytes::from_static(b"x"))]).boxed()).await.unwrap();
+        }
+        assert_eq!(sweep_probes(&store, Duration::from_secs(300)).await.unwrap(), Vec::<String>::new());
+        assert_eq!(sweep_probes(&store, Duration::ZERO).await.unwrap(), ["agent-probe/0123456789abcdef"]);
+        assert_eq!(store.list("agent-probe/").await.unwrap().len(), 2);
         server.shutdown().await;
     }
 

@@ -21,9 +21,18 @@ use std::sync::Arc;
 /// Stores that are asked at the same time (I-7): one that is silent keeps few others waiting.
 const STORES_AT_ONCE: usize = 16;
 
+/// Where objects lie that are written to try a store.
+pub const PROBES: &str = "agent-probe/";
+
 /// The key of an object that nobody else has.
 fn probe_key() -> String {
-    format!("agent-probe/{:016x}", rand::random::<u64>())
+    format!("{PROBES}{:016x}", rand::random::<u64>())
+}
+
+/// Whether such a key may be this one.
+pub fn is_probe(key: &str) -> bool {
+    let drawn = key.strip_prefix(PROBES);
+    drawn.is_some_and(|drawn| drawn.len() == 16 && drawn.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
 /// Tries a store, states in the table what it can, and tells what people should know.

@@ -4,9 +4,9 @@ use crate::network::process::{Running, json, run, succeed};
 use crate::network::{PATIENCE, Place, repository, text, wait_until};
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -36,14 +36,32 @@ impl Answer {
     }
 }
 
-/// Sends bytes and reads until the server closes.
+/// Until it is whole by its length; one without a length, until the server closes. Not every server closes that says so.
+fn read_answer(stream: &mut TcpStream) -> Vec<u8> {
+    let (mut bytes, mut chunk) = (Vec::new(), [0; 16 << 10]);
+    while !is_whole(&bytes) {
+        match stream.read(&mut chunk) {
+            Ok(0) | Err(_) => break,
+            Ok(read) => bytes.extend_from_slice(&chunk[..read]),
+        }
+    }
+    bytes
+}
+
+fn is_whole(answer: &[u8]) -> bool {
+    let Some(head) = answer.windows(4).position(|end| end == b"\r\n\r\n") else { return false };
+    let lines = String::from_utf8_lossy(&answer[..head]).to_ascii_lowercase();
+    let length = lines.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    length.is_some_and(|length| answer.len() >= head + 4 + length)
+}
+
+/// Sends bytes and reads the answer.
 pub fn exchange(address: SocketAddr, request: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(address).expect("the API listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
     // A server that refuses early may have closed before all was sent.
     let _sent = stream.write_all(request);
-    let mut bytes = Vec::new();
-    let _closed = stream.read_to_end(&mut bytes);
+    let bytes = read_answer(&mut stream);
     let text = String::from_utf8(bytes).expect("an answer is text");
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
@@ -241,10 +259,11 @@ fn who_has_no_token_changes_nothing_and_other_sites_see_nothing() {
 
 #[test]
 fn what_makes_no_sense_is_refused_in_words_and_disturbs_nobody() {
-    let demo = Demo::start();
+    let demo = Demo::start().converged();
     let own = format!("Bearer {}", demo.token);
     let headers = [("Authorization", own.as_str()), ("Content-Type", "application/json")];
     let nested = "[".repeat(10_000);
+    let deep = format!("{{\"transfers\": {nested}");
     let nested = format!("{{\"labels\": {nested}");
     let check = |method: &str, path: &str, body: &str, expected: u16, words: &str| {
         let answer = demo.ask(method, path, &headers, body);
@@ -254,7 +273,8 @@ fn what_makes_no_sense_is_refused_in_words_and_disturbs_nobody() {
         assert!(problem["detail"].as_str().unwrap().contains(words), "{problem}");
     };
     check("PATCH", "/api/v1/nodes/1", "{", 400, "EOF while parsing");
-    check("PATCH", "/api/v1/nodes/1", &nested, 400, "recursion limit");
+    check("PATCH", "/api/v1/nodes/1", &nested, 422, "expected a map");
+    check("PUT", "/api/v1/data-sets/blood_tests/constraints", &deep, 400, "recursion limit");
     check("PATCH", "/api/v1/nodes/1", r#"{"availabilty_percent": 5}"#, 422, "unknown field `availabilty_percent`");
     check("PATCH", "/api/v1/nodes/1", r#"{"availability_percent": "5"}"#, 422, "availability_percent");
     check("PATCH", "/api/v1/nodes/1", r#"{"availability_percent": 101}"#, 422, "not within 0 and 100");
@@ -424,17 +444,19 @@ fn figures_are_what_the_document_says_and_prometheus_reads_them() {
     let metrics = demo.get("/metrics");
     assert_eq!(metrics.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     assert!(metrics.body.contains("agent_goal_met{agent=\"1\"} 1"), "{}", metrics.body);
-    let names = |text: &str, prefix: &str| -> Vec<String> {
-        let mut all: Vec<String> = text
-            .lines()
-            .filter_map(|line| line.strip_prefix(prefix)?.split([' ', '`']).next().map(str::to_owned))
-            .collect();
-        all.sort();
-        all
+    let named = |text: &str, prefix: &str| -> BTreeMap<String, String> {
+        let name = |line: &str| line.strip_prefix(prefix)?.split([' ', '`']).next().map(str::to_owned);
+        let lines = text.lines().filter_map(|line| Some((name(line)?, line.to_owned())));
+        lines.filter(|(name, _)| !name.starts_with('/')).collect()
     };
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let document = std::fs::read_to_string(root.join("docs/metrics.md")).expect("a document");
-    assert_eq!(names(&metrics.body, "# TYPE "), names(&document, "| `"), "docs/metrics.md");
+    let document = std::fs::read_to_string(repository().join("docs/metrics.md")).expect("a document");
+    let (served, documented) = (named(&metrics.body, "# TYPE "), named(&document, "| `"));
+    for name in served.keys() {
+        assert!(documented.contains_key(name), "docs/metrics.md has no row for {name}");
+    }
+    for (name, row) in &documented {
+        assert!(served.contains_key(name) || row.contains("absent"), "nothing serves {name}, and it is not said when");
+    }
     let open = demo.ask("GET", "/metrics", &[("Accept", "application/openmetrics-text")], "");
     assert!(
         open.header("content-type").is_some_and(|kind| kind.starts_with("application/openmetrics-text")),
@@ -488,7 +510,7 @@ fn many_listen_and_each_hears_of_it() {
 fn a_simulation_is_watched_at_any_speed_and_stays_what_it_is() {
     let scenario = repository().join("fixtures/scenarios/published.toml");
     let simulate = ["simulate", "--scenario", text(&scenario), "--hours", "0.5", "--json"];
-    let alone = json(repository(), &simulate);
+    let alone = json(Place::new().path(), &simulate);
     let mut watched = Demo::of(&[&simulate[..], &["--serve"]].concat(), "# http://");
     let standing = |watched: &Demo| watched.get("/api/v1/simulation").json();
     let pause = json!({"paused": true});

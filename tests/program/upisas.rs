@@ -163,8 +163,9 @@ fn strategies_in_python_decide_by_the_clients_rules() {
         return;
     }
     let scenario = repository().join("fixtures/scenarios/published.toml");
+    let place = Place::new();
     let none =
-        json(repository(), &["simulate", "--scenario", text(&scenario), "--hours", "1", "--policy", "none", "--json"]);
+        json(place.path(), &["simulate", "--scenario", text(&scenario), "--hours", "1", "--policy", "none", "--json"]);
     let violated =
         |agents: &Value| agents.as_array().unwrap().iter().map(|one| one["violated"].as_u64().unwrap()).sum::<u64>();
     let by_nobody = violated(&none["agents"]);

@@ -17,6 +17,7 @@ use super::Api;
 use super::listing::Sort;
 use super::problem::{CONTENT_TYPE, ProblemDocument};
 use serde::Serialize;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -40,7 +41,7 @@ pub const BASE: &str = "/api/v1";
 struct Described;
 
 /// All routes, and what they are.
-pub fn routes() -> (axum::Router<Arc<Api>>, OpenApi) {
+pub fn routes() -> (axum::Router<Arc<Api>>, Value) {
     let api = OpenApiRouter::new()
         .routes(routes!(network::network))
         .routes(routes!(network::policies))
@@ -74,7 +75,24 @@ pub fn routes() -> (axum::Router<Arc<Api>>, OpenApi) {
         .routes(routes!(simulation::step));
     let (router, mut document) = OpenApiRouter::with_openapi(Described::openapi()).nest(BASE, api).split_for_parts();
     describe_refusals(&mut document);
+    let mut document = serde_json::to_value(&document).unwrap_or_default();
+    widen(&mut document);
     (router, document)
+}
+
+/// Numbers without a sign are described as if they had one, which takes half of them away.
+fn widen(part: &mut Value) {
+    match part {
+        Value::Object(members) => {
+            if members.get("format") == Some(&json!("int32")) && members.get("minimum").is_some_and(Value::is_number) {
+                members.insert("format".to_owned(), json!("int64"));
+                members.entry("maximum").or_insert_with(|| json!(u32::MAX));
+            }
+            members.values_mut().for_each(widen);
+        }
+        Value::Array(items) => items.iter_mut().for_each(widen),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// Every operation may be refused, and says so alike; and every write needs a token.
