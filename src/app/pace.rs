@@ -6,7 +6,7 @@ use agent_core::knowledge::Knowledge as _;
 use agent_core::mape::notice::Notice;
 use agent_core::sim::{Listener, Simulation, Told, Until};
 use futures::FutureExt as _;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -121,19 +121,14 @@ impl Pace {
     fn next(&self, now: Timestamp) -> Next {
         let mut state = self.state();
         state.standing.now = now;
-        if let Some(step) = state.steps.pop_front() {
-            return Next::Step(step);
+        if state.steps.is_empty() && !state.stopped {
+            state = self.changed.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner).0;
         }
-        let waits = !state.stopped;
-        let state = if waits {
-            self.changed.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner).0
-        } else {
-            state
-        };
-        match () {
-            () if state.stopped => Next::Stop,
-            () if state.standing.paused || state.standing.has_ended() || !state.steps.is_empty() => Next::Wait,
-            () => Next::GoOn(state.standing.speed),
+        match state.steps.pop_front() {
+            _ if state.stopped => Next::Stop,
+            Some(step) => Next::Step(step),
+            None if state.standing.paused || state.standing.has_ended() => Next::Wait,
+            None => Next::GoOn(state.standing.speed),
         }
     }
 
@@ -146,7 +141,7 @@ impl Pace {
 pub fn noting_jobs<'a>(simulation: &Simulation) -> Listener<'a> {
     let table = simulation.table();
     let scenario = simulation.scenario();
-    let data_sets: std::collections::BTreeMap<_, _> =
+    let data_sets: BTreeMap<_, _> =
         scenario.agents.iter().map(|(id, agent)| (*id, agent.data_sets[0].clone())).collect();
     Box::new(move |at, told: &Told| {
         let (measurement, satisfied) = match told {
