@@ -30,6 +30,12 @@ use std::time::Duration;
 
 type Result<T> = std::result::Result<T, Failure>;
 
+/// What is said to have ended in the future has not changed anything yet. `events_changes` serves it because its condition stands
+/// here word for word; with `not in` the whole history is read.
+pub(super) const LATEST_CHANGE: &str = "select max(ended_at_ms) from events
+    where data_set = ? and outcome = 'done' and action_type <> 'nothing' and action_type <> 'restore'
+    and typeof(ended_at_ms) = 'integer' and ended_at_ms <= ?";
+
 // Registration, and what people set.
 impl Tables<'_> {
     pub(super) fn register_data_set(
@@ -543,11 +549,7 @@ impl Tables<'_> {
     }
 
     pub(super) fn changed_at(&self, data_set: &DataSetName) -> Result<Option<Timestamp>> {
-        // What is said to have ended in the future has not changed anything yet.
-        let sql = "select max(ended_at_ms) from events
-            where data_set = ? and outcome = 'done' and action_type not in ('nothing', 'restore')
-            and typeof(ended_at_ms) = 'integer' and ended_at_ms <= ?";
-        let mut statement = self.transaction.prepare_cached(sql)?;
+        let mut statement = self.transaction.prepare_cached(LATEST_CHANGE)?;
         let latest: Option<i64> = statement.query_row(params![data_set.0, self.now.0], |row| row.get(0))?;
         Ok(latest.map(Timestamp))
     }

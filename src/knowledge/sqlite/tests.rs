@@ -63,6 +63,15 @@ async fn processes_share_one_file() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_latest_change_is_found_without_reading_the_history() {
+    let bench = Bench::three_agents().await;
+    let table = Connection::open(bench.path()).unwrap();
+    let sql = format!("explain query plan {}", catalogue::LATEST_CHANGE);
+    let plan: String = table.query_row(&sql, params!["d", 0], |row| row.get(3)).unwrap();
+    assert!(plan.contains("USING INDEX events_changes"), "{plan}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_claims_by_many_processes_one_is_granted() {
     const PROCESSES: u32 = 6;
     const ROUNDS: u32 = 5;
