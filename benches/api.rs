@@ -9,7 +9,6 @@ use agent::api::server::{self, Of, Options};
 use agent::app::data_directory::DataDirectory;
 use agent::app::hosting::Hosting;
 use agent::app::surroundings::Surroundings;
-use agent::app::switchboard::Switchboard;
 use agent::app::vocabulary::VOCABULARY;
 use agent::http_server::HttpServer;
 use agent::knowledge::sqlite::SqliteKnowledge;
@@ -119,19 +118,10 @@ async fn history(directory: &Path, events: usize, services: &Handle) -> Surround
     table.record_nothing(&plan("first", &name)).await.unwrap();
     multiply(&path, events);
     let settings = Settings { network, agents: scenario.agents };
-    Surroundings {
-        settings: Arc::new(settings),
-        data: DataDirectory::create(directory).unwrap(),
-        clock,
-        knowledge: Arc::new(table),
-        emulator: None,
-        connections: None,
-        services: services.clone(),
-        hosting: Hosting { durability: Durability::Kill, create_bucket: false, advertise: None },
-        notify: Arc::new(|_| {}),
-        observer: None,
-        switchboard: Switchboard::default(),
-    }
+    let data = DataDirectory::create(directory).unwrap();
+    let hosting = Hosting { durability: Durability::Kill, create_bucket: false, advertise: None };
+    let (settings, table, services) = (Arc::new(settings), Arc::new(table), services.clone());
+    Surroundings::new(settings, data, clock, table, services, hosting, Arc::new(|_| {}))
 }
 
 fn data_set(name: &DataSetName) -> DataSet {

@@ -5,6 +5,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header;
 use axum::http::request::Parts;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// A body of JSON, whole and of a bounded size: an object. What reads one would take a list for it, too, its members in the order in
@@ -52,6 +53,17 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
 
 /// The state that a write is meant for, if it says so: the `ETag` of what was read.
 pub struct IfMatch(pub Option<String>);
+
+impl IfMatch {
+    /// Refuses a write that is meant for another state than `present`, which has this tag and is shown.
+    pub fn check(&self, tag: &str, what: &str, present: &impl Serialize) -> Result<(), Problem> {
+        if self.0.as_deref().is_none_or(|expected| expected == tag) {
+            return Ok(());
+        }
+        let now = serde_json::to_value(present).unwrap_or_default();
+        Err(Problem::new(ErrorCode::Changed, format!("{what} has been changed")).with_current(now))
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Problem;

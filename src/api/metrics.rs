@@ -126,8 +126,9 @@ async fn registry(api: &Api) -> Registry {
     }
     let mut seen = api.meter.seen.lock().await;
     let looked = async {
-        seen.look(api.knowledge()).await?;
-        api.view().await
+        let view = api.view().await?;
+        seen.look(api.knowledge(), &view).await?;
+        Ok::<_, Problem>(view)
     };
     let view = looked.await;
     let reachable = if view.is_ok() { 1.0 } else { 0.0 };

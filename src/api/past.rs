@@ -24,10 +24,10 @@ use std::collections::BTreeSet;
 const LATELY: usize = 50;
 
 impl Api {
-    pub(super) async fn view_at(&self, at: Timestamp) -> Result<View, Problem> {
-        let mut view = self.view().await?;
+    /// The same network at an earlier moment.
+    pub(super) async fn look_back(&self, mut view: View, at: Timestamp) -> Result<View, Problem> {
         for (snapshot, status) in view.snapshots.iter_mut().zip(&mut view.statuses) {
-            self.look_back(at, snapshot, status).await?;
+            self.look_back_on(at, snapshot, status).await?;
         }
         for agent in view.agents.values_mut() {
             let last = Selection {
@@ -43,7 +43,7 @@ impl Api {
         Ok(view)
     }
 
-    async fn look_back(&self, at: Timestamp, snapshot: &mut Snapshot, status: &mut Status) -> Result<(), Problem> {
+    async fn look_back_on(&self, at: Timestamp, snapshot: &mut Snapshot, status: &mut Status) -> Result<(), Problem> {
         let of = Selection { data_set: Some(snapshot.data_set.name.clone()), ..Selection::default() };
         let next = Selection { since: at, limit: 1, ..of.clone() };
         let next = self.knowledge().select_events(&next).await?.into_iter().next();

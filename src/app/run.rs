@@ -4,7 +4,6 @@ use super::data_directory::DataDirectory;
 use super::hosting::Hosting;
 use super::live_agent::LiveAgent;
 use super::surroundings::{Surroundings, start_emulator};
-use super::switchboard::Switchboard;
 use super::training_file::TrainingFile;
 use super::{Beside, Failure, clock, knowledge, serve, warnings};
 use crate::actors::{Notice, Over};
@@ -109,17 +108,6 @@ pub async fn surroundings(
     let clock = clock(&settings.network);
     let knowledge = knowledge(&settings.network, &data, &clock, &services).await?;
     data.note_time_scale(settings.network.time_scale)?;
-    Ok(Surroundings {
-        settings,
-        data,
-        clock,
-        knowledge,
-        emulator,
-        connections: None,
-        services,
-        hosting,
-        notify,
-        observer: None,
-        switchboard: Switchboard::default(),
-    })
+    let surroundings = Surroundings::new(settings, data, clock, knowledge, services, hosting, notify);
+    Ok(Surroundings { emulator, ..surroundings })
 }

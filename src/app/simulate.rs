@@ -5,7 +5,6 @@ use super::hosting::Hosting;
 use super::output;
 use super::summary::{self, RunFacts, Summary};
 use super::surroundings::Surroundings;
-use super::switchboard::Switchboard;
 use crate::storage::embedded::Durability;
 use agent_core::config::scenario::Scenario;
 use agent_core::config::settings::Settings;
@@ -70,19 +69,9 @@ pub fn surroundings(
     services: &Handle,
 ) -> Surroundings {
     let settings = Settings { network: scenario.network.clone(), agents: scenario.agents.clone() };
-    Surroundings {
-        settings: Arc::new(settings),
-        data,
-        clock: simulation.clock(),
-        knowledge: Arc::new(simulation.table()),
-        emulator: None,
-        connections: None,
-        services: services.clone(),
-        hosting: Hosting { durability: Durability::Kill, create_bucket: false, advertise: None },
-        notify: Arc::new(|_| {}),
-        observer: None,
-        switchboard: Switchboard::default(),
-    }
+    let hosting = Hosting { durability: Durability::Kill, create_bucket: false, advertise: None };
+    let (clock, table) = (simulation.clock(), Arc::new(simulation.table()));
+    Surroundings::new(Arc::new(settings), data, clock, table, services.clone(), hosting, Arc::new(|_| {}))
 }
 
 /// The document of the demo, with nothing in it that differs from run to run.

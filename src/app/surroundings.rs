@@ -60,6 +60,32 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
+    /// Without an emulator, and with no agent running yet.
+    pub fn new(
+        settings: Arc<Settings>,
+        data: DataDirectory,
+        clock: Arc<dyn Clock>,
+        knowledge: Arc<dyn Knowledge>,
+        services: Handle,
+        hosting: Hosting,
+        notify: Arc<dyn Fn(Notice) + Send + Sync>,
+    ) -> Self {
+        let (emulator, connections, observer, switchboard) = (None, None, None, Switchboard::default());
+        Self {
+            settings,
+            data,
+            clock,
+            knowledge,
+            emulator,
+            connections,
+            services,
+            hosting,
+            notify,
+            observer,
+            switchboard,
+        }
+    }
+
     pub fn network(&self) -> &NetworkSettings {
         &self.settings.network
     }

@@ -6,7 +6,6 @@ use crate::actors::Notice;
 use crate::app::hosting::Hosting;
 use crate::app::invocation::Invocation;
 use crate::app::surroundings::Surroundings;
-use crate::app::switchboard::Switchboard;
 use crate::app::vocabulary::VOCABULARY;
 use crate::app::{self, Existing, Failure, Purpose};
 use crate::knowledge::Knowledge;
@@ -99,19 +98,7 @@ impl Place {
         let opened = app::existing_knowledge(&settings.network, Some(data.path()), purpose, services.handle());
         let Existing { knowledge, clock, .. } = services.block_on(opened)?;
         let (services, hosting) = (services.handle().clone(), hosting(Durability::PowerLoss, false));
-        Ok(Surroundings {
-            settings,
-            data,
-            clock,
-            knowledge,
-            emulator: None,
-            connections: None,
-            services,
-            hosting,
-            notify,
-            observer: None,
-            switchboard: Switchboard::default(),
-        })
+        Ok(Surroundings::new(settings, data, clock, knowledge, services, hosting, notify))
     }
 
     /// Work on the stores of a network that runs or ran, told in lines as it happens unless one document is wanted. `None`: it was

@@ -194,8 +194,7 @@ impl Contract {
 
     fn agent(&self, agent: AgentId, observed: &Observed) -> Map<String, Value> {
         let statuses = observed.status.data_sets();
-        let seen = |status: &Status| of_agent(status, agent).is_some();
-        let known = statuses.iter().find(|status| seen(status)).and_then(|status| of_agent(status, agent));
+        let known = statuses.iter().find_map(|status| of_agent(status, agent));
         let measured = known.and_then(|known| known.last.as_ref());
         let metric = |metric| measured.and_then(|measured| measured.metrics.get(metric));
         let mut document: Map<String, Value> =
@@ -244,21 +243,12 @@ impl Contract {
     }
 
     fn placement(&self, observed: &Observed) -> Value {
-        let of = |status: &Status| {
-            let reads = |agent: &AgentId| (key(*agent), json!(of_agent(status, *agent).and_then(|known| known.reads)));
-            let references: Map<String, Value> = self.readers(&status.data_set).iter().map(reads).collect();
-            json!({ "replicas": present(status), "references": references })
-        };
-        let known = observed.status.data_sets().iter().map(|status| (status.data_set.clone(), of(status)));
-        let known: BTreeMap<DataSetName, Value> = known.collect();
-        let nothing = |name: &DataSetName| {
-            let references: Map<String, Value> =
-                self.readers(name).into_iter().map(|agent| (key(agent), Value::Null)).collect();
-            json!({ "replicas": [], "references": references })
-        };
         let of_one = |name: DataSetName| {
-            let value = known.get(&name).cloned().unwrap_or_else(|| nothing(&name));
-            (name.to_string(), value)
+            let status = observed.status.data_sets().iter().find(|status| status.data_set == name);
+            let reads = |agent| (key(agent), json!(status.and_then(|status| of_agent(status, agent)?.reads)));
+            let references: Map<String, Value> = self.readers(&name).into_iter().map(reads).collect();
+            let replicas = status.map(present).unwrap_or_default();
+            (name.to_string(), json!({ "replicas": replicas, "references": references }))
         };
         Value::Object(self.all_data_sets().into_iter().map(of_one).collect())
     }

@@ -18,7 +18,7 @@ use crate::api::access::refuse_other_pages;
 use crate::api::problem::{ErrorCode, Problem};
 use crate::http_server::{Bounds, HttpServer, Listener};
 use agent_core::domain::action::Labelled;
-use agent_core::domain::adaptation::{Adaptation, Order, Status};
+use agent_core::domain::adaptation::{Adaptation, Order};
 use agent_core::domain::ids::AgentId;
 use agent_core::domain::impact::Impacts;
 use anyhow::anyhow;
@@ -178,7 +178,6 @@ impl Interface {
 
     fn refuse(&self, agent: AgentId, order: &Order, why: &str) {
         let refused = order.clone().refused(why);
-        debug_assert_eq!(refused.status, Status::Refused);
         self.unheard.lock().unwrap_or_else(PoisonError::into_inner).insert(agent, refused);
     }
 }

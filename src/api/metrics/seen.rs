@@ -2,6 +2,7 @@
 
 use super::figures::{Acted, OfAgent};
 use crate::api::problem::Problem;
+use crate::api::view::View;
 use crate::knowledge::{Knowledge, Recorded};
 use agent_core::domain::action::{Action, ActionType};
 use agent_core::domain::event::{Event, Outcome};
@@ -50,12 +51,9 @@ impl Default for Seen {
 
 impl Seen {
     /// Reads what is new.
-    pub async fn look(&mut self, knowledge: &dyn Knowledge) -> Result<(), Problem> {
-        for name in knowledge.data_sets().await? {
-            if let Some(snapshot) = knowledge.snapshot(&name).await? {
-                self.sizes.insert(name, snapshot.data_set.bytes);
-            }
-        }
+    pub async fn look(&mut self, knowledge: &dyn Knowledge, view: &View) -> Result<(), Problem> {
+        let data_sets = view.snapshots.iter().map(|snapshot| &snapshot.data_set);
+        self.sizes.extend(data_sets.map(|data_set| (data_set.name.clone(), data_set.bytes)));
         loop {
             let page = knowledge.measurements(self.measurement, PAGE).await?;
             page.iter().for_each(|row| self.measured(row));

@@ -1,8 +1,6 @@
 //! What can be changed. Nothing is until it is applied: the script collects what was edited.
 
 use super::{Looking, node_name};
-use crate::api::Api;
-use crate::api::problem::Problem;
 use crate::api::view::View;
 use maud::{Markup, html};
 
@@ -11,8 +9,7 @@ const EDITED: usize = 16;
 /// With so many, links as well.
 const WITH_LINKS: usize = 6;
 
-pub async fn changes(api: &Api, looking: &Looking) -> Result<Markup, Problem> {
-    let view = api.view().await?;
+pub fn changes(view: &View, looking: &Looking) -> Markup {
     let is_edited = |id: u32| view.nodes.len() <= EDITED || looking.node == Some(id);
     let nodes: Vec<_> = view.nodes.values().filter(|node| is_edited(node.id)).collect();
     let links = view.snapshots.first().into_iter().flat_map(|snapshot| snapshot.links.iter());
@@ -23,7 +20,7 @@ pub async fn changes(api: &Api, looking: &Looking) -> Result<Markup, Problem> {
     let links: Vec<_> = links.filter(|link| is_shown(link.from.0, link.to.0)).collect();
     let supposed = view.agents.values().filter(|agent| looking.agent == Some(agent.id));
     let paused = view.statuses.iter().any(|status| status.paused);
-    Ok(html! {
+    html! {
         form #edits autocomplete="off" {
             div.columns {
                 fieldset {
@@ -67,8 +64,8 @@ pub async fn changes(api: &Api, looking: &Looking) -> Result<Markup, Problem> {
             button #do type="button" hidden { "Do it" }
         }
         div #planned role="status" {}
-        (addition(&view))
-    })
+        (addition(view))
+    }
 }
 
 /// A node that comes.

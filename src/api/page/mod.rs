@@ -106,7 +106,11 @@ pub fn routes() -> Router<Arc<Api>> {
 async fn frame(State(api): Shared, Query(looking): Query<Looking>) -> Result<impl IntoResponse, Problem> {
     let is_open = api.doors.is_loopback;
     let (now, changes) = match is_open {
-        true => (now::now(&api, &looking).await?, changes::changes(&api, &looking).await?),
+        true => {
+            let view = api.view().await?;
+            let changes = changes::changes(&view, &looking);
+            (now::now(&api, view, &looking).await?, changes)
+        }
         false => (html! { p { "Enter the token: off the machine itself nothing is shown without one." } }, html! {}),
     };
     let token = if is_open { "Token for changes" } else { "Token" };
@@ -149,11 +153,11 @@ async fn frame(State(api): Shared, Query(looking): Query<Looking>) -> Result<imp
 }
 
 async fn parts(State(api): Shared, Query(looking): Query<Looking>) -> Result<Html<String>, Problem> {
-    Ok(Html(now::now(&api, &looking).await?.into_string()))
+    Ok(Html(now::now(&api, api.view().await?, &looking).await?.into_string()))
 }
 
 async fn changeable(State(api): Shared, Query(looking): Query<Looking>) -> Result<Html<String>, Problem> {
-    Ok(Html(changes::changes(&api, &looking).await?.into_string()))
+    Ok(Html(changes::changes(&api.view().await?, &looking).into_string()))
 }
 
 /// A link that is the present choice, or leads to it.

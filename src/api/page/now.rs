@@ -12,10 +12,11 @@ use maud::{Markup, html};
 /// Agents that are shown with their jobs; of more, only those whose goal is missed or that are chosen.
 const WITH_JOBS: usize = 30;
 
-pub async fn now(api: &Api, looking: &Looking) -> Result<Markup, Problem> {
+/// `view`: as it is; what is shown may be an earlier moment.
+pub async fn now(api: &Api, view: View, looking: &Looking) -> Result<Markup, Problem> {
     let view = match instant("until", looking.until.as_deref(), api.scale)? {
-        Some(then) if then < api.surroundings.clock.now() => api.view_at(then).await?,
-        Some(_) | None => api.view().await?,
+        Some(then) if then < api.surroundings.clock.now() => api.look_back(view, then).await?,
+        Some(_) | None => view,
     };
     let line = history::line(api, looking).await?;
     let strips = jobs::strips(api, &shown(&view, looking), looking).await?;

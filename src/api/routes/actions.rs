@@ -46,9 +46,7 @@ impl Api {
     ) -> Result<(StatusCode, axum::Json<Changed>), Problem> {
         let mut working = self.surroundings.services.spawn(work);
         match tokio::time::timeout(ANSWERED_WITHIN, &mut working).await {
-            Ok(Ok(ended)) => {
-                ended.map(|()| (StatusCode::OK, axum::Json(Changed { changed: what, done: true }))).map_err(Into::into)
-            }
+            Ok(Ok(ended)) => ended.map(|()| (StatusCode::OK, axum::Json(Changed::done(what)))).map_err(Into::into),
             Ok(Err(error)) => Err(Problem::new(ErrorCode::Internal, error.to_string())),
             Err(_) => {
                 let under_way = format!("under way; when it has ended: {what}");

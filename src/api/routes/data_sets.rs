@@ -1,6 +1,6 @@
 //! Data sets: shown, constrained, held; and their replicas.
 
-use super::tag;
+use super::{tag, tagged};
 use crate::api::extract::{IfMatch, Json, Path, Query};
 use crate::api::listing::{Listing, Page};
 use crate::api::problem::{ErrorCode, Problem};
@@ -11,8 +11,7 @@ use crate::app::change;
 use agent_core::domain::constraints::Constraints;
 use agent_core::domain::ids::DataSetName;
 use axum::extract::State;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -44,7 +43,7 @@ async fn find(api: &Api, name: &str) -> Result<DataSet, Problem> {
 }
 
 fn answer(data_set: &DataSet) -> Response {
-    ([(header::ETAG, tag_of(data_set))], axum::Json(data_set)).into_response()
+    tagged(tag_of(data_set), data_set)
 }
 
 /// Of what can be changed about it.
@@ -59,17 +58,14 @@ fn tag_of(data_set: &DataSet) -> String {
 pub async fn constrain(
     State(api): Shared,
     Path(name): Path<String>,
-    IfMatch(expected): IfMatch,
+    expected: IfMatch,
     Json(wanted): Json<ConstraintsChange>,
 ) -> Result<Response, Problem> {
     let constraints = Constraints::try_from(&wanted);
     let constraints = constraints.map_err(|error| Problem::new(ErrorCode::Invalid, error.to_string()))?;
     let _one_at_a_time = api.writing.lock().await;
     let data_set = find(&api, &name).await?;
-    if expected.is_some_and(|expected| expected != tag_of(&data_set)) {
-        let now = serde_json::to_value(&data_set).unwrap_or_default();
-        return Err(Problem::new(ErrorCode::Changed, format!("data set {name} has been changed")).with_current(now));
-    }
+    expected.check(&tag_of(&data_set), &format!("data set {name}"), &data_set)?;
     change::constraints(api.knowledge(), &name.as_str().into(), |_| constraints).await?;
     Ok(answer(&find(&api, &name).await?))
 }
@@ -127,7 +123,7 @@ pub async fn pause(State(api): Shared, Json(wanted): Json<PauseRequest>) -> Resu
     };
     let named = named(&api, wanted.data_set).await?;
     let changed = change::pause(api.knowledge(), named.as_ref(), lasts).await?;
-    Ok(axum::Json(Changed { changed: changed.to_string(), done: true }))
+    Ok(axum::Json(Changed::done(changed)))
 }
 
 /// Lets agents act again, on one data set or on all.
@@ -139,10 +135,11 @@ pub async fn resume(State(api): Shared, Json(wanted): Json<PauseRequest>) -> Res
     }
     let named = named(&api, wanted.data_set).await?;
     let changed = change::resume(api.knowledge(), named.as_ref()).await?;
-    Ok(axum::Json(Changed { changed: changed.to_string(), done: true }))
+    Ok(axum::Json(Changed::done(changed)))
 }
 
-async fn named(api: &Api, name: Option<String>) -> Result<Option<DataSetName>, Problem> {
+/// The data set of that name, if one is named.
+pub async fn named(api: &Api, name: Option<String>) -> Result<Option<DataSetName>, Problem> {
     let Some(name) = name else { return Ok(None) };
     let known = api.knowledge().data_sets().await?;
     match known.iter().any(|known| *known.0 == *name) {

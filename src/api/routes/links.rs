@@ -1,6 +1,6 @@
 //! Links: shown and changed.
 
-use super::tag;
+use super::{tag, tagged};
 use crate::api::extract::{IfMatch, Json, Path, Query};
 use crate::api::listing::{Listing, Page};
 use crate::api::problem::{ErrorCode, Problem};
@@ -10,8 +10,7 @@ use crate::app::change;
 use crate::app::nodes::Present;
 use agent_core::domain::ids::NodeId;
 use axum::extract::State;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use std::collections::BTreeMap;
 
 /// All links, one direction each.
@@ -40,7 +39,7 @@ pub async fn show(State(api): Shared, Path((from, to)): Path<(u32, u32)>) -> Res
 }
 
 fn answer(link: &Link) -> Response {
-    ([(header::ETAG, tag(link))], axum::Json(link)).into_response()
+    tagged(tag(link), link)
 }
 
 /// The latency of a link. It acts from the next job on.
@@ -51,7 +50,7 @@ fn answer(link: &Link) -> Response {
 pub async fn change(
     State(api): Shared,
     Path((from, to)): Path<(u32, u32)>,
-    IfMatch(expected): IfMatch,
+    expected: IfMatch,
     Json(wanted): Json<LinkChange>,
 ) -> Result<Response, Problem> {
     let LinkChange { latency_ms, both_directions } = wanted;
@@ -60,10 +59,7 @@ pub async fn change(
     }
     let _one_at_a_time = api.writing.lock().await;
     let link = find(&api, from, to).await?;
-    if expected.is_some_and(|expected| expected != tag(&link)) {
-        let now = serde_json::to_value(&link).unwrap_or_default();
-        return Err(Problem::new(ErrorCode::Changed, format!("link {from}/{to} has been changed")).with_current(now));
-    }
+    expected.check(&tag(&link), &format!("link {from}/{to}"), &link)?;
     change::latency(api.knowledge(), (NodeId(from), NodeId(to)), latency_ms, both_directions).await?;
     Ok(answer(&find(&api, from, to).await?))
 }

@@ -16,6 +16,8 @@ mod stream;
 use super::Api;
 use super::listing::Sort;
 use super::problem::{CONTENT_TYPE, ProblemDocument};
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -120,4 +122,9 @@ fn tag(state: &impl Serialize) -> String {
     let text = serde_json::to_vec(state).unwrap_or_default();
     let digest: [u8; 32] = Sha256::digest(&text).into();
     format!("\"{}\"", hex::encode(&digest[..12]))
+}
+
+/// Something that can be changed, with the name of its state.
+fn tagged(tag: String, state: &impl Serialize) -> Response {
+    ([(header::ETAG, tag)], axum::Json(state)).into_response()
 }

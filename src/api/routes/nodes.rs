@@ -1,6 +1,6 @@
 //! Nodes: shown, added, changed, removed.
 
-use super::tag;
+use super::{tag, tagged};
 use crate::api::Shared;
 use crate::api::extract::{IfMatch, Json, Path, Query};
 use crate::api::listing::{Listing, Page};
@@ -34,7 +34,7 @@ pub async fn show(State(api): Shared, Path(id): Path<u32>) -> Result<Response, P
 }
 
 fn answer(node: &Node) -> Response {
-    ([(header::ETAG, tag_of(node))], axum::Json(node)).into_response()
+    tagged(tag_of(node), node)
 }
 
 /// Of what can be changed about it.
@@ -49,7 +49,7 @@ fn tag_of(node: &Node) -> String {
 pub async fn change(
     State(api): Shared,
     Path(id): Path<u32>,
-    IfMatch(expected): IfMatch,
+    expected: IfMatch,
     Json(wanted): Json<NodeChange>,
 ) -> Result<Response, Problem> {
     let availability = wanted.availability_percent.map(percent).transpose()?;
@@ -59,10 +59,7 @@ pub async fn change(
     let _one_at_a_time = api.writing.lock().await;
     let view = api.view().await?;
     let node = view.require_node(id)?;
-    if expected.is_some_and(|expected| expected != tag_of(node)) {
-        let now = serde_json::to_value(node).unwrap_or_default();
-        return Err(Problem::new(ErrorCode::Changed, format!("node {id} has been changed")).with_current(now));
-    }
+    expected.check(&tag_of(node), &format!("node {id}"), node)?;
     if let Some(availability) = availability {
         change::availability(api.knowledge(), NodeId(id), availability).await?;
     }

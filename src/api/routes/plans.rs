@@ -37,8 +37,7 @@ pub async fn apply(
     let planned = planned(&api, wanted).await?;
     let steps: Vec<String> = planned.steps.iter().map(|step| step.action.to_string()).collect();
     if steps.is_empty() {
-        let what = "nothing would be done".to_owned();
-        return Ok((StatusCode::OK, axum::Json(Changed { changed: what, done: true })));
+        return Ok((StatusCode::OK, axum::Json(Changed::done("nothing would be done"))));
     }
     let surroundings = api.surroundings.clone();
     let work = async move { plan::apply(&surroundings, &planned, |_| {}).await };

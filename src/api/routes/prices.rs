@@ -18,7 +18,7 @@ pub async fn budget(State(api): Shared, Json(wanted): Json<BudgetChange>) -> Res
     let payer = wanted.agent.map_or(Payer::Network, |agent| Payer::Agent(AgentId(agent)));
     let stated = Stated::Budget(payer, read("budget", wanted.budget)?);
     let changed = change::prices(api.knowledge(), &[stated]).await?;
-    Ok(axum::Json(Changed { changed: changed.to_string(), done: true }))
+    Ok(axum::Json(Changed::done(changed)))
 }
 
 /// What storage on a node costs.
@@ -30,7 +30,7 @@ pub async fn storage(
 ) -> Result<axum::Json<Changed>, Problem> {
     let stated = Stated::Storage(NodeId(wanted.node), read("price", wanted.price)?);
     let changed = change::prices(api.knowledge(), &[stated]).await?;
-    Ok(axum::Json(Changed { changed: changed.to_string(), done: true }))
+    Ok(axum::Json(Changed::done(changed)))
 }
 
 /// What it costs that bytes leave a node for another one.
@@ -42,7 +42,7 @@ pub async fn egress(State(api): Shared, Json(wanted): Json<EgressPriceChange>) -
     let back = both_directions.then_some(Stated::Egress(NodeId(to), NodeId(from), price));
     let stated: Vec<Stated> = [Stated::Egress(NodeId(from), NodeId(to), price)].into_iter().chain(back).collect();
     let changed = change::prices(api.knowledge(), &stated).await?;
-    Ok(axum::Json(Changed { changed: changed.to_string(), done: true }))
+    Ok(axum::Json(Changed::done(changed)))
 }
 
 /// An amount as people write it; `None` lifts it.

@@ -1,5 +1,6 @@
 //! What is recorded beside events: jobs, questions and answers, counters.
 
+use super::data_sets::named;
 use super::events::{Records, page};
 use crate::api::Shared;
 use crate::api::extract::Query;
@@ -50,12 +51,12 @@ pub async fn asks(State(api): Shared, Query(asked): Query<Asked>) -> Result<axum
     if !(within > 0.0 && within <= DAY_S) {
         return Err(Problem::new(ErrorCode::Malformed, format!("within_s: {within} is not within 0 and {DAY_S}")));
     }
-    let known = api.knowledge().data_sets().await?;
-    if let Some(name) = asked.data_set.as_ref().filter(|name| !known.iter().any(|known| *known.0 == ***name)) {
-        return Err(Problem::unknown("data set", name, known));
-    }
+    let names = match named(&api, asked.data_set).await? {
+        Some(name) => vec![name],
+        None => api.knowledge().data_sets().await?,
+    };
     let mut all = BTreeMap::new();
-    for name in known.iter().filter(|known| asked.data_set.as_ref().is_none_or(|name| *known.0 == **name)) {
+    for name in &names {
         let conversation = api.knowledge().conversation(name, Duration::from_secs_f64(within)).await?;
         all.extend(conversation.iter().map(|ask| (ask.id.0, Ask::new(ask, name, api.scale))));
     }

@@ -183,3 +183,9 @@ pub struct Changed {
     /// `false`: it is under way, and this server goes on with it.
     pub done: bool,
 }
+
+impl Changed {
+    pub fn done(what: impl ToString) -> Self {
+        Self { changed: what.to_string(), done: true }
+    }
+}
