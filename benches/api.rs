@@ -99,6 +99,7 @@ async fn history(directory: &Path, events: usize, services: &Handle) -> Surround
         heartbeat_at: None,
         labels: Default::default(),
         store: Default::default(),
+        contact: Default::default(),
     };
     let nodes: Vec<Node> = network.nodes.keys().map(node).collect();
     table.register_network(&nodes, &network.links).await.unwrap();

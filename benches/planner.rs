@@ -75,12 +75,13 @@ fn snapshot(nodes: u32, rng: &mut Rng) -> Snapshot {
         id: NodeId(id),
         name: format!("node {id}"),
         store_url: Some(format!("http://node-{id}")),
-        availability: Percent::new(percent).unwrap(),
+        availability: Percent::new(percent).unwrap().into(),
         capacity_bytes: Some(1 << 40),
         state: NodeState::Running,
         heartbeat_at: None,
         labels: Default::default(),
         store: Default::default(),
+        contact: Default::default(),
     };
     let link = |to: u32, latency_ms: f64| Link { from: NodeId(1), to: NodeId(to), latency_ms, jitter_ms: 7.0 };
     let replica = Replica {
@@ -120,6 +121,7 @@ fn snapshot(nodes: u32, rng: &mut Rng) -> Snapshot {
         copies_made: BTreeMap::new(),
         changed_at: None,
         generation: 0,
+        measured: Default::default(),
         stored_bytes: BTreeMap::new(),
         books: None,
     };

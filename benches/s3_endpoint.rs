@@ -170,12 +170,13 @@ async fn world(store: &S3Store, own: Arc<S3Store>, bytes: u64, services: &Handle
         id: NodeId(1),
         name: "node".to_owned(),
         store_url: Some("http://127.0.0.1/data".to_owned()),
-        availability: Percent::new(99.0).unwrap(),
+        availability: Percent::new(99.0).unwrap().into(),
         capacity_bytes: None,
         state: NodeState::Running,
         heartbeat_at: None,
         labels: Default::default(),
         store: Default::default(),
+        contact: Default::default(),
     };
     let clock = Arc::new(SystemClock::new(TimeScale::REAL));
     let knowledge = MemoryKnowledge::new(clock.clone());
@@ -196,6 +197,7 @@ async fn world(store: &S3Store, own: Arc<S3Store>, bytes: u64, services: &Handle
         over: watch::Sender::default(),
         unexpected: AtomicU32::default(),
         deciding: Default::default(),
+        rates: Default::default(),
         home: NodeId(1),
         account: Default::default(),
         data_sets: vec![data_set.name],

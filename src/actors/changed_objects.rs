@@ -122,6 +122,7 @@ impl Bench {
             over: watch::Sender::default(),
             unexpected: AtomicU32::default(),
             deciding: Default::default(),
+            rates: Default::default(),
             home: NodeId(1),
             account: Default::default(),
             data_sets: vec!["blood".into()],
@@ -142,12 +143,13 @@ impl Bench {
             id,
             name: format!("node-{id}"),
             store_url: Some(format!("http://node-{id}/data")),
-            availability: Percent::new(90.0).unwrap(),
+            availability: Percent::new(90.0).unwrap().into(),
             capacity_bytes: None,
             state: NodeState::Running,
             heartbeat_at: None,
             labels: Default::default(),
             store: Default::default(),
+            contact: Default::default(),
         };
         let pairs = NODES.into_iter().flat_map(|from| NODES.map(|to| (from, to))).filter(|(from, to)| from != to);
         let links: Vec<Link> = pairs.map(|(from, to)| Link { from, to, latency_ms: 10.0, jitter_ms: 0.0 }).collect();
@@ -403,6 +405,7 @@ pub(super) fn clone_of(world: &World) -> World {
         over: watch::Sender::default(),
         unexpected: AtomicU32::default(),
         deciding: Default::default(),
+        rates: Default::default(),
         home: world.home,
         account: Default::default(),
         data_sets: world.data_sets.clone(),

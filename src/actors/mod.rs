@@ -25,6 +25,7 @@ mod observer;
 mod origin;
 mod planner;
 mod probing;
+mod rates;
 mod removal;
 mod saga;
 mod scrub;
@@ -41,10 +42,11 @@ pub use mending::plan_for;
 pub use observer::{Observer, Step};
 pub use origin::{Announced, FIRST_VERSION, announce};
 pub use probing::probe_links;
+pub use rates::Rates;
 pub use removal::remove as remove_object;
 pub use saga::{carry_out, go_on};
 pub use scrub::Scrub;
-pub use watchdog::{Watch, beat, recover};
+pub use watchdog::{Ear, Watch, beat, recover};
 pub use world::{Over, Reach, ReachError, Reached, World, chain, run_job};
 
 use actix::prelude::*;
@@ -103,6 +105,11 @@ impl Agent {
     /// For whoever decides for it.
     pub fn controls(&self, world: &Arc<World>) -> Controls {
         Controls { planner: self.planner.clone(), world: world.clone() }
+    }
+
+    /// For whoever hears from others what its links are like.
+    pub fn ear(&self) -> Ear {
+        Ear::new(self.watchdog.clone().recipient())
     }
 
     /// No new job; a running one is dropped, a running action finished or released. Returns when all is quiet.

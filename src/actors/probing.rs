@@ -139,6 +139,7 @@ mod tests {
             over: watch::Sender::default(),
             unexpected: AtomicU32::default(),
             deciding: Default::default(),
+            rates: Default::default(),
             home: NodeId(1),
             account: Default::default(),
             data_sets: vec![data_set()],

@@ -55,6 +55,30 @@ const REFUSALS_AT_MOST: usize = 2;
 #[rtype(result = "()")]
 pub struct Stop;
 
+/// What the links from here are like, as somebody else than the job has seen \[ms\].
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct LinksSeen(Vec<(NodeId, f64)>);
+
+/// Where an agent hears of its links, from any thread.
+#[derive(Clone)]
+pub struct Ear(Recipient<LinksSeen>);
+
+impl Ear {
+    pub fn new(agent: Recipient<LinksSeen>) -> Self {
+        Self(agent)
+    }
+
+    /// The latencies of links that have changed \[ms\]. A full mailbox hears them another time, one of an agent that ends never.
+    pub fn links(&self, seen: Vec<(NodeId, f64)>) {
+        if !seen.is_empty()
+            && let Err(error) = self.0.try_send(LinksSeen(seen))
+        {
+            tracing::debug!(%error, "nobody hears what links are like");
+        }
+    }
+}
+
 pub struct WatchdogActor {
     watch: Watch,
     world: Arc<World>,
@@ -343,6 +367,16 @@ impl Actor for WatchdogActor {
     }
 }
 
+impl Handler<LinksSeen> for WatchdogActor {
+    type Result = ();
+
+    fn handle(&mut self, LinksSeen(seen): LinksSeen, _: &mut Self::Context) {
+        for (node, latency_ms) in seen {
+            self.tell_planner(planner::Input::Probed { node, latency_ms });
+        }
+    }
+}
+
 impl Handler<Stop> for WatchdogActor {
     type Result = ();
 
@@ -440,6 +474,7 @@ mod tests {
             over: watch::Sender::default(),
             unexpected: AtomicU32::default(),
             deciding: Default::default(),
+            rates: Default::default(),
             home: NodeId(1),
             account: Default::default(),
             data_sets: vec![data_set()],

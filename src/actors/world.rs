@@ -2,6 +2,7 @@
 
 use super::billing::Account;
 use super::deciding::Deciding;
+use super::rates::Rates;
 use super::{Notice, Observer};
 use crate::jobs::{DataSource, FailedFor, Job, JobError, JobReport, S3Access, throughput};
 use crate::knowledge::{Knowledge, Registered};
@@ -116,6 +117,8 @@ pub struct World {
     /// What deciding takes.
     pub deciding: Deciding,
     pub home: NodeId,
+    /// How fast bytes come from each node.
+    pub rates: Rates,
     pub account: Account,
     /// What its job reads, in this order; nothing for who runs none.
     pub data_sets: Vec<DataSetName>,
@@ -307,6 +310,7 @@ pub async fn run_job(world: &Arc<World>, reads: &[Read], latencies: &[Duration])
     let traffic = alone.and_then(|alone| alone.traffic);
     for (at, (read, open)) in reads.iter().zip(&opened).enumerate() {
         let counted = parts.get(at).and_then(|part| part.traffic);
+        counted.iter().for_each(|traffic| world.rates.note(open.node, traffic));
         let bytes = counted.map_or(read.snapshot.data_set.bytes, |traffic| traffic.bytes);
         world.has_read(&read.snapshot, open.node, bytes);
     }

@@ -8,6 +8,7 @@ use super::sqlite::SqliteKnowledge;
 use super::{Claimed, ClosingRule, Committed, Knowledge, Result, Snapshot};
 use agent_core::clock::VirtualClock;
 use agent_core::domain::action::Action;
+use agent_core::domain::environment::Links;
 use agent_core::domain::event::Outcome;
 use agent_core::domain::ids::{AgentId, DataSetName, EventId, Life, NodeId};
 use agent_core::domain::invariants;
@@ -139,12 +140,13 @@ fn node(id: NodeId) -> Node {
         id,
         name: id.to_string(),
         store_url: None,
-        availability: Percent::new(90.0).unwrap(),
+        availability: Percent::new(90.0).unwrap().into(),
         capacity_bytes: None,
         state: NodeState::Declared,
         heartbeat_at: None,
         labels: Default::default(),
         store: Default::default(),
+        contact: Default::default(),
     }
 }
 
@@ -240,7 +242,7 @@ impl World {
             let link = |from, to| Link { from, to, latency_ms: 500.0, jitter_ms: 0.0 };
             let links: Vec<_> =
                 (1..=3).map(NodeId).flat_map(|n| [link(n, COMES_AND_GOES), link(COMES_AND_GOES, n)]).collect();
-            self.ask(self.table.add_nodes(&[node(COMES_AND_GOES)], &links));
+            self.ask(self.table.add_nodes(&[node(COMES_AND_GOES)], &links, Links::Injected));
         }
     }
 

@@ -27,6 +27,7 @@ use agent_core::domain::action::Action;
 use agent_core::domain::ask::{Question, Reply};
 use agent_core::domain::books::{Bill, Charge, Stated, Tariff};
 use agent_core::domain::constraints::Constraints;
+use agent_core::domain::environment::{Contact, Links, Measured};
 use agent_core::domain::event::{Event, Outcome};
 use agent_core::domain::flat_map::FlatMap;
 use agent_core::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
@@ -235,9 +236,9 @@ impl Knowledge for MysqlKnowledge {
         .await
     }
 
-    async fn add_nodes(&self, nodes: &[Node], links: &[Link]) -> Result<()> {
-        self.run("add nodes", (nodes.to_vec(), links.to_vec()), |tables, (nodes, links)| {
-            Box::pin(tables.add_nodes(nodes, links))
+    async fn add_nodes(&self, nodes: &[Node], links: &[Link], are: Links) -> Result<()> {
+        self.run("add nodes", (nodes.to_vec(), links.to_vec(), are), |tables, (nodes, links, are)| {
+            Box::pin(tables.add_nodes(nodes, links, *are))
         })
         .await
     }
@@ -499,9 +500,27 @@ impl Knowledge for MysqlKnowledge {
         .await
     }
 
-    async fn set_availability(&self, node: NodeId, availability: Percent) -> Result<()> {
-        self.run("set availability", (node, availability), |tables, (node, availability)| {
-            Box::pin(tables.set_availability(*node, *availability))
+    async fn set_availability(&self, node: NodeId, declared: Option<Percent>) -> Result<()> {
+        self.run("set availability", (node, declared), |tables, (node, declared)| {
+            Box::pin(tables.set_availability(*node, *declared))
+        })
+        .await
+    }
+
+    async fn introduce(&self, node: NodeId, contact: &Contact) -> Result<()> {
+        self.run("introduce", (node, contact.clone()), |tables, (node, contact)| {
+            Box::pin(tables.introduce(*node, contact))
+        })
+        .await
+    }
+
+    async fn forget_key(&self, node: NodeId) -> Result<()> {
+        self.run("forget key", node, |tables, node| Box::pin(tables.forget_key(*node))).await
+    }
+
+    async fn measured(&self, from: NodeId, measured: &Measured) -> Result<()> {
+        self.run("measured", (from, measured.clone()), |tables, (from, measured)| {
+            Box::pin(tables.measured(*from, measured))
         })
         .await
     }
@@ -543,9 +562,9 @@ impl Knowledge for MysqlKnowledge {
         self.run("charges", since, |tables, since| Box::pin(tables.charges(*since))).await
     }
 
-    async fn set_latency(&self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()> {
-        self.run("set latency", (from, to, latency_ms), |tables, (from, to, latency_ms)| {
-            Box::pin(tables.set_latency(*from, *to, *latency_ms))
+    async fn set_latency(&self, from: NodeId, to: NodeId, declared_ms: Option<f64>) -> Result<()> {
+        self.run("set latency", (from, to, declared_ms), |tables, (from, to, declared_ms)| {
+            Box::pin(tables.set_latency(*from, *to, *declared_ms))
         })
         .await
     }

@@ -23,6 +23,7 @@ use agent_core::domain::action::Action;
 use agent_core::domain::ask::{Question, Reply};
 use agent_core::domain::books::{Bill, Charge, Stated, Tariff};
 use agent_core::domain::constraints::Constraints;
+use agent_core::domain::environment::{Contact, Links, Measured};
 use agent_core::domain::event::{Event, Outcome};
 use agent_core::domain::flat_map::FlatMap;
 use agent_core::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
@@ -219,9 +220,9 @@ impl Knowledge for SqliteKnowledge {
         self.write("register network", move |tables| tables.register_network(&nodes, &links)).await
     }
 
-    async fn add_nodes(&self, nodes: &[Node], links: &[Link]) -> Result<()> {
+    async fn add_nodes(&self, nodes: &[Node], links: &[Link], are: Links) -> Result<()> {
         let (nodes, links) = (nodes.to_vec(), links.to_vec());
-        self.write("add nodes", move |tables| tables.add_nodes(&nodes, &links)).await
+        self.write("add nodes", move |tables| tables.add_nodes(&nodes, &links, are)).await
     }
 
     async fn leave_node(&self, node: NodeId, silence: Duration, drain: Duration) -> Result<Vec<Replica>> {
@@ -449,8 +450,22 @@ impl Knowledge for SqliteKnowledge {
         self.read("latest_measurements", move |tables| tables.latest_measurements(agent, &data_set, limit)).await
     }
 
-    async fn set_availability(&self, node: NodeId, availability: Percent) -> Result<()> {
-        self.write("set availability", move |tables| tables.set_availability(node, availability)).await
+    async fn set_availability(&self, node: NodeId, declared: Option<Percent>) -> Result<()> {
+        self.write("set availability", move |tables| tables.set_availability(node, declared)).await
+    }
+
+    async fn introduce(&self, node: NodeId, contact: &Contact) -> Result<()> {
+        let contact = contact.clone();
+        self.write("introduce", move |tables| tables.introduce(node, &contact)).await
+    }
+
+    async fn forget_key(&self, node: NodeId) -> Result<()> {
+        self.write("forget key", move |tables| tables.forget_key(node)).await
+    }
+
+    async fn measured(&self, from: NodeId, measured: &Measured) -> Result<()> {
+        let measured = measured.clone();
+        self.write("measured", move |tables| tables.measured(from, &measured)).await
     }
 
     async fn set_labels(&self, node: NodeId, labels: &Labels) -> Result<()> {
@@ -487,8 +502,8 @@ impl Knowledge for SqliteKnowledge {
         self.read("charges", move |tables| tables.charges(since)).await
     }
 
-    async fn set_latency(&self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()> {
-        self.write("set latency", move |tables| tables.set_latency(from, to, latency_ms)).await
+    async fn set_latency(&self, from: NodeId, to: NodeId, declared_ms: Option<f64>) -> Result<()> {
+        self.write("set latency", move |tables| tables.set_latency(from, to, declared_ms)).await
     }
 }
 

@@ -155,6 +155,7 @@ impl Bench {
             over: watch::Sender::default(),
             unexpected: AtomicU32::default(),
             deciding: Default::default(),
+            rates: Default::default(),
             home: NodeId(1),
             account: Default::default(),
             data_sets: vec!["blood_tests".into()],
@@ -174,12 +175,13 @@ impl Bench {
             id,
             name: format!("node-{id}"),
             store_url: Some(format!("http://node-{id}/data")),
-            availability: Percent::new(90.0).unwrap(),
+            availability: Percent::new(90.0).unwrap().into(),
             capacity_bytes: None,
             state: NodeState::Running,
             heartbeat_at: None,
             labels: Default::default(),
             store: Default::default(),
+            contact: Default::default(),
         };
         let pairs = NODES.into_iter().flat_map(|from| NODES.map(|to| (from, to))).filter(|(from, to)| from != to);
         let links: Vec<Link> = pairs.map(|(from, to)| Link { from, to, latency_ms: 10.0, jitter_ms: 0.0 }).collect();

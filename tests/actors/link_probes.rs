@@ -59,12 +59,13 @@ async fn links_are_measured_in_turn_and_what_does_not_answer_is_passed_over() {
         id: NodeId(id),
         name: format!("node {id}"),
         store_url: None,
-        availability: Percent::new(90.0).unwrap(),
+        availability: Percent::new(90.0).unwrap().into(),
         capacity_bytes: None,
         state: NodeState::Running,
         heartbeat_at: None,
         labels: Default::default(),
         store: Default::default(),
+        contact: Default::default(),
     };
     knowledge.register_network(&[1, 2, 3, 4, 5, 6, 7].map(node), &[]).await.unwrap();
     for id in [1, 2, 4, 5, 6, 7] {
@@ -76,6 +77,7 @@ async fn links_are_measured_in_turn_and_what_does_not_answer_is_passed_over() {
         over: watch::Sender::default(),
         unexpected: AtomicU32::default(),
         deciding: Default::default(),
+        rates: Default::default(),
         home: NodeId(1),
         account: Default::default(),
         data_sets: vec!["blood".into()],

@@ -200,12 +200,13 @@ impl Network {
             id,
             name: format!("node-{id}"),
             store_url: None,
-            availability: Percent::new(90.0).unwrap(),
+            availability: Percent::new(90.0).unwrap().into(),
             capacity_bytes: None,
             state: NodeState::Declared,
             heartbeat_at: None,
             labels: Default::default(),
             store: StoreTraits::default(),
+            contact: Default::default(),
         };
         let pairs = NODES.into_iter().flat_map(|from| NODES.map(|to| (from, to))).filter(|(from, to)| from != to);
         let links: Vec<Link> = pairs.map(|(from, to)| Link { from, to, latency_ms: 1000.0, jitter_ms: 0.0 }).collect();
@@ -264,6 +265,7 @@ impl Network {
             over: watch::Sender::default(),
             unexpected: AtomicU32::default(),
             deciding: Default::default(),
+            rates: Default::default(),
             home: agent.home(),
             account: Default::default(),
             data_sets: vec![data_set()],

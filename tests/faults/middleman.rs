@@ -11,6 +11,8 @@ use std::time::Duration;
 const CHUNK_BYTES: usize = 16 * 1024;
 /// A truncated body ends here, a corrupted one is wrong here.
 const SPARED_BYTES: usize = 100;
+/// What a slow link makes of each chunk: two seconds of the scenario at the shipped scale.
+const SLOW: Duration = Duration::from_millis(40);
 /// Who waits longer for a peer that says nothing has given up.
 const PATIENCE: Duration = Duration::from_secs(60);
 const REFUSAL: &[u8] = b"HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Length: 41\r\n\r\n\
@@ -101,6 +103,10 @@ impl Shared {
             let body = body_in(chunk);
             let passes = match (self.mood(), way) {
                 (Mood::Away, _) => break,
+                (Mood::Slow, _) => {
+                    std::thread::sleep(SLOW);
+                    to.write_all(chunk)
+                }
                 (Mood::Failing, Way::ToStore) => {
                     _ = from.write_all(REFUSAL);
                     break;

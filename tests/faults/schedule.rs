@@ -16,12 +16,17 @@ const BEGIN_WITHIN_MS: u64 = 7_000;
 /// What is promised to be survived.
 const LONG_ABSENCE: Duration = Duration::from_secs(30);
 
+/// Five minutes of the scenario at the shipped scale.
+const DARK: Duration = Duration::from_secs(6);
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
     /// kill -9, started again at the end. `aimed`: meant for whoever transfers at that moment, if anybody does.
     Kill { agent: u32, aimed: bool },
     /// The table is killed, and started again at the end.
     TableGone,
+    /// The same, and meanwhile an agent is killed and the way to a store becomes slow: nobody can be told.
+    Dark { agent: u32, node: u32 },
     /// What passes between an agent and the table is cut.
     Cut { agent: u32, way: Way, how: Cut },
     /// A store's answers.
@@ -55,6 +60,8 @@ pub enum Mood {
     Honest,
     /// Nobody listens.
     Away,
+    /// Whatever passes takes its time.
+    Slow,
     /// Every request is answered with 500.
     Failing,
     /// Bodies end in the middle.
@@ -84,7 +91,7 @@ pub enum Turn {
 type Kind = fn(&mut ChaCha8Rng) -> (Fault, Duration);
 
 /// Each kind with how long it lasts, in the order in which rounds take turns with them.
-const KINDS: [Kind; 13] = [
+const KINDS: [Kind; 14] = [
     |rng| (Fault::TableGone, seconds(rng, 200, 2_000)),
     |rng| (store(rng, Mood::Truncating), seconds(rng, 1_500, 4_000)),
     |rng| (cut(rng, Cut::Silence), seconds(rng, 1_000, 8_000)),
@@ -98,6 +105,7 @@ const KINDS: [Kind; 13] = [
     |rng| (store(rng, Mood::CorruptingWrites), seconds(rng, 1_500, 4_000)),
     |_| (Fault::TableGone, LONG_ABSENCE),
     |rng| (store(rng, Mood::Away), seconds(rng, 1_500, 4_000)),
+    |rng| (Fault::Dark { agent: pick(rng, &AGENTS), node: pick(rng, &STORES) }, DARK),
 ];
 /// Of these, besides the kills, in every round; so the first so many rounds show every kind.
 const KINDS_IN_A_ROUND: usize = 2;
@@ -162,11 +170,13 @@ impl Fault {
         match self {
             Fault::Kill { .. } => "kill -9 of an agent",
             Fault::TableGone => "table killed",
+            Fault::Dark { .. } => "table killed while a node dies and a link changes",
             Fault::Cut { how: Cut::Reset { .. }, .. } => "connections to the table reset",
             Fault::Cut { how: Cut::Silence, .. } => "connections to the table silent",
             Fault::Store { mood, .. } => match mood {
                 Mood::Honest => "store honest",
                 Mood::Away => "store away",
+                Mood::Slow => "store slow",
                 Mood::Failing => "store answers 500",
                 Mood::Truncating => "bodies truncated",
                 Mood::CorruptingReads => "bodies read corrupted",
@@ -198,6 +208,7 @@ impl fmt::Display for Fault {
             Fault::Skew { agent, ahead } => write!(f, ": agent {agent}, {}", if *ahead { "ahead" } else { "behind" }),
             Fault::Cut { agent, way, how } => write!(f, ": agent {agent}, {way:?}, {how:?}"),
             Fault::Store { node, .. } => write!(f, ": node {node}"),
+            Fault::Dark { agent, node } => write!(f, ": agent {agent}, node {node}"),
             Fault::TableGone | Fault::DiskFull => Ok(()),
         }
     }
@@ -215,7 +226,7 @@ fn a_seed_repeats_its_schedule() {
 fn the_first_rounds_show_every_kind() {
     let kinds: std::collections::BTreeSet<&str> =
         (0..ROUNDS_FOR_EVERY_KIND).flat_map(|number| round(1, number)).map(|planned| planned.fault.kind()).collect();
-    assert_eq!(kinds.len(), 13, "{kinds:?}");
+    assert_eq!(kinds.len(), 14, "{kinds:?}");
 }
 
 #[test]

@@ -131,6 +131,12 @@ impl Stage {
                 self.kill(victim);
             }
             Fault::TableGone => self.table.take_away(),
+            Fault::Dark { agent, node } => {
+                self.table.take_away();
+                self.stores[&node].1.set(Mood::Slow);
+                self.player(agent).down += 1;
+                self.kill(agent);
+            }
             Fault::Cut { agent, way, how } => self.table.cut(agent, way, how),
             Fault::Store { node, mood } => self.stores[&node].1.set(mood),
             Fault::DiskFull => self.disk.as_ref().expect("it was asked for").fill(),
@@ -157,6 +163,11 @@ impl Stage {
                 self.player(victim).down -= 1;
             }
             Fault::TableGone => self.table.bring_back(),
+            Fault::Dark { agent, node } => {
+                self.table.bring_back();
+                self.stores[&node].1.set(Mood::Honest);
+                self.player(agent).down -= 1;
+            }
             Fault::Cut { agent, way, how } => self.table.mend(agent, way, how),
             Fault::Store { node, .. } => self.stores[&node].1.set(Mood::Honest),
             Fault::DiskFull => self.disk.as_ref().expect("it was asked for").free(),

@@ -72,12 +72,13 @@ async fn populate(knowledge: &MysqlKnowledge) {
         id: NodeId(id),
         name: format!("node-{id}"),
         store_url: None,
-        availability: Percent::new(95.0).expect("a percentage"),
+        availability: Percent::new(95.0).expect("a percentage").into(),
         capacity_bytes: None,
         state: NodeState::Declared,
         heartbeat_at: None,
         labels: Default::default(),
         store: Default::default(),
+        contact: Default::default(),
     };
     let link = |from, to| Link { from: NodeId(from), to: NodeId(to), latency_ms: 1.0, jitter_ms: 0.0 };
     knowledge.register_network(&[node(1), node(2)], &[link(1, 2), link(2, 1)]).await.expect("a network");

@@ -44,6 +44,7 @@ fn snapshot(settings: &Settings, reads: NodeId) -> Snapshot {
             heartbeat_at: None,
             labels: Default::default(),
             store: Default::default(),
+            contact: Default::default(),
         };
         (*id, row)
     };
@@ -78,6 +79,7 @@ fn snapshot(settings: &Settings, reads: NodeId) -> Snapshot {
         copies_made: BTreeMap::new(),
         changed_at: None,
         generation: 0,
+        measured: Default::default(),
         stored_bytes: BTreeMap::new(),
         books: None,
     };

@@ -138,12 +138,13 @@ fn node(id: u32) -> Node {
         id: NodeId(id),
         name: id.to_string(),
         store_url: None,
-        availability: Percent::new(100.0).unwrap(),
+        availability: Percent::new(100.0).unwrap().into(),
         capacity_bytes: None,
         state: NodeState::Declared,
         heartbeat_at: None,
         labels: Default::default(),
         store: Default::default(),
+        contact: Default::default(),
     }
 }
 

@@ -120,12 +120,13 @@ async fn fill(knowledge: &SqliteKnowledge) {
         id: NodeId(id),
         name: format!("node-{id}"),
         store_url: Some(format!("http://127.0.0.1:{id}")),
-        availability: Percent::new(90.0).unwrap(),
+        availability: Percent::new(90.0).unwrap().into(),
         capacity_bytes: Some(1000),
         state: NodeState::Declared,
         heartbeat_at: None,
         labels: Default::default(),
         store: Default::default(),
+        contact: Default::default(),
     };
     let link = |from, to| Link { from: NodeId(from), to: NodeId(to), latency_ms: 100.0, jitter_ms: 1.0 };
     let links = [link(1, 2), link(2, 1), link(1, 3), link(3, 1), link(2, 3), link(3, 2)];
@@ -278,7 +279,7 @@ async fn write(knowledge: &SqliteKnowledge) -> Result<(), KnowledgeError> {
         ask(knowledge, "first").await.err(),
         ask(knowledge, "second").await.err(),
         knowledge.close_ask(AskId(1)).await.err(),
-        knowledge.set_latency(NodeId(1), NodeId(2), 5.0).await.err(),
+        knowledge.set_latency(NodeId(1), NodeId(2), Some(5.0)).await.err(),
         knowledge.leave_node(NodeId(3), SILENCE, Duration::ZERO).await.err(),
         knowledge.remove_node(NodeId(3)).await.err(),
         knowledge.sign_off(AgentId(1), &life()).await.err(),

@@ -60,10 +60,13 @@ const PULSE: Part = Part {
         "name",
         "generation",
         "said",
-        "(select coalesce(sum(availability_percent / (id + 0.618)), 0) from nodes
-            where availability_percent between 0 and 100)
+        "(select coalesce(sum(coalesce(availability_percent, measured_availability_percent, 100) / (id + 0.618)), 0) from nodes
+            where coalesce(availability_percent, measured_availability_percent, 100) between 0 and 100)
         + (select coalesce(sum(latency_ms / (to_node + 0.414)), 0) from links
-            where from_node = ? and latency_ms between 0 and 31536000000) as conditions",
+            where from_node = ? and latency_ms between 0 and 31536000000)
+        + (select coalesce(sum(latency_ms / (to_node + 0.414)), 0) from measured_links as seen
+            where from_node = ? and latency_ms between 0 and 31536000000 and not exists (select 1 from links
+                where links.from_node = seen.from_node and links.to_node = seen.to_node)) as conditions",
     ],
     from: "from data_sets",
 };
@@ -202,7 +205,7 @@ impl Tables {
     }
 
     pub(super) async fn pulse(&mut self, data_set: &DataSetName, home: NodeId) -> Result<Option<Pulse>> {
-        let question = Question::new().and(&PULSE, "where name = ?", [home.0.into(), text(&data_set.0)]);
+        let question = Question::new().and(&PULSE, "where name = ?", [home.0.into(), home.0.into(), text(&data_set.0)]);
         let last = "and data_set = ? order by ended_at_ms desc limit 1";
         let answer = self.ask(question.and(&CHANGES, last, [text(&data_set.0)])).await?;
         let Some(pulse) = answer.read(&PULSE, quarantine::pulse).pop() else {

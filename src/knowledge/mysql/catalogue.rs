@@ -2,8 +2,7 @@
 
 use super::select::{Answer, Part, Question};
 use super::tables::{
-    AGENTS, COUNTERS, DATA_SETS, EVENTS, LINKS, NODES, READERS, REMOVED, REPLICAS, Result, Tables, in_order, places,
-    text,
+    AGENTS, COUNTERS, DATA_SETS, EVENTS, NODES, READERS, REMOVED, REPLICAS, Result, Tables, in_order, places, text,
 };
 use crate::knowledge::{Counter, NotedUpload, Registered, Snapshot, quarantine};
 use agent_core::domain::action::Action;
@@ -129,9 +128,9 @@ impl Tables {
         let name = &row.data_set;
         self.begin().await?;
         self.lock_data_set(name).await?;
-        let question = Question::new().and_placement(name).and(&NODES, "", []).and(&LINKS, "", []).and(&AGENTS, "", []);
+        let question = Question::new().and_placement(name).and(&NODES, "", []).and_links().and(&AGENTS, "", []);
         let answer = self.ask(question.and_prices()).await?;
-        let (mut placement, links) = (answer.placement(name), answer.links(&answer.nodes()));
+        let (mut placement, links) = (answer.placement(name), answer.links_in_force(&answer.nodes()));
         let changes = saga::found(&placement, &links, &answer.homes(), id, generation, condition);
         if changes.is_empty() {
             return Ok(false);
@@ -310,9 +309,10 @@ impl Tables {
         Ok(true)
     }
 
-    pub(super) async fn set_availability(&mut self, node: NodeId, availability: Percent) -> Result<()> {
+    pub(super) async fn set_availability(&mut self, node: NodeId, declared: Option<Percent>) -> Result<()> {
         let sql = "update nodes set availability_percent = ? where id = ?";
-        self.change_one(sql, vec![availability.value().into(), node.0.into()], Rejection::UnknownNode(node)).await
+        self.change_one(sql, vec![declared.map(Percent::value).into(), node.0.into()], Rejection::UnknownNode(node))
+            .await
     }
 
     pub(super) async fn set_labels(&mut self, node: NodeId, labels: &Labels) -> Result<()> {
@@ -334,11 +334,22 @@ impl Tables {
         self.change_one(sql, values, Rejection::UnknownDataSet(name.clone())).await
     }
 
-    pub(super) async fn set_latency(&mut self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()> {
-        rules::check_latency(latency_ms)?;
-        let sql = "update links set latency_ms = ? where from_node = ? and to_node = ?";
-        let values = vec![latency_ms.into(), from.0.into(), to.0.into()];
-        self.change_one(sql, values, Rejection::UnknownLink(from, to)).await
+    pub(super) async fn set_latency(&mut self, from: NodeId, to: NodeId, declared_ms: Option<f64>) -> Result<()> {
+        let ends = || [from.0.into(), to.0.into()];
+        let nodes = self.ask(Question::new().and(&NODES, "where id in (?, ?)", ends())).await?.nodes();
+        rules::check_ends((from, to), |node| nodes.contains_key(node))?;
+        match declared_ms {
+            Some(latency_ms) => {
+                rules::check_latency(latency_ms)?;
+                let sql = "insert into links (from_node, to_node, latency_ms, jitter_ms) values (?, ?, ?, 0)
+                    on duplicate key update latency_ms = values(latency_ms)";
+                self.execute_alone(sql, vec![from.0.into(), to.0.into(), latency_ms.into()]).await?;
+            }
+            None => {
+                self.execute_alone("delete from links where from_node = ? and to_node = ?", ends().to_vec()).await?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn seed_counters(
@@ -514,7 +525,7 @@ impl Tables {
     pub(super) async fn snapshot(&mut self, name: &DataSetName) -> Result<Option<Snapshot>> {
         let this = || [text(&name.0)];
         let question = Question::new().and_data_set(name).and_placement(name);
-        let question = question.and(&NODES, "", []).and(&LINKS, "", []).and(&AGENTS, "", []);
+        let question = question.and(&NODES, "", []).and_links().and(&AGENTS, "", []);
         let question =
             question.and(&COUNTERS, "where data_set = ?", this()).and(&READERS, "where data_set = ?", this());
         let question = question.and(&EVENTS, "where state = 'open' and data_set = ?", this());
@@ -531,6 +542,7 @@ impl Tables {
         let content = Content {
             data_set,
             links: Arc::new(answer.links(&nodes)),
+            measured: Arc::new(answer.measured_links(&nodes)),
             placement: answer.placement(name),
             agents: Arc::new(agents.into_iter().filter(|(agent, _)| readers.contains(agent)).collect()),
             open_events: in_order(open),

@@ -233,9 +233,7 @@ impl Tables {
     }
 
     pub(super) async fn select_events(&mut self, asked: &Selection) -> Result<Vec<Event>> {
-        let clause = "where id > ? and id < ? and (? is null or agent = ?) and (? is null or data_set = ?)
-            and posted_at_ms >= ? and posted_at_ms < ? order by id";
-        self.page(&EVENTS, clause, asked, quarantine::event).await
+        self.page(&EVENTS, &asked_for(asked, "posted_at_ms"), asked, quarantine::event).await
     }
 
     pub(super) async fn event(&mut self, id: EventId) -> Result<Option<Event>> {
@@ -258,9 +256,7 @@ impl Tables {
     }
 
     pub(super) async fn select_measurements(&mut self, asked: &Selection) -> Result<Vec<Recorded>> {
-        let clause = "where id > ? and id < ? and (? is null or agent = ?) and (? is null or data_set = ?)
-            and at_ms >= ? and at_ms < ? order by id";
-        self.page(&MEASUREMENTS, clause, asked, quarantine::recorded).await
+        self.page(&MEASUREMENTS, &asked_for(asked, "at_ms"), asked, quarantine::recorded).await
     }
 
     /// Of the latest rows those that make sense.
@@ -317,12 +313,19 @@ impl Tables {
     }
 }
 
+/// What is not asked for is no condition: only so is there an index for what is.
+fn asked_for(asked: &Selection, time: &str) -> String {
+    let agent = if asked.agent.is_some() { "agent = ?" } else { "? is null" };
+    let data_set = if asked.data_set.is_some() { "data_set = ?" } else { "? is null" };
+    format!("where id > ? and id < ? and {agent} and {data_set} and {time} >= ? and {time} < ? order by id")
+}
+
 /// In the order of the parameters of a page's clause.
-fn asked_of(asked: &Selection, limit: usize) -> [Value; 9] {
-    let agent = || asked.agent.map_or(Value::NULL, |agent| agent.0.into());
-    let data_set = || asked.data_set.as_ref().map_or(Value::NULL, |name| text(&name.0));
+fn asked_of(asked: &Selection, limit: usize) -> [Value; 7] {
+    let agent = asked.agent.map_or(Value::NULL, |agent| agent.0.into());
+    let data_set = asked.data_set.as_ref().map_or(Value::NULL, |name| text(&name.0));
     let (since, until) = (asked.since.0.into(), asked.until.0.into());
-    [asked.after.into(), asked.before.into(), agent(), agent(), data_set(), data_set(), since, until, sql_limit(limit)]
+    [asked.after.into(), asked.before.into(), agent, data_set, since, until, sql_limit(limit)]
 }
 
 /// Of each data set.

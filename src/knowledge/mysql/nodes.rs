@@ -3,8 +3,10 @@
 use super::catalogue::sql_integer;
 use super::select::{Answer, Question};
 use super::tables::{AGENTS, DATA_SETS, LINKS, NODES, REFERENCES, REMOVED, REPLICAS, Result, Tables, places, text};
+use agent_core::domain::environment::{Contact, Links, Measured, MeasuredLink};
 use agent_core::domain::ids::NodeId;
 use agent_core::domain::placement::{Link, Node, NodeState, Replica};
+use agent_core::domain::units::Percent;
 use agent_core::knowledge::quarantine;
 use agent_core::knowledge::rules::{self, Rejection};
 use mysql_async::Value;
@@ -20,12 +22,12 @@ impl Tables {
         self.commit().await
     }
 
-    pub(super) async fn add_nodes(&mut self, nodes: &[Node], links: &[Link]) -> Result<()> {
+    pub(super) async fn add_nodes(&mut self, nodes: &[Node], links: &[Link], are: Links) -> Result<()> {
         self.begin().await?;
         self.lock_all_data_sets().await?;
         let answer = self.ask(Question::new().and(&NODES, "", []).and(&LINKS, "", [])).await?;
         let registered = answer.nodes();
-        rules::check_addition(&registered, &answer.links(&registered), nodes, links)?;
+        rules::check_addition(&registered, &answer.links(&registered), (nodes, links), are)?;
         for node in nodes {
             // Also what somebody left by hand of an earlier node with this number.
             self.unlink(node.id).await?;
@@ -46,7 +48,7 @@ impl Tables {
         // Before anything is read: whoever registers a data set here writes the same row, and so is seen below or sees this.
         let sql = "update nodes set state = 'leaving' where id = ? and state <> 'leaving'";
         let begins = self.execute(sql, vec![node.0.into()]).await? > 0;
-        let question = Question::new().and(&NODES, "", []).and(&LINKS, "", []).and(&AGENTS, "", []);
+        let question = Question::new().and(&NODES, "", []).and_links().and(&AGENTS, "", []);
         let question = question.and(&DATA_SETS, "", []).and(&REPLICAS, "", []).and(&REFERENCES, "", []);
         let answer = self.ask(question.and_running().and_prices()).await?;
         answer.require_node(node)?;
@@ -61,7 +63,7 @@ impl Tables {
     async fn leave(&mut self, answer: &Answer, node: NodeId, silence: Duration, drain: Duration) -> Result<()> {
         let (nodes, now) = (answer.nodes(), answer.now);
         rules::check_leave(node, &answer.agents(&nodes), &answer.running_claims(), silence, now)?;
-        let (links, homes) = (answer.links(&nodes), answer.homes());
+        let (links, homes) = (answer.links_in_force(&nodes), answer.homes());
         self.bill_held(answer).await?;
         for (data_set, guard) in answer.read(&DATA_SETS, quarantine::guarded) {
             let mut placement = answer.placement(&data_set);
@@ -123,8 +125,51 @@ impl Tables {
     }
 
     async fn unlink(&mut self, node: NodeId) -> Result<()> {
-        let sql = "delete from links where from_node = ? or to_node = ?";
-        self.execute(sql, vec![node.0.into(), node.0.into()]).await?;
+        for table in ["links", "measured_links"] {
+            let sql = format!("delete from {table} where from_node = ? or to_node = ?");
+            self.execute(&sql, vec![node.0.into(), node.0.into()]).await?;
+        }
+        Ok(())
+    }
+
+    /// Of several that introduce themselves as one node at once, one is first.
+    pub(super) async fn introduce(&mut self, node: NodeId, contact: &Contact) -> Result<()> {
+        rules::check_contact(contact)?;
+        let sql = "update nodes set gossip_address = coalesce(?, gossip_address), public_key = coalesce(?, public_key)
+            where id = ? and (public_key is null or ? is null or public_key = ?)";
+        let (address, key) = (|| contact.address.as_deref().into(), || contact.public_key.as_deref().into());
+        let values = vec![address(), key(), node.0.into(), key(), key()];
+        if self.execute_alone(sql, values).await? == 0 {
+            let answer = self.ask(Question::new().and(&NODES, "where id = ?", [node.0.into()])).await?;
+            let known = answer.require_node(node)?.contact.public_key;
+            rules::check_key(node, known.as_deref(), contact)?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn forget_key(&mut self, node: NodeId) -> Result<()> {
+        let sql = "update nodes set public_key = null where id = ?";
+        self.change_one(sql, vec![node.0.into()], Rejection::UnknownNode(node)).await
+    }
+
+    /// Two statements, each by itself: repeating what was measured does no harm, and nothing else is written with it.
+    pub(super) async fn measured(&mut self, from: NodeId, measured: &Measured) -> Result<()> {
+        rules::check_measured(measured)?;
+        for (node, percent) in &measured.availability {
+            let sql = "update nodes set measured_availability_percent = ? where id = ?";
+            self.execute_alone(sql, vec![percent.value().into(), node.0.into()]).await?;
+        }
+        let answer = self.ask(Question::new().and(&NODES, "", [])).await?;
+        let (nodes, now) = (answer.nodes(), answer.now.0);
+        let links = measured.links.iter().filter(|link| nodes.contains_key(&from) && nodes.contains_key(&link.to));
+        let links: Vec<[Value; 6]> = links.map(|link| measured_values(from, link, now)).collect();
+        if !links.is_empty() {
+            let rows = places(links.len(), 6);
+            let sql = format!(
+                "replace into measured_links (from_node, to_node, latency_ms, loss_percent, bytes_per_s, at_ms) values {rows}"
+            );
+            self.execute_alone(&sql, links.into_iter().flatten().collect()).await?;
+        }
         Ok(())
     }
 
@@ -158,12 +203,17 @@ fn node_values(node: &Node) -> [Value; 8] {
         node.id.0.into(),
         text(&node.name),
         node.store_url.as_deref().into(),
-        node.availability.value().into(),
+        node.availability.declared.map(Percent::value).into(),
         node.capacity_bytes.map_or(Value::NULL, sql_integer),
         node.state.name().into(),
         node.heartbeat_at.map(|at| at.0).into(),
         rules::written_labels(&node.labels).into(),
     ]
+}
+
+fn measured_values(from: NodeId, link: &MeasuredLink, now: i64) -> [Value; 6] {
+    let MeasuredLink { to, latency_ms, loss_percent, bytes_per_s, .. } = link;
+    [from.0.into(), to.0.into(), latency_ms.into(), loss_percent.into(), (*bytes_per_s).into(), now.into()]
 }
 
 fn link_values(link: &Link) -> [Value; 4] {

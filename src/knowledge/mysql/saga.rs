@@ -3,7 +3,7 @@
 use super::catalogue::{STORED, lease_values};
 use super::select::{Answer, Part, Question};
 use super::tables::{
-    AGENTS, CLAIMS, DATA_SETS, EVENTS, LINKS, NODES, REPLICAS, Result, Tables, places, replica_columns, text,
+    AGENTS, CLAIMS, DATA_SETS, EVENTS, NODES, REPLICAS, Result, Tables, places, replica_columns, text,
 };
 use crate::knowledge::{Claimed, Committed, Unfinished, quarantine};
 use agent_core::domain::action::Action;
@@ -158,7 +158,7 @@ impl Tables {
     ) -> Result<Committed> {
         self.begin().await?;
         self.lock_data_set_of(id).await?;
-        let question = Question::new().and_event(id).and(&LINKS, "", []).and(&AGENTS, "", []).and(&NODES, "", []);
+        let question = Question::new().and_event(id).and_links().and(&AGENTS, "", []).and(&NODES, "", []);
         let of_event = "where name = (select data_set from events where id = ?)";
         let answer = self.ask(question.and(&DATA_SETS, of_event, [id.0.into()]).and_prices()).await?;
         let event = require_event(&answer, id)?;
@@ -176,7 +176,7 @@ impl Tables {
                 return Ok(Committed::Refused(Refused::LeaseLost(claim.source.id)));
             }
         }
-        let (mut placement, links) = (answer.placement(&claim.data_set), answer.links(&answer.nodes()));
+        let (mut placement, links) = (answer.placement(&claim.data_set), answer.links_in_force(&answer.nodes()));
         let (homes, drained_at) = (answer.homes(), answer.now + drain);
         let guard = answer.read(&DATA_SETS, quarantine::guarded).pop().map(|(_, guard)| guard).unwrap_or_default();
         let changes = match saga::commit(&placement, &links, &homes, &guard.constraints, &claim, arrived, drained_at) {

@@ -12,8 +12,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// Migration N lies at N - 1. Files that were released never change; a new one is added. Each can be repeated, for the server
-/// does not take back what it made when it is interrupted: only its last statement may fail then, with [`COLUMN_EXISTS`].
-const MIGRATIONS: [&str; 15] = [
+/// does not take back what it made when it is interrupted: only its last statement may fail then, with one of [`EXISTS`].
+const MIGRATIONS: [&str; 17] = [
     include_str!("001_tables.sql"),
     include_str!("002_asks.sql"),
     include_str!("003_stores.sql"),
@@ -29,15 +29,18 @@ const MIGRATIONS: [&str; 15] = [
     include_str!("013_staleness.sql"),
     include_str!("014_prices.sql"),
     include_str!("015_job_parts.sql"),
+    include_str!("016_membership.sql"),
+    include_str!("017_events_by_agent.sql"),
 ];
 
 /// The comment of every table of ours. By it tables of other programs are known, and left alone.
 const MARK: &str = "agent";
 
 /// Everything that a run needs a right to: rows of all tables.
-const TABLES: [&str; 24] = [
+const TABLES: [&str; 25] = [
     "nodes",
     "links",
+    "measured_links",
     "data_sets",
     "replicas",
     "agents",
@@ -66,7 +69,8 @@ const TABLES: [&str; 24] = [
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 const UNKNOWN_SCHEMA: u16 = 1049;
-const COLUMN_EXISTS: u16 = 1060;
+/// A column of this name, a key of this name.
+const EXISTS: [u16; 2] = [1060, 1061];
 const INTERRUPTED: u16 = 1317;
 
 /// Whose tables a schema holds.
@@ -225,7 +229,7 @@ async fn apply(
     for (version, migration) in (1_i64..).zip(MIGRATIONS).filter(|(version, _)| *version > applied) {
         match connection.query_drop(migration).await {
             // Interrupted right after its last statement, or somebody else is doing the same.
-            Err(Error::Server(done)) if done.code == COLUMN_EXISTS => {}
+            Err(Error::Server(done)) if EXISTS.contains(&done.code) => {}
             applied => applied.map_err(writing)?,
         }
         let sql = "insert ignore into schema_version values
@@ -338,7 +342,7 @@ async fn rights(connection: &mut Conn) -> Result<Finding> {
 
 fn first_column(table: &str) -> &'static str {
     match table {
-        "links" => "from_node",
+        "links" | "measured_links" => "from_node",
         "data_sets" => "name",
         "readers" | "reference_replicas" => "agent",
         "claims" | "feedback" => "event",

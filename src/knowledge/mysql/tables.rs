@@ -7,6 +7,7 @@ use super::members::Member;
 use super::select::{Answer, Part, Question};
 use crate::knowledge::{Counter, quarantine};
 use agent_core::domain::action::Action;
+use agent_core::domain::environment::MeasuredLinks;
 use agent_core::domain::event::Event;
 use agent_core::domain::flat_map::FlatMap;
 use agent_core::domain::ids::{AgentId, DataSetName, EventId, NodeId, ReplicaId};
@@ -59,6 +60,9 @@ pub(super) const NODES: Part = Part {
         "store_deletes",
         "store_remarks",
         "labels",
+        "measured_availability_percent",
+        "gossip_address",
+        "public_key",
     ],
     from: "from nodes",
 };
@@ -69,6 +73,12 @@ pub(super) const LINKS: Part = Part {
     table: quarantine::LINKS,
     columns: &["from_node", "to_node", "latency_ms", "jitter_ms"],
     from: "from links",
+};
+pub(super) const MEASURED_LINKS: Part = Part {
+    name: "measured_links",
+    table: quarantine::MEASURED_LINKS,
+    columns: &["from_node", "to_node", "latency_ms", "loss_percent", "bytes_per_s", "at_ms"],
+    from: "from measured_links",
 };
 pub(super) const AGENTS: Part = Part {
     name: "agents",
@@ -276,6 +286,11 @@ impl Question {
         self.and(&REPLICAS, "where data_set = ?", replicas).and(&REFERENCES, "where data_set = ?", references)
     }
 
+    /// As they are declared, and as they were measured.
+    pub(super) fn and_links(self) -> Self {
+        self.and(&LINKS, "", []).and(&MEASURED_LINKS, "", [])
+    }
+
     /// An event, what it was granted, and the placement of its data set.
     pub(super) fn and_event(self, id: EventId) -> Self {
         const OF_EVENT: &str = "where data_set = (select data_set from events where id = ?)";
@@ -303,6 +318,15 @@ impl Answer {
 
     pub(super) fn links(&self, nodes: &FlatMap<NodeId, Node>) -> LinkTable {
         self.read(&LINKS, |row| quarantine::link(row, nodes)).into_iter().collect()
+    }
+
+    pub(super) fn measured_links(&self, nodes: &FlatMap<NodeId, Node>) -> MeasuredLinks {
+        self.read(&MEASURED_LINKS, |row| quarantine::measured_link(row, nodes)).into_iter().collect()
+    }
+
+    /// Those that are declared, else measured.
+    pub(super) fn links_in_force(&self, nodes: &FlatMap<NodeId, Node>) -> LinkTable {
+        self.measured_links(nodes).beside(&self.links(nodes))
     }
 
     /// Where each registered agent lives.

@@ -136,11 +136,15 @@ impl Tables<'_> {
     /// Numbers that nobody reads as they stand are no part of it: they would drown the others.
     pub(super) fn pulse(&mut self, data_set: &DataSetName, home: NodeId) -> Result<Option<Pulse>> {
         let sql = "select name, generation, said,
-            (select coalesce(sum(availability_percent / (id + 0.618)), 0) from nodes
-                where availability_percent between 0 and 100)
+            (select coalesce(sum(available / (id + 0.618)), 0) from
+                (select id, coalesce(availability_percent, measured_availability_percent, 100) as available from nodes)
+                where available between 0 and 100)
             + (select coalesce(sum(latency_ms / (to_node + 0.414)), 0) from links
-                where from_node = ? and latency_ms between 0 and 31536000000) as conditions
-            from data_sets where name = ?";
+                where from_node = ?1 and latency_ms between 0 and 31536000000)
+            + (select coalesce(sum(latency_ms / (to_node + 0.414)), 0) from measured_links as seen
+                where from_node = ?1 and latency_ms between 0 and 31536000000 and not exists
+                    (select 1 from links where links.from_node = ?1 and links.to_node = seen.to_node)) as conditions
+            from data_sets where name = ?2";
         let values = params![home.0, data_set.0];
         let found = rows::read(self.transaction, self.quarantine, DATA_SETS, sql, values, quarantine::pulse)?;
         match found.into_iter().next() {

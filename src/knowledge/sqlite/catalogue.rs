@@ -6,6 +6,7 @@ use super::rows;
 use crate::knowledge::{Counter, NotedUpload, Registered, Snapshot};
 use agent_core::domain::action::Action;
 use agent_core::domain::constraints::{Constraints, Guard};
+use agent_core::domain::environment::MeasuredLinks;
 use agent_core::domain::flat_map::FlatMap;
 use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
 use agent_core::domain::labels::Labels;
@@ -20,7 +21,8 @@ use agent_core::domain::units::Percent;
 use agent_core::domain::validators::Validators;
 use agent_core::domain::versions::Versions;
 use agent_core::knowledge::quarantine::{
-    self, AGENTS, COPIES, COUNTERS, DATA_SETS, Fields, LINKS, NODES, READERS, REFERENCES, REPLICAS, UPLOADS,
+    self, AGENTS, COPIES, COUNTERS, DATA_SETS, Fields, LINKS, MEASURED_LINKS, NODES, READERS, REFERENCES, REPLICAS,
+    UPLOADS,
 };
 use agent_core::knowledge::rules::{self, Rejection};
 use rusqlite::params;
@@ -96,7 +98,8 @@ impl Tables<'_> {
     pub(super) fn found(&mut self, id: ReplicaId, generation: i64, condition: &Condition) -> Result<bool> {
         let Some(row) = self.replica(id)? else { return Ok(false) };
         let mut placement = self.placement(&row.data_set)?;
-        let changes = saga::found(&placement, &self.all_links()?, &self.homes()?, id, generation, condition);
+        let links = self.all_links_in_force()?;
+        let changes = saga::found(&placement, &links, &self.homes()?, id, generation, condition);
         if changes.is_empty() {
             return Ok(false);
         }
@@ -249,9 +252,9 @@ impl Tables<'_> {
         Ok(true)
     }
 
-    pub(super) fn set_availability(&mut self, node: NodeId, availability: Percent) -> Result<()> {
+    pub(super) fn set_availability(&mut self, node: NodeId, declared: Option<Percent>) -> Result<()> {
         let sql = "update nodes set availability_percent = ? where id = ?";
-        self.change_one(sql, params![availability.value(), node.0], Rejection::UnknownNode(node))
+        self.change_one(sql, params![declared.map(Percent::value), node.0], Rejection::UnknownNode(node))
     }
 
     pub(super) fn set_labels(&mut self, node: NodeId, labels: &Labels) -> Result<()> {
@@ -273,10 +276,19 @@ impl Tables<'_> {
         self.change_one(sql, values, Rejection::UnknownDataSet(name.clone()))
     }
 
-    pub(super) fn set_latency(&mut self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()> {
-        rules::check_latency(latency_ms)?;
-        let sql = "update links set latency_ms = ? where from_node = ? and to_node = ?";
-        self.change_one(sql, params![latency_ms, from.0, to.0], Rejection::UnknownLink(from, to))
+    pub(super) fn set_latency(&mut self, from: NodeId, to: NodeId, declared_ms: Option<f64>) -> Result<()> {
+        let nodes = self.nodes()?;
+        rules::check_ends((from, to), |node| nodes.contains_key(node))?;
+        match declared_ms {
+            Some(latency_ms) => {
+                rules::check_latency(latency_ms)?;
+                let sql = "insert into links (from_node, to_node, latency_ms, jitter_ms) values (?, ?, ?, 0)
+                    on conflict (from_node, to_node) do update set latency_ms = excluded.latency_ms";
+                self.execute(sql, params![from.0, to.0, latency_ms])?;
+            }
+            None => _ = self.execute("delete from links where from_node = ? and to_node = ?", [from.0, to.0])?,
+        }
+        Ok(())
     }
 
     pub(super) fn seed_counters(&mut self, data_set: &DataSetName, counters: &BTreeMap<Action, Counter>) -> Result<()> {
@@ -442,6 +454,7 @@ impl Tables<'_> {
         let content = Content {
             data_set,
             links: Arc::new(self.links(&nodes)?),
+            measured: Arc::new(self.measured_links(&nodes)?),
             placement: self.placement(name)?,
             open_events: self.open_events(name, &nodes, &agents)?,
             agents: Arc::new(read_by(&self.readers(name)?, agents)),
@@ -485,7 +498,7 @@ impl Tables<'_> {
     pub(super) fn nodes(&mut self) -> Result<FlatMap<NodeId, Node>> {
         let sql =
             "select id, name, store_url, availability_percent, capacity_bytes, state, heartbeat_at, store_deletes,
-            store_remarks, labels from nodes";
+            store_remarks, labels, measured_availability_percent, gossip_address, public_key from nodes";
         let nodes = rows::read(self.transaction, self.quarantine, NODES, sql, [], quarantine::node)?;
         Ok(nodes.into_iter().collect())
     }
@@ -495,11 +508,29 @@ impl Tables<'_> {
         self.links(&nodes)
     }
 
+    pub(super) fn all_links_in_force(&mut self) -> Result<LinkTable> {
+        let nodes = self.nodes()?;
+        self.links_in_force(&nodes)
+    }
+
     pub(super) fn links(&mut self, nodes: &FlatMap<NodeId, Node>) -> Result<LinkTable> {
         let sql = "select from_node, to_node, latency_ms, jitter_ms from links";
         let link = |row: &mut Fields<'_>| quarantine::link(row, nodes);
         let links = rows::read(self.transaction, self.quarantine, LINKS, sql, [], link)?;
         Ok(links.into_iter().collect())
+    }
+
+    pub(super) fn measured_links(&mut self, nodes: &FlatMap<NodeId, Node>) -> Result<MeasuredLinks> {
+        let sql = "select from_node, to_node, latency_ms, loss_percent, bytes_per_s, at_ms from measured_links";
+        let link = |row: &mut Fields<'_>| quarantine::measured_link(row, nodes);
+        let links = rows::read(self.transaction, self.quarantine, MEASURED_LINKS, sql, [], link)?;
+        Ok(links.into_iter().collect())
+    }
+
+    /// Those that are declared, else measured.
+    pub(super) fn links_in_force(&mut self, nodes: &FlatMap<NodeId, Node>) -> Result<LinkTable> {
+        let declared = self.links(nodes)?;
+        Ok(self.measured_links(nodes)?.beside(&declared))
     }
 
     pub(super) fn agents(&mut self, nodes: &FlatMap<NodeId, Node>) -> Result<FlatMap<AgentId, Peer>> {

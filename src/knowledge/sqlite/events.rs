@@ -171,18 +171,9 @@ impl Tables<'_> {
     }
 
     pub(super) fn select_events(&mut self, asked: &Selection) -> Result<Vec<Event>> {
-        let sql = match asked.order {
-            Order::OldestFirst => select_event!(
-                "where id > ?1 and id < ?2 and (?3 is null or agent = ?3) and (?4 is null or data_set = ?4)
-                    and posted_at_ms >= ?5 and posted_at_ms < ?6 order by id"
-            ),
-            Order::NewestFirst => select_event!(
-                "where id > ?1 and id < ?2 and (?3 is null or agent = ?3) and (?4 is null or data_set = ?4)
-                    and posted_at_ms >= ?5 and posted_at_ms < ?6 order by id desc"
-            ),
-        };
+        let sql = format!("{}{}", select_event!(""), asked_for(asked, "posted_at_ms"));
         let (quarantine, read) = (&mut *self.quarantine, quarantine::event);
-        Ok(rows::read_at_most(asked.limit, self.transaction, quarantine, EVENTS, sql, asked_of(asked), read)?)
+        Ok(rows::read_at_most(asked.limit, self.transaction, quarantine, EVENTS, &sql, asked_of(asked), read)?)
     }
 
     pub(super) fn event(&mut self, id: EventId) -> Result<Option<Event>> {
@@ -209,18 +200,9 @@ impl Tables<'_> {
     }
 
     pub(super) fn select_measurements(&mut self, asked: &Selection) -> Result<Vec<Recorded>> {
-        let sql = match asked.order {
-            Order::OldestFirst => select_measurement!(
-                "where id > ?1 and id < ?2 and (?3 is null or agent = ?3) and (?4 is null or data_set = ?4)
-                    and at_ms >= ?5 and at_ms < ?6 order by id"
-            ),
-            Order::NewestFirst => select_measurement!(
-                "where id > ?1 and id < ?2 and (?3 is null or agent = ?3) and (?4 is null or data_set = ?4)
-                    and at_ms >= ?5 and at_ms < ?6 order by id desc"
-            ),
-        };
+        let sql = format!("{}{}", select_measurement!(""), asked_for(asked, "at_ms"));
         let (quarantine, read) = (&mut *self.quarantine, quarantine::recorded);
-        Ok(rows::read_at_most(asked.limit, self.transaction, quarantine, MEASUREMENTS, sql, asked_of(asked), read)?)
+        Ok(rows::read_at_most(asked.limit, self.transaction, quarantine, MEASUREMENTS, &sql, asked_of(asked), read)?)
     }
 
     /// Walks back from the end, which is quick while the agent lives and writes.
@@ -240,6 +222,19 @@ impl Tables<'_> {
     fn read_events(&mut self, sql: &str, values: impl Params) -> Result<Vec<Event>> {
         Ok(rows::read(self.transaction, self.quarantine, EVENTS, sql, values, quarantine::event)?)
     }
+}
+
+/// What is not asked for is no condition: only so is there an index for what is.
+fn asked_for(asked: &Selection, time: &str) -> String {
+    let agent = if asked.agent.is_some() { "agent = ?3" } else { "?3 is null" };
+    let data_set = if asked.data_set.is_some() { "data_set = ?4" } else { "?4 is null" };
+    let direction = match asked.order {
+        Order::OldestFirst => "asc",
+        Order::NewestFirst => "desc",
+    };
+    format!(
+        "where id > ?1 and id < ?2 and {agent} and {data_set} and {time} >= ?5 and {time} < ?6 order by id {direction}"
+    )
 }
 
 /// In the order of the parameters above.

@@ -4,8 +4,10 @@ use super::Tables;
 use super::catalogue::sql_integer;
 use super::connect::Failure;
 use super::rows;
+use agent_core::domain::environment::{Contact, Links, Measured, MeasuredLink};
 use agent_core::domain::ids::NodeId;
 use agent_core::domain::placement::{Claim, Link, Node, NodeState, Replica};
+use agent_core::domain::units::Percent;
 use agent_core::knowledge::quarantine::{self, REMOVED, REPLICAS};
 use agent_core::knowledge::rules::{self, Rejection};
 use rusqlite::params;
@@ -22,9 +24,9 @@ impl Tables<'_> {
         self.insert(&nodes, &links)
     }
 
-    pub(super) fn add_nodes(&mut self, nodes: &[Node], links: &[Link]) -> Result<()> {
+    pub(super) fn add_nodes(&mut self, nodes: &[Node], links: &[Link], are: Links) -> Result<()> {
         let (registered, linked) = (self.nodes()?, self.all_links()?);
-        rules::check_addition(&registered, &linked, nodes, links)?;
+        rules::check_addition(&registered, &linked, (nodes, links), are)?;
         for node in nodes {
             // Also what somebody left by hand of an earlier node with this number.
             self.execute("delete from links where ?1 in (from_node, to_node)", [node.id.0])?;
@@ -40,7 +42,7 @@ impl Tables<'_> {
                 node.id.0,
                 node.name,
                 node.store_url,
-                node.availability.value(),
+                node.availability.declared.map(Percent::value),
                 node.capacity_bytes.map(sql_integer),
                 node.state.name(),
                 node.heartbeat_at.map(|at| at.0),
@@ -65,7 +67,7 @@ impl Tables<'_> {
         }
         let (nodes, running) = (self.nodes()?, self.running_claims()?);
         rules::check_leave(node, &self.agents(&nodes)?, &running, silence, self.now)?;
-        let (links, homes) = (self.links(&nodes)?, self.homes()?);
+        let (links, homes) = (self.links_in_force(&nodes)?, self.homes()?);
         self.bill_held()?;
         for (data_set, guard) in self.guards()? {
             let mut placement = self.placement(&data_set)?;
@@ -90,7 +92,9 @@ impl Tables<'_> {
                 self.execute(&sql, [node.0])?;
             }
             self.execute("delete from agents where node = ?", [node.0])?;
-            self.execute("delete from links where ?1 in (from_node, to_node)", [node.0])?;
+            for table in ["links", "measured_links"] {
+                self.execute(&format!("delete from {table} where ?1 in (from_node, to_node)"), [node.0])?;
+            }
             self.execute("delete from nodes where id = ?", [node.0])?;
             self.execute("insert or replace into removed_nodes values (?, ?)", params![node.0, self.now.0])?;
         }
@@ -100,6 +104,36 @@ impl Tables<'_> {
     pub(super) fn register_store(&mut self, node: NodeId, store_url: &str) -> Result<()> {
         let sql = "update nodes set store_url = ?, state = iif(state = 'leaving', state, 'running') where id = ?";
         self.change_one(sql, params![store_url, node.0], Rejection::UnknownNode(node))
+    }
+
+    pub(super) fn introduce(&mut self, node: NodeId, contact: &Contact) -> Result<()> {
+        rules::check_contact(contact)?;
+        let known = self.require_node(node)?.contact.public_key;
+        rules::check_key(node, known.as_deref(), contact)?;
+        let sql = "update nodes set gossip_address = coalesce(?, gossip_address), public_key = coalesce(?, public_key)
+            where id = ?";
+        self.execute(sql, params![contact.address, contact.public_key, node.0])?;
+        Ok(())
+    }
+
+    pub(super) fn forget_key(&mut self, node: NodeId) -> Result<()> {
+        let sql = "update nodes set public_key = null where id = ?";
+        self.change_one(sql, [node.0], Rejection::UnknownNode(node))
+    }
+
+    pub(super) fn measured(&mut self, from: NodeId, measured: &Measured) -> Result<()> {
+        rules::check_measured(measured)?;
+        for (node, percent) in &measured.availability {
+            let sql = "update nodes set measured_availability_percent = ? where id = ?";
+            self.execute(sql, params![percent.value(), node.0])?;
+        }
+        for link in &measured.links {
+            let sql = "insert or replace into measured_links (from_node, to_node, latency_ms, loss_percent, bytes_per_s, at_ms)
+                select ?1, ?2, ?3, ?4, ?5, ?6 where (select count(*) from nodes where id in (?1, ?2)) = 2";
+            let MeasuredLink { to, latency_ms, loss_percent, bytes_per_s, .. } = link;
+            self.execute(sql, params![from.0, to.0, latency_ms, loss_percent, bytes_per_s, self.now.0])?;
+        }
+        Ok(())
     }
 
     pub(super) fn running_claims(&mut self) -> Result<Vec<Claim>> {

@@ -131,7 +131,7 @@ impl Tables<'_> {
             }
         }
         let mut placement = self.placement(&claim.data_set)?;
-        let (links, homes) = (self.all_links()?, self.homes()?);
+        let (links, homes) = (self.all_links_in_force()?, self.homes()?);
         let (constraints, bytes) = match self.data_set(&claim.data_set)? {
             Some((data_set, _)) => {
                 let bytes = placement.bytes_brought(claim.action, &data_set);

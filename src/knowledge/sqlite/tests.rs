@@ -115,7 +115,7 @@ fn six_create_the_file() {
         .unwrap()
         .query_row("select count(*) from schema_version", [], |row| row.get(0))
         .unwrap();
-    assert_eq!(versions, 10);
+    assert_eq!(versions, 11);
 }
 
 #[tokio::test]
@@ -129,7 +129,7 @@ async fn an_empty_file_is_filled_and_what_is_in_it_stays() {
     let mut statement = connection.prepare("select version, applied_at_ms from schema_version").unwrap();
     let applied: Vec<(i64, i64)> =
         statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(|row| row.unwrap()).collect();
-    assert_eq!(applied, (1..=10).map(|version| (version, START.0)).collect::<Vec<_>>());
+    assert_eq!(applied, (1..=11).map(|version| (version, START.0)).collect::<Vec<_>>());
 }
 
 /// A file as an earlier version of the schema left it, with an agent that was heard of at the start.
@@ -212,10 +212,10 @@ async fn a_file_of_version_2_is_brought_up_to_date() {
 #[tokio::test]
 async fn a_newer_file_is_left_alone() {
     let bench = Bench::three_agents().await;
-    bench.edit("insert into schema_version values (11, 0)");
+    bench.edit("insert into schema_version values (12, 0)");
     assert_eq!(
         refused(&bench.path()),
-        "knowledge.db: schema version 11 is newer than 10, the newest this binary knows; use the newer `agent`"
+        "knowledge.db: schema version 12 is newer than 11, the newest this binary knows; use the newer `agent`"
     );
 }
 
@@ -614,14 +614,14 @@ async fn looking_leaves_everything_as_it_is_and_sees_what_writers_write() {
     let before = everything(folder.path());
     assert_eq!(look(&path).events(EventId(0), 10).await.unwrap()[0].id, event);
     assert_eq!(looking.events(EventId(0), 10).await.unwrap()[0].id, event);
-    let refused = look(&path).set_availability(NodeId(1), Percent::new(1.0).unwrap()).await.unwrap_err().to_string();
+    let refused = look(&path).set_availability(NodeId(1), Percent::new(1.0)).await.unwrap_err().to_string();
     assert!(refused.contains("readonly"), "{refused}");
     drop(looking);
     assert_eq!(everything(folder.path()), before);
     // A writer comes back while somebody looks.
     let looking = look(&path);
     let again = open(&path);
-    again.knowledge.set_availability(NodeId(1), Percent::new(1.0).unwrap()).await.unwrap();
+    again.knowledge.set_availability(NodeId(1), Percent::new(1.0)).await.unwrap();
     assert_eq!(looking.nodes().await.unwrap()[&NodeId(1)].availability.value(), 1.0);
 }
 

@@ -44,6 +44,16 @@ impl LinkTable {
         self.rows.is_empty()
     }
 
+    /// No error when there is none.
+    pub fn remove(&mut self, from: NodeId, to: NodeId) {
+        self.rows.retain(|begins, row| {
+            if *begins == from {
+                row.remove(&to);
+            }
+            !row.is_empty()
+        });
+    }
+
     /// Drops all that begin or end at a node.
     pub fn remove_node(&mut self, node: NodeId) {
         self.rows.remove(&node);
@@ -115,6 +125,9 @@ mod tests {
         table.insert_missing(link(3, 1, 7.0));
         check(&table, &[(1, 2, 5.0), (2, 1, 5.0), (2, 3, 6.0), (3, 1, 7.0)]);
         table.get_mut(NodeId(2), NodeId(3)).unwrap().latency_ms = 8.0;
+        table.remove(NodeId(1), NodeId(3));
+        table.remove(NodeId(3), NodeId(1));
+        check(&table, &[(1, 2, 5.0), (2, 1, 5.0), (2, 3, 8.0)]);
         table.remove_node(NodeId(1));
         check(&table, &[(2, 3, 8.0)]);
         assert_eq!(table, [link(2, 3, 8.0)].into_iter().collect());

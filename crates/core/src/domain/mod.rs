@@ -4,6 +4,7 @@ pub mod ask;
 pub mod books;
 pub mod constraints;
 pub mod convergence;
+pub mod environment;
 pub mod event;
 pub mod failure;
 pub mod fairness;

@@ -2,10 +2,10 @@
 
 use super::action::Action;
 use super::constraints::Guard;
+use super::environment::{Availability, Contact};
 use super::ids::{AgentId, DataSetName, EventId, Life, NodeId, ReplicaId};
 use super::labels::Labels;
 use super::time::Timestamp;
-use super::units::Percent;
 use super::validators::Validators;
 use super::versions::{Former, Versions};
 use serde::{Deserialize, Serialize};
@@ -55,7 +55,8 @@ pub struct Node {
     pub name: String,
     /// Endpoint of its store; absent until the node's agent has started it.
     pub store_url: Option<String>,
-    pub availability: Percent,
+    #[serde(flatten)]
+    pub availability: Availability,
     /// Absent: unlimited.
     pub capacity_bytes: Option<u64>,
     pub state: NodeState,
@@ -66,6 +67,8 @@ pub struct Node {
     #[serde(skip_serializing_if = "Labels::is_empty")]
     pub labels: Labels,
     pub store: StoreTraits,
+    #[serde(flatten)]
+    pub contact: Contact,
 }
 
 /// The way from one node to another, as stated in the shared table.

@@ -3,6 +3,7 @@
 use super::action::Action;
 use super::books::{Books, Quote};
 use super::constraints::Forbidden;
+use super::environment::MeasuredLinks;
 use super::event::Event;
 use super::flat_map::FlatMap;
 use super::ids::{AgentId, NodeId, ReplicaId};
@@ -35,7 +36,10 @@ pub struct Snapshot {
 pub struct Content {
     pub data_set: DataSet,
     pub nodes: Arc<FlatMap<NodeId, Node>>,
+    /// Those that people declare.
     pub links: Arc<LinkTable>,
+    /// What members measured of these and of others.
+    pub measured: Arc<MeasuredLinks>,
     pub placement: Placement,
     /// Those that read it.
     pub agents: Arc<FlatMap<AgentId, Peer>>,
@@ -86,10 +90,17 @@ impl Snapshot {
         self.counters.get(&action).map_or(0, |counter| counter.value)
     }
 
-    /// The link between two nodes; none costs nothing when they are the same.
+    /// The link between two nodes as it is declared, else as it was measured; none costs nothing when they are the same.
     pub fn link(&self, from: NodeId, to: NodeId) -> Option<Link> {
+        let measured = || self.measured.get(from, to).map(Link::from);
         let itself = (from == to).then_some(Link { from, to, latency_ms: 0.0, jitter_ms: 0.0 });
-        self.links.get(from, to).copied().or(itself)
+        self.links.get(from, to).copied().or_else(measured).or(itself)
+    }
+
+    /// All that are known: those that are declared, then those beside them that were measured.
+    pub fn links_in_force(&self) -> impl Iterator<Item = Link> + '_ {
+        let beside = self.measured.iter().filter(|link| self.links.get(link.from, link.to).is_none());
+        self.links.iter().copied().chain(beside.map(Link::from))
     }
 
     /// The nodes that data can be brought to: all but those that are leaving.

@@ -9,6 +9,8 @@ use std::{fmt, str::FromStr, time::Duration};
 pub struct Percent(f64);
 
 impl Percent {
+    pub const FULL: Percent = Percent(100.0);
+
     /// `None` outside 0..=100 (and for NaN).
     pub fn new(value: f64) -> Option<Self> {
         (0.0..=100.0).contains(&value).then_some(Self(value))

@@ -73,6 +73,8 @@ macro_rules! contract {
                 what_is_added_is_new_and_linked_with_all,
                 only_known_data_sets_have_a_snapshot,
                 availability_and_latency_can_be_set,
+                what_is_measured_counts_where_nothing_is_declared,
+                a_node_is_known_by_one_key,
                 stored_bytes_count_every_replica_of_every_data_set,
             ],
             data_sets: [
@@ -223,12 +225,13 @@ pub fn node(id: u32, availability: f64) -> Node {
         id: NodeId(id),
         name: format!("node-{id}"),
         store_url: None,
-        availability: Percent::new(availability).unwrap(),
+        availability: Percent::new(availability).unwrap().into(),
         capacity_bytes: None,
         state: NodeState::Declared,
         heartbeat_at: None,
         labels: Default::default(),
         store: Default::default(),
+        contact: Default::default(),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::domain::action::Action;
 use crate::domain::ask::{Question, Reply};
 use crate::domain::books::{Bill, Charge, Stated, Tariff};
 use crate::domain::constraints::Constraints;
+use crate::domain::environment::{Contact, Links, Measured};
 use crate::domain::event::{Event, Outcome};
 use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
@@ -120,8 +121,8 @@ impl Knowledge for MemoryKnowledge {
         self.changing().register_network(nodes, links).map_err(|why| why.during("register network"))
     }
 
-    async fn add_nodes(&self, nodes: &[Node], links: &[Link]) -> Result<()> {
-        self.changing().add_nodes(nodes, links).map_err(|why| why.during("add nodes"))
+    async fn add_nodes(&self, nodes: &[Node], links: &[Link], are: Links) -> Result<()> {
+        self.changing().add_nodes(nodes, links, are).map_err(|why| why.during("add nodes"))
     }
 
     async fn leave_node(&self, node: NodeId, silence: Duration, drain: Duration) -> Result<Vec<Replica>> {
@@ -327,8 +328,21 @@ impl Knowledge for MemoryKnowledge {
         Ok(self.table().latest_measurements(agent, data_set, limit))
     }
 
-    async fn set_availability(&self, node: NodeId, availability: Percent) -> Result<()> {
-        self.changing().set_availability(node, availability).map_err(|why| why.during("set availability"))
+    async fn set_availability(&self, node: NodeId, declared: Option<Percent>) -> Result<()> {
+        self.changing().set_availability(node, declared).map_err(|why| why.during("set availability"))
+    }
+
+    async fn introduce(&self, node: NodeId, contact: &Contact) -> Result<()> {
+        self.changing().introduce(node, contact).map_err(|why| why.during("introduce"))
+    }
+
+    async fn forget_key(&self, node: NodeId) -> Result<()> {
+        self.changing().forget_key(node).map_err(|why| why.during("forget key"))
+    }
+
+    async fn measured(&self, from: NodeId, measured: &Measured) -> Result<()> {
+        let now = self.clock.now();
+        self.changing().measured(from, measured, now).map_err(|why| why.during("measured"))
     }
 
     async fn set_labels(&self, node: NodeId, labels: &Labels) -> Result<()> {
@@ -360,8 +374,8 @@ impl Knowledge for MemoryKnowledge {
         Ok(self.table().charges(since))
     }
 
-    async fn set_latency(&self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()> {
-        self.changing().set_latency(from, to, latency_ms).map_err(|why| why.during("set latency"))
+    async fn set_latency(&self, from: NodeId, to: NodeId, declared_ms: Option<f64>) -> Result<()> {
+        self.changing().set_latency(from, to, declared_ms).map_err(|why| why.during("set latency"))
     }
 }
 

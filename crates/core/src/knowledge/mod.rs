@@ -21,6 +21,7 @@ use crate::domain::action::Action;
 use crate::domain::ask::{Ask, Question, Reply};
 use crate::domain::books::{Bill, Charge, Stated, Tariff};
 use crate::domain::constraints::Constraints;
+use crate::domain::environment::{Contact, Links, Measured};
 use crate::domain::event::{Event, Outcome};
 pub use crate::domain::feedback::{ClosedEvent, Feedback};
 use crate::domain::flat_map::FlatMap;
@@ -118,7 +119,7 @@ pub struct Pulse {
     pub generation: i64,
     /// When an action last came to its end.
     pub changed_at: Option<Timestamp>,
-    /// Another number whenever an availability has changed, or the latency of a link from one's home.
+    /// Another number whenever an availability in force has changed, or the latency of a link from one's home.
     pub conditions: f64,
     /// Questions, replies and ends of questions so far.
     pub said: i64,
@@ -160,10 +161,10 @@ pub trait Knowledge: Send + Sync {
     /// away, with its links. Rejected as a whole when a link leads to an unknown node or its latency is negative.
     async fn register_network(&self, nodes: &[Node], links: &[Link]) -> Result<()>;
 
-    /// Adds nodes with their links in both directions to and from every node that is not leaving, and between each other.
-    /// Rejected as a whole when an id or a name is in use, a link exists, is missing or leads to an unknown node, or its
-    /// latency is negative or no finite number. A node that was removed earlier may come back.
-    async fn add_nodes(&self, nodes: &[Node], links: &[Link]) -> Result<()>;
+    /// Adds nodes with their links; where those are injected, in both directions to and from every node that is not leaving, and
+    /// between each other. Rejected as a whole when an id or a name is in use, a link exists, is missing or leads to an unknown
+    /// node, or its latency is negative or no finite number. A node that was removed earlier may come back.
+    async fn add_nodes(&self, nodes: &[Node], links: &[Link], are: Links) -> Result<()>;
 
     /// First step of removing a node: it is `leaving` from now on, its replicas are dropped as an eviction would (readers are
     /// given another one, the object drains). Returns the rows that it still holds; the same when it is leaving already.
@@ -351,8 +352,19 @@ pub trait Knowledge: Send + Sync {
     /// The latest jobs of one agent on a data set that were measured, not those that failed; oldest first.
     async fn latest_measurements(&self, agent: AgentId, data_set: &DataSetName, limit: usize) -> Result<Vec<Recorded>>;
 
-    /// Rejected when there is no such node.
-    async fn set_availability(&self, node: NodeId, availability: Percent) -> Result<()>;
+    /// Declares how available a node is, whatever is measured; `None`: it is what is measured. Rejected when there is no such node.
+    async fn set_availability(&self, node: NodeId, declared: Option<Percent>) -> Result<()>;
+
+    /// States where a node listens for its peers, and, once and for all, by which key it is known; what is absent stays. Rejected
+    /// when there is no such node, or it is known by another key.
+    async fn introduce(&self, node: NodeId, contact: &Contact) -> Result<()>;
+
+    /// From now on a node may be known by another key. Rejected when there is no such node.
+    async fn forget_key(&self, node: NodeId) -> Result<()>;
+
+    /// Replaces what was measured of the links from a node, and of the availability of others, as far as it is said. What is about
+    /// nodes that are not registered (any more) is left out. Rejected when it makes no sense.
+    async fn measured(&self, from: NodeId, measured: &Measured) -> Result<()>;
 
     /// Replaces what a node is called by. Rejected when there is no such node.
     async fn set_labels(&self, node: NodeId, labels: &Labels) -> Result<()>;
@@ -379,8 +391,9 @@ pub trait Knowledge: Send + Sync {
     /// What was charged for days (or hours) that began at that moment or later, added up by cause.
     async fn charges(&self, since: Timestamp) -> Result<Vec<Charge>>;
 
-    /// One direction. Rejected when there is no such link or the latency is negative.
-    async fn set_latency(&self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()>;
+    /// Declares what one direction of a link takes, whatever is measured; `None`: it is what is measured. Rejected when there is
+    /// no such node or the latency is negative.
+    async fn set_latency(&self, from: NodeId, to: NodeId, declared_ms: Option<f64>) -> Result<()>;
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use crate::domain::action::{Action, ActionType};
 use crate::domain::ask::{Ask, NODES_MAX, Question, Reply};
 use crate::domain::books::{Stated, Tariff};
 use crate::domain::constraints::{Constraints, Forbidden, Guard};
+use crate::domain::environment::{Contact, Links, Measured};
 use crate::domain::event::{Event, Outcome, Window};
 use crate::domain::feedback::{aggregate, blame, counter_after};
 use crate::domain::flat_map::FlatMap;
@@ -28,6 +29,8 @@ use std::time::Duration;
 
 /// Questions are kept for so long at least.
 const ASKS_KEPT: Duration = Duration::from_secs(86_400);
+/// `HOST:PORT` \[characters\].
+pub const ADDRESS_MAX: usize = 255;
 /// So many old ones are deleted with each new one, so that none takes long: more than are added.
 pub const FORGOTTEN_AT_ONCE: i64 = 20;
 
@@ -78,6 +81,13 @@ pub enum Rejection {
     LinkExists(NodeId, NodeId),
     #[error("a link from node {0} to node {1} is missing; state the latency to and from every other node")]
     LinkMissing(NodeId, NodeId),
+    #[error(
+        "node {0} is known by another key: two machines call themselves node {0}, or its key file was lost; stop one, or let go \
+         of the former key with `agent members --forget {0}`"
+    )]
+    OtherKey(NodeId),
+    #[error("{0}")]
+    NotAContact(&'static str),
     #[error("node {0} is leaving")]
     NodeLeaves(NodeId),
     #[error("node {0} is not leaving")]
@@ -128,12 +138,13 @@ pub fn still_wanted(nodes: &[Node], links: &[Link], removed: &BTreeSet<NodeId>) 
     (nodes.collect(), links.iter().filter(|link| !joins_removed(link)).copied().collect())
 }
 
-/// Whether these nodes can be added to those that are registered. Of the links, those that exist are given.
+/// Whether these nodes can be added to those that are registered. Of the links, those that exist are given; where they are
+/// injected, each has to be declared.
 pub fn check_addition(
     registered: &FlatMap<NodeId, Node>,
     linked: &LinkTable,
-    nodes: &[Node],
-    links: &[Link],
+    (nodes, links): (&[Node], &[Link]),
+    are: Links,
 ) -> Result<(), Rejection> {
     let mut all = registered.clone();
     for node in nodes {
@@ -150,6 +161,9 @@ pub fn check_addition(
         if linked.get(link.from, link.to).is_some() || !ways.insert((link.from, link.to)) {
             return Err(Rejection::LinkExists(link.from, link.to));
         }
+    }
+    if are == Links::Measured {
+        return Ok(());
     }
     let others = || all.values().filter(|node| node.state != NodeState::Leaving).map(|node| node.id);
     let pairs = nodes.iter().flat_map(|node| others().map(move |other| (node.id, other)));
@@ -292,11 +306,54 @@ pub fn taken(
     (silent <= identity.silence).then(|| identity.silence - silent + Duration::from_millis(1))
 }
 
+/// Whether there can be a link between two nodes.
+pub fn check_ends((from, to): (NodeId, NodeId), is_known: impl Fn(&NodeId) -> bool) -> Result<(), Rejection> {
+    match from != to && is_known(&from) && is_known(&to) {
+        true => Ok(()),
+        false => Err(Rejection::UnknownLink(from, to)),
+    }
+}
+
 pub fn check_latency(latency_ms: f64) -> Result<(), Rejection> {
     if !latency_ms.is_finite() {
         return Err(Rejection::NotFinite { what: "latency".to_owned(), value: latency_ms });
     }
     if latency_ms < 0.0 { Err(Rejection::NegativeLatency(latency_ms)) } else { Ok(()) }
+}
+
+/// Whether somebody can be found and known by this.
+pub fn check_contact(contact: &Contact) -> Result<(), Rejection> {
+    if contact.public_key.as_deref().is_some_and(|key| !is_key(key)) {
+        return Err(Rejection::NotAContact("a public key has 64 digits of lower-case hexadecimal"));
+    }
+    contact.address.as_deref().map_or(Ok(()), |address| check_length("an address", address, ADDRESS_MAX))
+}
+
+/// Whether a node may say that its key is this one: it has said so before, or nothing.
+pub fn check_key(node: NodeId, known: Option<&str>, contact: &Contact) -> Result<(), Rejection> {
+    match (known, &contact.public_key) {
+        (Some(known), Some(key)) if known != key => Err(Rejection::OtherKey(node)),
+        (Some(_) | None, _) => Ok(()),
+    }
+}
+
+/// 32 bytes of lower-case hexadecimal.
+pub fn is_key(text: &str) -> bool {
+    is_sha256(text)
+}
+
+/// Whether these can have been measured.
+pub fn check_measured(measured: &Measured) -> Result<(), Rejection> {
+    for link in &measured.links {
+        check_latency(link.latency_ms)?;
+        let numbers = [("a loss", Some(link.loss_percent)), ("a rate", link.bytes_per_s)];
+        for (what, value) in numbers.into_iter().filter_map(|(what, value)| Some((what, value?))) {
+            if !value.is_finite() || value < 0.0 {
+                return Err(Rejection::NotFinite { what: what.to_owned(), value });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether a data set's sizes fit into a table, and its content can be verified.
@@ -722,12 +779,13 @@ mod tests {
             id: NodeId(1),
             name: "node-1".to_owned(),
             store_url: None,
-            availability: Percent::new(97.0).unwrap(),
+            availability: Percent::new(97.0).unwrap().into(),
             capacity_bytes: None,
             state,
             heartbeat_at: None,
             labels: Default::default(),
             store: StoreTraits { deletes, ..Default::default() },
+            contact: Default::default(),
         };
         let (copy, read) = ("C3_1".parse().unwrap(), "CR1".parse().unwrap());
         let keeps = node(Some(false), NodeState::Running);

@@ -8,6 +8,7 @@ mod combination;
 pub mod control_loop;
 pub mod cooperative;
 pub mod executor;
+pub mod findings;
 pub mod learner;
 pub mod leftovers;
 pub mod monitor;

@@ -80,6 +80,11 @@ pub enum Notice {
     Closed {
         closed: ClosedEvent,
     },
+    /// What becomes of other nodes, as its own sees them.
+    Peer {
+        agent: AgentId,
+        what: String,
+    },
     /// By a data set's owner, who makes a new version of it.
     Written {
         agent: AgentId,
@@ -111,6 +116,7 @@ impl Notice {
             | Notice::Acted { agent, .. }
             | Notice::UnderWay { agent, .. }
             | Notice::Said { agent, .. }
+            | Notice::Peer { agent, .. }
             | Notice::Written { agent, .. }
             | Notice::Recovered { agent, .. }
             | Notice::Trouble { agent, .. } => *agent,
@@ -126,6 +132,7 @@ impl Notice {
             | Notice::Acted { how: text, .. }
             | Notice::UnderWay { what: text, .. }
             | Notice::Said { what: text, .. }
+            | Notice::Peer { what: text, .. }
             | Notice::Written { what: text, .. }
             | Notice::Recovered { what: text, .. }
             | Notice::Trouble { what: text, .. } => text,
@@ -191,6 +198,7 @@ impl fmt::Display for Notice {
                 "closed    event {} ({}): feedback {:.2}, counter {} -> {}",
                 closed.event, closed.action, closed.feedback_sum, closed.counter_before, closed.counter_after
             ),
+            Notice::Peer { what, .. } => write!(f, "peer      {what}"),
             Notice::Written { what, .. } => write!(f, "written   {what}"),
             Notice::Recovered { what, .. } => write!(f, "recovery  {what}"),
             Notice::Trouble { what, .. } => write!(f, "trouble   {what}"),

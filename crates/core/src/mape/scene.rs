@@ -48,12 +48,13 @@ pub fn snapshot(nodes: &[u32], reads: &[(u32, i64)]) -> Snapshot {
         id: NodeId(id),
         name: format!("node {id}"),
         store_url: Some(format!("http://node-{id}")),
-        availability: Percent::new(percent).unwrap(),
+        availability: Percent::new(percent).unwrap().into(),
         capacity_bytes: None,
         state: NodeState::Declared,
         heartbeat_at: None,
         labels: Default::default(),
         store: Default::default(),
+        contact: Default::default(),
     };
     let nodes_known = [(1, 97.0), (2, 80.0), (3, 85.0)].map(|one| (NodeId(one.0), node(one)));
     let replicas = (1..).zip(nodes).map(|(id, node)| (ReplicaId(id), replica(id, *node)));
@@ -79,6 +80,7 @@ pub fn snapshot(nodes: &[u32], reads: &[(u32, i64)]) -> Snapshot {
         copies_made: BTreeMap::new(),
         changed_at: None,
         generation: 0,
+        measured: Default::default(),
         stored_bytes: BTreeMap::new(),
         books: None,
     };

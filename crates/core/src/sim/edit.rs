@@ -94,10 +94,10 @@ impl World<'_> {
         self.check_names(edit)?;
         match edit {
             Edit::Availability { node, availability } => {
-                refused(ready(self.table.knowledge.set_availability(*node, *availability)))?;
+                refused(ready(self.table.knowledge.set_availability(*node, Some(*availability))))?;
             }
             Edit::Latency { from, to, latency_ms } => {
-                refused(ready(self.table.knowledge.set_latency(*from, *to, *latency_ms)))?;
+                refused(ready(self.table.knowledge.set_latency(*from, *to, Some(*latency_ms))))?;
             }
             Edit::Goal { agent, goal } => self.set_goal(*agent, goal)?,
             Edit::Break(broken) => self.break_by_hand(*broken)?,

@@ -111,7 +111,7 @@ fn nodes(
         let settings = NodeSettings {
             id: id(from),
             name: format!("node-{}", id(from)),
-            availability: *availability,
+            availability: (*availability).into(),
             capacity_bytes: generate.capacity_bytes,
             labels: Labels::new(),
             store: StoreSettings::default(),

@@ -318,6 +318,7 @@ impl World<'_> {
                 heartbeat_at: None,
                 labels: settings.labels.clone(),
                 store: StoreTraits::default(),
+                contact: Default::default(),
             })
             .collect();
         let known = ready(self.table.knowledge.nodes()).unwrap_or_default();

@@ -539,10 +539,10 @@ impl<'a> World<'a> {
     fn change(&mut self, change: &'a Change) {
         let knowledge = &self.table.knowledge;
         for link in &change.links {
-            ready(knowledge.set_latency(link.from, link.to, link.latency_ms)).expect(VALIDATED);
+            ready(knowledge.set_latency(link.from, link.to, Some(link.latency_ms))).expect(VALIDATED);
         }
         for (node, availability) in &change.availability {
-            ready(knowledge.set_availability(*node, *availability)).expect(VALIDATED);
+            ready(knowledge.set_availability(*node, Some(*availability))).expect(VALIDATED);
         }
         self.tell(|| Told::World(describe(change)));
         for node in &change.join {

@@ -164,12 +164,13 @@ fn snapshot(case: &Value) -> Snapshot {
             id: NodeId(id),
             name: String::new(),
             store_url: None,
-            availability,
+            availability: availability.into(),
             capacity_bytes: None,
             state: NodeState::Declared,
             heartbeat_at: None,
             labels: Default::default(),
             store: Default::default(),
+            contact: Default::default(),
         };
         (node.id, node)
     };
@@ -191,6 +192,7 @@ fn snapshot(case: &Value) -> Snapshot {
         copies_made: BTreeMap::new(),
         changed_at: None,
         generation: 0,
+        measured: Default::default(),
         stored_bytes: BTreeMap::new(),
         books: None,
         data_set,

@@ -1,5 +1,6 @@
 use super::registration::links_of_4;
 use super::{CONVERGED, DRAIN, LEASE, SILENCE, Table, blood, data_set, identity, link, node, registration, rejected};
+use crate::domain::environment::Links;
 use crate::domain::event::Outcome;
 use crate::domain::ids::{AgentId, NodeId, ReplicaId};
 use crate::domain::placement::{DataSet, Lease, NodeState, Registration, Replica, ReplicaState};
@@ -12,7 +13,7 @@ impl Table {
     /// Three agents, and a fourth node without one.
     async fn four_nodes(self) -> Self {
         let table = self.three_agents().await;
-        table.knowledge.add_nodes(&[node(4, 99.0)], &links_of_4(&[1, 2, 3])).await.unwrap();
+        table.knowledge.add_nodes(&[node(4, 99.0)], &links_of_4(&[1, 2, 3]), Links::Injected).await.unwrap();
         table
     }
 
@@ -148,7 +149,7 @@ pub async fn a_removed_node_comes_back_only_when_it_is_added(table: Table) {
     let snapshot = table.snapshot().await;
     assert_eq!(snapshot.nodes.keys().map(|node| node.0).collect::<Vec<_>>(), [1, 2, 3, 5]);
     assert_eq!(snapshot.links.len(), 7);
-    table.knowledge.add_nodes(&[node(4, 70.0)], &links_of_4(&[1, 2, 3, 5])).await.unwrap();
+    table.knowledge.add_nodes(&[node(4, 70.0)], &links_of_4(&[1, 2, 3, 5]), Links::Injected).await.unwrap();
     assert_eq!(table.snapshot().await.nodes[&FOUR], node(4, 70.0));
     table.knowledge.register_network(&[node(4, 50.0)], &[]).await.unwrap();
     assert_eq!(table.snapshot().await.nodes[&FOUR], node(4, 70.0));

@@ -1,7 +1,8 @@
 use super::{CONVERGED, Table, blood, data_set, identity, link, lives, node, registration, rejected};
+use crate::domain::environment::{Availability, Contact, Links, Measured, MeasuredLink};
 use crate::domain::event::Outcome;
 use crate::domain::ids::{AgentId, Life, NodeId, ReplicaId};
-use crate::domain::placement::{DataSet, Health, Identity, Link, NodeState, Registration};
+use crate::domain::placement::{DataSet, Health, Identity, Link, Node, NodeState, Registration};
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
 use crate::domain::versions::Versions;
@@ -18,7 +19,7 @@ pub async fn the_network_is_added_and_edits_stay(table: Table) {
     fourth.capacity_bytes = Some(500);
     table.knowledge.register_network(&[edited, fourth.clone()], &[link(1, 2, 5.0), link(1, 4, 6.0)]).await.unwrap();
     let snapshot = table.snapshot().await;
-    assert_eq!(snapshot.nodes[&NodeId(2)].availability, Percent::new(80.0).unwrap());
+    assert_eq!(snapshot.nodes[&NodeId(2)].availability, Percent::new(80.0).unwrap().into());
     assert_eq!(snapshot.nodes[&NodeId(2)].name, "node-2");
     assert_eq!(snapshot.nodes[&NodeId(4)], fourth);
     assert_eq!(snapshot.links[(NodeId(1), NodeId(2))], link(1, 2, 1000.0));
@@ -217,7 +218,7 @@ pub async fn nodes_are_added_with_their_links(table: Table) {
     let mut links = links_of_4(&[1, 2, 3, 5]);
     links.extend([1, 2, 3].iter().flat_map(|other| [link(5, *other, 50.0), link(*other, 5, 60.0)]));
     let added = [node(4, 99.0), node(5, 98.0)];
-    table.knowledge.add_nodes(&added, &links).await.unwrap();
+    table.knowledge.add_nodes(&added, &links, Links::Injected).await.unwrap();
     let snapshot = table.snapshot().await;
     assert_eq!(snapshot.nodes[&NodeId(4)], added[0]);
     assert_eq!(snapshot.nodes[&NodeId(5)], added[1]);
@@ -258,11 +259,11 @@ pub async fn what_is_added_is_new_and_linked_with_all(table: Table) {
         (vec![node(4, 9.0)], with(link(4, 4, -5.0)), "a latency or jitter of -5 ms is negative"),
         (vec![node(4, 9.0)], with(link(4, 4, f64::NAN)), "latency is NaN, which is not a finite number"),
     ] {
-        assert_eq!(rejected(table.knowledge.add_nodes(&nodes, &links).await), reason);
+        assert_eq!(rejected(table.knowledge.add_nodes(&nodes, &links, Links::Injected).await), reason);
     }
     assert_eq!(table.snapshot().await, before);
-    table.knowledge.add_nodes(&[node(4, 9.0)], &complete()).await.unwrap();
-    let again = table.knowledge.add_nodes(&[node(4, 9.0)], &complete()).await;
+    table.knowledge.add_nodes(&[node(4, 9.0)], &complete(), Links::Injected).await.unwrap();
+    let again = table.knowledge.add_nodes(&[node(4, 9.0)], &complete(), Links::Injected).await;
     assert_eq!(rejected(again), "there is a node 4 already, `node-4`");
 }
 
@@ -288,18 +289,84 @@ pub async fn only_known_data_sets_have_a_snapshot(table: Table) {
 
 pub async fn availability_and_latency_can_be_set(table: Table) {
     let table = table.three_agents().await;
-    table.knowledge.set_availability(NodeId(2), Percent::new(75.0).unwrap()).await.unwrap();
-    table.knowledge.set_latency(NodeId(1), NodeId(2), 200.0).await.unwrap();
+    table.knowledge.set_availability(NodeId(2), Percent::new(75.0)).await.unwrap();
+    table.knowledge.set_latency(NodeId(1), NodeId(2), Some(200.0)).await.unwrap();
     let snapshot = table.snapshot().await;
     assert_eq!(snapshot.nodes[&NodeId(2)].availability.value(), 75.0);
     assert_eq!(snapshot.links[(NodeId(1), NodeId(2))], link(1, 2, 200.0));
     assert_eq!(snapshot.links[(NodeId(2), NodeId(1))], link(2, 1, 1000.0));
-    let full = Percent::new(100.0).unwrap();
+    let full = Some(Percent::FULL);
     assert_eq!(rejected(table.knowledge.set_availability(NodeId(9), full).await), "node 9 is not registered");
-    let unknown = table.knowledge.set_latency(NodeId(1), NodeId(9), 5.0).await;
+    let unknown = table.knowledge.set_latency(NodeId(1), NodeId(9), Some(5.0)).await;
     assert_eq!(rejected(unknown), "there is no link from node 1 to node 9");
-    let negative = table.knowledge.set_latency(NodeId(1), NodeId(2), -1.0).await;
+    let negative = table.knowledge.set_latency(NodeId(1), NodeId(2), Some(-1.0)).await;
     assert_eq!(rejected(negative), "a latency or jitter of -1 ms is negative");
+}
+
+/// From node 1, measured so.
+fn measured(to: u32, latency_ms: f64) -> MeasuredLink {
+    let (from, to) = (NodeId(1), NodeId(to));
+    MeasuredLink { from, to, latency_ms, loss_percent: 0.5, bytes_per_s: Some(1e6), at: Timestamp(0) }
+}
+
+pub async fn what_is_measured_counts_where_nothing_is_declared(table: Table) {
+    let table = table.three_agents().await;
+    let node = |id: u32| Node { availability: Availability::default(), ..super::node(id, 0.0) };
+    table.knowledge.register_network(&[node(4)], &[]).await.unwrap();
+    let available = async |id| table.snapshot().await.nodes[&NodeId(id)].availability.to_string();
+    assert_eq!(available(4).await, "100 % assumed");
+    let seen = |id, percent| (NodeId(id), Percent::new(percent).unwrap());
+    let links = vec![measured(2, 7.0), measured(4, 9.0), measured(9, 1.0)];
+    let all = Measured { links, availability: vec![seen(2, 60.0), seen(4, 70.5), seen(9, 1.0)] };
+    table.knowledge.measured(NodeId(1), &all).await.unwrap();
+    assert_eq!((available(2).await, available(4).await), ("80 %".to_owned(), "70.5 % measured".to_owned()));
+    table.advance(5);
+    table
+        .knowledge
+        .measured(NodeId(1), &Measured { links: vec![measured(4, 8.0)], ..Default::default() })
+        .await
+        .unwrap();
+    let snapshot = table.snapshot().await;
+    let found: Vec<_> = snapshot.measured.iter().map(|link| (link.to.0, link.latency_ms, link.bytes_per_s)).collect();
+    assert_eq!(found, [(2, 7.0, Some(1e6)), (4, 8.0, Some(1e6))]);
+    assert_eq!(snapshot.measured.get(NodeId(1), NodeId(4)).map(|link| link.at), Some(table.now()));
+    let in_force = |to| snapshot.link(NodeId(1), NodeId(to)).map(|link| link.latency_ms);
+    assert_eq!([in_force(2), in_force(4)], [Some(1000.0), Some(8.0)]);
+    table.knowledge.set_availability(NodeId(2), None).await.unwrap();
+    table.knowledge.set_latency(NodeId(1), NodeId(2), None).await.unwrap();
+    table.knowledge.set_latency(NodeId(1), NodeId(4), Some(5.0)).await.unwrap();
+    assert_eq!(available(2).await, "60 % measured");
+    let snapshot = table.snapshot().await;
+    let in_force = |to| snapshot.link(NodeId(1), NodeId(to)).map(|link| link.latency_ms);
+    assert_eq!([in_force(2), in_force(4)], [Some(7.0), Some(5.0)]);
+    let negative = Measured { links: vec![measured(2, -1.0)], ..Measured::default() };
+    let negative = table.knowledge.measured(NodeId(1), &negative).await;
+    assert_eq!(rejected(negative), "a latency or jitter of -1 ms is negative");
+}
+
+pub async fn a_node_is_known_by_one_key(table: Table) {
+    let table = table.three_agents().await;
+    let contact = |address: Option<&str>, key: Option<&str>| Contact {
+        address: address.map(str::to_owned),
+        public_key: key.map(|key| key.repeat(32)),
+    };
+    let known = async || table.snapshot().await.nodes[&NodeId(2)].contact.clone();
+    assert_eq!(known().await, Contact::default());
+    let introduce = async |who: &Contact| table.knowledge.introduce(NodeId(2), who).await;
+    introduce(&contact(Some("10.0.0.2:7946"), None)).await.unwrap();
+    introduce(&contact(None, Some("0a"))).await.unwrap();
+    introduce(&contact(Some("10.0.0.3:7946"), Some("0a"))).await.unwrap();
+    assert_eq!(known().await, contact(Some("10.0.0.3:7946"), Some("0a")));
+    let other = rejected(introduce(&contact(Some("10.0.0.4:7946"), Some("0b"))).await);
+    assert!(other.starts_with("node 2 is known by another key: two machines call themselves node 2"), "{other}");
+    assert_eq!(known().await, contact(Some("10.0.0.3:7946"), Some("0a")));
+    table.knowledge.forget_key(NodeId(2)).await.unwrap();
+    introduce(&contact(None, Some("0b"))).await.unwrap();
+    assert_eq!(known().await, contact(Some("10.0.0.3:7946"), Some("0b")));
+    let unknown = rejected(table.knowledge.introduce(NodeId(9), &contact(None, Some("0a"))).await);
+    assert_eq!(unknown, "node 9 is not registered");
+    let no_key = rejected(introduce(&contact(None, Some("0A"))).await);
+    assert_eq!(no_key, "a public key has 64 digits of lower-case hexadecimal");
 }
 
 pub async fn stored_bytes_count_every_replica_of_every_data_set(table: Table) {

@@ -5,6 +5,7 @@ use crate::domain::action::{Action, ActionType};
 use crate::domain::ask::{Ask, Question, Reply};
 use crate::domain::books::{Bill, Books, Charge, Held, Running, Stated, Tariff};
 use crate::domain::constraints::Constraints;
+use crate::domain::environment::{Contact, Links, Measured, MeasuredLink, MeasuredLinks};
 use crate::domain::event::{Event, Outcome, Window};
 use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
@@ -39,6 +40,7 @@ pub(super) struct Table {
     /// Those that were, and must not come back with a configuration that still lists them.
     removed: BTreeSet<NodeId>,
     links: Arc<LinkTable>,
+    measured: Arc<MeasuredLinks>,
     agents: Arc<FlatMap<AgentId, Peer>>,
     /// Signs of life that are not in `agents` and `nodes` yet: see [`Table::settle`].
     beats: BTreeMap<AgentId, Beat>,
@@ -186,8 +188,8 @@ impl Table {
         Ok(())
     }
 
-    pub(super) fn add_nodes(&mut self, nodes: &[Node], links: &[Link]) -> Result<()> {
-        rules::check_addition(&self.nodes, &self.links, nodes, links)?;
+    pub(super) fn add_nodes(&mut self, nodes: &[Node], links: &[Link], are: Links) -> Result<()> {
+        rules::check_addition(&self.nodes, &self.links, (nodes, links), are)?;
         self.insert(nodes.to_vec(), links);
         nodes.iter().for_each(|node| _ = self.removed.remove(&node.id));
         Ok(())
@@ -214,12 +216,12 @@ impl Table {
         }
         let running: Vec<Claim> = self.running.iter().filter_map(|event| self.find(*event)?.claim.clone()).collect();
         rules::check_leave(node, &self.agents, &running, silence, now)?;
-        let homes = self.homes();
+        let (links, homes) = (self.links_in_force(), self.homes());
         let leave = |(name, shelf): (&DataSetName, &Shelf)| {
             let changes = rules::leave(
                 (name, &shelf.data_set.guard),
                 &shelf.placement,
-                &self.links,
+                &links,
                 &homes,
                 node,
                 (now, now + drain),
@@ -246,6 +248,7 @@ impl Table {
             Arc::make_mut(&mut self.nodes).remove(&node);
             self.removed.insert(node);
             Arc::make_mut(&mut self.links).remove_node(node);
+            Arc::make_mut(&mut self.measured).remove_node(node);
             self.forget_agents_on(node);
         }
         Ok(held)
@@ -329,7 +332,7 @@ impl Table {
     ) -> Result<bool> {
         let Some(name) = self.data_set_of(replica) else { return Ok(false) };
         self.bill_held(now);
-        let (links, homes) = (self.links.clone(), self.homes());
+        let (links, homes) = (self.links_in_force(), self.homes());
         let shelf = shelf(&mut self.data_sets, &name)?;
         let changes = saga::found(&shelf.placement, &links, &homes, replica, generation, condition);
         if changes.is_empty() {
@@ -473,10 +476,60 @@ impl Table {
         true
     }
 
-    pub(super) fn set_availability(&mut self, node: NodeId, availability: Percent) -> Result<()> {
-        self.node(node)?.availability = availability;
+    pub(super) fn set_availability(&mut self, node: NodeId, declared: Option<Percent>) -> Result<()> {
+        self.node(node)?.availability.declared = declared;
         self.conditions_set += 1;
         Ok(())
+    }
+
+    pub(super) fn introduce(&mut self, node: NodeId, contact: &Contact) -> Result<()> {
+        rules::check_contact(contact)?;
+        let row = self.node(node)?;
+        rules::check_key(node, row.contact.public_key.as_deref(), contact)?;
+        let Contact { address, public_key } = contact.clone();
+        let known = std::mem::take(&mut row.contact);
+        row.contact = Contact { address: address.or(known.address), public_key: public_key.or(known.public_key) };
+        Ok(())
+    }
+
+    pub(super) fn forget_key(&mut self, node: NodeId) -> Result<()> {
+        self.node(node)?.contact.public_key = None;
+        Ok(())
+    }
+
+    pub(super) fn measured(&mut self, from: NodeId, measured: &Measured, now: Timestamp) -> Result<()> {
+        rules::check_measured(measured)?;
+        let before = (self.availabilities(), self.measured.clone());
+        for (id, percent) in &measured.availability {
+            if let Ok(node) = self.node(*id) {
+                node.availability.measured = Some(*percent);
+            }
+        }
+        let is_known = |node: &NodeId| self.nodes.contains_key(node);
+        let links = measured.links.iter().filter(|link| is_known(&from) && is_known(&link.to));
+        let links: Vec<MeasuredLink> = links.map(|link| MeasuredLink { from, at: now, ..*link }).collect();
+        links.into_iter().for_each(|link| Arc::make_mut(&mut self.measured).insert(link));
+        // Of a link that is declared nothing else is in force.
+        let counts = |links: &MeasuredLinks| -> Vec<(NodeId, f64)> {
+            let own = links.iter().filter(|link| link.from == from && self.links.get(from, link.to).is_none());
+            own.map(|link| (link.to, link.latency_ms)).collect()
+        };
+        if before.0 != self.availabilities() || counts(&before.1) != counts(&self.measured) {
+            self.conditions_set += 1;
+        }
+        Ok(())
+    }
+
+    fn availabilities(&self) -> Vec<f64> {
+        self.nodes.values().map(|node| node.availability.value()).collect()
+    }
+
+    /// Those that are declared, else measured.
+    fn links_in_force(&self) -> Arc<LinkTable> {
+        match self.measured.is_empty() {
+            true => self.links.clone(),
+            false => Arc::new(self.measured.beside(&self.links)),
+        }
     }
 
     pub(super) fn set_labels(&mut self, node: NodeId, labels: &Labels) -> Result<()> {
@@ -499,10 +552,17 @@ impl Table {
         Ok(())
     }
 
-    pub(super) fn set_latency(&mut self, from: NodeId, to: NodeId, latency_ms: f64) -> Result<()> {
-        rules::check_latency(latency_ms)?;
-        let link = Arc::make_mut(&mut self.links).get_mut(from, to).ok_or(Rejection::UnknownLink(from, to))?;
-        link.latency_ms = latency_ms;
+    pub(super) fn set_latency(&mut self, from: NodeId, to: NodeId, declared_ms: Option<f64>) -> Result<()> {
+        rules::check_ends((from, to), |node| self.nodes.contains_key(node))?;
+        let links = Arc::make_mut(&mut self.links);
+        match declared_ms {
+            Some(latency_ms) => {
+                rules::check_latency(latency_ms)?;
+                links.insert_missing(Link { from, to, latency_ms, jitter_ms: 0.0 });
+                links.get_mut(from, to).into_iter().for_each(|link| link.latency_ms = latency_ms);
+            }
+            None => links.remove(from, to),
+        }
         self.conditions_set += 1;
         Ok(())
     }
@@ -655,9 +715,10 @@ impl Table {
         }
         // Only the readers of what is dropped need another replica, near to where they live.
         let homes = if claim.action.kind() == ActionType::Evict { self.homes() } else { BTreeMap::new() };
+        let links = self.links_in_force();
         let Shelf { placement, data_set, .. } = shelf(&mut self.data_sets, &claim.data_set)?;
         let constraints = &data_set.guard.constraints;
-        let changes = match saga::commit(placement, &self.links, &homes, constraints, &claim, arrived, now + drain) {
+        let changes = match saga::commit(placement, &links, &homes, constraints, &claim, arrived, now + drain) {
             Ok(changes) => changes,
             Err(refused) => return Ok(Committed::Refused(refused)),
         };
@@ -918,6 +979,7 @@ impl Table {
             data_set: shelf.data_set.clone(),
             nodes: self.nodes.clone(),
             links: self.links.clone(),
+            measured: self.measured.clone(),
             placement: shelf.placement.clone(),
             agents: self.peers(shelf),
             open_events: shelf.open.iter().filter_map(|id| self.event(*id)).collect(),

@@ -5,6 +5,7 @@ use crate::domain::action::Action;
 use crate::domain::ask::{Ask, Prospect, Reply};
 use crate::domain::books::{Cause, Charge, ChargeKind, Held, Payer, Running, Spent, Stated};
 use crate::domain::constraints::{Constraints, Guard};
+use crate::domain::environment::{Availability, Contact, MeasuredLink};
 use crate::domain::event::{Event, Outcome, Window};
 use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::flat_map::FlatMap;
@@ -23,13 +24,14 @@ use crate::domain::units::Percent;
 use crate::domain::validators::Validators;
 use crate::domain::versions::{Former, Versions};
 use crate::knowledge::conversation;
-use crate::knowledge::rules::{Rejection, is_sha256, is_somebodys};
+use crate::knowledge::rules::{self, Rejection, is_sha256, is_somebodys};
 use crate::knowledge::{Counter, Feedback, NotedUpload, Pulse, Recorded};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 pub const NODES: Table = Table { name: "nodes", key: &["id"] };
 pub const LINKS: Table = Table { name: "links", key: &["from_node", "to_node"] };
+pub const MEASURED_LINKS: Table = Table { name: "measured_links", key: &["from_node", "to_node"] };
 pub const AGENTS: Table = Table { name: "agents", key: &["id"] };
 pub const DATA_SETS: Table = Table { name: "data_sets", key: &["name"] };
 pub const REPLICAS: Table = Table { name: "replicas", key: &["id"] };
@@ -64,6 +66,8 @@ const KEY_MAX: usize = 1024;
 const JOB_MAX: usize = 200;
 /// A line for people, of any characters \[bytes\].
 const LINE_BYTES_MAX: usize = 4 * LINE_MAX;
+/// Of a public key.
+const KEY_BYTES: usize = 32;
 /// What a store calls an object's content \[bytes\].
 const ETAG_MAX: usize = 256;
 /// No data set is larger; sums of them stay numbers.
@@ -98,9 +102,9 @@ fn longest_ms() -> RangeInclusive<f64> {
 
 pub fn node(row: &mut Fields<'_>) -> Field<(NodeId, Node)> {
     let id = NodeId(row.id("id")?);
-    let availability = row.real_within("availability_percent", 0.0..=100.0)?;
-    let Some(availability) = Percent::new(availability) else {
-        return row.leave_out("availability_percent", "there is no number");
+    let availability = Availability {
+        declared: maybe_percent(row, "availability_percent")?,
+        measured: maybe_percent(row, "measured_availability_percent")?,
     };
     let node = Node {
         id,
@@ -112,8 +116,59 @@ pub fn node(row: &mut Fields<'_>) -> Field<(NodeId, Node)> {
         heartbeat_at: row.maybe_past("heartbeat_at")?,
         labels: labels(row)?,
         store: StoreTraits { deletes: row.maybe_flag("store_deletes")?, remarks: maybe_line(row, "store_remarks")? },
+        contact: contact(row)?,
     };
     Ok((id, node))
+}
+
+fn maybe_percent(row: &mut Fields<'_>, column: &'static str) -> Field<Option<Percent>> {
+    if row.is_null(column)? {
+        return Ok(None);
+    }
+    match Percent::new(row.real_within(column, 0.0..=100.0)?) {
+        Some(percent) => Ok(Some(percent)),
+        None => row.leave_out(column, "there is no number"),
+    }
+}
+
+/// What cannot be read introduces nobody.
+fn contact(row: &mut Fields<'_>) -> Field<Contact> {
+    let public_key = row.maybe_exact("public_key", 2 * KEY_BYTES)?.filter(|key| {
+        let is_key = rules::is_key(key);
+        if !is_key {
+            row.report("public_key", "it is no 64 digits of hexadecimal and is taken as absent".to_owned());
+        }
+        is_key
+    });
+    let address = match row.is_null("gossip_address")? {
+        true => None,
+        false => Some(row.text("gossip_address", rules::ADDRESS_MAX)?),
+    };
+    Ok(Contact { address, public_key })
+}
+
+/// What was measured of a link.
+pub fn measured_link(row: &mut Fields<'_>, nodes: &Nodes) -> Field<MeasuredLink> {
+    let (from, to) = ends(row, nodes)?;
+    Ok(MeasuredLink {
+        from,
+        to,
+        latency_ms: row.real_within("latency_ms", longest_ms())?,
+        loss_percent: row.real_within("loss_percent", 0.0..=100.0)?,
+        bytes_per_s: row.measured("bytes_per_s", 0.0..=f64::MAX)?,
+        at: row.time("at_ms")?,
+    })
+}
+
+/// Two nodes that there are.
+fn ends(row: &mut Fields<'_>, nodes: &Nodes) -> Field<(NodeId, NodeId)> {
+    let (from, to) = (NodeId(row.id("from_node")?), NodeId(row.id("to_node")?));
+    for (column, node) in [("from_node", from), ("to_node", to)] {
+        if !nodes.contains_key(&node) {
+            return row.leave_out(column, Rejection::UnknownNode(node));
+        }
+    }
+    Ok((from, to))
 }
 
 /// What cannot be read labels nothing: then a constraint that names labels holds it back rather than lets it in.
@@ -303,12 +358,7 @@ fn store_url(row: &mut Fields<'_>) -> Field<Option<String>> {
 }
 
 pub fn link(row: &mut Fields<'_>, nodes: &Nodes) -> Field<Link> {
-    let (from, to) = (NodeId(row.id("from_node")?), NodeId(row.id("to_node")?));
-    for (column, node) in [("from_node", from), ("to_node", to)] {
-        if !nodes.contains_key(&node) {
-            return row.leave_out(column, Rejection::UnknownNode(node));
-        }
-    }
+    let (from, to) = ends(row, nodes)?;
     let latency_ms = row.real_within("latency_ms", longest_ms())?;
     let jitter_ms = row.real_within("jitter_ms", longest_ms())?;
     Ok(Link { from, to, latency_ms, jitter_ms })

@@ -36,6 +36,12 @@ fn row(changed: &[(&'static str, Cell<'static>)]) -> Row {
         ("name", text("blood")),
         ("store_url", text("http://127.0.0.1:9000/agent")),
         ("availability_percent", Cell::Real(97.0)),
+        ("measured_availability_percent", Cell::Real(96.5)),
+        ("gossip_address", text("10.0.0.1:7946")),
+        ("public_key", text(sha256)),
+        ("loss_percent", Cell::Real(0.5)),
+        ("bytes_per_s", Cell::Real(1e6)),
+        ("at_ms", now),
         ("capacity_bytes", Cell::Integer(1000)),
         ("heartbeat_at", now),
         ("from_node", one),
@@ -220,7 +226,6 @@ fn nodes() {
     left_out(NODES, &node_row(&[("id", Cell::Integer(-4))]), node, "id", "-4 is no id");
     left_out(NODES, &node_row(&[("id", text("one"))]), node, "id", "a whole number is expected, not text");
     let availability = "availability_percent";
-    left_out(NODES, &node_row(&[(availability, Cell::Null)]), node, availability, "there is no number");
     left_out(NODES, &node_row(&[(availability, Cell::Real(f64::NAN))]), node, availability, "there is no number");
     let clamped = |value, what: &str| {
         put_right(NODES, &node_row(&[(availability, Cell::Real(value))]), node, availability, what).availability.value()

@@ -53,15 +53,16 @@ pub fn place_of(snapshot: &Snapshot, home: NodeId, node: NodeId) -> Option<Place
 /// `origin`: where what is written is written; absent: nothing is.
 fn place(node: &Node, stated: Option<Link>, origin: Option<NodeId>) -> Place {
     let follows = origin.is_some_and(|origin| origin != node.id);
-    Place { node: node.id, availability: node.availability, stated, follows }
+    Place { node: node.id, availability: node.availability.in_force(), stated, follows }
 }
 
-/// Every node with the link to it. Both tables are in the order of the nodes' ids, so one pass finds all links.
+/// Every node with the link to it. Both tables are in the order of the nodes' ids, so one pass finds all that are declared.
 fn places(snapshot: &Snapshot, home: NodeId) -> impl Iterator<Item = Place> + '_ {
     let (mut links, origin) = (snapshot.links.from(home).peekable(), snapshot.written_origin());
     snapshot.nodes.values().map(move |node| {
         while links.next_if(|link| link.to < node.id).is_some() {}
-        let stated = links.next_if(|link| link.to == node.id).copied();
-        place(node, stated.or_else(|| if node.id == home { snapshot.link(home, home) } else { None }), origin)
+        let declared = links.next_if(|link| link.to == node.id).copied();
+        let is_known = || node.id == home || !snapshot.measured.is_empty();
+        place(node, declared.or_else(|| is_known().then(|| snapshot.link(home, node.id)).flatten()), origin)
     })
 }

@@ -95,6 +95,7 @@ impl Coverage {
                 self.count(EVENT, if moved { "window closed, counter moved" } else { "window closed" });
             }
             Notice::UnderWay { .. } => self.count(EVENT, "under way"),
+            Notice::Peer { .. } => {}
             Notice::Written { .. } => self.count(EVENT, "written"),
             Notice::Recovered { .. } => self.count(EVENT, "recovered"),
             Notice::Trouble { .. } => self.count(EVENT, "trouble"),

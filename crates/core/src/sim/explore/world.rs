@@ -211,7 +211,7 @@ impl Draw {
         // As it is read: the one node and the one agent that stand in for all.
         scenario.network.nodes.values_mut().for_each(|node| {
             node.name = "generated".to_owned();
-            node.availability = Percent::new(100.0).expect("within the range");
+            node.availability = Percent::FULL.into();
         });
         scenario.agents.values_mut().for_each(|agent| *agent = template.clone());
     }
@@ -253,7 +253,7 @@ impl Draw {
         NodeSettings {
             id,
             name: format!("node-{id}"),
-            availability: self.percent(50..=100),
+            availability: self.percent(50..=100).into(),
             capacity_bytes,
             labels: Labels::new(),
             store: store.clone(),
