@@ -33,7 +33,7 @@ pub fn read_addition(path: &Path, existing: &BTreeSet<NodeId>) -> Result<Additio
 fn parse(text: &str, existing: &BTreeSet<NodeId>, problems: &mut Problems) -> Option<Addition> {
     let parsed = fragment::parse(text).map_err(|(place, invalid)| problems.add(place, invalid));
     let written: fragment::Addition = parsed.ok()?;
-    let nodes = network::nodes(&written.node, problems);
+    let nodes = network::nodes(&written.node, Links::Measured, problems);
     nodes.values().for_each(|node| refuse_what_the_table_cannot_hold(node, problems));
     let ids: BTreeSet<NodeId> = existing.iter().chain(nodes.keys()).copied().collect();
     let tariff = prices::prices(&written.node, &written.link, &ids, problems);

@@ -112,6 +112,7 @@ pub fn refuse_contradictions(
 
 #[cfg(test)]
 mod tests {
+    use super::super::scenario::Links;
     use super::*;
     use crate::config::network;
 
@@ -130,7 +131,7 @@ mod tests {
         let nodes = node(1, "eu") + &node(2, "us") + &node(3, "eu");
         let network: Network = toml::from_str(&format!("constraints = {written}\n{nodes}")).unwrap();
         let mut problems = Problems::default();
-        let nodes = network::nodes(&network.node, &mut problems);
+        let nodes = network::nodes(&network.node, Links::Injected, &mut problems);
         let ids = nodes.keys().copied().collect();
         let read = constraints(Some(&network.constraints), "data_set", &ids, &mut problems);
         let data_set = read.map(|constraints| DataSetSettings {

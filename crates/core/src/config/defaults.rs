@@ -40,6 +40,16 @@ pub const HEARTBEAT: &str = "10 s";
 pub const LEASE: &str = "300 s";
 /// How long what a move leaves behind stays readable (`[rhythm] drain`).
 pub const DRAIN: &str = "60 s";
+/// By which a network is told from others (`[membership] network`).
+pub const NETWORK: &str = "agent";
+/// Where a node listens for its peers (`[membership] listen`): loopback, a free port.
+pub const GOSSIP_LISTEN: &str = "127.0.0.1:0";
+/// How often it talks to some of them (`[membership] interval`).
+pub const GOSSIP_INTERVAL: &str = "1 s";
+/// To how many of them (`[membership] fan_out`).
+pub const FAN_OUT: i64 = 3;
+/// Over which availability is measured (`[membership] window`).
+pub const AVAILABILITY_WINDOW: &str = "24 h";
 /// Round trips that measure a link (`[rhythm] probes`).
 pub const PROBES: i64 = 5;
 
@@ -118,7 +128,6 @@ mod tests {
             ("history_wait", HISTORY_WAIT),
             ("knowledge", KNOWLEDGE),
             ("emulator", EMULATOR),
-            ("availability", AVAILABILITY),
             ("window", WINDOW),
             ("grace", GRACE),
             ("job_gap", JOB_GAP),
@@ -126,6 +135,10 @@ mod tests {
             ("heartbeat", HEARTBEAT),
             ("lease", LEASE),
             ("drain", DRAIN),
+            ("listen", GOSSIP_LISTEN),
+            ("network", NETWORK),
+            ("interval", GOSSIP_INTERVAL),
+            ("window", AVAILABILITY_WINDOW),
             ("request_size", REQUEST_SIZE),
             ("time_limit", TIME_LIMIT),
         ];
@@ -137,6 +150,7 @@ mod tests {
             ("penalty", PENALTY),
             ("max_copies", MAX_COPIES as f64),
             ("probes", PROBES as f64),
+            ("fan_out", FAN_OUT as f64),
             ("move", cost(ActionType::Move)),
             ("copy", cost(ActionType::Copy)),
             ("change_reference", cost(ActionType::ChangeReference)),

@@ -3,17 +3,18 @@
 use super::problem::Unwritten;
 use super::settings::{
     AgentSettings, CredentialsSettings, DataSetSettings, DatabaseHost, DatabaseTls, DatabaseUrl, EmulatorSettings,
-    EncryptionSettings, JobSettings, KnowledgeSettings, LearningSettings, NetworkSettings, NodeSettings,
-    ProgramSettings, S3StoreSettings, Settings, SparkSettings, StoreSettings,
+    EncryptionSettings, JobSettings, KnowledgeSettings, LearningSettings, MembershipSettings, NetworkSettings,
+    NodeSettings, ProgramSettings, S3StoreSettings, Settings, SparkSettings, StoreSettings,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::domain::action::ActionType;
+use crate::domain::environment::Availability;
 use crate::domain::goal::Goal;
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::impact::Rho;
 use crate::domain::manifest::Extent;
 use crate::domain::placement::Link;
-use crate::domain::units::{Percent, show_bytes, show_duration};
+use crate::domain::units::{show_bytes, show_duration};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,6 +27,8 @@ pub struct Description {
     pub knowledge: String,
     pub emulator: String,
     pub time_scale: u32,
+    /// How nodes find each other.
+    pub membership: String,
     #[serde(flatten)]
     pub data_sets: DataSetsDescription,
     pub nodes: Vec<NodeDescription>,
@@ -82,7 +85,8 @@ pub struct DataSetDescription {
 pub struct NodeDescription {
     pub id: NodeId,
     pub name: String,
-    pub availability: Percent,
+    #[serde(flatten)]
+    pub availability: Availability,
     /// Absent: unlimited.
     pub capacity_bytes: Option<u64>,
     pub store: String,
@@ -148,6 +152,7 @@ pub fn describe(settings: &Settings, unwritten: Vec<Unwritten>, generated_bytes:
         knowledge: network.knowledge.to_string(),
         emulator: network.emulator.to_string(),
         time_scale: network.time_scale.factor(),
+        membership: network.membership.to_string(),
         data_sets: match data_sets.len() {
             1 => DataSetsDescription::One { data_set: data_sets.remove(0) },
             _ => DataSetsDescription::Several { data_sets },
@@ -272,6 +277,20 @@ impl fmt::Display for EmulatorSettings {
     }
 }
 
+impl fmt::Display for MembershipSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { listen, advertise, interval, fan_out, adapt, .. } = self;
+        let Some(listen) = listen else { return f.write_str("off") };
+        match listen.port() {
+            0 => write!(f, "on {}, a free port", listen.ip())?,
+            _ => write!(f, "on {listen}")?,
+        }
+        advertise.iter().try_for_each(|advertise| write!(f, ", as {advertise}"))?;
+        write!(f, "; every {} with {fan_out} peers", show_duration(*interval))?;
+        f.write_str(if *adapt { ", or as many as it takes" } else { "" })
+    }
+}
+
 impl fmt::Display for StoreSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -329,6 +348,7 @@ impl fmt::Display for Description {
         writeln!(f, "knowledge   {}", self.knowledge)?;
         writeln!(f, "emulator    {}", self.emulator)?;
         writeln!(f, "time scale  {}", self.time_scale)?;
+        writeln!(f, "membership  {}", self.membership)?;
         self.data_sets.as_slice().iter().try_for_each(|data_set| writeln!(f, "data set    {data_set}"))?;
         self.write_nodes(f)?;
         self.write_links(f)?;
@@ -344,7 +364,10 @@ impl Description {
         writeln!(f, "\nnode  name          availability  capacity   store")?;
         self.nodes.iter().try_for_each(|node| {
             let capacity = node.capacity_bytes.map_or_else(|| "unlimited".to_owned(), show_bytes);
-            let availability = node.availability.to_string();
+            let availability = match node.availability.declared {
+                Some(declared) => declared.to_string(),
+                None => "measured".to_owned(),
+            };
             writeln!(f, "{:>4}  {:<12}  {availability:>12}  {capacity:<9}  {}", node.id, node.name, node.store)
         })
     }
@@ -450,6 +473,7 @@ mod tests {
 knowledge   sqlite:network.db
 emulator    embedded
 time scale  50
+membership  on 127.0.0.1, a free port; every 1.0 s with 3 peers
 data set    blood_tests (blood_tests.json), first on node 3, generated: 11075 records, 6.4 MB
 
 node  name          availability  capacity   store
@@ -500,6 +524,7 @@ agent 3 on node 3
 
 not written, and so by default
   DIR/network.toml: rhythm: watch = \"1 min\"
+  DIR/network.toml: membership: listen = \"127.0.0.1:0\", interval = \"1 s\", fan_out = 3, window = \"24 h\"
   DIR/1.toml: policy = \"cooperative\"
   DIR/2.toml: policy = \"cooperative\"
   DIR/3.toml: policy = \"cooperative\"

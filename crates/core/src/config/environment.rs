@@ -26,6 +26,7 @@ variables! {
     AGENT_STORE_ACCESS_KEY_ID: "Read: the user of the embedded stores, instead of one that each makes for itself; the same for all agents of a network that runs on several machines.";
     AGENT_STORE_SECRET_ACCESS_KEY: "Read: the secret that belongs to it.";
     AGENT_STORE_ADVERTISE: "Read by `agent run`: `http://HOST:PORT` under which others reach this node's embedded store, when its entry in network.toml has no `advertise`.";
+    AGENT_GOSSIP_ADVERTISE: "Read by `agent run`: `HOST:PORT` under which other nodes reach this one's member, when `[membership]` in network.toml has no `advertise`.";
     AWS_ENDPOINT_URL: "Set for command and Spark jobs: the store's address, through the agent's link.";
     AWS_REGION: "Set for command and Spark jobs: the region that requests are signed for.";
     AWS_DEFAULT_REGION: "Set for command and Spark jobs: the same region, under the name that older clients read.";

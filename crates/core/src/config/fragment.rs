@@ -32,6 +32,8 @@ pub struct Network {
     pub learning: Learning,
     #[serde(default, deserialize_with = "table")]
     pub rhythm: Rhythm,
+    #[serde(default, deserialize_with = "table")]
+    pub membership: Membership,
 }
 
 /// A file of `agent add-node --from`.
@@ -162,6 +164,22 @@ pub struct Learning {
     pub exploration: Option<f64>,
     pub penalty: Option<f64>,
     pub max_copies: Option<i64>,
+}
+
+/// `[membership]`
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Membership {
+    pub network: Option<String>,
+    pub listen: Option<String>,
+    pub advertise: Option<String>,
+    pub interval: Option<Quantity>,
+    pub fan_out: Option<i64>,
+    pub adapt: Option<bool>,
+    pub join: Option<Vec<String>>,
+    pub window: Option<Quantity>,
+    pub mdsmp: Option<bool>,
+    pub aggregator: Option<String>,
 }
 
 /// `[rhythm]`
@@ -328,6 +346,14 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("feedback", "[feedback]"),
     ("learning", "[learning]"),
     ("rhythm", "[rhythm]"),
+    ("membership", "[membership]"),
+    ("network", r#"network = "plant-7""#),
+    ("interval", r#"interval = "1 s""#),
+    ("fan_out", "fan_out = 3"),
+    ("adapt", "adapt = true"),
+    ("join", r#"join = ["10.0.0.4:7946"]"#),
+    ("mdsmp", "mdsmp = true"),
+    ("aggregator", r#"aggregator = "127.0.0.1:6343""#),
     ("name", r#"name = "cloud""#),
     ("object_key", r#"object_key = "blood_tests.json""#),
     ("generate_records", "generate_records = 553_729"),
@@ -564,6 +590,7 @@ mod tests {
             ("[feedback]", keys::<Feedback>()),
             ("[learning]", keys::<Learning>()),
             ("[rhythm]", keys::<Rhythm>()),
+            ("[membership]", keys::<Membership>()),
             ("N.toml", keys::<Agent>()),
             ("[s3]", keys::<S3>()),
             ("[job]", keys::<Job>()),

@@ -315,7 +315,7 @@ mod tests {
             let of_table = unwritten.iter().filter(|one| one.table == table);
             of_table.map(|one| format!("{}: {} = {}", one.file, one.key, one.value)).collect::<Vec<_>>().join("; ")
         };
-        assert_eq!(told("node 2"), "network.toml: name = \"node-2\"; network.toml: availability = \"100 %\"");
+        assert_eq!(told("node 2"), "network.toml: name = \"node-2\"");
         assert_eq!(
             told("feedback"),
             "network.toml: window = \"210 s\"; network.toml: threshold = 0.3; network.toml: grace = \"60 s\""

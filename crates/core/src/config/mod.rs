@@ -14,6 +14,7 @@ mod fragment;
 mod job;
 mod knowledge;
 mod load;
+mod membership;
 mod network;
 mod new_agent;
 mod new_network;

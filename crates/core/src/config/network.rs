@@ -7,9 +7,10 @@ use super::settings::{
     CredentialsSettings, DataSetSettings, EmulatorSettings, EncryptionSettings, FeedbackSettings, LearningSettings,
     NetworkSettings, NodeSettings, RhythmSettings, S3StoreSettings, ScrubSettings, StoreSettings,
 };
-use super::{constraints, defaults, fragment, prices, quantity};
+use super::{constraints, defaults, fragment, membership, prices, quantity};
 use crate::clock::TimeScale;
 use crate::domain::constraints::Constraints;
+use crate::domain::environment::Availability;
 use crate::domain::ids::{DataSetName, NodeId};
 use crate::domain::placement::Link;
 use crate::domain::secret::{Secret, presentable};
@@ -34,7 +35,7 @@ pub fn validate(network: &fragment::Network, problems: &mut Problems) -> Option<
     let emulator = problems.check("emulator", self::emulator(emulator));
     let data_sets = data_sets(network, &ids, problems);
     objects::refuse_overlaps(&data_sets, problems);
-    let nodes = nodes(&network.node, problems);
+    let nodes = nodes(&network.node, links_are(network), problems);
     for data_set in data_sets.values() {
         constraints::refuse_contradictions(data_set, &data_set_place(network, &data_set.name.0), &nodes, problems);
     }
@@ -43,6 +44,7 @@ pub fn validate(network: &fragment::Network, problems: &mut Problems) -> Option<
     let feedback = feedback(&network.feedback, problems);
     let learning = learning(&network.learning, problems);
     let rhythm = rhythm(&network.rhythm, problems);
+    let membership = membership::membership(&network.membership, problems);
     Some(NetworkSettings {
         knowledge: knowledge?,
         time_scale: time_scale?,
@@ -54,6 +56,7 @@ pub fn validate(network: &fragment::Network, problems: &mut Problems) -> Option<
         feedback: feedback?,
         learning: learning?,
         rhythm: rhythm?,
+        membership: membership?,
     })
 }
 
@@ -184,10 +187,10 @@ fn generate_records(written: i64, scale: TimeScale) -> Result<u64, Invalid> {
 }
 
 /// Those that can be read.
-pub fn nodes(written: &[fragment::Node], problems: &mut Problems) -> BTreeMap<NodeId, NodeSettings> {
+pub fn nodes(written: &[fragment::Node], are: Links, problems: &mut Problems) -> BTreeMap<NodeId, NodeSettings> {
     let mut nodes: BTreeMap<NodeId, NodeSettings> = BTreeMap::new();
     for written in written {
-        let Some(node) = node(written, problems) else { continue };
+        let Some(node) = node(written, are, problems) else { continue };
         let place = format!("node {}", node.id);
         if let Some(other) = nodes.values().find(|other| same_store(other, &node)) {
             let problem = format!("is also the store of node {}", other.id);
@@ -217,14 +220,13 @@ fn same_store(one: &NodeSettings, other: &NodeSettings) -> bool {
     }
 }
 
-fn node(written: &fragment::Node, problems: &mut Problems) -> Option<NodeSettings> {
+fn node(written: &fragment::Node, are: Links, problems: &mut Problems) -> Option<NodeSettings> {
     let place = |key: &str| format!("node {}: {key}", written.id);
     let id = problems.check(place("id"), node_id(written.id));
     let (item, unnamed) = (format!("node {}", written.id), format!("node-{}", written.id));
     let name = problems.text((&item, "name"), written.name.as_ref(), &unnamed);
     let name = problems.check(place("name"), quantity::name(name));
-    let availability = problems.text((&item, "availability"), written.availability.as_ref(), defaults::AVAILABILITY);
-    let availability = problems.check(place("availability"), quantity::percent(availability));
+    let availability = availability(written, &item, are, problems);
     let capacity = written.capacity.as_ref().map(quantity::positive_size).transpose();
     let capacity_bytes = problems.check(place("capacity"), capacity);
     let labels = problems.check(place("labels"), constraints::labels(written.labels.as_ref()));
@@ -237,6 +239,15 @@ fn node(written: &fragment::Node, problems: &mut Problems) -> Option<NodeSetting
         labels: labels?,
         store: store?,
     })
+}
+
+/// On a real network what nobody declares is measured. In a laboratory there is nothing to measure.
+fn availability(written: &fragment::Node, item: &str, are: Links, problems: &mut Problems) -> Option<Availability> {
+    if written.availability.is_none() && are == Links::Measured {
+        return Some(Availability::default());
+    }
+    let declared = problems.text((item, "availability"), written.availability.as_ref(), defaults::AVAILABILITY);
+    problems.check(format!("{item}: availability"), quantity::percent(declared)).map(Availability::from)
 }
 
 fn store(written: &fragment::Store, place: &str, problems: &mut Problems) -> Option<StoreSettings> {

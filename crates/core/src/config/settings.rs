@@ -4,6 +4,7 @@ use crate::clock::TimeScale;
 use crate::domain::action::ActionType;
 use crate::domain::books::{Payer, Stated, Tariff};
 use crate::domain::constraints::Constraints;
+use crate::domain::environment::{Availability, Links};
 use crate::domain::goal::Goal;
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::impact::Rho;
@@ -14,7 +15,6 @@ use crate::domain::placement::Link;
 use crate::domain::records_path::RecordsPath;
 use crate::domain::secret::Secret;
 use crate::domain::store_url::StoreUrl;
-use crate::domain::units::Percent;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -45,9 +45,18 @@ pub struct NetworkSettings {
     pub feedback: FeedbackSettings,
     pub learning: LearningSettings,
     pub rhythm: RhythmSettings,
+    pub membership: MembershipSettings,
 }
 
 impl NetworkSettings {
+    /// Whether latency is injected, or what links are like is to be measured.
+    pub fn links_are(&self) -> Links {
+        match self.emulator {
+            EmulatorSettings::None => Links::Measured,
+            EmulatorSettings::Embedded | EmulatorSettings::Toxiproxy(_) => Links::Injected,
+        }
+    }
+
     /// Prices and all budgets.
     pub fn tariff_with(&self, agents: &BTreeMap<AgentId, AgentSettings>) -> Tariff {
         let own = agents.values().map(|agent| Stated::Budget(Payer::Agent(agent.id), agent.budget));
@@ -136,7 +145,8 @@ pub struct DataSetSettings {
 pub struct NodeSettings {
     pub id: NodeId,
     pub name: String,
-    pub availability: Percent,
+    /// Not declared on a real network where nothing is said: it is measured.
+    pub availability: Availability,
     /// Absent: unlimited.
     pub capacity_bytes: Option<u64>,
     pub labels: Labels,
@@ -239,6 +249,31 @@ pub struct RhythmSettings {
     pub watch: Option<Duration>,
     /// Reading of all that lies on one's own node; absent: never.
     pub scrub: Option<ScrubSettings>,
+}
+
+/// How nodes find each other and say how they are.
+#[derive(Clone, PartialEq, Debug)]
+pub struct MembershipSettings {
+    /// What is said to another one of the same address is not heard.
+    pub network: String,
+    /// Absent: they do not.
+    pub listen: Option<SocketAddr>,
+    /// The address that others are told; absent: the one that it listens on, or by which this machine reaches its peers.
+    pub advertise: Option<String>,
+    /// How often a node talks to some others.
+    pub interval: Duration,
+    /// To how many.
+    pub fan_out: u32,
+    /// Whether that rises and falls with the age of what is known.
+    pub adapt: bool,
+    /// Addresses, `HOST:PORT`, of peers that are asked first, beside those that the shared table knows.
+    pub join: Vec<String>,
+    /// Over which availability is measured.
+    pub window: Duration,
+    /// Whether each agent also tells an aggregator of its machine's processors, memory and disk.
+    pub mdsmp: bool,
+    /// Of an aggregator of such machines, `HOST:PORT`, whose latest values each agent passes on as labels; absent: of none.
+    pub aggregator: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]

@@ -1,10 +1,17 @@
-//! An experiment's file as written.
+//! An experiment's file as written, of either kind.
 
-use crate::config::fragment::Guide;
+use crate::config::fragment::{Guide, Quantity};
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
 
+/// What tells the kinds of experiments apart, in any file.
+#[derive(Deserialize, Debug)]
+pub struct OfKind {
+    pub kind: Option<String>,
+}
+
+/// Of policies.
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
@@ -33,6 +40,49 @@ pub struct Variant {
     pub name: String,
     #[serde(flatten)]
     pub over: toml::Table,
+}
+
+/// Of membership.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Membership {
+    /// Told by [`OfKind`].
+    #[serde(rename = "kind")]
+    pub _kind: String,
+    pub name: String,
+    pub about: String,
+    pub nodes: Vec<i64>,
+    pub fan_out: Vec<i64>,
+    pub interval: Vec<Quantity>,
+    pub loss: Option<Vec<Quantity>>,
+    pub failures: Option<Vec<Quantity>>,
+    pub seeds: Seeds,
+    pub rounds: Option<i64>,
+    #[serde(default)]
+    pub real: bool,
+    pub exchange: Option<Quantity>,
+    pub detail: Option<i64>,
+    pub history: Option<History>,
+    #[serde(default)]
+    pub queries: Queries,
+}
+
+/// `history = { push_every = 10 }`
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct History {
+    pub push_every: i64,
+    pub at_most: Option<Quantity>,
+}
+
+/// `[queries]`
+#[derive(Deserialize, Default, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Queries {
+    pub count: Option<i64>,
+    pub quorum: Option<i64>,
+    pub within: Option<i64>,
+    pub deadline: Option<Quantity>,
 }
 
 /// `"1..200"`, or a list.
@@ -68,6 +118,7 @@ impl<'de> Deserialize<'de> for Seeds {
 /// How keys are written, for the help of a missing or mistyped one.
 pub const GUIDE: Guide = Guide {
     examples: &[
+        ("kind", r#"kind = "membership""#),
         ("name", r#"name = "smoke""#),
         ("about", r#"about = "Whether copies help when links are noisy.""#),
         ("scenarios", r#"scenarios = ["../scenarios/published.toml"]"#),
@@ -76,6 +127,34 @@ pub const GUIDE: Guide = Guide {
         ("hours", "hours = 4"),
         ("factor", "[[factor]]"),
         ("variant", "[[factor.variant]]"),
+    ],
+    document: "docs/experiments.md",
+};
+
+/// The same of an experiment of membership.
+pub const MEMBERSHIP_GUIDE: Guide = Guide {
+    examples: &[
+        ("kind", r#"kind = "membership""#),
+        ("name", r#"name = "membership""#),
+        ("about", r#"about = "How soon everybody knows everybody.""#),
+        ("nodes", "nodes = [50, 300]"),
+        ("fan_out", "fan_out = [2, 3, 4]"),
+        ("interval", r#"interval = ["1 s", "20 s"]"#),
+        ("loss", r#"loss = ["0 %", "20 %"]"#),
+        ("failures", r#"failures = ["0 %", "90 %"]"#),
+        ("seeds", r#"seeds = "1..5""#),
+        ("rounds", "rounds = 20"),
+        ("real", "real = true"),
+        ("exchange", r#"exchange = "8 MB""#),
+        ("detail", "detail = 300"),
+        ("history", "history = { push_every = 10 }"),
+        ("push_every", "history = { push_every = 10 }"),
+        ("at_most", r#"history = { push_every = 10, at_most = "16 MB" }"#),
+        ("queries", "queries = { count = 20 }"),
+        ("count", "queries = { count = 20 }"),
+        ("quorum", "queries = { quorum = 3 }"),
+        ("within", "queries = { within = 15 }"),
+        ("deadline", r#"queries = { deadline = "2 s" }"#),
     ],
     document: "docs/experiments.md",
 };

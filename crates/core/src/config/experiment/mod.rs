@@ -1,7 +1,8 @@
-//! Experiments: which policies are compared in which scenarios, with which seeds, and what is varied. What each key means is in
-//! `docs/experiments.md`.
+//! Experiments. Of policies: which are compared in which scenarios, with which seeds, and what is varied (here). Of membership:
+//! which networks come to know each other (`membership`). What each key means is in `docs/experiments.md`.
 
 mod fragment;
+pub mod membership;
 
 use super::agent::known_policy;
 use super::load::{Vocabulary, unreadable};
@@ -9,6 +10,8 @@ use super::problem::{ConfigError, Invalid, Problems};
 use super::scenario::{self, Scenario};
 use super::{fragment as files, quantity};
 use fragment::{Factor, GUIDE, Seeds, Variant};
+use membership::MembershipExperiment;
+use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -44,16 +47,57 @@ pub struct Subject {
     pub text: String,
 }
 
-/// Reads and validates an experiment and its scenarios. All problems are reported at once, except that a file which is not TOML
-/// of the right shape only tells its first.
+/// An experiment of either kind.
+#[derive(Clone, PartialEq, Debug)]
+pub enum AnyExperiment {
+    /// A file without `kind`.
+    Policies(Experiment),
+    /// `kind = "membership"`
+    Membership(MembershipExperiment),
+}
+
+/// Reads and validates an experiment of whichever kind it is. All problems are reported at once, except that a file which is not
+/// TOML of the right shape only tells its first.
+pub fn load_any(file: &Path, vocabulary: &Vocabulary) -> Result<AnyExperiment, ConfigError> {
+    let mut problems = Problems::default();
+    problems.enter(&file.display().to_string());
+    let text = problems.check("", text_of(file));
+    let experiment = text.and_then(|text| any(&text, file, vocabulary, &mut problems));
+    problems.settle(experiment)
+}
+
+/// Reads and validates an experiment of policies and its scenarios, as [`load_any`] does.
 pub fn load(file: &Path, vocabulary: &Vocabulary) -> Result<Experiment, ConfigError> {
     let mut problems = Problems::default();
     problems.enter(&file.display().to_string());
     let text = problems.check("", text_of(file));
-    let written = text
-        .and_then(|text| files::parse_by(&text, &GUIDE).map_err(|(place, invalid)| problems.add(place, invalid)).ok());
-    let experiment = written.and_then(|written| validate(&written, file, vocabulary, &mut problems));
+    let experiment = text.and_then(|text| of_policies(&text, file, vocabulary, &mut problems));
     problems.settle(experiment)
+}
+
+fn any(text: &str, file: &Path, vocabulary: &Vocabulary, problems: &mut Problems) -> Option<AnyExperiment> {
+    let fragment::OfKind { kind } = parsed(text, &GUIDE, problems)?;
+    match kind.as_deref() {
+        None => of_policies(text, file, vocabulary, problems).map(AnyExperiment::Policies),
+        Some("membership") => {
+            let written = parsed(text, &fragment::MEMBERSHIP_GUIDE, problems)?;
+            membership::validate(&written, problems).map(AnyExperiment::Membership)
+        }
+        Some(other) => {
+            let help = "write `kind = \"membership\"`, or leave it out of an experiment that compares policies";
+            problems.add("kind", Invalid::new(format!("there is no kind `{other}` of experiments"), help));
+            None
+        }
+    }
+}
+
+fn of_policies(text: &str, file: &Path, vocabulary: &Vocabulary, problems: &mut Problems) -> Option<Experiment> {
+    let written = parsed(text, &GUIDE, problems)?;
+    validate(&written, file, vocabulary, problems)
+}
+
+fn parsed<T: DeserializeOwned>(text: &str, guide: &files::Guide, problems: &mut Problems) -> Option<T> {
+    files::parse_by(text, guide).map_err(|(place, invalid)| problems.add(place, invalid)).ok()
 }
 
 fn text_of(file: &Path) -> Result<String, Invalid> {
@@ -369,7 +413,7 @@ mod tests {
         let document = include_str!("../../../../../docs/experiments.md");
         let invalid = files::parse_by::<fragment::Experiment>("no_key_is_called_like_this = 1", &GUIDE).unwrap_err().1;
         let keys = invalid.help.strip_prefix("keys here are ").unwrap();
-        for key in keys.split(", ").chain(["variant"]) {
+        for key in keys.split(", ").chain(["kind", "variant"]) {
             assert!(document.contains(&format!("\n| `{key}` |")), "`{key}` has no row in docs/experiments.md");
             assert!(GUIDE.examples.iter().any(|(known, _)| *known == key), "`{key}` has no example");
         }
@@ -385,10 +429,14 @@ mod tests {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-            let experiment = load(&path, &VOCABULARY).unwrap_or_else(|error| panic!("error: {error}"));
-            assert_eq!(experiment.name, name, "an experiment is called as its file");
+            let experiment = load_any(&path, &VOCABULARY).unwrap_or_else(|error| panic!("error: {error}"));
+            let called = match experiment {
+                AnyExperiment::Policies(experiment) => experiment.name,
+                AnyExperiment::Membership(experiment) => experiment.name,
+            };
+            assert_eq!(called, name, "an experiment is called as its file");
             names.insert(name);
         }
-        assert!(names.contains("smoke") && names.len() >= 4, "{names:?}");
+        assert!(names.contains("smoke") && names.contains("membership") && names.len() >= 4, "{names:?}");
     }
 }

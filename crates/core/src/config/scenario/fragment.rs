@@ -2,7 +2,9 @@
 
 use crate::config::fragment::DataSet as DataSetTable;
 use crate::config::fragment::{Agent as AgentFile, Constraints, Job};
-use crate::config::fragment::{Cost, Feedback, Learning, Link, Network, Node, Quantity, Rho, Rhythm, table, tables};
+use crate::config::fragment::{
+    Cost, Feedback, Learning, Link, Membership, Network, Node, Quantity, Rho, Rhythm, table, tables,
+};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -216,6 +218,7 @@ impl Scenario {
             feedback: self.feedback,
             learning: self.learning,
             rhythm: self.rhythm,
+            membership: Membership::default(),
         };
         let mut writes = Vec::new();
         let size = |one: DataSet| {

@@ -130,15 +130,7 @@ pub struct Physics {
     pub links: Links,
 }
 
-/// How agents know of their links' latency.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Links {
-    /// An emulator makes what the shared table states.
-    #[default]
-    Injected,
-    /// The table states nothing: jobs and probes measure them.
-    Measured,
-}
+pub use crate::domain::environment::Links;
 
 /// Who is imitated in what machines leave open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -119,7 +119,7 @@ fn labels(text: &mut String, labels: &Labels) {
 
 fn node(text: &mut String, node: &NodeSettings, tariff: &Tariff) {
     line!(text, "\n[[node]]\nid = {}\nname = {}", node.id, quoted(&node.name));
-    line!(text, "availability = \"{}\"", node.availability);
+    line!(text, "availability = \"{}\"", node.availability.in_force());
     node.capacity_bytes.into_iter().for_each(|bytes| line!(text, "capacity = \"{bytes} B\""));
     labels(text, &node.labels);
     tariff.storage.get(&node.id).into_iter().for_each(|price| line!(text, "storage_price = \"{price}\""));
