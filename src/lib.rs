@@ -20,6 +20,8 @@ pub mod jobs;
 pub mod knowledge;
 // The way from an agent to a node: latency injected and measured.
 pub mod links;
+// The node of an agent as a member of its network.
+pub mod membership;
 // The S3 endpoint for applications.
 pub mod s3_endpoint;
 // Serving HTTP within bounds.

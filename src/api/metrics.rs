@@ -119,6 +119,7 @@ async fn registry(api: &Api) -> Registry {
         "Event streams that are open",
         api.hub.listeners() as f64,
     );
+    figures::register_members(&mut registry, &api.surroundings.switchboard);
     figures::register_deciding(&mut registry, &api.surroundings.switchboard, &api.meter.decisions);
     if let Some(connections) = &api.surroundings.connections {
         let help = "Connections that this process's emulator carries";

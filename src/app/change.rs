@@ -19,12 +19,14 @@ use std::time::Duration;
 pub enum Changed {
     Availability {
         node: NodeId,
-        percent: f64,
+        /// Absent: as it is measured.
+        percent: Option<f64>,
     },
     Latency {
         from: NodeId,
         to: NodeId,
-        latency_ms: f64,
+        /// Absent: as it is measured.
+        latency_ms: Option<f64>,
         both_directions: bool,
     },
     Labels {
@@ -54,17 +56,24 @@ pub enum Changed {
 impl fmt::Display for Changed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Changed::Availability { node, percent } => {
+            Changed::Availability { node, percent: Some(percent) } => {
                 write!(f, "node {node} is available {percent} % of the time, from the next job on")
             }
-            Changed::Latency { from, to, latency_ms, both_directions: true } => {
-                write!(
-                    f,
-                    "the link between nodes {from} and {to} takes {latency_ms} ms, in both directions, from the next job on"
-                )
+            Changed::Availability { node, percent: None } => {
+                write!(f, "node {node} is as available as its peers measure, from the next job on")
             }
-            Changed::Latency { from, to, latency_ms, both_directions: false } => {
-                write!(f, "the link from node {from} to node {to} takes {latency_ms} ms, from the next job on")
+            Changed::Latency { from, to, latency_ms, both_directions } => {
+                let takes = match latency_ms {
+                    Some(latency_ms) => format!("takes {latency_ms} ms"),
+                    None => "takes what is measured".to_owned(),
+                };
+                match both_directions {
+                    true => write!(
+                        f,
+                        "the link between nodes {from} and {to} {takes}, in both directions, from the next job on"
+                    ),
+                    false => write!(f, "the link from node {from} to node {to} {takes}, from the next job on"),
+                }
             }
             Changed::Labels { node, labels } if labels.is_empty() => write!(f, "node {node} has no labels"),
             Changed::Labels { node, labels } => write!(f, "node {node} is called {}", show_labels(labels)),
@@ -200,16 +209,16 @@ async fn named(knowledge: &dyn Knowledge, data_set: Option<&DataSetName>) -> any
 pub async fn availability(
     knowledge: &dyn Knowledge,
     node: NodeId,
-    availability: Percent,
+    declared: Option<Percent>,
 ) -> crate::knowledge::Result<Changed> {
-    knowledge.set_availability(node, availability).await?;
-    Ok(Changed::Availability { node, percent: availability.value() })
+    knowledge.set_availability(node, declared).await?;
+    Ok(Changed::Availability { node, percent: declared.map(Percent::value) })
 }
 
 pub async fn latency(
     knowledge: &dyn Knowledge,
     (from, to): (NodeId, NodeId),
-    latency_ms: f64,
+    latency_ms: Option<f64>,
     both_directions: bool,
 ) -> crate::knowledge::Result<Changed> {
     knowledge.set_latency(from, to, latency_ms).await?;

@@ -330,7 +330,7 @@ fn links(
         fitted.into_iter().flat_map(|fitted| fitted.links.iter().map(|seen| calibrate::link(seen, fitted.is_emulated)));
     let based = base.into_iter().flat_map(|base| base.network.links.iter().copied());
     // The last one that says something of a link is right.
-    let all = based.chain(snapshot.links.iter().copied()).chain(seen);
+    let all = based.chain(snapshot.links_in_force()).chain(seen);
     let all = all.filter(|link| nodes.contains_key(&link.from) && nodes.contains_key(&link.to));
     let by_ends: BTreeMap<(NodeId, NodeId), Link> = all.map(|link| ((link.from, link.to), link)).collect();
     by_ends.into_values().collect()

@@ -4,6 +4,7 @@ use super::applications::check_home;
 use super::catalogue::Catalogue;
 use super::data_directory::Lock;
 use super::endpoint::Endpoint;
+use super::members;
 use super::orphans;
 use super::stores::{self, LeftUploads};
 use super::surroundings::Surroundings;
@@ -12,6 +13,7 @@ use super::training_file::TrainingFile;
 use crate::actors::{Agent, Notice, Over, Parts, Scrub, Watch, World, chain, go_on, recover};
 use crate::jobs::command::left_behind;
 use crate::knowledge::{ClosingRule, Recorded, Registered};
+use crate::membership::{Attached, Membership};
 use crate::s3_endpoint::S3Endpoint;
 use crate::storage::ObjectStore;
 use crate::storage::embedded::EmbeddedStore;
@@ -38,6 +40,8 @@ pub struct LiveAgent {
     agent: Agent,
     world: Arc<World>,
     store: Option<EmbeddedStore>,
+    /// Its node among the others.
+    membership: Option<Membership>,
     /// Where applications read.
     endpoint: Option<S3Endpoint>,
     /// Whoever decides for it reaches it.
@@ -63,6 +67,20 @@ impl LiveAgent {
         let settings =
             surroundings.settings.agents.get(&id).with_context(|| format!("there is no agents/{id}.toml"))?;
         let lock = surroundings.data.lock_agent(id)?;
+        Self::start_member(surroundings, settings, None, lock, policy, training, seed).await
+    }
+
+    /// The same, whose node may be a member already.
+    pub async fn start_member(
+        surroundings: &Surroundings,
+        settings: &AgentSettings,
+        membership: Option<Membership>,
+        lock: Lock,
+        policy: Option<&str>,
+        training: &TrainingFile,
+        seed: u64,
+    ) -> anyhow::Result<Self> {
+        let id = settings.id;
         surroundings.register_network().await?;
         check_home(&surroundings.knowledge.nodes().await?, id, settings.node)?;
         let endpoint = Endpoint::prepare(settings, &surroundings.data, &lock)?;
@@ -124,14 +142,23 @@ impl LiveAgent {
             seed: seed_of(seed, id),
         };
         let endpoint = endpoint.map(|endpoint| endpoint.start(&world)).transpose()?;
+        let membership = match membership {
+            Some(membership) => Some(membership),
+            None => members::begin(surroundings.into(), settings).await,
+        };
         let agent = Agent::start(&parts, &world);
+        if let Some(membership) = &membership {
+            membership.attach(Attached { world: world.clone(), ear: agent.ear(), heartbeat: watch.heartbeat });
+        }
         let looking = AbortOnDropHandle::new(looking);
         let resumed = left_half_done.into_iter().map(|claim| go_on_with(&world, watch, claim)).collect();
-        let connection = surroundings.switchboard.connect(id, agent.controls(&world));
+        let member = membership.as_ref().map(Membership::watched);
+        let connection = surroundings.switchboard.connect(id, agent.controls(&world), member);
         Ok(Self {
             agent,
             world,
             store,
+            membership,
             endpoint,
             _connection: connection,
             resumed,
@@ -151,8 +178,11 @@ impl LiveAgent {
     /// The same, but its node's store goes on.
     pub async fn stop_but_store(mut self) -> Option<EmbeddedStore> {
         self.resumed.clear();
-        let endpoint = self.endpoint.take();
+        let (endpoint, membership) = (self.endpoint.take(), self.membership.take());
         let served = async {
+            if let Some(membership) = membership {
+                membership.leave().await;
+            }
             if let Some(endpoint) = endpoint {
                 endpoint.shutdown().await;
             }

@@ -7,6 +7,7 @@ use crate::knowledge::Knowledge;
 use agent_core::config::Addition;
 use agent_core::config::settings::{NodeSettings, StoreSettings};
 use agent_core::domain::books::Tariff;
+use agent_core::domain::environment::Availability;
 use agent_core::domain::flat_map::FlatMap;
 use agent_core::domain::ids::{AgentId, NodeId};
 use agent_core::domain::labels::Labels;
@@ -57,7 +58,7 @@ pub struct Described {
     pub id: Option<NodeId>,
     /// Absent: `node-N`.
     pub name: Option<String>,
-    pub availability: Percent,
+    pub availability: Availability,
     /// To and from each other node.
     pub latency_ms: BTreeMap<NodeId, f64>,
     pub jitter_ms: f64,
@@ -147,17 +148,18 @@ fn name_of(id: NodeId) -> String {
     format!("node-{id}")
 }
 
-fn bare(id: NodeId, availability: Percent) -> Node {
+fn bare(id: NodeId, availability: impl Into<Availability>) -> Node {
     Node {
         id,
         name: name_of(id),
         store_url: None,
-        availability,
+        availability: availability.into(),
         capacity_bytes: None,
         state: NodeState::Declared,
         heartbeat_at: None,
         labels: Default::default(),
         store: StoreTraits::default(),
+        contact: Default::default(),
     }
 }
 
@@ -282,7 +284,7 @@ mod tests {
         let node = Described {
             id: None,
             name: None,
-            availability: Percent::new(80.0).unwrap(),
+            availability: Percent::new(80.0).unwrap().into(),
             latency_ms: BTreeMap::from([(NodeId(1), 2000.0)]),
             jitter_ms: 3.0,
             capacity_bytes: Some(5),

@@ -175,12 +175,13 @@ mod tests {
             id: NodeId(1),
             name: "cloud".to_owned(),
             store_url: None,
-            availability: Percent::new(90.0).unwrap(),
+            availability: Percent::new(90.0).unwrap().into(),
             capacity_bytes: None,
             state: NodeState::Declared,
             heartbeat_at: None,
             labels: Default::default(),
             store: Default::default(),
+            contact: Default::default(),
         };
         knowledge.register_network(&[node], &[]).await.unwrap();
         let data_set = DataSet {

@@ -3,19 +3,26 @@
 use super::data_directory::DataDirectory;
 use super::hosting::Hosting;
 use super::live_agent::LiveAgent;
+use super::members::{self, Process};
 use super::surroundings::{Surroundings, start_emulator};
 use super::training_file::TrainingFile;
 use super::{Beside, Failure, clock, knowledge, serve, warnings};
 use crate::actors::{Notice, Over};
 use crate::http_server::HttpServer;
-use agent_core::config::settings::Settings;
+use crate::knowledge::{Knowledge, KnowledgeError};
+use agent_core::clock::Clock;
+use agent_core::config::settings::{NetworkSettings, Settings};
 use agent_core::domain::ids::AgentId;
 use agent_emulator::Emulator;
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use futures::future::join_all;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::runtime::Handle;
+
+/// While the table is away it is looked for this often.
+const TABLE_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 pub struct RunOptions {
     pub id: AgentId,
@@ -39,14 +46,31 @@ pub async fn run(
     let id = options.id;
     let (address, emulator) = start_emulator(&settings.network.emulator, &services).await?;
     let notify = warnings::watching(settings.clone(), &BTreeMap::from([(id, options.training.clone())]), notify);
-    let surroundings = surroundings(settings, data, address, services, options.hosting, notify).await?;
-    let surroundings = Surroundings { connections: emulator.as_ref().map(Emulator::connections), ..surroundings };
+    tokio::pin!(stop);
+    let clock = clock(&settings.network);
+    let agent = settings.agents.get(&id).with_context(|| format!("there is no agents/{id}.toml"))?;
+    let (agent, lock) = (agent.clone(), data.lock_agent(id)?);
+    let process =
+        Process { network: &settings.network, data: &data, clock: &clock, services: &services, notify: &notify };
+    let joins = !settings.network.membership.join.is_empty();
+    let membership = if joins { members::begin(process, &agent).await } else { None };
+    let waits = membership.is_some();
+    let opened = tokio::select! {
+        opened = open_table(&settings.network, &data, &clock, &services, waits.then_some((id, &notify))) => Some(opened?),
+        () = &mut stop => None,
+    };
+    let Some(knowledge) = opened else { return Ok(()) };
+    data.note_time_scale(settings.network.time_scale)?;
+    let surroundings = Surroundings::new(settings, data, clock, knowledge, services, options.hosting, notify);
+    let connections = emulator.as_ref().map(Emulator::connections);
+    let surroundings = Surroundings { emulator: address, connections, ..surroundings };
     let served = serve(options.beside, &surroundings)?;
     let (data, table) = (surroundings.data.clone(), surroundings.table_file());
     let removed = data.removed(table.as_deref());
-    tokio::pin!(stop, removed);
+    tokio::pin!(removed);
+    let (policy, training) = (options.policy.as_deref(), &options.training);
     let started = tokio::select! {
-        started = LiveAgent::start(&surroundings, options.id, options.policy.as_deref(), &options.training, options.seed) => {
+        started = LiveAgent::start_member(&surroundings, &agent, membership, lock, policy, training, options.seed) => {
             Some(started?)
         }
         () = &mut stop => None,
@@ -73,6 +97,31 @@ pub async fn run(
         Ended::Told => Ok(()),
         Ended::Over(over) => bail!(why_over(id, over)),
         Ended::DirectoryRemoved => Err(Failure::DirectoryRemoved(data.path().to_owned()).into()),
+    }
+}
+
+/// Opens the shared table. An agent that is a member already waits for a server that is away, and says so once.
+async fn open_table(
+    network: &NetworkSettings,
+    data: &DataDirectory,
+    clock: &Arc<dyn Clock>,
+    services: &Handle,
+    waiting: Option<(AgentId, &Arc<dyn Fn(Notice) + Send + Sync>)>,
+) -> anyhow::Result<Arc<dyn Knowledge>> {
+    let mut is_told = false;
+    loop {
+        let error = match knowledge(network, data, clock, services).await {
+            Ok(knowledge) => return Ok(knowledge),
+            Err(error) => error,
+        };
+        let is_away = matches!(error.downcast_ref(), Some(KnowledgeError::NotExecuted { .. }));
+        let Some((agent, notify)) = waiting.filter(|_| is_away) else { return Err(error) };
+        if !std::mem::replace(&mut is_told, true) {
+            let what =
+                format!("{error:#}; its node is a member of the network, and the agent begins when the table is there");
+            notify(Notice::Trouble { agent, what });
+        }
+        tokio::time::sleep(TABLE_AGAIN_AFTER).await;
     }
 }
 

@@ -8,6 +8,7 @@ use agent_core::config::settings::DataSetSettings;
 use agent_core::domain::books::Charge;
 use agent_core::domain::constraints::Guard;
 use agent_core::domain::convergence::RecentJobs;
+use agent_core::domain::environment::MeasuredLink;
 use agent_core::domain::event::Outcome;
 use agent_core::domain::failure::JobFailure;
 use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
@@ -102,6 +103,9 @@ pub struct NodeStatus {
     pub stored_bytes: u64,
     /// Mean latency to the other nodes \[ms\].
     pub latency_ms: BTreeMap<NodeId, f64>,
+    /// What the node measured of the links to others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub measured_links: Vec<MeasuredLink>,
     /// Its agent runs as far as the table knows, and has missed three heartbeats since then: it was killed, or is cut off.
     pub silent_since: Option<WallTime>,
 }
@@ -395,11 +399,13 @@ fn failing(agent: &AgentStatus) -> Option<String> {
 fn node_status(snapshot: &Snapshot, node: &Node, timing: Timing) -> NodeStatus {
     let is_running = node.state == NodeState::Running;
     let heard_at = node.heartbeat_at.filter(|_| is_running);
-    let others = snapshot.links.iter().filter(|link| link.from == node.id);
+    let others = snapshot.links_in_force().filter(|link| link.from == node.id);
+    let measured = snapshot.measured.iter().filter(|link| link.from == node.id).copied();
     NodeStatus {
         node: node.clone(),
         stored_bytes: snapshot.stored_bytes.get(&node.id).copied().unwrap_or(0),
         latency_ms: others.map(|link| (link.to, link.latency_ms)).collect(),
+        measured_links: measured.collect(),
         silent_since: timing.silent_since(heard_at, snapshot.at),
     }
 }

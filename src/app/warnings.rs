@@ -4,7 +4,7 @@ use super::training_file::TrainingFile;
 use crate::actors::Notice;
 use crate::storage::s3::Timeouts;
 use agent_core::clock::{Clock as _, SystemClock};
-use agent_core::config::settings::{EmulatorSettings, NetworkSettings, Settings};
+use agent_core::config::settings::{DatabaseHost, EmulatorSettings, KnowledgeSettings, NetworkSettings, Settings};
 use agent_core::domain::ids::{AgentId, NodeId};
 use agent_core::domain::measurement::Measurement;
 use agent_core::domain::metric::Metric;
@@ -25,7 +25,20 @@ const DRAIN_MARGIN: f64 = 1.1;
 pub fn beforehand(settings: &Settings, training: &BTreeMap<AgentId, TrainingFile>) -> Vec<String> {
     let network = &settings.network;
     let drains = training.iter().filter_map(|(agent, file)| short_drain(network, *agent, file));
-    slow_links(network).into_iter().chain(drains).collect()
+    slow_links(network).into_iter().chain(deaf_members(network)).chain(drains).collect()
+}
+
+/// Agents on several machines whose nodes listen on loopback do not hear each other.
+fn deaf_members(network: &NetworkSettings) -> Option<String> {
+    let listen = network.membership.listen.filter(|listen| listen.ip().is_loopback())?;
+    let is_apart = |host: &DatabaseHost| !["localhost", "127.0.0.1", "::1"].contains(&host.name.as_str());
+    match &network.knowledge {
+        KnowledgeSettings::Mysql(url) if url.hosts.iter().any(is_apart) => Some(format!(
+            "nodes listen for each other on {listen}, where other machines do not reach them: nothing is measured of nodes and \
+             links between machines; set `listen = \"0.0.0.0:7946\"` in `[membership]` of network.toml, or `listen = \"off\"`"
+        )),
+        KnowledgeSettings::Mysql(_) | KnowledgeSettings::Sqlite(_) => None,
+    }
 }
 
 /// A job longer than what a move leaves behind stays readable.
@@ -185,6 +198,23 @@ mod tests {
             job: "1".to_owned(),
         };
         Notice::Job { measurement, satisfied: true, violated: Vec::new() }
+    }
+
+    #[test]
+    fn members_on_loopback_are_deaf_to_other_machines() {
+        let (mut settings, training) = built_in();
+        let mut told = |table: &str, listen: &str| {
+            settings.network.knowledge = config::knowledge(table).unwrap();
+            settings.network.membership.listen = Some(listen.parse().unwrap());
+            beforehand(&settings, &training).join("; ")
+        };
+        assert_eq!(told("mysql://agent@127.0.0.1/agent", "127.0.0.1:0"), "");
+        assert_eq!(told("mysql://agent@db.example.org/agent", "0.0.0.0:7946"), "");
+        let deaf = told("mysql://agent@db.example.org/agent", "127.0.0.1:0");
+        assert!(
+            deaf.starts_with("nodes listen for each other on 127.0.0.1:0, where other machines do not reach them"),
+            "{deaf}"
+        );
     }
 
     #[test]

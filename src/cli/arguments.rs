@@ -9,7 +9,7 @@ use super::node_arguments::{AddAgent, AddNode, RemoveNode, Store};
 use super::policies;
 use super::price_arguments::{SetBudget, SetEgressPrice, SetStoragePrice};
 use agent_core::clock::TimeScale;
-use agent_core::config::quantity;
+use agent_core::config::{Invalid, quantity};
 use agent_core::domain::action::Labelled;
 use agent_core::domain::ids::{AgentId, EventId, NodeId};
 use agent_core::domain::units::Percent;
@@ -52,6 +52,18 @@ pub struct Arguments {
     pub command: Command,
 }
 
+impl Command {
+    /// The diagnostics that it asks for, as `AGENT_LOG` would; `None`: the usual ones.
+    pub fn diagnostics(&self) -> Option<&'static str> {
+        match self {
+            Command::Aggregator(arguments) => arguments.verbosity.filter(),
+            Command::Node(arguments) => arguments.verbosity.filter(),
+            Command::Reader(arguments) => arguments.verbosity.filter(),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Log {
     Text,
@@ -80,6 +92,10 @@ pub enum Command {
     Train(Train),
     /// Show nodes, replicas, references and agents
     Status(StatusArguments),
+    /// Show who is in the network, as its nodes see each other
+    Members(super::member_arguments::Members),
+    /// Ask the members of the network how a node is
+    Query(super::member_arguments::Query),
     /// Show what the agents did, and how others answered
     Events(Events),
     /// Show why an action was chosen, every candidate and its parts, or why one is not done
@@ -125,6 +141,12 @@ pub enum Command {
     Act(Act),
     /// Serve toxiproxy's HTTP API: links with latency and other toxics
     Proxy(Proxy),
+    /// Take in what nodes measure of themselves (MDSMP), and answer readers (UDSMP), until Ctrl-C
+    Aggregator(super::monitor_arguments::Aggregator),
+    /// Tell an aggregator this machine's CPU, memory or disk, until Ctrl-C
+    Node(super::monitor_arguments::Emit),
+    /// Ask an aggregator: a menu, or one answer
+    Reader(super::monitor_arguments::Reader),
     /// Print a script that completes this program's commands in a shell
     Completion(Completion),
     /// Print this manual as a page for `man`, or write a page for each command
@@ -466,26 +488,52 @@ pub struct Explain {
     pub json: bool,
 }
 
+/// What people say of a node's availability; `None`: that it is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Declared(pub Option<Percent>);
+
+fn declared(text: &str) -> Result<Declared, Invalid> {
+    match text {
+        "measured" => Ok(Declared(None)),
+        percent => quantity::percent(percent).map(|percent| Declared(Some(percent))),
+    }
+}
+
+/// What people say of a link's latency; `None`: that it is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct DeclaredMs(pub Option<f64>);
+
+fn declared_ms(text: &str) -> Result<DeclaredMs, Invalid> {
+    match text {
+        "measured" => Ok(DeclaredMs(None)),
+        latency => quantity::latency_ms(latency).map(|latency_ms| DeclaredMs(Some(latency_ms))),
+    }
+}
+
 #[derive(Subcommand, Debug)]
 pub enum Set {
     /// A node's availability
-    #[command(after_help = "Examples:\n  agent set availability 2 75\n  agent set availability 2 '99.5 %'")]
+    #[command(
+        after_help = "Examples:\n  agent set availability 2 75\n  agent set availability 2 '99.5 %'\n  agent set availability 2 measured"
+    )]
     Availability {
         node: NodeId,
-        /// In percent
-        #[arg(value_parser = quantity::percent::<str>)]
-        percent: Percent,
+        /// In percent, or `measured`: what its peers measure
+        #[arg(value_parser = declared)]
+        percent: Declared,
         #[arg(long)]
         json: bool,
     },
     /// A link's latency
-    #[command(after_help = "Examples:\n  agent set latency 1 2 '200 ms'\n  agent set latency 1 2 1.5s --one-way")]
+    #[command(
+        after_help = "Examples:\n  agent set latency 1 2 '200 ms'\n  agent set latency 1 2 1.5s --one-way\n  agent set latency 1 2 measured"
+    )]
     Latency {
         from: NodeId,
         to: NodeId,
-        /// In milliseconds or with a unit
-        #[arg(value_parser = quantity::latency_ms::<str>)]
-        latency: f64,
+        /// In milliseconds or with a unit, or `measured`: what node FROM measures
+        #[arg(value_parser = declared_ms)]
+        latency: DeclaredMs,
         /// Only from FROM to TO, not back
         #[arg(long)]
         one_way: bool,

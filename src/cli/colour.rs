@@ -33,6 +33,7 @@ pub fn of(notice: &Notice) -> Style {
         Notice::Job { .. }
         | Notice::FeedbackLeft { .. }
         | Notice::Closed { .. }
+        | Notice::Peer { .. }
         | Notice::Written { .. }
         | Notice::Recovered { .. } => style,
     }

@@ -12,6 +12,8 @@ mod display;
 mod event_document;
 mod external;
 mod init_arguments;
+mod member_arguments;
+mod monitor_arguments;
 mod node_arguments;
 mod place;
 mod policies;
@@ -35,7 +37,7 @@ pub fn main() -> ExitCode {
     let arguments = arguments::Arguments::parse();
     // A keeper's standard error is the output of a job's program.
     if !matches!(arguments.command, arguments::Command::Keep(_)) {
-        telemetry::start(arguments.log);
+        telemetry::start(arguments.log, arguments.command.diagnostics());
         telemetry::abort_on_panic();
     }
     match commands::dispatch(arguments) {

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 Examples:
   agent add-node --id 4 --availability 80 --latency 1=2000,2=1000,3=500
   agent add-node --availability 99 --latency 1=20ms,2=30ms,3=1s --store http://10.0.0.4:9000/data?region=eu
+  agent add-node --id 4                 where nothing is injected: availability and links are measured
   agent add-node --random --count 3 --seed 7
   agent add-node --from nodes.toml      [[node]] and [[link]] as in network.toml
 
@@ -26,12 +27,11 @@ pub struct AddNode {
     /// [default: node-ID]
     #[arg(long, conflicts_with = "random")]
     pub name: Option<String>,
-    /// In percent
-    #[arg(long, value_parser = quantity::percent::<str>, required_unless_present_any = ["random", "from"], conflicts_with = "random")]
+    /// In percent [default: as it is measured; where latency is injected it has to be said]
+    #[arg(long, value_parser = quantity::percent::<str>, conflicts_with = "random")]
     pub availability: Option<Percent>,
-    /// To and from every other node, in milliseconds or with a unit
-    #[arg(long, value_name = "NODE=MS,...", value_delimiter = ',', value_parser = latency)]
-    #[arg(required_unless_present_any = ["random", "from"], conflicts_with = "random")]
+    /// To and from every other node, in milliseconds or with a unit [default: as for --availability]
+    #[arg(long, value_name = "NODE=MS,...", value_delimiter = ',', value_parser = latency, conflicts_with = "random")]
     pub latency: Vec<(NodeId, f64)>,
     /// Spread of the latencies from job to job, in milliseconds or with a unit
     #[arg(long, value_parser = quantity::latency_ms::<str>, conflicts_with = "random")]

@@ -5,10 +5,11 @@ use crate::app::change::Changed;
 use crate::app::costs::{BudgetStatus, Costs};
 use crate::app::data_sets::Listed;
 use crate::app::database::Report;
+use crate::app::environment::Environment;
 use crate::app::nodes::Newcomers;
 use crate::app::output;
 use crate::app::plan::{Plan, Step};
-use crate::app::status::{AgentStatus, Behind, NetworkStatus, ReplicaStatus, Status};
+use crate::app::status::{AgentStatus, Behind, NetworkStatus, NodeStatus, ReplicaStatus, Status};
 use crate::app::stores::CheckedStore;
 use crate::app::summary::Summary;
 use crate::app::why_not::WhyNot;
@@ -179,13 +180,33 @@ fn node_lines(status: &Status) -> Vec<String> {
     let mut text = Vec::new();
     text.push("node  name        state     availability  stored     latency to others".to_owned());
     text.extend(status.nodes.iter().map(|node| {
-        let latency = list(node.latency_ms.iter().map(|(to, ms)| format!("{to}: {ms} ms")), ", ");
+        let latency = list(node.latency_ms.iter().map(|(to, ms)| latency_to(node, *to, *ms)), ", ");
         let (row, stored) = (&node.node, show_bytes(node.stored_bytes));
         let (state, availability) = (row.state.name(), row.availability.to_string());
         let silent = silence(node.silent_since);
         format!("{:<5} {:<11} {state:<9} {availability:<13} {stored:<10} {latency}{silent}", row.id, row.name)
     }));
     text
+}
+
+/// What is known now of the nodes and links that an event was about.
+pub fn environment(environment: &Environment) -> anyhow::Result<()> {
+    let nodes = environment.nodes.iter().map(|node| format!("  {node}"));
+    let links = environment.links.iter().map(|link| format!("  {link}"));
+    lines([String::new(), "what is known now".to_owned()].into_iter().chain(nodes).chain(links))
+}
+
+/// What is in force, and what was measured.
+fn latency_to(node: &NodeStatus, to: NodeId, in_force_ms: f64) -> String {
+    let Some(measured) = node.measured_links.iter().find(|link| link.to == to) else {
+        return format!("{to}: {in_force_ms} ms");
+    };
+    let lost =
+        if measured.loss_percent >= 0.05 { format!(", {:.1} % lost", measured.loss_percent) } else { String::new() };
+    match measured.latency_ms == in_force_ms {
+        true => format!("{to}: {in_force_ms:.2} ms measured{lost}"),
+        false => format!("{to}: {in_force_ms} ms (measured {:.2} ms{lost})", measured.latency_ms),
+    }
 }
 
 /// A line for each.

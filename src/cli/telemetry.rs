@@ -20,9 +20,10 @@ const DISCREET: [(&str, LevelFilter); 6] = [
     ("mysql_", LevelFilter::DEBUG),
 ];
 
-pub fn start(log: Log) {
+/// `usual`: what a command shows unless `AGENT_LOG` says otherwise.
+pub fn start(log: Log, usual: Option<&str>) {
     let filter = EnvFilter::try_from_env(agent_core::config::environment::AGENT_LOG)
-        .unwrap_or_else(|_| EnvFilter::new("warn,s3s=off"));
+        .unwrap_or_else(|_| EnvFilter::new(usual.unwrap_or("warn,s3s=off")));
     let discreet = filter_fn(is_discreet).with_max_level_hint(LevelFilter::TRACE);
     let colours = colour::suits(log, std::io::stderr().is_terminal());
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);

@@ -18,6 +18,8 @@ mod jobs_processes;
 mod kill_recovers;
 mod links_processes;
 mod many_objects;
+mod members;
+mod membership_experiment;
 #[path = "../network/mod.rs"]
 mod network;
 mod nodes;

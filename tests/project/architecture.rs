@@ -16,7 +16,7 @@ const NO_TECHNOLOGY: [&str; 5] =
     ["storage::counted", "storage::credentials", "storage::paced", "storage::set", "storage::transfer"];
 
 /// A crate, and the only modules that may name it.
-const HOMES: [(&str, &[&str]); 39] = [
+const HOMES: [(&str, &[&str]); 43] = [
     ("actix", &["actors", "app", "cli"]),
     ("actix_rt", &["actors", "app", "cli"]),
     ("aws_runtime", &["storage::credentials"]),
@@ -25,7 +25,7 @@ const HOMES: [(&str, &[&str]); 39] = [
     ("aws_smithy_runtime_api", &["storage::s3"]),
     ("aws_smithy_types", &["storage::s3", "storage::embedded"]),
     ("aws_types", &["storage::credentials"]),
-    ("axum", &["emulator", "api", "upisas"]),
+    ("axum", &["emulator", "api", "upisas", "aggregator"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
@@ -33,7 +33,7 @@ const HOMES: [(&str, &[&str]); 39] = [
     ("flate2", &["jobs::aggregate::compression"]),
     ("globset", &["domain::manifest"]),
     ("hyper", &["http_server", "storage::embedded"]),
-    ("hyper_util", &["http_server", "api", "upisas"]),
+    ("hyper_util", &["http_server", "api", "upisas", "cli::commands::aggregator"]),
     ("indicatif", &["cli"]),
     ("linfa", &["mape::prediction"]),
     ("linfa_linear", &["mape::prediction"]),
@@ -44,11 +44,15 @@ const HOMES: [(&str, &[&str]); 39] = [
     ("parquet", &["results::export"]),
     ("reqwest", &["links::toxiproxy", "jobs::spark::history"]),
     ("rusqlite", &["knowledge::sqlite", "results"]),
-    ("prometheus_client", &["api::metrics"]),
+    ("postcard", &["agent_membership"]),
+    ("procfs", &["sampler"]),
+    ("prometheus_client", &["api::metrics", "aggregator::exposition"]),
+    ("ring", &["agent_membership::identity", "agent_membership::member::exchange"]),
     ("rustls", &["storage::s3", "api::tls"]),
     ("rustls_native_certs", &["storage::s3"]),
     ("s3s", &["storage::embedded", "s3_endpoint"]),
     ("s3s_fs", &["storage::embedded"]),
+    ("socket2", &["agent_membership::udp", "aggregator"]),
     ("subtle", &["api::access"]),
     ("tokio_rustls", &["http_server", "api::tls"]),
     ("toml", &["config"]),
@@ -61,6 +65,10 @@ const HOMES: [(&str, &[&str]); 39] = [
 /// Words that would make a decision depend on more than its input.
 const IMPURE: [&str; 11] =
     ["actix", "tokio", "SystemTime", "Instant", "thread_rng", "HashMap", "HashSet", "env", "fs", "net", "process"];
+
+/// The same of a package that also has a driver on real sockets, and whose addresses are the standard library's.
+const IMPURE_MEMBERS: [&str; 9] =
+    ["tokio", "socket2", "SystemTime", "Instant", "thread_rng", "HashMap", "HashSet", "fs", "process"];
 
 #[test]
 fn imports_follow_the_layers() {
@@ -85,6 +93,13 @@ fn deciding_touches_nothing_but_its_input() {
                 file.name,
                 file.layer()
             ));
+        }
+    }
+    let members =
+        |file: &&Source| file.layer() == "agent_membership" && file.module.get(1).is_none_or(|name| name != "udp");
+    for file in sources().iter().filter(members) {
+        for (line, word) in file.words().filter(|(_, word)| IMPURE_MEMBERS.contains(word)) {
+            found.push(format!("{}:{line}: `{word}`: only the driver `udp` may", file.name));
         }
     }
     assert!(found.is_empty(), "more than input and state (I-2):\n{}", found.join("\n"));
@@ -171,16 +186,31 @@ fn forbidden(from: &[String], to: &[String]) -> Option<String> {
     let (may, traits): (&[&str], &[&str]) = match layer {
         "domain" => (&[], &[]),
         "clock" | "mape" => (&["domain"], &[]),
-        "emulator" => (&[], &[]),
+        "emulator" | "sampler" | "agent_membership" => (&[], &[]),
+        "aggregator" => (&["sampler"], &[]),
         "links" => (&["domain", "clock", "emulator"], &NEEDS),
         "config" => (&["domain", "clock"], &[]),
         "results" => (&[], &[]),
         "report" => (&["domain", "results"], &[]),
         "sim" => (&["domain", "clock", "mape", "config"], &["knowledge"]),
-        "experiments" => (&["domain", "mape", "config", "sim", "results"], &[]),
+        "experiments" => (&["domain", "mape", "config", "sim", "results", "agent_membership"], &[]),
         "calibration" => (&["domain", "mape", "config"], &[]),
         "actors" => (&["domain", "clock", "mape"], &["knowledge", "storage", "links", "jobs"]),
         "http_server" | "private_file" => (&[], &[]),
+        "membership" => (
+            &[
+                "domain",
+                "clock",
+                "mape",
+                "config",
+                "actors",
+                "private_file",
+                "sampler",
+                "aggregator",
+                "agent_membership",
+            ],
+            &["knowledge"],
+        ),
         "s3_endpoint" => (&["domain", "actors", "http_server"], &["knowledge", "storage"]),
         need if NEEDS.contains(&need) => (&["domain", "clock", "http_server"], &NEEDS),
         "app" => (
@@ -203,6 +233,8 @@ fn forbidden(from: &[String], to: &[String]) -> Option<String> {
                 "emulator",
                 "http_server",
                 "s3_endpoint",
+                "membership",
+                "agent_membership",
             ],
             &[],
         ),
@@ -219,6 +251,8 @@ fn forbidden(from: &[String], to: &[String]) -> Option<String> {
                 "http_server",
                 "private_file",
                 "s3_endpoint",
+                "membership",
+                "agent_membership",
             ],
             &["storage", "links", "jobs"],
         ),
@@ -255,16 +289,39 @@ fn is_inside(module: &str, home: &str) -> bool {
 }
 
 /// The packages' sources.
-const SOURCES: [&str; 4] = ["src", "crates/core/src", "crates/laboratory/src", "crates/emulator/src"];
+const SOURCES: [&str; 7] = [
+    "src",
+    "crates/core/src",
+    "crates/laboratory/src",
+    "crates/emulator/src",
+    "crates/membership/src",
+    "crates/aggregator/src",
+    "crates/sampler/src",
+];
 
 /// How a path begins that leads to one of our own modules.
-const OWN: [&str; 5] = ["crate", "super", "agent_core", "agent_laboratory", "agent_emulator"];
+const OWN: [&str; 8] = [
+    "crate",
+    "super",
+    "agent_core",
+    "agent_laboratory",
+    "agent_emulator",
+    "agent_membership",
+    "agent_aggregator",
+    "agent_sampler",
+];
 
 /// What stands before an item that no user of the program runs.
 const FOR_TESTS: [&str; 2] = ["#[cfg(test)]", r#"#[cfg(any(test, feature = "testing"))]"#];
 
-/// A package that is one layer as a whole.
-const EMULATOR: &str = "emulator";
+/// Packages that are one layer as a whole: their folder, the crate's name, and the layer's.
+const WHOLE: [(&str, &str, &str); 4] = [
+    ("emulator/", "agent_emulator", "emulator"),
+    // Another one than `membership`, which makes an agent's node a member.
+    ("membership/", "agent_membership", "agent_membership"),
+    ("aggregator/", "agent_aggregator", "aggregator"),
+    ("sampler/", "agent_sampler", "sampler"),
+];
 
 /// A source file without its comments and tests, line by line.
 struct Source {
@@ -280,8 +337,8 @@ impl Source {
     fn read(name: &str, text: &str) -> Self {
         let (package, path) = name.split_once("src/").unwrap_or(("", name));
         let mut module: Vec<String> = path.trim_end_matches(".rs").split('/').map(String::from).collect();
-        if package.ends_with("emulator/") {
-            module.insert(0, EMULATOR.to_owned());
+        if let Some((_, _, layer)) = WHOLE.iter().find(|(folder, ..)| package.ends_with(folder)) {
+            module.insert(0, (*layer).to_owned());
         }
         if module.last().is_some_and(|last| ["mod", "lib", "main"].contains(&last.as_str())) {
             module.pop();
@@ -350,9 +407,15 @@ impl Source {
         let names = path[ups.max(1)..].iter().filter(|name| *name != "self").cloned();
         let base: Vec<String> = match path.first().map(String::as_str) {
             Some("super") => self.module.get(..self.module.len().checked_sub(ups)?)?.to_vec(),
-            Some("agent_emulator") => vec![EMULATOR.to_owned()],
-            Some("crate") if self.layer() == EMULATOR => vec![EMULATOR.to_owned()],
-            _ => Vec::new(),
+            Some("crate") => WHOLE
+                .iter()
+                .filter(|(.., layer)| self.layer() == *layer)
+                .map(|(.., layer)| (*layer).to_owned())
+                .collect(),
+            Some(other) => {
+                WHOLE.iter().filter(|(_, name, _)| *name == other).map(|(.., layer)| (*layer).to_owned()).collect()
+            }
+            None => Vec::new(),
         };
         Some(base.into_iter().chain(names).collect())
     }

@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
-/// What may differ: where the table is, who injects latency, how fast time passes, and where the nodes' stores are.
+/// What may differ: where the table is, who injects latency, how fast time passes, where the nodes' stores are, and whether nodes
+/// hear each other.
 fn place(line: &str) -> bool {
     let line = line.trim_start();
     line.is_empty()
         || line.starts_with('#')
-        || ["knowledge =", "time_scale =", "emulator =", "store ="].iter().any(|key| line.starts_with(key))
+        || ["knowledge =", "time_scale =", "emulator =", "store =", "[membership]", "listen ="]
+            .iter()
+            .any(|key| line.starts_with(key))
 }
 
 /// What a file says besides.

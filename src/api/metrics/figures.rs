@@ -1,9 +1,11 @@
 //! What the network is like at a moment.
 
 use crate::api::view::View;
+use crate::api::wire;
 use crate::app::switchboard::Switchboard;
 use agent_core::domain::event::Outcome;
 use agent_core::domain::placement::ReplicaState;
+use agent_membership::Standing::{Alive, Dead, Left, Suspect};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -111,6 +113,61 @@ pub fn register_deciding(registry: &mut Registry, switchboard: &Switchboard, dec
     registry.register("agent_answers", "Answers that this process's agents gave their peers", answers);
 }
 
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Standing {
+    agent: u32,
+    standing: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Dropped {
+    agent: u32,
+    why: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Direction {
+    agent: u32,
+    direction: &'static str,
+}
+
+/// Whom the nodes of this process's agents see, and what that takes; absent where they are no members.
+pub fn register_members(registry: &mut Registry, switchboard: &Switchboard) {
+    let members: Family<Standing, Value> = Family::default();
+    let (messages, bytes): (Family<Direction, Counter>, Family<Direction, Counter>) = Default::default();
+    let dropped: Family<Dropped, Counter> = Family::default();
+    for (agent, view) in switchboard.members() {
+        let agent = agent.0;
+        for standing in [Alive, Suspect, Dead, Left] {
+            let count = view.members.iter().filter(|seen| seen.standing == standing).count();
+            members.get_or_create(&Standing { agent, standing: wire::standing(standing) }).set(count as f64);
+        }
+        let counted = view.counters;
+        let both = [("sent", counted.sent, counted.sent_bytes), ("received", counted.received, counted.received_bytes)];
+        for (direction, count, size) in both {
+            messages.get_or_create(&Direction { agent, direction }).inc_by(count);
+            bytes.get_or_create(&Direction { agent, direction }).inc_by(size);
+        }
+        let of = counted.dropped;
+        let all = [
+            ("malformed", of.malformed),
+            ("other_network", of.other_network),
+            ("other_version", of.other_version),
+            ("stranger", of.stranger),
+            ("forged", of.forged),
+            ("other_key", of.other_key),
+            ("too_old", of.too_old),
+            ("no_room", of.no_room),
+        ];
+        all.into_iter().for_each(|(why, count)| _ = dropped.get_or_create(&Dropped { agent, why }).inc_by(count));
+    }
+    registry.register("agent_members", "Members of the network as an agent's node sees them", members);
+    registry.register("agent_member_messages", "What an agent's node and its peers said to each other", messages);
+    registry.register("agent_member_bytes", "Bytes of that, without those of UDP, TCP and IP", bytes);
+    let help = "Messages and records that an agent's node did not believe, or had no room for";
+    registry.register("agent_member_dropped", help, dropped);
+}
+
 fn flag(holds: bool) -> f64 {
     if holds { 1.0 } else { 0.0 }
 }
@@ -160,7 +217,7 @@ fn of_nodes(registry: &mut Registry, view: &View) {
     let silent = nodes().map(|node| (of(node.id), flag(node.silent_since.is_some())));
     register_each(registry, "agent_node_silent", "Whether a node's agent runs and has missed its heartbeats", silent);
     // Every snapshot knows the same links.
-    let links = view.snapshots.first().into_iter().flat_map(|snapshot| snapshot.links.iter());
+    let links = view.snapshots.first().into_iter().flat_map(|snapshot| snapshot.links_in_force());
     let latencies = links.map(|link| (OfLink { from: link.from.0, to: link.to.0 }, link.latency_ms / 1000.0));
     register_each(registry, "agent_link_latency_seconds", "Of a link, as it is known", latencies);
 }

@@ -12,7 +12,7 @@ const WITH_LINKS: usize = 6;
 pub fn changes(view: &View, looking: &Looking) -> Markup {
     let is_edited = |id: u32| view.nodes.len() <= EDITED || looking.node == Some(id);
     let nodes: Vec<_> = view.nodes.values().filter(|node| is_edited(node.id)).collect();
-    let links = view.snapshots.first().into_iter().flat_map(|snapshot| snapshot.links.iter());
+    let links = view.snapshots.first().into_iter().flat_map(|snapshot| snapshot.links_in_force());
     let is_shown = |from: u32, to: u32| match looking.node {
         Some(chosen) => from == chosen || to == chosen,
         None => view.nodes.len() <= WITH_LINKS,

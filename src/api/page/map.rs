@@ -68,7 +68,8 @@ fn drawn(view: &View, looking: &Looking, node: &Node, (x, y): Place, radius: f64
     let held = replicas(view, looking, node.id);
     let living: Vec<u32> = view.agents.values().filter(|agent| agent.node == node.id).map(|agent| agent.id).collect();
     let silent = node.silent_since.is_some();
-    let told = format!("{}, {} % available, {held} replicas", node_name(node), node.availability_percent);
+    let available = (node.availability_percent * 10.0).round() / 10.0;
+    let told = format!("{}, {} % available, {held} replicas", node_name(node), available);
     html! {
         a href=(looking.at_node(Some(node.id))) aria-label=(told) {
             g.node.held[held > 0].silent[silent].chosen[looking.node == Some(node.id)] {
@@ -76,7 +77,7 @@ fn drawn(view: &View, looking: &Looking, node: &Node, (x, y): Place, radius: f64
                 @if held > 1 { circle.more cx=(round(x)) cy=(round(y)) r=(radius + 4.0) {} }
                 text x=(round(x)) y=(round(y + 4.0)) { (node.id) }
                 @if radius > 20.0 {
-                    text.name x=(round(x)) y=(round(y + radius + 15.0)) { (node.name) " " (node.availability_percent) " %" }
+                    text.name x=(round(x)) y=(round(y + radius + 15.0)) { (node.name) " " (available) " %" }
                     @if !living.is_empty() {
                         text.agents x=(round(x)) y=(round(y - radius - 7.0)) { "agent " (living.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")) }
                     }
@@ -88,7 +89,7 @@ fn drawn(view: &View, looking: &Looking, node: &Node, (x, y): Place, radius: f64
 
 fn links(view: &View, places: &BTreeMap<u32, Place>) -> Markup {
     // Every snapshot knows the same links; one line is both directions.
-    let links = view.snapshots.first().into_iter().flat_map(|snapshot| snapshot.links.iter());
+    let links = view.snapshots.first().into_iter().flat_map(|snapshot| snapshot.links_in_force());
     let back = |from: NodeId, to: NodeId| view.snapshots.first().and_then(|snapshot| snapshot.link(to, from));
     html! { @for link in links.filter(|link| link.from < link.to) {
         @if let (Some(from), Some(to)) = (places.get(&link.from.0), places.get(&link.to.0)) {

@@ -115,6 +115,11 @@ fn data_sets(view: &View, looking: &Looking) -> Markup {
     }
 }
 
+/// With two decimals at most.
+fn round(percent: f64) -> f64 {
+    (percent * 100.0).round() / 100.0
+}
+
 /// The node that is chosen.
 fn node(view: &View, looking: &Looking) -> Markup {
     let Some(node) = looking.node.and_then(|id| view.nodes.get(&id)) else { return html! {} };
@@ -123,7 +128,12 @@ fn node(view: &View, looking: &Looking) -> Markup {
             h3 { "Node " (node_name(node)) }
             dl {
                 dt { "State" } dd { (node.state) @if let Some(at) = &node.silent_since { ", silent since " (at) } }
-                dt { "Availability" } dd { (node.availability_percent) " %" }
+                dt { "Availability" } dd {
+                    (round(node.availability_percent)) " % " (node.availability_basis)
+                    @if let Some(measured) = node.measured_availability_percent {
+                        @if node.availability_basis != "measured" { ", " (round(measured)) " % measured" }
+                    }
+                }
                 dt { "Stored" } dd {
                     (show_bytes(node.stored_bytes))
                     @if let Some(capacity) = node.capacity_bytes { " of " (show_bytes(capacity)) }

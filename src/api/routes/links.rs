@@ -6,8 +6,9 @@ use crate::api::listing::{Listing, Page};
 use crate::api::problem::{ErrorCode, Problem};
 use crate::api::wire::{Link, LinkChange};
 use crate::api::{Api, Shared};
+use crate::app::catalogue::Catalogue;
 use crate::app::change;
-use crate::app::nodes::Present;
+use agent_core::domain::environment::Links;
 use agent_core::domain::ids::NodeId;
 use axum::extract::State;
 use axum::response::Response;
@@ -21,8 +22,10 @@ pub async fn list(State(api): Shared, Query(listing): Query<Listing>) -> Result<
 }
 
 async fn links(api: &Api) -> Result<BTreeMap<(u32, u32), Link>, Problem> {
-    let present = Present::load(api.knowledge()).await?;
-    Ok(present.links.iter().map(|link| ((link.from.0, link.to.0), Link::from(link))).collect())
+    let catalogue = Catalogue::load(api.knowledge()).await?;
+    // Every snapshot knows the same links.
+    let links = catalogue.snapshots.first().into_iter().flat_map(Link::of);
+    Ok(links.map(|link| ((link.from, link.to), link)).collect())
 }
 
 async fn find(api: &Api, from: u32, to: u32) -> Result<Link, Problem> {
@@ -39,7 +42,12 @@ pub async fn show(State(api): Shared, Path((from, to)): Path<(u32, u32)>) -> Res
 }
 
 fn answer(link: &Link) -> Response {
-    tagged(tag(link), link)
+    tagged(tag_of(link), link)
+}
+
+/// Of what can be changed about it: what is measured goes on changing.
+fn tag_of(link: &Link) -> String {
+    tag(&(link.from, link.to, link.declared.then_some(link.latency_ms), link.jitter_ms))
 }
 
 /// The latency of a link. It acts from the next job on.
@@ -54,12 +62,16 @@ pub async fn change(
     Json(wanted): Json<LinkChange>,
 ) -> Result<Response, Problem> {
     let LinkChange { latency_ms, both_directions } = wanted;
-    if !(0.0..=1e9).contains(&latency_ms) {
+    if let Some(latency_ms) = latency_ms.filter(|latency_ms| !(0.0..=1e9).contains(latency_ms)) {
         return Err(Problem::new(ErrorCode::Invalid, format!("latency_ms: {latency_ms} is not within 0 and 10^9")));
+    }
+    if latency_ms.is_none() && api.surroundings.network().links_are() == Links::Injected {
+        let why = "latency_ms: this network's latency is injected; nobody measures it";
+        return Err(Problem::new(ErrorCode::Invalid, why));
     }
     let _one_at_a_time = api.writing.lock().await;
     let link = find(&api, from, to).await?;
-    expected.check(&tag(&link), &format!("link {from}/{to}"), &link)?;
+    expected.check(&tag_of(&link), &format!("link {from}/{to}"), &link)?;
     change::latency(api.knowledge(), (NodeId(from), NodeId(to)), latency_ms, both_directions).await?;
     Ok(answer(&find(&api, from, to).await?))
 }

@@ -5,6 +5,7 @@ mod agents;
 mod data_sets;
 pub mod events;
 mod links;
+mod members;
 mod network;
 mod nodes;
 mod plans;
@@ -52,6 +53,8 @@ pub fn routes() -> (axum::Router<Arc<Api>>, Value) {
         .routes(routes!(nodes::show, nodes::change, nodes::remove))
         .routes(routes!(links::list))
         .routes(routes!(links::show, links::change))
+        .routes(routes!(members::list))
+        .routes(routes!(members::tune))
         .routes(routes!(data_sets::list))
         .routes(routes!(data_sets::show))
         .routes(routes!(data_sets::constrain))

@@ -8,6 +8,7 @@ use crate::api::problem::{ErrorCode, Problem};
 use crate::api::wire::{Changed, Node, NodeAddition, NodeChange};
 use crate::app::change;
 use crate::app::nodes::{self, Described, Objects, Present};
+use agent_core::domain::environment::{Availability, Links};
 use agent_core::domain::ids::NodeId;
 use agent_core::domain::labels;
 use agent_core::domain::store_url::StoreUrl;
@@ -39,7 +40,7 @@ fn answer(node: &Node) -> Response {
 
 /// Of what can be changed about it.
 fn tag_of(node: &Node) -> String {
-    tag(&(node.id, node.availability_percent, &node.labels, node.state == "leaving"))
+    tag(&(node.id, node.availability_percent, &node.availability_basis, &node.labels, node.state == "leaving"))
 }
 
 /// Availability and labels of a node; what is not named stays. It acts from the next job on.
@@ -52,9 +53,13 @@ pub async fn change(
     expected: IfMatch,
     Json(wanted): Json<NodeChange>,
 ) -> Result<Response, Problem> {
-    let availability = wanted.availability_percent.map(percent).transpose()?;
+    let availability = wanted.availability_percent.map(|said| said.map(percent).transpose()).transpose()?;
     if let Some(labels) = &wanted.labels {
         check(labels)?;
+    }
+    if availability == Some(None) && api.surroundings.network().links_are() == Links::Injected {
+        let why = "availability_percent: this network's is declared; nobody measures it";
+        return Err(Problem::new(ErrorCode::Invalid, why));
     }
     let _one_at_a_time = api.writing.lock().await;
     let view = api.view().await?;
@@ -90,7 +95,11 @@ pub async fn add(State(api): Shared, Json(wanted): Json<NodeAddition>) -> Result
     let _one_at_a_time = api.writing.lock().await;
     let present = Present::load(api.knowledge()).await?;
     let newcomers = nodes::described(&present, &described);
-    api.knowledge().add_nodes(&newcomers.nodes, &newcomers.links).await?;
+    let are = api.surroundings.network().links_are();
+    if are == Links::Injected && described.availability == Availability::default() {
+        return Err(Problem::new(ErrorCode::Invalid, "availability_percent: this network's is declared, not measured"));
+    }
+    api.knowledge().add_nodes(&newcomers.nodes, &newcomers.links, are).await?;
     let id = newcomers.nodes.first().map_or(0, |node| node.id.0);
     let view = api.view().await?;
     let node = view.require_node(id)?;
@@ -114,7 +123,7 @@ fn described(wanted: NodeAddition) -> Result<Described, Problem> {
     Ok(Described {
         id: wanted.id.map(NodeId),
         name: name.map_err(|error| invalid(format!("name: {}; {}", error.problem, error.help)))?,
-        availability: percent(wanted.availability_percent)?,
+        availability: wanted.availability_percent.map(percent).transpose()?.map(Availability::from).unwrap_or_default(),
         latency_ms,
         jitter_ms: wanted.jitter_ms.unwrap_or_default(),
         capacity_bytes: wanted.capacity_bytes,

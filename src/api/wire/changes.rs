@@ -2,7 +2,7 @@
 
 use super::object;
 use agent_core::domain::constraints::Constraints;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
@@ -10,10 +10,17 @@ use utoipa::ToSchema;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NodeChange {
-    #[schema(minimum = 0.0, maximum = 100.0)]
-    pub availability_percent: Option<f64>,
+    /// What is declared from now on; `null`: nothing, it is measured.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(minimum = 0.0, maximum = 100.0, value_type = Option<f64>)]
+    pub availability_percent: Option<Option<f64>>,
     /// All of its labels.
     pub labels: Option<BTreeMap<String, String>>,
+}
+
+/// What is there is said, also if it is `null`.
+fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<f64>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// A node that comes.
@@ -25,9 +32,11 @@ pub struct NodeAddition {
     pub id: Option<u32>,
     /// Absent: `node-ID`.
     pub name: Option<String>,
+    /// Absent: it is measured, which it cannot be where latency is injected.
     #[schema(minimum = 0.0, maximum = 100.0)]
-    pub availability_percent: f64,
-    /// To and from every other node, by its number.
+    pub availability_percent: Option<f64>,
+    /// To and from every other node, by its number; where latency is not injected, links that are absent are measured.
+    #[serde(default)]
     pub latency_ms: BTreeMap<String, f64>,
     /// Spread of the latencies from job to job.
     pub jitter_ms: Option<f64>,
@@ -42,12 +51,19 @@ pub struct NodeAddition {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinkChange {
-    #[schema(minimum = 0.0)]
-    pub latency_ms: f64,
+    /// What is declared from now on; `null`: nothing, it is measured.
+    #[serde(deserialize_with = "number_or_null")]
+    #[schema(minimum = 0.0, required = true)]
+    pub latency_ms: Option<f64>,
     /// Back, too.
     #[serde(default = "yes")]
     #[schema(default = true)]
     pub both_directions: bool,
+}
+
+/// It has to be said.
+fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    Option::deserialize(deserializer)
 }
 
 fn yes() -> bool {

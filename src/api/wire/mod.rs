@@ -3,6 +3,7 @@
 mod agents;
 mod changes;
 mod events;
+mod members;
 mod network;
 mod nodes;
 mod plans;
@@ -14,6 +15,7 @@ pub use changes::{
     NodeAddition, NodeChange, PauseRequest, StoragePriceChange,
 };
 pub use events::{Ask, Counter, Event, EventDetail};
+pub use members::{Member, MembershipChange, MembershipTuned, standing};
 pub use network::{DataSet, Network, Policy, Replica};
 pub use nodes::{Link, Node};
 pub use plans::{Plan, PlanRequest, WhatIf, WhyNot};

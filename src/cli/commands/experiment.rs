@@ -1,15 +1,16 @@
 //! `agent experiment`.
 
-use crate::app::experiment::{ExperimentOptions, Progress, Report, run};
+use crate::app::experiment::{ExperimentOptions, Planned, Progress, Report, membership, run};
 use crate::app::vocabulary::VOCABULARY;
 use crate::cli::arguments::Experiment as Arguments;
 use crate::cli::place::services;
 use crate::cli::{display, print};
+use agent_core::config::experiment::AnyExperiment;
 use agent_core::config::{Vocabulary, experiment};
 use agent_core::domain::units::show_duration;
 use agent_core::sim::ALL_POLICIES;
-use agent_laboratory::experiments::resume::Plan;
-use std::path::Path;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 const INCOMPLETE: u8 = 3;
 
 pub fn experiment(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let experiment = experiment::load(&arguments.file, &Vocabulary { policies: &ALL_POLICIES, ..VOCABULARY })?;
+    let experiment = experiment::load_any(&arguments.file, &Vocabulary { policies: &ALL_POLICIES, ..VOCABULARY })?;
     let threads = arguments.threads.map_or_else(std::thread::available_parallelism, Ok)?;
     let options = ExperimentOptions {
         output: arguments.output.clone(),
@@ -31,18 +32,49 @@ pub fn experiment(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let services = services()?;
     let stop = display::stop_flag(&services, stopping);
     let mut screen = Screen::new();
-    let report = run(&experiment, &options, &stop, |progress| screen.show(&progress))?;
-    screen.finish();
-    if arguments.json {
-        print::json(&report)?
-    } else {
-        print::lines(lines(&report))?
-    }
-    Ok(match (report.failed.is_empty(), report.interrupted) {
-        (false, _) => ExitCode::FAILURE,
-        (true, true) => ExitCode::from(INCOMPLETE),
-        (true, false) => ExitCode::SUCCESS,
+    let watch = |progress: Progress<'_>| screen.show(&progress);
+    let ended = match &experiment {
+        AnyExperiment::Policies(experiment) => {
+            let report = run(experiment, &options, &stop, watch)?;
+            screen.finish();
+            tell(arguments, &report, lines(&report))?;
+            Ended::of(report.interrupted, &report.failed)
+        }
+        AnyExperiment::Membership(experiment) => {
+            let report = membership::run(experiment, &options, services.handle(), &stop, watch)?;
+            screen.finish();
+            tell(arguments, &report, network_lines(&report))?;
+            Ended::of(report.interrupted, &report.failed)
+        }
+    };
+    Ok(match ended {
+        Ended::Failed => ExitCode::FAILURE,
+        Ended::Stopped => ExitCode::from(INCOMPLETE),
+        Ended::Done => ExitCode::SUCCESS,
     })
+}
+
+fn tell(arguments: &Arguments, document: &impl Serialize, lines: Vec<String>) -> anyhow::Result<()> {
+    if arguments.json { print::json(document) } else { print::lines(lines) }
+}
+
+/// How it ended, whichever kind it was of.
+enum Ended {
+    Done,
+    /// Before every run was made.
+    Stopped,
+    /// Some runs could not be made.
+    Failed,
+}
+
+impl Ended {
+    fn of(is_interrupted: bool, failed: &[String]) -> Self {
+        match (failed.is_empty(), is_interrupted) {
+            (false, _) => Self::Failed,
+            (true, true) => Self::Stopped,
+            (true, false) => Self::Done,
+        }
+    }
 }
 
 /// A bar on a terminal, else lines now and then.
@@ -61,9 +93,9 @@ impl Screen {
 
     fn show(&mut self, progress: &Progress<'_>) {
         match progress {
-            Progress::Planned { output, plan } => {
-                planned(output, plan).iter().for_each(|line| self.line(line));
-                self.bar = display::runs_bar(plan.missing.len() as u64);
+            Progress::Planned { output, planned: counts } => {
+                planned(output, *counts).iter().for_each(|line| self.line(line));
+                self.bar = display::runs_bar(counts.missing as u64);
             }
             Progress::Made { made, of, left } => match &self.bar {
                 Some(bar) => {
@@ -98,32 +130,24 @@ fn brief(left: Duration) -> String {
     show_duration(Duration::from_secs((left.as_secs_f64().round() as u64).max(1)))
 }
 
-fn planned(output: &Path, plan: &Plan<'_>) -> Vec<String> {
-    let (kept, missing) = (plan.kept, plan.missing.len());
+fn planned(output: &Path, planned: Planned) -> Vec<String> {
+    let Planned { kept, missing, outdated, others } = planned;
     let mut lines =
         vec![format!("{}: {} runs, {kept} are stored, {missing} are to be made", output.display(), kept + missing)];
-    if !plan.outdated.is_empty() {
-        let outdated = plan.outdated.len();
+    if outdated > 0 {
         lines.push(format!(
-            "{outdated} stored runs are outdated (their scenario or hours changed, or all are made again) and go"
+            "{outdated} stored runs are outdated (what they are of has changed, or all are made again) and go"
         ));
     }
-    if plan.others > 0 {
-        lines.push(format!("{} stored runs are not of this grid any more; they stay", plan.others));
+    if others > 0 {
+        lines.push(format!("{others} stored runs are not of this grid any more; they stay"));
     }
     lines
 }
 
 fn lines(report: &Report) -> Vec<String> {
-    let Report { experiment, runs, kept, made, .. } = report;
-    let state = if report.interrupted { "STOPPED" } else { "done" };
-    let took = format!("{:.1} s", report.real_seconds);
-    let mut lines = vec![format!(
-        "{experiment}: {state}; {} of {runs} runs in {} ({made} made in {took})",
-        kept + made,
-        report.output.display()
-    )];
-    lines.extend(report.parquet.iter().map(|file| format!("written {}", file.display())));
+    let Report { experiment, runs, kept, made, interrupted, real_seconds, output, parquet, .. } = report;
+    let mut lines = head(experiment, (*runs, *kept, *made), *interrupted, *real_seconds, output, parquet);
     lines.extend([
         String::new(),
         format!(
@@ -136,6 +160,70 @@ fn lines(report: &Report) -> Vec<String> {
         let mean = format!("{:.2}  ({:.2} to {:.2})", row.mean, row.low, row.high);
         format!("{:<16} {factors:<28} {:<14} {:>5}  {mean}", row.scenario, row.policy, row.runs)
     }));
+    lines.extend(report.failed.iter().map(|why| format!("FAILED: {why}")));
+    lines
+}
+
+/// What all kinds say first.
+fn head(
+    experiment: &str,
+    (runs, kept, made): (usize, usize, usize),
+    is_interrupted: bool,
+    real_seconds: f64,
+    output: &Path,
+    parquet: &[PathBuf],
+) -> Vec<String> {
+    let state = if is_interrupted { "STOPPED" } else { "done" };
+    let mut lines = vec![format!(
+        "{experiment}: {state}; {} of {runs} runs in {} ({made} made in {real_seconds:.1} s)",
+        kept + made,
+        output.display()
+    )];
+    lines.extend(parquet.iter().map(|file| format!("written {}", file.display())));
+    lines
+}
+
+fn network_lines(report: &membership::Report) -> Vec<String> {
+    let membership::Report { experiment, runs, kept, made, interrupted, real_seconds, output, parquet, .. } = report;
+    let mut lines = head(experiment, (*runs, *kept, *made), *interrupted, *real_seconds, output, parquet);
+    lines.extend([
+        String::new(),
+        format!(
+            "{:>6} {:>7} {:>8} {:>5} {:>7} {:>5}  {:<24} {:>8} {:>10} {:>8}",
+            "nodes",
+            "fan-out",
+            "interval",
+            "lost",
+            "stopped",
+            "runs",
+            "rounds until all know all",
+            "messages",
+            "bytes",
+            "answered"
+        ),
+    ]);
+    let share = |share: f64| format!("{:.0} %", share * 100.0);
+    lines.extend(report.networks.iter().map(|row| {
+        let rounds = row.rounds.map_or_else(
+            || "not reached".to_owned(),
+            |rounds| format!("{:.2}  ({:.2} to {:.2})", rounds.mean, rounds.low, rounds.high),
+        );
+        format!(
+            "{:>6} {:>7} {:>8} {:>5} {:>7} {:>5}  {rounds:<25} {:>8.1} {:>10.0} {:>8}",
+            row.nodes,
+            row.fan_out,
+            format!("{} s", row.interval_s),
+            share(row.loss),
+            share(row.failures),
+            row.runs,
+            row.messages_per_node_round,
+            row.bytes_per_node_round,
+            row.answered.map_or_else(|| "-".to_owned(), share)
+        )
+    }));
+    if !report.networks.is_empty() {
+        lines.push("messages and bytes: what a node sends in a round".to_owned());
+    }
     lines.extend(report.failed.iter().map(|why| format!("FAILED: {why}")));
     lines
 }

@@ -2,6 +2,7 @@
 
 use super::simulate;
 use crate::app::catalogue::Catalogue;
+use crate::app::environment::{self, Environment};
 use crate::app::{Purpose, why_not};
 use crate::cli::arguments::Explain;
 use crate::cli::event_document::{EventDocument, FeedbackDocument};
@@ -32,7 +33,9 @@ impl Place {
             let lists = self.invocation().command("events");
             let event = event.with_context(|| format!("there is no event {id}; `{lists}` lists them"))?;
             let feedback = existing.knowledge.feedback(*id).await?;
-            explained(&event, &feedback, Some(existing.scale), *json)
+            let snapshot = existing.knowledge.snapshot(&event.data_set).await?;
+            let environment = snapshot.and_then(|snapshot| environment::of(&snapshot, &event));
+            explained(&event, &feedback, environment.as_ref(), Some(existing.scale), *json)
         })
     }
 }
@@ -52,6 +55,7 @@ impl Place {
 pub(super) fn explained(
     event: &Event,
     feedback: &[Feedback],
+    environment: Option<&Environment>,
     scale: Option<TimeScale>,
     json: bool,
 ) -> anyhow::Result<()> {
@@ -61,8 +65,15 @@ pub(super) fn explained(
     match json {
         true => {
             let feedback: Vec<_> = feedback.iter().map(feedback_of).collect();
-            print::json(&(EventDocument::new(event, scale), &decision, feedback))
+            let event = EventDocument::new(event, scale);
+            match environment {
+                Some(environment) => print::json(&(event, &decision, feedback, environment)),
+                None => print::json(&(event, &decision, feedback)),
+            }
         }
-        false => print::explain(event, &decision, feedback, scale),
+        false => {
+            print::explain(event, &decision, feedback, scale)?;
+            environment.map_or(Ok(()), print::environment)
+        }
     }
 }

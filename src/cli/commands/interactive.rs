@@ -89,7 +89,7 @@ fn obey(session: &mut Session, line: &str, patience: Duration) -> anyhow::Result
             let found = outcome.events.iter().find(|one| one.id == event);
             let found = found.with_context(|| format!("there is no event {event}; `events` lists them"))?;
             let feedback = outcome.feedback.get(&event).map_or(&[][..], Vec::as_slice);
-            explained(found, feedback, None, false)?;
+            explained(found, feedback, None, None, false)?;
         }
         Command::Set(set) => self::set(session, set)?,
         Command::Down { what } => edit(session, Edit::Break(broken(&what).map_err(|why| anyhow!(why))?))?,
@@ -168,14 +168,14 @@ fn set(session: &mut Session, set: Set) -> anyhow::Result<()> {
     match set {
         Set::Availability { node, percent } => {
             session.simulation().edit(Edit::Availability { node, availability: percent })?;
-            print::changed(&Changed::Availability { node, percent: percent.value() })
+            print::changed(&Changed::Availability { node, percent: Some(percent.value()) })
         }
         Set::Latency { from, to, latency: latency_ms, one_way } => {
             session.simulation().edit(Edit::Latency { from, to, latency_ms })?;
             if !one_way {
                 session.simulation().edit(Edit::Latency { from: to, to: from, latency_ms })?;
             }
-            print::changed(&Changed::Latency { from, to, latency_ms, both_directions: !one_way })
+            print::changed(&Changed::Latency { from, to, latency_ms: Some(latency_ms), both_directions: !one_way })
         }
         Set::Goal { agent, goal } => edit(session, Edit::Goal { agent, goal }),
     }

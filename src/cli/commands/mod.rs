@@ -4,6 +4,7 @@ mod act;
 mod add_agent;
 mod add_data_set;
 mod add_node;
+mod aggregator;
 mod calibrate;
 mod check;
 mod compare;
@@ -20,9 +21,12 @@ mod init;
 mod interactive;
 mod interactive_commands;
 mod manual;
+mod members;
+mod node;
 mod pause;
 mod plan;
 mod proxy;
+mod reader;
 mod remove_data_set;
 mod remove_node;
 pub(super) mod report;
@@ -53,6 +57,8 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Run(run) => place.run(run),
         Command::Train(train) => place.train(&train),
         Command::Status(arguments) => place.status(&arguments),
+        Command::Members(arguments) => place.members(&arguments),
+        Command::Query(arguments) => place.query(&arguments),
         Command::Events(arguments) => place.events(&arguments),
         Command::Explain(arguments) => place.explain(&arguments),
         Command::Report(arguments) => place.report(&arguments),
@@ -79,6 +85,9 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Act(arguments) => place.act(&arguments),
         Command::Db(db) => place.db(&db),
         Command::Proxy(proxy) => proxy::proxy(&proxy),
+        Command::Aggregator(arguments) => aggregator::aggregator(&arguments),
+        Command::Node(arguments) => node::node(&arguments),
+        Command::Reader(arguments) => reader::reader(&arguments),
         Command::Completion(arguments) => manual::completion(&arguments),
         Command::Man(arguments) => manual::man(&arguments),
         Command::Keep(Keep { program, arguments }) => {

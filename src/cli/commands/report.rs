@@ -20,6 +20,7 @@ Examples:
   agent report rivals.db                                   an experiment: who won, by how much, at what cost
   agent report rivals.db --run drift/cooperative/7         with the placement of this run over time
   agent report rivals.db --output rivals.html --csv rivals
+  agent report membership.db --csv membership              an experiment of membership: rounds, bytes, ages, questions
   agent report agent-data/demo/network.db                  what the demo's agents did, and why
   agent report mysql://agent@db.example.org/agent          a network whose table is in a server
 

@@ -1,21 +1,28 @@
 //! `agent set`: what is known of a node or a link, and what nobody may do with a data set, changed by hand.
 
-use crate::app::change;
-use crate::cli::arguments::Set;
+use crate::app::{Failure, change};
+use crate::cli::arguments::{Declared, DeclaredMs, Set};
 use crate::cli::constraint_arguments::SetLabels;
 use crate::cli::place::Place;
 use crate::cli::print;
+use agent_core::domain::environment::Links;
 use std::process::ExitCode;
 
 impl Place {
     pub(super) fn set(&self, set: Set) -> anyhow::Result<ExitCode> {
-        self.changing(async |_, knowledge| {
+        self.changing(async |settings, knowledge| {
+            let measured = matches!(set, Set::Availability { percent: Declared(None), .. })
+                || matches!(set, Set::Latency { latency: DeclaredMs(None), .. });
+            if measured && settings.network.links_are() == Links::Injected {
+                let why = "`measured`: this network's latency is injected, and its availability declared: nobody measures them";
+                return Err(Failure::Configuration(why.to_owned()).into());
+            }
             let (changed, json) = match set {
                 Set::Availability { node, percent, json } => {
-                    (change::availability(knowledge, node, percent).await?, json)
+                    (change::availability(knowledge, node, percent.0).await?, json)
                 }
                 Set::Latency { from, to, latency, one_way, json } => {
-                    (change::latency(knowledge, (from, to), latency, !one_way).await?, json)
+                    (change::latency(knowledge, (from, to), latency.0, !one_way).await?, json)
                 }
                 Set::Labels(SetLabels { node, labels, none: _, json }) => {
                     (change::labels(knowledge, node, labels.into_iter().collect()).await?, json)

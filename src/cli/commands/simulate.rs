@@ -174,6 +174,6 @@ pub(super) fn progress(lasts: Duration) -> impl FnMut(Timestamp) {
 
 pub fn explain(trace: &Path, event: EventId, json: bool) -> anyhow::Result<ExitCode> {
     let traced = app::simulate::explained(trace, event)?;
-    explained(&traced.event, &traced.feedback, None, json)?;
+    explained(&traced.event, &traced.feedback, None, None, json)?;
     Ok(ExitCode::SUCCESS)
 }
