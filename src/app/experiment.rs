@@ -1,4 +1,8 @@
-//! `agent experiment`: what is not stored yet of an experiment is made and stored.
+//! `agent experiment`: what is not stored yet of an experiment is made and stored. Of policies here; of membership in `membership`,
+//! on real sockets in `real_network`.
+
+pub mod membership;
+mod real_network;
 
 use super::{Failure, output};
 use agent_core::config::experiment::Experiment;
@@ -24,13 +28,32 @@ pub struct ExperimentOptions {
     pub again: bool,
 }
 
+/// How many runs there are of each sort before anything is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Planned {
+    /// Are stored, and stay.
+    pub kept: usize,
+    pub missing: usize,
+    /// Are stored, and go.
+    pub outdated: usize,
+    /// Are stored and not asked for, and stay.
+    pub others: usize,
+}
+
+impl Planned {
+    fn of<C>(plan: &Plan<'_, C>) -> Self {
+        let Plan { kept, outdated, others, missing } = plan;
+        Self { kept: *kept, missing: missing.len(), outdated: outdated.len(), others: *others }
+    }
+}
+
 /// What people are told while it goes on.
 #[derive(Debug)]
 pub enum Progress<'a> {
     /// Before anything is made.
     Planned {
         output: &'a Path,
-        plan: &'a Plan<'a>,
+        planned: Planned,
     },
     Made {
         made: usize,
@@ -86,23 +109,16 @@ pub fn run(
     stop: &AtomicBool,
     mut watch: impl FnMut(Progress<'_>),
 ) -> anyhow::Result<Report> {
-    let output = options.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.db", experiment.name)));
-    if !output::is_file(&output) {
-        let problem = format!(
-            "--output {}: an experiment's file is a database, to which every run is added; name a file",
-            output.display()
-        );
-        return Err(Failure::Configuration(problem).into());
-    }
-    let written_by = concat!("agent ", env!("CARGO_PKG_VERSION"));
-    let mut database = Database::open(&output, &experiment.name, &experiment.about, written_by)?;
+    let output = output_file(options, &experiment.name)?;
+    let mut database = Database::open(&output, &experiment.name, &experiment.about, WRITTEN_BY)?;
     let cells = cells(experiment);
     let plan = plan(experiment, &cells, &database.runs()?, options.again);
-    watch(Progress::Planned { output: &output, plan: &plan });
+    watch(Progress::Planned { output: &output, planned: Planned::of(&plan) });
     database.remove(&plan.outdated)?;
 
     let began = Instant::now();
-    let mut work = Work::new(experiment, &plan);
+    let effort = |cell: &Cell| agents(experiment, cell);
+    let mut work = Work::of(plan.missing.iter().map(|(_, cell)| effort(cell)).sum());
     let wanted: Vec<(i64, &Cell)> = plan.missing.clone();
     let mut failed = Vec::new();
     perform(experiment, &wanted, options.threads, stop, |cell, results| {
@@ -121,7 +137,7 @@ pub fn run(
                 failed.push(why);
             }
         }
-        work.ended(cell);
+        work.ended(effort(cell));
         watch(Progress::Made { made: work.ended, of: plan.missing.len(), left: work.left(began.elapsed()) });
         Ok::<(), DatabaseError>(())
     })?;
@@ -144,6 +160,21 @@ pub fn run(
         violated: violated(&database.runs()?),
         output,
     })
+}
+
+/// Says who wrote a file.
+const WRITTEN_BY: &str = concat!("agent ", env!("CARGO_PKG_VERSION"));
+
+fn output_file(options: &ExperimentOptions, name: &str) -> anyhow::Result<PathBuf> {
+    let output = options.output.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.db")));
+    if !output::is_file(&output) {
+        let problem = format!(
+            "--output {}: an experiment's file is a database, to which every run is added; name a file",
+            output.display()
+        );
+        return Err(Failure::Configuration(problem).into());
+    }
+    Ok(output)
 }
 
 /// Scenario, factors and policy.
@@ -173,23 +204,21 @@ fn violated(runs: &[Run]) -> Vec<Violated> {
     groups.into_iter().filter_map(violated).collect()
 }
 
-/// How much is done, in agents: a network of a thousand takes longer than one of three.
-struct Work<'a> {
-    experiment: &'a Experiment,
+/// How much is done, as runs of different sizes count: a network of a thousand takes longer than one of three.
+struct Work {
     ended: usize,
     done: u64,
     all: u64,
 }
 
-impl<'a> Work<'a> {
-    fn new(experiment: &'a Experiment, plan: &Plan<'_>) -> Self {
-        let all = plan.missing.iter().map(|(_, cell)| agents(experiment, cell)).sum();
-        Self { experiment, ended: 0, done: 0, all }
+impl Work {
+    fn of(all: u64) -> Self {
+        Self { ended: 0, done: 0, all }
     }
 
-    fn ended(&mut self, cell: &Cell) {
+    fn ended(&mut self, effort: u64) {
         self.ended += 1;
-        self.done += agents(self.experiment, cell);
+        self.done += effort;
     }
 
     fn left(&self, elapsed: Duration) -> Duration {

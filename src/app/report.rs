@@ -14,10 +14,12 @@ use agent_laboratory::report::experiment::comparison::{Case, Comparison};
 use agent_laboratory::report::experiment::tables as experiment_tables;
 use agent_laboratory::report::experiment::wanted::Wanted;
 use agent_laboratory::report::experiment::{self, Content, Experiment, Run, Shown};
+use agent_laboratory::report::membership::{self, Networks};
 use agent_laboratory::report::network::tables as network_tables;
 use agent_laboratory::report::network::{self, Act, Candidate, Course, Explanation, Job, Network};
+use agent_laboratory::report::statistics::Bootstrap;
 use agent_laboratory::report::table::Table;
-use agent_laboratory::results::{Contents, ExperimentFile, contents};
+use agent_laboratory::results::{Contents, ExperimentFile, FileKind, contents};
 use anyhow::Context as _;
 use std::fs;
 use std::path::Path;
@@ -39,7 +41,8 @@ pub struct Report {
 /// Reads a file, whichever kind it is. `wanted`: runs of an experiment whose placement is to be shown.
 pub async fn of_file(path: &Path, wanted: &[Wanted], clock: &Arc<dyn Clock>) -> anyhow::Result<Report> {
     match contents(path)? {
-        Contents::Experiment => of_experiment(path, wanted),
+        Contents::Experiment(FileKind::Policies) => of_experiment(path, wanted),
+        Contents::Experiment(FileKind::Membership) => of_networks(path, wanted),
         Contents::Network => {
             let knowledge = SqliteKnowledge::open_to_read(path, clock.clone())?;
             of_network(&knowledge, path.display().to_string(), wanted).await
@@ -85,6 +88,31 @@ fn of_experiment(path: &Path, wanted: &[Wanted]) -> anyhow::Result<Report> {
             experiment_tables::runs(&experiment),
             experiment_tables::curves(&comparison, &curves),
             experiment_tables::placements(&shown),
+        ],
+    })
+}
+
+fn of_networks(path: &Path, wanted: &[Wanted]) -> anyhow::Result<Report> {
+    if let Some(one) = wanted.first() {
+        let problem = format!("--run {one}: an experiment of membership has no placements; leave --run out");
+        return Err(Failure::Configuration(problem).into());
+    }
+    let file = ExperimentFile::open(path)?;
+    let networks = Networks { head: file.head()?, runs: file.networks()? };
+    let cases = membership::cases(&networks);
+    let rounds = |case: &membership::Case| {
+        case.drawn().into_iter().map(|run| Ok(file.network_rounds(run.id)?)).collect::<anyhow::Result<Vec<_>>>()
+    };
+    let rounds = cases.iter().map(rounds).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut bootstrap = Bootstrap::default();
+    Ok(Report {
+        about: format!("experiment {}, {} runs", networks.head.name, networks.runs.len()),
+        html: membership::page(&membership::Content { networks: &networks, cases: &cases, rounds: &rounds }),
+        tables: vec![
+            membership::tables::summary(&cases, &mut bootstrap),
+            membership::tables::points(&cases, "Means of runs".to_owned(), &mut bootstrap),
+            membership::tables::networks(&networks),
+            membership::tables::rounds(&cases, &rounds),
         ],
     })
 }

@@ -282,9 +282,10 @@ pub struct Simulate {
 Examples:
   agent experiment fixtures/experiments/smoke.toml
   agent experiment fixtures/experiments/published.toml --output results/published.db --parquet results
+  agent experiment fixtures/experiments/membership.toml    how soon nodes know each other
   agent experiment my-experiment.toml --threads 4 --json
 
-What is stored is not made again: stopped (Ctrl-C) or killed, the same command goes on. Runs of a scenario that has changed are
+What is stored is not made again: stopped (Ctrl-C) or killed, the same command goes on. Runs of what has changed are
 made again.
 
 Exit code 0: every run is stored; 1: a run broke an invariant, or the file cannot be written; 3: stopped before.")]

@@ -119,6 +119,7 @@ impl Observer {
                 | Notice::Said { .. }
                 | Notice::FeedbackLeft { .. }
                 | Notice::Closed { .. }
+                | Notice::Peer { .. }
                 | Notice::Written { .. }
                 | Notice::Recovered { .. }
                 | Notice::Trouble { .. },

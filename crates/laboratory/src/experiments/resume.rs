@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What becomes of the runs that are stored, and which are to be made.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Plan<'a> {
+pub struct Plan<'a, C = Cell> {
     /// Runs of the grid that stay.
     pub kept: usize,
     /// Runs of scenarios that are not any more what they were: they go, also those that the grid does not ask for now.
@@ -15,7 +15,7 @@ pub struct Plan<'a> {
     /// Runs that the grid does not ask for, and that are as good as ever: they stay.
     pub others: usize,
     /// With the number that each is stored under.
-    pub missing: Vec<(i64, &'a Cell)>,
+    pub missing: Vec<(i64, &'a C)>,
 }
 
 /// `again`: nothing of the grid is kept.
@@ -25,20 +25,39 @@ pub fn plan<'a>(experiment: &Experiment, cells: &'a [Cell], stored: &[Run], agai
         .iter()
         .map(|subject| ((subject.scenario.name.as_str(), &subject.factors), edition(subject, experiment.hours)))
         .collect();
-    let is_outdated = |run: &&Run| {
+    let is_outdated = |run: &Run| {
         let edition = editions.get(&(run.scenario.as_str(), &run.factors.0));
         edition.is_some_and(|edition| !run.identity.starts_with(edition))
     };
-    let asked: BTreeSet<&str> = cells.iter().map(|cell| cell.identity.as_str()).collect();
-    let is_asked = |run: &&Run| asked.contains(run.identity.as_str());
-    let goes = |run: &&Run| is_outdated(run) || (again && is_asked(run));
-    let staying: Vec<&Run> = stored.iter().filter(|run| !goes(run)).collect();
-    let there: BTreeSet<&str> = staying.iter().map(|run| run.identity.as_str()).collect();
+    let stored = stored.iter().map(|run| Stored { id: run.id, identity: &run.identity, is_outdated: is_outdated(run) });
+    settled(cells, |cell| &cell.identity, &stored.collect::<Vec<_>>(), again)
+}
+
+/// A run that is there.
+pub(super) struct Stored<'a> {
+    pub id: i64,
+    pub identity: &'a str,
+    /// It is of something that has changed since.
+    pub is_outdated: bool,
+}
+
+/// Whatever the runs are of.
+pub(super) fn settled<'a, C>(
+    cells: &'a [C],
+    identity: impl Fn(&C) -> &str,
+    stored: &[Stored<'_>],
+    again: bool,
+) -> Plan<'a, C> {
+    let asked: BTreeSet<&str> = cells.iter().map(&identity).collect();
+    let is_asked = |run: &&Stored<'_>| asked.contains(run.identity);
+    let goes = |run: &&Stored<'_>| run.is_outdated || (again && is_asked(run));
+    let staying: Vec<&Stored<'_>> = stored.iter().filter(|run| !goes(run)).collect();
+    let there: BTreeSet<&str> = staying.iter().map(|run| run.identity).collect();
     let taken: BTreeSet<i64> = staying.iter().map(|run| run.id).collect();
     let kept = staying.iter().filter(|run| is_asked(run)).count();
     // In the grid's order, so that an experiment has the same numbers however often it was interrupted.
     let free = (1..).filter(|id| !taken.contains(id));
-    let missing = cells.iter().filter(|cell| !there.contains(cell.identity.as_str()));
+    let missing = cells.iter().filter(|cell| !there.contains(identity(cell)));
     Plan {
         kept,
         outdated: stored.iter().filter(goes).map(|run| run.id).collect(),

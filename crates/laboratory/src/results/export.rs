@@ -32,7 +32,7 @@ pub enum ExportError {
 /// complete.
 pub fn export(database: &Database, folder: &Path) -> Result<Vec<PathBuf>, ExportError> {
     fs::create_dir_all(folder).map_err(|source| ExportError::File { path: folder.to_owned(), source })?;
-    Table::ALL.iter().map(|table| write(database, *table, folder)).collect()
+    database.kind().tables().iter().map(|table| write(database, *table, folder)).collect()
 }
 
 fn write(database: &Database, table: Table, folder: &Path) -> Result<PathBuf, ExportError> {

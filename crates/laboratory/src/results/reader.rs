@@ -1,7 +1,8 @@
 //! Reading an experiment's file; while it is written, too.
 
 use super::columns::Columns;
-use super::tables::{APPLICATION_ID, FORMAT, Head, Placed, Run, Sample, Table};
+use super::membership_tables::{NetworkQuery, NetworkRound, NetworkRun};
+use super::tables::{FileKind, Head, Placed, Run, Sample, Table};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Params, Row};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,7 +16,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a file holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Contents {
-    Experiment,
+    /// Of policies, or of membership.
+    Experiment(FileKind),
     /// The shared table of a network.
     Network,
 }
@@ -32,8 +34,8 @@ pub enum ReadError {
         .0.display()
     )]
     Foreign(PathBuf),
-    #[error("{}: its tables are of format {found}, and this program reads {FORMAT}; use the `agent` that wrote it", path.display())]
-    Format { path: PathBuf, found: i64 },
+    #[error("{}: its tables are of format {found}, and this program reads {expected}; use the `agent` that wrote it", path.display())]
+    Format { path: PathBuf, found: i64, expected: i64 },
     #[error("{}: run {run}: {problem}; was it edited by hand?", path.display())]
     Row { path: PathBuf, run: i64, problem: String },
     #[error("{}: {source}", path.display())]
@@ -58,10 +60,16 @@ pub fn contents(path: &Path) -> Result<Contents> {
         return Err(ReadError::Missing(path.to_owned()));
     }
     let connection = open(path)?;
+    application(&connection, path)
+}
+
+fn application(connection: &Connection, path: &Path) -> Result<Contents> {
     match connection.pragma_query_value(None, "application_id", |row| row.get::<_, i64>(0)) {
-        Ok(APPLICATION_ID) => Ok(Contents::Experiment),
         Ok(NETWORK) => Ok(Contents::Network),
-        Ok(_) => Err(ReadError::Foreign(path.to_owned())),
+        Ok(id) => match FileKind::ALL.into_iter().find(|kind| kind.application_id() == id) {
+            Some(kind) => Ok(Contents::Experiment(kind)),
+            None => Err(ReadError::Foreign(path.to_owned())),
+        },
         Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == ErrorCode::NotADatabase => {
             Err(ReadError::Foreign(path.to_owned()))
         }
@@ -82,10 +90,15 @@ fn open(path: &Path) -> Result<Connection> {
 impl ExperimentFile {
     /// Opens a file that [`contents`] said is an experiment's.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = Self { path: path.to_owned(), connection: open(path)? };
-        match file.head()?.format {
-            FORMAT => Ok(file),
-            found => Err(ReadError::Format { path: file.path, found }),
+        let connection = open(path)?;
+        let kind = match application(&connection, path)? {
+            Contents::Experiment(kind) => kind,
+            Contents::Network => return Err(ReadError::Foreign(path.to_owned())),
+        };
+        let file = Self { path: path.to_owned(), connection };
+        match (file.head()?.format, kind.format()) {
+            (found, expected) if found == expected => Ok(file),
+            (found, expected) => Err(ReadError::Format { path: file.path, found, expected }),
         }
     }
 
@@ -106,6 +119,21 @@ impl ExperimentFile {
     /// The placements of a run, in the order of time; none when none was kept.
     pub fn placements(&self, run: i64) -> Result<Vec<Placed>> {
         self.rows(Table::RunPlacements, OF_RUN, [run])
+    }
+
+    /// What each run of a network came to, in the order of their numbers.
+    pub fn networks(&self) -> Result<Vec<NetworkRun>> {
+        self.rows(Table::Networks, RUNS, [])
+    }
+
+    /// The rounds of a network's run, in order.
+    pub fn network_rounds(&self, run: i64) -> Result<Vec<NetworkRound>> {
+        self.rows(Table::NetworkRounds, OF_RUN, [run])
+    }
+
+    /// What was asked at the end of a network's run, in order.
+    pub fn network_queries(&self, run: i64) -> Result<Vec<NetworkQuery>> {
+        self.rows(Table::NetworkQueries, OF_RUN, [run])
     }
 
     fn rows<T: Columns>(&self, table: Table, which: &str, parameters: impl Params) -> Result<Vec<T>> {
@@ -145,6 +173,10 @@ pub(super) fn head(connection: &Connection) -> rusqlite::Result<Head> {
 
 pub(super) fn runs(connection: &Connection) -> rusqlite::Result<Vec<Run>> {
     rows(connection, Table::Runs, RUNS, [], Run::read)
+}
+
+pub(super) fn networks(connection: &Connection) -> rusqlite::Result<Vec<NetworkRun>> {
+    rows(connection, Table::Networks, RUNS, [], NetworkRun::read)
 }
 
 fn rows<T>(

@@ -1,13 +1,8 @@
-//! The tables. What a column means, and how it is counted: docs/experiments.md.
+//! The tables of an experiment of policies, and which there are of either kind. What a column means, and how it is counted: docs/experiments.md.
 
 use super::columns::{Column, Columns, Json, columns};
+use super::membership_tables::{NetworkNode, NetworkQuery, NetworkRound, NetworkRun};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Version of the tables. Older ones are not brought up to date: an experiment can be made again.
-pub const FORMAT: i64 = 3;
-
-/// In the file's header: the letters `agxp`.
-pub const APPLICATION_ID: i64 = 0x6167_7870;
 
 /// Which variant of each factor.
 pub type Factors = BTreeMap<String, String>;
@@ -134,7 +129,54 @@ pub struct Results {
     pub placements: Vec<Placed>,
 }
 
-/// A table of the file.
+/// What an experiment is of. Files of the one hold none of the other's tables.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FileKind {
+    Policies,
+    Membership,
+}
+
+impl FileKind {
+    pub const ALL: [Self; 2] = [Self::Policies, Self::Membership];
+
+    /// In the file's header: the letters `agxp` and `agxm`.
+    pub fn application_id(self) -> i64 {
+        match self {
+            Self::Policies => 0x6167_7870,
+            Self::Membership => 0x6167_786d,
+        }
+    }
+
+    /// Version of the tables. Older ones are not brought up to date: an experiment can be made again.
+    pub fn format(self) -> i64 {
+        match self {
+            Self::Policies => 3,
+            Self::Membership => 1,
+        }
+    }
+
+    /// In the order in which they are made.
+    pub fn tables(self) -> &'static [Table] {
+        match self {
+            Self::Policies => {
+                &[Table::Experiment, Table::Runs, Table::RunAgents, Table::RunSeries, Table::RunPlacements]
+            }
+            Self::Membership => {
+                &[Table::Experiment, Table::Networks, Table::NetworkRounds, Table::NetworkNodes, Table::NetworkQueries]
+            }
+        }
+    }
+
+    /// The one with a row for each run.
+    pub fn runs(self) -> Table {
+        match self {
+            Self::Policies => Table::Runs,
+            Self::Membership => Table::Networks,
+        }
+    }
+}
+
+/// A table of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Table {
     Experiment,
@@ -142,15 +184,16 @@ pub enum Table {
     RunAgents,
     RunSeries,
     RunPlacements,
+    Networks,
+    NetworkRounds,
+    NetworkNodes,
+    NetworkQueries,
 }
 
 /// The run that a row of the other tables belongs to.
 const RUN: Column = Column::of::<i64>("run");
 
 impl Table {
-    /// In the order in which they are made.
-    pub const ALL: [Self; 5] = [Self::Experiment, Self::Runs, Self::RunAgents, Self::RunSeries, Self::RunPlacements];
-
     pub fn name(self) -> &'static str {
         match self {
             Self::Experiment => "experiment",
@@ -158,6 +201,10 @@ impl Table {
             Self::RunAgents => "run_agents",
             Self::RunSeries => "run_series",
             Self::RunPlacements => "run_placements",
+            Self::Networks => "networks",
+            Self::NetworkRounds => "network_rounds",
+            Self::NetworkNodes => "network_nodes",
+            Self::NetworkQueries => "network_queries",
         }
     }
 
@@ -170,6 +217,19 @@ impl Table {
             Self::RunAgents => of_run(AgentFigures::COLUMNS),
             Self::RunSeries => of_run(Sample::COLUMNS),
             Self::RunPlacements => of_run(Placed::COLUMNS),
+            Self::Networks => NetworkRun::COLUMNS.to_vec(),
+            Self::NetworkRounds => of_run(NetworkRound::COLUMNS),
+            Self::NetworkNodes => of_run(NetworkNode::COLUMNS),
+            Self::NetworkQueries => of_run(NetworkQuery::COLUMNS),
+        }
+    }
+
+    /// How many of the first columns tell its rows apart.
+    pub fn key(self) -> usize {
+        match self {
+            Self::Experiment | Self::Runs | Self::Networks => 1,
+            Self::RunAgents | Self::RunSeries | Self::RunPlacements | Self::NetworkRounds | Self::NetworkQueries => 2,
+            Self::NetworkNodes => 3,
         }
     }
 
@@ -183,13 +243,27 @@ impl Table {
                 "create table {name} ({columns}, primary key (id), unique (identity),
                      unique (scenario, policy, factors, seed)) strict"
             ),
-            // The second column tells the rows of a run apart.
-            Self::RunAgents | Self::RunSeries | Self::RunPlacements => format!(
-                "create table {name} ({columns}, primary key (run, {}),
-                     foreign key (run) references runs (id) on delete cascade) strict, without rowid",
-                self.columns()[1].name
+            Self::Networks => format!(
+                "create table {name} ({columns}, primary key (id), unique (identity),
+                     unique (nodes, fan_out, interval_s, loss, failures, real, seed)) strict"
             ),
+            Self::RunAgents | Self::RunSeries | Self::RunPlacements => self.of_run(FileKind::Policies, &columns),
+            Self::NetworkRounds | Self::NetworkNodes | Self::NetworkQueries => {
+                self.of_run(FileKind::Membership, &columns)
+            }
         }
+    }
+
+    /// One whose rows belong to runs.
+    fn of_run(self, kind: FileKind, columns: &str) -> String {
+        let key: Vec<&str> = self.columns().iter().take(self.key()).map(|column| column.name).collect();
+        format!(
+            "create table {} ({columns}, primary key ({}),
+                     foreign key (run) references {} (id) on delete cascade) strict, without rowid",
+            self.name(),
+            key.join(", "),
+            kind.runs().name()
+        )
     }
 
     /// Puts a row into it.
@@ -201,6 +275,12 @@ impl Table {
     /// Reads rows of it, the columns in order.
     pub fn selection(self) -> String {
         format!("select {} from {}", self.names(), self.name())
+    }
+
+    /// How its rows are ordered.
+    pub fn order(self) -> String {
+        let columns: Vec<String> = (1..=self.key()).map(|column| column.to_string()).collect();
+        format!("order by {}", columns.join(", "))
     }
 
     fn names(self) -> String {

@@ -1,7 +1,8 @@
 //! Writing an experiment's file. One process does so at a time; a run is there as a whole or not at all.
 
 use super::columns::Columns;
-use super::tables::{APPLICATION_ID, FORMAT, Head, Results, Run, Table};
+use super::membership_tables::{NetworkResults, NetworkRun};
+use super::tables::{FileKind, Head, Results, Run, Table};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, ToSql, Transaction, params, params_from_iter};
 use std::fs::{File, TryLockError};
@@ -22,11 +23,13 @@ pub enum DatabaseError {
     Foreign { path: PathBuf },
     #[error("{}: holds the experiment `{found}`; name another file with --output", path.display())]
     Other { path: PathBuf, found: String },
+    #[error("{}: holds an experiment of another kind; name another file with --output", path.display())]
+    OtherKind { path: PathBuf },
     #[error(
-        "{}: its tables are of format {found}, and this program's of {FORMAT}; name another file with --output",
+        "{}: its tables are of format {found}, and this program's of {expected}; name another file with --output",
         path.display()
     )]
-    Format { path: PathBuf, found: i64 },
+    Format { path: PathBuf, found: i64, expected: i64 },
     /// What was written before stays; a run of which this was a part does not.
     #[error("{}: {source}", path.display())]
     Sqlite { path: PathBuf, source: rusqlite::Error },
@@ -36,14 +39,26 @@ pub enum DatabaseError {
 #[derive(Debug)]
 pub struct Database {
     path: PathBuf,
+    kind: FileKind,
     connection: Connection,
     // Released after the connection is closed: closing any handle of the file drops the connection's own locks.
     _lock: File,
 }
 
 impl Database {
-    /// Opens the file of an experiment, making it, and the folder that it is in, when they are missing.
+    /// Opens the file of an experiment of policies, making it, and the folder that it is in, when they are missing.
     pub fn open(path: &Path, name: &str, about: &str, written_by: &str) -> Result<Self, DatabaseError> {
+        Self::open_as(FileKind::Policies, path, name, about, written_by)
+    }
+
+    /// The same for an experiment of either kind.
+    pub fn open_as(
+        kind: FileKind,
+        path: &Path,
+        name: &str,
+        about: &str,
+        written_by: &str,
+    ) -> Result<Self, DatabaseError> {
         let lock = lock(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         // Absolute, because SQLite reads a meaning of its own into some other names.
@@ -52,19 +67,19 @@ impl Database {
         let failed = |source| DatabaseError::Sqlite { path: path.to_owned(), source };
         let mut connection = Connection::open_with_flags(file, flags).map_err(failed)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
-        let is_new = is_new(&connection, path)?;
+        let is_new = is_new(&connection, kind, path)?;
         // Readers may look at it while it is written, and what a `kill -9` interrupts is rolled back.
         connection.pragma_update(None, "journal_mode", "wal").map_err(failed)?;
         connection.pragma_update(None, "synchronous", "normal").map_err(failed)?;
         connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
         if is_new {
-            found(&mut connection, name, about, written_by).map_err(failed)?;
+            found(&mut connection, kind, name, about, written_by).map_err(failed)?;
         } else {
-            check(&connection, path, name)?;
+            check(&connection, kind, path, name)?;
             let again = params![about, written_by];
             connection.execute("update experiment set about = ?, written_by = ?", again).map_err(failed)?;
         }
-        Ok(Self { path: path.to_owned(), connection, _lock: lock })
+        Ok(Self { path: path.to_owned(), kind, connection, _lock: lock })
     }
 
     /// Every run that is there, in the order of their numbers.
@@ -72,12 +87,23 @@ impl Database {
         super::reader::runs(&self.connection).map_err(|source| self.failed(source))
     }
 
+    /// The same of a file about membership.
+    pub fn networks(&self) -> Result<Vec<NetworkRun>, DatabaseError> {
+        super::reader::networks(&self.connection).map_err(|source| self.failed(source))
+    }
+
+    /// What the experiment is of.
+    pub fn kind(&self) -> FileKind {
+        self.kind
+    }
+
     /// Removes runs with all that belongs to them.
     pub fn remove(&mut self, ids: &[i64]) -> Result<(), DatabaseError> {
+        let deletion = format!("delete from {} where id = ?", self.kind.runs().name());
         let remove = |connection: &mut Connection| {
             let transaction = connection.transaction()?;
             {
-                let mut statement = transaction.prepare("delete from runs where id = ?")?;
+                let mut statement = transaction.prepare(&deletion)?;
                 ids.iter().try_for_each(|id| statement.execute([id]).map(|_| ()))?;
             }
             transaction.commit()
@@ -87,9 +113,18 @@ impl Database {
 
     /// Stores a run under its number, which is free.
     pub fn store(&mut self, results: &Results) -> Result<(), DatabaseError> {
+        self.insert(|transaction| insert(transaction, results))
+    }
+
+    /// The same into a file about membership.
+    pub fn store_network(&mut self, results: &NetworkResults) -> Result<(), DatabaseError> {
+        self.insert(|transaction| insert_network(transaction, results))
+    }
+
+    fn insert(&mut self, insert: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>) -> Result<(), DatabaseError> {
         let store = |connection: &mut Connection| {
             let transaction = connection.transaction()?;
-            insert(&transaction, results)?;
+            insert(&transaction)?;
             transaction.commit()
         };
         store(&mut self.connection).map_err(|source| self.failed(source))
@@ -103,8 +138,7 @@ impl Database {
     ) -> Result<(), E> {
         let failed = |source| DatabaseError::Sqlite { path: self.path.clone(), source };
         let columns = table.columns().len();
-        // The columns that tell rows apart come first.
-        let text = format!("{} order by 1, 2", table.selection());
+        let text = format!("{} {}", table.selection(), table.order());
         let mut statement = self.connection.prepare(&text).map_err(failed)?;
         let mut rows = statement.query([]).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
@@ -134,7 +168,7 @@ fn lock(path: &Path) -> Result<File, DatabaseError> {
 }
 
 /// Whether there is nothing in the file yet; an error when something else is in it.
-fn is_new(connection: &Connection, path: &Path) -> Result<bool, DatabaseError> {
+fn is_new(connection: &Connection, kind: FileKind, path: &Path) -> Result<bool, DatabaseError> {
     let read = || {
         let owner: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
         let tables: i64 = connection.query_row("select count(*) from sqlite_master", [], |row| row.get(0))?;
@@ -142,7 +176,10 @@ fn is_new(connection: &Connection, path: &Path) -> Result<bool, DatabaseError> {
     };
     match read() {
         Ok((0, 0)) => Ok(true),
-        Ok((APPLICATION_ID, tables)) => Ok(tables == 0),
+        Ok((owner, tables)) if owner == kind.application_id() => Ok(tables == 0),
+        Ok((owner, _)) if FileKind::ALL.into_iter().any(|other| other.application_id() == owner) => {
+            Err(DatabaseError::OtherKind { path: path.to_owned() })
+        }
         Ok(_) => Err(DatabaseError::Foreign { path: path.to_owned() }),
         Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == rusqlite::ErrorCode::NotADatabase => {
             Err(DatabaseError::Foreign { path: path.to_owned() })
@@ -151,22 +188,29 @@ fn is_new(connection: &Connection, path: &Path) -> Result<bool, DatabaseError> {
     }
 }
 
-fn found(connection: &mut Connection, name: &str, about: &str, written_by: &str) -> rusqlite::Result<()> {
+fn found(
+    connection: &mut Connection,
+    kind: FileKind,
+    name: &str,
+    about: &str,
+    written_by: &str,
+) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
-    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    Table::ALL.iter().try_for_each(|table| transaction.execute_batch(&table.declaration()))?;
+    transaction.pragma_update(None, "application_id", kind.application_id())?;
+    kind.tables().iter().try_for_each(|table| transaction.execute_batch(&table.declaration()))?;
     let [name, about, written_by] = [name, about, written_by].map(str::to_owned);
-    add(&transaction, Table::Experiment, None, &Head { name, about, format: FORMAT, written_by })?;
+    add(&transaction, Table::Experiment, None, &Head { name, about, format: kind.format(), written_by })?;
     transaction.commit()
 }
 
-fn check(connection: &Connection, path: &Path, name: &str) -> Result<(), DatabaseError> {
+fn check(connection: &Connection, kind: FileKind, path: &Path, name: &str) -> Result<(), DatabaseError> {
     let path = path.to_owned();
     let head = super::reader::head(connection);
     let head = head.map_err(|source| DatabaseError::Sqlite { path: path.clone(), source })?;
-    match (head.format == FORMAT, head.name == name) {
+    let expected = kind.format();
+    match (head.format == expected, head.name == name) {
         (true, true) => Ok(()),
-        (false, _) => Err(DatabaseError::Format { path, found: head.format }),
+        (false, _) => Err(DatabaseError::Format { path, found: head.format, expected }),
         (true, false) => Err(DatabaseError::Other { path, found: head.name }),
     }
 }
@@ -180,6 +224,15 @@ fn insert(transaction: &Transaction<'_>, results: &Results) -> rusqlite::Result<
     placements.iter().try_for_each(|row| add(transaction, Table::RunPlacements, id, row))
 }
 
+fn insert_network(transaction: &Transaction<'_>, results: &NetworkResults) -> rusqlite::Result<()> {
+    let NetworkResults { run, rounds, nodes, queries } = results;
+    let id = Some(run.id);
+    add(transaction, Table::Networks, None, run)?;
+    rounds.iter().try_for_each(|row| add(transaction, Table::NetworkRounds, id, row))?;
+    nodes.iter().try_for_each(|row| add(transaction, Table::NetworkNodes, id, row))?;
+    queries.iter().try_for_each(|row| add(transaction, Table::NetworkQueries, id, row))
+}
+
 /// A row, of a run where the table has those.
 fn add(transaction: &Transaction<'_>, table: Table, run: Option<i64>, row: &impl Columns) -> rusqlite::Result<()> {
     let values = run.iter().map(|run| run as &dyn ToSql).chain(row.values());
@@ -189,6 +242,7 @@ fn add(transaction: &Transaction<'_>, table: Table, run: Option<i64>, row: &impl
 #[cfg(test)]
 mod tests {
     use super::super::columns::{Column, Json, Kind};
+    use super::super::membership_tables::{NetworkNode, NetworkQuery, NetworkRound};
     use super::super::reader::ExperimentFile;
     use super::super::tables::{AgentFigures, Placed, Sample};
     use super::*;
@@ -242,6 +296,10 @@ mod tests {
         rows
     }
 
+    fn counts(database: &Database) -> Vec<usize> {
+        database.kind().tables().iter().map(|table| count(database, *table)).collect()
+    }
+
     #[test]
     fn a_run_is_there_as_a_whole_after_the_file_was_closed() {
         let folder = tempfile::tempdir().unwrap();
@@ -252,7 +310,7 @@ mod tests {
         drop(database);
         let database = open(&path).unwrap();
         assert_eq!(database.runs().unwrap(), [results(1, 1, "a").run, results(2, 2, "a").run]);
-        assert_eq!(Table::ALL.map(|table| count(&database, table)), [1, 2, 2, 2, 4]);
+        assert_eq!(counts(&database), [1, 2, 2, 2, 4]);
     }
 
     #[test]
@@ -267,7 +325,7 @@ mod tests {
         let head = Head {
             name: "smoke".to_owned(),
             about: "Small.".to_owned(),
-            format: FORMAT,
+            format: FileKind::Policies.format(),
             written_by: "agent 0".to_owned(),
         };
         assert_eq!((file.head().unwrap(), file.runs().unwrap()), (head, vec![written.run]));
@@ -296,7 +354,7 @@ mod tests {
         let mut database = open(&folder.path().join("smoke.db")).unwrap();
         (1..=3).zip(1..).for_each(|(id, seed)| database.store(&results(id, seed, "a")).unwrap());
         database.remove(&[1, 3]).unwrap();
-        assert_eq!(Table::ALL.map(|table| count(&database, table)), [1, 1, 1, 1, 2]);
+        assert_eq!(counts(&database), [1, 1, 1, 1, 2]);
         database.store(&results(1, 1, "b")).unwrap();
         assert_eq!(database.runs().unwrap().len(), 2);
     }
@@ -313,7 +371,7 @@ mod tests {
         broken.series.push(broken.series[0].clone());
         let broken = database.store(&broken).unwrap_err();
         assert!(broken.to_string().contains("run_series"), "{broken}");
-        assert_eq!(Table::ALL.map(|table| count(&database, table)), [1, 1, 1, 1, 2]);
+        assert_eq!(counts(&database), [1, 1, 1, 1, 2]);
     }
 
     #[test]
@@ -342,6 +400,33 @@ mod tests {
     }
 
     #[test]
+    fn a_network_is_stored_read_and_removed_as_a_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("networks.db");
+        let mut database = Database::open_as(FileKind::Membership, &path, "networks", "Small.", "agent 0").unwrap();
+        let round = |round| NetworkRound { round, new_entries: 6, age_mean_s: Some(0.5), ..NetworkRound::default() };
+        let node = |round, node| NetworkNode { round, node, messages: 2, ..NetworkNode::default() };
+        let query = |query| NetworkQuery { query, outcome: NetworkQuery::RIGHT.to_owned(), ..NetworkQuery::default() };
+        let results = |id, seed| NetworkResults {
+            run: NetworkRun { id, seed, nodes: 3, identity: format!("a {seed}"), ..NetworkRun::default() },
+            rounds: vec![round(1), round(2)],
+            nodes: vec![node(1, 1), node(1, 2), node(2, 1)],
+            queries: vec![query(1)],
+        };
+        database.store_network(&results(1, 1)).unwrap();
+        database.store_network(&results(2, 2)).unwrap();
+        let file = ExperimentFile::open(&path).unwrap();
+        assert_eq!(file.networks().unwrap(), [results(1, 1).run, results(2, 2).run]);
+        assert_eq!(file.network_rounds(2).unwrap(), results(2, 2).rounds);
+        assert_eq!(file.network_queries(2).unwrap(), results(2, 2).queries);
+        assert_eq!(counts(&database), [1, 2, 4, 6, 2]);
+        database.remove(&[1]).unwrap();
+        assert_eq!(counts(&database), [1, 1, 2, 3, 1]);
+        drop(database);
+        assert_eq!(refused(&path), "holds an experiment of another kind; name another file with --output");
+    }
+
+    #[test]
     fn one_process_writes_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("smoke.db");
@@ -358,7 +443,7 @@ mod tests {
     #[test]
     fn every_column_is_documented() {
         let document = include_str!("../../../../docs/experiments.md");
-        for table in Table::ALL {
+        for table in FileKind::ALL.into_iter().flat_map(FileKind::tables).copied() {
             let name = table.name();
             assert!(document.contains(&format!("\n`{name}`, ")), "{name} is not in docs/experiments.md");
             for column in table.columns().into_iter().filter(|column| column.name != "run") {

@@ -1,6 +1,7 @@
 //! Figures, as SVG within the page. Colours come from classes, so that they follow light and dark; sizes are those of a narrow
 //! window, and wider ones show more figures beside each other.
 
+pub mod against;
 pub mod curves;
 pub mod distribution;
 pub mod intervals;

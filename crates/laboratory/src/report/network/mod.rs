@@ -237,12 +237,13 @@ pub(super) mod tests {
             id: NodeId(id),
             name: format!("node <{id}>"),
             store_url: None,
-            availability: Percent::new(97.0).unwrap(),
+            availability: Percent::new(97.0).unwrap().into(),
             capacity_bytes: None,
             state: NodeState::Running,
             heartbeat_at: None,
             labels: Default::default(),
             store: Default::default(),
+            contact: Default::default(),
         };
         let replica = |id: u32| Replica {
             id: ReplicaId(i64::from(id)),
@@ -289,6 +290,7 @@ pub(super) mod tests {
             copies_made: BTreeMap::new(),
             changed_at: None,
             generation: 0,
+            measured: Default::default(),
             stored_bytes: BTreeMap::new(),
             books: None,
         };

@@ -1,0 +1,154 @@
+//! A quantity against another one: a line for each of several, with its points and their intervals.
+
+use super::scale::{Origin, Scale};
+use super::{LINE, Path, picture, spread_out};
+use crate::report::number::{At, Unit};
+use crate::report::statistics::Estimate;
+use agent_core::domain::text::shortened;
+use maud::{Markup, html};
+
+/// One line.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Line {
+    pub name: String,
+    /// The class of its colour.
+    pub class: &'static str,
+    /// From left to right.
+    pub points: Vec<Point>,
+    /// Somebody else's, to compare with: shown hollow and dashed.
+    pub is_yardstick: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Point {
+    pub x: f64,
+    pub y: f64,
+    /// The ends of its interval; both `y` where there is none.
+    pub low: f64,
+    pub high: f64,
+}
+
+impl Point {
+    /// Without an interval.
+    pub fn at(x: f64, y: f64) -> Self {
+        Self { x, y, low: y, high: y }
+    }
+
+    pub fn of(x: f64, estimate: Estimate) -> Self {
+        Self { x, y: estimate.mean, low: estimate.low(), high: estimate.high() }
+    }
+}
+
+const WIDTH: f64 = 400.0;
+const LEFT: f64 = 40.0;
+const RIGHT: f64 = 96.0;
+const TOP: f64 = 8.0;
+/// Between two names.
+const GAP: f64 = 13.0;
+/// A line that ends further from the names has its name at its end.
+const FAR: f64 = 60.0;
+/// Longer names are cut \[characters\].
+const NAME: usize = 15;
+/// Lines with more points show none of them.
+const MARKED: usize = 12;
+
+/// `label` is what the picture shows, in words; `across` and `up` are the units of the axes.
+pub fn against(label: &str, lines: &[Line], across: Unit, up: Unit) -> Markup {
+    let bottom = TOP + 230.0_f64.max(lines.len() as f64 * GAP);
+    let points = || lines.iter().flat_map(|line| &line.points);
+    let x = Scale::of(points().map(|point| point.x).chain([0.0]), Origin::Zero, LEFT, WIDTH - RIGHT);
+    let y = Scale::of(points().flat_map(|point| [point.low, point.high]).chain([0.0]), Origin::Zero, bottom, TOP);
+    let ends: Vec<(&Line, &Point)> = lines.iter().filter_map(|line| Some((line, line.points.last()?))).collect();
+    // Names stand in a column at the right; where a line ends far from it, its name stands there.
+    let (near, far): (Vec<_>, Vec<_>) = ends.into_iter().partition(|(_, last)| x.at(last.x) > WIDTH - RIGHT - FAR);
+    let wanted: Vec<f64> = near.iter().map(|(_, last)| y.at(last.y)).collect();
+    let places = spread_out(&wanted, GAP, TOP + 4.0, bottom);
+    let content = html! {
+        (axes(x, y, bottom, across, up))
+        @for line in lines { (drawn(line, x, y, up)) }
+        @for ((line, last), place) in near.into_iter().zip(places) { g class=(line.class) {
+            path.leader d={ "M" (At(x.at(last.x) + 5.0)) " " (At(y.at(last.y))) "L" (At(WIDTH - RIGHT + 9.0)) " " (At(place)) } {}
+            (named(line, WIDTH - RIGHT + 11.0, place))
+        } }
+        @for (line, last) in far { g class=(line.class) { (named(line, x.at(last.x) + 7.0, y.at(last.y))) } }
+    };
+    picture(WIDTH, bottom + LINE + 4.0, &format!("{label}. {}", heard(lines, across, up)), &content)
+}
+
+fn named(line: &Line, x: f64, y: f64) -> Markup {
+    html! { text.end.yardstick[line.is_yardstick] x=(At(x)) y=(At(y + 4.0)) { (shortened(&line.name, NAME)) } }
+}
+
+fn axes(x: Scale, y: Scale, bottom: f64, across: Unit, up: Unit) -> Markup {
+    html! {
+        @for (tick, text) in &y.ticks(5, up) {
+            line.grid.zero[*tick == 0.0] x1=(At(LEFT)) x2=(At(WIDTH - RIGHT)) y1=(At(y.at(*tick))) y2=(At(y.at(*tick))) {}
+            text.tick.side x=(At(LEFT - 5.0)) y=(At(y.at(*tick) + 4.0)) { (text) }
+        }
+        @for (tick, text) in &x.ticks_across(6, across) {
+            text.tick x=(At(x.at(*tick))) y=(At(bottom + LINE)) { (text) }
+        }
+    }
+}
+
+fn drawn(line: &Line, x: Scale, y: Scale, up: Unit) -> Markup {
+    let mut path = Path::default();
+    for (index, point) in line.points.iter().enumerate() {
+        let (x, y) = (x.at(point.x), y.at(point.y));
+        if index == 0 { path.start(x, y) } else { path.line(x, y) }
+    }
+    let marked = if line.points.len() <= MARKED { line.points.as_slice() } else { &[] };
+    html! {
+        g class=(line.class) {
+            @if line.points.len() > 1 { path class=(if line.is_yardstick { "beside" } else { "line" }) d=(path.end()) {} }
+            @for point in marked {
+                @if point.low < point.high {
+                    line.whisker x1=(At(x.at(point.x))) x2=(At(x.at(point.x))) y1=(At(y.at(point.low))) y2=(At(y.at(point.high))) {}
+                }
+                circle class=[line.is_yardstick.then_some("hollow")] cx=(At(x.at(point.x))) cy=(At(y.at(point.y))) r="3.2" {
+                    title { (line.name) ": " (up.show(point.y)) }
+                }
+            }
+        }
+    }
+}
+
+/// The ends of the lines for those who do not see them.
+fn heard(lines: &[Line], across: Unit, up: Unit) -> String {
+    let line = |line: &Line| {
+        let last = line.points.last()?;
+        Some(format!("{} {} at {}", line.name, up.show(last.y), across.show(last.x)))
+    };
+    lines.iter().filter_map(line).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_lie_where_their_values_say_and_lines_are_named() {
+        let lines = [
+            Line {
+                name: "fan-out <3>".to_owned(),
+                class: "k0",
+                points: vec![Point { x: 50.0, y: 2.0, low: 1.0, high: 3.0 }, Point::at(100.0, 4.0)],
+                is_yardstick: false,
+            },
+            Line { name: "published".to_owned(), class: "k0", points: vec![Point::at(100.0, 8.0)], is_yardstick: true },
+        ];
+        let svg = against("Rounds", &lines, Unit::Things, Unit::Things).into_string();
+        // 0 to 100 lie between 40 and 304, 0 to 8 between 238 and 8.
+        assert!(svg.contains(r#"<path class="line" d="M172 180.5l132-57.5">"#), "{svg}");
+        assert!(svg.contains(r#"<line class="whisker" x1="172" x2="172" y1="209.3" y2="151.8">"#), "{svg}");
+        assert!(svg.contains(r#"<circle class="hollow" cx="304" cy="8" r="3.2">"#), "{svg}");
+        assert!(svg.contains("aria-label=\"Rounds. fan-out &lt;3&gt; 4 at 100; published 8 at 100\""), "{svg}");
+        assert_eq!((svg.matches("<circle").count(), svg.matches("<path class=\"line\"").count()), (3, 1));
+    }
+
+    #[test]
+    fn nothing_is_an_empty_picture() {
+        let svg = against("Rounds", &[], Unit::Things, Unit::Things).into_string();
+        assert_eq!((svg.matches("<circle").count(), svg.matches("<svg").count()), (0, 1));
+    }
+}

@@ -1,0 +1,185 @@
+//! Experiments of membership: networks in virtual time on all cores, or on real sockets one after the other.
+
+use super::{ExperimentOptions, Planned, Progress, WRITTEN_BY, Work, output_file, real_network};
+use agent_core::config::experiment::membership::MembershipExperiment;
+use agent_laboratory::experiments::in_parallel;
+use agent_laboratory::experiments::membership::{NetworkCell, cells, plan, results, simulate};
+use agent_laboratory::report::membership::{Networks, Point, bytes, cases, mean, messages, success};
+use agent_laboratory::report::statistics::{Bootstrap, Estimate};
+use agent_laboratory::results::{Database, DatabaseError, FileKind, Head, NetworkResults, NetworkRun, export};
+use serde::Serialize;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use tokio::runtime::Handle;
+
+/// What all nodes know of all takes gigabytes in a network of more.
+const LARGE_NODES: u32 = 4_000;
+
+/// The document that `agent experiment --json` prints.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Report {
+    pub experiment: String,
+    pub output: PathBuf,
+    pub parquet: Vec<PathBuf>,
+    /// Of the grid.
+    pub runs: usize,
+    /// Of these, those that were there before.
+    pub kept: usize,
+    pub made: usize,
+    /// Runs that were there and went, for what they were of has changed.
+    pub outdated: usize,
+    /// Runs that are stored beside the grid's.
+    pub others: usize,
+    /// Runs on real sockets that could not be made, and why; they are not stored.
+    pub failed: Vec<String>,
+    /// It was stopped before all runs were made.
+    pub interrupted: bool,
+    pub real_seconds: f64,
+    /// All that is stored, without the seeds.
+    pub networks: Vec<Row>,
+}
+
+/// Runs that differ in their seeds.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Row {
+    pub real: bool,
+    pub nodes: u32,
+    pub fan_out: u32,
+    pub interval_s: f64,
+    /// Share of the datagrams.
+    pub loss: f64,
+    /// Share of the nodes that was stopped before the questions.
+    pub failures: f64,
+    pub runs: usize,
+    /// Until every node knew every node, of the runs in which that came about.
+    pub rounds: Option<Rounds>,
+    pub messages_per_node_round: f64,
+    pub bytes_per_node_round: f64,
+    /// Share of the questions; none where none was asked.
+    pub answered: Option<f64>,
+}
+
+/// A mean, and where it lies with 95 % confidence; a single run is its own.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct Rounds {
+    pub mean: f64,
+    pub low: f64,
+    pub high: f64,
+}
+
+impl From<Estimate> for Rounds {
+    fn from(estimate: Estimate) -> Self {
+        Self { mean: estimate.mean, low: estimate.low(), high: estimate.high() }
+    }
+}
+
+/// Makes and stores what is missing, until it is told to stop. Real networks live on the runtime of `services`.
+pub fn run(
+    experiment: &MembershipExperiment,
+    options: &ExperimentOptions,
+    services: &Handle,
+    stop: &AtomicBool,
+    mut watch: impl FnMut(Progress<'_>),
+) -> anyhow::Result<Report> {
+    let output = output_file(options, &experiment.name)?;
+    let kind = FileKind::Membership;
+    let mut database = Database::open_as(kind, &output, &experiment.name, &experiment.about, WRITTEN_BY)?;
+    let cells = cells(experiment);
+    let plan = plan(experiment, &cells, &database.networks()?, options.again);
+    watch(Progress::Planned { output: &output, planned: Planned::of(&plan) });
+    database.remove(&plan.outdated)?;
+
+    let began = Instant::now();
+    let effort = |cell: &NetworkCell| effort(experiment, cell);
+    let mut work = Work::of(plan.missing.iter().map(|(_, cell)| effort(cell)).sum());
+    let mut failed = Vec::new();
+    // Real networks beside each other would take each other's time, and large ones the machine's memory.
+    let is_large = experiment.nodes.iter().any(|nodes| *nodes > LARGE_NODES);
+    let threads = if experiment.real || is_large { 1 } else { options.threads };
+    in_parallel(
+        threads,
+        plan.missing.iter().copied(),
+        || !stop.load(Ordering::Relaxed),
+        |(id, cell)| (cell, make(experiment, id, cell, services)),
+        |(cell, made)| {
+            match made {
+                Ok(results) => database.store_network(&results)?,
+                Err(error) => {
+                    let why = format!("{}: {error:#}", cell.name());
+                    watch(Progress::Failed { why: &why });
+                    failed.push(why);
+                }
+            }
+            work.ended(effort(cell));
+            watch(Progress::Made { made: work.ended, of: plan.missing.len(), left: work.left(began.elapsed()) });
+            Ok::<(), DatabaseError>(())
+        },
+    )?;
+
+    let parquet = match &options.parquet {
+        Some(folder) => export(&database, folder)?,
+        None => Vec::new(),
+    };
+    Ok(Report {
+        experiment: experiment.name.clone(),
+        parquet,
+        runs: cells.len(),
+        kept: plan.kept,
+        made: work.ended - failed.len(),
+        outdated: plan.outdated.len(),
+        others: plan.others,
+        interrupted: work.ended < plan.missing.len(),
+        failed,
+        real_seconds: began.elapsed().as_secs_f64(),
+        networks: rows(&Networks { head: Head::default(), runs: database.networks()? }),
+        output,
+    })
+}
+
+/// What a run takes, beside others: in virtual time it grows with what all nodes know of all, in real time it is what passes.
+fn effort(experiment: &MembershipExperiment, cell: &NetworkCell) -> u64 {
+    match experiment.real {
+        false => u64::from(cell.nodes).pow(2),
+        true => (cell.interval * experiment.rounds).as_secs().max(1),
+    }
+}
+
+fn make(
+    experiment: &MembershipExperiment,
+    id: i64,
+    cell: &NetworkCell,
+    services: &Handle,
+) -> anyhow::Result<NetworkResults> {
+    match experiment.real {
+        false => Ok(simulate(experiment, id, cell)),
+        true => {
+            let observed = services.block_on(real_network::observe(experiment, cell))?;
+            Ok(results(experiment, id, cell, &observed))
+        }
+    }
+}
+
+fn rows(networks: &Networks) -> Vec<Row> {
+    let mut bootstrap = Bootstrap::default();
+    let mut rows = Vec::new();
+    for case in cases(networks) {
+        for (Point { nodes, fan_out, interval_s, failures }, runs) in case.points() {
+            let mut of = |of: fn(&NetworkRun) -> Option<f64>| mean(&mut bootstrap, &runs, of);
+            rows.push(Row {
+                real: case.real,
+                nodes,
+                fan_out,
+                interval_s,
+                loss: case.loss,
+                failures,
+                runs: runs.len(),
+                rounds: of(|run| run.converged_round).map(Rounds::from),
+                messages_per_node_round: of(messages).map_or(0.0, |messages| messages.mean),
+                bytes_per_node_round: of(bytes).map_or(0.0, |bytes| bytes.mean),
+                answered: of(success).map(|share| share.mean),
+            });
+        }
+    }
+    rows
+}

@@ -1,0 +1,201 @@
+//! A network on real sockets in this process, and what is seen of it.
+
+use agent_core::config::experiment::membership::MembershipExperiment;
+use agent_laboratory::experiments::membership::{NetworkCell, Observed, Setting, ages_are_taken, asked};
+use agent_membership::measure::NodeNow;
+use agent_membership::udp::{Pace, Running, Start, Told, start};
+use agent_membership::{
+    Answered, Event, Input, MAX_DATAGRAM_BYTES, NetworkId, NodeId, Own, Query, QueryEffect, QueryFailed, QuerySettings,
+    Rng, Settings, SharedRecords, Time, View,
+};
+use anyhow::{Context as _, bail};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::UdpSocket;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+/// Any port of this machine that is free.
+const ANYWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+/// Each member has a socket for datagrams and one for streams, and some streams are open at once.
+const FILES_FOR_A_NODE: u64 = 4;
+/// What else the process has open.
+const OTHER_FILES: u64 = 256;
+/// Whoever asks looks at its clock so often.
+const ASKER_WAITS: Duration = Duration::from_millis(2);
+
+/// Runs a network for all rounds, and asks about some of its nodes.
+pub(super) async fn observe(experiment: &MembershipExperiment, cell: &NetworkCell) -> anyhow::Result<Observed> {
+    allow_files(cell.nodes)?;
+    let network = NetworkId::named("laboratory");
+    let pace = Pace::from_now(1.0);
+    let mut members = started(experiment, cell, network, &pace)?;
+    let addresses: Arc<[SocketAddr]> = members.iter().map(|member| member.address).collect();
+    let mut arrivals = JoinSet::new();
+    for member in &mut members {
+        if let Some(events) = member.events() {
+            arrivals.spawn(knows_all(events, cell.nodes - 1, pace.clone()));
+        }
+    }
+    let began = pace.now();
+    for member in &members {
+        if !member.tell(Input::Seeds(Arc::clone(&addresses))) {
+            bail!("node {} took no seeds: its task has ended", member.node);
+        }
+    }
+    let mut observed = Observed::default();
+    for round in 1..=experiment.rounds {
+        sleep((began + cell.interval * round).since(pace.now())).await;
+        see(&members, cell, &mut observed);
+    }
+    observed.converged_round =
+        converged(&mut arrivals, cell).map(|at| at.since(began).as_secs_f64() / cell.interval.as_secs_f64());
+    ask_all(experiment, cell, (network, &pace), members, &mut observed).await?;
+    Ok(observed)
+}
+
+/// Raises the limit of open files as far as is needed and allowed.
+fn allow_files(nodes: u32) -> anyhow::Result<()> {
+    let needed = u64::from(nodes) * FILES_FOR_A_NODE + OTHER_FILES;
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= needed) {
+        return Ok(());
+    }
+    if limit.maximum.is_some_and(|maximum| maximum < needed) {
+        bail!(
+            "{nodes} nodes need {needed} open files, and this process may have fewer; raise `ulimit -Hn`, or take fewer nodes"
+        );
+    }
+    limit.current = Some(needed);
+    setrlimit(Resource::Nofile, limit).context("the limit of open files cannot be raised")
+}
+
+/// All members, who do not know of each other yet.
+fn started(
+    experiment: &MembershipExperiment,
+    cell: &NetworkCell,
+    network: NetworkId,
+    pace: &Pace,
+) -> anyhow::Result<Vec<Running>> {
+    let mut settings = Settings::new(network, ANYWHERE);
+    Setting::apply(experiment, cell, &mut settings);
+    // Of one process: each record is verified once, as each node of a real network does for itself.
+    settings.shared_records = Some(Arc::new(SharedRecords::default()));
+    let member = |node: u32| {
+        start(Start {
+            settings: settings.clone(),
+            identity: Setting::identity(cell, node),
+            own: Own { name: format!("node-{node}"), ..Own::default() },
+            listen: ANYWHERE,
+            seeds: Vec::new(),
+            pace: pace.clone(),
+            saved: None,
+            seed: (cell.seed << 32) | u64::from(node),
+        })
+    };
+    (1..=cell.nodes).map(|node| member(node).with_context(|| format!("node {node} did not start"))).collect()
+}
+
+/// When a member knew all others.
+async fn knows_all(mut events: tokio::sync::mpsc::Receiver<Told>, others: u32, pace: Pace) -> Option<Time> {
+    let mut joined = 0;
+    while joined < others {
+        if let Told::Event(Event::Joined(_)) = events.recv().await? {
+            joined += 1;
+        }
+    }
+    Some(pace.now())
+}
+
+/// When the last one knew all others; none if somebody does not yet.
+fn converged(arrivals: &mut JoinSet<Option<Time>>, cell: &NetworkCell) -> Option<Time> {
+    let mut last = Time::default();
+    for _ in 0..cell.nodes {
+        last = last.max(arrivals.try_join_next()?.ok()??);
+    }
+    Some(last)
+}
+
+/// What members show at the end of a round: each as it was at most an interval ago.
+fn see(members: &[Running], cell: &NetworkCell, observed: &mut Observed) {
+    let views: Vec<(NodeId, Arc<View>)> =
+        members.iter().map(|member| (member.node, Arc::clone(&member.view().borrow()))).collect();
+    observed.recorder.round(views.iter().map(|(node, view)| NodeNow {
+        node: *node,
+        counters: view.counters,
+        known: view.members.len(),
+        stored_bytes: view.members.iter().map(|seen| seen.record.wire().len()).sum(),
+        ages: ages(*node, view, cell.nodes),
+    }));
+    observed.exchanges.push(views.iter().map(|(_, view)| view.counters.exchanges).sum());
+    observed.false_deaths = views.iter().map(|(_, view)| view.counters.false_deaths).sum();
+}
+
+fn ages(of: NodeId, view: &View, nodes: u32) -> Vec<Duration> {
+    if !ages_are_taken(of.0, nodes) {
+        return Vec::new();
+    }
+    view.members.iter().filter(|seen| seen.record.record().node != of).map(|seen| seen.age).collect()
+}
+
+/// Stops those that are to fail, and asks the others about each other.
+async fn ask_all(
+    experiment: &MembershipExperiment,
+    cell: &NetworkCell,
+    (network, pace): (NetworkId, &Pace),
+    members: Vec<Running>,
+    observed: &mut Observed,
+) -> anyhow::Result<()> {
+    let Setting { stopped, asked_about, mut rng } = Setting::of(experiment, cell);
+    let addresses: Vec<SocketAddr> = members.iter().map(|member| member.address).collect();
+    let mut left = Vec::new();
+    for member in members {
+        match stopped.contains(&member.node.0) {
+            true => member.stop().await,
+            false => left.push(member),
+        }
+    }
+    observed.stopped = stopped.len() as u32;
+    let socket = UdpSocket::bind(ANYWHERE).await.context("no socket to ask with")?;
+    for (query, about) in (1..).zip(asked_about) {
+        let question = Setting::question(experiment, cell, network, about);
+        let key = Setting::identity(cell, about).public_key();
+        let result = ask(&socket, question, addresses.clone(), pace, &mut rng).await?;
+        observed.queries.push(asked(query, &question, key, &result));
+    }
+    for member in left {
+        member.stop().await;
+    }
+    Ok(())
+}
+
+/// Ends at the question's deadline at the latest.
+async fn ask(
+    socket: &UdpSocket,
+    question: QuerySettings,
+    candidates: Vec<SocketAddr>,
+    pace: &Pace,
+    rng: &mut Rng,
+) -> anyhow::Result<Result<Answered, QueryFailed>> {
+    let mut query = Query::new(question, candidates, Vec::new(), pace.now(), rng);
+    let mut buffer = vec![0; MAX_DATAGRAM_BYTES + 1];
+    let mut effects = query.tick(pace.now());
+    loop {
+        for effect in effects.drain(..) {
+            match effect {
+                QueryEffect::Send { to, envelope } => {
+                    let bytes = envelope.encode(question.network);
+                    socket.send_to(&bytes, to).await.context("a question cannot be sent")?;
+                }
+                QueryEffect::Done(result) => return Ok(*result),
+            }
+        }
+        if let Ok(received) = timeout(ASKER_WAITS, socket.recv_from(&mut buffer)).await {
+            let (bytes, from) = received.context("an answer cannot be received")?;
+            effects = query.datagram(from, &buffer[..bytes], pace.now());
+        }
+        effects.extend(query.tick(pace.now()));
+    }
+}
