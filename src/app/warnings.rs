@@ -4,7 +4,7 @@ use super::training_file::TrainingFile;
 use crate::actors::Notice;
 use crate::storage::s3::Timeouts;
 use agent_core::clock::{Clock as _, SystemClock};
-use agent_core::config::settings::{DatabaseHost, EmulatorSettings, KnowledgeSettings, NetworkSettings, Settings};
+use agent_core::config::settings::{EmulatorSettings, NetworkSettings, Settings};
 use agent_core::domain::ids::{AgentId, NodeId};
 use agent_core::domain::measurement::Measurement;
 use agent_core::domain::metric::Metric;
@@ -31,14 +31,12 @@ pub fn beforehand(settings: &Settings, training: &BTreeMap<AgentId, TrainingFile
 /// Agents on several machines whose nodes listen on loopback do not hear each other.
 fn deaf_members(network: &NetworkSettings) -> Option<String> {
     let listen = network.membership.listen.filter(|listen| listen.ip().is_loopback())?;
-    let is_apart = |host: &DatabaseHost| !["localhost", "127.0.0.1", "::1"].contains(&host.name.as_str());
-    match &network.knowledge {
-        KnowledgeSettings::Mysql(url) if url.hosts.iter().any(is_apart) => Some(format!(
+    network.knowledge.is_elsewhere().then(|| {
+        format!(
             "nodes listen for each other on {listen}, where other machines do not reach them: nothing is measured of nodes and \
              links between machines; set `listen = \"0.0.0.0:7946\"` in `[membership]` of network.toml, or `listen = \"off\"`"
-        )),
-        KnowledgeSettings::Mysql(_) | KnowledgeSettings::Sqlite(_) => None,
-    }
+        )
+    })
 }
 
 /// A job longer than what a move leaves behind stays readable.

@@ -52,6 +52,9 @@ pub enum NewJob {
     Spark { application: String, arguments: Vec<String> },
 }
 
+/// Where the nodes of a network on several machines listen for each other: on all addresses, at the port that is usual.
+const GOSSIP_LISTEN: &str = "0.0.0.0:7946";
+
 /// Files that are not written yet, and what they mean.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Outline {
@@ -77,7 +80,13 @@ impl NewNetwork {
     fn network(&self) -> String {
         let mut text = head("What all agents share.");
         let Self { knowledge, nodes, latencies, data_set, .. } = self;
-        let _infallible = write!(text, "knowledge = {}\n\n[data_set]\n", quoted(knowledge));
+        let _infallible = writeln!(text, "knowledge = {}", quoted(knowledge));
+        // Machines that share a server's table are to hear each other, too.
+        if super::knowledge(knowledge).is_ok_and(|knowledge| knowledge.is_elsewhere()) {
+            text.push_str("\n[membership]\n");
+            line(&mut text, &[("listen", quoted(GOSSIP_LISTEN))]);
+        }
+        text.push_str("\n[data_set]\n");
         let NewDataSet { name, objects, first_node, generate_records } = data_set;
         let key = if objects.ends_with('/') { "prefix" } else { "object_key" };
         line(&mut text, &[("name", quoted(name)), (key, quoted(objects)), ("first_node", first_node.to_string())]);
@@ -217,6 +226,18 @@ name = \"plant\"
         assert_eq!((settings.network.emulator, settings.network.time_scale.factor()), (EmulatorSettings::None, 1));
         assert_eq!(settings.network.links, []);
         assert_eq!(settings.agents[&AgentId(1)].rho.get(Metric::ResponseTime), Some(15.0));
+    }
+
+    #[test]
+    fn machines_that_share_a_server_hear_each_other() {
+        let mut network = two_nodes();
+        let listen =
+            |network: &NewNetwork| outline(network).unwrap().settings.network.membership.listen.unwrap().to_string();
+        assert_eq!(listen(&network), "127.0.0.1:0");
+        network.knowledge = "mysql://agent@db.example.org/agent".to_owned();
+        assert_eq!(listen(&network), "0.0.0.0:7946");
+        network.knowledge = "mysql://agent@127.0.0.1/agent".to_owned();
+        assert_eq!(listen(&network), "127.0.0.1:0");
     }
 
     #[test]

@@ -48,6 +48,17 @@ pub struct NetworkSettings {
     pub membership: MembershipSettings,
 }
 
+impl KnowledgeSettings {
+    /// Whether it is in a server on another machine, as far as its address tells: then agents are on several.
+    pub fn is_elsewhere(&self) -> bool {
+        const HERE: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+        match self {
+            KnowledgeSettings::Sqlite(_) => false,
+            KnowledgeSettings::Mysql(url) => url.hosts.iter().any(|host| !HERE.contains(&host.name.as_str())),
+        }
+    }
+}
+
 impl NetworkSettings {
     /// Whether latency is injected, or what links are like is to be measured.
     pub fn links_are(&self) -> Links {
