@@ -116,27 +116,20 @@ impl Membership {
     /// `None`: the configuration wants none, or it cannot be, which is told.
     pub async fn begin(wanted: Wanted) -> Option<Self> {
         let listen = wanted.settings.listen?;
-        match Self::start(wanted, listen).await {
-            Ok(membership) => Some(membership),
-            Err((wanted, error)) => {
-                wanted.trouble(format!("node {} is no member of its network: {error:#}", wanted.node));
-                None
-            }
-        }
+        let (agent, node, notify) = (wanted.agent, wanted.node, wanted.notify.clone());
+        let started = Self::start(wanted, listen).await;
+        started
+            .map_err(|error| {
+                let what = format!("node {node} is no member of its network: {error:#}");
+                notify(Notice::Trouble { agent, what }.shortened());
+            })
+            .ok()
     }
 
-    async fn start(wanted: Wanted, listen: SocketAddr) -> Result<Self, (Box<Wanted>, anyhow::Error)> {
-        let prepared = async {
-            let node = agent_membership::NodeId(wanted.node.0);
-            let files = Files::new(&wanted.data, node)?;
-            let identity = files.identity()?;
-            let address = advertised(&wanted, listen).await;
-            anyhow::Ok((files, identity, address))
-        };
-        let (files, identity, address) = match prepared.await {
-            Ok(prepared) => prepared,
-            Err(error) => return Err((Box::new(wanted), error)),
-        };
+    async fn start(wanted: Wanted, listen: SocketAddr) -> anyhow::Result<Self> {
+        let files = Files::new(&wanted.data, agent_membership::NodeId(wanted.node.0))?;
+        let identity = files.identity()?;
+        let address = advertised(&wanted, listen).await;
         let own = OwnValues::new(&wanted);
         let saved = files.seen();
         let seeds: Vec<String> = wanted.settings.join.clone();
@@ -156,10 +149,7 @@ impl Membership {
             let _within = services.enter();
             udp::start(start)
         };
-        let mut running = match started.map_err(explained) {
-            Ok(running) => running,
-            Err(error) => return Err((Box::new(wanted), error)),
-        };
+        let mut running = started.map_err(explained)?;
         let (told, view) = (running.events(), running.view());
         // Whom it knew before; the table may know others.
         let remembered: Vec<SocketAddr> = saved.peers.iter().map(|peer| peer.address).collect();
@@ -193,9 +183,9 @@ impl Membership {
     pub async fn leave(mut self) {
         self.tasks.clear();
         keep_seen(&self.shared, &self.running).await;
-        // The tasks are gone, or are about to be; whoever is last ends it.
-        if let Some(running) = Arc::into_inner(self.running) {
-            running.leave(GOODBYE).await;
+        // It ends when the last who holds it lets go; until then it answers nobody as if it stayed.
+        if self.running.tell(Input::Leave) {
+            tokio::time::sleep(GOODBYE).await;
         }
     }
 }

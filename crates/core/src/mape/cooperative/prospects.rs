@@ -279,10 +279,11 @@ impl<'a> Prospects<'a> {
         agents.values().step_by(step).map(|peer| peer.registration.node).collect()
     }
 
-    /// How far a node is from everybody, as far as the table states it \[ms\]: what serves all is near all.
+    /// How far a node is from everybody, as far as the table knows it \[ms\]: what serves all is near all.
     fn distance(&self, homes: &[NodeId], node: NodeId) -> f64 {
-        let stated = homes.iter().filter_map(|home| self.snapshot.links.get(*home, node)).map(|link| link.latency_ms);
-        let (sum, count) = stated.fold((0.0, 0.0), |(sum, count), latency| (sum + latency, count + 1.0));
+        let others = homes.iter().filter(|home| **home != node);
+        let known = others.filter_map(|home| self.snapshot.link(*home, node)).map(|link| link.latency_ms);
+        let (sum, count) = known.fold((0.0, 0.0), |(sum, count), latency| (sum + latency, count + 1.0));
         if count > 0.0 { sum / count } else { 0.0 }
     }
 
