@@ -54,9 +54,10 @@ pub async fn run(
         Process { network: &settings.network, data: &data, clock: &clock, services: &services, notify: &notify };
     let joins = !settings.network.membership.join.is_empty();
     let membership = if joins { members::begin(process, &agent).await } else { None };
-    let waits = membership.is_some();
+    let told = |what: String| notify(Notice::Trouble { agent: id, what });
+    let told = membership.is_some().then_some(&told as &dyn Fn(String));
     let opened = tokio::select! {
-        opened = open_table(&settings.network, &data, &clock, &services, waits.then_some((id, &notify))) => Some(opened?),
+        opened = open_table(&settings.network, &data, &clock, &services, told) => Some(opened?),
         () = &mut stop => None,
     };
     let Some(knowledge) = opened else { return Ok(()) };
@@ -100,13 +101,13 @@ pub async fn run(
     }
 }
 
-/// Opens the shared table. An agent that is a member already waits for a server that is away, and says so once.
+/// Opens the shared table. An agent that is a member already waits for a server that is away, which is told once.
 async fn open_table(
     network: &NetworkSettings,
     data: &DataDirectory,
     clock: &Arc<dyn Clock>,
     services: &Handle,
-    waiting: Option<(AgentId, &Arc<dyn Fn(Notice) + Send + Sync>)>,
+    told: Option<&dyn Fn(String)>,
 ) -> anyhow::Result<Arc<dyn Knowledge>> {
     let mut is_told = false;
     loop {
@@ -115,11 +116,11 @@ async fn open_table(
             Err(error) => error,
         };
         let is_away = matches!(error.downcast_ref(), Some(KnowledgeError::NotExecuted { .. }));
-        let Some((agent, notify)) = waiting.filter(|_| is_away) else { return Err(error) };
+        let Some(told) = told.filter(|_| is_away) else { return Err(error) };
         if !std::mem::replace(&mut is_told, true) {
-            let what =
-                format!("{error:#}; its node is a member of the network, and the agent begins when the table is there");
-            notify(Notice::Trouble { agent, what });
+            told(format!(
+                "{error:#}; its node is a member of the network, and the agent begins when the table is there"
+            ));
         }
         tokio::time::sleep(TABLE_AGAIN_AFTER).await;
     }

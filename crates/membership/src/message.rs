@@ -89,6 +89,21 @@ pub enum Standing {
     Left,
 }
 
+impl Standing {
+    /// All that there are.
+    pub const ALL: [Standing; 4] = [Standing::Alive, Standing::Suspect, Standing::Dead, Standing::Left];
+
+    /// In a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Standing::Alive => "alive",
+            Standing::Suspect => "suspect",
+            Standing::Dead => "dead",
+            Standing::Left => "left",
+        }
+    }
+}
+
 /// A member in a list.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Listed {

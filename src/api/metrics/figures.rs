@@ -1,11 +1,9 @@
 //! What the network is like at a moment.
 
 use crate::api::view::View;
-use crate::api::wire;
 use crate::app::switchboard::Switchboard;
 use agent_core::domain::event::Outcome;
 use agent_core::domain::placement::ReplicaState;
-use agent_membership::Standing::{Alive, Dead, Left, Suspect};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -138,9 +136,9 @@ pub fn register_members(registry: &mut Registry, switchboard: &Switchboard) {
     let dropped: Family<Dropped, Counter> = Family::default();
     for (agent, view) in switchboard.members() {
         let agent = agent.0;
-        for standing in [Alive, Suspect, Dead, Left] {
+        for standing in agent_membership::Standing::ALL {
             let count = view.members.iter().filter(|seen| seen.standing == standing).count();
-            members.get_or_create(&Standing { agent, standing: wire::standing(standing) }).set(count as f64);
+            members.get_or_create(&Standing { agent, standing: standing.name() }).set(count as f64);
         }
         let counted = view.counters;
         let both = [("sent", counted.sent, counted.sent_bytes), ("received", counted.received, counted.received_bytes)];

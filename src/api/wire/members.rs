@@ -1,6 +1,6 @@
 //! The members of the network, as the nodes of this process see them.
 
-use agent_membership::{Intent, MemberSeen, Standing};
+use agent_membership::{Intent, MemberSeen};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -69,7 +69,7 @@ impl Member {
             seen_by,
             node: record.node.0,
             name: own.name.clone(),
-            standing: standing(seen.standing).to_owned(),
+            standing: seen.standing.name().to_owned(),
             draining: own.intent == Intent::Draining,
             address: record.address.to_string(),
             incarnation: record.incarnation,
@@ -87,14 +87,5 @@ impl Member {
             network_bytes_per_s: own.network_bytes_per_s,
             labels: own.labels.iter().map(|label| (label.key.clone(), label.value.clone())).collect(),
         }
-    }
-}
-
-pub fn standing(standing: Standing) -> &'static str {
-    match standing {
-        Standing::Alive => "alive",
-        Standing::Suspect => "suspect",
-        Standing::Dead => "dead",
-        Standing::Left => "left",
     }
 }

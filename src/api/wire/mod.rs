@@ -15,7 +15,7 @@ pub use changes::{
     NodeAddition, NodeChange, PauseRequest, StoragePriceChange,
 };
 pub use events::{Ask, Counter, Event, EventDetail};
-pub use members::{Member, MembershipChange, MembershipTuned, standing};
+pub use members::{Member, MembershipChange, MembershipTuned};
 pub use network::{DataSet, Network, Policy, Replica};
 pub use nodes::{Link, Node};
 pub use plans::{Plan, PlanRequest, WhatIf, WhyNot};

@@ -12,7 +12,7 @@ use agent_core::clock::WallTime;
 use agent_core::config::settings::Settings;
 use agent_core::domain::ids::NodeId;
 use agent_core::domain::units::show_bytes;
-use agent_membership::{Answered, Intent, Listed, Own, QueryFailed, Standing};
+use agent_membership::{Answered, Intent, Listed, Own, QueryFailed};
 use anyhow::{anyhow, bail};
 use serde::Serialize;
 use std::io::IsTerminal as _;
@@ -146,22 +146,13 @@ async fn repeat(watch: bool, json: bool, show: impl AsyncFn() -> anyhow::Result<
     .await
 }
 
-fn standing(standing: Standing) -> &'static str {
-    match standing {
-        Standing::Alive => "alive",
-        Standing::Suspect => "suspect",
-        Standing::Dead => "dead",
-        Standing::Left => "left",
-    }
-}
-
 fn documents(listed: &[Listed]) -> Vec<MemberDocument<'_>> {
     listed
         .iter()
         .map(|listed| MemberDocument {
             node: listed.node.0,
             name: &listed.name,
-            standing: standing(listed.standing),
+            standing: listed.standing.name(),
             address: listed.address,
             incarnation: listed.incarnation,
             version: listed.version,
@@ -175,7 +166,7 @@ fn member_lines(by: SocketAddr, listed: &[Listed]) -> Vec<String> {
         vec![format!("as {by} sees them"), "node  name         standing  heard of     start  address".to_owned()];
     lines.extend(listed.iter().map(|listed| {
         let Listed { node, name, address, incarnation, age_ms, .. } = listed;
-        let (standing, heard) = (standing(listed.standing), format!("{} ago", age(Duration::from_millis(*age_ms))));
+        let (standing, heard) = (listed.standing.name(), format!("{} ago", age(Duration::from_millis(*age_ms))));
         format!("{:<5} {name:<12} {standing:<9} {heard:<12} {incarnation:<6} {address}", node.0)
     }));
     lines
