@@ -115,7 +115,7 @@ pub enum QueryEffect {
     Done(Box<Result<Answered, QueryFailed>>),
 }
 
-/// A question to a network. See [`Query::handle`].
+/// A question to a network. It is told of time by [`Query::tick`], and of answers by [`Query::datagram`].
 #[derive(Debug)]
 pub struct Query {
     settings: QuerySettings,
