@@ -186,7 +186,7 @@ fn a_network_that_cannot_be_read_does_not_hide_what_is_wrong_with_an_agent() {
     files[0].1 = b"nodes = 3";
     let expected = "\
 error: agents/network.toml: line 1, column 1: unknown key `nodes`
-  help: did you mean `node`? keys here are knowledge, time_scale, emulator, budget, data_set, node, link, feedback, learning, rhythm
+  help: did you mean `node`? keys here are knowledge, time_scale, emulator, budget, data_set, node, link, feedback, learning, rhythm, membership
 error: agents/1.toml: cost.move: 0 is out of range
   help: it has to be greater than 0";
     assert_eq!(complaint(&files), expected);
