@@ -126,7 +126,7 @@ mod tests {
     fn however_much_changes_there_is_a_pause() {
         let mut findings = Findings::default();
         let writes = (0..3600).filter(|second| {
-            let now = measured(&[link(2, 1.0 + f64::from(*second as i32 % 2) * 1000.0, 0.0)], &[]);
+            let now = measured(&[link(2, 1.0 + f64::from(*second as i32 % 3) * 1000.0, 0.0)], &[]);
             !write(&mut findings, *second, &now).0.is_empty()
         });
         assert_eq!(writes.count(), 360);
