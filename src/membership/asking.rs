@@ -2,8 +2,8 @@
 
 use agent_membership::udp::Pace;
 use agent_membership::{
-    Answered, Envelope, Listed, Listing, NetworkId, NodeId, PublicKey, Query, QueryEffect, QueryFailed, QuerySettings,
-    Rng, Standing, Time,
+    Answered, Envelope, Listed, Listing, MAX_DATAGRAM_BYTES, NetworkId, NodeId, PublicKey, Query, QueryEffect,
+    QueryFailed, QuerySettings, Rng,
 };
 use anyhow::{Context as _, bail};
 use rand::SeedableRng as _;
@@ -12,8 +12,6 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use tokio::net::UdpSocket;
 
-/// A datagram, and more than any has.
-const DATAGRAM_BYTES: usize = 2048;
 /// Of a query's time, so much at most is for finding out who lives.
 const FINDING: u32 = 4;
 
@@ -57,15 +55,16 @@ impl Around {
         let mut rng = Rng::seed_from_u64(rand::random());
         let mut listing = Listing::new(self.network, candidates.clone(), deadline, self.pace.now(), &mut rng);
         let mut answered = None;
-        let mut buffer = [0; DATAGRAM_BYTES];
+        let mut buffer = buffer();
         while !listing.is_over(self.pace.now()) {
             if let Some((to, envelope)) = listing.tick(self.pace.now()) {
-                self.send(&socket, to, &envelope).await;
+                send(&socket, self.network, to, &envelope).await;
             }
-            let Some((from, bytes)) = self.receive(&socket, &mut buffer, listing.wake_at()).await else { continue };
+            let wake_at = self.pace.until(listing.wake_at());
+            let Some((from, bytes)) = receive(&socket, &mut buffer, wake_at).await else { continue };
             let before = listing.members().len();
             if let Some((to, envelope)) = listing.datagram(from, bytes, self.pace.now()) {
-                self.send(&socket, to, &envelope).await;
+                send(&socket, self.network, to, &envelope).await;
             }
             if listing.members().len() > before {
                 answered = Some(from);
@@ -85,8 +84,8 @@ impl Around {
         let began = self.pace.now();
         let (alive, others) = match self.list(asked.deadline / FINDING).await {
             Ok((_, listed)) => {
-                let lives = |listed: &Listed| matches!(listed.standing, Standing::Alive | Standing::Suspect);
-                let (alive, others): (Vec<_>, Vec<_>) = listed.into_iter().partition(lives);
+                let (alive, others): (Vec<Listed>, Vec<Listed>) =
+                    listed.into_iter().partition(|listed| listed.standing.lives());
                 let addresses = |listed: Vec<Listed>| listed.into_iter().map(|listed| listed.address);
                 (addresses(alive).collect(), addresses(others).chain(self.candidates()).collect())
             }
@@ -102,22 +101,9 @@ impl Around {
             deadline: asked.deadline.saturating_sub(now.since(began)),
             key: self.keys.get(&asked.node).copied(),
         };
-        let mut query = Query::new(settings, alive, others, now, &mut Rng::seed_from_u64(rand::random()));
+        let query = Query::new(settings, alive, others, now, &mut Rng::seed_from_u64(rand::random()));
         let socket = self.socket().await?;
-        let mut buffer = [0; DATAGRAM_BYTES];
-        let mut effects = query.tick(now);
-        loop {
-            for effect in effects {
-                match effect {
-                    QueryEffect::Send { to, envelope } => self.send(&socket, to, &envelope).await,
-                    QueryEffect::Done(done) => return Ok(*done),
-                }
-            }
-            effects = match self.receive(&socket, &mut buffer, query.wake_at()).await {
-                Some((from, bytes)) => query.datagram(from, bytes, self.pace.now()),
-                None => query.tick(self.pace.now()),
-            };
-        }
+        Ok(ask(&socket, self.network, query, &self.pace).await)
     }
 
     /// Which reaches members of either kind of address.
@@ -134,27 +120,49 @@ impl Around {
         };
         UdpSocket::bind(any).await.context("no socket to ask with")
     }
+}
 
-    /// What cannot be sent is as good as lost: somebody else is asked.
-    async fn send(&self, socket: &UdpSocket, to: SocketAddr, envelope: &Envelope) {
-        if let Err(error) = socket.send_to(&envelope.encode(self.network), to).await {
-            tracing::debug!(%to, %error, "not asked");
+/// Puts a question over a socket of its own. Ends at the question's deadline at the latest.
+pub async fn ask(
+    socket: &UdpSocket,
+    network: NetworkId,
+    mut query: Query,
+    pace: &Pace,
+) -> Result<Answered, QueryFailed> {
+    let mut buffer = buffer();
+    let mut effects = query.tick(pace.now());
+    loop {
+        for effect in effects {
+            match effect {
+                QueryEffect::Send { to, envelope } => send(socket, network, to, &envelope).await,
+                QueryEffect::Done(done) => return *done,
+            }
         }
+        effects = match receive(socket, &mut buffer, pace.until(query.wake_at())).await {
+            Some((from, bytes)) => query.datagram(from, bytes, pace.now()),
+            None => query.tick(pace.now()),
+        };
     }
+}
 
-    /// `None`: it is time.
-    async fn receive<'a>(
-        &self,
-        socket: &UdpSocket,
-        buffer: &'a mut [u8],
-        until: Time,
-    ) -> Option<(SocketAddr, &'a [u8])> {
-        let wait = self.pace.until(until);
-        match tokio::time::timeout(wait, socket.recv_from(buffer)).await {
-            Ok(Ok((length, from))) => Some((from, &buffer[..length])),
-            // Of one that is not there the system says so with the next datagram.
-            Ok(Err(_)) | Err(_) => None,
-        }
+/// For a datagram, and more than any has.
+fn buffer() -> [u8; MAX_DATAGRAM_BYTES + 1] {
+    [0; MAX_DATAGRAM_BYTES + 1]
+}
+
+/// What cannot be sent is as good as lost: somebody else is asked.
+async fn send(socket: &UdpSocket, network: NetworkId, to: SocketAddr, envelope: &Envelope) {
+    if let Err(error) = socket.send_to(&envelope.encode(network), to).await {
+        tracing::debug!(%to, %error, "not asked");
+    }
+}
+
+/// `None`: it is time.
+async fn receive<'a>(socket: &UdpSocket, buffer: &'a mut [u8], wait: Duration) -> Option<(SocketAddr, &'a [u8])> {
+    match tokio::time::timeout(wait, socket.recv_from(buffer)).await {
+        Ok(Ok((length, from))) => Some((from, &buffer[..length])),
+        // Of one that is not there the system says so with the next datagram.
+        Ok(Err(_)) | Err(_) => None,
     }
 }
 

@@ -23,7 +23,7 @@ use agent_core::domain::environment::Links;
 use agent_core::domain::ids::{AgentId, NodeId};
 use agent_core::domain::labels::Labels;
 use agent_membership::udp::{self, Pace, Running, StartError};
-use agent_membership::{Adapt, Input, NetworkId, Settings, Standing, Tuning, View};
+use agent_membership::{Adapt, Input, NetworkId, Settings, Tuning, View};
 use anyhow::Context as _;
 use files::Files;
 use own::OwnValues;
@@ -196,7 +196,7 @@ async fn look_after(shared: Arc<Shared>, running: Arc<Running>, attachment: watc
     // At once, so that commands find this member.
     keep_seen(&shared, &running).await;
     let mut kept_at = tokio::time::Instant::now();
-    let pause = interval(&shared.wanted);
+    let pause = interval(&shared.wanted.settings, shared.wanted.clock.as_ref());
     loop {
         running.tell(Input::Observed(Box::new(shared.own.now())));
         let view = shared.view.borrow().clone();
@@ -237,12 +237,12 @@ fn own_record(view: &View, running: &Running) -> Option<SocketAddr> {
 }
 
 /// By the clock, in which members live: packets and machines are no faster where a scenario is.
-fn interval(wanted: &Wanted) -> Duration {
-    wanted.clock.apply(wanted.settings.interval).max(LEAST_INTERVAL)
+pub fn interval(settings: &MembershipSettings, clock: &dyn Clock) -> Duration {
+    clock.apply(settings.interval).max(LEAST_INTERVAL)
 }
 
 fn machine_settings(wanted: &Wanted, address: SocketAddr) -> Settings {
-    let interval = interval(wanted);
+    let interval = interval(&wanted.settings, wanted.clock.as_ref());
     let fan_out = wanted.settings.fan_out;
     Settings {
         interval,
@@ -293,12 +293,4 @@ fn own_address(listen: SocketAddr) -> IpAddr {
 
 fn explained(error: StartError) -> anyhow::Error {
     anyhow::anyhow!("{}; see `[membership] listen` in network.toml", chain(&error))
-}
-
-/// Whether a node takes part, as far as is known.
-fn lives(standing: Standing) -> bool {
-    match standing {
-        Standing::Alive | Standing::Suspect => true,
-        Standing::Dead | Standing::Left => false,
-    }
 }

@@ -1,6 +1,6 @@
 //! What a node says of itself, and what its agent is told of the ways to others.
 
-use super::{Wanted, lives};
+use super::Wanted;
 use agent_core::clock::Clock;
 use agent_core::domain::ids::NodeId;
 use agent_core::domain::snapshot::Snapshot;
@@ -123,7 +123,7 @@ impl LinksTold {
     /// What is another one than it was \[ms of the scenario\], of the ways to nodes that have their store where they are members.
     pub fn changed(&mut self, view: &View, clock: &dyn Clock) -> Vec<(NodeId, f64)> {
         let mut changed = Vec::new();
-        for seen in view.members.iter().filter(|seen| lives(seen.standing)) {
+        for seen in view.members.iter().filter(|seen| seen.standing.lives()) {
             let record = seen.record.record();
             let (Some(link), Some(_)) = (seen.link, &record.own.store_url) else { continue };
             let (node, now) = (NodeId(record.node.0), link.latest_round_trip);

@@ -1,7 +1,7 @@
 //! What the shared table tells a member, and what a member writes there for all. While the table is away the members know at
 //! least whether the placement has moved on.
 
-use super::{Attached, Shared, lives};
+use super::{Attached, Shared};
 use crate::actors::chain;
 use crate::knowledge::KnowledgeError;
 use agent_core::clock::Clock;
@@ -158,7 +158,7 @@ impl Table {
 /// Of each data set the newest generation that a living peer has seen and this node has not, and who.
 fn newer(view: &View, known: &BTreeMap<String, u64>) -> BTreeMap<String, (u32, u64)> {
     let mut newer: BTreeMap<String, (u32, u64)> = BTreeMap::new();
-    for seen in view.members.iter().filter(|seen| lives(seen.standing)) {
+    for seen in view.members.iter().filter(|seen| seen.standing.lives()) {
         let record = seen.record.record();
         for replica in &record.own.replicas {
             let newest = newer.get(&replica.data_set).map(|(_, generation)| *generation);
@@ -173,10 +173,10 @@ fn newer(view: &View, known: &BTreeMap<String, u64>) -> BTreeMap<String, (u32, u
 
 /// What is measured of the ways from a node and of its living peers.
 fn measured(view: &View, home: NodeId, rates: &BTreeMap<NodeId, f64>, clock: &dyn Clock) -> Measured {
-    let living = || view.members.iter().filter(|seen| lives(seen.standing)).map(node_of);
+    let living = || view.members.iter().filter(|seen| seen.standing.lives()).map(node_of);
     let others = || view.members.iter().filter(|seen| node_of(seen) != home);
     let link = |seen: &MemberSeen| {
-        let link = seen.link.filter(|_| lives(seen.standing))?;
+        let link = seen.link.filter(|_| seen.standing.lives())?;
         Some(MeasuredLink {
             from: home,
             to: node_of(seen),

@@ -102,6 +102,14 @@ impl Standing {
             Standing::Left => "left",
         }
     }
+
+    /// Whether it takes part, as far as is known: who is suspected may still say that it lives.
+    pub fn lives(self) -> bool {
+        match self {
+            Standing::Alive | Standing::Suspect => true,
+            Standing::Dead | Standing::Left => false,
+        }
+    }
 }
 
 /// A member in a list.

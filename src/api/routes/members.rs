@@ -45,14 +45,8 @@ pub async fn tune(
     if let Some(fan_out) = wanted.fan_out.filter(|fan_out| !(1..=MAX_FAN_OUT).contains(fan_out)) {
         return Err(invalid(format!("fan_out: {fan_out} is not within 1 and {MAX_FAN_OUT}")));
     }
-    let adapts = |adapts: bool| {
-        adapts.then(|| {
-            membership::adapt(
-                interval
-                    .unwrap_or_else(|| api.surroundings.clock.apply(api.surroundings.network().membership.interval)),
-            )
-        })
-    };
+    let usual = || membership::interval(&api.surroundings.network().membership, api.surroundings.clock.as_ref());
+    let adapts = |adapts: bool| adapts.then(|| membership::adapt(interval.unwrap_or_else(usual)));
     let tuning = Tuning { interval, fan_out: wanted.fan_out, adapt: wanted.adapt.map(adapts) };
     Ok(axum::Json(MembershipTuned { members: api.surroundings.switchboard.tune(tuning) }))
 }

@@ -1,13 +1,11 @@
 //! A network on real sockets in this process, and what is seen of it.
 
+use crate::membership::asking::ask;
 use agent_core::config::experiment::membership::MembershipExperiment;
 use agent_laboratory::experiments::membership::{NetworkCell, Observed, Setting, ages_are_taken, asked};
 use agent_membership::measure::NodeNow;
 use agent_membership::udp::{Pace, Running, Start, Told, start};
-use agent_membership::{
-    Answered, Event, Input, MAX_DATAGRAM_BYTES, NetworkId, NodeId, Own, Query, QueryEffect, QueryFailed, QuerySettings,
-    Rng, Settings, SharedRecords, Time, View,
-};
+use agent_membership::{Event, Input, NetworkId, NodeId, Own, Query, Settings, SharedRecords, Time, View};
 use anyhow::{Context as _, bail};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 /// Any port of this machine that is free.
 const ANYWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -23,8 +21,6 @@ const ANYWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCA
 const FILES_FOR_A_NODE: u64 = 4;
 /// What else the process has open.
 const OTHER_FILES: u64 = 256;
-/// Whoever asks looks at its clock so often.
-const ASKER_WAITS: Duration = Duration::from_millis(2);
 
 /// Runs a network for all rounds, and asks about some of its nodes.
 pub(super) async fn observe(experiment: &MembershipExperiment, cell: &NetworkCell) -> anyhow::Result<Observed> {
@@ -159,43 +155,15 @@ async fn ask_all(
     }
     observed.stopped = stopped.len() as u32;
     let socket = UdpSocket::bind(ANYWHERE).await.context("no socket to ask with")?;
-    for (query, about) in (1..).zip(asked_about) {
+    for (number, about) in (1..).zip(asked_about) {
         let question = Setting::question(experiment, cell, network, about);
         let key = Setting::identity(cell, about).public_key();
-        let result = ask(&socket, question, addresses.clone(), pace, &mut rng).await?;
-        observed.queries.push(asked(query, &question, key, &result));
+        let query = Query::new(question, addresses.clone(), Vec::new(), pace.now(), &mut rng);
+        let result = ask(&socket, network, query, pace).await;
+        observed.queries.push(asked(number, &question, key, &result));
     }
     for member in left {
         member.stop().await;
     }
     Ok(())
-}
-
-/// Ends at the question's deadline at the latest.
-async fn ask(
-    socket: &UdpSocket,
-    question: QuerySettings,
-    candidates: Vec<SocketAddr>,
-    pace: &Pace,
-    rng: &mut Rng,
-) -> anyhow::Result<Result<Answered, QueryFailed>> {
-    let mut query = Query::new(question, candidates, Vec::new(), pace.now(), rng);
-    let mut buffer = vec![0; MAX_DATAGRAM_BYTES + 1];
-    let mut effects = query.tick(pace.now());
-    loop {
-        for effect in effects.drain(..) {
-            match effect {
-                QueryEffect::Send { to, envelope } => {
-                    let bytes = envelope.encode(question.network);
-                    socket.send_to(&bytes, to).await.context("a question cannot be sent")?;
-                }
-                QueryEffect::Done(result) => return Ok(*result),
-            }
-        }
-        if let Ok(received) = timeout(ASKER_WAITS, socket.recv_from(&mut buffer)).await {
-            let (bytes, from) = received.context("an answer cannot be received")?;
-            effects = query.datagram(from, &buffer[..bytes], pace.now());
-        }
-        effects.extend(query.tick(pace.now()));
-    }
 }

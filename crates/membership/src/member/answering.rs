@@ -4,7 +4,7 @@
 
 use super::{Member, Turn, age_of};
 use crate::identity::NodeId;
-use crate::message::{Carried, LIST_BYTES, Listed, Message, Standing, encoded_len};
+use crate::message::{Carried, LIST_BYTES, Listed, Message, encoded_len};
 use crate::time::Time;
 use rand::RngExt as _;
 use std::net::SocketAddr;
@@ -54,8 +54,7 @@ impl Member {
     fn where_fresher(&self, node: NodeId, within: Duration, now: Time) -> Option<SocketAddr> {
         let held = self.knowledge.get(node).filter(|_| node != self.identity.node)?;
         let is_old = age_of(held, self.links.get(node), now) > within;
-        let may_answer = matches!(held.standing, Standing::Alive | Standing::Suspect);
-        (is_old && may_answer).then(|| held.record.record().address)
+        (is_old && held.standing.lives()).then(|| held.record.record().address)
     }
 
     fn answer_what_is_held(&mut self, fetch: &Fetch, turn: &mut Turn) {

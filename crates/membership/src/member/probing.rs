@@ -3,7 +3,7 @@
 
 use super::{Event, Member, Turn};
 use crate::identity::NodeId;
-use crate::message::{Message, Standing};
+use crate::message::Message;
 use crate::time::Time;
 use rand::RngExt as _;
 use std::collections::BTreeSet;
@@ -76,8 +76,7 @@ impl Member {
             }
             let node = self.knowledge.others()[self.next_probed];
             self.next_probed += 1;
-            let standing = self.knowledge.get(node).map(|held| held.standing);
-            if matches!(standing, Some(Standing::Alive | Standing::Suspect)) {
+            if self.lives(node) {
                 return self.probe(node, turn);
             }
         }
@@ -85,10 +84,13 @@ impl Member {
 
     /// Begins to probe a node, unless that is being done.
     pub(super) fn probe(&mut self, node: NodeId, turn: &mut Turn) {
-        let standing = self.knowledge.get(node).map(|held| held.standing);
-        if !self.probes.contains_key(&node) && matches!(standing, Some(Standing::Alive | Standing::Suspect)) {
+        if !self.probes.contains_key(&node) && self.lives(node) {
             self.begin_probe(node, false, turn);
         }
+    }
+
+    fn lives(&self, node: NodeId) -> bool {
+        self.knowledge.get(node).is_some_and(|held| held.standing.lives())
     }
 
     pub(super) fn begin_probe(&mut self, node: NodeId, is_last: bool, turn: &mut Turn) {
@@ -230,7 +232,7 @@ impl Member {
     /// The same for a probe that has failed.
     fn late_ping_of(&self, node: NodeId, nonce: u64) -> Option<Time> {
         let late = self.late.get(&(nonce & !PING_BITS)).filter(|late| late.node == node)?;
-        late.sent.get(usize::try_from(nonce & PING_BITS).unwrap_or(usize::MAX)).copied()
+        ping_at(&late.sent, nonce)
     }
 
     /// Answers that come later mean nothing.
@@ -241,7 +243,7 @@ impl Member {
     /// When the ping was sent that this answers.
     fn ping_of(&self, node: NodeId, nonce: u64) -> Option<Time> {
         let probe = self.probes.get(&node).filter(|probe| probe.nonce == nonce & !PING_BITS)?;
-        probe.sent.get(usize::try_from(nonce & PING_BITS).unwrap_or(usize::MAX)).copied()
+        ping_at(&probe.sent, nonce)
     }
 
     /// Asked by a member about a member: nobody else can make this one send to anybody.
@@ -289,4 +291,9 @@ impl Member {
             self.is_alive(node, turn);
         }
     }
+}
+
+/// When that one of a probe's pings was sent.
+fn ping_at(sent: &[Time], nonce: u64) -> Option<Time> {
+    sent.get(usize::try_from(nonce & PING_BITS).ok()?).copied()
 }

@@ -36,18 +36,16 @@ pub(super) struct Suspicion {
 impl Member {
     /// This member had no answer.
     pub(super) fn suspect(&mut self, node: NodeId, turn: &mut Turn) {
-        let Some(held) = self.knowledge.get(node) else { return };
+        let Some(rumour) = self.rumour(node, false) else { return };
         self.counters.suspected += 1;
-        let record = held.record.record();
-        let rumour = Rumour {
-            about: node,
-            incarnation: record.incarnation,
-            refutation: record.refutation,
-            accuser: self.identity.node,
-            age_ms: 0,
-            is_dead: false,
-        };
         self.accuse(rumour, turn.now, turn);
+    }
+
+    /// What this member itself says of a node.
+    fn rumour(&self, about: NodeId, is_dead: bool) -> Option<Rumour> {
+        let record = self.knowledge.get(about)?.record.record();
+        let (incarnation, refutation, accuser) = (record.incarnation, record.refutation, self.identity.node);
+        Some(Rumour { about, incarnation, refutation, accuser, age_ms: 0, is_dead })
     }
 
     pub(super) fn hear_all(&mut self, rumours: &[Rumour], from: SocketAddr, sender: Option<NodeId>, turn: &mut Turn) {
@@ -66,7 +64,7 @@ impl Member {
         let is_of_this_record = (rumour.incarnation, rumour.refutation) == (record.incarnation, record.refutation);
         let since = turn.now - Duration::from_millis(u64::from(rumour.age_ms)).min(self.longest_suspicion() * 2);
         let is_disproved = self.links.last_heard(rumour.about).is_some_and(|heard| heard > since);
-        if is_of_this_record && !is_disproved && matches!(held.standing, Standing::Alive | Standing::Suspect) {
+        if is_of_this_record && !is_disproved && held.standing.lives() {
             self.accuse(rumour, since, turn);
         }
     }
@@ -127,16 +125,8 @@ impl Member {
 
     /// The last question was not answered.
     pub(super) fn bury(&mut self, node: NodeId, turn: &mut Turn) {
-        let (Some(held), Some(suspicion)) = (self.knowledge.get(node), self.suspicions.get(&node)) else { return };
-        let (record, since) = (held.record.record(), suspicion.since);
-        let rumour = Rumour {
-            about: node,
-            incarnation: record.incarnation,
-            refutation: record.refutation,
-            accuser: self.identity.node,
-            age_ms: 0,
-            is_dead: true,
-        };
+        let Some(rumour) = self.rumour(node, true) else { return };
+        let Some(since) = self.suspicions.get(&node).map(|suspicion| suspicion.since) else { return };
         self.rumours.silence(node);
         self.rumours.spread(rumour, since);
         self.counters.deaths += 1;
@@ -177,7 +167,7 @@ impl Member {
             return;
         }
         self.knowledge.set_standing(node, standing);
-        self.turned(node, matches!(standing, Standing::Alive | Standing::Suspect), turn.now);
+        self.turned(node, standing.lives(), turn.now);
         match standing {
             Standing::Alive | Standing::Left => {
                 self.suspicions.remove(&node);
