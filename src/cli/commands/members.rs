@@ -11,8 +11,8 @@ use crate::membership::asking::{Around, Asked};
 use agent_core::clock::WallTime;
 use agent_core::config::settings::Settings;
 use agent_core::domain::ids::NodeId;
-use agent_core::domain::units::show_bytes;
-use agent_membership::{Answered, Intent, Listed, Own, QueryFailed};
+use agent_core::domain::units::{show_bytes, show_duration};
+use agent_membership::{Answered, Holder, Intent, Listed, Own, QueryFailed};
 use anyhow::{anyhow, bail};
 use serde::Serialize;
 use std::io::IsTerminal as _;
@@ -166,15 +166,11 @@ fn member_lines(by: SocketAddr, listed: &[Listed]) -> Vec<String> {
         vec![format!("as {by} sees them"), "node  name         standing  heard of     start  address".to_owned()];
     lines.extend(listed.iter().map(|listed| {
         let Listed { node, name, address, incarnation, age_ms, .. } = listed;
-        let (standing, heard) = (listed.standing.name(), format!("{} ago", age(Duration::from_millis(*age_ms))));
+        let (standing, heard) =
+            (listed.standing.name(), format!("{} ago", show_duration(Duration::from_millis(*age_ms))));
         format!("{:<5} {name:<12} {standing:<9} {heard:<12} {incarnation:<6} {address}", node.0)
     }));
     lines
-}
-
-/// With a decimal below a minute.
-fn age(age: Duration) -> String {
-    agent_core::domain::units::show_duration(age)
 }
 
 /// A node's record as a document.
@@ -205,19 +201,18 @@ fn answer_document(answered: &Answered) -> AnswerDocument<'_> {
         address: record.address,
         public_key: record.key.to_string(),
         own: &record.own,
-        agreed: holders(answered),
+        agreed: answered.agreed.iter().map(who).collect(),
         messages_sent: answered.sent,
         messages_received: answered.received,
         took_s: answered.took.as_secs_f64(),
     }
 }
 
-fn holders(answered: &Answered) -> Vec<String> {
-    let holder = |holder: &agent_membership::Holder| match holder.node {
+fn who(holder: &Holder) -> String {
+    match holder.node {
         Some(node) => format!("node {node}"),
         None => holder.address.to_string(),
-    };
-    answered.agreed.iter().map(holder).collect()
+    }
 }
 
 fn answer_lines(answered: &Answered, metric: Option<Metric>) -> Vec<String> {
@@ -236,13 +231,13 @@ fn answer_lines(answered: &Answered, metric: Option<Metric>) -> Vec<String> {
             "node {} ({}), {intent}, {} ago; start {}, version {}",
             record.node,
             own.name,
-            age(answered.age),
+            show_duration(answered.age),
             record.incarnation,
             record.version
         ),
         format!(
             "agreed by  {}; {} messages sent, {} received",
-            holders(answered).join(", "),
+            answered.agreed.iter().map(who).collect::<Vec<_>>().join(", "),
             answered.sent,
             answered.received
         ),
@@ -287,13 +282,13 @@ fn value(own: &Own, metric: Metric) -> String {
 fn what_was_seen(failed: &QueryFailed) -> String {
     const SHOWN: usize = 10;
     let seen = failed.seen.iter().take(SHOWN).map(|holder| {
-        let who = holder.node.map_or_else(|| holder.address.to_string(), |node| format!("node {node}"));
+        let who = who(holder);
         match &holder.record {
             Some(record) => format!(
                 "\n  {who} holds version {} of start {}, {} old",
                 record.record().version,
                 record.record().incarnation,
-                age(holder.age)
+                show_duration(holder.age)
             ),
             None => format!("\n  {who} knows nothing of it"),
         }

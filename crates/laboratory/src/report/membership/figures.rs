@@ -25,36 +25,17 @@ pub(super) fn all(case: &Case, rounds: &[Vec<NetworkRound>], bootstrap: &mut Boo
     }
 }
 
-/// A line for each fan-out through the means at each value of `x`.
-fn by_fan_out(
-    case: &Case,
-    runs: &[&NetworkRun],
-    x: impl Fn(&NetworkRun) -> f64,
-    y: impl Fn(&NetworkRun) -> Option<f64>,
-    bootstrap: &mut Bootstrap,
-) -> Vec<Line> {
-    let fan_outs = case.distinct(|run| run.fan_out);
-    lines(&fan_outs, "fan-out ", runs, |run| run.fan_out, (x, y), bootstrap)
-}
+/// What the lines of a figure are of: its name, and a run's.
+type Key = (&'static str, fn(&NetworkRun) -> u32);
+const FAN_OUT: Key = ("fan-out", |run| run.fan_out);
+const NODES: Key = ("nodes", |run| run.nodes);
 
-/// A line for each number of nodes.
-fn by_nodes(
-    case: &Case,
-    runs: &[&NetworkRun],
-    x: impl Fn(&NetworkRun) -> f64,
-    y: impl Fn(&NetworkRun) -> Option<f64>,
-    bootstrap: &mut Bootstrap,
-) -> Vec<Line> {
-    let nodes = case.distinct(|run| run.nodes);
-    lines(&nodes, "nodes ", runs, |run| run.nodes, (x, y), bootstrap)
-}
-
+/// A line for each key of the case through the means of `runs` at each value of `x`.
 fn lines(
-    keys: &[u32],
-    before: &str,
-    runs: &[&NetworkRun],
-    key: impl Fn(&NetworkRun) -> u32,
-    (x, y): (impl Fn(&NetworkRun) -> f64, impl Fn(&NetworkRun) -> Option<f64>),
+    (case, runs): (&Case, &[&NetworkRun]),
+    (what, key): Key,
+    x: impl Fn(&NetworkRun) -> f64,
+    y: impl Fn(&NetworkRun) -> Option<f64>,
     bootstrap: &mut Bootstrap,
 ) -> Vec<Line> {
     let line = |(index, wanted): (usize, &u32)| {
@@ -63,13 +44,13 @@ fn lines(
         let groups = of_key.chunk_by(|one, next| x(one) == x(next));
         let points = groups.filter_map(|group| Some(Point::of(x(group.first()?), mean(bootstrap, group, &y)?)));
         Line {
-            name: format!("{before}{wanted}"),
+            name: format!("{what} {wanted}"),
             class: palette::agent(index),
             points: points.collect(),
             is_yardstick: false,
         }
     };
-    keys.iter().enumerate().map(line).collect()
+    case.distinct(key).iter().enumerate().map(line).collect()
 }
 
 /// What others published of the fan-outs that are there, in their colours, where there is a network of that size.
@@ -90,7 +71,7 @@ fn beside(case: &Case, what: &str, value: impl Fn(u32, u32) -> Option<f64>) -> V
 
 fn rounds_against_nodes(name: &str, case: &Case, bootstrap: &mut Bootstrap) -> Markup {
     let runs = case.shortest(case.undisturbed());
-    let mut lines = by_fan_out(case, &runs, |run| f64::from(run.nodes), |run| run.converged_round, bootstrap);
+    let mut lines = lines((case, &runs), FAN_OUT, |run| f64::from(run.nodes), |run| run.converged_round, bootstrap);
     lines.extend(beside(case, "published", yardstick::published));
     lines.extend(beside(case, "ideal", yardstick::ideal));
     let (nodes, rounds) = yardstick::SMALLEST;
@@ -109,7 +90,7 @@ fn messages_against_interval(name: &str, case: &Case, bootstrap: &mut Bootstrap)
     let mut runs = case.undisturbed();
     runs.retain(|run| run.nodes == case.largest());
     let for_a_minute = |run: &NetworkRun| Some(super::messages(run)? * 60.0 / run.interval_s);
-    let lines = by_fan_out(case, &runs, |run| run.interval_s, for_a_minute, bootstrap);
+    let lines = lines((case, &runs), FAN_OUT, |run| run.interval_s, for_a_minute, bootstrap);
     figure(
         "Messages of a node in a minute",
         &html! { "Against the interval, of " (case.largest()) " nodes." },
@@ -119,7 +100,7 @@ fn messages_against_interval(name: &str, case: &Case, bootstrap: &mut Bootstrap)
 
 fn bytes_of_a_node(name: &str, case: &Case, bootstrap: &mut Bootstrap) -> Markup {
     let runs = case.shortest(case.undisturbed());
-    let mut lines = by_fan_out(case, &runs, |run| f64::from(run.nodes), bytes, bootstrap);
+    let mut lines = lines((case, &runs), FAN_OUT, |run| f64::from(run.nodes), bytes, bootstrap);
     let published =
         |nodes, fan_out| yardstick::published(nodes, fan_out).map(|_| f64::from(fan_out) * yardstick::EXCHANGE_BYTES);
     lines.extend(beside(case, "published", published));
@@ -179,7 +160,7 @@ fn course(name: String, class: &'static str, samples: impl Iterator<Item = Vec<(
 
 fn query_success(name: &str, case: &Case, bootstrap: &mut Bootstrap) -> Markup {
     let runs = case.shortest(case.runs.clone());
-    let lines = by_nodes(case, &runs, |run| run.failures, success, bootstrap);
+    let lines = lines((case, &runs), NODES, |run| run.failures, success, bootstrap);
     figure(
         "Questions that are answered",
         &html! { "Quorum reads about nodes that run, against the share of nodes that was stopped before." },
@@ -189,7 +170,7 @@ fn query_success(name: &str, case: &Case, bootstrap: &mut Bootstrap) -> Markup {
 
 fn query_messages(name: &str, case: &Case, bootstrap: &mut Bootstrap) -> Markup {
     let runs = case.shortest(case.runs.clone());
-    let lines = by_nodes(case, &runs, |run| run.failures, |run| run.query_messages, bootstrap);
+    let lines = lines((case, &runs), NODES, |run| run.failures, |run| run.query_messages, bootstrap);
     figure(
         "Messages of a question",
         &html! { "Over all tries, there and back, against the share of nodes that was stopped before." },

@@ -6,6 +6,9 @@ use crate::report::statistics::Bootstrap;
 use crate::report::table::{Cell, Column, Table};
 use crate::results::NetworkRun;
 
+/// Of the key, what an undisturbed network at the shortest interval is of.
+const UNDISTURBED_KEYS: usize = 4;
+
 /// Columns that say what a run is of.
 fn key_columns() -> Vec<Column> {
     vec![
@@ -73,18 +76,16 @@ pub fn points(cases: &[Case], caption: String, bootstrap: &mut Bootstrap) -> Tab
 
 /// Undisturbed networks beside what was published of such.
 pub fn summary(cases: &[Case], bootstrap: &mut Bootstrap) -> Table {
-    let columns = vec![
-        Column::text("network", "Network"),
-        Column::number("loss", "Lost", Unit::Share),
-        Column::count("nodes", "Nodes"),
-        Column::count("fan_out", "Fan-out"),
+    let mut columns = key_columns();
+    columns.truncate(UNDISTURBED_KEYS);
+    columns.extend([
         Column::estimate("rounds", "Rounds until all know all", Unit::Things),
         Column::number("published_rounds", "Published", Unit::Things),
         Column::number("ideal_rounds", "Ideal", Unit::Things),
         Column::estimate("quiet_exchange", "An exchange once all is known", Unit::Bytes),
         Column::estimate("of_state", "Of all records", Unit::Share),
         Column::number("published_exchange", "Published", Unit::Bytes),
-    ];
+    ]);
     let mut rows = Vec::new();
     for case in cases {
         let runs = case.shortest(case.undisturbed());
@@ -93,8 +94,8 @@ pub fn summary(cases: &[Case], bootstrap: &mut Bootstrap) -> Table {
             let (nodes, fan_out) = (first.nodes, first.fan_out);
             let of_state = |run: &NetworkRun| Some(run.quiet_exchange_bytes? / run.state_bytes);
             let published = yardstick::published(nodes, fan_out);
-            let key = key_cells((case.real, case.loss), &Point::of(first));
-            let mut cells = key[..4].to_vec();
+            let mut cells = key_cells((case.real, case.loss), &Point::of(first));
+            cells.truncate(UNDISTURBED_KEYS);
             cells.push(Cell::estimate(mean(bootstrap, runs, |run| run.converged_round)));
             cells.push(Cell::number(published));
             cells.push(Cell::number(yardstick::ideal(nodes, fan_out)));
@@ -141,20 +142,19 @@ pub fn rounds(cases: &[Case], rounds: &[Vec<Vec<NetworkRound>>]) -> Table {
         Column::number("kept_bytes", "Kept of it", Unit::Things),
     ];
     let row = |run: &NetworkRun, round: &NetworkRound| {
-        let count = |number: u64| Cell::Count(number);
         vec![
             Cell::Number(run.id as f64),
-            count(u64::from(round.round)),
+            Cell::Count(u64::from(round.round)),
             Cell::Number(round.at_s),
-            count(round.new_entries),
-            count(round.fresh_entries),
-            count(round.messages),
-            count(round.bytes),
-            count(round.known_entries),
+            Cell::Count(round.new_entries),
+            Cell::Count(round.fresh_entries),
+            Cell::Count(round.messages),
+            Cell::Count(round.bytes),
+            Cell::Count(round.known_entries),
             Cell::number(round.age_mean_s),
             Cell::number(round.age_p95_s),
-            count(round.state_bytes),
-            count(round.heard_bytes),
+            Cell::Count(round.state_bytes),
+            Cell::Count(round.heard_bytes),
             Cell::number(round.kept_bytes.map(|bytes| bytes as f64)),
         ]
     };
