@@ -66,9 +66,9 @@ pub enum Progress<'a> {
     },
 }
 
-/// The document that `agent experiment --json` prints.
+/// How an experiment was carried out, of whichever kind it is.
 #[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct Report {
+pub struct Outcome {
     pub experiment: String,
     pub output: PathBuf,
     pub parquet: Vec<PathBuf>,
@@ -81,11 +81,18 @@ pub struct Report {
     pub outdated: usize,
     /// Runs that are stored beside the grid's.
     pub others: usize,
-    /// Runs that broke an invariant, and which; they are not stored.
+    /// Runs that broke an invariant or could not be made, and why; they are not stored.
     pub failed: Vec<String>,
     /// It was stopped before all runs were made.
     pub interrupted: bool,
     pub real_seconds: f64,
+}
+
+/// The document that `agent experiment --json` prints.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Report {
+    #[serde(flatten)]
+    pub outcome: Outcome,
     /// Violated jobs in a run, by scenario, factors and policy, of all that is stored.
     pub violated: Vec<Violated>,
 }
@@ -116,11 +123,9 @@ pub fn run(
     watch(Progress::Planned { output: &output, planned: Planned::of(&plan) });
     database.remove(&plan.outdated)?;
 
-    let began = Instant::now();
     let effort = |cell: &Cell| agents(experiment, cell);
-    let mut work = Work::of(plan.missing.iter().map(|(_, cell)| effort(cell)).sum());
+    let mut work = Work::of(plan.missing.iter().map(|(_, cell)| effort(cell)));
     let wanted: Vec<(i64, &Cell)> = plan.missing.clone();
-    let mut failed = Vec::new();
     perform(experiment, &wanted, options.threads, stop, |cell, results| {
         match results {
             Ok(results) => database.store(&results)?,
@@ -134,32 +139,16 @@ pub fn run(
                     place.seed
                 );
                 watch(Progress::Failed { why: &why });
-                failed.push(why);
+                work.failed.push(why);
             }
         }
-        work.ended(effort(cell));
-        watch(Progress::Made { made: work.ended, of: plan.missing.len(), left: work.left(began.elapsed()) });
+        watch(work.ended(effort(cell)));
         Ok::<(), DatabaseError>(())
     })?;
 
-    let parquet = match &options.parquet {
-        Some(folder) => export(&database, folder)?,
-        None => Vec::new(),
-    };
-    Ok(Report {
-        experiment: experiment.name.clone(),
-        parquet,
-        runs: cells.len(),
-        kept: plan.kept,
-        made: work.ended - failed.len(),
-        outdated: plan.outdated.len(),
-        others: plan.others,
-        interrupted: work.ended < plan.missing.len(),
-        failed,
-        real_seconds: began.elapsed().as_secs_f64(),
-        violated: violated(&database.runs()?),
-        output,
-    })
+    let parquet = exported(&database, options)?;
+    let outcome = work.outcome(&experiment.name, output, parquet, cells.len(), &plan);
+    Ok(Report { outcome, violated: violated(&database.runs()?) })
 }
 
 /// Says who wrote a file.
@@ -175,6 +164,13 @@ fn output_file(options: &ExperimentOptions, name: &str) -> anyhow::Result<PathBu
         return Err(Failure::Configuration(problem).into());
     }
     Ok(output)
+}
+
+fn exported(database: &Database, options: &ExperimentOptions) -> anyhow::Result<Vec<PathBuf>> {
+    match &options.parquet {
+        Some(folder) => Ok(export(database, folder)?),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Scenario, factors and policy.
@@ -206,23 +202,51 @@ fn violated(runs: &[Run]) -> Vec<Violated> {
 
 /// How much is done, as runs of different sizes count: a network of a thousand takes longer than one of three.
 struct Work {
+    began: Instant,
+    missing: usize,
     ended: usize,
+    failed: Vec<String>,
     done: u64,
     all: u64,
 }
 
 impl Work {
-    fn of(all: u64) -> Self {
-        Self { ended: 0, done: 0, all }
+    /// `efforts`: of each run that is missing.
+    fn of(efforts: impl ExactSizeIterator<Item = u64>) -> Self {
+        let (began, missing) = (Instant::now(), efforts.len());
+        Self { began, missing, ended: 0, failed: Vec::new(), done: 0, all: efforts.sum() }
     }
 
-    fn ended(&mut self, effort: u64) {
+    /// One more run, whether it was made or failed.
+    fn ended(&mut self, effort: u64) -> Progress<'static> {
         self.ended += 1;
         self.done += effort;
+        let share = self.all.saturating_sub(self.done) as f64 / self.done.max(1) as f64;
+        Progress::Made { made: self.ended, of: self.missing, left: self.began.elapsed().mul_f64(share) }
     }
 
-    fn left(&self, elapsed: Duration) -> Duration {
-        elapsed.mul_f64(self.all.saturating_sub(self.done) as f64 / self.done.max(1) as f64)
+    /// `runs`: of the grid.
+    fn outcome<C>(
+        self,
+        experiment: &str,
+        output: PathBuf,
+        parquet: Vec<PathBuf>,
+        runs: usize,
+        plan: &Plan<'_, C>,
+    ) -> Outcome {
+        Outcome {
+            experiment: experiment.to_owned(),
+            output,
+            parquet,
+            runs,
+            kept: plan.kept,
+            made: self.ended - self.failed.len(),
+            outdated: plan.outdated.len(),
+            others: plan.others,
+            interrupted: self.ended < self.missing,
+            failed: self.failed,
+            real_seconds: self.began.elapsed().as_secs_f64(),
+        }
     }
 }
 

@@ -1,16 +1,14 @@
 //! Experiments of membership: networks in virtual time on all cores, or on real sockets one after the other.
 
-use super::{ExperimentOptions, Planned, Progress, WRITTEN_BY, Work, output_file, real_network};
+use super::{ExperimentOptions, Outcome, Planned, Progress, WRITTEN_BY, Work, exported, output_file, real_network};
 use agent_core::config::experiment::membership::MembershipExperiment;
 use agent_laboratory::experiments::in_parallel;
 use agent_laboratory::experiments::membership::{NetworkCell, cells, plan, results, simulate};
 use agent_laboratory::report::membership::{Networks, Point, bytes, cases, mean, messages, success};
 use agent_laboratory::report::statistics::{Bootstrap, Estimate};
-use agent_laboratory::results::{Database, DatabaseError, FileKind, Head, NetworkResults, NetworkRun, export};
+use agent_laboratory::results::{Database, DatabaseError, FileKind, Head, NetworkResults, NetworkRun};
 use serde::Serialize;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 use tokio::runtime::Handle;
 
 /// What all nodes know of all takes gigabytes in a network of more.
@@ -19,23 +17,8 @@ const LARGE_NODES: u32 = 4_000;
 /// The document that `agent experiment --json` prints.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Report {
-    pub experiment: String,
-    pub output: PathBuf,
-    pub parquet: Vec<PathBuf>,
-    /// Of the grid.
-    pub runs: usize,
-    /// Of these, those that were there before.
-    pub kept: usize,
-    pub made: usize,
-    /// Runs that were there and went, for what they were of has changed.
-    pub outdated: usize,
-    /// Runs that are stored beside the grid's.
-    pub others: usize,
-    /// Runs on real sockets that could not be made, and why; they are not stored.
-    pub failed: Vec<String>,
-    /// It was stopped before all runs were made.
-    pub interrupted: bool,
-    pub real_seconds: f64,
+    #[serde(flatten)]
+    pub outcome: Outcome,
     /// All that is stored, without the seeds.
     pub networks: Vec<Row>,
 }
@@ -90,10 +73,8 @@ pub fn run(
     watch(Progress::Planned { output: &output, planned: Planned::of(&plan) });
     database.remove(&plan.outdated)?;
 
-    let began = Instant::now();
     let effort = |cell: &NetworkCell| effort(experiment, cell);
-    let mut work = Work::of(plan.missing.iter().map(|(_, cell)| effort(cell)).sum());
-    let mut failed = Vec::new();
+    let mut work = Work::of(plan.missing.iter().map(|(_, cell)| effort(cell)));
     // Real networks beside each other would take each other's time, and large ones the machine's memory.
     let is_large = experiment.nodes.iter().any(|nodes| *nodes > LARGE_NODES);
     let threads = if experiment.real || is_large { 1 } else { options.threads };
@@ -108,33 +89,17 @@ pub fn run(
                 Err(error) => {
                     let why = format!("{}: {error:#}", cell.name());
                     watch(Progress::Failed { why: &why });
-                    failed.push(why);
+                    work.failed.push(why);
                 }
             }
-            work.ended(effort(cell));
-            watch(Progress::Made { made: work.ended, of: plan.missing.len(), left: work.left(began.elapsed()) });
+            watch(work.ended(effort(cell)));
             Ok::<(), DatabaseError>(())
         },
     )?;
 
-    let parquet = match &options.parquet {
-        Some(folder) => export(&database, folder)?,
-        None => Vec::new(),
-    };
-    Ok(Report {
-        experiment: experiment.name.clone(),
-        parquet,
-        runs: cells.len(),
-        kept: plan.kept,
-        made: work.ended - failed.len(),
-        outdated: plan.outdated.len(),
-        others: plan.others,
-        interrupted: work.ended < plan.missing.len(),
-        failed,
-        real_seconds: began.elapsed().as_secs_f64(),
-        networks: rows(&Networks { head: Head::default(), runs: database.networks()? }),
-        output,
-    })
+    let parquet = exported(&database, options)?;
+    let outcome = work.outcome(&experiment.name, output, parquet, cells.len(), &plan);
+    Ok(Report { outcome, networks: rows(&Networks { head: Head::default(), runs: database.networks()? }) })
 }
 
 /// What a run takes, beside others: in virtual time it grows with what all nodes know of all, in real time it is what passes.

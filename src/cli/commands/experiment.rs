@@ -1,6 +1,6 @@
 //! `agent experiment`.
 
-use crate::app::experiment::{ExperimentOptions, Planned, Progress, Report, membership, run};
+use crate::app::experiment::{ExperimentOptions, Outcome, Planned, Progress, Report, membership, run};
 use crate::app::vocabulary::VOCABULARY;
 use crate::cli::arguments::Experiment as Arguments;
 use crate::cli::place::services;
@@ -10,7 +10,7 @@ use agent_core::config::{Vocabulary, experiment};
 use agent_core::domain::units::show_duration;
 use agent_core::sim::ALL_POLICIES;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -33,48 +33,29 @@ pub fn experiment(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let stop = display::stop_flag(&services, stopping);
     let mut screen = Screen::new();
     let watch = |progress: Progress<'_>| screen.show(&progress);
-    let ended = match &experiment {
+    let outcome = match &experiment {
         AnyExperiment::Policies(experiment) => {
             let report = run(experiment, &options, &stop, watch)?;
             screen.finish();
             tell(arguments, &report, lines(&report))?;
-            Ended::of(report.interrupted, &report.failed)
+            report.outcome
         }
         AnyExperiment::Membership(experiment) => {
             let report = membership::run(experiment, &options, services.handle(), &stop, watch)?;
             screen.finish();
             tell(arguments, &report, network_lines(&report))?;
-            Ended::of(report.interrupted, &report.failed)
+            report.outcome
         }
     };
-    Ok(match ended {
-        Ended::Failed => ExitCode::FAILURE,
-        Ended::Stopped => ExitCode::from(INCOMPLETE),
-        Ended::Done => ExitCode::SUCCESS,
+    Ok(match (outcome.failed.is_empty(), outcome.interrupted) {
+        (false, _) => ExitCode::FAILURE,
+        (true, true) => ExitCode::from(INCOMPLETE),
+        (true, false) => ExitCode::SUCCESS,
     })
 }
 
 fn tell(arguments: &Arguments, document: &impl Serialize, lines: Vec<String>) -> anyhow::Result<()> {
     if arguments.json { print::json(document) } else { print::lines(lines) }
-}
-
-/// How it ended, whichever kind it was of.
-enum Ended {
-    Done,
-    /// Before every run was made.
-    Stopped,
-    /// Some runs could not be made.
-    Failed,
-}
-
-impl Ended {
-    fn of(is_interrupted: bool, failed: &[String]) -> Self {
-        match (failed.is_empty(), is_interrupted) {
-            (false, _) => Self::Failed,
-            (true, true) => Self::Stopped,
-            (true, false) => Self::Done,
-        }
-    }
 }
 
 /// A bar on a terminal, else lines now and then.
@@ -146,8 +127,7 @@ fn planned(output: &Path, planned: Planned) -> Vec<String> {
 }
 
 fn lines(report: &Report) -> Vec<String> {
-    let Report { experiment, runs, kept, made, interrupted, real_seconds, output, parquet, .. } = report;
-    let mut lines = head(experiment, (*runs, *kept, *made), *interrupted, *real_seconds, output, parquet);
+    let mut lines = head(&report.outcome);
     lines.extend([
         String::new(),
         format!(
@@ -160,20 +140,14 @@ fn lines(report: &Report) -> Vec<String> {
         let mean = format!("{:.2}  ({:.2} to {:.2})", row.mean, row.low, row.high);
         format!("{:<16} {factors:<28} {:<14} {:>5}  {mean}", row.scenario, row.policy, row.runs)
     }));
-    lines.extend(report.failed.iter().map(|why| format!("FAILED: {why}")));
+    lines.extend(report.outcome.failed.iter().map(|why| format!("FAILED: {why}")));
     lines
 }
 
 /// What all kinds say first.
-fn head(
-    experiment: &str,
-    (runs, kept, made): (usize, usize, usize),
-    is_interrupted: bool,
-    real_seconds: f64,
-    output: &Path,
-    parquet: &[PathBuf],
-) -> Vec<String> {
-    let state = if is_interrupted { "STOPPED" } else { "done" };
+fn head(outcome: &Outcome) -> Vec<String> {
+    let Outcome { experiment, runs, kept, made, interrupted, real_seconds, output, parquet, .. } = outcome;
+    let state = if *interrupted { "STOPPED" } else { "done" };
     let mut lines = vec![format!(
         "{experiment}: {state}; {} of {runs} runs in {} ({made} made in {real_seconds:.1} s)",
         kept + made,
@@ -184,8 +158,7 @@ fn head(
 }
 
 fn network_lines(report: &membership::Report) -> Vec<String> {
-    let membership::Report { experiment, runs, kept, made, interrupted, real_seconds, output, parquet, .. } = report;
-    let mut lines = head(experiment, (*runs, *kept, *made), *interrupted, *real_seconds, output, parquet);
+    let mut lines = head(&report.outcome);
     lines.extend([
         String::new(),
         format!(
@@ -224,6 +197,6 @@ fn network_lines(report: &membership::Report) -> Vec<String> {
     if !report.networks.is_empty() {
         lines.push("messages and bytes: what a node sends in a round".to_owned());
     }
-    lines.extend(report.failed.iter().map(|why| format!("FAILED: {why}")));
+    lines.extend(report.outcome.failed.iter().map(|why| format!("FAILED: {why}")));
     lines
 }
