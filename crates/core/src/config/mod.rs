@@ -28,9 +28,10 @@ pub mod settings;
 
 pub use addition::{Addition, read_addition};
 pub use description::{Description, describe};
+pub use fragment::{Guide, parse_by};
 pub use knowledge::knowledge;
 pub use load::{Vocabulary, load, load_all};
 pub use new_agent::{Draft, NewAgent, draft};
 pub use new_network::{NewDataSet, NewJob, NewNetwork, NewNode, Outline};
 pub use objects::{own_key, prefix};
-pub use problem::{ConfigError, Invalid, Problem, Unwritten};
+pub use problem::{ConfigError, Invalid, Problem, Problems, Unwritten};

@@ -86,7 +86,7 @@ pub struct Unwritten {
 
 /// Gathers what is wrong, so that the user sees all of it at once; and what is not written.
 #[derive(Default, Debug)]
-pub(super) struct Problems {
+pub struct Problems {
     file: String,
     /// Put in front of every place; empty for a file as a whole.
     item: String,

@@ -1,0 +1,88 @@
+//! Where the queue is kept: in the table that all agents share.
+
+// What every technology promises, as tests.
+#[cfg(any(test, feature = "testing"))]
+pub mod contract;
+// In this process's memory.
+pub mod memory;
+
+use crate::job::{Change, Job, JobId, State, Task};
+use crate::queue::{Queue, Refused, Request, Scope, Utilisation};
+use agent_core::domain::time::Timestamp;
+use agent_core::knowledge::{KnowledgeError, Result};
+use async_trait::async_trait;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Changes what was loaded. It may be run more than once: only what the last run did is kept.
+pub type Work = Arc<dyn Fn(&mut Queue) -> std::result::Result<(), Refused> + Send + Sync>;
+
+/// What is known of utilisation is forgotten after this long.
+pub const UTILISATION_KEPT: Duration = Duration::from_secs(7 * 86_400);
+
+/// How often what may have been carried out is asked again.
+const TRIES: u32 = 3;
+
+/// A technology: it loads, and keeps what was changed. Every writer waits for the one before.
+#[async_trait]
+pub trait BatchTable: Send + Sync {
+    /// One transaction: loads the rows of a scope, at the table's own time, lets them be changed, and keeps what was. Rejected when
+    /// the work refuses; nothing is kept then.
+    async fn transact(&self, operation: &'static str, scope: Scope, work: Work) -> Result<()>;
+
+    /// The rows of a scope as they are.
+    async fn look(&self, scope: Scope) -> Result<Queue>;
+
+    /// [`Settings::revision`](crate::queue::Settings): cheap, to be asked many times in a second.
+    async fn revision(&self) -> Result<i64>;
+
+    /// Jobs with their tasks, the latest first.
+    async fn jobs(&self, asked: &Listing) -> Result<Vec<(Job, Vec<Task>)>>;
+
+    /// What became of a job and its tasks, oldest first.
+    async fn history(&self, job: JobId) -> Result<Vec<Change>>;
+
+    /// What of the workers was in use since then, oldest first.
+    async fn utilisation(&self, since: Timestamp) -> Result<Vec<Utilisation>>;
+}
+
+/// Which jobs are asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listing {
+    /// Empty: whatever their state.
+    pub states: BTreeSet<State>,
+    /// Only those that came before this one.
+    pub before: Option<JobId>,
+    pub limit: usize,
+}
+
+/// Asks the table for something.
+pub async fn carry_out<R: Request>(table: &dyn BatchTable, request: R) -> Result<R::Answer> {
+    let scope = request.scope();
+    let answer = Arc::new(Mutex::new(None));
+    let kept = Arc::clone(&answer);
+    let work: Work = Arc::new(move |queue| {
+        let said = request.apply(queue)?;
+        *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
+        Ok(())
+    });
+    let mut tries = 1;
+    while let Err(error) = table.transact(R::OPERATION, scope.clone(), Arc::clone(&work)).await {
+        // Asked again it does the same, so what is uncertain becomes certain.
+        if !matches!(error, KnowledgeError::Uncertain { .. }) || tries == TRIES {
+            return Err(error);
+        }
+        tries += 1;
+    }
+    let said = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+    said.ok_or_else(|| KnowledgeError::NotExecuted {
+        operation: R::OPERATION,
+        reason: "the table did not carry it out".to_owned(),
+    })
+}
+
+/// [`Refused`] as an operation's error.
+pub fn rejected(operation: &'static str, refused: Refused) -> KnowledgeError {
+    KnowledgeError::Rejected { operation, reason: refused.0 }
+}
