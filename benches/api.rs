@@ -122,6 +122,7 @@ async fn history(directory: &Path, events: usize, services: &Handle) -> Surround
     let data = DataDirectory::create(directory).unwrap();
     let hosting = Hosting { durability: Durability::Kill, create_bucket: false, advertise: None };
     let (settings, table, services) = (Arc::new(settings), Arc::new(table), services.clone());
+    let table = SharedTable::without_batch(table, clock.clone());
     Surroundings::new(settings, data, clock, table, services, hosting, Arc::new(|_| {}))
 }
 

@@ -32,3 +32,5 @@ pub mod private_file;
 pub mod upisas;
 // The nodes' object stores, and moving bytes between them.
 pub mod storage;
+// The node of an agent as a worker, which runs tasks of batch jobs.
+pub mod worker;

@@ -13,7 +13,7 @@ use agent_core::clock::Clock;
 use agent_core::domain::action::Action;
 use agent_core::domain::failure::{FailureKind, JobFailure};
 use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
-use agent_core::domain::placement::{Health, Identity, Node, Registration};
+use agent_core::domain::placement::{Health, Identity, Node, Registration, Replica};
 use agent_core::domain::snapshot::Snapshot;
 use agent_core::mape::executor::Report;
 use agent_core::mape::monitor::{Observation, PartObservation, PartTimes, Read};
@@ -204,6 +204,13 @@ impl World {
         self.reach_at(snapshot, node, milliseconds(latency_ms)).await
     }
 
+    /// The way to a replica for somebody who reads it beside the job, and what it is told.
+    pub async fn source(&self, snapshot: &Snapshot, replica: &Replica) -> Result<(Reached, DataSource), ReachError> {
+        let reached = self.reach_beside_job(snapshot, replica.node).await?;
+        let source = source(snapshot, replica, &reached, reached.store.clone());
+        Ok((reached, source))
+    }
+
     /// The same beside the job, which does not notice.
     pub async fn reach_beside_job(&self, snapshot: &Snapshot, node: NodeId) -> Result<Reached, ReachError> {
         let latency_ms = snapshot.link(self.home, node).map_or(0.0, |link| link.latency_ms);
@@ -332,11 +339,17 @@ pub async fn run_job(world: &Arc<World>, reads: &[Read], latencies: &[Duration])
 async fn open(world: &World, read: &Read, latency: Duration) -> Result<(Opened, DataSource), ReachError> {
     let Read { replica, snapshot } = read;
     let reached = world.reach_at(snapshot, replica.node, latency).await?;
+    let counted = Arc::new(Counted::new(reached.store.clone()));
+    let source = source(snapshot, replica, &reached, counted.clone());
+    Ok((Opened { node: replica.node, reached, counted }, source))
+}
+
+/// A replica as a job is told of it.
+fn source(snapshot: &Snapshot, replica: &Replica, reached: &Reached, store: Arc<dyn ObjectStore>) -> DataSource {
     let known = snapshot.placement.replicas.get(&replica.id).unwrap_or(replica);
     let content = known.content(&snapshot.data_set);
-    let counted = Arc::new(Counted::new(reached.store.clone()));
-    let source = DataSource {
-        store: counted.clone(),
+    DataSource {
+        store,
         access: reached.access.clone(),
         data_set: snapshot.data_set.name.to_string(),
         object_key: replica.object_key.clone(),
@@ -344,8 +357,7 @@ async fn open(world: &World, read: &Read, latency: Duration) -> Result<(Opened, 
         sha256: content.sha256.to_owned(),
         bytes: content.bytes,
         records: content.records,
-    };
-    Ok((Opened { node: replica.node, reached, counted }, source))
+    }
 }
 
 /// Of several data sets the job may not know which it failed for: a link that does not answer tells.

@@ -145,6 +145,11 @@ impl DataDirectory {
         self.path.join("spark").join(format!("agent-{agent}"))
     }
 
+    /// Where tasks of batch jobs work that an agent's node was given.
+    pub fn tasks(&self, agent: AgentId) -> PathBuf {
+        self.path.join("tasks").join(format!("agent-{agent}"))
+    }
+
     /// What applications sign with that read through an agent's S3 endpoint.
     pub fn s3_credentials(&self, agent: AgentId) -> PathBuf {
         self.path.join(format!("agent-{agent}.s3-credentials"))

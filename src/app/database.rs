@@ -1,7 +1,7 @@
 //! The shared table in a server: opened for a network, and `agent db`.
 
 use super::Failure;
-use crate::knowledge::Knowledge;
+use crate::knowledge::{Knowledge, SharedTable};
 use crate::knowledge::mysql::{self, Finding, Host, MysqlKnowledge, MysqlSettings, Prepared, Tls, server_time};
 use agent_core::clock::Clock;
 use agent_core::config::environment::AGENT_DATABASE_PASSWORD;
@@ -35,9 +35,9 @@ impl Report {
 }
 
 /// Opens the tables that `init` made. `services` carries the connections.
-pub async fn open(url: &DatabaseUrl, clock: &Arc<dyn Clock>, services: &Handle) -> anyhow::Result<Arc<dyn Knowledge>> {
+pub async fn open(url: &DatabaseUrl, clock: &Arc<dyn Clock>, services: &Handle) -> anyhow::Result<SharedTable> {
     let knowledge = MysqlKnowledge::open(&settings(url), server_time(clock.clone()), services.clone()).await?;
-    Ok(Arc::new(knowledge))
+    Ok(SharedTable::new(knowledge))
 }
 
 /// `agent db init`.
@@ -54,7 +54,7 @@ pub async fn migrate(knowledge: &KnowledgeSettings) -> anyhow::Result<Prepared> 
 pub async fn check(knowledge: &KnowledgeSettings, clock: &Arc<dyn Clock>, services: &Handle) -> anyhow::Result<Report> {
     let url = url(knowledge)?;
     let findings = mysql::check(&settings(url)).await?;
-    let broken = broken(open(url, clock, services).await?.as_ref()).await?;
+    let broken = broken(open(url, clock, services).await?.knowledge.as_ref()).await?;
     Ok(Report { address: knowledge.to_string(), findings, broken })
 }
 

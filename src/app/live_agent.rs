@@ -10,6 +10,7 @@ use super::stores::{self, LeftUploads};
 use super::surroundings::Surroundings;
 use super::switchboard::Connection;
 use super::training_file::TrainingFile;
+use super::worker;
 use crate::actors::{Agent, Notice, Over, Parts, Scrub, Watch, World, chain, go_on, recover};
 use crate::jobs::command::left_behind;
 use crate::knowledge::{ClosingRule, Recorded, Registered};
@@ -17,6 +18,7 @@ use crate::membership::{Attached, Membership};
 use crate::s3_endpoint::S3Endpoint;
 use crate::storage::ObjectStore;
 use crate::storage::embedded::EmbeddedStore;
+use crate::worker::Worker;
 use agent_core::clock::Clock;
 use agent_core::config::settings::{AgentSettings, NetworkSettings, ScrubSettings};
 use agent_core::domain::ids::{AgentId, DataSetName, Life};
@@ -42,6 +44,8 @@ pub struct LiveAgent {
     store: Option<EmbeddedStore>,
     /// Its node among the others.
     membership: Option<Membership>,
+    /// Its node as a worker for tasks.
+    worker: Option<Worker>,
     /// Where applications read.
     endpoint: Option<S3Endpoint>,
     /// Whoever decides for it reaches it.
@@ -146,6 +150,10 @@ impl LiveAgent {
             Some(membership) => Some(membership),
             None => members::begin(surroundings.into(), settings).await,
         };
+        let worker = match &settings.worker {
+            Some(offered) => Some(worker::begin(surroundings, &world, offered).await?),
+            None => None,
+        };
         let agent = Agent::start(&parts, &world);
         if let Some(membership) = &membership {
             membership.attach(Attached { world: world.clone(), ear: agent.ear(), heartbeat: watch.heartbeat });
@@ -159,6 +167,7 @@ impl LiveAgent {
             world,
             store,
             membership,
+            worker,
             endpoint,
             _connection: connection,
             resumed,
@@ -179,7 +188,11 @@ impl LiveAgent {
     pub async fn stop_but_store(mut self) -> Option<EmbeddedStore> {
         self.resumed.clear();
         let (endpoint, membership) = (self.endpoint.take(), self.membership.take());
+        let worker = self.worker.take();
         let served = async {
+            if let Some(worker) = worker {
+                worker.leave().await;
+            }
             if let Some(membership) = membership {
                 membership.leave().await;
             }

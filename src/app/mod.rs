@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod applications;
+pub mod batch;
 pub mod calibrate;
 pub mod catalogue;
 pub mod change;
@@ -45,11 +46,13 @@ pub mod unmanned_store;
 pub mod vocabulary;
 pub mod warnings;
 pub mod why_not;
+mod worker;
 
 use crate::http_server::HttpServer;
-use crate::knowledge::Knowledge;
+use crate::knowledge::{Knowledge, SharedTable};
 use crate::knowledge::sqlite::SqliteKnowledge;
 use agent_core::clock::{Clock, FollowingClock, TimeScale};
+use agent_batch::table::BatchTable;
 use agent_core::config::settings::{KnowledgeSettings, NetworkSettings};
 use anyhow::bail;
 use data_directory::DataDirectory;
@@ -91,9 +94,11 @@ pub async fn knowledge(
     data: &DataDirectory,
     clock: &Arc<dyn Clock>,
     services: &Handle,
-) -> anyhow::Result<Arc<dyn Knowledge>> {
+) -> anyhow::Result<SharedTable> {
     match &network.knowledge {
-        KnowledgeSettings::Sqlite(file) => Ok(Arc::new(SqliteKnowledge::open(&data.path().join(file), clock.clone())?)),
+        KnowledgeSettings::Sqlite(file) => {
+            Ok(SharedTable::new(SqliteKnowledge::open(&data.path().join(file), clock.clone())?))
+        }
         KnowledgeSettings::Mysql(url) => database::open(url, clock, services).await,
     }
 }
@@ -118,6 +123,7 @@ pub enum Purpose {
 /// The shared table of a network that runs or ran.
 pub struct Existing {
     pub knowledge: Arc<dyn Knowledge>,
+    pub batch: Arc<dyn BatchTable>,
     pub clock: Arc<dyn Clock>,
     /// At which its agents run: the configuration's, unless its directory says otherwise.
     pub scale: TimeScale,
@@ -135,8 +141,8 @@ pub async fn existing_knowledge(
     match &network.knowledge {
         KnowledgeSettings::Mysql(url) => {
             let (scale, clock) = (network.time_scale, clock(network));
-            let knowledge = database::open(url, &clock, services).await?;
-            Ok(Existing { knowledge, clock, scale, place: url.to_string() })
+            let SharedTable { knowledge, batch } = database::open(url, &clock, services).await?;
+            Ok(Existing { knowledge, batch, clock, scale, place: url.to_string() })
         }
         KnowledgeSettings::Sqlite(file) => {
             let data = DataDirectory::existing(data)?;
@@ -153,7 +159,8 @@ pub async fn existing_knowledge(
                 Purpose::Look => SqliteKnowledge::open_to_read(&path, clock.clone())?,
                 Purpose::Change => SqliteKnowledge::open(&path, clock.clone())?,
             };
-            Ok(Existing { knowledge: Arc::new(knowledge), clock, scale, place: data.path().display().to_string() })
+            let SharedTable { knowledge, batch } = SharedTable::new(knowledge);
+            Ok(Existing { knowledge, batch, clock, scale, place: data.path().display().to_string() })
         }
     }
 }

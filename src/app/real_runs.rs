@@ -57,7 +57,7 @@ async fn open(place: &str, services: &Handle) -> anyhow::Result<Arc<dyn Knowledg
         let known =
             known.map_err(|Invalid { problem, help }| Failure::Configuration(format!("{problem}\n  help: {help}")))?;
         return match known {
-            KnowledgeSettings::Mysql(url) => database::open(&url, &clock, services).await,
+            KnowledgeSettings::Mysql(url) => Ok(database::open(&url, &clock, services).await?.knowledge),
             KnowledgeSettings::Sqlite(file) => sqlite(&file, clock),
         };
     }

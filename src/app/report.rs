@@ -57,7 +57,7 @@ pub async fn of_server(
     clock: &Arc<dyn Clock>,
     services: &Handle,
 ) -> anyhow::Result<Report> {
-    let knowledge = database::open(url, clock, services).await?;
+    let knowledge = database::open(url, clock, services).await?.knowledge;
     of_network(knowledge.as_ref(), url.to_string(), wanted).await
 }
 

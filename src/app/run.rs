@@ -9,7 +9,7 @@ use super::training_file::TrainingFile;
 use super::{Beside, Failure, clock, knowledge, serve, warnings};
 use crate::actors::{Notice, Over};
 use crate::http_server::HttpServer;
-use crate::knowledge::{Knowledge, KnowledgeError};
+use crate::knowledge::{KnowledgeError, SharedTable};
 use agent_core::clock::Clock;
 use agent_core::config::settings::{NetworkSettings, Settings};
 use agent_core::domain::ids::AgentId;
@@ -60,9 +60,9 @@ pub async fn run(
         opened = open_table(&settings.network, &data, &clock, &services, told) => Some(opened?),
         () = &mut stop => None,
     };
-    let Some(knowledge) = opened else { return Ok(()) };
+    let Some(table) = opened else { return Ok(()) };
     data.note_time_scale(settings.network.time_scale)?;
-    let surroundings = Surroundings::new(settings, data, clock, knowledge, services, options.hosting, notify);
+    let surroundings = Surroundings::new(settings, data, clock, table, services, options.hosting, notify);
     let connections = emulator.as_ref().map(Emulator::connections);
     let surroundings = Surroundings { emulator: address, connections, ..surroundings };
     let served = serve(options.beside, &surroundings)?;
@@ -108,11 +108,11 @@ async fn open_table(
     clock: &Arc<dyn Clock>,
     services: &Handle,
     told: Option<&dyn Fn(String)>,
-) -> anyhow::Result<Arc<dyn Knowledge>> {
+) -> anyhow::Result<SharedTable> {
     let mut is_told = false;
     loop {
         let error = match knowledge(network, data, clock, services).await {
-            Ok(knowledge) => return Ok(knowledge),
+            Ok(table) => return Ok(table),
             Err(error) => error,
         };
         let is_away = matches!(error.downcast_ref(), Some(KnowledgeError::NotExecuted { .. }));
@@ -156,8 +156,8 @@ pub async fn surroundings(
     notify: Arc<dyn Fn(Notice) + Send + Sync>,
 ) -> anyhow::Result<Surroundings> {
     let clock = clock(&settings.network);
-    let knowledge = knowledge(&settings.network, &data, &clock, &services).await?;
+    let table = knowledge(&settings.network, &data, &clock, &services).await?;
     data.note_time_scale(settings.network.time_scale)?;
-    let surroundings = Surroundings::new(settings, data, clock, knowledge, services, hosting, notify);
+    let surroundings = Surroundings::new(settings, data, clock, table, services, hosting, notify);
     Ok(Surroundings { emulator, ..surroundings })
 }

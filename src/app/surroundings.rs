@@ -13,13 +13,14 @@ use crate::jobs::Job;
 use crate::jobs::aggregate::AggregateJob;
 use crate::jobs::command::{CommandJob, THIS_PROGRAM};
 use crate::jobs::spark::{HistoryServer, Installation, Measures, SparkJob, Submission};
-use crate::knowledge::Knowledge;
+use crate::knowledge::{Knowledge, SharedTable};
 use crate::links::Links;
 use crate::links::toxiproxy::Toxiproxy;
 use crate::storage::ObjectStore;
 use crate::storage::embedded::{EmbeddedError, EmbeddedSettings, EmbeddedStore};
 use crate::storage::s3::S3Store;
 use crate::storage::set::Meter;
+use agent_batch::table::BatchTable;
 use agent_core::clock::{Clock, SystemClock};
 use agent_core::config::environment;
 use agent_core::config::settings::{
@@ -46,6 +47,7 @@ pub struct Surroundings {
     pub data: DataDirectory,
     pub clock: Arc<dyn Clock>,
     pub knowledge: Arc<dyn Knowledge>,
+    pub batch: Arc<dyn BatchTable>,
     /// Address of an emulator's API; absent when the links are the real network.
     pub emulator: Option<String>,
     /// Of the one that this process serves.
@@ -65,17 +67,19 @@ impl Surroundings {
         settings: Arc<Settings>,
         data: DataDirectory,
         clock: Arc<dyn Clock>,
-        knowledge: Arc<dyn Knowledge>,
+        table: SharedTable,
         services: Handle,
         hosting: Hosting,
         notify: Arc<dyn Fn(Notice) + Send + Sync>,
     ) -> Self {
+        let SharedTable { knowledge, batch } = table;
         let (emulator, connections, observer, switchboard) = (None, None, None, Switchboard::default());
         Self {
             settings,
             data,
             clock,
             knowledge,
+            batch,
             emulator,
             connections,
             services,

@@ -137,6 +137,12 @@ pub enum Command {
     Pause(Pause),
     /// Let agents act again
     Resume(Resume),
+    /// Run batch jobs of several tasks on the network's nodes
+    #[command(subcommand)]
+    Batch(super::batch_arguments::Batch),
+    /// Show the nodes that take tasks, or let one take no more
+    #[command(subcommand)]
+    Worker(super::batch_arguments::Worker),
     /// Take an action yourself, in an agent's place
     Act(Act),
     /// Serve toxiproxy's HTTP API: links with latency and other toxics

@@ -4,6 +4,7 @@
 
 mod api_arguments;
 mod arguments;
+mod batch_arguments;
 mod calibrate_arguments;
 mod colour;
 mod commands;

@@ -8,7 +8,7 @@ use crate::app::invocation::Invocation;
 use crate::app::surroundings::Surroundings;
 use crate::app::vocabulary::VOCABULARY;
 use crate::app::{self, Existing, Failure, Purpose};
-use crate::knowledge::Knowledge;
+use crate::knowledge::{Knowledge, SharedTable};
 use crate::storage::embedded::Durability;
 use agent_core::config::settings::{KnowledgeSettings, Settings};
 use agent_core::config::{self, Invalid, Unwritten, environment};
@@ -96,9 +96,10 @@ impl Place {
         }
         let purpose = Purpose::Change;
         let opened = app::existing_knowledge(&settings.network, Some(data.path()), purpose, services.handle());
-        let Existing { knowledge, clock, .. } = services.block_on(opened)?;
+        let Existing { knowledge, batch, clock, .. } = services.block_on(opened)?;
         let (services, hosting) = (services.handle().clone(), hosting(Durability::PowerLoss, false));
-        Ok(Surroundings::new(settings, data, clock, knowledge, services, hosting, notify))
+        let table = SharedTable { knowledge, batch };
+        Ok(Surroundings::new(settings, data, clock, table, services, hosting, notify))
     }
 
     /// Work on the stores of a network that runs or ran, told in lines as it happens unless one document is wanted. `None`: it was

@@ -80,6 +80,12 @@ pub fn json_line(document: &impl Serialize) -> anyhow::Result<()> {
     Ok(writeln!(std::io::stdout().lock(), "{}", legible_json(&text))?)
 }
 
+/// Puts the cursor at a terminal's top left and clears what is below; nothing where standard output is no terminal.
+pub fn clear_screen() -> anyhow::Result<()> {
+    let is_picture = std::io::stdout().is_terminal();
+    Ok(write!(std::io::stdout().lock(), "{}", if is_picture { "\u{1b}[H\u{1b}[2J" } else { "" })?)
+}
+
 /// A text of several lines.
 pub fn text(text: &str) -> anyhow::Result<()> {
     lines(text.lines().map(str::to_owned))

@@ -13,6 +13,8 @@ pub mod spark;
 use crate::storage::{ObjectStore, StorageError};
 use agent_core::domain::failure::FailureKind;
 use async_trait::async_trait;
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,6 +68,15 @@ impl std::fmt::Debug for S3Access {
             .field("bucket", &self.bucket)
             .finish_non_exhaustive()
     }
+}
+
+/// What a program that no agent measures is asked to read in one request \[bytes\].
+const REQUEST_BYTES: NonZeroU64 = NonZeroU64::new(8 << 20).expect("it is above 0");
+
+/// Where data is, by variable, for a program that is told the same as a [`command`] job.
+pub fn environment(sources: &[DataSource]) -> BTreeMap<String, String> {
+    let variables = command::environment::of(sources, REQUEST_BYTES);
+    variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// A text in which none of the secrets of these stores can be read.

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod asks;
+mod batch;
 mod catalogue;
 mod connect;
 mod events;

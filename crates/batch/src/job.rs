@@ -115,8 +115,6 @@ pub struct TaskSpecification {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Container {
     pub image: String,
-    #[serde(default)]
-    pub pull: Pull,
     /// `HOST:CONTAINER`.
     #[serde(default)]
     pub ports: Vec<String>,
@@ -125,16 +123,6 @@ pub struct Container {
     pub volumes: Vec<String>,
     #[serde(default)]
     pub network: Option<String>,
-}
-
-/// When an image is fetched.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Pull {
-    Never,
-    #[default]
-    Missing,
-    Always,
 }
 
 /// How often a task that failed or was lost is tried again, and how long it waits before.

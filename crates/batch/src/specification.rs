@@ -1,7 +1,7 @@
 //! A job as people write it, in TOML or JSON: [`Written`] to [`Specification`], with every problem that it has.
 
 use crate::cores::Cores;
-use crate::job::{Checkpoint, Container, Pull, Restart, RunnerKind, Specification, TaskSpecification};
+use crate::job::{Checkpoint, Container, Restart, RunnerKind, Specification, TaskSpecification};
 use crate::placement::{Place, Size};
 use agent_core::config::{ConfigError, Guide, Invalid, Problems, parse_by, quantity};
 use agent_core::domain::ids::NodeId;
@@ -43,8 +43,6 @@ pub struct WrittenTask {
     /// A container of it runs the command.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pull: Option<Pull>,
     #[serde(default)]
     pub ports: Vec<String>,
     #[serde(default)]
@@ -204,7 +202,6 @@ fn task(written: &WrittenTask, index: usize, problems: &mut Problems) -> Option<
 fn container(written: &WrittenTask, problems: &mut Problems) -> Option<Container> {
     let Some(image) = &written.image else {
         let of_containers = [
-            ("pull", written.pull.is_some()),
             ("ports", !written.ports.is_empty()),
             ("volumes", !written.volumes.is_empty()),
             ("network", written.network.is_some()),
@@ -226,7 +223,6 @@ fn container(written: &WrittenTask, problems: &mut Problems) -> Option<Container
     }
     Some(Container {
         image,
-        pull: written.pull.unwrap_or_default(),
         ports: written.ports.clone(),
         volumes: written.volumes.clone(),
         network: written.network.clone(),
@@ -380,7 +376,6 @@ mod tests {
             [[task]]
             count = 2
             image = "debian"
-            pull = "never"
             ports = ["8080:80"]
             volumes = ["/data:/data:ro"]
             command = ["sleep", "1"]

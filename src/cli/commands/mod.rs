@@ -5,6 +5,7 @@ mod add_agent;
 mod add_data_set;
 mod add_node;
 mod aggregator;
+mod batch;
 mod calibrate;
 mod check;
 mod compare;
@@ -37,6 +38,7 @@ mod simulate;
 mod status;
 mod store;
 mod train;
+mod worker;
 
 use super::arguments::{Arguments, Command, Data, Keep};
 use super::place::Place;
@@ -72,6 +74,8 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Token(arguments) => place.token(&arguments),
         Command::Store(arguments) => place.store(&arguments),
         Command::Check(arguments) => place.check(&arguments),
+        Command::Batch(arguments) => place.batch(arguments),
+        Command::Worker(arguments) => place.worker(arguments),
         Command::Data(Data::Generate { records, output }) => data::generate(records, &output),
         Command::Data(Data::List { json }) => place.list_data_sets(json),
         Command::Data(Data::Commit { name, json }) => place.commit(&name, json),

@@ -1,6 +1,7 @@
 //! What an error of the server or the connection says about what became of a write.
 
 use crate::knowledge::KnowledgeError;
+use agent_batch::queue::Refused;
 use agent_core::knowledge::rules::Rejection;
 use mysql_async::{DriverError, Error, IoError};
 use std::io;
@@ -48,6 +49,12 @@ pub(super) enum Fate {
     Uncertain,
     /// Certainly not executed, and of no use until a person acts.
     Unusable,
+}
+
+impl From<Refused> for Failure {
+    fn from(Refused(why): Refused) -> Self {
+        Failure::Rejected(Rejection::Refused(why))
+    }
 }
 
 impl From<Rejection> for Failure {

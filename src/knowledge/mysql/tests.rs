@@ -90,6 +90,18 @@ async fn mysql(clock: Arc<VirtualClock>) -> std::result::Result<Table, String> {
 
 contract!(mysql);
 
+mod batch {
+    use super::*;
+    use agent_batch::table::contract::Fixture;
+
+    async fn mysql(clock: Arc<VirtualClock>) -> std::result::Result<Fixture, String> {
+        let bench = Bench::new().await?;
+        Ok(Fixture::new(Arc::new(bench.open(&clock).await), clock, ()))
+    }
+
+    agent_batch::contract!(mysql);
+}
+
 /// The bench, or an early end of the test.
 macro_rules! bench {
     ($bench:expr) => {

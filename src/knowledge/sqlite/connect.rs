@@ -1,6 +1,7 @@
 //! Opening the file, its schema, and what SQLite's errors mean for the caller.
 
 use crate::knowledge::KnowledgeError;
+use agent_batch::queue::Refused;
 use agent_core::domain::time::Timestamp;
 use agent_core::knowledge::rules::Rejection;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
@@ -11,7 +12,7 @@ use std::time::Duration;
 const APPLICATION_ID: i64 = 0x6167_6e74;
 
 /// Migration N lies at N - 1. Files that were released never change; a new one is added.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 12] = [
     include_str!("001_tables.sql"),
     include_str!("002_nodes_come_and_go.sql"),
     include_str!("003_asks.sql"),
@@ -23,6 +24,7 @@ const MIGRATIONS: [&str; 11] = [
     include_str!("009_prices.sql"),
     include_str!("010_job_parts.sql"),
     include_str!("011_membership.sql"),
+    include_str!("012_batch.sql"),
 ];
 
 /// The version that these make.
@@ -36,7 +38,7 @@ const WAL_ATTEMPTS: u32 = 50;
 const WAL_PAUSE: Duration = Duration::from_millis(100);
 
 /// Distinct statements of this technology are fewer.
-const CACHED_STATEMENTS: usize = 120;
+const CACHED_STATEMENTS: usize = 140;
 
 /// Why an operation did not end well, before it is said with the operation's name and the file's path.
 #[derive(Debug)]
@@ -54,6 +56,12 @@ pub(super) enum Failure {
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
         Failure::Before(error)
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(Refused(why): Refused) -> Self {
+        Failure::Rejected(Rejection::Refused(why))
     }
 }
 

@@ -18,6 +18,19 @@ async fn sqlite(clock: Arc<VirtualClock>) -> std::result::Result<Table, String> 
 
 contract!(sqlite);
 
+mod batch {
+    use super::*;
+    use agent_batch::table::contract::Fixture;
+
+    async fn sqlite(clock: Arc<VirtualClock>) -> std::result::Result<Fixture, String> {
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let table = SqliteKnowledge::open(&folder.path().join("knowledge.db"), clock.clone()).unwrap();
+        Ok(Fixture::new(Arc::new(table), clock, folder))
+    }
+
+    agent_batch::contract!(sqlite);
+}
+
 /// A table in a file that the test can also get at by other ways.
 struct Bench {
     folder: tempfile::TempDir,

@@ -36,6 +36,7 @@ use std::time::Duration;
 
 /// What holds for all jobs.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Settings {
     pub strategy: Strategy,
     /// The number of the job that came last.

@@ -5,6 +5,8 @@
 pub mod contract;
 // In this process's memory.
 pub mod memory;
+// As rows of an SQL database.
+pub mod rows;
 
 use crate::job::{Change, Job, JobId, State, Task};
 use crate::queue::{Queue, Refused, Request, Scope, Utilisation};

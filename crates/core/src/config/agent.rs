@@ -4,7 +4,7 @@ use super::load::Vocabulary;
 use super::network::node_id;
 use super::problem::{Invalid, Problems};
 use super::settings::AgentSettings;
-use super::{defaults, fragment, job, prices, quantity};
+use super::{defaults, fragment, job, prices, quantity, worker};
 use crate::domain::action::ActionType;
 use crate::domain::goal::{Goal, GoalError, nearest};
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
@@ -38,6 +38,7 @@ pub fn validate(
     });
     let listen = problems.check("listen", listen);
     let s3 = problems.check("s3.listen", agent.s3.as_ref().map(endpoint).transpose());
+    let worker = agent.worker.as_ref().map(|written| worker::validate(written, problems));
     let job = job::validate(&agent.job, context, problems);
     let rho = rho(&agent.rho, goal.as_ref(), problems);
     let costs = costs(&agent.cost, problems);
@@ -56,6 +57,7 @@ pub fn validate(
         budget: budget?,
         listen: listen?,
         s3: s3?,
+        worker: worker.map_or(Some(None), |worker| worker.map(Some))?,
     })
 }
 

@@ -210,6 +210,8 @@ pub struct Agent {
     pub budget: Option<Quantity>,
     #[serde(default, deserialize_with = "optional_table")]
     pub s3: Option<S3>,
+    #[serde(default, deserialize_with = "optional_table")]
+    pub worker: Option<Worker>,
     #[serde(deserialize_with = "table")]
     pub job: Job,
     #[serde(default, deserialize_with = "table")]
@@ -223,6 +225,16 @@ pub struct Agent {
 #[serde(deny_unknown_fields)]
 pub struct S3 {
     pub listen: String,
+}
+
+/// `[worker]`: what of the machine there is for tasks of batch jobs.
+#[derive(Deserialize, Default, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Worker {
+    pub cores: Option<Vec<u32>>,
+    pub memory: Option<Quantity>,
+    pub runners: Option<Vec<String>>,
+    pub pull: Option<String>,
 }
 
 /// `[job]`; which keys belong together depends on `kind`.
@@ -411,6 +423,11 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("probes", "probes = 5"),
     ("goal", r#"goal = "response_time <= 35 s and availability >= 95 %""#),
     ("s3", "[s3]"),
+    ("worker", "[worker]"),
+    ("cores", "cores = [0, 1]"),
+    ("memory", r#"memory = "2 GB""#),
+    ("runners", r#"runners = ["process", "docker"]"#),
+    ("pull", r#"pull = "missing""#),
     ("job", "[job]"),
     ("kind", r#"kind = "aggregate""#),
     ("request_size", r#"request_size = "9 MB""#),
@@ -593,6 +610,7 @@ mod tests {
             ("[membership]", keys::<Membership>()),
             ("N.toml", keys::<Agent>()),
             ("[s3]", keys::<S3>()),
+            ("[worker]", keys::<Worker>()),
             ("[job]", keys::<Job>()),
             ("[rho]", keys::<Rho>()),
             ("[cost]", keys::<Cost>()),

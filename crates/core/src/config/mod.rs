@@ -25,6 +25,7 @@ pub mod quantity;
 pub mod scenario;
 mod secrecy;
 pub mod settings;
+mod worker;
 
 pub use addition::{Addition, read_addition};
 pub use description::{Description, describe};

@@ -87,6 +87,7 @@ fn like(other: &str, new: &NewAgent) -> Result<String, Invalid> {
     table.insert("goal".to_owned(), new.goal.clone().into());
     table.remove("listen");
     table.remove("s3");
+    table.remove("worker");
     match new.node {
         Some(node) => table.insert("node".to_owned(), i64::from(node.0).into()),
         None => table.remove("node"),

@@ -315,6 +315,36 @@ pub struct AgentSettings {
     pub listen: IpAddr,
     /// Where applications read its data sets by S3; absent: nowhere. Port 0: any that is free.
     pub s3: Option<SocketAddr>,
+    /// What of its machine there is for tasks of batch jobs; absent: it takes none.
+    pub worker: Option<WorkerSettings>,
+}
+
+/// What a node offers to tasks of batch jobs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WorkerSettings {
+    /// Their ids; absent: all that the agent may use.
+    pub cores: Option<Vec<u32>>,
+    /// Absent: what the machine has, but for a part that is kept back.
+    pub memory_bytes: Option<u64>,
+    /// Which kinds of tasks it starts: at least one.
+    pub runners: Vec<TaskKind>,
+    /// When a container's image is fetched.
+    pub pull: Pull,
+}
+
+/// What a task is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TaskKind {
+    Process,
+    Docker,
+}
+
+/// When the image of a container is fetched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pull {
+    Never,
+    Missing,
+    Always,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -106,6 +106,9 @@ pub enum Rejection {
     AgentLives { agent: AgentId, node: NodeId },
     #[error("event {event} (`{action}` of agent {agent}) is under way on node {node}; try again when it has ended")]
     ClaimRuns { event: EventId, action: Action, agent: AgentId, node: NodeId },
+    /// By rules about something else than replicas, which say so themselves.
+    #[error("{0}")]
+    Refused(String),
 }
 
 impl Rejection {

@@ -289,6 +289,7 @@ impl Agent {
             data_sets: self.data_sets.clone(),
             listen: None,
             s3: None,
+            worker: None,
             budget: self.budget.clone(),
             job: Job {
                 kind: "aggregate".to_owned(),

@@ -1,0 +1,69 @@
+//! What waits is given its places, by every worker's agent. Whoever made room looks at once; the others wait a moment, so that not
+//! all of them do the same.
+
+use super::table::{LOOK_EVERY, Talk, Trouble};
+use crate::actors::chain;
+use agent_batch::placer::placing;
+use agent_batch::queue::worker::Reap;
+use agent_batch::queue::{Scope, Which};
+use agent_batch::table::{BatchTable, carry_out};
+use agent_core::clock::Clock as _;
+use agent_core::domain::time::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// How long somebody who made no room waits at most, for each worker that there is, and in all.
+const FOR_EACH: Duration = Duration::from_millis(10);
+const WAITS_AT_MOST: Duration = Duration::from_millis(500);
+
+pub async fn place_again_and_again(talk: Talk, room: Arc<Notify>) {
+    let (mut revision, mut next, mut workers) = (None, None, 1_u32);
+    let mut troubled = Trouble::default();
+    loop {
+        let made_room = tokio::select! {
+            () = room.notified() => true,
+            () = tokio::time::sleep(LOOK_EVERY) => false,
+        };
+        let looked = async {
+            let seen = talk.table.revision().await?;
+            let is_due = next.is_some_and(|at: Timestamp| at <= talk.world.clock.now());
+            if Some(seen) == revision && !is_due {
+                return Ok(None);
+            }
+            if !made_room {
+                tokio::time::sleep(rand::random_range(Duration::ZERO..=(FOR_EACH * workers).min(WAITS_AT_MOST))).await;
+            }
+            let placed = place(talk.table.as_ref()).await?;
+            crate::knowledge::Result::Ok(Some((seen, placed)))
+        };
+        match looked.await {
+            Ok(None) => {}
+            Ok(Some((seen, placed))) => {
+                (revision, next, workers, troubled) = (Some(seen), placed.next, placed.workers, Trouble::default());
+            }
+            Err(error) => troubled.tell(&talk.world, &chain(&error)),
+        }
+    }
+}
+
+/// What was found.
+pub struct Placed {
+    pub next: Option<Timestamp>,
+    pub workers: u32,
+}
+
+/// Once.
+pub async fn place(table: &dyn BatchTable) -> crate::knowledge::Result<Placed> {
+    let mut queue = table.look(Scope { jobs: Which::All, nodes: Which::All, key: None }).await?;
+    let mut found = placing(&queue);
+    if found.reap {
+        carry_out(table, Reap).await?;
+        queue = table.look(Scope { jobs: Which::All, nodes: Which::All, key: None }).await?;
+        found = placing(&queue);
+    }
+    if let Some(place) = found.place {
+        carry_out(table, place).await?;
+    }
+    Ok(Placed { next: found.next, workers: u32::try_from(queue.workers.len()).unwrap_or(u32::MAX) })
+}
