@@ -38,9 +38,9 @@ mod status;
 mod store;
 mod train;
 
-use super::arguments::{Arguments, Command, Data, Keep};
+use super::arguments::{Arguments, Command, Data};
 use super::place::Place;
-use crate::jobs::command::keeper;
+use agent_runner::keeper;
 use std::process::ExitCode;
 
 pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -90,8 +90,8 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Reader(arguments) => reader::reader(&arguments),
         Command::Completion(arguments) => manual::completion(&arguments),
         Command::Man(arguments) => manual::man(&arguments),
-        Command::Keep(Keep { program, arguments }) => {
-            keeper::keep(&program, &arguments)?;
+        Command::Keep => {
+            keeper::keep()?;
             Ok(ExitCode::SUCCESS)
         }
     }
