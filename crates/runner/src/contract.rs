@@ -2,7 +2,7 @@
 //!
 //! A task's command is a shell script here; of a container, in an image that holds a `sh` and the usual small programs.
 
-use crate::{Ended, Launch, Limit, Runner, RunnerError, Running};
+use crate::{Ended, Launch, Limit, Mechanism, Runner, RunnerError, Running};
 use rustix::process::Signal;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,13 +21,22 @@ pub struct Subject {
     pub image: Option<String>,
     /// Exists, and is for these tests alone.
     pub directory: PathBuf,
+    /// What its tasks' names begin with.
+    prefix: String,
 }
 
 impl Subject {
-    fn launch(&self, script: &str) -> Launch {
+    pub fn new(runner: Arc<dyn Runner>, image: Option<String>, directory: &Path) -> Self {
+        static SUBJECTS: AtomicU32 = AtomicU32::new(0);
+        let prefix = format!("test-{}-{}-", std::process::id(), SUBJECTS.fetch_add(1, Ordering::Relaxed));
+        Self { runner, image, directory: directory.to_owned(), prefix }
+    }
+
+    /// A task of these tests that runs a script in a directory of its own.
+    pub fn launch(&self, script: &str) -> Launch {
         static LAUNCHED: AtomicU32 = AtomicU32::new(0);
         let number = LAUNCHED.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{}{number}", prefix());
+        let name = format!("{}{number}", self.prefix);
         let directory = self.directory.join(&name);
         fs::create_dir(&directory).expect("a directory of its own");
         Launch {
@@ -39,19 +48,20 @@ impl Subject {
         }
     }
 
-    async fn start(&self, launch: &Launch) -> Box<dyn Running> {
+    pub async fn start(&self, launch: &Launch) -> Box<dyn Running> {
         match self.runner.start(launch).await {
             Ok(running) => running,
             Err(error) => panic!("{launch:?}: {error}"),
         }
     }
 
-    async fn run(&self, launch: &Launch) -> (Ended, String) {
+    /// How it ended, and its output.
+    pub async fn run(&self, launch: &Launch) -> (Ended, String) {
         let ended = within(self.start(launch).await.ended()).await;
         (ended, fs::read_to_string(&launch.output).unwrap_or_default())
     }
 
-    async fn refused(&self, launch: &Launch) -> RunnerError {
+    pub async fn refused(&self, launch: &Launch) -> RunnerError {
         match self.runner.start(launch).await {
             Ok(_) => panic!("{launch:?} was started"),
             Err(error) => error,
@@ -59,14 +69,13 @@ impl Subject {
     }
 
     /// Nothing of these tests is left.
-    async fn assert_clean(&self) {
-        assert_eq!(self.runner.sweep(&prefix()).await.expect("it can be looked"), [""; 0], "something was left behind");
+    pub async fn assert_clean(&self) {
+        assert_eq!(
+            self.runner.sweep(&self.prefix).await.expect("it can be looked"),
+            [""; 0],
+            "something was left behind"
+        );
     }
-}
-
-/// Of this process alone.
-fn prefix() -> String {
-    format!("test-{}-", std::process::id())
 }
 
 /// Runs all of it; each part fails by a panic that says what.
@@ -75,6 +84,7 @@ pub async fn check(subject: &Subject) {
     both_outputs_are_appended_and_cut(subject).await;
     how_it_ended_is_told(subject).await;
     limits_are_read_back(subject).await;
+    memory_is_limited(subject).await;
     what_cannot_be_started_says_why(subject).await;
     nothing_outlives_the_program(subject).await;
     waiting_can_be_dropped(subject).await;
@@ -145,6 +155,21 @@ async fn limits_are_read_back(subject: &Subject) {
     assert_eq!(within(running.ended()).await, Ended::Exited(0));
     let output = fs::read_to_string(&launch.output).expect("it was written");
     assert_eq!(output, format!("Cpus_allowed_list:\t{last}\n"), "it is not pinned");
+}
+
+async fn memory_is_limited(subject: &Subject) {
+    // It keeps a line that has no end.
+    let launch = Launch { memory_bytes: Some(64 * MIB), ..subject.launch("tail /dev/zero") };
+    let mut running = subject.start(&launch).await;
+    let (limits, ended) = (running.limits().clone(), within(running.ended()).await);
+    match (limits.memory_bytes, limits.by) {
+        (Limit::Holds(_), Mechanism::Cgroup | Mechanism::Scope | Mechanism::Docker) => {
+            assert_eq!(ended, Ended::OutOfMemory);
+        }
+        // It was refused memory, and said so in its own way.
+        (Limit::Holds(_), Mechanism::AffinityAndRlimit) => assert!(matches!(ended, Ended::Exited(1..)), "{ended}"),
+        (limit, by) => panic!("memory is not limited by {by}: {limit:?}"),
+    }
 }
 
 async fn what_cannot_be_started_says_why(subject: &Subject) {
@@ -276,7 +301,7 @@ async fn what_was_left_is_swept(subject: &Subject) {
 }
 
 /// Whether nobody has it open for reading.
-fn is_released(fifo: &Path) -> bool {
+pub fn is_released(fifo: &Path) -> bool {
     use std::os::unix::fs::OpenOptionsExt as _;
     let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).expect("a small number");
     fs::OpenOptions::new().write(true).custom_flags(flags).open(fifo).is_err()
@@ -286,11 +311,12 @@ fn assert_released(fifo: &Path) {
     assert!(is_released(fifo), "something outlived its task");
 }
 
-async fn exists(path: &Path) {
+pub async fn exists(path: &Path) {
     until(|| path.exists()).await;
 }
 
-async fn until(mut holds: impl FnMut() -> bool) {
+/// Waits until it holds, with a deadline.
+pub async fn until(mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !holds() {
         assert!(Instant::now() < deadline, "it did not happen within {DEADLINE:?}");
@@ -298,6 +324,7 @@ async fn until(mut holds: impl FnMut() -> bool) {
     }
 }
 
-async fn within<T>(awaited: impl Future<Output = T>) -> T {
+/// Waits for it, with a deadline.
+pub async fn within<T>(awaited: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, awaited).await.expect("it takes longer than the deadline")
 }

@@ -5,7 +5,7 @@
 
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
-//pub mod docker;
+pub mod docker;
 mod ended;
 mod error;
 pub mod keeper;

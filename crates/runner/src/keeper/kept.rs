@@ -18,6 +18,8 @@ const ENDS_WITHIN: Duration = Duration::from_secs(10);
 /// How long a keeper may take to start a program, on a machine that is very busy.
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
 
+const ENDED_AT_ONCE: &str = "it has ended at once";
+
 /// A program that runs, with all that it starts; dropping it ends them.
 pub struct Kept {
     keeper: Child,
@@ -37,8 +39,8 @@ pub enum NotStarted {
 impl Kept {
     /// Starts a keeper, and it the program; `command` is the whole of the keeper's command line, its environment is the
     /// program's, and where it writes, the program does.
-    pub async fn start(mut command: Command, order: Order) -> Result<Self, NotStarted> {
-        let (socket, keeper) = spawn(&mut command).map_err(NotStarted::Keeper)?;
+    pub async fn start(command: Command, order: Order) -> Result<Self, NotStarted> {
+        let (socket, keeper) = spawn(command).map_err(NotStarted::Keeper)?;
         let (from_keeper, to_keeper) = socket.into_split();
         let started = Started { process: 0, cores: None, address_space_bytes: None };
         let mut kept = Self { keeper, told: Messages::of(from_keeper), to_keeper, started };
@@ -54,7 +56,8 @@ impl Kept {
                 return Ok(kept);
             }
             Ok(Some(Told::NotStarted(failure))) => NotStarted::Program(failure),
-            Ok(Some(Told::Ended(_)) | None) => NotStarted::Keeper(io::Error::other("it has ended at once")),
+            Ok(Some(Told::Ended(_)) | None) => NotStarted::Keeper(io::Error::other(ENDED_AT_ONCE)),
+            Err(error) if is_gone(&error) => NotStarted::Keeper(io::Error::other(ENDED_AT_ONCE)),
             Err(error) => NotStarted::Keeper(error),
         };
         match kept.end().await {
@@ -84,8 +87,7 @@ impl Kept {
                 Ok(Some(Told::Ended(status))) => return Ok(Some(ExitStatus::from_raw(status))),
                 Ok(Some(Told::Started(_) | Told::NotStarted(_))) => {}
                 Ok(None) => return Ok(None),
-                // It was killed while it had something to read.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+                Err(error) if is_gone(&error) => return Ok(None),
                 Err(error) => return Err(error),
             }
         }
@@ -122,7 +124,13 @@ impl Kept {
     }
 }
 
-fn spawn(command: &mut Command) -> io::Result<(UnixStream, Child)> {
+/// Whether the keeper has ended, perhaps with something left to read.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
+/// With the command goes what it holds of the keeper's end: who held it still would not see the keeper's.
+fn spawn(mut command: Command) -> io::Result<(UnixStream, Child)> {
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let ours = UnixStream::from_std(ours)?;

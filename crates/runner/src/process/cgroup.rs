@@ -55,8 +55,7 @@ impl Subtree {
     /// Makes the group in which this process is the parent of tasks' groups. `root` is where the hierarchy is mounted, `own`
     /// what `/proc/self/cgroup` says. Or why it cannot be.
     pub fn prepare(root: &Path, own: &str) -> Result<Self, String> {
-        let own = own_path(own).ok_or("this process is in no control group of version 2")?;
-        let own = root.join(own.trim_start_matches('/'));
+        let own = path_of(root, own).ok_or("this process is in no control group of version 2")?;
         // Made ready before, by another runner of this process or by systemd.
         let path = match own.parent() {
             Some(parent) if own.file_name().is_some_and(|name| name == OWN_LEAF) => parent.to_owned(),
@@ -158,7 +157,7 @@ pub(super) struct Group {
 impl Group {
     /// The one that a process is in, by its `/proc/*/cgroup`.
     pub fn of(root: &Path, cgroup: &str) -> Option<Self> {
-        Some(Self { path: root.join(own_path(cgroup)?.trim_start_matches('/')) })
+        Some(Self { path: path_of(root, cgroup)? })
     }
 
     pub fn path(&self) -> &Path {
@@ -266,8 +265,9 @@ pub(super) fn root(mountinfo: &str) -> Option<PathBuf> {
 }
 
 /// The group of version 2 in a `/proc/*/cgroup`.
-fn own_path(cgroup: &str) -> Option<&str> {
-    cgroup.lines().find_map(|line| line.strip_prefix("0::"))
+fn path_of(root: &Path, cgroup: &str) -> Option<PathBuf> {
+    let path = cgroup.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    Some(if path.is_empty() { root.to_owned() } else { root.join(path) })
 }
 
 fn make_directory(path: &Path) -> io::Result<()> {
