@@ -14,7 +14,6 @@ use agent_core::domain::action::Labelled;
 use agent_core::domain::ids::{AgentId, EventId, NodeId};
 use agent_core::domain::units::Percent;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -157,18 +156,9 @@ pub enum Command {
     Completion(Completion),
     /// Print this manual as a page for `man`, or write a page for each command
     Man(Man),
-    /// Watch over a job's program; agents start this themselves
+    /// Watch over a program, for the agent at the other end of standard input; agents start this themselves
     #[command(hide = true)]
-    Keep(Keep),
-}
-
-#[derive(Args, Debug)]
-pub struct Keep {
-    /// The program
-    pub program: OsString,
-    /// Its arguments
-    #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
-    pub arguments: Vec<OsString>,
+    Keep,
 }
 
 #[derive(Args, Debug)]

@@ -37,7 +37,7 @@ const ERROR_MAX: usize = 100_000;
 pub fn main() -> ExitCode {
     let arguments = arguments::Arguments::parse();
     // A keeper's standard error is the output of a job's program.
-    if !matches!(arguments.command, arguments::Command::Keep(_)) {
+    if !matches!(arguments.command, arguments::Command::Keep) {
         telemetry::start(arguments.log, arguments.command.diagnostics());
         telemetry::abort_on_panic();
     }

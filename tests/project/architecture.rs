@@ -16,7 +16,7 @@ const NO_TECHNOLOGY: [&str; 5] =
     ["storage::counted", "storage::credentials", "storage::paced", "storage::set", "storage::transfer"];
 
 /// A crate, and the only modules that may name it.
-const HOMES: [(&str, &[&str]); 43] = [
+const HOMES: [(&str, &[&str]); 44] = [
     ("actix", &["actors", "app", "cli"]),
     ("actix_rt", &["actors", "app", "cli"]),
     ("aws_runtime", &["storage::credentials"]),
@@ -26,6 +26,7 @@ const HOMES: [(&str, &[&str]); 43] = [
     ("aws_smithy_types", &["storage::s3", "storage::embedded"]),
     ("aws_types", &["storage::credentials"]),
     ("axum", &["emulator", "api", "upisas", "aggregator"]),
+    ("bollard", &["runner::docker"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
@@ -186,7 +187,7 @@ fn forbidden(from: &[String], to: &[String]) -> Option<String> {
     let (may, traits): (&[&str], &[&str]) = match layer {
         "domain" => (&[], &[]),
         "clock" | "mape" => (&["domain"], &[]),
-        "emulator" | "sampler" | "agent_membership" => (&[], &[]),
+        "emulator" | "sampler" | "agent_membership" | "runner" => (&[], &[]),
         "aggregator" => (&["sampler"], &[]),
         "links" => (&["domain", "clock", "emulator"], &NEEDS),
         "config" => (&["domain", "clock"], &[]),
@@ -212,6 +213,7 @@ fn forbidden(from: &[String], to: &[String]) -> Option<String> {
             &["knowledge"],
         ),
         "s3_endpoint" => (&["domain", "actors", "http_server"], &["knowledge", "storage"]),
+        "jobs" => (&["domain", "clock", "runner"], &NEEDS),
         need if NEEDS.contains(&need) => (&["domain", "clock", "http_server"], &NEEDS),
         "app" => (
             &[
@@ -289,7 +291,7 @@ fn is_inside(module: &str, home: &str) -> bool {
 }
 
 /// The packages' sources.
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 8] = [
     "src",
     "crates/core/src",
     "crates/laboratory/src",
@@ -297,10 +299,11 @@ const SOURCES: [&str; 7] = [
     "crates/membership/src",
     "crates/aggregator/src",
     "crates/sampler/src",
+    "crates/runner/src",
 ];
 
 /// How a path begins that leads to one of our own modules.
-const OWN: [&str; 8] = [
+const OWN: [&str; 9] = [
     "crate",
     "super",
     "agent_core",
@@ -309,18 +312,20 @@ const OWN: [&str; 8] = [
     "agent_membership",
     "agent_aggregator",
     "agent_sampler",
+    "agent_runner",
 ];
 
 /// What stands before an item that no user of the program runs.
 const FOR_TESTS: [&str; 2] = ["#[cfg(test)]", r#"#[cfg(any(test, feature = "testing"))]"#];
 
 /// Packages that are one layer as a whole: their folder, the crate's name, and the layer's.
-const WHOLE: [(&str, &str, &str); 4] = [
+const WHOLE: [(&str, &str, &str); 5] = [
     ("emulator/", "agent_emulator", "emulator"),
     // Another one than `membership`, which makes an agent's node a member.
     ("membership/", "agent_membership", "agent_membership"),
     ("aggregator/", "agent_aggregator", "aggregator"),
     ("sampler/", "agent_sampler", "sampler"),
+    ("runner/", "agent_runner", "runner"),
 ];
 
 /// A source file without its comments and tests, line by line.

@@ -40,9 +40,9 @@ mod store;
 mod train;
 mod worker;
 
-use super::arguments::{Arguments, Command, Data, Keep};
+use super::arguments::{Arguments, Command, Data};
 use super::place::Place;
-use crate::jobs::command::keeper;
+use agent_runner::keeper;
 use std::process::ExitCode;
 
 pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -94,8 +94,8 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Reader(arguments) => reader::reader(&arguments),
         Command::Completion(arguments) => manual::completion(&arguments),
         Command::Man(arguments) => manual::man(&arguments),
-        Command::Keep(Keep { program, arguments }) => {
-            keeper::keep(&program, &arguments)?;
+        Command::Keep => {
+            keeper::keep()?;
             Ok(ExitCode::SUCCESS)
         }
     }

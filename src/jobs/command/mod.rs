@@ -4,31 +4,27 @@
 //! they have no name for. On success it exits with 0, and the last line of its standard output is
 //! `{"records": 11075, "execution_time_s": 1.5, "result": "172.78"}` (and `"skipped_records"`, if it counts them).
 //!
-//! `keeper` is the process that watches over the program and all that it starts, `kept` the agent's end of it; `left_behind`
-//! finds what outlived even that.
+//! A keeper (`agent_runner::keeper`) watches over the program and all that it starts; `left_behind` finds what outlived even
+//! that.
 
 mod direct;
 pub(super) mod environment;
-pub mod keeper;
-mod kept;
 pub mod left_behind;
 pub(super) mod output;
 pub(super) mod report;
 
-use self::keeper::Told;
-use self::kept::Kept;
 use self::left_behind::AGENT_LIFE;
 use self::output::{LastLine, Output};
 use self::report::Reported;
 use super::{DataSource, FailedFor, Job, JobError, JobReport, masked};
 use agent_core::domain::ids::Life;
+use agent_runner::keeper::{Kept, NotStarted, Order};
 use async_trait::async_trait;
 use std::io;
 use std::num::NonZeroU64;
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::pin::pin;
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tokio::process::Command;
@@ -82,7 +78,11 @@ pub(super) struct Ended {
 
 /// How the run of a program ended.
 enum Followed {
-    Told(Told, Duration),
+    Ended(ExitStatus, Duration),
+    NotStarted {
+        reason: String,
+        is_full: bool,
+    },
     TimeIsOver,
     /// The keeper was killed.
     Lost,
@@ -104,16 +104,12 @@ impl CommandJob {
         let followed = self.follow(sources, &output).await;
         let fail = |reason: String| self.failure(reason, &Output::shown(&output), sources);
         match followed.map_err(|error| surroundings(format!("cannot be followed: {error}")))? {
-            Followed::Told(Told::Ended(status), response_time) => match ExitStatus::from_raw(status) {
-                status if status.success() => {
-                    Ok(Ended { last_line: Output::last_line(&output), output: Output::shown(&output), response_time })
-                }
-                status => Err(fail(format!("failed: {status}"))),
-            },
-            Followed::Told(Told::NotStarted { reason, is_refused: true }, _) => {
-                Err(surroundings(format!("cannot be started: {reason}")))
+            Followed::Ended(status, response_time) if status.success() => {
+                Ok(Ended { last_line: Output::last_line(&output), output: Output::shown(&output), response_time })
             }
-            Followed::Told(Told::NotStarted { reason, is_refused: false }, _) => {
+            Followed::Ended(status, _) => Err(fail(format!("failed: {status}"))),
+            Followed::NotStarted { reason, is_full: true } => Err(surroundings(format!("cannot be started: {reason}"))),
+            Followed::NotStarted { reason, is_full: false } => {
                 Err(fail(format!("cannot be started: {reason}; is it installed?")))
             }
             Followed::TimeIsOver => Err(fail(format!("was stopped after its time limit of {:?}", self.time_limit))),
@@ -128,13 +124,20 @@ impl CommandJob {
     /// Runs the program to its end, however it comes, and waits until all that it started is gone.
     async fn follow(&self, sources: &[DataSource], output: &Mutex<Output>) -> io::Result<Followed> {
         let started = Instant::now();
-        let (mut kept, stdout, stderr) = Kept::start(self.command(sources))?;
+        let mut kept = match Kept::start(self.command(sources), self.order()).await {
+            Ok(kept) => kept,
+            Err(NotStarted::Keeper(error)) => return Err(error),
+            Err(NotStarted::Program(failure)) => {
+                return Ok(Followed::NotStarted { reason: failure.reason, is_full: failure.is_full });
+            }
+        };
+        let (Some(stdout), Some(stderr)) = kept.outputs() else { return Err(io::Error::other("it has no output")) };
         let mut output = pin!(Output::collect(output, stdout, stderr));
         let mut is_read = false;
         let run = async move {
-            let followed = match tokio::time::timeout(self.time_limit, kept.told()).await {
+            let followed = match tokio::time::timeout(self.time_limit, kept.ended()).await {
                 Err(_) => Followed::TimeIsOver,
-                Ok(told) => told?.map_or(Followed::Lost, |told| Followed::Told(told, started.elapsed())),
+                Ok(ended) => ended?.map_or(Followed::Lost, |status| Followed::Ended(status, started.elapsed())),
             };
             kept.end().await?;
             io::Result::Ok(followed)
@@ -155,9 +158,15 @@ impl CommandJob {
         Ok(followed)
     }
 
+    fn order(&self) -> Order {
+        let command = [&self.program].into_iter().chain(&self.args).cloned().collect();
+        Order { command, ..Order::default() }
+    }
+
+    /// The keeper's, whose environment the program inherits.
     fn command(&self, sources: &[DataSource]) -> Command {
         let mut command = Command::new(&self.keeper);
-        command.arg0("agent").args(["keep", "--", &self.program]).args(&self.args);
+        command.arg0("agent").arg("keep").stdout(Stdio::piped()).stderr(Stdio::piped());
         for inherited in environment::NOT_INHERITED {
             command.env_remove(inherited);
         }
