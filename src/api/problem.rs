@@ -2,6 +2,7 @@
 
 use crate::app::Failure;
 use crate::knowledge::KnowledgeError;
+use agent_core::config::ConfigError;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -234,7 +235,8 @@ impl From<anyhow::Error> for Problem {
             ) => Some(ErrorCode::Unavailable),
             Some(KnowledgeError::Uncertain { .. }) => Some(ErrorCode::Uncertain),
             Some(KnowledgeError::Rejected { .. }) => Some(ErrorCode::Refused),
-            None => error.downcast_ref::<Failure>().map(|_| ErrorCode::Invalid),
+            None if error.is::<Failure>() || error.is::<ConfigError>() => Some(ErrorCode::Invalid),
+            None => None,
         };
         let code = error.chain().find_map(cause).unwrap_or(ErrorCode::Refused);
         Self::new(code, detail)

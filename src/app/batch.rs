@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::knowledge::{Knowledge, SharedTable};
 use crate::worker::place;
-use agent_batch::figures::{Figures, Times};
+use agent_batch::figures::Times;
 use agent_batch::job::{Change, Job, JobId, State, Task, TaskId, Then, Wanted, Worker};
 use agent_batch::placement::explanation::{Explanation, ObstacleKind, explain};
 use agent_batch::placement::strategy::Strategy;
@@ -305,8 +305,8 @@ pub async fn workers(table: &dyn BatchTable) -> anyhow::Result<Vec<WorkerView>> 
 
 /// Everything of a session of batch jobs: for a report.
 pub struct Session {
+    /// In the order of submission.
     pub jobs: Vec<Job>,
-    pub figures: Figures,
     pub utilisation: Vec<Utilisation>,
 }
 
@@ -315,7 +315,7 @@ pub async fn session(table: &dyn BatchTable, since: Timestamp) -> anyhow::Result
     let mut jobs: Vec<Job> = list(table, &[], JOBS_MAX).await?.into_iter().map(|view| view.job).collect();
     jobs.retain(|job| job.submitted_at >= since);
     jobs.reverse();
-    Ok(Session { figures: Figures::of(&jobs), jobs, utilisation: table.utilisation(since).await? })
+    Ok(Session { jobs, utilisation: table.utilisation(since).await? })
 }
 
 pub async fn all(table: &dyn BatchTable) -> anyhow::Result<Queue> {

@@ -1,8 +1,10 @@
 //! `agent report`: what a database holds, as a page and as tables.
 
-use super::{Failure, database, output, summary};
-use crate::knowledge::Knowledge;
+use super::{Failure, batch, database, output, summary};
 use crate::knowledge::sqlite::SqliteKnowledge;
+use crate::knowledge::{Knowledge, SharedTable};
+use agent_batch::figures::Times;
+use agent_batch::table::BatchTable;
 use agent_core::clock::Clock;
 use agent_core::config::settings::DatabaseUrl;
 use agent_core::domain::event::Event;
@@ -15,12 +17,14 @@ use agent_laboratory::report::experiment::tables as experiment_tables;
 use agent_laboratory::report::experiment::wanted::Wanted;
 use agent_laboratory::report::experiment::{self, Content, Experiment, Run, Shown};
 use agent_laboratory::report::membership::{self, Networks};
+use agent_laboratory::report::network::batch::{Batch, BatchJob, BatchTimes, BatchWorker};
 use agent_laboratory::report::network::tables as network_tables;
 use agent_laboratory::report::network::{self, Act, Candidate, Course, Explanation, Job, Network};
 use agent_laboratory::report::statistics::Bootstrap;
 use agent_laboratory::report::table::Table;
 use agent_laboratory::results::{Contents, ExperimentFile, FileKind, contents};
 use anyhow::Context as _;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -44,8 +48,8 @@ pub async fn of_file(path: &Path, wanted: &[Wanted], clock: &Arc<dyn Clock>) -> 
         Contents::Experiment(FileKind::Policies) => of_experiment(path, wanted),
         Contents::Experiment(FileKind::Membership) => of_networks(path, wanted),
         Contents::Network => {
-            let knowledge = SqliteKnowledge::open_to_read(path, clock.clone())?;
-            of_network(&knowledge, path.display().to_string(), wanted).await
+            let table = SharedTable::new(SqliteKnowledge::open_to_read(path, clock.clone())?);
+            of_network(&table, path.display().to_string(), wanted).await
         }
     }
 }
@@ -57,8 +61,7 @@ pub async fn of_server(
     clock: &Arc<dyn Clock>,
     services: &Handle,
 ) -> anyhow::Result<Report> {
-    let knowledge = database::open(url, clock, services).await?.knowledge;
-    of_network(knowledge.as_ref(), url.to_string(), wanted).await
+    of_network(&database::open(url, clock, services).await?, url.to_string(), wanted).await
 }
 
 /// Writes the page and its tables.
@@ -157,18 +160,45 @@ fn shown<'a>(
     Ok(all?.into_iter().filter(|shown| !shown.history.changes.is_empty()).collect())
 }
 
-async fn of_network(knowledge: &dyn Knowledge, address: String, wanted: &[Wanted]) -> anyhow::Result<Report> {
+async fn of_network(table: &SharedTable, address: String, wanted: &[Wanted]) -> anyhow::Result<Report> {
     if let Some(one) = wanted.first() {
         let problem = format!("--run {one}: {address} is a network\u{2019}s table, not an experiment; leave --run out");
         return Err(Failure::Configuration(problem).into());
     }
-    let network = network(knowledge, address).await?;
+    let network = network(table.knowledge.as_ref(), address).await?;
+    let network = Network { batch: batch_jobs(table.batch.as_ref()).await?, ..network };
     let jobs: usize = network.data_sets.iter().map(|course| course.jobs.len()).sum();
     Ok(Report {
         about: format!("network {}, {jobs} jobs", network.address),
         html: network::page(&network),
         tables: network_tables::all(&network),
     })
+}
+
+/// All batch jobs, from the first submission on.
+async fn batch_jobs(table: &dyn BatchTable) -> anyhow::Result<Batch> {
+    let session = batch::session(table, Timestamp(0)).await?;
+    let Some(began) = session.jobs.first().map(|job| job.submitted_at) else { return Ok(Batch::default()) };
+    let second = |at: Timestamp| at.since(began).as_secs_f64();
+    let job = |job: &agent_batch::job::Job| BatchJob {
+        id: job.id.0,
+        name: job.specification.name.clone(),
+        state: job.state.name(),
+        submitted_s: second(job.submitted_at),
+        times: Times::of(job).map(|times| BatchTimes {
+            waiting_s: times.waiting.as_secs_f64(),
+            execution_s: times.execution.as_secs_f64(),
+            total_s: times.total.as_secs_f64(),
+        }),
+    };
+    let mut workers: BTreeMap<u32, BatchWorker> = BTreeMap::new();
+    for sample in session.utilisation.iter().filter(|sample| sample.at >= began) {
+        let new = || BatchWorker { node: sample.node.0, cores: Vec::new(), samples: Vec::new() };
+        let worker = workers.entry(sample.node.0).or_insert_with(new);
+        worker.cores = sample.cores.to_vec();
+        worker.samples.push((second(sample.at), sample.busy.to_vec()));
+    }
+    Ok(Batch { jobs: session.jobs.iter().map(job).collect(), workers: workers.into_values().collect() })
 }
 
 async fn network(knowledge: &dyn Knowledge, address: String) -> anyhow::Result<Network> {
@@ -210,7 +240,7 @@ async fn network(knowledge: &dyn Knowledge, address: String) -> anyhow::Result<N
         }
     }
     data_sets.iter_mut().for_each(|course| course.jobs.sort_by_key(|job| job.measurement.at));
-    Ok(Network { address, data_sets })
+    Ok(Network { address, data_sets, batch: Batch::default() })
 }
 
 /// What an event's report says; `None` when this version cannot read it.

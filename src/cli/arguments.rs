@@ -168,6 +168,7 @@ Examples:
   agent demo --policy reference --json
   agent demo --scale 20 --train --limit 2h
   agent demo --stay                 goes on for you to watch and change, until Ctrl-C
+  agent demo --stay --workers       its nodes take tasks of batch jobs
   agent demo --upisas 127.0.0.1:3000   decisions come from outside, until Ctrl-C (docs/upisas.md)
 
 Training rests on the time scale: another one needs --train.
@@ -198,6 +199,9 @@ pub struct Demo {
     /// Go on when it has converged, until Ctrl-C
     #[arg(long)]
     pub stay: bool,
+    /// Its nodes take tasks of batch jobs, each with a part of this machine (docs/batch.md)
+    #[arg(long)]
+    pub workers: bool,
     /// Serve the API and the page here [default: a free port of 127.0.0.1]
     #[arg(long = "api", value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
@@ -312,6 +316,7 @@ Examples:
   agent run --id 4 --config my-network --data /var/lib/agent --train
   agent run --id 1 --log json
   agent run --id 1 --api 127.0.0.1:8080
+  agent run --id 1 --worker                    its node takes tasks of batch jobs
   agent run --id 1 --upisas 127.0.0.1:3000     decisions come from outside (docs/upisas.md)")]
 pub struct Run {
     /// Which agent: there is a file ID.toml
@@ -332,6 +337,9 @@ pub struct Run {
     /// Make the bucket of a store of kind "s3" when it is not there
     #[arg(long)]
     pub create_bucket: bool,
+    /// Its node takes tasks of batch jobs, also where ID.toml has no `[worker]` (docs/batch.md)
+    #[arg(long)]
+    pub worker: bool,
     /// Serve the API and the page here [default: not]
     #[arg(long = "api", value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,

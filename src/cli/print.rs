@@ -32,7 +32,7 @@ use agent_core::mape::prediction::{Estimate, Forecast};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::io::{Result as IoResult, Write};
+use std::io::{IsTerminal as _, Result as IoResult, Write};
 use std::path::Path;
 use std::time::Duration;
 

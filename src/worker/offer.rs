@@ -2,7 +2,7 @@
 
 use super::Runners;
 use agent_batch::cores::Cores;
-use agent_core::config::settings::WorkerSettings;
+use agent_core::config::settings::{Share, WorkerSettings};
 use agent_runner::RunnerError;
 
 /// Of the machine's memory, what is left to its system and the agent where nobody says how much there is for tasks \[parts\].
@@ -48,7 +48,7 @@ pub async fn offer(settings: &WorkerSettings, runners: &mut Runners) -> Result<O
     let memory = first.memory_bytes;
     let cores = match &settings.cores {
         Some(cores) => cores.iter().copied().collect::<Cores>(),
-        None => present.clone(),
+        None => share(&present, settings.share),
     };
     if !cores.is_subset(&present) {
         let mut missing = cores;
@@ -58,10 +58,33 @@ pub async fn offer(settings: &WorkerSettings, runners: &mut Runners) -> Result<O
     match settings.memory_bytes {
         Some(wanted) if wanted > memory => Err(OfferError::NoSuchMemory { wanted, present: memory }),
         Some(wanted) => Ok(Offer { cores, memory: wanted, remarks }),
-        None => Ok(Offer { cores, memory: memory - memory / KEPT_BACK, remarks }),
+        None => {
+            let parts = u64::try_from(settings.share.of).unwrap_or(1).max(1);
+            Ok(Offer { cores, memory: (memory - memory / KEPT_BACK) / parts, remarks })
+        }
     }
+}
+
+/// Every so-manieth core; all of them where there are fewer than agents, who have to share them then.
+fn share(present: &Cores, Share { index, of }: Share) -> Cores {
+    let own: Cores = present.iter().enumerate().filter(|(at, _)| at % of == index).map(|(_, core)| core).collect();
+    if present.len() < of { present.clone() } else { own }
 }
 
 fn without(kind: agent_batch::job::RunnerKind, error: &RunnerError) -> String {
     format!("runner `{kind}`: {error}; tasks that need it go to other nodes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agents_of_one_process_share_the_cores() {
+        let present: Cores = "0-4".parse().unwrap();
+        let shares = |of: usize| (0..of).map(|index| share(&present, Share { index, of }).to_string()).collect::<Vec<_>>();
+        assert_eq!(shares(1), ["0-4"]);
+        assert_eq!(shares(3), ["0,3", "1,4", "2"]);
+        assert_eq!(shares(6), ["0-4"; 6], "there are too few");
+    }
 }

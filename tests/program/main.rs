@@ -2,6 +2,7 @@
 
 mod api;
 mod bad_input;
+mod batch;
 mod calibrate;
 mod command_line;
 mod constraints;

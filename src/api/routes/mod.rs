@@ -2,6 +2,7 @@
 
 mod actions;
 mod agents;
+mod batch;
 mod data_sets;
 pub mod events;
 mod links;
@@ -76,6 +77,16 @@ pub fn routes() -> (axum::Router<Arc<Api>>, Value) {
         .routes(routes!(prices::budget))
         .routes(routes!(prices::storage))
         .routes(routes!(prices::egress))
+        .routes(routes!(batch::list, batch::submit))
+        .routes(routes!(batch::show))
+        .routes(routes!(batch::history))
+        .routes(routes!(batch::why))
+        .routes(routes!(batch::cancel))
+        .routes(routes!(batch::resize))
+        .routes(routes!(batch::checkpoint))
+        .routes(routes!(batch::strategy, batch::use_strategy))
+        .routes(routes!(batch::workers))
+        .routes(routes!(batch::change_worker))
         .routes(routes!(simulation::show, simulation::change))
         .routes(routes!(simulation::step));
     let (router, mut document) = OpenApiRouter::with_openapi(Described::openapi()).nest(BASE, api).split_for_parts();

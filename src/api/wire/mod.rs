@@ -1,6 +1,7 @@
 //! What is said over the wire: types of its own (I-9), with the unit of every quantity in its name.
 
 mod agents;
+mod batch;
 mod changes;
 mod events;
 mod members;
@@ -10,6 +11,10 @@ mod plans;
 mod simulation;
 
 pub use agents::{Agent, Measurement};
+pub use batch::{
+    BatchCancel, BatchChange, BatchCheckpoint, BatchJob, BatchResize, BatchStrategy, BatchSubmission, BatchTasks,
+    BatchWhy, Worker, WorkerChange,
+};
 pub use changes::{
     ActionRequest, AgentAddition, BudgetChange, Changed, ConstraintsChange, EgressPriceChange, LinkChange,
     NodeAddition, NodeChange, PauseRequest, StoragePriceChange,

@@ -12,7 +12,7 @@ use crate::cli::place::{Place, hosting, services, warn};
 use crate::cli::training::TRAINING;
 use crate::cli::{display, external, print, signals};
 use crate::storage::embedded::Durability;
-use agent_core::config::settings::{KnowledgeSettings, Settings};
+use agent_core::config::settings::{KnowledgeSettings, Settings, Share, WorkerSettings};
 use agent_core::domain::ids::AgentId;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,6 +29,12 @@ impl Place {
         let mut settings = self.settings()?;
         if let Some(scale) = demo.scale {
             settings.network.time_scale = scale;
+        }
+        if demo.workers {
+            let of = settings.agents.len();
+            for (index, agent) in settings.agents.values_mut().enumerate() {
+                _ = agent.worker.get_or_insert(WorkerSettings::of_machine(Share { index, of }));
+            }
         }
         let known = if demo.train { BTreeMap::new() } else { self.demo_trainings(demo, &mut settings)? };
         let (data, _lock) = DataDirectory::for_demo(self.data.as_deref().unwrap_or(Path::new(DEFAULT_DEMO)))?;

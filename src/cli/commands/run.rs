@@ -10,6 +10,7 @@ use crate::cli::place::{Place, advertising, hosting, no_such_agent, services, wa
 use crate::cli::training::TRAINING;
 use crate::cli::{display, external, signals};
 use crate::storage::embedded::Durability;
+use agent_core::config::settings::{Share, WorkerSettings};
 use anyhow::bail;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,10 +20,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 impl Place {
     pub(super) fn run(&self, run: Run) -> anyhow::Result<ExitCode> {
-        let settings = Arc::new(self.settings()?);
-        if !settings.agents.contains_key(&run.id) {
-            return Err(no_such_agent(run.id, &settings).into());
+        let mut settings = self.settings()?;
+        match settings.agents.get_mut(&run.id) {
+            Some(agent) if run.worker => _ = agent.worker.get_or_insert(WorkerSettings::of_machine(Share::WHOLE)),
+            Some(_) => {}
+            None => return Err(no_such_agent(run.id, &settings).into()),
         }
+        let settings = Arc::new(settings);
         let data = DataDirectory::create(self.data.as_deref().unwrap_or(Path::new(DEFAULT_RUN)))?;
         let services = services()?;
         let own = hosting(Durability::PowerLoss, run.create_bucket);

@@ -330,6 +330,27 @@ pub struct WorkerSettings {
     pub runners: Vec<TaskKind>,
     /// When a container's image is fetched.
     pub pull: Pull,
+    /// Which part of the machine, where nothing is stated.
+    pub share: Share,
+}
+
+/// One of several equal parts of a machine, for agents of one process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Share {
+    /// From 0.
+    pub index: usize,
+    pub of: usize,
+}
+
+impl WorkerSettings {
+    /// Programs, on a part of what there is.
+    pub fn of_machine(share: Share) -> Self {
+        Self { cores: None, memory_bytes: None, runners: vec![TaskKind::Process], pull: Pull::Missing, share }
+    }
+}
+
+impl Share {
+    pub const WHOLE: Share = Share { index: 0, of: 1 };
 }
 
 /// What a task is.

@@ -1,7 +1,7 @@
 //! `[worker]` of `N.toml`: what of a node's machine there is for tasks of batch jobs.
 
 use super::problem::{Invalid, Problems};
-use super::settings::{Pull, TaskKind, WorkerSettings};
+use super::settings::{Pull, Share, TaskKind, WorkerSettings};
 use super::{fragment, quantity};
 use std::collections::BTreeSet;
 
@@ -18,6 +18,7 @@ pub(super) fn validate(written: &fragment::Worker, problems: &mut Problems) -> O
         memory_bytes: memory.map_or(Some(None), |memory| memory.map(Some))?,
         runners: runners?,
         pull: pull?,
+        share: Share::WHOLE,
     })
 }
 
@@ -68,9 +69,7 @@ mod tests {
 
     #[test]
     fn an_empty_table_offers_everything() {
-        let expected =
-            WorkerSettings { cores: None, memory_bytes: None, runners: vec![TaskKind::Process], pull: Pull::Missing };
-        assert_eq!(said(&fragment::Worker::default()), Ok(expected));
+        assert_eq!(said(&fragment::Worker::default()), Ok(WorkerSettings::of_machine(Share::WHOLE)));
     }
 
     #[test]

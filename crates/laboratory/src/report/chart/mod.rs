@@ -4,6 +4,7 @@
 pub mod against;
 pub mod curves;
 pub mod distribution;
+pub mod heat;
 pub mod intervals;
 pub mod jobs;
 mod lanes;

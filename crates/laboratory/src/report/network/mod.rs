@@ -1,5 +1,6 @@
 //! A page about a real network: what its agents measured, what they did about it and why, and where the data went.
 
+pub mod batch;
 mod figures;
 mod page;
 mod replay;
@@ -25,6 +26,7 @@ pub struct Network {
     /// Where the table is; without a password.
     pub address: String,
     pub data_sets: Vec<Course>,
+    pub batch: batch::Batch,
 }
 
 /// What happened to one data set.

@@ -1,7 +1,7 @@
 //! The whole page.
 
 use super::replay::{Replay, replay};
-use super::{Course, Job, Network, tables};
+use super::{Course, Job, Network, batch, tables};
 use crate::report::chart::distribution::{Sample, distribution};
 use crate::report::chart::timeline::{self, Lane};
 use crate::report::chart::{figure, jobs};
@@ -38,7 +38,7 @@ pub fn page(network: &Network) -> String {
             h2 { "Summary" }
             @for course in &network.data_sets { (summary(course, &name(course))) }
         } },
-        sections: html! { @for (index, course) in network.data_sets.iter().enumerate() { (section(index, course, &name(course))) } },
+        sections: html! { @for (index, course) in network.data_sets.iter().enumerate() { (section(index, course, &name(course))) } (batch::section(&network.batch)) },
     };
     page.html()
 }
@@ -258,7 +258,7 @@ mod tests {
     use agent_core::domain::placement::ReplicaState;
 
     fn written(course: Course) -> String {
-        page(&Network { address: "data/network.db".to_owned(), data_sets: vec![course] })
+        page(&Network { address: "data/network.db".to_owned(), data_sets: vec![course], batch: batch::Batch::default() })
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The tables of a network.
 
+use super::batch;
 use super::{Act, Course, Job, Network};
 use crate::report::chart::timeline;
 use crate::report::number::Unit;
@@ -22,7 +23,8 @@ pub fn all(network: &Network) -> Vec<Table> {
         [figures, agents, jobs, events, candidates, counters, measured, placements];
     let has_prices = network.data_sets.iter().any(|course| !course.charges.is_empty());
     let spent: Option<fn(&Course) -> Table> = has_prices.then_some(charges);
-    of_courses.into_iter().chain(spent).map(|table| joined(network, table)).collect()
+    let batch_jobs = (!network.batch.jobs.is_empty()).then(|| batch::jobs(&network.batch));
+    of_courses.into_iter().chain(spent).map(|table| joined(network, table)).chain(batch_jobs).collect()
 }
 
 /// With the data set before each row.
@@ -385,7 +387,7 @@ mod tests {
 
     #[test]
     fn every_table_has_as_many_cells_as_columns() {
-        let network = Network { address: "network.db".to_owned(), data_sets: vec![usual()] };
+        let network = Network { address: "network.db".to_owned(), data_sets: vec![usual()], batch: batch::Batch::default() };
         let tables = [all(&network), vec![nodes(&usual())]].concat();
         for table in tables {
             assert!(!table.rows.is_empty(), "{}", table.name);
@@ -408,7 +410,7 @@ mod tests {
             amount: Amount(parts),
         };
         let network =
-            |charges| Network { address: "network.db".to_owned(), data_sets: vec![Course { charges, ..usual() }] };
+            |charges| Network { address: "network.db".to_owned(), data_sets: vec![Course { charges, ..usual() }], batch: batch::Batch::default() };
         assert!(all(&network(Vec::new())).iter().all(|table| table.name != "charges"));
         let read = |day| charge(day, ChargeKind::Read, 2, 3, 250_000_000);
         let held = charge(1, ChargeKind::Held, 0, 1, 7);
