@@ -17,6 +17,8 @@ export ADMINER_PORT=0 PANEL_PORT=0 PROMETHEUS_PORT=0
 say() { printf '%4d s  %s\n' "$SECONDS" "$*"; }
 fail() { say "FAILED: $*"; return 1; }
 # Every command has an end, also one that waits for a container that hangs.
+# With workers from the beginning: applications do not notice.
+export COMPOSE_FILE=docker-compose.yml:batch.yml
 compose() { timeout --foreground 300 $COMPOSE --project-name "$PROJECT" --env-file "$WORK/env" "$@" 2>>"$WORK/compose.log"; }
 # A container outlives its restarts, so it is asked for once: docker-compose takes a second to say anything.
 id() {
@@ -158,6 +160,28 @@ partitioned() {
     say "node 3 is joined again"
 }
 
+# Jobs on three workers, one of which is killed: each ends, what the dead one had is tried again elsewhere, and nothing stays taken.
+over() { (($(sql "select count(*) from batch_jobs where state = 'done'") == $1)); }
+running_on() { (($(sql "select count(*) from batch_tasks where state = 'running' and node = $1") > 0)); }
+workers() { (($(agent worker list --json | grep -c '"standing": "active"') == 3)); }
+batched() {
+    local job
+    within 60 "three nodes take tasks" workers
+    job='name = "compose"
+[[task]]
+count = 2
+tries = 5
+command = ["sleep", "4"]'
+    inside agent1 bash -c "cat >agent-data/job.toml <<<'$job'; for _ in 1 2 3; do agent batch submit agent-data/job.toml --wait >/dev/null; done"
+    within 60 "tasks run on node 2" running_on 2
+    docker kill --signal KILL "$(id agent2)" >/dev/null
+    compose start agent2 >/dev/null
+    within 120 "all jobs have ended" over 3
+    within 60 "agent 2 takes tasks again" workers
+    agent batch list
+    (($(agent worker list --json | grep -c '"tasks": 0') == 3)) || fail "something stays taken"
+}
+
 trap tear_down EXIT
 trap 'exit 143' INT TERM
 bash prepare.sh "$WORK/env"
@@ -175,6 +199,7 @@ verified
 confined
 isolated
 watched
+batched
 joined
 killed
 partitioned

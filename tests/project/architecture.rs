@@ -16,7 +16,7 @@ const NO_TECHNOLOGY: [&str; 5] =
     ["storage::counted", "storage::credentials", "storage::paced", "storage::set", "storage::transfer"];
 
 /// A crate, and the only modules that may name it.
-const HOMES: [(&str, &[&str]); 44] = [
+const HOMES: [(&str, &[&str]); 45] = [
     ("actix", &["actors", "app", "cli"]),
     ("actix_rt", &["actors", "app", "cli"]),
     ("aws_runtime", &["storage::credentials"]),
@@ -55,6 +55,7 @@ const HOMES: [(&str, &[&str]); 44] = [
     ("s3s_fs", &["storage::embedded"]),
     ("socket2", &["agent_membership::udp", "aggregator"]),
     ("subtle", &["api::access"]),
+    ("tar", &["worker::state"]),
     ("tokio_rustls", &["http_server", "api::tls"]),
     ("toml", &["config"]),
     ("utoipa", &["api"]),
@@ -189,6 +190,9 @@ fn forbidden(from: &[String], to: &[String]) -> Option<String> {
         "clock" | "mape" => (&["domain"], &[]),
         "emulator" | "sampler" | "agent_membership" | "runner" => (&[], &[]),
         "aggregator" => (&["sampler"], &[]),
+        "batch" => (&["domain", "clock", "config"], &["knowledge"]),
+        "knowledge" => (&["domain", "clock", "batch"], &NEEDS),
+        "worker" => (&["domain", "clock", "config", "actors", "batch", "runner"], &["knowledge", "storage", "jobs"]),
         "links" => (&["domain", "clock", "emulator"], &NEEDS),
         "config" => (&["domain", "clock"], &[]),
         "results" => (&[], &[]),
@@ -237,6 +241,9 @@ fn forbidden(from: &[String], to: &[String]) -> Option<String> {
                 "s3_endpoint",
                 "membership",
                 "agent_membership",
+                "batch",
+                "runner",
+                "worker",
             ],
             &[],
         ),
@@ -255,6 +262,7 @@ fn forbidden(from: &[String], to: &[String]) -> Option<String> {
                 "s3_endpoint",
                 "membership",
                 "agent_membership",
+                "batch",
             ],
             &["storage", "links", "jobs"],
         ),
@@ -291,19 +299,20 @@ fn is_inside(module: &str, home: &str) -> bool {
 }
 
 /// The packages' sources.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 9] = [
     "src",
     "crates/core/src",
     "crates/laboratory/src",
     "crates/emulator/src",
     "crates/membership/src",
     "crates/aggregator/src",
+    "crates/batch/src",
     "crates/sampler/src",
     "crates/runner/src",
 ];
 
 /// How a path begins that leads to one of our own modules.
-const OWN: [&str; 9] = [
+const OWN: [&str; 10] = [
     "crate",
     "super",
     "agent_core",
@@ -311,6 +320,7 @@ const OWN: [&str; 9] = [
     "agent_emulator",
     "agent_membership",
     "agent_aggregator",
+    "agent_batch",
     "agent_sampler",
     "agent_runner",
 ];
@@ -319,11 +329,12 @@ const OWN: [&str; 9] = [
 const FOR_TESTS: [&str; 2] = ["#[cfg(test)]", r#"#[cfg(any(test, feature = "testing"))]"#];
 
 /// Packages that are one layer as a whole: their folder, the crate's name, and the layer's.
-const WHOLE: [(&str, &str, &str); 5] = [
+const WHOLE: [(&str, &str, &str); 6] = [
     ("emulator/", "agent_emulator", "emulator"),
     // Another one than `membership`, which makes an agent's node a member.
     ("membership/", "agent_membership", "agent_membership"),
     ("aggregator/", "agent_aggregator", "aggregator"),
+    ("batch/", "agent_batch", "batch"),
     ("sampler/", "agent_sampler", "sampler"),
     ("runner/", "agent_runner", "runner"),
 ];
