@@ -85,6 +85,7 @@ pub async fn check(subject: &Subject) {
     how_it_ended_is_told(subject).await;
     limits_are_read_back(subject).await;
     memory_is_limited(subject).await;
+    processes_are_limited(subject).await;
     what_cannot_be_started_says_why(subject).await;
     nothing_outlives_the_program(subject).await;
     waiting_can_be_dropped(subject).await;
@@ -169,6 +170,18 @@ async fn memory_is_limited(subject: &Subject) {
         // It was refused memory, and said so in its own way.
         (Limit::Holds(_), Mechanism::AffinityAndRlimit) => assert!(matches!(ended, Ended::Exited(1..)), "{ended}"),
         (limit, by) => panic!("memory is not limited by {by}: {limit:?}"),
+    }
+}
+
+async fn processes_are_limited(subject: &Subject) {
+    let script = "i=0; while [ $i -lt 64 ]; do sleep 1000 & i=$((i+1)); done";
+    let launch = Launch { pids: Some(16), ..subject.launch(script) };
+    let mut running = subject.start(&launch).await;
+    let (pids, ended) = (running.limits().pids.clone(), within(running.ended()).await);
+    match pids {
+        Limit::Holds(_) => assert!(!ended.is_success(), "64 processes were started where 16 may be"),
+        Limit::Unlimited { .. } => assert_eq!(ended, Ended::Exited(0)),
+        Limit::NotAsked => panic!("it was asked for"),
     }
 }
 

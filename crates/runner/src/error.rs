@@ -45,6 +45,11 @@ impl RunnerError {
         let (doing, reason) = (doing.into(), error.to_string());
         if is_full(error) { Self::MachineFull { doing, reason } } else { Self::Surroundings { doing, reason } }
     }
+
+    /// Less memory than is in use.
+    pub(crate) fn below_use(asked: u64, in_use: u64) -> Self {
+        Self::CannotHold { limit: "memory", reason: format!("{in_use} bytes are in use, {asked} are asked for") }
+    }
 }
 
 /// Whether the machine has no room for it: processes, memory, open files.

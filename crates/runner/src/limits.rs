@@ -1,5 +1,6 @@
 //! What a task may use, and what holds of it.
 
+use crate::Launch;
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
@@ -12,6 +13,14 @@ pub struct Limits {
     /// How many processes and threads.
     pub pids: Limit<u32>,
     pub by: Mechanism,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub cores: Vec<u32>,
+    pub memory_bytes: Option<u64>,
+    pub pids: Option<u32>,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -44,6 +53,20 @@ pub struct Usage {
     pub memory_bytes: u64,
     /// By all its processes since its start.
     pub processor_time: Duration,
+}
+
+impl Asked {
+    pub fn of(launch: &Launch) -> Self {
+        Self { cores: launch.cores.clone(), memory_bytes: launch.memory_bytes, pids: launch.pids }
+    }
+
+    /// An empty list and `None` leave what was asked for before.
+    pub fn change(&mut self, cores: &[u32], memory_bytes: Option<u64>) {
+        if !cores.is_empty() {
+            self.cores = cores.to_vec();
+        }
+        self.memory_bytes = memory_bytes.or(self.memory_bytes);
+    }
 }
 
 impl<T: PartialOrd + Display> Limit<T> {

@@ -20,7 +20,7 @@ pub trait Runner: Send + Sync {
     /// What this runner can do here; an error, when it can start nothing at all.
     async fn examine(&self) -> Result<Abilities, RunnerError>;
 
-    /// Starts a task. After an error nothing of it is there.
+    /// Starts a task. After an error nothing of it is there; whoever drops this before its end may leave what a sweep ends.
     async fn start(&self, launch: &Launch) -> Result<Box<dyn Running>, RunnerError>;
 
     /// Ends and removes all tasks whose name begins with this, whoever started them: what an earlier life left. Their names, sorted.

@@ -1,6 +1,6 @@
 //! A task in an engine's words, and back.
 
-use crate::limits::cores_of;
+use crate::limits::{Asked, cores_of};
 use crate::{Ended, Launch, Limit, Limits, Mechanism, Port, Protocol, RunnerError, Volume, cores_text};
 use bollard::models::{ContainerCreateBody, ContainerState, ContainerUpdateBody, HostConfig, HostConfigLogConfig};
 use bollard::models::{Mount, MountType, PortBinding, PortMap, SystemInfo};
@@ -19,14 +19,6 @@ pub(super) const NO_PIDS: &str = "the engine cannot limit containers' processes 
 /// An exit code above it is by convention of a program that was killed by a signal: the engine says no more.
 const SIGNALLED: i64 = 128;
 const LAST_SIGNAL: i64 = 64;
-
-/// What was asked for.
-#[derive(Clone, Debug)]
-pub(super) struct Asked {
-    pub cores: Vec<u32>,
-    pub memory_bytes: Option<u64>,
-    pub pids: Option<u32>,
-}
 
 pub(super) fn check(launch: &Launch) -> Result<(), RunnerError> {
     match launch.volumes.iter().find(|volume| !volume.target.starts_with('/') || volume.source.is_empty()) {
@@ -79,20 +71,29 @@ pub(super) fn update(cores: &[u32], memory_bytes: Option<u64>) -> ContainerUpdat
     }
 }
 
-/// What an engine that is so says of a container.
-pub(super) fn limits(asked: &Asked, info: &SystemInfo, says: &HostConfig) -> Limits {
+/// What an engine says of a container: in general, when it made it, and now.
+pub(super) fn limits(asked: &Asked, info: &SystemInfo, warnings: &[String], says: &HostConfig) -> Limits {
     let set = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok()).filter(|number| *number > 0);
     // An engine may keep what it was asked for and yet not do it.
-    let able = |is_able: Option<bool>| is_able != Some(false);
-    let cores = says.cpuset_cpus.as_deref().and_then(cores_of).filter(|cores| !cores.is_empty() && able(info.cpu_set));
-    let memory_bytes = set(says.memory).filter(|_| able(info.memory_limit));
-    let pids = set(says.pids_limit).and_then(|pids| u32::try_from(pids).ok()).filter(|_| able(info.pids_limit));
+    let able = |is_able: Option<bool>, word| is_able != Some(false) && !warnings.iter().any(|text| ignores(text, word));
+    let cores = says.cpuset_cpus.as_deref().and_then(cores_of).filter(|cores| !cores.is_empty());
+    let pids = set(says.pids_limit).and_then(|pids| u32::try_from(pids).ok());
     Limits {
-        cores: Limit::judged_cores(&asked.cores, cores, NO_CORES),
-        memory_bytes: Limit::judged(asked.memory_bytes, memory_bytes, NO_MEMORY),
-        pids: Limit::judged(asked.pids, pids, NO_PIDS),
+        cores: Limit::judged_cores(&asked.cores, cores.filter(|_| able(info.cpu_set, "cpuset")), NO_CORES),
+        memory_bytes: Limit::judged(
+            asked.memory_bytes,
+            set(says.memory).filter(|_| able(info.memory_limit, "memory limit")),
+            NO_MEMORY,
+        ),
+        pids: Limit::judged(asked.pids, pids.filter(|_| able(info.pids_limit, "pids")), NO_PIDS),
         by: Mechanism::Docker,
     }
+}
+
+/// Whether a warning says that this is not done: Docker discards one, Podman without root may ignore all.
+fn ignores(warning: &str, limit: &str) -> bool {
+    let warning = warning.to_ascii_lowercase();
+    (warning.contains(limit) && warning.contains("discarded")) || warning.contains("resource limits are not supported")
 }
 
 pub(super) fn ended(state: &ContainerState) -> Ended {
@@ -163,26 +164,39 @@ mod tests {
 
     #[test]
     fn what_the_engine_says_holds() {
-        let found = limits(&ASKED(), &SystemInfo::default(), &says());
+        let found = limits(&ASKED(), &SystemInfo::default(), &[], &says());
         assert_eq!(found.cores, Limit::Holds(vec![1]));
         assert_eq!((found.memory_bytes, found.pids), (Limit::Holds(4096), Limit::Holds(7)));
     }
 
     #[test]
     fn what_it_leaves_out_or_cannot_do_is_unlimited() {
-        let unlimited = |reason: &str| reason.to_owned();
         let left_out = HostConfig { cpuset_cpus: Some(String::new()), memory: Some(0), ..HostConfig::default() };
+        let able = SystemInfo::default();
         let unable = SystemInfo {
             cpu_set: Some(false),
             memory_limit: Some(false),
             pids_limit: Some(false),
             ..SystemInfo::default()
         };
-        for found in [limits(&ASKED(), &SystemInfo::default(), &left_out), limits(&ASKED(), &unable, &says())] {
-            assert_eq!(found.cores, Limit::Unlimited { reason: unlimited(NO_CORES) });
-            assert_eq!(found.memory_bytes, Limit::Unlimited { reason: unlimited(NO_MEMORY) });
-            assert_eq!(found.pids, Limit::Unlimited { reason: unlimited(NO_PIDS) });
+        let rootless = ["Resource limits are not supported and ignored on cgroups V1 rootless systems".to_owned()];
+        let discarded = [
+            "Your kernel does not support cpuset or the cgroup is not mounted. Cpuset discarded.",
+            "Your kernel does not support memory limit capabilities or the cgroup is not mounted. Limitation discarded.",
+            "Your kernel does not support PIDs limit capabilities or the cgroup is not mounted. PIDs limit discarded.",
+        ];
+        for found in [
+            limits(&ASKED(), &able, &[], &left_out),
+            limits(&ASKED(), &unable, &[], &says()),
+            limits(&ASKED(), &able, &rootless, &says()),
+            limits(&ASKED(), &able, &discarded.map(str::to_owned), &says()),
+        ] {
+            assert_eq!(found.cores, Limit::Unlimited { reason: NO_CORES.to_owned() });
+            assert_eq!(found.memory_bytes, Limit::Unlimited { reason: NO_MEMORY.to_owned() });
+            assert_eq!(found.pids, Limit::Unlimited { reason: NO_PIDS.to_owned() });
         }
+        let no_swap = ["Your kernel does not support swap limit capabilities. Memory limited without swap.".to_owned()];
+        assert_eq!(limits(&ASKED(), &able, &no_swap, &says()).memory_bytes, Limit::Holds(4096));
     }
 
     #[test]

@@ -66,12 +66,12 @@ impl Engine {
         progress.try_for_each(async |_| Ok(())).await.map_err(failed)
     }
 
-    /// The container, not yet started.
-    pub async fn create(&self, launch: &Launch, image: &str) -> Result<(), RunnerError> {
+    /// Makes the container and does not start it; what the engine warns of.
+    pub async fn create(&self, launch: &Launch, image: &str) -> Result<Vec<String>, RunnerError> {
         let options = CreateContainerOptionsBuilder::default().name(&launch.name).build();
         let created = self.docker.create_container(Some(options), container::body(launch, image)).await;
         match created {
-            Ok(_) => Ok(()),
+            Ok(created) => Ok(created.warnings),
             Err(error) => Err(self.refused(launch, &error, "create")),
         }
     }

@@ -80,8 +80,8 @@ impl Runner for DockerRunner {
             )
         })?;
         self.image(&engine, image).await?;
-        engine.create(launch, image).await?;
-        match Task::start(&engine, launch, info, output).await {
+        let warnings = engine.create(launch, image).await?;
+        match Task::start(&engine, launch, info, warnings, output).await {
             Ok(task) => Ok(Box::new(task)),
             Err(error) => {
                 engine.remove(&launch.name).await?;

@@ -1,8 +1,9 @@
 //! A container that runs, and who follows it to its end.
 
-use super::container::{self, Asked};
+use super::container;
 use super::engine::Engine;
 use crate::launch::check_cores;
+use crate::limits::Asked;
 use crate::output::Output;
 use crate::{Ended, Launch, Limits, Port, RunnerError, Running, Usage};
 use async_trait::async_trait;
@@ -23,6 +24,8 @@ pub(super) struct Task {
     name: String,
     asked: Asked,
     info: SystemInfo,
+    /// What the engine said when it made the container.
+    warnings: Vec<String>,
     limits: Limits,
     ports: Vec<Port>,
     /// Its end is the order to end the task.
@@ -37,6 +40,7 @@ impl Task {
         engine: &Engine,
         launch: &Launch,
         info: SystemInfo,
+        warnings: Vec<String>,
         output: Output,
     ) -> Result<Self, RunnerError> {
         let name = launch.name.clone();
@@ -47,14 +51,14 @@ impl Task {
             doing: format!("describe the container {name}"),
             reason: "somebody removed it".to_owned(),
         })?;
-        let asked = Asked { cores: launch.cores.clone(), memory_bytes: launch.memory_bytes, pids: launch.pids };
-        let limits = limits(&asked, &info, &says);
+        let asked = Asked::of(launch);
+        let limits = limits(&asked, &info, &warnings, &says);
         let bound = says.network_settings.and_then(|settings| settings.ports).unwrap_or_default();
         let ports = container::bound_ports(&launch.ports, &bound);
         let (held, dropped) = oneshot::channel();
         let output = tokio::spawn(collect(attached, output));
         let follower = tokio::spawn(follow(engine.clone(), name.clone(), dropped, output));
-        Ok(Self { engine: engine.clone(), name, asked, info, limits, ports, held, follower, ended: None })
+        Ok(Self { engine: engine.clone(), name, asked, info, warnings, limits, ports, held, follower, ended: None })
     }
 
     async fn memory_bytes(&self) -> Option<u64> {
@@ -105,17 +109,13 @@ impl Running for Task {
         if let Some(bytes) = memory_bytes {
             let in_use = self.memory_bytes().await.ok_or_else(|| self.over())?;
             if in_use >= bytes {
-                let reason = format!("{in_use} bytes are in use, {bytes} are asked for");
-                return Err(RunnerError::CannotHold { limit: "memory", reason });
+                return Err(RunnerError::below_use(bytes, in_use));
             }
         }
         self.engine.update(&self.name, container::update(cores, memory_bytes)).await?;
-        if !cores.is_empty() {
-            self.asked.cores = cores.to_vec();
-        }
-        self.asked.memory_bytes = memory_bytes.or(self.asked.memory_bytes);
+        self.asked.change(cores, memory_bytes);
         let says = self.engine.inspect(&self.name).await?.ok_or_else(|| self.over())?;
-        self.limits = limits(&self.asked, &self.info, &says);
+        self.limits = limits(&self.asked, &self.info, &self.warnings, &says);
         Ok(self.limits.clone())
     }
 
@@ -142,8 +142,8 @@ impl Running for Task {
     }
 }
 
-fn limits(asked: &Asked, info: &SystemInfo, says: &ContainerInspectResponse) -> Limits {
-    container::limits(asked, info, &says.host_config.clone().unwrap_or_default())
+fn limits(asked: &Asked, info: &SystemInfo, warnings: &[String], says: &ContainerInspectResponse) -> Limits {
+    container::limits(asked, info, warnings, &says.host_config.clone().unwrap_or_default())
 }
 
 async fn collect(mut attached: AttachContainerResults, mut output: Output) {

@@ -41,26 +41,21 @@ impl Kept {
     /// program's, and where it writes, the program does.
     pub async fn start(command: Command, order: Order) -> Result<Self, NotStarted> {
         let (socket, keeper) = spawn(command).map_err(NotStarted::Keeper)?;
-        let (from_keeper, to_keeper) = socket.into_split();
-        let started = Started { process: 0, cores: None, address_space_bytes: None };
-        let mut kept = Self { keeper, told: Messages::of(from_keeper), to_keeper, started };
-        let told = async {
-            kept.ask(&Asked::Start(order)).await?;
-            kept.told.next().await
+        let (from_keeper, mut to_keeper) = socket.into_split();
+        let mut told = Messages::of(from_keeper);
+        let answer = async {
+            say(&mut to_keeper, &Asked::Start(order)).await?;
+            told.next().await
         };
-        let told = tokio::time::timeout(STARTS_WITHIN, told).await;
-        let told = told.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        let failed = match told {
-            Ok(Some(Told::Started(started))) => {
-                kept.started = started;
-                return Ok(kept);
-            }
+        let answer = tokio::time::timeout(STARTS_WITHIN, answer).await;
+        let failed = match answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(Some(Told::Started(started))) => return Ok(Self { keeper, told, to_keeper, started }),
             Ok(Some(Told::NotStarted(failure))) => NotStarted::Program(failure),
             Ok(Some(Told::Ended(_)) | None) => NotStarted::Keeper(io::Error::other(ENDED_AT_ONCE)),
             Err(error) if is_gone(&error) => NotStarted::Keeper(io::Error::other(ENDED_AT_ONCE)),
             Err(error) => NotStarted::Keeper(error),
         };
-        match kept.end().await {
+        match end(keeper, told, to_keeper).await {
             Ok(_) => Err(failed),
             Err(error) => Err(NotStarted::Keeper(error)),
         }
@@ -95,32 +90,36 @@ impl Kept {
 
     /// To the program itself.
     pub async fn signal(&mut self, signal: Signal) -> io::Result<()> {
-        self.ask(&Asked::Signal(signal.as_raw())).await
+        say(&mut self.to_keeper, &Asked::Signal(signal.as_raw())).await
     }
 
     /// Ends the program and all that it started, and waits until they are gone; how the program ended, if it did by this.
-    pub async fn end(mut self) -> io::Result<Option<ExitStatus>> {
-        // It reads the end of its input; what it says is heard still.
-        drop(self.to_keeper);
-        let end = async {
-            let mut status = None;
-            while let Ok(Some(told)) = self.told.next::<Told>().await {
-                if let Told::Ended(ended) = told {
-                    status = Some(ExitStatus::from_raw(ended));
-                }
-            }
-            self.keeper.wait().await.map(|_| status)
-        };
-        match tokio::time::timeout(ENDS_WITHIN, end).await {
-            Ok(ended) => ended,
-            // Somebody holds it; the program dies with it.
-            Err(_) => self.keeper.kill().await.map(|()| None),
-        }
+    pub async fn end(self) -> io::Result<Option<ExitStatus>> {
+        end(self.keeper, self.told, self.to_keeper).await
     }
+}
 
-    async fn ask(&mut self, asked: &Asked) -> io::Result<()> {
-        let line = serde_json::to_string(asked)?;
-        self.to_keeper.write_all(format!("{line}\n").as_bytes()).await
+async fn say(to_keeper: &mut OwnedWriteHalf, asked: &Asked) -> io::Result<()> {
+    let line = serde_json::to_string(asked)?;
+    to_keeper.write_all(format!("{line}\n").as_bytes()).await
+}
+
+async fn end(mut keeper: Child, mut told: Messages, to_keeper: OwnedWriteHalf) -> io::Result<Option<ExitStatus>> {
+    // It reads the end of its input; what it says is heard still.
+    drop(to_keeper);
+    let end = async {
+        let mut status = None;
+        while let Ok(Some(told)) = told.next::<Told>().await {
+            if let Told::Ended(ended) = told {
+                status = Some(ExitStatus::from_raw(ended));
+            }
+        }
+        keeper.wait().await.map(|_| status)
+    };
+    match tokio::time::timeout(ENDS_WITHIN, end).await {
+        Ok(ended) => ended,
+        // Somebody holds it; the program dies with it.
+        Err(_) => keeper.kill().await.map(|()| None),
     }
 }
 

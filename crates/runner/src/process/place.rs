@@ -3,6 +3,7 @@
 use super::cgroup::{Controller, Group, Subtree};
 use super::scope::{Manager, without_keeper};
 use crate::keeper::{Kept, NotStarted, Order, Started, address_space, allowed_cores, cpu_set};
+use crate::limits::Asked;
 use crate::process_table::{Process, tree};
 use crate::{Launch, Limit, Limits, Mechanism, RunnerError, Usage};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
@@ -35,14 +36,6 @@ pub(super) enum Place {
     Affinity,
 }
 
-/// What was asked for.
-#[derive(Clone, Debug)]
-pub(super) struct Asked {
-    pub cores: Vec<u32>,
-    pub memory_bytes: Option<u64>,
-    pub pids: Option<u32>,
-}
-
 impl Place {
     /// Starts a keeper, and it the program, which prints into the pipe.
     pub async fn start(&mut self, mut command: Command, launch: &Launch) -> Result<(Kept, pipe::Receiver), NotStarted> {
@@ -61,24 +54,33 @@ impl Place {
             Self::Affinity => (None, launch.memory_bytes),
         };
         let (command, directory) = (launch.command.clone(), Some(launch.directory.clone()));
-        Order { command, directory, cgroup, cores: launch.cores.clone(), address_space_bytes }
+        let cores = if self.has_cpuset() { Vec::new() } else { launch.cores.clone() };
+        Order { command, directory, cgroup, cores, address_space_bytes }
+    }
+
+    /// Whether its group pins it; otherwise its affinity does.
+    fn has_cpuset(&self) -> bool {
+        match self {
+            Self::Group { subtree, .. } => subtree.has(Controller::Cpuset),
+            Self::Scope { manager, .. } => manager.controllers().contains(&Controller::Cpuset),
+            Self::Affinity => false,
+        }
     }
 
     /// What the kernel says.
     pub fn limits(&self, asked: &Asked, started: &Started) -> Limits {
-        let of_group = |group: Option<&Group>, has_cpuset: bool, pids: Option<u32>, by| Limits {
+        let has_cpuset = self.has_cpuset();
+        let of_group = |group: Option<&Group>, pids: Option<u32>, by| Limits {
             cores: Limit::judged_cores(&asked.cores, group.filter(|_| has_cpuset).and_then(Group::cores), NO_CPUSET),
             memory_bytes: Limit::judged(asked.memory_bytes, group.and_then(Group::memory_limit), NO_MEMORY),
             pids: Limit::judged(asked.pids, pids, NO_PIDS),
             by,
         };
         match self {
-            Self::Group { subtree, group } => {
-                of_group(Some(group), subtree.has(Controller::Cpuset), group.pids_limit(), Mechanism::Cgroup)
-            }
+            Self::Group { group, .. } => of_group(Some(group), group.pids_limit(), Mechanism::Cgroup),
             Self::Scope { group, .. } => {
                 let pids = group.as_ref().and_then(Group::pids_limit).map(without_keeper);
-                of_group(group.as_ref(), true, pids, Mechanism::Scope)
+                of_group(group.as_ref(), pids, Mechanism::Scope)
             }
             Self::Affinity => Limits {
                 cores: Limit::judged_cores(&asked.cores, started.cores.clone(), "/proc does not say so"),
@@ -116,21 +118,25 @@ impl Place {
     pub async fn resize(&self, keeper: Pid, cores: &[u32], memory_bytes: Option<u64>) -> Result<(), RunnerError> {
         let failed = |error: io::Error| RunnerError::system("change the limits of a task", &error);
         match self {
-            Self::Group { subtree, group } => {
+            Self::Group { group, .. } => {
                 if let Some(bytes) = memory_bytes {
-                    group.limit_memory(bytes).map_err(failed)?.map_err(|in_use| too_little(bytes, in_use))?;
+                    let limited = group.limit_memory(bytes).map_err(failed)?;
+                    limited.map_err(|in_use| RunnerError::below_use(bytes, in_use))?;
                 }
-                if !cores.is_empty() && subtree.has(Controller::Cpuset) {
-                    group.pin(cores).map_err(failed)?;
+                if cores.is_empty() {
+                    Ok(())
+                } else if self.has_cpuset() {
+                    group.pin(cores).map_err(failed)
+                } else {
+                    for_each(keeper, |process| pin(process, cores)).map_err(failed)
                 }
-                for_each(keeper, |process| pin(process, cores)).map_err(failed)
             }
             Self::Scope { manager, task, group } => {
                 let in_use = group.as_ref().and_then(Group::memory_bytes);
                 if let (Some(bytes), Some(in_use)) = (memory_bytes, in_use)
                     && in_use >= bytes
                 {
-                    return Err(too_little(bytes, in_use));
+                    return Err(RunnerError::below_use(bytes, in_use));
                 }
                 manager.resize(task, cores, memory_bytes).await
             }
@@ -139,7 +145,7 @@ impl Place {
                     let processes = tree(keeper).map_err(failed)?.into_iter().filter(|process| process.id != keeper);
                     let in_use = processes.map(|process| process.address_space_bytes).max().unwrap_or_default();
                     if in_use > bytes {
-                        return Err(too_little(bytes, in_use));
+                        return Err(RunnerError::below_use(bytes, in_use));
                     }
                 }
                 for_each(keeper, |process| {
@@ -175,10 +181,6 @@ fn pipe_of(command: &mut Command) -> io::Result<pipe::Receiver> {
     let (reader, writer) = io::pipe()?;
     command.stdout(writer.try_clone()?).stderr(writer);
     pipe::Receiver::from_owned_fd(reader.into())
-}
-
-fn too_little(asked: u64, in_use: u64) -> RunnerError {
-    RunnerError::CannotHold { limit: "memory", reason: format!("{in_use} bytes are in use, {asked} are asked for") }
 }
 
 /// Does it to every process below a keeper, and to those that were started meanwhile.

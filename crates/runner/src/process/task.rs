@@ -1,9 +1,10 @@
 //! A program that runs, and who follows it to its end.
 
 use super::end_marked;
-use super::place::{Asked, Place, look};
+use super::place::{Place, look};
 use crate::keeper::{Kept, Started};
 use crate::launch::check_cores;
+use crate::limits::Asked;
 use crate::{Ended, Launch, Limits, Port, RunnerError, Running, Usage};
 use async_trait::async_trait;
 use rustix::process::{Pid, Signal};
@@ -41,7 +42,7 @@ impl Task {
         kept: Kept,
         output: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
-        let asked = Asked { cores: launch.cores.clone(), memory_bytes: launch.memory_bytes, pids: launch.pids };
+        let asked = Asked::of(launch);
         let started = kept.started().clone();
         let keeper = kept.keeper().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let limits = place.limits(&asked, &started);
@@ -82,10 +83,7 @@ impl Running for Task {
     async fn resize(&mut self, cores: &[u32], memory_bytes: Option<u64>) -> Result<Limits, RunnerError> {
         check_cores(cores, &self.present)?;
         self.place.resize(self.keeper()?, cores, memory_bytes).await?;
-        if !cores.is_empty() {
-            self.asked.cores = cores.to_vec();
-        }
-        self.asked.memory_bytes = memory_bytes.or(self.asked.memory_bytes);
+        self.asked.change(cores, memory_bytes);
         self.limits = self.place.limits(&self.asked, &look(&self.started));
         Ok(self.limits.clone())
     }
