@@ -45,8 +45,9 @@ impl FromStr for Target {
 /// A job's file.
 pub fn read(file: &Path) -> anyhow::Result<Written> {
     let named = file.display().to_string();
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Failure::Configuration(format!("{named}: {error}\n  help: docs/batch.md shows a job's file")))?;
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        Failure::Configuration(format!("{named}: {error}\n  help: docs/batch.md shows a job's file"))
+    })?;
     Ok(parse(&named, &text)?)
 }
 
@@ -87,7 +88,9 @@ async fn require_data_sets(knowledge: &dyn Knowledge, written: &Written) -> anyh
     let known = knowledge.data_sets().await?;
     if let Some(missing) = named.into_iter().find(|name| !known.iter().any(|known| *known.0 == ***name)) {
         let known = known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        bail!(Failure::Configuration(format!("data_sets: there is no data set `{missing}`\n  help: there are {known}")));
+        bail!(Failure::Configuration(format!(
+            "data_sets: there is no data set `{missing}`\n  help: there are {known}"
+        )));
     }
     Ok(())
 }
@@ -189,7 +192,8 @@ pub fn describe(explanation: &Explanation) -> String {
         }
         Explanation::NoRoom { task, size, workers } => {
             let need = format!("{} cores and {}", size.cores, show_bytes(size.memory));
-            let each = workers.iter().map(|obstacle| format!("\n  node {}: {}", obstacle.node, in_the_way(&obstacle.kind)));
+            let each =
+                workers.iter().map(|obstacle| format!("\n  node {}: {}", obstacle.node, in_the_way(&obstacle.kind)));
             format!("task {task} needs {need}, which no worker has now:{}", each.collect::<String>())
         }
     }

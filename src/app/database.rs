@@ -1,8 +1,8 @@
 //! The shared table in a server: opened for a network, and `agent db`.
 
 use super::Failure;
-use crate::knowledge::{Knowledge, SharedTable};
 use crate::knowledge::mysql::{self, Finding, Host, MysqlKnowledge, MysqlSettings, Prepared, Tls, server_time};
+use crate::knowledge::{Knowledge, SharedTable};
 use agent_core::clock::Clock;
 use agent_core::config::environment::AGENT_DATABASE_PASSWORD;
 use agent_core::config::settings::{DatabaseHost, DatabaseTls, DatabaseUrl, KnowledgeSettings};

@@ -49,10 +49,10 @@ pub mod why_not;
 mod worker;
 
 use crate::http_server::HttpServer;
-use crate::knowledge::{Knowledge, SharedTable};
 use crate::knowledge::sqlite::SqliteKnowledge;
-use agent_core::clock::{Clock, FollowingClock, TimeScale};
+use crate::knowledge::{Knowledge, SharedTable};
 use agent_batch::table::BatchTable;
+use agent_core::clock::{Clock, FollowingClock, TimeScale};
 use agent_core::config::settings::{KnowledgeSettings, NetworkSettings};
 use anyhow::bail;
 use data_directory::DataDirectory;

@@ -5,6 +5,7 @@ use super::hosting::Hosting;
 use super::output;
 use super::summary::{self, RunFacts, Summary};
 use super::surroundings::Surroundings;
+use crate::knowledge::SharedTable;
 use crate::storage::embedded::Durability;
 use agent_core::config::scenario::Scenario;
 use agent_core::config::settings::Settings;

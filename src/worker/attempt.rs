@@ -8,7 +8,6 @@ use agent_batch::placement::Size;
 use agent_batch::queue::report::OUTPUT_KEPT;
 use agent_batch::queue::worker::Assignment;
 use agent_batch::worker::{Attempt, Input};
-use agent_core::clock::Clock as _;
 use agent_runner::{Ended, Launch, RunnerError, Running, Signal};
 use std::fmt::Display;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -210,7 +209,11 @@ fn is_final(error: &RunnerError) -> bool {
 }
 
 fn limits(held: &agent_runner::Limits) -> Limits {
-    Limits { by: held.by.to_string(), cores: limit(&held.cores, |it| agent_runner::cores_text(it)), memory: limit(&held.memory_bytes, shown) }
+    Limits {
+        by: held.by.to_string(),
+        cores: limit(&held.cores, |it| agent_runner::cores_text(it)),
+        memory: limit(&held.memory_bytes, shown),
+    }
 }
 
 fn limit<T>(limit: &agent_runner::Limit<T>, shown: impl Fn(&T) -> String) -> Limit {

@@ -16,8 +16,10 @@ pub async fn inputs(world: &World, data_sets: impl Iterator<Item = DataSetName>)
     let (mut sources, mut ways) = (Vec::new(), Vec::new());
     for name in data_sets {
         let snapshot = world.knowledge.snapshot(&name).await.map_err(|error| chain(&error))?;
-        let snapshot = snapshot.ok_or_else(|| format!("there is no data set `{name}`; `agent data list` shows them"))?;
-        let replica = snapshot.nearest(world.home).ok_or_else(|| format!("data set `{name}` has no replica to read"))?;
+        let snapshot =
+            snapshot.ok_or_else(|| format!("there is no data set `{name}`; `agent data list` shows them"))?;
+        let replica =
+            snapshot.nearest(world.home).ok_or_else(|| format!("data set `{name}` has no replica to read"))?;
         let (reached, source) = world.source(&snapshot, replica).await.map_err(|error| chain(&error))?;
         ways.push(reached);
         sources.push(source);

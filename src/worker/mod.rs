@@ -23,7 +23,6 @@ use agent_batch::job::RunnerKind;
 use agent_batch::queue::worker::{Join, Leave};
 use agent_batch::table::{BatchTable, carry_out};
 use agent_batch::worker::{Attempt, Effect, Input, Worker as Machine};
-use agent_core::clock::Clock;
 use agent_core::domain::labels::Labels;
 use agent_core::domain::time::Timestamp;
 use agent_runner::Runner;
@@ -96,14 +95,16 @@ impl Worker {
         let (inputs, received) = mpsc::unbounded_channel();
         let (reports, to_report) = mpsc::unbounded_channel();
         let room = Arc::new(Notify::new());
-        let (talk, services) = (table::Talk { world: world.clone(), table: table.clone(), lease }, world.services.clone());
+        let (talk, services) =
+            (table::Talk { world: world.clone(), table: table.clone(), lease }, world.services.clone());
         let beside = vec![
             AbortOnDropHandle::new(services.spawn(talk.clone().report(to_report, inputs.clone(), room.clone()))),
             AbortOnDropHandle::new(services.spawn(talk.clone().listen(inputs.clone()))),
             AbortOnDropHandle::new(services.spawn(placing::place_again_and_again(talk, room))),
         ];
         let hands = Arc::new(Hands { world: world.clone(), runners, prefix, folder });
-        let desk = Desk { machine: Machine::new(lease), world, table, hands, inputs, reports, attempts: BTreeMap::new() };
+        let desk =
+            Desk { machine: Machine::new(lease), world, table, hands, inputs, reports, attempts: BTreeMap::new() };
         let (leave, leaves) = oneshot::channel();
         let running = AbortOnDropHandle::new(services.spawn(desk.run(received, leaves)));
         Ok(Self { leave: Some(leave), running, _beside: beside })

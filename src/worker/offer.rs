@@ -82,7 +82,8 @@ mod tests {
     #[test]
     fn agents_of_one_process_share_the_cores() {
         let present: Cores = "0-4".parse().unwrap();
-        let shares = |of: usize| (0..of).map(|index| share(&present, Share { index, of }).to_string()).collect::<Vec<_>>();
+        let shares =
+            |of: usize| (0..of).map(|index| share(&present, Share { index, of }).to_string()).collect::<Vec<_>>();
         assert_eq!(shares(1), ["0-4"]);
         assert_eq!(shares(3), ["0,3", "1,4", "2"]);
         assert_eq!(shares(6), ["0-4"; 6], "there are too few");

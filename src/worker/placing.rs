@@ -7,7 +7,6 @@ use agent_batch::placer::placing;
 use agent_batch::queue::worker::Reap;
 use agent_batch::queue::{Scope, Which};
 use agent_batch::table::{BatchTable, carry_out};
-use agent_core::clock::Clock as _;
 use agent_core::domain::time::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;

@@ -45,7 +45,12 @@ pub async fn restore(world: &World, saved: &Saved, into: &Path) -> anyhow::Resul
     let store = store(world, saved.node).await?;
     let info = store.info(&saved.object_key).await?.with_context(|| format!("`{}` is gone", saved.object_key))?;
     let content: Content = info.content();
-    ensure!(info.bytes == saved.bytes && saved.bytes <= STATE_MAX, "`{}` is {} bytes long now", saved.object_key, info.bytes);
+    ensure!(
+        info.bytes == saved.bytes && saved.bytes <= STATE_MAX,
+        "`{}` is {} bytes long now",
+        saved.object_key,
+        info.bytes
+    );
     let mut packed = Vec::new();
     let mut body = store.read_range(&saved.object_key, 0..saved.bytes, &content).await?.bytes;
     while let Some(part) = body.next().await {

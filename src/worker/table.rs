@@ -5,7 +5,6 @@ use agent_batch::queue::report::{Report, What};
 use agent_batch::queue::worker::Beat;
 use agent_batch::table::{BatchTable, carry_out};
 use agent_batch::worker::{Attempt, Input};
-use agent_core::clock::Clock as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};

@@ -152,7 +152,9 @@ fn jobs_of_several_tasks_run_together_and_say_what_becomes_of_them() {
     let reason = failed["verdict"]["reason"].as_str().unwrap();
     assert!(reason.contains("no-such-program") && reason.contains("not found"), "{reason}");
     assert_eq!(failed["tasks"][0]["attempt"], 1, "it would not be there at another try");
-    let job = network.submit("name = \"exit\"\n[[task]]\ntries = 2\npause = \"10 ms\"\ncommand = [\"sh\", \"-c\", \"echo no; exit 7\"]\n");
+    let job = network.submit(
+        "name = \"exit\"\n[[task]]\ntries = 2\npause = \"10 ms\"\ncommand = [\"sh\", \"-c\", \"echo no; exit 7\"]\n",
+    );
     let failed = network.wait_for(&job, "failed");
     assert_eq!(failed["tasks"][0]["ending"]["exited"], 7, "{failed:#}");
     assert_eq!((&failed["tasks"][0]["attempt"], &failed["tasks"][0]["output"]), (&2.into(), &"no\n".into()));

@@ -366,11 +366,18 @@ pub enum Ending {
     OutOfMemory,
     TimeLimit,
     /// It never ran; `is_final`: nor would it at another try.
-    NotStarted { reason: String, is_final: bool },
+    NotStarted {
+        reason: String,
+        is_final: bool,
+    },
     /// Its worker ended it because that was wanted.
-    Stopped { reason: String },
+    Stopped {
+        reason: String,
+    },
     /// Nobody knows: its worker is gone.
-    Lost { reason: String },
+    Lost {
+        reason: String,
+    },
     /// It wrote down what it had come to, and goes on elsewhere.
     Migrated,
 }
@@ -410,7 +417,9 @@ pub struct Limits {
 pub enum Limit {
     /// As the machine says it.
     Holds(String),
-    Unlimited { reason: String },
+    Unlimited {
+        reason: String,
+    },
 }
 
 /// A state that a task wrote down, as an object of a node's store.

@@ -99,7 +99,9 @@ mod tests {
 
     #[test]
     fn what_is_no_shape_is_refused() {
-        for wrong in ["", "steady", "steady -1", "steady 1 2", "bursty 0", "bursty inf", "random 5 1", "incremental 1", "x 1"] {
+        for wrong in
+            ["", "steady", "steady -1", "steady 1 2", "bursty 0", "bursty inf", "random 5 1", "incremental 1", "x 1"]
+        {
             assert_eq!(wrong.parse::<Shape>(), Err(UnknownShape(wrong.to_owned())), "{wrong}");
         }
     }

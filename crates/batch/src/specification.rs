@@ -128,7 +128,8 @@ pub fn validate(file: &str, written: &Written, now: Timestamp) -> Result<Specifi
     let mut problems = Problems::default();
     problems.enter(file);
     let name = problems.check("name", filled(&written.name));
-    let deadline = written.deadline.as_ref().and_then(|text| problems.check("deadline", quantity::positive_duration(text)));
+    let deadline =
+        written.deadline.as_ref().and_then(|text| problems.check("deadline", quantity::positive_duration(text)));
     let mut tasks = Vec::new();
     for (index, task) in written.task.iter().enumerate() {
         let called = task.name.as_ref().map_or_else(String::new, |name| format!(" `{}`", name.escape_debug()));
@@ -214,11 +215,13 @@ fn container(written: &WrittenTask, problems: &mut Problems) -> Option<Container
     let image = problems.check("image", filled(image))?;
     for port in written.ports.iter().filter(|port| !is_pair(port, |part| part.parse::<u16>().is_ok_and(|it| it > 0))) {
         let problem = format!("`{}` is no port", port.escape_debug());
-        problems.add("ports", Invalid::new(problem, "write it like `\"8080:80\"`: the machine's, then the container's"));
+        problems
+            .add("ports", Invalid::new(problem, "write it like `\"8080:80\"`: the machine's, then the container's"));
     }
     for volume in written.volumes.iter().filter(|volume| !is_volume(volume)) {
         let problem = format!("`{}` is no volume", volume.escape_debug());
-        let help = "write it like `\"/data:/data\"` or `\"/data:/data:ro\"`: the machine's folder, then the container's";
+        let help =
+            "write it like `\"/data:/data\"` or `\"/data:/data:ro\"`: the machine's folder, then the container's";
         problems.add("volumes", Invalid::new(problem, help));
     }
     Some(Container {

@@ -23,17 +23,35 @@ pub struct Attempt {
 #[derive(Clone, PartialEq, Debug)]
 pub enum Input {
     /// The table says what this worker holds, and that it counts as there until then by this machine's clock.
-    Held { assignments: Vec<Assignment>, until: Timestamp },
+    Held {
+        assignments: Vec<Assignment>,
+        until: Timestamp,
+    },
     /// The table says that this node is another life's.
     Disowned,
     /// A start has come to this: limits, or why not and whether that is final.
-    Started { attempt: Attempt, result: Result<Limits, (String, bool)> },
+    Started {
+        attempt: Attempt,
+        result: Result<Limits, (String, bool)>,
+    },
     /// Nothing of it is left.
-    Ended { attempt: Attempt, ending: Ending, output: String },
-    Resized { attempt: Attempt, result: Result<Limits, String> },
-    Saved { attempt: Attempt, result: Result<Saved, String> },
+    Ended {
+        attempt: Attempt,
+        ending: Ending,
+        output: String,
+    },
+    Resized {
+        attempt: Attempt,
+        result: Result<Limits, String>,
+    },
+    Saved {
+        attempt: Attempt,
+        result: Result<Saved, String>,
+    },
     /// What was reported of it is about somebody else's task by now.
-    Late { attempt: Attempt },
+    Late {
+        attempt: Attempt,
+    },
     /// Time has passed.
     Tick,
 }
@@ -42,10 +60,22 @@ pub enum Input {
 pub enum Effect {
     Start(Box<Assignment>),
     /// Ask it to end, and kill it after this long; then say that it has ended.
-    Stop { attempt: Attempt, grace: Duration },
-    Resize { attempt: Attempt, size: Size, cores: Cores },
-    Checkpoint { attempt: Attempt },
-    Report { attempt: Attempt, what: What },
+    Stop {
+        attempt: Attempt,
+        grace: Duration,
+    },
+    Resize {
+        attempt: Attempt,
+        size: Size,
+        cores: Cores,
+    },
+    Checkpoint {
+        attempt: Attempt,
+    },
+    Report {
+        attempt: Attempt,
+        what: What,
+    },
 }
 
 /// Before others take this worker's tasks for lost, they are ended: this long, for programs take time to end.
@@ -247,7 +277,9 @@ impl Worker {
     }
 
     fn grace(&self, attempt: Attempt) -> Duration {
-        self.held.get(&attempt).map_or(Duration::ZERO, |held| Duration::from_millis(held.assignment.specification.grace_ms))
+        self.held
+            .get(&attempt)
+            .map_or(Duration::ZERO, |held| Duration::from_millis(held.assignment.specification.grace_ms))
     }
 
     fn report(&self, attempt: Attempt, what: What) -> Vec<Effect> {

@@ -187,7 +187,8 @@ fn a_resize_is_asked_for_once_and_answered() {
 
 #[test]
 fn who_migrates_ends_when_its_state_is_written_down() {
-    let saved = Saved { node: NodeId(1), object_key: "k".to_owned(), sha256: "s".to_owned(), bytes: 1, at: Timestamp(0) };
+    let saved =
+        Saved { node: NodeId(1), object_key: "k".to_owned(), sha256: "s".to_owned(), bytes: 1, at: Timestamp(0) };
     let mut driver = Driver::running();
     let wanted = Wanted::Checkpoint { then: Then::Migrate(None) };
     assert_eq!(driver.held(vec![running(wanted.clone())]), [Effect::Checkpoint { attempt: attempt(1) }]);

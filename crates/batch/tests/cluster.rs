@@ -72,7 +72,8 @@ impl Cluster {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut cluster = Self { clock, table, nodes: (1..=NODES).map(node).collect(), rng, runtime, ended: BTreeSet::new() };
+        let mut cluster =
+            Self { clock, table, nodes: (1..=NODES).map(node).collect(), rng, runtime, ended: BTreeSet::new() };
         for at in 0..cluster.nodes.len() {
             cluster.start(at);
         }
@@ -121,8 +122,13 @@ impl Cluster {
             checkpoint: None,
             grace_ms: 40,
         });
-        let specification =
-            Specification { name: "job".to_owned(), priority: 0, deadline: None, keep_going: false, tasks: tasks.collect() };
+        let specification = Specification {
+            name: "job".to_owned(),
+            priority: 0,
+            deadline: None,
+            keep_going: false,
+            tasks: tasks.collect(),
+        };
         self.ask(Submit { key: key.to_string(), specification, waits: true });
     }
 
@@ -211,7 +217,13 @@ impl Cluster {
             }
             Effect::Report { attempt, what } => {
                 let (node, life) = (self.nodes[at].id, self.life(at));
-                self.nodes[at].reports.push_back(Report { node, life, task: attempt.task, attempt: attempt.number, what });
+                self.nodes[at].reports.push_back(Report {
+                    node,
+                    life,
+                    task: attempt.task,
+                    attempt: attempt.number,
+                    what,
+                });
             }
             Effect::Resize { .. } | Effect::Checkpoint { .. } => unreachable!("nobody asks for it here"),
         }
@@ -262,7 +274,9 @@ fn run(seed: u64) {
                 let cut_off = Duration::from_millis(cluster.rng.random_range(0..3_000));
                 cluster.nodes[at].cut_off_until = now + cut_off;
             }
-            20..26 if cluster.nodes[at].machine.is_none() && now >= cluster.nodes[at].cut_off_until => cluster.start(at),
+            20..26 if cluster.nodes[at].machine.is_none() && now >= cluster.nodes[at].cut_off_until => {
+                cluster.start(at)
+            }
             _ => {}
         }
         cluster.step();

@@ -58,8 +58,8 @@ pub async fn submit(
     Json(wanted): Json<BatchSubmission>,
 ) -> Result<(StatusCode, axum::Json<BatchJob>), Problem> {
     let BatchSubmission { job, wait, key } = wanted;
-    let written: Written = serde_json::from_value(job)
-        .map_err(|error| Problem::new(ErrorCode::Invalid, format!("job: {error}")))?;
+    let written: Written =
+        serde_json::from_value(job).map_err(|error| Problem::new(ErrorCode::Invalid, format!("job: {error}")))?;
     let key = match key {
         Some(key) if (1..=255).contains(&key.len()) => key,
         Some(_) => return Err(Problem::new(ErrorCode::Invalid, "key: it is 1 to 255 bytes long")),
@@ -149,10 +149,8 @@ pub async fn use_strategy(
     State(api): Shared,
     Json(wanted): Json<BatchStrategy>,
 ) -> Result<axum::Json<BatchStrategy>, Problem> {
-    let strategy: agent_batch::placement::strategy::Strategy = wanted
-        .strategy
-        .parse()
-        .map_err(|error| Problem::new(ErrorCode::Invalid, format!("strategy: {error}")))?;
+    let strategy: agent_batch::placement::strategy::Strategy =
+        wanted.strategy.parse().map_err(|error| Problem::new(ErrorCode::Invalid, format!("strategy: {error}")))?;
     batch::use_strategy(api.batch(), strategy).await?;
     Ok(axum::Json(BatchStrategy { strategy: strategy.to_string() }))
 }

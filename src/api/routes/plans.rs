@@ -63,6 +63,7 @@ async fn planned(api: &Arc<Api>, wanted: PlanRequest) -> Result<plan::Plan, Prob
     let surroundings = &api.surroundings;
     let existing = Existing {
         knowledge: surroundings.knowledge.clone(),
+        batch: surroundings.batch.clone(),
         clock: surroundings.clock.clone(),
         scale: api.scale,
         place: surroundings.table(),

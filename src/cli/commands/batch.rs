@@ -108,11 +108,9 @@ impl Place {
                         .collect::<Vec<_>>(),
                 ),
                 (false, Some(_)) => print::text(&said.iter().map(|(_, said)| said.as_str()).collect::<String>()),
-                (false, None) => print::lines(
-                    said.iter().flat_map(|(task, said)| {
-                        said.lines().map(move |line| format!("{task}  {line}")).collect::<Vec<_>>()
-                    }),
-                ),
+                (false, None) => print::lines(said.iter().flat_map(|(task, said)| {
+                    said.lines().map(move |line| format!("{task}  {line}")).collect::<Vec<_>>()
+                })),
             }
         })
     }
@@ -372,7 +370,8 @@ fn shown_lines(shown: &JobHistory, now: Timestamp) -> Vec<String> {
         let seat = task.seat.as_ref();
         let at = seat.map_or("-".to_owned(), |seat| format!("node {}, cores {}", seat.node, seat.cores));
         let ending = task.ending.as_ref().map(ToString::to_string).unwrap_or_default();
-        let line = format!("{:<7} {:<10} {:<4} {at:<21} {}", task.id, task.state, task.attempt, legible(&ending, MESSAGE_MAX));
+        let line =
+            format!("{:<7} {:<10} {:<4} {at:<21} {}", task.id, task.state, task.attempt, legible(&ending, MESSAGE_MAX));
         line.trim_end().to_owned()
     }));
     lines.extend(tasks.iter().filter_map(|task| Some(limits_line(task.id, task.limits.as_ref()?))));

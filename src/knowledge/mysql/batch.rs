@@ -18,8 +18,12 @@ const SETTINGS: Part = Part {
     columns: &["id", "revision", "document"],
     from: "from batch_settings",
 };
-const WORKERS: Part =
-    Part { name: "batch_workers", table: documents::WORKERS, columns: &["node", "document"], from: "from batch_workers" };
+const WORKERS: Part = Part {
+    name: "batch_workers",
+    table: documents::WORKERS,
+    columns: &["node", "document"],
+    from: "from batch_workers",
+};
 const JOBS: Part = Part {
     name: "batch_jobs",
     table: documents::JOBS,
@@ -136,7 +140,13 @@ impl Tables {
         self.put("batch_tasks", ["job", "task", "state", "node", "document"], tasks.collect()).await?;
         let history = changed.history.iter().map(|change| {
             let task = change.task.map(whole);
-            [change.job.0.into(), task.into(), change.at.0.into(), change.state.name().into(), reason(&change.reason).into()]
+            [
+                change.job.0.into(),
+                task.into(),
+                change.at.0.into(),
+                change.state.name().into(),
+                reason(&change.reason).into(),
+            ]
         });
         self.put("batch_changes", ["job", "task", "at_ms", "state", "reason"], history.collect()).await?;
         let samples = changed.utilisation.iter();

@@ -357,6 +357,8 @@ fn first_column(table: &str) -> &'static str {
         "counters" => "action",
         "impacts" | "charges" | "billing" => "agent",
         "prices" => "what",
+        "batch_workers" | "batch_utilisation" => "node",
+        "batch_tasks" => "job",
         _ => "id",
     }
 }

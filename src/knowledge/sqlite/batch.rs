@@ -157,8 +157,6 @@ impl Tables<'_> {
 fn list<T: Display>(which: &Which<T>) -> Option<String> {
     match which {
         Which::All => None,
-        Which::These(these) => {
-            Some(format!("[{}]", these.iter().map(T::to_string).collect::<Vec<_>>().join(",")))
-        }
+        Which::These(these) => Some(format!("[{}]", these.iter().map(T::to_string).collect::<Vec<_>>().join(","))),
     }
 }

@@ -72,13 +72,15 @@ impl<'a> Reservation<'a> {
 /// What this solution has placed already, as running.
 fn started<'a>(problem: &'a Problem, solution: &'a Solution) -> impl Iterator<Item = Running> + 'a {
     let gangs: std::collections::BTreeMap<JobId, &Gang> = problem.waiting.iter().map(|gang| (gang.job, gang)).collect();
-    solution.placed.iter().filter_map(move |(job, placed)| Some((*gangs.get(job)?, placed))).flat_map(move |(gang, placed)| {
-        placed.iter().zip(&gang.tasks).map(move |(at, need)| Running {
-            job: gang.job,
-            worker: at.worker,
-            cores: at.cores.clone(),
-            memory: need.size.memory,
-            ends: gang.limit.map(|limit| problem.now + limit),
-        })
-    })
+    solution.placed.iter().filter_map(move |(job, placed)| Some((*gangs.get(job)?, placed))).flat_map(
+        move |(gang, placed)| {
+            placed.iter().zip(&gang.tasks).map(move |(at, need)| Running {
+                job: gang.job,
+                worker: at.worker,
+                cores: at.cores.clone(),
+                memory: need.size.memory,
+                ends: gang.limit.map(|limit| problem.now + limit),
+            })
+        },
+    )
 }

@@ -89,7 +89,8 @@ fn no_room(problem: &Problem, solution: &Solution, strategy: Strategy, gang: &Ga
     let need = &gang.tasks[task];
     let obstacle = |(index, worker): (usize, &Worker)| {
         let held_by = || {
-            let mut jobs: Vec<JobId> = holders.iter().filter(|(_, at, _)| *at == index).map(|(job, _, _)| *job).collect();
+            let mut jobs: Vec<JobId> =
+                holders.iter().filter(|(_, at, _)| *at == index).map(|(job, _, _)| *job).collect();
             jobs.sort_unstable();
             jobs.dedup();
             jobs

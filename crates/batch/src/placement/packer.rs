@@ -18,7 +18,11 @@ pub(super) struct Packer<'a> {
 
 impl<'a> Packer<'a> {
     pub fn new(workers: &'a [Worker], chosen: Chosen) -> Self {
-        Self::with(workers, workers.iter().map(|worker| (worker.free_cores.clone(), worker.free_memory)).collect(), chosen)
+        Self::with(
+            workers,
+            workers.iter().map(|worker| (worker.free_cores.clone(), worker.free_memory)).collect(),
+            chosen,
+        )
     }
 
     /// Another one with the same free.

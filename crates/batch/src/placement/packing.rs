@@ -62,8 +62,7 @@ impl FirstFit {
 
     fn sum_up(&mut self, node: usize) {
         let (left, right) = (self.most[2 * node], self.most[2 * node + 1]);
-        self.most[node] =
-            Size { cores: left.cores.max(right.cores), memory: left.memory.max(right.memory) };
+        self.most[node] = Size { cores: left.cores.max(right.cores), memory: left.memory.max(right.memory) };
     }
 
     fn find_below(&self, node: usize, size: Size, admits: &dyn Fn(usize) -> bool) -> Option<usize> {

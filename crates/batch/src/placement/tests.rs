@@ -164,11 +164,8 @@ fn who_waits_is_told_for_what() {
     problem.workers.push(Worker { runners: BTreeSet::new(), ..worker(1, 8, 10) });
     problem.workers.push(worker(2, 2, 10));
     let of = |node, kind| Obstacle { node: NodeId(node), kind };
-    let busy = ObstacleKind::Busy {
-        missing: Size { cores: 3, memory: 0 },
-        cores: Cores::default(),
-        held_by: vec![JobId(9)],
-    };
+    let busy =
+        ObstacleKind::Busy { missing: Size { cores: 3, memory: 0 }, cores: Cores::default(), held_by: vec![JobId(9)] };
     let expected = Explanation::NoRoom {
         task: 0,
         size: Size { cores: 4, memory: 1 },
@@ -202,7 +199,11 @@ fn any_problem() -> impl Strategy_<Value = Problem> {
     });
     let gang_of = (prop::collection::vec(task, 1..4), 0..3i32, prop::option::of(0..9i64), prop::option::of(1..50u64));
     let workers = prop::collection::vec(worker_of, 0..6);
-    (workers, prop::collection::vec(gang_of, 0..9), prop::collection::vec((0..6usize, 0..9u32, prop::option::of(1..40i64)), 0..6))
+    (
+        workers,
+        prop::collection::vec(gang_of, 0..9),
+        prop::collection::vec((0..6usize, 0..9u32, prop::option::of(1..40i64)), 0..6),
+    )
         .prop_map(|(workers, gangs, running)| {
             let mut problem = Problem {
                 workers: workers.iter().enumerate().map(|(at, (cores, memory))| worker(at, *cores, *memory)).collect(),
@@ -237,7 +238,8 @@ fn any_strategy() -> impl Strategy_<Value = Strategy> {
     let order = prop::sample::select(vec!["arrival", "priority", "deadline"]);
     let packing = prop::sample::select(vec!["best-fit", "first-fit", "best-fit-decreasing", "first-fit-decreasing"]);
     let overtaking = prop::sample::select(vec!["greedy", "in-order", "backfill"]);
-    (order, packing, overtaking).prop_map(|(order, packing, overtaking)| format!("{order}+{packing}+{overtaking}").parse().unwrap())
+    (order, packing, overtaking)
+        .prop_map(|(order, packing, overtaking)| format!("{order}+{packing}+{overtaking}").parse().unwrap())
 }
 
 use proptest::strategy::Strategy as Strategy_;

@@ -41,11 +41,8 @@ impl Request for Checkpoint {
 impl Queue {
     fn require_checkpoint(&self, id: TaskId, then: Then) -> Result<(), Refused> {
         self.job(id.job)?;
-        let (task, specification) = self
-            .tasks
-            .get(&id)
-            .zip(self.specification(id))
-            .ok_or_else(|| Refused(format!("there is no task {id}")))?;
+        let (task, specification) =
+            self.tasks.get(&id).zip(self.specification(id)).ok_or_else(|| Refused(format!("there is no task {id}")))?;
         if specification.checkpoint.is_none() {
             return Err(Refused(format!(
                 "task {id} has no `checkpoint`; say in its job how it writes down what it has come to"

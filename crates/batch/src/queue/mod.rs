@@ -158,9 +158,8 @@ impl Queue {
 
     /// Those that occupy a worker.
     pub fn tasks_at(&self, node: NodeId) -> impl Iterator<Item = &Task> {
-        let is_there = move |task: &&Task| {
-            task.state.occupies() && task.seat.as_ref().is_some_and(|seat| seat.node == node)
-        };
+        let is_there =
+            move |task: &&Task| task.state.occupies() && task.seat.as_ref().is_some_and(|seat| seat.node == node);
         self.tasks.values().filter(is_there)
     }
 
@@ -256,7 +255,9 @@ impl Queue {
     }
 
     fn job(&self, job: JobId) -> Result<&Job, Refused> {
-        self.jobs.get(&job).ok_or_else(|| Refused(format!("there is no batch job {job}; `agent batch list` shows them")))
+        self.jobs
+            .get(&job)
+            .ok_or_else(|| Refused(format!("there is no batch job {job}; `agent batch list` shows them")))
     }
 
     fn change_job(&mut self, id: JobId, change: impl FnOnce(&mut Job)) {

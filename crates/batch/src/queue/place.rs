@@ -22,9 +22,8 @@ pub struct Place {
 impl Place {
     /// What a solution says about a problem.
     pub fn of(solution: Solution, problem: &Problem) -> Self {
-        let seats = |placed: Vec<Placed>| {
-            placed.into_iter().map(|at| (problem.workers[at.worker].node, at.cores)).collect()
-        };
+        let seats =
+            |placed: Vec<Placed>| placed.into_iter().map(|at| (problem.workers[at.worker].node, at.cores)).collect();
         let placements = solution.placed.into_iter().map(|(job, placed)| Placement { job, seats: seats(placed) });
         Self { placements: placements.collect() }
     }

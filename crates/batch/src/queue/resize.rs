@@ -78,7 +78,8 @@ impl Queue {
                 seat.node
             )));
         }
-        let resize = job::Resize { from: task.size, from_cores: seat.cores.clone(), to: size, to_cores: to_cores.clone() };
+        let resize =
+            job::Resize { from: task.size, from_cores: seat.cores.clone(), to: size, to_cores: to_cores.clone() };
         self.change_task(id, |task| {
             task.size = Size { cores: task.size.cores.max(size.cores), memory: task.size.memory.max(size.memory) };
             if let Some(seat) = &mut task.seat {

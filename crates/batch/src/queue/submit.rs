@@ -64,7 +64,13 @@ impl Request for Submit {
         }
         queue.changed.jobs.insert(id);
         queue.changed.is_news = true;
-        queue.changed.history.push(Change { job: id, task: None, at: now, state: State::Queued, reason: String::new() });
+        queue.changed.history.push(Change {
+            job: id,
+            task: None,
+            at: now,
+            state: State::Queued,
+            reason: String::new(),
+        });
         Ok(Submitted::Queued(id))
     }
 }

@@ -8,8 +8,8 @@ use super::{BatchTable, Listing, carry_out};
 use crate::cores::Cores;
 use crate::job::*;
 use crate::placement::Size;
-use crate::placement::strategy::Strategy;
 use crate::placement::explanation::{Explanation, ObstacleKind};
+use crate::placement::strategy::Strategy;
 use crate::placer::placing;
 use crate::queue::checkpoint::Checkpoint as AskCheckpoint;
 use crate::queue::place::{Place, Placement};
@@ -227,7 +227,8 @@ pub async fn what_no_worker_could_take_is_refused_unless_it_may_wait(fixture: Fi
     let none = Explanation::NoRoom { task: 1, size: Size { cores: 3, memory: 100 }, workers: Vec::new() };
     assert_eq!(fixture.ask(submit("a", false)).await, Submitted::TooLarge(none));
     fixture.join(1, 2).await;
-    let Submitted::TooLarge(Explanation::NoRoom { task: 1, workers, .. }) = fixture.ask(submit("a", false)).await else {
+    let Submitted::TooLarge(Explanation::NoRoom { task: 1, workers, .. }) = fixture.ask(submit("a", false)).await
+    else {
         panic!("it is too large");
     };
     assert_eq!(workers[0].kind, ObstacleKind::TooSmall { cores: 1, memory: 0 });
@@ -252,7 +253,10 @@ pub async fn a_job_goes_from_queued_to_done(fixture: Fixture) {
     assert_eq!(fixture.place().await, [job]);
     assert_eq!(fixture.states(job).await, (State::Placed, vec![State::Placed; 2]));
     let held = fixture.held(1).await.unwrap();
-    assert_eq!(held.iter().map(|it| (it.task.id, it.task.attempt)).collect::<Vec<_>>(), [(id(job, 0), 1), (id(job, 1), 1)]);
+    assert_eq!(
+        held.iter().map(|it| (it.task.id, it.task.attempt)).collect::<Vec<_>>(),
+        [(id(job, 0), 1), (id(job, 1), 1)]
+    );
     assert!(fixture.start(id(job, 0)).await);
     fixture.clock.advance(Duration::from_secs(1));
     assert!(fixture.start(id(job, 1)).await);
@@ -366,7 +370,10 @@ pub async fn a_silent_worker_loses_its_tasks(fixture: Fixture) {
     assert!(placing(&fixture.all().await).reap);
     assert_eq!(fixture.ask(Reap).await, [NodeId(1)]);
     assert!(fixture.ask(Reap).await.is_empty(), "once");
-    assert!(!fixture.say(id(job, 0), 1, What::Ended { ending: Ending::Exited(0), output: String::new() }).await, "too late");
+    assert!(
+        !fixture.say(id(job, 0), 1, What::Ended { ending: Ending::Exited(0), output: String::new() }).await,
+        "too late"
+    );
     fixture.clock.advance(Duration::from_millis(1));
     assert_eq!(fixture.place().await, [job]);
     let task = &fixture.held(2).await.unwrap()[0].task;
@@ -496,13 +503,8 @@ pub async fn a_checkpoint_is_kept_and_taken_along(fixture: Fixture) {
     let said = fixture.refused(ask(Then::Migrate(Some(NodeId(3))))).await;
     assert_eq!(said, format!("checkpoint: task {task} cannot run on node 3, even if that were idle"));
     fixture.ask(ask(Then::Migrate(Some(NodeId(2))))).await;
-    let saved = Saved {
-        node: NodeId(1),
-        object_key: "state.tar".to_owned(),
-        sha256: "00".to_owned(),
-        bytes: 5,
-        at: START,
-    };
+    let saved =
+        Saved { node: NodeId(1), object_key: "state.tar".to_owned(), sha256: "00".to_owned(), bytes: 5, at: START };
     assert!(fixture.say(task, 1, What::Saved(Ok(saved.clone()))).await);
     assert!(fixture.end(task, Ending::Migrated).await);
     assert_eq!(fixture.place().await, [job]);

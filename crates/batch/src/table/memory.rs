@@ -42,8 +42,10 @@ impl Rows {
             Which::All => true,
             Which::These(nodes) => nodes.contains(node),
         };
-        loaded.workers = all.workers.iter().filter(|(node, _)| is_meant(node)).map(|(node, it)| (*node, it.clone())).collect();
-        let occupies = |task: &Task| task.state.occupies() && task.seat.as_ref().is_some_and(|seat| is_meant(&seat.node));
+        loaded.workers =
+            all.workers.iter().filter(|(node, _)| is_meant(node)).map(|(node, it)| (*node, it.clone())).collect();
+        let occupies =
+            |task: &Task| task.state.occupies() && task.seat.as_ref().is_some_and(|seat| is_meant(&seat.node));
         let mut ids: BTreeSet<JobId> =
             all.tasks.values().filter(|task| occupies(task)).map(|task| task.id.job).collect();
         match &scope.jobs {
@@ -56,7 +58,8 @@ impl Rows {
                 loaded.add_job(job.clone(), key.clone());
             }
         }
-        loaded.tasks = all.tasks.iter().filter(|(id, _)| ids.contains(&id.job)).map(|(id, it)| (*id, it.clone())).collect();
+        loaded.tasks =
+            all.tasks.iter().filter(|(id, _)| ids.contains(&id.job)).map(|(id, it)| (*id, it.clone())).collect();
         loaded
     }
 

@@ -49,11 +49,8 @@ const PARTS: usize = 60;
 const DRAWN_CORES: usize = 64;
 
 type Part = (&'static str, fn(&BatchTimes) -> f64);
-const TIMES: [Part; 3] = [
-    ("waiting", |times| times.waiting_s),
-    ("execution", |times| times.execution_s),
-    ("total", |times| times.total_s),
-];
+const TIMES: [Part; 3] =
+    [("waiting", |times| times.waiting_s), ("execution", |times| times.execution_s), ("total", |times| times.total_s)];
 
 impl Batch {
     fn lasts_s(&self) -> f64 {
@@ -104,11 +101,8 @@ fn lines(batch: &Batch) -> Vec<Line> {
 }
 
 fn samples(batch: &Batch) -> Vec<Sample<'static>> {
-    let sample = |(index, (name, time)): (usize, Part)| Sample {
-        name,
-        class: palette::agent(index),
-        values: batch.times(time),
-    };
+    let sample =
+        |(index, (name, time)): (usize, Part)| Sample { name, class: palette::agent(index), values: batch.times(time) };
     TIMES.into_iter().enumerate().map(sample).collect()
 }
 
@@ -138,7 +132,8 @@ fn percentiles(batch: &Batch) -> Table {
         let cells = PERCENTILES.iter().map(|percent| Cell::number(at(*percent)));
         std::iter::once(Cell::text(name)).chain(cells).collect()
     };
-    let columns = PERCENTILES.map(|percent| Column::number(&format!("p{percent}_s"), &format!("{percent} %"), Unit::Seconds));
+    let columns =
+        PERCENTILES.map(|percent| Column::number(&format!("p{percent}_s"), &format!("{percent} %"), Unit::Seconds));
     Table {
         name: "batch_percentiles",
         caption: "So many percent of the jobs took no longer".to_owned(),

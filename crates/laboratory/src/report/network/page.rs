@@ -258,7 +258,11 @@ mod tests {
     use agent_core::domain::placement::ReplicaState;
 
     fn written(course: Course) -> String {
-        page(&Network { address: "data/network.db".to_owned(), data_sets: vec![course], batch: batch::Batch::default() })
+        page(&Network {
+            address: "data/network.db".to_owned(),
+            data_sets: vec![course],
+            batch: batch::Batch::default(),
+        })
     }
 
     #[test]

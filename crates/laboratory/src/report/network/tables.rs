@@ -387,7 +387,8 @@ mod tests {
 
     #[test]
     fn every_table_has_as_many_cells_as_columns() {
-        let network = Network { address: "network.db".to_owned(), data_sets: vec![usual()], batch: batch::Batch::default() };
+        let network =
+            Network { address: "network.db".to_owned(), data_sets: vec![usual()], batch: batch::Batch::default() };
         let tables = [all(&network), vec![nodes(&usual())]].concat();
         for table in tables {
             assert!(!table.rows.is_empty(), "{}", table.name);
@@ -409,8 +410,11 @@ mod tests {
             bytes: 10,
             amount: Amount(parts),
         };
-        let network =
-            |charges| Network { address: "network.db".to_owned(), data_sets: vec![Course { charges, ..usual() }], batch: batch::Batch::default() };
+        let network = |charges| Network {
+            address: "network.db".to_owned(),
+            data_sets: vec![Course { charges, ..usual() }],
+            batch: batch::Batch::default(),
+        };
         assert!(all(&network(Vec::new())).iter().all(|table| table.name != "charges"));
         let read = |day| charge(day, ChargeKind::Read, 2, 3, 250_000_000);
         let held = charge(1, ChargeKind::Held, 0, 1, 7);
