@@ -20,6 +20,7 @@ use crate::storage::ObjectStore;
 use crate::storage::embedded::{EmbeddedError, EmbeddedSettings, EmbeddedStore};
 use crate::storage::s3::S3Store;
 use crate::storage::set::Meter;
+use crate::worker::MovableJob;
 use agent_batch::table::BatchTable;
 use agent_core::clock::{Clock, SystemClock};
 use agent_core::config::environment;
@@ -40,8 +41,13 @@ use std::sync::atomic::AtomicU32;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-/// Whether there is a way to hand an agent's jobs to another node: without one its work does not move, whatever its user allows.
-const HANDS_JOBS_OVER: bool = false;
+/// Whether a job can run on another node: a program, which that node's worker starts.
+pub(super) fn moves(job: &JobSettings) -> bool {
+    match job {
+        JobSettings::Command(_) => true,
+        JobSettings::Aggregate { .. } | JobSettings::Spark(_) => false,
+    }
+}
 
 /// What is shared by the agents of one process.
 #[derive(Clone)]
@@ -218,7 +224,7 @@ impl Surroundings {
             deciding: Default::default(),
             rates: Default::default(),
             home: settings.node,
-            may_run_on: if HANDS_JOBS_OVER { settings.may_run_on.clone() } else { Default::default() },
+            may_run_on: if moves(&settings.job) { settings.may_run_on.clone() } else { Default::default() },
             account: Account::default(),
             data_sets: settings.data_sets.clone(),
             clock: self.clock.clone(),
@@ -240,7 +246,14 @@ impl Surroundings {
                     None => Arc::new(job),
                 }
             }
-            JobSettings::Command(program) => Arc::new(self.command(program, life)),
+            JobSettings::Command(program) if agent.may_run_on.is_empty() => Arc::new(self.command(program, life)),
+            JobSettings::Command(program) => Arc::new(MovableJob {
+                job: self.command(program, life),
+                agent: agent.id,
+                table: self.batch.clone(),
+                clock: self.clock.clone(),
+                services: self.services.clone(),
+            }),
             JobSettings::Spark(spark) => {
                 let submission = Submission {
                     application: spark.application.clone(),

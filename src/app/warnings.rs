@@ -1,10 +1,11 @@
 //! What will hurt, said before it does: as far as a configuration shows it, and else as soon as jobs do. Each once.
 
+use super::surroundings;
 use super::training_file::TrainingFile;
 use crate::actors::Notice;
 use crate::storage::s3::Timeouts;
 use agent_core::clock::{Clock as _, SystemClock};
-use agent_core::config::settings::{EmulatorSettings, NetworkSettings, Settings};
+use agent_core::config::settings::{AgentSettings, EmulatorSettings, NetworkSettings, Settings};
 use agent_core::domain::ids::{AgentId, NodeId};
 use agent_core::domain::measurement::Measurement;
 use agent_core::domain::metric::Metric;
@@ -25,7 +26,8 @@ const DRAIN_MARGIN: f64 = 1.1;
 pub fn beforehand(settings: &Settings, training: &BTreeMap<AgentId, TrainingFile>) -> Vec<String> {
     let network = &settings.network;
     let drains = training.iter().filter_map(|(agent, file)| short_drain(network, *agent, file));
-    slow_links(network).into_iter().chain(deaf_members(network)).chain(drains).collect()
+    let stay = settings.agents.values().filter_map(stays);
+    slow_links(network).into_iter().chain(deaf_members(network)).chain(drains).chain(stay).collect()
 }
 
 /// Agents on several machines whose nodes listen on loopback do not hear each other.
@@ -35,6 +37,17 @@ fn deaf_members(network: &NetworkSettings) -> Option<String> {
         format!(
             "nodes listen for each other on {listen}, where other machines do not reach them: nothing is measured of nodes and \
              links between machines; set `listen = \"0.0.0.0:7946\"` in `[membership]` of network.toml, or `listen = \"off\"`"
+        )
+    })
+}
+
+/// Only programs are handed to other nodes.
+fn stays(agent: &AgentSettings) -> Option<String> {
+    (!agent.may_run_on.is_empty() && !surroundings::moves(&agent.job)).then(|| {
+        format!(
+            "the job of agent {} stays at home, whatever `may_run_on` allows: only those of kind \"command\" are handed to the workers \
+             of other nodes",
+            agent.id
         )
     })
 }

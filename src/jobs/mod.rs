@@ -12,6 +12,9 @@ pub mod spark;
 
 use crate::storage::{ObjectStore, StorageError};
 use agent_core::domain::failure::FailureKind;
+use agent_core::domain::ids::NodeId;
+use agent_core::domain::placement::Replica;
+use agent_core::domain::snapshot::Snapshot;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -182,6 +185,13 @@ pub trait Job: Send + Sync {
 
     /// Over several data sets, at least one.
     async fn run_over(&self, sources: &[DataSource]) -> Result<JobReport, FailedFor>;
+
+    /// On another node, reading this replica. Only of jobs that move it is asked. Its response time is from when it is handed over
+    /// until its end is heard of.
+    async fn run_on(&self, node: NodeId, _snapshot: &Snapshot, _replica: &Replica) -> Result<JobReport, JobError> {
+        let reason = format!("is to run on node {node}, and there is no way to hand it over");
+        Err(JobError::Surroundings { program: self.describe(), reason })
+    }
 
     /// Over one.
     async fn run(&self, source: &DataSource) -> Result<JobReport, JobError> {

@@ -8,6 +8,7 @@ use agent_batch::placement::Size;
 use agent_batch::queue::report::OUTPUT_KEPT;
 use agent_batch::queue::worker::Assignment;
 use agent_batch::worker::{Attempt, Input};
+use agent_core::domain::ids::ReplicaId;
 use agent_runner::{Ended, Launch, RunnerError, Running, Signal};
 use std::fmt::Display;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -80,7 +81,9 @@ impl Hands {
         let specification = &assignment.specification;
         let runner = self.runners.get(&specification.runner);
         let runner = runner.ok_or_else(|| (format!("there is no runner `{}` here", specification.runner), false))?;
-        let inputs = inputs::inputs(&self.world, specification.data_set_names()).await.map_err(|why| (why, false))?;
+        let replica = specification.replica.map(ReplicaId);
+        let inputs = inputs::inputs(&self.world, specification.data_set_names(), replica).await;
+        let inputs = inputs.map_err(|why| (why, false))?;
         let launch: Launch = launch::launch(self.world.home, self, assignment, inputs.variables);
         self.prepare(attempt, assignment).await.map_err(|error| (format!("{error:#}"), false))?;
         match runner.start(&launch).await {

@@ -267,6 +267,7 @@ impl Network {
             deciding: Default::default(),
             rates: Default::default(),
             home: agent.home(),
+            may_run_on: Default::default(),
             account: Default::default(),
             data_sets: vec![data_set()],
             clock: self.clock.clone(),

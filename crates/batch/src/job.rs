@@ -101,6 +101,9 @@ pub struct TaskSpecification {
     /// What it reads: it is told where.
     #[serde(default)]
     pub data_sets: Vec<String>,
+    /// Of its only data set this replica, instead of the nearest: an application's job reads what its agent refers to.
+    #[serde(default)]
+    pub replica: Option<i64>,
     #[serde(default)]
     pub time_limit_ms: Option<u64>,
     #[serde(default)]

@@ -193,6 +193,7 @@ fn task(written: &WrittenTask, index: usize, problems: &mut Problems) -> Option<
         place: place?,
         labels: labels.map_or(Some(None), |meant| meant.map(Some))?,
         data_sets: written.data_sets.clone(),
+        replica: None,
         time_limit_ms: time_limit,
         restart: restart(written, problems)?,
         checkpoint: checkpoint(written.checkpoint.as_ref(), problems),

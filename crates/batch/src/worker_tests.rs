@@ -26,6 +26,7 @@ fn assignment(number: u32, state: State, wanted: Wanted) -> Assignment {
         place: Place::Anywhere,
         labels: None,
         data_sets: Vec::new(),
+        replica: None,
         time_limit_ms: Some(5_000),
         restart: Restart::NEVER,
         checkpoint: Some(Checkpoint { signal: "SIGUSR1".to_owned(), path: "s".to_owned(), within_ms: 1 }),

@@ -117,6 +117,7 @@ impl Cluster {
             place: Place::Anywhere,
             labels: None,
             data_sets: Vec::new(),
+            replica: None,
             time_limit_ms: self.rng.random_bool(0.5).then_some(600),
             restart: Restart { tries: 50, pause_ms: 1 },
             checkpoint: None,

@@ -174,6 +174,14 @@ impl CommandJob {
         command
     }
 
+    /// What a run elsewhere printed, of which this is the end.
+    pub fn read(&self, output: &str, response_time: Duration) -> Result<JobReport, JobError> {
+        let text = output.lines().next_back().unwrap_or_default().to_owned();
+        let reported = Reported::read(&LastLine { text, is_cut: false });
+        let reported = reported.map_err(|reason| self.failure(reason, output, &[]))?;
+        self.report(reported, response_time, &[])
+    }
+
     pub(super) fn report(
         &self,
         reported: Reported,

@@ -90,6 +90,7 @@ fn task(cores: usize) -> TaskSpecification {
         place: crate::placement::Place::Anywhere,
         labels: None,
         data_sets: Vec::new(),
+        replica: None,
         time_limit_ms: None,
         restart: Restart::NEVER,
         checkpoint: Some(Checkpoint { signal: "SIGUSR1".to_owned(), path: "state".to_owned(), within_ms: 1_000 }),
