@@ -112,8 +112,13 @@ async fn history(directory: &Path, events: usize, services: &Handle) -> Surround
             silence: Duration::from_secs(30),
         };
         let goal = settings.goal.to_string();
-        let registration =
-            Registration { agent: settings.id, node: settings.node, goal, policy: "cooperative".to_owned() };
+        let registration = Registration {
+            agent: settings.id,
+            node: settings.node,
+            goal,
+            policy: "cooperative".to_owned(),
+            may_run_on: Default::default(),
+        };
         table.register_agent(&registration, std::slice::from_ref(&name), &identity).await.unwrap();
     }
     table.record_nothing(&plan("first", &name)).await.unwrap();

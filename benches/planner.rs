@@ -180,6 +180,7 @@ fn measurement(node: u32, metrics: Metrics) -> Measurement {
         node: NodeId(node),
         at: Timestamp(0),
         metrics,
+        ran_at: None,
         emulated_latency_ms: None,
         traffic: None,
         parts: Vec::new(),

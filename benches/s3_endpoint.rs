@@ -186,6 +186,7 @@ async fn world(store: &S3Store, own: Arc<S3Store>, bytes: u64, services: &Handle
         node: NodeId(1),
         goal: "availability >= 1 %".to_owned(),
         policy: "none".to_owned(),
+        may_run_on: Default::default(),
     };
     let validators = store.info(KEY).await.unwrap().unwrap().validators;
     knowledge.register_network(&[node], &[]).await.unwrap();
@@ -199,6 +200,7 @@ async fn world(store: &S3Store, own: Arc<S3Store>, bytes: u64, services: &Handle
         deciding: Default::default(),
         rates: Default::default(),
         home: NodeId(1),
+        may_run_on: Default::default(),
         account: Default::default(),
         data_sets: vec![data_set.name],
         clock,

@@ -124,6 +124,7 @@ impl Bench {
             deciding: Default::default(),
             rates: Default::default(),
             home: NodeId(1),
+            may_run_on: Default::default(),
             account: Default::default(),
             data_sets: vec!["blood".into()],
             clock: clock.clone(),
@@ -160,6 +161,7 @@ impl Bench {
             node: NodeId(1),
             goal: "availability >= 95 %".to_owned(),
             policy: "none".to_owned(),
+            may_run_on: Default::default(),
         };
         let names = std::slice::from_ref(&data_set.name);
         self.world.knowledge.register_agent(&registration, names, &self.world.identity).await.unwrap();
@@ -407,6 +409,7 @@ pub(super) fn clone_of(world: &World) -> World {
         deciding: Default::default(),
         rates: Default::default(),
         home: world.home,
+        may_run_on: world.may_run_on.clone(),
         account: Default::default(),
         data_sets: world.data_sets.clone(),
         clock: world.clock.clone(),

@@ -50,6 +50,7 @@ impl MonitorActor {
             node: world.home,
             goal: goal.to_string(),
             policy: parts.policy.name().to_owned(),
+            may_run_on: world.may_run_on.clone(),
         };
         Self {
             agent,
@@ -85,12 +86,12 @@ impl MonitorActor {
                 ctx.run_later(world.clock.apply(after), |actor, ctx| actor.step(Input::Woken, ctx));
             }
             Effect::Load => self.load(ctx),
-            Effect::Run(reads) => {
+            Effect::Run { at, reads } => {
                 let latency =
                     |read: &Read| self.agent.draw(|rng| world.draw_latency(&read.snapshot, read.replica.node, rng));
                 let latencies: Vec<Duration> = reads.iter().map(latency).collect();
                 self.input_from(ctx, async move {
-                    match run_job(&world, &reads, &latencies).await {
+                    match run_job(&world, at, &reads, &latencies).await {
                         Ok(observation) => Input::JobEnded(observation),
                         Err(FailedRun { failure, part }) => Input::JobFailed { at: world.clock.now(), failure, part },
                     }

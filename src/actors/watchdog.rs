@@ -476,6 +476,7 @@ mod tests {
             deciding: Default::default(),
             rates: Default::default(),
             home: NodeId(1),
+            may_run_on: Default::default(),
             account: Default::default(),
             data_sets: vec![data_set()],
             clock: table.clock.clone(),

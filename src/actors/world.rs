@@ -21,6 +21,7 @@ use agent_core::mape::planner::Rng;
 use agent_core::mape::unexpected::Unexpected;
 use async_trait::async_trait;
 use rand_distr::{Distribution, Normal};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -117,6 +118,8 @@ pub struct World {
     /// What deciding takes.
     pub deciding: Deciding,
     pub home: NodeId,
+    /// The nodes that it can hand its jobs to.
+    pub may_run_on: BTreeSet<NodeId>,
     /// How fast bytes come from each node.
     pub rates: Rates,
     pub account: Account,
@@ -270,8 +273,18 @@ struct Opened {
     counted: Arc<Counted>,
 }
 
-/// Runs the job once, and measures the links while it runs. `latencies`: of the link to each replica.
-pub async fn run_job(world: &Arc<World>, reads: &[Read], latencies: &[Duration]) -> Result<Observation, FailedRun> {
+/// Runs the job once, on a node, and measures the links while it runs. `latencies`: of the link to each replica.
+pub async fn run_job(
+    world: &Arc<World>,
+    at: NodeId,
+    reads: &[Read],
+    latencies: &[Duration],
+) -> Result<Observation, FailedRun> {
+    // Nobody registers that its jobs may run where they cannot be handed to; this holds whatever the table says.
+    if at != world.home {
+        let why = format!("the job is to run on node {at}, and this agent has no way to hand it over");
+        return Err(FailedRun { failure: JobFailure::new(FailureKind::Surroundings, why), part: 0 });
+    }
     let (mut opened, mut sources) = (Vec::new(), Vec::new());
     for (part, (read, latency)) in reads.iter().zip(latencies).enumerate() {
         let (open, source) =

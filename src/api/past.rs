@@ -79,7 +79,7 @@ fn taken_back(later: BTreeSet<NodeId>, before: &[Event], at: Timestamp, until: T
             }
             Action::Copy { to, .. } => _ = nodes.remove(&to),
             Action::Evict { node } => _ = nodes.insert(node),
-            Action::Nothing | Action::ChangeReference { .. } | Action::Restore { .. } => {}
+            Action::Nothing | Action::ChangeReference { .. } | Action::Restore { .. } | Action::MoveWork { .. } => {}
         }
     }
     nodes

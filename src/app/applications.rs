@@ -30,8 +30,14 @@ pub fn check_home(nodes: &FlatMap<NodeId, Node>, agent: AgentId, node: NodeId) -
 
 /// Registers an application that nobody runs yet.
 async fn register(knowledge: &dyn Knowledge, network: &NetworkSettings, agent: &AgentSettings) -> anyhow::Result<()> {
-    let registration =
-        Registration { agent: agent.id, node: agent.node, goal: agent.goal.to_string(), policy: agent.policy.clone() };
+    let registration = Registration {
+        agent: agent.id,
+        node: agent.node,
+        goal: agent.goal.to_string(),
+        policy: agent.policy.clone(),
+        // Its agent says so when it runs, if it can hand jobs over.
+        may_run_on: Default::default(),
+    };
     let life = Life(format!("a{}-added-{:08x}", agent.id, rand::random::<u32>()));
     let identity = Identity { life, ended: Vec::new(), silence: network.silence() };
     if let Registered::Taken { .. } = knowledge.register_agent(&registration, &agent.data_sets, &identity).await? {

@@ -227,6 +227,7 @@ pub fn failed_job(
         node,
         at,
         metrics: Metrics::default(),
+        ran_at: None,
         emulated_latency_ms: None,
         traffic: None,
         parts: Vec::new(),

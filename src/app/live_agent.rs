@@ -96,6 +96,7 @@ impl LiveAgent {
             node: settings.node,
             goal: settings.goal.to_string(),
             policy: policy.name().to_owned(),
+            may_run_on: world.may_run_on.clone(),
         };
         // Before the store is started: a process that is refused must not have told others where its own store is. As long as
         // there is no data set, nobody can be registered.

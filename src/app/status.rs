@@ -451,6 +451,7 @@ mod tests {
             node: NodeId(1),
             at: Timestamp(NOW.0 - ago_s * 1000),
             metrics: if failure.is_some() { Metrics::default() } else { measured },
+            ran_at: None,
             emulated_latency_ms: None,
             traffic: None,
             parts: Vec::new(),

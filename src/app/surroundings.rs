@@ -39,6 +39,9 @@ use std::sync::atomic::AtomicU32;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+/// Whether there is a way to hand an agent's jobs to another node: without one its work does not move, whatever its user allows.
+const HANDS_JOBS_OVER: bool = false;
+
 /// What is shared by the agents of one process.
 #[derive(Clone)]
 pub struct Surroundings {
@@ -211,6 +214,7 @@ impl Surroundings {
             deciding: Default::default(),
             rates: Default::default(),
             home: settings.node,
+            may_run_on: if HANDS_JOBS_OVER { settings.may_run_on.clone() } else { Default::default() },
             account: Account::default(),
             data_sets: settings.data_sets.clone(),
             clock: self.clock.clone(),
@@ -278,6 +282,7 @@ impl Surroundings {
             deciding: Default::default(),
             rates: Default::default(),
             home,
+            may_run_on: Default::default(),
             account: Account::default(),
             data_sets: Vec::new(),
             clock,

@@ -220,7 +220,7 @@ impl<'a> Trainer<'a> {
     ) -> anyhow::Result<(Metrics, Option<Traffic>)> {
         let latency = |read: &Read| world.draw_latency(&read.snapshot, read.replica.node, rng);
         let latencies: Vec<Duration> = reads.iter().map(latency).collect();
-        let observed = run_job(world, reads, &latencies).await;
+        let observed = run_job(world, world.home, reads, &latencies).await;
         let observed = observed.map_err(|failed| anyhow::Error::msg(failed.failure.why))?;
         // All of them lie on one node.
         let node = reads.first().and_then(|Read { replica, snapshot }| snapshot.nodes.get(&replica.node));

@@ -188,6 +188,7 @@ mod tests {
             node: NodeId(node),
             at: Timestamp(0),
             metrics,
+            ran_at: None,
             emulated_latency_ms: None,
             traffic: None,
             parts: Vec::new(),

@@ -103,7 +103,7 @@ fn whose<'s>(
 fn infeasible(snapshot: &Snapshot, agent: AgentId, action: Action) -> Vec<String> {
     let mut why = Vec::new();
     let (placement, name) = (&snapshot.placement, &snapshot.data_set.name);
-    for node in [action.from_node(), action.to_node()].into_iter().flatten() {
+    for node in [action.from_node(), action.to_node(), action.work_node()].into_iter().flatten() {
         if !snapshot.nodes.contains_key(&node) {
             why.push(format!("node {node} is not registered"));
         }
@@ -194,7 +194,7 @@ fn objections(conversation: &Conversation, agent: AgentId, action: Action) -> Ve
     let concerned = match action {
         Action::Move { to, .. } | Action::Copy { to, .. } | Action::Restore { to, .. } => Some(to),
         Action::Evict { node } => Some(node),
-        Action::ChangeReference { .. } | Action::Nothing => None,
+        Action::ChangeReference { .. } | Action::MoveWork { .. } | Action::Nothing => None,
     };
     let Some(node) = concerned else { return Vec::new() };
     let mut objections = Vec::new();

@@ -313,6 +313,7 @@ pub fn agent_line(agent: &AgentStatus) -> String {
         (false, Some(since)) => format!(" (silent since {since})"),
     };
     let reads = agent.reads.map_or("nothing".to_owned(), |node| format!("node {node}"));
+    let runs_at = agent.peer.seat().away().map_or(String::new(), |node| format!(", jobs moved to node {node}"));
     let last = agent.last.as_ref().filter(|last| last.failure.is_none()).map_or(String::new(), |last| {
         let result = last.result.as_ref().map(|result| format!(", result {}", shortened(result, RESULT_SHOWN)));
         format!(", {}{}", show_metrics(&last.metrics), result.unwrap_or_default())
@@ -328,7 +329,7 @@ pub fn agent_line(agent: &AgentStatus) -> String {
         count => format!(", {count} unexpected inputs (a fault in this program; please report it)"),
     };
     format!(
-        "agent {}{alive}  {goal_met}{converged}{unexpected}, reads {reads}, {}{success}{last}  [{}]",
+        "agent {}{alive}  {goal_met}{converged}{unexpected}, reads {reads}{runs_at}, {}{success}{last}  [{}]",
         registration.agent,
         tally(&agent.tally),
         shortened(&registration.goal, GOAL_SHOWN)
@@ -419,6 +420,7 @@ pub fn explain(
         text.push(format!("  and {} more, which scored less", decision.left_out));
     }
     text.extend(forecast_lines(decision));
+    text.extend(work_lines(decision));
     lines(text)
 }
 
@@ -492,6 +494,17 @@ fn forecast_lines(decision: &Decision) -> Vec<String> {
     title.into_iter().chain(decision.forecasts.iter().map(line)).collect()
 }
 
+/// The same of jobs that would run elsewhere.
+fn work_lines(decision: &Decision) -> Vec<String> {
+    if decision.work_forecasts.is_empty() {
+        return Vec::new();
+    }
+    let title =
+        ["".to_owned(), "  predicted    mean and standard deviation, reading the same from other nodes".to_owned()];
+    let line = |(node, forecast): (&NodeId, &Forecast)| format!("  jobs on {node:<4} {}", show_forecast(forecast));
+    title.into_iter().chain(decision.work_forecasts.iter().map(line)).collect()
+}
+
 /// `response_time 12.3 +- 0.4 s, availability 92.0 +- 0.0 %`.
 fn show_forecast(forecast: &Forecast) -> String {
     let show = |metric: Metric| {
@@ -542,6 +555,7 @@ fn meaning(action: Action) -> String {
         Action::ChangeReference { to } => format!("read the replica on node {to}"),
         Action::Evict { node } => format!("drop the replica on node {node}"),
         Action::Restore { from, to } => format!("make the replica on node {to} anew from the one on node {from}"),
+        Action::MoveWork { agent, to } => format!("run the jobs of agent {agent} on node {to}"),
     }
 }
 

@@ -181,7 +181,13 @@ impl World {
         self.ask(self.table.register_data_set(&first, NodeId(3), "object", &Default::default()));
         for id in 1..=3 {
             let (agent, node) = (AgentId(id), NodeId(id));
-            let registration = Registration { agent, node, goal: String::new(), policy: String::new() };
+            let registration = Registration {
+                agent,
+                node,
+                goal: String::new(),
+                policy: String::new(),
+                may_run_on: Default::default(),
+            };
             self.ask(self.table.register_agent(&registration, &[data_set()], &identity()));
         }
     }

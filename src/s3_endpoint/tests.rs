@@ -157,6 +157,7 @@ impl Bench {
             deciding: Default::default(),
             rates: Default::default(),
             home: NodeId(1),
+            may_run_on: Default::default(),
             account: Default::default(),
             data_sets: vec!["blood_tests".into()],
             clock: clock.clone(),
@@ -189,7 +190,8 @@ impl Bench {
         knowledge.register_network(&NODES.map(node), &links).await.unwrap();
         knowledge.register_data_set(data_set, NodeId(3), &data_set.object_key, validators).await.unwrap();
         let (goal, policy) = ("availability >= 95 %".to_owned(), "none".to_owned());
-        let registration = Registration { agent: AgentId(1), node: NodeId(1), goal, policy };
+        let registration =
+            Registration { agent: AgentId(1), node: NodeId(1), goal, policy, may_run_on: Default::default() };
         let names = std::slice::from_ref(&data_set.name);
         knowledge.register_agent(&registration, names, &self.world.identity).await.unwrap();
     }

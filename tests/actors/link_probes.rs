@@ -79,6 +79,7 @@ async fn links_are_measured_in_turn_and_what_does_not_answer_is_passed_over() {
         deciding: Default::default(),
         rates: Default::default(),
         home: NodeId(1),
+        may_run_on: Default::default(),
         account: Default::default(),
         data_sets: vec!["blood".into()],
         clock,

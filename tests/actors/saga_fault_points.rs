@@ -230,7 +230,7 @@ impl Network {
         );
         for agent in AGENTS {
             let (goal, policy) = ("availability >= 95 %".to_owned(), "fixed".to_owned());
-            let registration = Registration { agent, node: agent.home(), goal, policy };
+            let registration = Registration { agent, node: agent.home(), goal, policy, may_run_on: Default::default() };
             self.knowledge
                 .register_agent(&registration, std::slice::from_ref(&data_set.name), &identity())
                 .await
@@ -267,6 +267,7 @@ impl Network {
             deciding: Default::default(),
             rates: Default::default(),
             home: agent.home(),
+            may_run_on: Default::default(),
             account: Default::default(),
             data_sets: vec![data_set()],
             clock: self.clock.clone(),

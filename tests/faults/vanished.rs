@@ -98,7 +98,8 @@ async fn populate(knowledge: &MysqlKnowledge) {
             .expect("a data set")
     );
     let (goal, policy) = ("availability >= 0 %".to_owned(), "fixed".to_owned());
-    let registration = Registration { agent: AgentId(1), node: NodeId(1), goal, policy };
+    let registration =
+        Registration { agent: AgentId(1), node: NodeId(1), goal, policy, may_run_on: Default::default() };
     let identity = Identity { life: Life("first".to_owned()), ended: Vec::new(), silence: MINUTE };
     knowledge.register_agent(&registration, &[blood()], &identity).await.expect("an agent");
 }

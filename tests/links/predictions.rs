@@ -19,6 +19,7 @@ use agent_core::domain::metric::{Metric, Metrics};
 use agent_core::domain::placement::Link;
 use agent_core::domain::traffic::Traffic;
 use agent_core::domain::units::Percent;
+use agent_core::domain::work::Seat;
 use agent_core::mape::prediction::{Latency, Place, Predictor, Wanted};
 use futures::StreamExt as _;
 use futures::stream;
@@ -178,7 +179,8 @@ fn error(shown: &Shown, rates: &[f64], is_counted: bool) -> f64 {
         let expected = |index: usize| {
             let latency_ms = mean(&shown[index], Metric::NetworkLatency);
             let stated = Some(Link { from: node(0), to: node(index), latency_ms, jitter_ms: 0.0 });
-            let place = Place { node: node(index), availability: Percent::new(90.0).unwrap(), stated, follows: false };
+            let (seat, availability) = (Seat::at_home(NodeId(1)), Percent::new(90.0).unwrap());
+            let place = Place { seat, node: node(index), availability, stated, follows: false };
             predictor.forecast(&place, &Wanted { response: true, execution: true, staleness: false }).means
         };
         for other in (0..LINKS.len()).filter(|other| *other != left_out) {

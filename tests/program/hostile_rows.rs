@@ -108,12 +108,12 @@ const EDITS: [Edit; 30] = [
     ),
     edit(
         "insert into counters values ('blood_tests', 'M1_99\u{1b}[2J', 3, 0)",
-        "`M1_99\\u{1b}[2J` is not an action; actions are written M1_2, C1_2, CR2, E2, R1_2 and NA; the row is left out",
+        "`M1_99\\u{1b}[2J` is not an action; actions are written M1_2, C1_2, CR2, E2, R1_2, T1_2 and NA; the row is left out",
         "delete from counters where value = 3; delete from audit_counters",
     ),
     edit(
         "EVENT 1, 'XYZ', NOW, LATER, 'open', 'done', 0",
-        "`XYZ` is not an action; actions are written M1_2, C1_2, CR2, E2, R1_2 and NA; the row is left out table=\"events\"",
+        "`XYZ` is not an action; actions are written M1_2, C1_2, CR2, E2, R1_2, T1_2 and NA; the row is left out table=\"events\"",
         "delete from events where agent = 1",
     ),
     edit(
@@ -138,7 +138,7 @@ const EDITS: [Edit; 30] = [
     ),
     edit(
         "ASK 'M1_99x', 0.5, NOW, 0)",
-        "`M1_99x` is not an action; actions are written M1_2, C1_2, CR2, E2, R1_2 and NA; the row is left out table=\"asks\"",
+        "`M1_99x` is not an action; actions are written M1_2, C1_2, CR2, E2, R1_2, T1_2 and NA; the row is left out table=\"asks\"",
         "delete from asks where id = 500",
     ),
     edit(

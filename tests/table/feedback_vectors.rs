@@ -171,7 +171,7 @@ fn placement_for(agent: AgentId, action: Action, referenced: i64, nodes: u32) ->
     let replicas = match action {
         Action::Move { from, .. } | Action::Copy { from, .. } => vec![replica(referenced, from)],
         Action::ChangeReference { to } => vec![replica(referenced, elsewhere(&[to])), replica(BYSTANDER, to)],
-        Action::Restore { .. } => unreachable!("nothing was mended"),
+        Action::Restore { .. } | Action::MoveWork { .. } => unreachable!("nothing was mended, and no work moved"),
         Action::Evict { node } => vec![replica(referenced, node), replica(BYSTANDER, elsewhere(&[node]))],
         Action::Nothing => vec![replica(referenced, NodeId(1))],
     };
@@ -209,7 +209,13 @@ impl Replay<'_> {
         self.table.register_data_set(&described, NodeId(1), "object", &Default::default()).await.unwrap();
         for id in 1..=self.recorded.controllers {
             let (agent, node) = (AgentId(id), NodeId(id));
-            let registration = Registration { agent, node, goal: String::new(), policy: String::new() };
+            let registration = Registration {
+                agent,
+                node,
+                goal: String::new(),
+                policy: String::new(),
+                may_run_on: Default::default(),
+            };
             self.table.register_agent(&registration, &[data_set()], &identity()).await.unwrap();
         }
         let changed_at = self.clock.now();

@@ -167,7 +167,13 @@ fn life() -> Life {
 
 async fn register(knowledge: &SqliteKnowledge, agent: u32) -> Result<(), KnowledgeError> {
     let (agent, node) = (AgentId(agent), NodeId(agent));
-    let registration = Registration { agent, node, goal: "availability >= 1 %".to_owned(), policy: "fixed".to_owned() };
+    let registration = Registration {
+        agent,
+        node,
+        goal: "availability >= 1 %".to_owned(),
+        policy: "fixed".to_owned(),
+        may_run_on: Default::default(),
+    };
     let identity = Identity { life: life(), ended: Vec::new(), silence: SILENCE };
     knowledge.register_agent(&registration, &[data_set()], &identity).await.map(|_| ())
 }
@@ -223,6 +229,7 @@ async fn record(knowledge: &SqliteKnowledge) -> Result<(), KnowledgeError> {
         node: NodeId(1),
         at: NOW,
         metrics: Metrics::default().with(Metric::ResponseTime, 30.0),
+        ran_at: None,
         emulated_latency_ms: None,
         traffic: None,
         parts: Vec::new(),

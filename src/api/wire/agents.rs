@@ -15,6 +15,9 @@ pub struct Agent {
     pub id: u32,
     /// Where it lives.
     pub node: u32,
+    /// Where its jobs were moved to; absent: they are at home.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runs_at: Option<u32>,
     pub goal: String,
     pub policy: String,
     /// Whether it was heard of lately.
@@ -53,6 +56,7 @@ impl Agent {
         Self {
             id: registration.agent.0,
             node: registration.node.0,
+            runs_at: status.peer.seat().away().map(|node| node.0),
             goal: registration.goal.clone(),
             policy: registration.policy.clone(),
             alive: status.alive,

@@ -131,7 +131,7 @@ impl Tables {
         let question = Question::new().and_placement(name).and(&NODES, "", []).and_links().and(&AGENTS, "", []);
         let answer = self.ask(question.and_prices()).await?;
         let (mut placement, links) = (answer.placement(name), answer.links_in_force(&answer.nodes()));
-        let changes = saga::found(&placement, &links, &answer.homes(), id, generation, condition);
+        let changes = saga::found(&placement, &links, &answer.seats(), id, generation, condition);
         if changes.is_empty() {
             return Ok(false);
         }
@@ -212,7 +212,7 @@ impl Tables {
         data_sets: &[DataSetName],
         identity: &Identity,
     ) -> Result<Registered> {
-        let Registration { agent, node, goal, policy } = registration;
+        let Registration { agent, node, goal, policy, may_run_on } = registration;
         self.begin().await?;
         // In the order of their names, so that nobody waits for somebody who waits for him.
         let names: BTreeSet<&DataSetName> = data_sets.iter().collect();
@@ -232,13 +232,14 @@ impl Tables {
             return Ok(Registered::Taken { wait });
         }
         let now = answer.now.0;
-        let sql = "insert into agents (id, node, goal, policy, life, heartbeat_at, state, converged, unexpected)
-            values (?, ?, ?, ?, ?, ?, 'running', 0, 0)
+        let sql = "insert into agents (id, node, goal, policy, may_run_on, life, heartbeat_at, state, converged, unexpected)
+            values (?, ?, ?, ?, ?, ?, ?, 'running', 0, 0)
             on duplicate key update node = values(node), goal = values(goal), policy = values(policy),
-                life = values(life), heartbeat_at = values(heartbeat_at), state = values(state),
+                may_run_on = values(may_run_on), life = values(life), heartbeat_at = values(heartbeat_at), state = values(state),
                 converged = values(converged), unexpected = values(unexpected)";
-        let life = text(&identity.life.0);
-        self.execute(sql, vec![agent.0.into(), node.0.into(), text(goal), text(policy), life, now.into()]).await?;
+        let (life, may_run_on) = (text(&identity.life.0), rules::written_nodes(may_run_on).into());
+        let values = vec![agent.0.into(), node.0.into(), text(goal), text(policy), may_run_on, life, now.into()];
+        self.execute(sql, values).await?;
         self.execute("update nodes set heartbeat_at = ? where id = ?", vec![now.into(), node.0.into()]).await?;
         self.read_alone(*agent, answer.read(&READERS, quarantine::reader), &names).await?;
         for name in names {
@@ -479,6 +480,10 @@ impl Tables {
                 let former = rules::written_former(Some(former)).into();
                 let [bytes, etag, modified] = validator_values(validators);
                 self.execute(sql, vec![former, bytes, etag, modified, replica.0.into()]).await?;
+            }
+            Change::Seat { agent, node } => {
+                let sql = "update agents set runs_at = ? where id = ?";
+                self.execute(sql, vec![node.0.into(), agent.0.into()]).await?;
             }
             Change::Delete { replica } => {
                 self.execute("delete from replicas where id = ?", vec![replica.0.into()]).await?;

@@ -51,6 +51,7 @@ const MEASUREMENTS: Part = Part {
         "failure",
         "failure_reason",
         "job_parts",
+        "ran_at",
         "job",
     ],
     from: "from measurements",
@@ -170,8 +171,8 @@ impl Tables {
         let sql = "insert ignore into measurements
             (agent, data_set, replica, node, at_ms, response_time_s, execution_time_s, throughput_records_per_s,
             network_latency_ms, availability_percent, data_consistency, staleness_s, emulated_latency_ms, satisfied, result,
-            failure, failure_reason, job_parts, job)
-            values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+            failure, failure_reason, job_parts, ran_at, job)
+            values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let values = vec![
             measurement.agent.0.into(),
             text(&measurement.data_set.0),
@@ -191,6 +192,7 @@ impl Tables {
             measurement.failure.as_ref().map(|failure| failure.kind.name()).into(),
             measurement.failure.as_ref().map(|failure| rules::kept_line(&failure.why)).into(),
             rules::parts(measurement).into(),
+            measurement.ran_at.map(|node| node.0).into(),
             text(&measurement.job),
         ];
         self.execute_alone(sql, values).await?;

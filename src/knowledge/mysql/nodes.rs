@@ -63,15 +63,16 @@ impl Tables {
     async fn leave(&mut self, answer: &Answer, node: NodeId, silence: Duration, drain: Duration) -> Result<()> {
         let (nodes, now) = (answer.nodes(), answer.now);
         rules::check_leave(node, &answer.agents(&nodes), &answer.running_claims(), silence, now)?;
-        let (links, homes) = (answer.links_in_force(&nodes), answer.homes());
+        let (links, seats) = (answer.links_in_force(&nodes), answer.seats());
         self.bill_held(answer).await?;
         for (data_set, guard) in answer.read(&DATA_SETS, quarantine::guarded) {
             let mut placement = answer.placement(&data_set);
             let at = (now, now + drain);
-            let changes = rules::leave((&data_set, &guard), &placement, &links, &homes, node, at)?;
+            let changes = rules::leave((&data_set, &guard), &placement, &links, &seats, node, at)?;
             self.apply(&data_set, &mut placement, &changes).await?;
         }
         self.execute("update data_sets set generation = generation + 1", Vec::new()).await?;
+        self.execute("update agents set runs_at = null where runs_at = ?", vec![node.0.into()]).await?;
         Ok(())
     }
 

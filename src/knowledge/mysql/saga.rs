@@ -73,10 +73,12 @@ impl Tables {
         let question = Question::new().and_key(key).and_data_set(name).and_placement(name);
         let of_key = "where event = (select id from events where idempotency_key = ?)";
         let question = question.and(&CLAIMS, of_key, [text(key)]).and_prices();
-        let answer = self.ask(match plan.action.to_node() {
-            Some(to) => question.and(&NODES, "where id = ?", [to.0.into()]),
+        let node = plan.action.to_node().or(plan.action.work_node());
+        let question = match node {
+            Some(node) => question.and(&NODES, "where id = ?", [node.0.into()]),
             None => question,
-        });
+        };
+        let answer = self.ask(question);
         let answer = answer.await?;
         if let Some(known) = answer.event() {
             rules::check_same_request(&known, plan)?;
@@ -85,6 +87,9 @@ impl Tables {
             }
         }
         let (data_set, generation) = require_data_set(&answer, name)?;
+        if let Some(lost) = self.no_seat(plan, &answer).await? {
+            return Ok(Claimed::Lost(lost));
+        }
         let destination = plan.action.to_node().map(|to| answer.require_node(to)).transpose()?;
         let (destination, now) = (destination.as_ref(), answer.now);
         if let Some(lost) = destination.and_then(|node| rules::no_destination(node, plan.action)) {
@@ -119,6 +124,20 @@ impl Tables {
         self.keep(claim.event, &rows).await?;
         self.commit().await?;
         Ok(Claimed::Granted(claim))
+    }
+
+    /// Why work cannot move as planned to the node in the answer. The node's row is written, as by whoever brings something there: a
+    /// leaving is seen, or sees this.
+    async fn no_seat(&mut self, plan: &Plan, answer: &Answer) -> Result<Option<Lost>> {
+        let Action::MoveWork { agent, to } = plan.action else { return Ok(None) };
+        let question = Question::new().and(&AGENTS, "where id = ?", [agent.0.into()]).and(&NODES, "", []);
+        let known = self.ask(question).await?;
+        let whose = known.agents(&known.nodes()).remove(&agent).map(|peer| peer.registration);
+        let lost = rules::no_seat(plan, whose.as_ref(), answer.nodes().get(&to))?;
+        if lost.is_none() {
+            self.write_node_that_stays(to).await?;
+        }
+        Ok(lost)
     }
 
     /// Why so many bytes more cannot lie on a node. Whoever brings something of another data set there at the same time writes
@@ -177,9 +196,9 @@ impl Tables {
             }
         }
         let (mut placement, links) = (answer.placement(&claim.data_set), answer.links_in_force(&answer.nodes()));
-        let (homes, drained_at) = (answer.homes(), answer.now + drain);
+        let (seats, drained_at) = (answer.seats(), answer.now + drain);
         let guard = answer.read(&DATA_SETS, quarantine::guarded).pop().map(|(_, guard)| guard).unwrap_or_default();
-        let changes = match saga::commit(&placement, &links, &homes, &guard.constraints, &claim, arrived, drained_at) {
+        let changes = match saga::commit(&placement, &links, &seats, &guard.constraints, &claim, arrived, drained_at) {
             Ok(changes) => changes,
             Err(refused) => return Ok(Committed::Refused(refused)),
         };

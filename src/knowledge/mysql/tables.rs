@@ -83,7 +83,7 @@ pub(super) const MEASURED_LINKS: Part = Part {
 pub(super) const AGENTS: Part = Part {
     name: "agents",
     table: quarantine::AGENTS,
-    columns: &["id", "node", "goal", "policy", "heartbeat_at", "converged", "unexpected"],
+    columns: &["id", "node", "goal", "policy", "may_run_on", "runs_at", "heartbeat_at", "converged", "unexpected"],
     from: "from agents",
 };
 pub(super) const DATA_SETS: Part = Part {
@@ -327,6 +327,11 @@ impl Answer {
     /// Those that are declared, else measured.
     pub(super) fn links_in_force(&self, nodes: &FlatMap<NodeId, Node>) -> LinkTable {
         self.measured_links(nodes).beside(&self.links(nodes))
+    }
+
+    /// Where each agent's jobs run.
+    pub(super) fn seats(&self) -> BTreeMap<AgentId, NodeId> {
+        self.read(&AGENTS, quarantine::seat).into_iter().collect()
     }
 
     /// Where each registered agent lives.

@@ -99,7 +99,7 @@ impl Tables<'_> {
         let Some(row) = self.replica(id)? else { return Ok(false) };
         let mut placement = self.placement(&row.data_set)?;
         let links = self.all_links_in_force()?;
-        let changes = saga::found(&placement, &links, &self.homes()?, id, generation, condition);
+        let changes = saga::found(&placement, &links, &self.seats()?, id, generation, condition);
         if changes.is_empty() {
             return Ok(false);
         }
@@ -168,7 +168,7 @@ impl Tables<'_> {
         data_sets: &[DataSetName],
         identity: &Identity,
     ) -> Result<Registered> {
-        let Registration { agent, node, goal, policy } = registration;
+        let Registration { agent, node, goal, policy, may_run_on } = registration;
         for data_set in data_sets {
             self.require_data_set(data_set)?;
         }
@@ -180,12 +180,12 @@ impl Tables<'_> {
         let now = self.now.0;
         self.execute("update nodes set heartbeat_at = ? where id = ?", params![now, node.0])?;
         self.execute(
-            "insert into agents (id, node, goal, policy, life, heartbeat_at, state, converged, unexpected)
-             values (?, ?, ?, ?, ?, ?, 'running', 0, 0)
+            "insert into agents (id, node, goal, policy, may_run_on, life, heartbeat_at, state, converged, unexpected)
+             values (?, ?, ?, ?, ?, ?, ?, 'running', 0, 0)
              on conflict (id) do update set node = excluded.node, goal = excluded.goal, policy = excluded.policy,
-                 life = excluded.life, heartbeat_at = excluded.heartbeat_at, state = excluded.state,
+                 may_run_on = excluded.may_run_on, life = excluded.life, heartbeat_at = excluded.heartbeat_at, state = excluded.state,
                  converged = excluded.converged, unexpected = excluded.unexpected",
-            params![agent.0, node.0, goal, policy, identity.life.0, now],
+            params![agent.0, node.0, goal, policy, rules::written_nodes(may_run_on), identity.life.0, now],
         )?;
         self.read_alone(*agent, data_sets)?;
         for data_set in data_sets {
@@ -414,6 +414,9 @@ impl Tables<'_> {
                     on conflict (agent, data_set) do update set replica = excluded.replica, generation = generation + 1";
                 self.execute(sql, params![agent.0, data_set.0, replica.0])?;
             }
+            Change::Seat { agent, node } => {
+                self.execute("update agents set runs_at = ? where id = ?", params![node.0, agent.0])?;
+            }
             Change::Delete { replica } => {
                 self.execute("delete from replicas where id = ?", params![replica.0])?;
             }
@@ -534,7 +537,7 @@ impl Tables<'_> {
     }
 
     pub(super) fn agents(&mut self, nodes: &FlatMap<NodeId, Node>) -> Result<FlatMap<AgentId, Peer>> {
-        let sql = "select id, node, goal, policy, heartbeat_at, converged, unexpected from agents";
+        let sql = "select id, node, goal, policy, may_run_on, runs_at, heartbeat_at, converged, unexpected from agents";
         let peer = |row: &mut Fields<'_>| quarantine::peer(row, nodes);
         let agents = rows::read(self.transaction, self.quarantine, AGENTS, sql, [], peer)?;
         Ok(agents.into_iter().collect())
@@ -545,6 +548,18 @@ impl Tables<'_> {
         let sql = "select agent, data_set from readers where data_set = ?";
         let readers = rows::read(self.transaction, self.quarantine, READERS, sql, [&data_set.0], quarantine::reader)?;
         Ok(readers.into_iter().map(|(agent, _)| agent).collect())
+    }
+
+    /// Where each agent's jobs run.
+    pub(super) fn seats(&mut self) -> Result<BTreeMap<AgentId, NodeId>> {
+        let sql = "select id, node, may_run_on, runs_at from agents";
+        Ok(rows::read(self.transaction, self.quarantine, AGENTS, sql, [], quarantine::seat)?.into_iter().collect())
+    }
+
+    /// What is registered of an agent, if it is.
+    pub(super) fn registration(&mut self, agent: AgentId) -> Result<Option<Registration>> {
+        let nodes = self.nodes()?;
+        Ok(self.agents(&nodes)?.remove(&agent).map(|peer| peer.registration))
     }
 
     /// Where each registered agent lives.

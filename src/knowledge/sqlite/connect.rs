@@ -11,7 +11,7 @@ use std::time::Duration;
 const APPLICATION_ID: i64 = 0x6167_6e74;
 
 /// Migration N lies at N - 1. Files that were released never change; a new one is added.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 13] = [
     include_str!("001_tables.sql"),
     include_str!("002_nodes_come_and_go.sql"),
     include_str!("003_asks.sql"),
@@ -23,6 +23,8 @@ const MIGRATIONS: [&str; 11] = [
     include_str!("009_prices.sql"),
     include_str!("010_job_parts.sql"),
     include_str!("011_membership.sql"),
+    include_str!("012_reserved.sql"),
+    include_str!("013_work.sql"),
 ];
 
 /// The version that these make.

@@ -35,7 +35,7 @@ macro_rules! select_measurement {
         concat!(
             "select id, agent, data_set, replica, node, at_ms, response_time_s, execution_time_s,
             throughput_records_per_s, network_latency_ms, availability_percent, data_consistency, staleness_s, emulated_latency_ms,
-            satisfied, result, failure, failure_reason, job_parts, job from measurements ",
+            satisfied, result, failure, failure_reason, job_parts, ran_at, job from measurements ",
             $rest
         )
     };
@@ -97,8 +97,8 @@ impl Tables<'_> {
         let sql = "insert or ignore into measurements
             (agent, data_set, replica, node, at_ms, response_time_s, execution_time_s, throughput_records_per_s,
             network_latency_ms, availability_percent, data_consistency, staleness_s, emulated_latency_ms, satisfied, result,
-            failure, failure_reason, job_parts, job)
-            values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+            failure, failure_reason, job_parts, ran_at, job)
+            values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let values = params![
             measurement.agent.0,
             measurement.data_set.0,
@@ -118,6 +118,7 @@ impl Tables<'_> {
             measurement.failure.as_ref().map(|failure| failure.kind.name()),
             measurement.failure.as_ref().map(|failure| rules::kept_line(&failure.why)),
             rules::parts(measurement),
+            measurement.ran_at.map(|node| node.0),
             measurement.job
         ];
         self.execute(sql, values)?;

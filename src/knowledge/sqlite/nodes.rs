@@ -67,15 +67,16 @@ impl Tables<'_> {
         }
         let (nodes, running) = (self.nodes()?, self.running_claims()?);
         rules::check_leave(node, &self.agents(&nodes)?, &running, silence, self.now)?;
-        let (links, homes) = (self.links_in_force(&nodes)?, self.homes()?);
+        let (links, seats) = (self.links_in_force(&nodes)?, self.seats()?);
         self.bill_held()?;
         for (data_set, guard) in self.guards()? {
             let mut placement = self.placement(&data_set)?;
             let at = (self.now, self.now + drain);
-            let changes = rules::leave((&data_set, &guard), &placement, &links, &homes, node, at)?;
+            let changes = rules::leave((&data_set, &guard), &placement, &links, &seats, node, at)?;
             self.apply(&data_set, &mut placement, &changes)?;
         }
         self.execute("update data_sets set generation = generation + 1", [])?;
+        self.execute("update agents set runs_at = null where runs_at = ?", [node.0])?;
         self.execute("update nodes set state = 'leaving' where id = ?", [node.0])?;
         self.held(node)
     }

@@ -56,6 +56,12 @@ impl Tables<'_> {
             }
         }
         let (data_set, generation) = self.require_data_set(&plan.data_set)?;
+        if let Action::MoveWork { agent, to } = plan.action {
+            let (whose, nodes) = (self.registration(agent)?, self.nodes()?);
+            if let Some(lost) = rules::no_seat(plan, whose.as_ref(), nodes.get(&to))? {
+                return Ok(Claimed::Lost(lost));
+            }
+        }
         let destination = plan.action.to_node().map(|to| self.require_node(to)).transpose()?;
         let (destination, now) = (destination.as_ref(), self.now);
         if let Some(lost) = destination.and_then(|node| rules::no_destination(node, plan.action)) {
@@ -131,7 +137,7 @@ impl Tables<'_> {
             }
         }
         let mut placement = self.placement(&claim.data_set)?;
-        let (links, homes) = (self.all_links_in_force()?, self.homes()?);
+        let (links, seats) = (self.all_links_in_force()?, self.seats()?);
         let (constraints, bytes) = match self.data_set(&claim.data_set)? {
             Some((data_set, _)) => {
                 let bytes = placement.bytes_brought(claim.action, &data_set);
@@ -139,7 +145,7 @@ impl Tables<'_> {
             }
             None => (self.guard(&claim.data_set)?.constraints, 0),
         };
-        let changes = match saga::commit(&placement, &links, &homes, &constraints, &claim, arrived, self.now + drain) {
+        let changes = match saga::commit(&placement, &links, &seats, &constraints, &claim, arrived, self.now + drain) {
             Ok(changes) => changes,
             Err(refused) => return Ok(Committed::Refused(refused)),
         };

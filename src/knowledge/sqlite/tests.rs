@@ -115,7 +115,7 @@ fn six_create_the_file() {
         .unwrap()
         .query_row("select count(*) from schema_version", [], |row| row.get(0))
         .unwrap();
-    assert_eq!(versions, 11);
+    assert_eq!(versions, 13);
 }
 
 #[tokio::test]
@@ -212,10 +212,10 @@ async fn a_file_of_version_2_is_brought_up_to_date() {
 #[tokio::test]
 async fn a_newer_file_is_left_alone() {
     let bench = Bench::three_agents().await;
-    bench.edit("insert into schema_version values (12, 0)");
+    bench.edit("insert into schema_version values (14, 0)");
     assert_eq!(
         refused(&bench.path()),
-        "knowledge.db: schema version 12 is newer than 11, the newest this binary knows; use the newer `agent`"
+        "knowledge.db: schema version 14 is newer than 13, the newest this binary knows; use the newer `agent`"
     );
 }
 
@@ -550,6 +550,7 @@ fn measurement() -> Measurement {
         node: NodeId(3),
         at: START,
         metrics: agent_core::domain::metric::Metrics::default(),
+        ran_at: None,
         emulated_latency_ms: None,
         traffic: None,
         parts: Vec::new(),

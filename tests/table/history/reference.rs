@@ -119,6 +119,7 @@ pub fn source(action: Action) -> NodeId {
         Action::Move { from, .. } | Action::Copy { from, .. } | Action::Restore { from, .. } => from,
         Action::ChangeReference { to } => to,
         Action::Evict { node } => node,
+        Action::MoveWork { .. } => panic!("these agents live where they run"),
         Action::Nothing => panic!("nobody claims to do nothing"),
     }
 }
@@ -287,7 +288,9 @@ impl DataSet {
                 Ok(self.drop_from(node))
             }
             (Action::Evict { .. }, _) => Err("it is the last replica".to_owned()),
-            (Action::Restore { .. } | Action::Nothing, _) => panic!("these agents neither mend nor idle"),
+            (Action::Restore { .. } | Action::MoveWork { .. } | Action::Nothing, _) => {
+                panic!("these agents neither mend nor idle, and their work stays")
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use crate::domain::goal::{Goal, GoalError, nearest};
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::impact::Rho;
 use crate::domain::metric::Metric;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 /// What an agent's file is held against.
@@ -32,6 +32,7 @@ pub fn validate(
     let policy = problems.check("policy", known_policy(policy, context.vocabulary.policies));
     let node = node(id, agent.node, problems);
     let data_sets = data_sets(agent, context, problems);
+    let may_run_on = may_run_on(agent, problems);
     let listen = agent.listen.as_deref().unwrap_or(defaults::LISTEN);
     let listen = listen.parse().map_err(|_| {
         Invalid::new(format!("`{listen}` is not an IP address"), format!("write it like `{}`", defaults::LISTEN))
@@ -40,12 +41,13 @@ pub fn validate(
     let s3 = problems.check("s3.listen", agent.s3.as_ref().map(endpoint).transpose());
     let job = job::validate(&agent.job, context, problems);
     let rho = rho(&agent.rho, goal.as_ref(), problems);
-    let costs = costs(&agent.cost, problems);
+    let costs = costs(agent, problems);
     let budget = prices::budget(agent.budget.as_ref(), context.network.and_then(prices::currency));
     let budget = problems.check("budget", budget);
     Some(AgentSettings {
         id,
         node: node?,
+        may_run_on: may_run_on?,
         data_sets: data_sets?,
         goal: goal?,
         goal_text: agent.goal.clone(),
@@ -88,6 +90,19 @@ pub fn known_policy(policy: &str, known: &[&str]) -> Result<String, Invalid> {
 /// number is the table's to say, when the agent starts.
 fn node(id: AgentId, written: Option<i64>, problems: &mut Problems) -> Option<NodeId> {
     problems.check("node", node_id(written.unwrap_or(i64::from(id.home().0))))
+}
+
+/// Where else its jobs may run. Whether there are such nodes, and whether anybody takes jobs there, is the table's to say.
+fn may_run_on(agent: &fragment::Agent, problems: &mut Problems) -> Option<BTreeSet<NodeId>> {
+    let written = agent.may_run_on.as_deref().unwrap_or_default();
+    if !written.is_empty() && agent.data_sets.as_ref().is_some_and(|read| read.len() > 1) {
+        let help =
+            "leave it out, or let an application of its own read each data set: work moves with one data set only";
+        problems.add("may_run_on", Invalid::new("is stated for a job over several data sets", help));
+        return None;
+    }
+    let nodes = written.iter().enumerate();
+    nodes.map(|(at, node)| problems.check(format!("may_run_on[{at}]"), node_id(*node))).collect()
 }
 
 /// What it reads, in the order in which it is written.
@@ -172,13 +187,17 @@ fn rho(written: &fragment::Rho, goal: Option<&Goal>, problems: &mut Problems) ->
     needed.into_iter().all(|metric| rho.get(metric).is_some()).then_some(rho)
 }
 
-fn costs(written: &fragment::Cost, problems: &mut Problems) -> Option<BTreeMap<ActionType, f64>> {
+fn costs(agent: &fragment::Agent, problems: &mut Problems) -> Option<BTreeMap<ActionType, f64>> {
+    let written = &agent.cost;
+    // What it costs to move work matters to nobody whose work stays.
+    let move_work = written.move_work.or(agent.may_run_on.is_none().then(|| defaults::cost(ActionType::MoveWork)));
     let mut costs = BTreeMap::from([(ActionType::Nothing, defaults::cost(ActionType::Nothing))]);
     let stated = [
         (ActionType::Move, written.moving),
         (ActionType::Copy, written.copy),
         (ActionType::ChangeReference, written.change_reference),
         (ActionType::Evict, written.evict),
+        (ActionType::MoveWork, move_work),
     ];
     for (kind, stated) in stated {
         let cost = problems.number(("cost", kind.name()), stated, defaults::cost(kind));

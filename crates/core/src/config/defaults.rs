@@ -90,6 +90,8 @@ pub fn cost(action: ActionType) -> f64 {
         ActionType::Copy | ActionType::Restore => 1.8,
         ActionType::ChangeReference => 1.0,
         ActionType::Evict => 0.5,
+        // Nothing travels that is large, but jobs and their results leave their user's machine.
+        ActionType::MoveWork => 1.2,
     }
 }
 
@@ -155,6 +157,7 @@ mod tests {
             ("copy", cost(ActionType::Copy)),
             ("change_reference", cost(ActionType::ChangeReference)),
             ("evict", cost(ActionType::Evict)),
+            ("move_work", cost(ActionType::MoveWork)),
         ];
         let texts = defaults.map(|(key, default)| (key, format!("\"{default}\"")));
         let numbers = numbers.map(|(key, default)| (key, default.to_string()));

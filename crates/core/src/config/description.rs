@@ -16,7 +16,7 @@ use crate::domain::manifest::Extent;
 use crate::domain::placement::Link;
 use crate::domain::units::{show_bytes, show_duration};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -106,6 +106,9 @@ pub struct AgentDescription {
     pub node: NodeId,
     /// Whether network.toml lists its node.
     pub node_is_listed: bool,
+    /// The nodes that its jobs may be handed to.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub may_run_on: BTreeSet<NodeId>,
     /// What it reads; absent where there is one data set, or it reads several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_set: Option<DataSetName>,
@@ -210,6 +213,9 @@ fn describe_agent(
     let request_bytes = network.time_scale.shrink(agent.job.request_bytes());
     let requests = |name| Some(bytes_of(name)?.div_ceil(request_bytes.max(1)));
     let several = agent.data_sets.len() > 1;
+    // Moving work matters to those who let it move.
+    let matters = |kind: &ActionType| *kind != ActionType::MoveWork || !agent.may_run_on.is_empty();
+    let stated_costs = STATED_COSTS.into_iter().filter(matters);
     let only = agent.data_sets.first().filter(|_| !several && network.data_sets.len() > 1);
     AgentDescription {
         id: agent.id,
@@ -224,13 +230,14 @@ fn describe_agent(
         request_bytes,
         requests: agent.data_sets.iter().map(requests).sum(),
         rho: agent.rho,
-        costs: STATED_COSTS.into_iter().filter_map(|kind| Some((kind.name(), *agent.costs.get(&kind)?))).collect(),
+        may_run_on: agent.may_run_on.clone(),
+        costs: stated_costs.filter_map(|kind| Some((kind.name(), *agent.costs.get(&kind)?))).collect(),
     }
 }
 
 /// Doing nothing costs 1, and mending what a copy costs.
-const STATED_COSTS: [ActionType; 4] =
-    [ActionType::Move, ActionType::Copy, ActionType::ChangeReference, ActionType::Evict];
+const STATED_COSTS: [ActionType; 5] =
+    [ActionType::Move, ActionType::Copy, ActionType::ChangeReference, ActionType::Evict, ActionType::MoveWork];
 
 impl fmt::Display for KnowledgeSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -433,6 +440,10 @@ impl fmt::Display for AgentDescription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let only_there = if self.node_is_listed { "" } else { " (not in network.toml: the table must have it)" };
         writeln!(f, "\nagent {} on node {}{only_there}", self.id, self.node)?;
+        if !self.may_run_on.is_empty() {
+            let nodes: Vec<String> = self.may_run_on.iter().map(ToString::to_string).collect();
+            writeln!(f, "  may run on nodes {}, too", nodes.join(", "))?;
+        }
         self.data_set.iter().chain(&self.data_sets).try_for_each(|data_set| writeln!(f, "  reads   {data_set}"))?;
         writeln!(f, "  goal    {}", self.goal)?;
         writeln!(f, "  policy  {}", self.policy)?;

@@ -204,6 +204,7 @@ pub struct Agent {
     pub goal: String,
     pub policy: Option<String>,
     pub node: Option<i64>,
+    pub may_run_on: Option<Vec<i64>>,
     pub data_set: Option<String>,
     pub data_sets: Option<Vec<String>>,
     pub listen: Option<String>,
@@ -268,6 +269,7 @@ pub struct Cost {
     pub copy: Option<f64>,
     pub change_reference: Option<f64>,
     pub evict: Option<f64>,
+    pub move_work: Option<f64>,
 }
 
 /// A table, and nothing else: left to itself, serde also takes a list of the values in the order of the keys.

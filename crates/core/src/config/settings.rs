@@ -298,6 +298,8 @@ pub struct ScrubSettings {
 pub struct AgentSettings {
     pub id: AgentId,
     pub node: NodeId,
+    /// The nodes that its jobs may be handed to, besides; only where it reads one data set.
+    pub may_run_on: BTreeSet<NodeId>,
     /// The data sets that its job reads, in this order: at least one of the network's, none twice.
     pub data_sets: Vec<DataSetName>,
     pub goal: Goal,

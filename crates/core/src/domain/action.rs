@@ -1,10 +1,10 @@
-//! What an agent can do, and its label in the shared table: `M1_2`, `C1_2`, `CR2`, `E2`, `R1_2`, `NA`.
+//! What an agent can do, and its label in the shared table: `M1_2`, `C1_2`, `CR2`, `E2`, `R1_2`, `T1_2`, `NA`.
 
-use super::ids::{DataSetName, NodeId};
+use super::ids::{AgentId, DataSetName, NodeId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, str::FromStr};
 
-/// A change of the placement of one data set.
+/// A change of the placement of one data set, or of where an application that reads it runs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Action {
     /// Do nothing. Recorded too, so that a run can be counted again.
@@ -19,6 +19,8 @@ pub enum Action {
     Evict { node: NodeId },
     /// Make the replica on `to`, which is damaged, anew from the one on `from`. No policy chooses it: it only mends.
     Restore { from: NodeId, to: NodeId },
+    /// Run the agent's jobs on `to` from now on. The data stays, and so does the replica that they read.
+    MoveWork { agent: AgentId, to: NodeId },
 }
 
 /// The kinds of action: what costs are stated for and what `events.action_type` holds.
@@ -31,16 +33,18 @@ pub enum ActionType {
     ChangeReference,
     Evict,
     Restore,
+    MoveWork,
 }
 
 impl ActionType {
-    pub const ALL: [ActionType; 6] = [
+    pub const ALL: [ActionType; 7] = [
         ActionType::Nothing,
         ActionType::Move,
         ActionType::Copy,
         ActionType::ChangeReference,
         ActionType::Evict,
         ActionType::Restore,
+        ActionType::MoveWork,
     ];
 
     pub fn name(self) -> &'static str {
@@ -51,6 +55,7 @@ impl ActionType {
             ActionType::ChangeReference => "change_reference",
             ActionType::Evict => "evict",
             ActionType::Restore => "restore",
+            ActionType::MoveWork => "move_work",
         }
     }
 }
@@ -70,6 +75,7 @@ impl Action {
             Action::ChangeReference { .. } => ActionType::ChangeReference,
             Action::Evict { .. } => ActionType::Evict,
             Action::Restore { .. } => ActionType::Restore,
+            Action::MoveWork { .. } => ActionType::MoveWork,
         }
     }
 
@@ -83,7 +89,20 @@ impl Action {
         match self {
             Action::Move { from, .. } | Action::Copy { from, .. } | Action::Restore { from, .. } => Some(from),
             Action::Evict { node } => Some(node),
-            Action::Nothing | Action::ChangeReference { .. } => None,
+            Action::Nothing | Action::ChangeReference { .. } | Action::MoveWork { .. } => None,
+        }
+    }
+
+    /// The node where its agent's jobs run afterwards, if the action changes that.
+    pub fn work_node(self) -> Option<NodeId> {
+        match self {
+            Action::MoveWork { to, .. } => Some(to),
+            Action::Nothing
+            | Action::Move { .. }
+            | Action::Copy { .. }
+            | Action::ChangeReference { .. }
+            | Action::Evict { .. }
+            | Action::Restore { .. } => None,
         }
     }
 
@@ -94,7 +113,7 @@ impl Action {
             | Action::Copy { to, .. }
             | Action::ChangeReference { to }
             | Action::Restore { to, .. } => Some(to),
-            Action::Nothing | Action::Evict { .. } => None,
+            Action::Nothing | Action::Evict { .. } | Action::MoveWork { .. } => None,
         }
     }
 }
@@ -108,6 +127,7 @@ impl fmt::Display for Action {
             Action::ChangeReference { to } => format!("CR{to}"),
             Action::Evict { node } => format!("E{node}"),
             Action::Restore { from, to } => format!("R{from}_{to}"),
+            Action::MoveWork { agent, to } => format!("T{agent}_{to}"),
         })
     }
 }
@@ -147,7 +167,7 @@ impl Serialize for Labelled {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("`{0}` is not an action; actions are written M1_2, C1_2, CR2, E2, R1_2 and NA")]
+#[error("`{0}` is not an action; actions are written M1_2, C1_2, CR2, E2, R1_2, T1_2 and NA")]
 pub struct UnknownAction(pub String);
 
 impl FromStr for Action {
@@ -175,6 +195,8 @@ impl FromStr for Action {
             Ok(Action::Evict { node: node(dropped)? })
         } else if let Some(nodes) = label.strip_prefix('R') {
             pair(nodes).map(|(from, to)| Action::Restore { from, to })
+        } else if let Some(whose_and_where) = label.strip_prefix('T') {
+            pair(whose_and_where).map(|(agent, to)| Action::MoveWork { agent: AgentId(agent.0), to })
         } else {
             Err(unknown())
         }
@@ -199,14 +221,15 @@ mod tests {
 
     #[test]
     fn labels_are_read_as_they_are_written() {
-        for label in ["NA", "M1_2", "C12_3", "CR2", "E10", "R3_1"] {
+        for label in ["NA", "M1_2", "C12_3", "CR2", "E10", "R3_1", "T1_2"] {
             assert_eq!(label.parse::<Action>().unwrap().to_string(), label);
         }
     }
 
     #[test]
     fn other_text_is_no_action() {
-        for text in ["", "M1", "M1_", "M_2", "CR", "E-1", "E+1", "X1_2", "M1_2_3", "M99999999999_1", "na"] {
+        for text in ["", "M1", "M1_", "M_2", "CR", "E-1", "E+1", "X1_2", "M1_2_3", "T1", "T_2", "M99999999999_1", "na"]
+        {
             assert_eq!(text.parse::<Action>(), Err(UnknownAction(text.to_owned())));
         }
     }

@@ -231,7 +231,7 @@ impl ChargeKind {
             ActionType::Move => Some(ChargeKind::Move),
             ActionType::Copy => Some(ChargeKind::Copy),
             ActionType::Restore => Some(ChargeKind::Restore),
-            ActionType::Nothing | ActionType::ChangeReference | ActionType::Evict => None,
+            ActionType::Nothing | ActionType::ChangeReference | ActionType::Evict | ActionType::MoveWork => None,
         }
     }
 }
@@ -464,7 +464,7 @@ impl Books {
                 Price { transfer: self.sent(agent, from, to, bytes), storage: holding(to) }
             }
             Action::Evict { node } => Price { transfer: Amount::NOTHING, storage: Amount::NOTHING - holding(node) },
-            Action::ChangeReference { .. } | Action::Nothing => Price::default(),
+            Action::ChangeReference { .. } | Action::MoveWork { .. } | Action::Nothing => Price::default(),
         }
     }
 

@@ -436,7 +436,11 @@ impl Guard {
             Action::Move { from: node, .. } | Action::Evict { node } => constraints.keeps(placement, node),
             Action::Copy { to, .. } if arrives => constraints.leaves_no_place(placement, to),
             Action::Restore { to, .. } if placement.on(to).is_none() => constraints.fills(placement),
-            Action::Copy { .. } | Action::ChangeReference { .. } | Action::Restore { .. } | Action::Nothing => None,
+            Action::Copy { .. }
+            | Action::ChangeReference { .. }
+            | Action::Restore { .. }
+            | Action::MoveWork { .. }
+            | Action::Nothing => None,
         };
         barred().or_else(of_placement).or_else(outdated).or_else(closed)
     }

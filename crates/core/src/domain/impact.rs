@@ -82,7 +82,11 @@ pub fn consistency_impact(action: ActionType, max_copies: u32, rho: f64) -> f64 
     match action {
         ActionType::Copy => impact_of_difference(-step, rho),
         ActionType::Evict => impact_of_difference(step, rho),
-        ActionType::Move | ActionType::ChangeReference | ActionType::Restore | ActionType::Nothing => 0.0,
+        ActionType::Move
+        | ActionType::ChangeReference
+        | ActionType::Restore
+        | ActionType::MoveWork
+        | ActionType::Nothing => 0.0,
     }
 }
 

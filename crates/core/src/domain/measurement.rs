@@ -16,6 +16,9 @@ pub struct Measurement {
     /// The replica that was read, and where it lay when the job started.
     pub replica: ReplicaId,
     pub node: NodeId,
+    /// Where it ran, if not at home.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ran_at: Option<NodeId>,
     /// When the job ended.
     #[serde(rename = "at_scenario_ms")]
     pub at: Timestamp,

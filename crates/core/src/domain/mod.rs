@@ -37,6 +37,7 @@ pub mod traffic;
 pub mod units;
 pub mod validators;
 pub mod versions;
+pub mod work;
 
 /// `x` cut towards zero to `decimals` decimals, in this order of operations: the recorded vectors depend on it.
 #[inline]

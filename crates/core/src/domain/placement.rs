@@ -265,7 +265,7 @@ impl Placement {
         match action {
             Action::Move { to, .. } | Action::Copy { to, .. } => !is_there(to),
             Action::Restore { .. } => true,
-            Action::ChangeReference { .. } | Action::Evict { .. } | Action::Nothing => false,
+            Action::ChangeReference { .. } | Action::Evict { .. } | Action::MoveWork { .. } | Action::Nothing => false,
         }
     }
 
@@ -277,6 +277,7 @@ impl Placement {
             | Action::Copy { .. }
             | Action::ChangeReference { .. }
             | Action::Evict { .. }
+            | Action::MoveWork { .. }
             | Action::Nothing => None,
         };
         let written = |former: &Former| newest.versions.written_bytes.saturating_sub(former.written_bytes);
@@ -323,6 +324,9 @@ pub struct Registration {
     /// As written by its user.
     pub goal: String,
     pub policy: String,
+    /// The nodes that its jobs can be handed to, besides its own.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub may_run_on: BTreeSet<NodeId>,
 }
 
 /// A registered agent and whether it is alive.
@@ -330,6 +334,9 @@ pub struct Registration {
 pub struct Peer {
     #[serde(flatten)]
     pub registration: Registration,
+    /// Where its jobs were moved to; absent: they are at home. Where they do run is [`work`](super::work)'s to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runs_at: Option<NodeId>,
     /// When it was last heard of; absent after a clean stop.
     #[serde(rename = "heartbeat_at_scenario_ms")]
     pub heartbeat_at: Option<Timestamp>,
@@ -374,7 +381,8 @@ pub struct Claim {
     pub agent: AgentId,
     pub data_set: DataSetName,
     pub action: Action,
-    /// The replica that bytes come from, or that is evicted; for a change of reference the one to be read.
+    /// The replica that bytes come from, or that is evicted; for a change of reference the one to be read, and for work that moves the
+    /// one that it reads.
     pub source: Replica,
     /// The row made for the bytes to come (move, copy).
     pub destination: Option<Replica>,

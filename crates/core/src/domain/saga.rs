@@ -61,6 +61,11 @@ pub enum Change {
         agent: AgentId,
         replica: ReplicaId,
     },
+    /// The agent's jobs run there from now on. No row of the placement: the table keeps it with the agent.
+    Seat {
+        agent: AgentId,
+        node: NodeId,
+    },
     Delete {
         replica: ReplicaId,
     },
@@ -140,13 +145,15 @@ pub enum Committed {
     Refused(Refused),
 }
 
-/// The replica that an action concerns: its source, the one to be read, or the one to be dropped.
+/// The replica that an action concerns: its source, the one to be read, or the one to be dropped; of work that moves the one that it
+/// reads, on whose place the plan rests.
 pub fn subject(placement: &Placement, action: Action) -> Option<&Replica> {
     let node = match action {
         Action::Restore { from, .. } => return placement.current().find(|replica| replica.node == from),
         Action::Move { from, .. } | Action::Copy { from, .. } => from,
         Action::ChangeReference { to } => to,
         Action::Evict { node } => node,
+        Action::MoveWork { agent, .. } => placement.reference(agent)?.node,
         Action::Nothing => return None,
     };
     placement.present().find(|replica| replica.node == node)
@@ -201,7 +208,11 @@ pub fn claim(
     let only_reads = match plan.action {
         Action::Copy { to, .. } => placement.on(to).is_none(),
         Action::Restore { .. } => true,
-        Action::Move { .. } | Action::ChangeReference { .. } | Action::Evict { .. } | Action::Nothing => false,
+        Action::Move { .. }
+        | Action::ChangeReference { .. }
+        | Action::Evict { .. }
+        | Action::MoveWork { .. }
+        | Action::Nothing => false,
     };
     if !only_reads {
         if let Some(lease) = subject.lease
@@ -234,7 +245,7 @@ pub fn claim(
             Some(_) | None => return Err(Lost::NothingToMend(to)),
         },
         Action::Evict { .. } if is_last(placement, subject.id) => return Err(Lost::LastReplica(subject.id)),
-        Action::Evict { .. } | Action::ChangeReference { .. } | Action::Nothing => {}
+        Action::Evict { .. } | Action::ChangeReference { .. } | Action::MoveWork { .. } | Action::Nothing => {}
     }
     Ok(changes)
 }
@@ -246,7 +257,7 @@ pub fn claim(
 pub fn commit(
     placement: &Placement,
     links: &LinkTable,
-    homes: &BTreeMap<AgentId, NodeId>,
+    seats: &BTreeMap<AgentId, NodeId>,
     constraints: &Constraints,
     claim: &Claim,
     arrived: &Validators,
@@ -284,7 +295,14 @@ pub fn commit(
     let stays = match (claim.action, destination) {
         (Action::Move { .. }, Some(_)) => constraints.holds(source.node),
         (Action::Move { .. }, None) | (Action::Evict { .. }, _) => constraints.keeps(placement, source.node),
-        (Action::Copy { .. } | Action::ChangeReference { .. } | Action::Restore { .. } | Action::Nothing, _) => None,
+        (
+            Action::Copy { .. }
+            | Action::ChangeReference { .. }
+            | Action::Restore { .. }
+            | Action::MoveWork { .. }
+            | Action::Nothing,
+            _,
+        ) => None,
     };
     if let Some(why) = stays {
         return Err(why.into());
@@ -314,7 +332,10 @@ pub fn commit(
             Change::Lease { replica: source.id, lease: None },
             Change::Point { agent: claim.agent, replica: source.id },
         ],
-        (Action::Evict { .. }, _) => evict(placement, links, homes, source.id, drain)?,
+        (Action::MoveWork { agent, to }, _) => {
+            vec![Change::Lease { replica: source.id, lease: None }, Change::Seat { agent, node: to }]
+        }
+        (Action::Evict { .. }, _) => evict(placement, links, seats, source.id, drain)?,
         (Action::Move { to, .. }, None) => {
             let there = present_on(placement, to).ok_or(Refused::Gone(source.id))?;
             let mut changes: Vec<Change> =
@@ -345,7 +366,7 @@ fn is_last(placement: &Placement, replica: ReplicaId) -> bool {
 fn evict(
     placement: &Placement,
     links: &LinkTable,
-    homes: &BTreeMap<AgentId, NodeId>,
+    seats: &BTreeMap<AgentId, NodeId>,
     dropped: ReplicaId,
     drain: Lease,
 ) -> Result<Vec<Change>, Refused> {
@@ -354,7 +375,7 @@ fn evict(
     }
     let mut changes = Vec::new();
     for agent in placement.readers(dropped) {
-        let replica = nearest(placement, links, homes, agent, dropped).ok_or(Refused::LastReplica(dropped))?;
+        let replica = nearest(placement, links, seats, agent, dropped).ok_or(Refused::LastReplica(dropped))?;
         changes.push(Change::Point { agent, replica });
     }
     changes.push(Change::Become { replica: dropped, state: ReplicaState::Removing, lease: Some(drain) });
@@ -366,7 +387,7 @@ fn evict(
 pub fn leave(
     placement: &Placement,
     links: &LinkTable,
-    homes: &BTreeMap<AgentId, NodeId>,
+    seats: &BTreeMap<AgentId, NodeId>,
     guard: &Guard,
     node: NodeId,
     (now, drained_at): (Timestamp, Timestamp),
@@ -375,7 +396,7 @@ pub fn leave(
     match present_on(placement, node) {
         Some(dropped) => {
             // The last one is told as such.
-            let changes = evict(placement, links, homes, dropped, drain)?;
+            let changes = evict(placement, links, seats, dropped, drain)?;
             guard.forbids(None, placement, Action::Evict { node }, now).map_or(Ok(changes), |why| Err(why.into()))
         }
         None => {
@@ -395,7 +416,7 @@ pub fn leave(
 pub fn found(
     placement: &Placement,
     links: &LinkTable,
-    homes: &BTreeMap<AgentId, NodeId>,
+    seats: &BTreeMap<AgentId, NodeId>,
     replica: ReplicaId,
     generation: i64,
     condition: &Condition,
@@ -408,7 +429,7 @@ pub fn found(
         let seen = Change::See { replica, validators: row.validators.clone(), remark: Some(why.to_owned()) };
         let readers = placement.readers(replica);
         let points = readers.filter_map(|agent| {
-            let nearest = nearest(placement, links, homes, agent, replica)?;
+            let nearest = nearest(placement, links, seats, agent, replica)?;
             Some(Change::Point { agent, replica: nearest })
         });
         [becomes(state), seen].into_iter().chain(points).collect()
@@ -511,11 +532,11 @@ fn present_on(placement: &Placement, node: NodeId) -> Option<ReplicaId> {
 fn nearest(
     placement: &Placement,
     links: &LinkTable,
-    homes: &BTreeMap<AgentId, NodeId>,
+    seats: &BTreeMap<AgentId, NodeId>,
     agent: AgentId,
     dropped: ReplicaId,
 ) -> Option<ReplicaId> {
-    let home = homes.get(&agent).copied().unwrap_or(agent.home());
+    let home = seats.get(&agent).copied().unwrap_or(agent.home());
     let latency = |to: NodeId| match links.get(home, to) {
         Some(link) => link.latency_ms,
         None if home == to => 0.0,
@@ -597,6 +618,7 @@ pub fn apply(
             Change::Delete { replica } => {
                 placement.replicas.remove(replica);
             }
+            Change::Seat { .. } => {}
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod registration;
 pub mod saga;
 pub mod soundness;
 pub mod unfinished;
+pub mod work;
 
 use super::{Claimed, ClosingRule, Committed, Knowledge, KnowledgeError, Registered, Snapshot};
 use crate::clock::{Clock, VirtualClock};
@@ -141,6 +142,16 @@ macro_rules! contract {
                 nothing_is_recorded_as_an_event,
                 copies_made_counts_what_was_not_given_up,
             ],
+            work: [
+                work_that_moves_takes_nothing_along,
+                work_goes_only_where_its_user_lets_it,
+                work_that_was_not_moved_is_where_it_was,
+                of_two_that_move_the_same_work_one_is_granted,
+                an_agent_that_starts_again_runs_where_it_ran_as_long_as_it_may,
+                a_node_that_leaves_sends_work_home,
+                readers_are_given_what_is_near_to_where_they_run,
+                an_agent_that_falls_silent_takes_no_work,
+            ],
             unfinished: [
                 an_abort_gives_everything_back,
                 an_abort_without_a_transfer_leaves_nothing,
@@ -257,6 +268,7 @@ pub fn registration(agent: u32) -> Registration {
         node: NodeId(agent),
         goal: "availability >= 95 %".to_owned(),
         policy: "reference".to_owned(),
+        may_run_on: Default::default(),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::domain::measurement::Measurement;
 use crate::domain::metric::Metrics;
 use crate::domain::money::Currency;
 use crate::domain::placement::{
-    Claim, DataSet, Identity, Lease, Link, Node, NodeState, Peer, Placement, Plan, Replica, ReplicaState,
+    Claim, DataSet, Identity, Lease, Link, Node, NodeState, Peer, Placement, Plan, Registration, Replica, ReplicaState,
 };
 use crate::domain::saga::{self, Change, Lost, Refused};
 use crate::domain::text::{LINE_MAX, NAME_MAX, shortened};
@@ -67,6 +67,12 @@ pub enum Rejection {
     NothingLearned(String),
     #[error("data set `{0}` comes without a SHA-256: 64 digits of lower-case hexadecimal")]
     NotASha256(DataSetName),
+    #[error("agent {0} has not registered that its jobs can be handed to node {1} (`may_run_on`)")]
+    MayNotRun(AgentId, NodeId),
+    #[error("agent {0} cannot move the work of agent {1}")]
+    NotItsWork(AgentId, AgentId),
+    #[error("agent {0} is not registered")]
+    UnknownAgent(AgentId),
     #[error("{what} has {length} characters; a table holds {most}")]
     TooLong { what: &'static str, length: usize, most: usize },
     #[error("a question is about 1 to {NODES_MAX} nodes, not {0}")]
@@ -249,6 +255,11 @@ pub fn written_labels(labels: &Labels) -> Option<String> {
     (!labels.is_empty()).then(|| written(labels))
 }
 
+/// As a table keeps them; `None`: there are none.
+pub fn written_nodes(nodes: &BTreeSet<NodeId>) -> Option<String> {
+    (!nodes.is_empty()).then(|| written(nodes))
+}
+
 /// As a table keeps it; `None`: the replica holds the newest version.
 pub fn written_former(former: Option<&Former>) -> Option<String> {
     former.map(written)
@@ -276,11 +287,11 @@ pub fn leave(
     (data_set, guard): (&DataSetName, &Guard),
     placement: &Placement,
     links: &LinkTable,
-    homes: &BTreeMap<AgentId, NodeId>,
+    seats: &BTreeMap<AgentId, NodeId>,
     node: NodeId,
     (now, drained_at): (Timestamp, Timestamp),
 ) -> Result<Vec<Change>, Rejection> {
-    saga::leave(placement, links, homes, guard, node, (now, drained_at)).map_err(|refused| match refused {
+    saga::leave(placement, links, seats, guard, node, (now, drained_at)).map_err(|refused| match refused {
         Refused::Forbidden(why) => Rejection::Held { node, data_set: data_set.clone(), why },
         Refused::LeaseLost(_) | Refused::Gone(_) | Refused::LastReplica(_) => {
             Rejection::OnlyReplica { node, data_set: data_set.clone() }
@@ -417,6 +428,21 @@ pub fn no_destination(node: &Node, action: Action) -> Option<Lost> {
         return Some(Lost::Leaving(node.id));
     }
     (action.transfers() && node.store.deletes == Some(false)).then_some(Lost::CannotDelete(node.id))
+}
+
+/// Why an agent's work may not be moved as planned now; `None`: it may, or the plan is about something else. Rejected when it is neither
+/// its own agent's doing nor a person's, or the node is unknown or none that its user allows.
+pub fn no_seat(plan: &Plan, whose: Option<&Registration>, node: Option<&Node>) -> Result<Option<Lost>, Rejection> {
+    let Action::MoveWork { agent, to } = plan.action else { return Ok(None) };
+    if ![agent, AgentId::OPERATOR].contains(&plan.agent) {
+        return Err(Rejection::NotItsWork(plan.agent, agent));
+    }
+    let whose = whose.ok_or(Rejection::UnknownAgent(agent))?;
+    let node = node.ok_or(Rejection::UnknownNode(to))?;
+    if !whose.lets_run_on(to) {
+        return Err(Rejection::MayNotRun(agent, to));
+    }
+    Ok((node.state == NodeState::Leaving).then_some(Lost::Leaving(to)))
 }
 
 /// Whether a claim's changes take room on a node that has a limit: one that mends takes the place of what it mends, one that refreshes
@@ -566,7 +592,7 @@ pub fn granted(event: EventId, plan: &Plan, placement: &Placement) -> Claim {
     let arriving = |node| placement.on(node).filter(|row| row.state == ReplicaState::Copying).cloned();
     let destination = match plan.action {
         Action::Move { to, .. } | Action::Copy { to, .. } | Action::Restore { to, .. } => arriving(to),
-        Action::ChangeReference { .. } | Action::Evict { .. } | Action::Nothing => None,
+        Action::ChangeReference { .. } | Action::Evict { .. } | Action::MoveWork { .. } | Action::Nothing => None,
     };
     let Plan { agent, data_set, action, .. } = plan;
     Claim { event, agent: *agent, data_set: data_set.clone(), action: *action, source, destination }
@@ -586,6 +612,7 @@ pub fn left_behind(changes: &[Change], placement: &Placement) -> Option<Replica>
         | Change::See { .. }
         | Change::Outdate { .. }
         | Change::Point { .. }
+        | Change::Seat { .. }
         | Change::Delete { .. } => None,
     })
 }

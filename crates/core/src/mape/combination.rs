@@ -81,7 +81,7 @@ impl<'a> Part<'a> {
     /// Read at a node.
     fn share(&self, node: NodeId) -> Share {
         let consistency = placement::consistency(self.replicas, self.parameters.max_copies);
-        let place = place_of(self.snapshot, self.parameters.home, node);
+        let place = place_of(self.snapshot, self.parameters.seat(self.snapshot), node);
         let forecast = place.map_or_else(Forecast::default, |place| {
             let (latency, wanted) = (self.predictor.latency(&place), Wanted::all(&self.parameters.rho));
             self.predictor.forecast_beside(None, &place, latency, &wanted, Some(self.snapshot.at))

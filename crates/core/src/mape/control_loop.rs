@@ -207,7 +207,7 @@ impl ControlLoop {
                     self.all_planning(&planner::Input::JobFailed { node }, streams, effects);
                 }
                 monitor::Effect::Unexpected(what) => effects.push(Effect::Unexpected(what)),
-                effect @ monitor::Effect::Run(_) => {
+                effect @ monitor::Effect::Run { .. } => {
                     self.failed = None;
                     effects.push(Effect::Monitor(effect));
                 }

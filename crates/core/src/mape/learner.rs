@@ -14,6 +14,8 @@ pub struct Acted {
     pub action: Action,
     /// Where the agent read before.
     pub reference_node: NodeId,
+    /// Where its jobs ran before.
+    pub ran_at: NodeId,
     pub before: Metrics,
     /// What was expected: the start of what is learned.
     pub expected: Impacts,
@@ -78,7 +80,9 @@ impl Learner {
         experience.predictor.measured(measurement);
         let acted = self.acted.take()?;
         let reads_at = acted.action.to_node().unwrap_or(acted.reference_node);
-        if measurement.node != reads_at {
+        let runs_at = acted.action.work_node().unwrap_or(acted.ran_at);
+        let ran_at = measurement.ran_at.unwrap_or(self.parameters.home);
+        if (measurement.node, ran_at) != (reads_at, runs_at) {
             return None;
         }
         let lesson = self.lesson(&acted, &measurement.metrics);
@@ -92,7 +96,7 @@ impl Learner {
         let rate = parameters.learning_rate;
         Lesson {
             data_set: None,
-            change: self.policy.learned_as(acted.action, acted.reference_node),
+            change: self.policy.learned_as(acted.action, acted.reference_node, acted.ran_at),
             impacts: impact::learn(&acted.expected, &acted.before, after, &parameters.rho, rate, consistency),
         }
     }
@@ -114,6 +118,7 @@ mod tests {
             node: NodeId(node),
             at: scene::NOW,
             metrics: Metrics::default().with(Metric::ResponseTime, response_time),
+            ran_at: None,
             emulated_latency_ms: None,
             traffic: None,
             parts: Vec::new(),
@@ -128,6 +133,7 @@ mod tests {
         learner.acted(Acted {
             action: action.parse().unwrap(),
             reference_node: NodeId(3),
+            ran_at: NodeId(1),
             before: Metrics::default().with(Metric::ResponseTime, 60.0),
             expected: Impacts::default().with(Metric::ResponseTime, 0.2),
         });

@@ -120,6 +120,8 @@ struct Run {
     number: u64,
     /// When it began.
     began: Timestamp,
+    /// Where it runs, if not at home.
+    away: Option<NodeId>,
 }
 
 /// What a job reads of one data set, and what a snapshot says of it.
@@ -152,8 +154,11 @@ pub enum Effect {
         after: Duration,
     },
     Load,
-    /// Run the job on these replicas, one of each data set.
-    Run(Vec<Read>),
+    /// Run the job on a node, on these replicas, one of each data set.
+    Run {
+        at: NodeId,
+        reads: Vec<Read>,
+    },
     Record {
         measurement: Arc<Measurement>,
         satisfied: bool,
@@ -326,9 +331,10 @@ impl Monitor {
             reads.push(Read { replica: reading.replica.clone(), snapshot: snapshot.clone() });
         }
         let began = snapshots.iter().map(|snapshot| snapshot.at).min().unwrap_or_default();
-        self.state = State::Running(Run { number: self.jobs, began });
+        let seat = self.parameters.seat(&snapshots[0]);
+        self.state = State::Running(Run { number: self.jobs, began, away: seat.away() });
         self.last_known = Some(snapshots);
-        vec![Effect::Run(reads)]
+        vec![Effect::Run { at: seat.node, reads }]
     }
 
     /// Compares the table with what it was when the last job began: whether nothing has to be looked up again.
@@ -462,6 +468,7 @@ impl Monitor {
             node: replica.node,
             at,
             metrics,
+            ran_at: run.away,
             emulated_latency_ms: None,
             traffic: None,
             parts: Vec::new(),
@@ -607,7 +614,7 @@ mod tests {
         match effect {
             Effect::Wake { after } => format!("wake({} s)", after.as_secs()),
             Effect::Load => "load".to_owned(),
-            Effect::Run(reads) => {
+            Effect::Run { reads, .. } => {
                 let nodes: Vec<String> = reads.iter().map(|read| read.replica.node.to_string()).collect();
                 format!("run(node {})", nodes.join(" and "))
             }
@@ -814,6 +821,7 @@ mod tests {
             node: NodeId(3),
             at: NOW,
             metrics: Metrics::default(),
+            ran_at: None,
             emulated_latency_ms: None,
             traffic: None,
             parts: Vec::new(),

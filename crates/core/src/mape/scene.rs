@@ -17,7 +17,7 @@ use crate::domain::snapshot::{Content, Snapshot};
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
 use rand::SeedableRng as _;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,12 +116,26 @@ pub fn inhabited(mut snapshot: Snapshot, agents: u32) -> Snapshot {
             node: NodeId(id),
             goal: "response_time <= 35 s".to_owned(),
             policy: "fixed".to_owned(),
+            may_run_on: BTreeSet::new(),
         },
+        runs_at: None,
         heartbeat_at: Some(snapshot.at),
         health: Health::default(),
     };
     let peers: FlatMap<AgentId, Peer> = (1..=agents).map(|id| (AgentId(id), peer(id))).collect();
     (snapshot.links, snapshot.agents) = (links().into(), peers.into());
+    snapshot
+}
+
+/// The same network, in which agent 1 may run on these nodes, too, and somebody is heard of on each.
+pub fn working(snapshot: Snapshot, agents: u32, may_run_on: &[u32]) -> Snapshot {
+    let mut snapshot = inhabited(snapshot, agents);
+    if let Some(peer) = Arc::make_mut(&mut snapshot.agents).get_mut(&AgentId(1)) {
+        peer.registration.may_run_on = may_run_on.iter().copied().map(NodeId).collect();
+    }
+    let heard_of = (NodeState::Running, Some(snapshot.at));
+    let nodes = Arc::make_mut(&mut snapshot.nodes).values_mut();
+    nodes.for_each(|node| (node.state, node.heartbeat_at) = heard_of);
     snapshot
 }
 
@@ -134,6 +148,7 @@ pub fn measurement(node: u32, response_time_s: f64) -> Measurement {
         node: NodeId(node),
         at: NOW,
         metrics: slow().with(Metric::ResponseTime, response_time_s),
+        ran_at: None,
         emulated_latency_ms: None,
         traffic: None,
         parts: Vec::new(),

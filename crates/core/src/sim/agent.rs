@@ -24,8 +24,8 @@ use std::time::Duration;
 
 /// A job under way; ends in virtual time.
 pub enum Job {
-    /// Of each data set one part after the other.
-    Runs(Vec<Part>),
+    /// On this node; of each data set one part after the other.
+    Runs(NodeId, Vec<Part>),
     /// It has not read anything, for what it was to read of this data set.
     IsLost(JobFailure, usize),
 }
@@ -88,6 +88,8 @@ pub struct Agent {
     /// What its job reads, and the position of each among all.
     data_sets: Vec<DataSetName>,
     shelves: Vec<usize>,
+    /// Besides its home.
+    may_run_on: BTreeSet<NodeId>,
     /// What was trained before the simulation, of each.
     trained: Vec<Experience>,
     pub streams: Streams,
@@ -138,6 +140,7 @@ impl Agent {
             rhythm: Rhythm { gap: network.rhythm.job_gap, gap_deviation: network.rhythm.job_gap_deviation },
             data_sets: settings.data_sets.clone(),
             shelves,
+            may_run_on: settings.may_run_on.clone(),
             trained,
             streams: Streams::new(seed_of(seed, id)),
             jobs: streams::stream(seed, id, Purpose::Jobs),
@@ -205,6 +208,7 @@ impl Agent {
             node: self.home(),
             goal: self.parameters.goal.to_string(),
             policy: self.policy.name().to_owned(),
+            may_run_on: self.may_run_on.clone(),
         }
     }
 
@@ -265,6 +269,11 @@ impl Agent {
         self.job.drop();
         self.transfer.drop();
         self.unbilled = Unbilled::default();
+    }
+
+    /// Who looks at the table between jobs does, and whose jobs may run where somebody else lives.
+    pub fn asks_who_lives(&self) -> bool {
+        self.looks() || !self.may_run_on.is_empty()
     }
 
     /// Whether its policy looks at the table between jobs.

@@ -63,11 +63,14 @@ impl Awaited {
     fn grounds(&self, index: usize) -> Clairvoyance {
         let Self { problem, best, .. } = self;
         let Step { agent: actor, action } = best.steps[index];
-        let reads_it =
-            |agent: AgentId, reads: NodeId| Some(reads) == action.to_node() && (action.transfers() || agent == actor);
+        let reads_it = |agent: AgentId, reads: NodeId| match action.work_node() {
+            Some(_) => agent == actor,
+            None => Some(reads) == action.to_node() && (action.transfers() || agent == actor),
+        };
+        let seated = problem.seated(&best.choice);
         let prospect = |agent: AgentId, reads: NodeId| Prospect {
             before: problem.share_before(agent),
-            after: problem.share_of(agent, reads, best.replicas.len()),
+            after: seated.share_of(agent, reads, best.replicas.len()),
         };
         let readers = best.reads.iter().filter(|(agent, reads)| reads_it(**agent, **reads));
         Clairvoyance {
@@ -280,6 +283,7 @@ impl World<'_> {
             scored: Vec::new(),
             left_out: 0,
             forecasts: BTreeMap::new(),
+            work_forecasts: BTreeMap::new(),
             deliberation: None,
             clairvoyance: Some(awaited.grounds(index)),
             price: snapshot.quote(agent, action).map(|quote| quote.to_string()),
@@ -304,7 +308,7 @@ fn is_cut_off(damage: &Damage, action: Action) -> bool {
         Action::Move { from, to } | Action::Copy { from, to } | Action::Restore { from, to } => {
             [from, to].iter().any(|store| damage.between(to, *store).is_some())
         }
-        Action::ChangeReference { .. } | Action::Evict { .. } | Action::Nothing => false,
+        Action::ChangeReference { .. } | Action::Evict { .. } | Action::MoveWork { .. } | Action::Nothing => false,
     }
 }
 

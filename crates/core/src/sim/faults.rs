@@ -159,6 +159,17 @@ impl<'a> Damage<'a> {
         !self.agents.contains_key(&agent) && !self.nodes.contains_key(&home)
     }
 
+    /// Why a job of an agent that lives at `home` cannot be on another node; `None` when it can.
+    pub fn no_work_on(&self, home: NodeId, node: NodeId) -> Option<String> {
+        if home == node {
+            return None;
+        }
+        if self.nodes.contains_key(&node) {
+            return Some(format!("node {node} is down"));
+        }
+        self.are_apart(home, node).then(|| format!("a partition hides node {node}"))
+    }
+
     /// Why a store cannot be reached from a node; `None` when it can.
     pub fn between(&self, home: NodeId, store: NodeId) -> Option<String> {
         if self.nodes.contains_key(&store) {
@@ -167,11 +178,15 @@ impl<'a> Damage<'a> {
         if self.stores.contains_key(&store) {
             return Some(format!("the store of node {store} is down"));
         }
+        self.are_apart(home, store).then(|| format!("a partition hides node {store}"))
+    }
+
+    fn are_apart(&self, one: NodeId, other: NodeId) -> bool {
         let apart = |sets: &&[BTreeSet<NodeId>]| {
             let set_of = |node| sets.iter().position(|set| set.contains(&node));
-            set_of(home).zip(set_of(store)).is_some_and(|(a, b)| a != b)
+            set_of(one).zip(set_of(other)).is_some_and(|(a, b)| a != b)
         };
-        self.partitions.values().any(apart).then(|| format!("a partition hides node {store}"))
+        self.partitions.values().any(apart)
     }
 
     /// How many times as long the store of a node takes.

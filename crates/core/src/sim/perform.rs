@@ -83,8 +83,8 @@ impl World<'_> {
                     monitor::Input::LoadFailed
                 }
             }),
-            monitor::Effect::Run(reads) => {
-                self.begin_job(agent, reads);
+            monitor::Effect::Run { at, reads } => {
+                self.begin_job(agent, at, reads);
                 None
             }
             monitor::Effect::Record { measurement, satisfied } => {
@@ -166,21 +166,30 @@ impl World<'_> {
     }
 
     /// The job reads what can be reached now, over the links as they are now.
-    fn begin_job(&mut self, agent: usize, reads: Vec<Read>) {
+    fn begin_job(&mut self, agent: usize, runs_at: NodeId, reads: Vec<Read>) {
         let mut parts = Vec::with_capacity(reads.len());
         for (at, read) in reads.into_iter().enumerate() {
-            match self.part(agent, at, read) {
+            match self.part(agent, runs_at, at, read) {
                 Ok(part) => parts.push(part),
                 Err(failure) => return self.lose_job(agent, failure, at),
             }
         }
         let takes: Duration = parts.iter().map(|part| part.job.response_time).sum();
-        self.begin_work(agent, Job::Runs(parts), takes + self.scenario.physics.poll);
+        self.begin_work(agent, Job::Runs(runs_at, parts), takes + self.scenario.physics.poll);
     }
 
-    fn part(&mut self, agent: usize, at: usize, Read { replica, snapshot }: Read) -> Result<Part, JobFailure> {
-        let (home, node) = (self.agents[agent].home(), replica.node);
-        let hidden = self.damage.between(home, node).map(|why| JobFailure::new(FailureKind::Store, why));
+    fn part(
+        &mut self,
+        agent: usize,
+        runs_at: NodeId,
+        at: usize,
+        Read { replica, snapshot }: Read,
+    ) -> Result<Part, JobFailure> {
+        if let Some(why) = self.damage.no_work_on(self.agents[agent].home(), runs_at) {
+            return Err(JobFailure::new(FailureKind::Surroundings, why));
+        }
+        let node = replica.node;
+        let hidden = self.damage.between(runs_at, node).map(|why| JobFailure::new(FailureKind::Store, why));
         let missing =
             || (!self.stores.holds(&replica)).then(|| JobFailure::new(FailureKind::ChangedData, "its object is gone"));
         if let Some(failure) = hidden.or_else(missing) {
@@ -189,7 +198,7 @@ impl World<'_> {
         let shelf = self.agents[agent].shelves()[at];
         // The agent itself may see no links.
         let truth = (self.scenario.physics.links == Links::Measured).then(|| self.truth_of(shelf)).flatten();
-        let Some(link) = truth.as_ref().unwrap_or(&snapshot).link(home, node) else {
+        let Some(link) = truth.as_ref().unwrap_or(&snapshot).link(runs_at, node) else {
             return Err(JobFailure::new(FailureKind::Store, format!("there is no link to node {node}")));
         };
         let slow = self.damage.slowness(node);
@@ -200,10 +209,10 @@ impl World<'_> {
         Ok(Part { replica, records, job })
     }
 
-    /// The job that runs reads nothing more from the node's store, and notices after a while.
-    pub fn fail_job(&mut self, agent: usize, why: String, part: usize) {
-        if let Some(Job::Runs(_)) = &self.agents[agent].job.under_way {
-            self.lose_job(agent, JobFailure::new(FailureKind::Store, why), part);
+    /// The job that runs reads nothing more, and notices after a while.
+    pub fn fail_job(&mut self, agent: usize, failure: JobFailure, part: usize) {
+        if let Some(Job::Runs(..)) = &self.agents[agent].job.under_way {
+            self.lose_job(agent, failure, part);
         }
     }
 
@@ -218,13 +227,13 @@ impl World<'_> {
 
     pub fn job_ends(&mut self, agent: usize) {
         let input = match self.agents[agent].job.under_way.take() {
-            Some(Job::Runs(parts)) => match parts.iter().position(|part| !self.stores.holds(&part.replica)) {
+            Some(Job::Runs(runs_at, parts)) => match parts.iter().position(|part| !self.stores.holds(&part.replica)) {
                 Some(part) => {
                     let why = "its object was deleted while it was read";
                     self.job_failed(JobFailure::new(FailureKind::ChangedData, why), part)
                 }
                 None => {
-                    parts.iter().for_each(|part| self.has_read(agent, &part.replica));
+                    parts.iter().for_each(|part| self.has_read(agent, runs_at, &part.replica));
                     Input::Monitor(monitor::Input::JobEnded(self.observation(agent, &parts)))
                 }
             },
@@ -234,11 +243,11 @@ impl World<'_> {
         self.step(agent, input);
     }
 
-    fn has_read(&mut self, agent: usize, replica: &Replica) {
+    fn has_read(&mut self, agent: usize, runs_at: NodeId, replica: &Replica) {
         let bytes = self.scenario.bytes(&replica.data_set);
         let slot = &mut self.agents[agent];
         if self.is_priced {
-            let (data_set, from, to) = (replica.data_set.clone(), replica.node, slot.home());
+            let (data_set, from, to) = (replica.data_set.clone(), replica.node, runs_at);
             slot.unbilled.add(books::Read { data_set, from, to, bytes });
         }
     }

@@ -160,8 +160,7 @@ pub(super) fn world<'a>(
         agents.push(agent);
     }
     drop(links);
-    // Only who looks at the table between jobs asks who lives.
-    let unheard = match agents.iter().any(Agent::looks) {
+    let unheard = match agents.iter().any(Agent::asks_who_lives) {
         true => scenario.network.rhythm.heartbeat,
         false => Duration::MAX,
     };

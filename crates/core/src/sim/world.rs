@@ -1,6 +1,6 @@
 //! The world in virtual time: what happens next, to whom, and what it changes.
 
-use super::agent::{Agent, Job, Transfer};
+use super::agent::{Agent, Job, Part, Transfer};
 use super::checkers::{Checkers, Violated};
 use super::clairvoyant::Oracle;
 use super::events::Agenda;
@@ -14,6 +14,7 @@ use super::table::{Table, ready};
 use crate::clock::{Clock as _, VirtualClock};
 use crate::config::scenario::{Change, Links, Moment, Scenario};
 use crate::domain::event::Outcome;
+use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::impact::Impacts;
 use crate::domain::placement::Health;
@@ -630,8 +631,11 @@ impl<'a> World<'a> {
         let home = self.agents[agent].home();
         let lost = |node| self.damage.between(home, node);
         let job = match &self.agents[agent].job.under_way {
-            Some(Job::Runs(parts)) => {
-                parts.iter().enumerate().find_map(|(at, part)| Some((lost(part.replica.node)?, at)))
+            Some(Job::Runs(runs_at, parts)) => {
+                let hidden = |node| self.damage.between(*runs_at, node).map(|why| (FailureKind::Store, why));
+                let adrift = self.damage.no_work_on(home, *runs_at).map(|why| (FailureKind::Surroundings, why));
+                let cut_off = |part: &Part| adrift.clone().or_else(|| hidden(part.replica.node));
+                parts.iter().enumerate().find_map(|(at, part)| Some((cut_off(part)?, at)))
             }
             Some(Job::IsLost(..)) | None => None,
         };
@@ -639,8 +643,8 @@ impl<'a> World<'a> {
             let destination = claim.destination.as_ref().and_then(|row| lost(row.node));
             lost(claim.source.node).or(destination)
         });
-        if let Some((why, part)) = job {
-            self.fail_job(agent, why, part);
+        if let Some(((kind, why), part)) = job {
+            self.fail_job(agent, JobFailure::new(kind, why), part);
         }
         if let Some(why) = transfer {
             self.agents[agent].transfer.drop();

@@ -12,4 +12,5 @@ mod predictions;
 mod published;
 mod reference_vectors;
 mod simulation;
+mod work;
 mod written;

@@ -43,6 +43,7 @@ fn cost(outcome: &Outcome) -> f64 {
         ActionType::Copy => 1.8,
         ActionType::ChangeReference => 1.0,
         ActionType::Evict => 0.5,
+        ActionType::MoveWork => 1.2,
         ActionType::Restore => unreachable!("no policy mends"),
         ActionType::Nothing => 0.0,
     };

@@ -7,6 +7,7 @@ use agent_core::domain::metric::{Metric, Metrics};
 use agent_core::domain::placement::Link;
 use agent_core::domain::traffic::Traffic;
 use agent_core::domain::units::Percent;
+use agent_core::domain::work::Seat;
 use agent_core::mape::planner::Rng;
 use agent_core::mape::prediction::{Forecast, Latency, Place, Predictor, Wanted};
 use rand::{RngExt as _, SeedableRng as _};
@@ -100,8 +101,13 @@ fn variation() -> impl FnMut(f64) -> f64 {
 
 fn expected(predictor: &Predictor, index: usize) -> Forecast {
     let stated = Link { from: node(0), to: node(index), latency_ms: LINKS[index].0, jitter_ms: 0.0 };
-    let place =
-        Place { node: node(index), availability: Percent::new(90.0).unwrap(), stated: Some(stated), follows: false };
+    let place = Place {
+        seat: Seat::at_home(NodeId(1)),
+        node: node(index),
+        availability: Percent::new(90.0).unwrap(),
+        stated: Some(stated),
+        follows: false,
+    };
     predictor.forecast(&place, &Wanted { response: true, execution: true, staleness: false })
 }
 

@@ -43,8 +43,9 @@ pub mod scene {
                 node: NodeId(id),
                 goal: "response_time <= 35 s".to_owned(),
                 policy: "fixed".to_owned(),
+                may_run_on: Default::default(),
             };
-            (AgentId(id), Peer { registration, heartbeat_at: None, health: Health::default() })
+            (AgentId(id), Peer { registration, runs_at: None, heartbeat_at: None, health: Health::default() })
         };
         snapshot.agents = Arc::new([peer(1), peer(2)].into());
         let link = |(from, to, latency_ms): (u32, u32, f64)| Link {
@@ -73,6 +74,7 @@ pub mod scene {
             node: NodeId(node),
             at: Timestamp(at_seconds * 1000),
             metrics,
+            ran_at: None,
             emulated_latency_ms: Some(0.0),
             traffic: None,
             parts: Vec::new(),

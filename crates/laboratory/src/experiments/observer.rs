@@ -262,6 +262,7 @@ mod tests {
             node: NodeId(1),
             at: Timestamp(0),
             metrics: Metrics::default(),
+            ran_at: None,
             emulated_latency_ms: None,
             traffic: None,
             parts: Vec::new(),

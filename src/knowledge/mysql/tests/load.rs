@@ -20,6 +20,7 @@ fn measurement(table: &Table, agent: u32) -> Measurement {
         node: NodeId(3),
         at: table.now(),
         metrics: Metrics::default().with(Metric::ResponseTime, 36.5),
+        ran_at: None,
         emulated_latency_ms: None,
         traffic: None,
         parts: Vec::new(),

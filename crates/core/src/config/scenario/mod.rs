@@ -252,6 +252,7 @@ fn stand_in(network: &mut files::Network, rest: &mut Rest, problems: &mut Proble
         goal: "response_time <= 1 s".to_owned(),
         policy: rest.generate.as_ref().and_then(|generate| generate.policy.clone()),
         node: Some(id),
+        may_run_on: None,
         // What is generated says what it reads.
         data_set: network.data_set.first().map(|first| first.name.clone()),
         data_sets: None,

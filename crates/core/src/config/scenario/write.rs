@@ -192,6 +192,10 @@ fn agents(text: &mut String, scenario: &Scenario) {
         if agent.node != agent.id.home() {
             line!(text, "node = {}", agent.node);
         }
+        if !agent.may_run_on.is_empty() {
+            let nodes: Vec<String> = agent.may_run_on.iter().map(ToString::to_string).collect();
+            line!(text, "may_run_on = [{}]", nodes.join(", "));
+        }
         if scenario.network.data_sets.len() > 1 {
             match agent.data_sets.as_slice() {
                 [only] => line!(text, "data_set = {}", quoted(&only.0)),

@@ -75,6 +75,7 @@ fn points(changes: &[Change]) -> Vec<(u32, i64)> {
         | Change::See { .. }
         | Change::Outdate { .. }
         | Change::Become { .. }
+        | Change::Seat { .. }
         | Change::Delete { .. } => None,
     };
     changes.iter().filter_map(of).collect()

@@ -18,6 +18,7 @@ fn measurement(job: &str) -> Measurement {
         node: NodeId(3),
         at: Timestamp(1_000_123),
         metrics: Metrics::default().with(Metric::ResponseTime, 36.5).with(Metric::Throughput, 30_000.0),
+        ran_at: None,
         emulated_latency_ms: None,
         traffic: None,
         parts: Vec::new(),

@@ -216,13 +216,13 @@ impl Table {
         }
         let running: Vec<Claim> = self.running.iter().filter_map(|event| self.find(*event)?.claim.clone()).collect();
         rules::check_leave(node, &self.agents, &running, silence, now)?;
-        let (links, homes) = (self.links_in_force(), self.homes());
+        let (links, seats) = (self.links_in_force(), self.seats());
         let leave = |(name, shelf): (&DataSetName, &Shelf)| {
             let changes = rules::leave(
                 (name, &shelf.data_set.guard),
                 &shelf.placement,
                 &links,
-                &homes,
+                &seats,
                 node,
                 (now, now + drain),
             )?;
@@ -235,6 +235,7 @@ impl Table {
             shelf(&mut self.data_sets, &data_set)?.generation += 1;
         }
         self.node(node)?.state = NodeState::Leaving;
+        self.send_home(node);
         Ok(self.held(node))
     }
 
@@ -275,6 +276,24 @@ impl Table {
         let mut held: Vec<_> = rows.filter(|row| row.node == node).cloned().collect();
         held.sort_by_key(|row| row.id);
         held
+    }
+
+    /// Whatever ran there does not any more.
+    fn send_home(&mut self, left: NodeId) {
+        let guests: Vec<AgentId> = self
+            .agents
+            .values()
+            .filter(|peer| peer.runs_at == Some(left))
+            .map(|peer| peer.registration.agent)
+            .collect();
+        for agent in guests {
+            Arc::make_mut(&mut self.agents).get_mut(&agent).into_iter().for_each(|peer| peer.runs_at = None);
+        }
+    }
+
+    /// Where all jobs run.
+    fn seats(&self) -> BTreeMap<AgentId, NodeId> {
+        self.agents.iter().map(|(id, peer)| (*id, peer.seat().node)).collect()
     }
 
     fn homes(&self) -> BTreeMap<AgentId, NodeId> {
@@ -332,9 +351,9 @@ impl Table {
     ) -> Result<bool> {
         let Some(name) = self.data_set_of(replica) else { return Ok(false) };
         self.bill_held(now);
-        let (links, homes) = (self.links_in_force(), self.homes());
+        let (links, seats) = (self.links_in_force(), self.seats());
         let shelf = shelf(&mut self.data_sets, &name)?;
-        let changes = saga::found(&shelf.placement, &links, &homes, replica, generation, condition);
+        let changes = saga::found(&shelf.placement, &links, &seats, replica, generation, condition);
         if changes.is_empty() {
             return Ok(false);
         }
@@ -449,7 +468,9 @@ impl Table {
                 shelf.generation += 1;
             }
         }
-        let peer = Peer { registration: registration.clone(), heartbeat_at: Some(now), health: Health::default() };
+        let runs_at = self.agents.get(&agent).and_then(|peer| peer.runs_at);
+        let registration = registration.clone();
+        let peer = Peer { registration, runs_at, heartbeat_at: Some(now), health: Health::default() };
         Arc::make_mut(&mut self.agents).insert(agent, peer);
         self.lives.insert(agent, identity.life.clone());
         Ok(Registered::Done)
@@ -646,6 +667,12 @@ impl Table {
             }
         }
         let id = self.next_event();
+        if let Action::MoveWork { agent, to } = plan.action {
+            let whose = self.agents.get(&agent).map(|peer| &peer.registration);
+            if let Some(lost) = rules::no_seat(plan, whose, self.nodes.get(&to))? {
+                return Ok(Claimed::Lost(lost));
+            }
+        }
         let stored = plan.action.to_node().map_or(0, |to| self.stored_on(to));
         let shelf = shelf(&mut self.data_sets, &plan.data_set)?;
         if let Some(to) = plan.action.to_node() {
@@ -713,12 +740,12 @@ impl Table {
                 return Ok(Committed::Refused(Refused::LeaseLost(claim.source.id)));
             }
         }
-        // Only the readers of what is dropped need another replica, near to where they live.
-        let homes = if claim.action.kind() == ActionType::Evict { self.homes() } else { BTreeMap::new() };
+        // Only the readers of what is dropped need another replica, near to where they run.
+        let seats = if claim.action.kind() == ActionType::Evict { self.seats() } else { BTreeMap::new() };
         let links = self.links_in_force();
         let Shelf { placement, data_set, .. } = shelf(&mut self.data_sets, &claim.data_set)?;
         let constraints = &data_set.guard.constraints;
-        let changes = match saga::commit(placement, &links, &homes, constraints, &claim, arrived, now + drain) {
+        let changes = match saga::commit(placement, &links, &seats, constraints, &claim, arrived, now + drain) {
             Ok(changes) => changes,
             Err(refused) => return Ok(Committed::Refused(refused)),
         };
@@ -812,6 +839,12 @@ impl Table {
     fn apply(&mut self, data_set: &DataSetName, changes: &[Change]) -> Result<&Placement> {
         let shelf = shelf(&mut self.data_sets, data_set)?;
         saga::apply(&mut shelf.placement, data_set, changes, next_replica(&mut self.replicas_made));
+        for change in changes {
+            if let Change::Seat { agent, node } = change {
+                let peer = Arc::make_mut(&mut self.agents).get_mut(agent);
+                peer.into_iter().for_each(|peer| peer.runs_at = Some(*node));
+            }
+        }
         Ok(&shelf.placement)
     }
 }

@@ -23,6 +23,7 @@ use crate::domain::time::{LONGEST, Timestamp};
 use crate::domain::units::Percent;
 use crate::domain::validators::Validators;
 use crate::domain::versions::{Former, Versions};
+use crate::domain::work::Seat;
 use crate::knowledge::conversation;
 use crate::knowledge::rules::{self, Rejection, is_sha256, is_somebodys};
 use crate::knowledge::{Counter, Feedback, NotedUpload, Pulse, Recorded};
@@ -366,19 +367,41 @@ pub fn link(row: &mut Fields<'_>, nodes: &Nodes) -> Field<Link> {
 
 pub fn peer(row: &mut Fields<'_>, nodes: &Nodes) -> Field<(AgentId, Peer)> {
     let (agent, node) = home(row)?;
+    let (may_run_on, runs_at) = work(row)?;
     if !nodes.contains_key(&node) {
         return row.leave_out("node", Rejection::UnknownNode(node));
     }
-    let registration = Registration { agent, node, goal: row.text("goal", GOAL_MAX)?, policy: row.name("policy")? };
+    let registration =
+        Registration { agent, node, goal: row.text("goal", GOAL_MAX)?, policy: row.name("policy")?, may_run_on };
     let heartbeat_at = row.maybe_past("heartbeat_at")?;
     let unexpected = u32::try_from(row.amount("unexpected")?).unwrap_or(u32::MAX);
     let health = Health { converged: row.flag("converged")?, unexpected };
-    Ok((agent, Peer { registration, heartbeat_at, health }))
+    Ok((agent, Peer { registration, runs_at, heartbeat_at, health }))
 }
 
 /// Where an agent lives.
 pub fn home(row: &mut Fields<'_>) -> Field<(AgentId, NodeId)> {
     Ok((AgentId(row.id("id")?), NodeId(row.id("node")?)))
+}
+
+/// Where an agent's jobs run.
+pub fn seat(row: &mut Fields<'_>) -> Field<(AgentId, NodeId)> {
+    let ((agent, home), (may_run_on, runs_at)) = (home(row)?, work(row)?);
+    Ok((agent, Seat::of(home, &may_run_on, runs_at).node))
+}
+
+/// Where else an agent's jobs may run, and where they were moved to. What cannot be read lets them run at home alone.
+fn work(row: &mut Fields<'_>) -> Field<(BTreeSet<NodeId>, Option<NodeId>)> {
+    let runs_at = row.maybe_amount("runs_at")?.and_then(|node| u32::try_from(node).ok()).map(NodeId);
+    if row.is_null("may_run_on")? {
+        return Ok((BTreeSet::new(), runs_at));
+    }
+    let text = row.text("may_run_on", GUARD_MAX)?;
+    let may_run_on = serde_json::from_str(&text).unwrap_or_else(|_| {
+        row.report("may_run_on", "it is no JSON list of nodes and is taken as absent".to_owned());
+        BTreeSet::new()
+    });
+    Ok((may_run_on, runs_at))
 }
 
 /// Whose an agent is, and when it was last heard of.
@@ -621,6 +644,7 @@ pub fn recorded(row: &mut Fields<'_>) -> Field<Recorded> {
         node: NodeId(row.id("node")?),
         at: row.time("at_ms")?,
         metrics,
+        ran_at: row.maybe_amount("ran_at")?.and_then(|node| u32::try_from(node).ok()).map(NodeId),
         emulated_latency_ms: row.measured("emulated_latency_ms", longest_ms())?,
         traffic: None,
         parts: parts(row)?,

@@ -402,7 +402,11 @@ fn questions() {
     left_out("id", Cell::Integer(-1), "-1 is out of range");
     left_out("agent", Cell::Integer(-1), "-1 is no id");
     left_out("generation", Cell::Null, "there is no value");
-    left_out("action", text("X1_2"), "`X1_2` is not an action; actions are written M1_2, C1_2, CR2, E2, R1_2 and NA");
+    left_out(
+        "action",
+        text("X1_2"),
+        "`X1_2` is not an action; actions are written M1_2, C1_2, CR2, E2, R1_2, T1_2 and NA",
+    );
     left_out("level", Cell::Null, "there is no number");
     for (level, said) in [(1.5, "1.5e0"), (-0.1, "-1e-1"), (f64::NAN, "NaN"), (f64::INFINITY, "inf")] {
         left_out("level", Cell::Real(level), &format!("{said} is out of range"));
@@ -480,7 +484,11 @@ fn events() {
     let agents = FlatMap::from([seen(AGENTS, &row(&[]), |row| peer(row, &nodes)).0.unwrap()]);
     let open_event = |row: &mut Fields<'_>| open_event(row, &nodes, &agents, &BTreeSet::new());
     let skipped = |column, value, why: &str| left_out(EVENTS, &open(&[(column, value)]), open_event, column, why);
-    skipped("action", text("XYZ"), "`XYZ` is not an action; actions are written M1_2, C1_2, CR2, E2, R1_2 and NA");
+    skipped(
+        "action",
+        text("XYZ"),
+        "`XYZ` is not an action; actions are written M1_2, C1_2, CR2, E2, R1_2, T1_2 and NA",
+    );
     skipped("action", text("M1_99"), "node 99 is not registered");
     skipped("action", huge(), "10485760 bytes are more than 64");
     skipped("agent", Cell::Integer(77), "agent 77 is not registered");

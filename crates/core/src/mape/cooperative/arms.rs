@@ -8,6 +8,7 @@ pub enum Arm {
     Content,
     NothingNew,
     Elsewhere,
+    MovesWork,
     Hopeless,
     HelpArrives,
     NothingReadable,
@@ -45,11 +46,12 @@ pub enum Arm {
 }
 
 /// By their places in [`Arm`].
-const NAMES: [&str; 33] = [
+const NAMES: [&str; 34] = [
     "judges: paused",
     "judges: content",
     "judges: nothing new",
     "judges: reads elsewhere",
+    "judges: works elsewhere",
     "judges: hopeless",
     "judges: help arrives",
     "judges: nothing can be read",

@@ -4,6 +4,7 @@
 use crate::domain::ids::NodeId;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
+use crate::domain::work::Seat;
 use crate::mape::planner::View;
 use crate::mape::prediction::{self, Estimate, Place, Predictor};
 use std::collections::{BTreeMap, VecDeque};
@@ -27,8 +28,8 @@ pub struct State {
 }
 
 impl State {
-    pub fn of(predictor: &Predictor, snapshot: &Snapshot, home: NodeId, node: NodeId) -> Option<Self> {
-        let place = prediction::place_of(snapshot, home, node)?;
+    pub fn of(predictor: &Predictor, snapshot: &Snapshot, seat: Seat, node: NodeId) -> Option<Self> {
+        let place = prediction::place_of(snapshot, seat, node)?;
         Some(Self { place, latency: predictor.latency(&place) })
     }
 
@@ -114,7 +115,10 @@ impl Course {
     }
 }
 
-/// All nodes, seen from one agent's home.
+/// By where jobs run or could run.
+pub type Seen = BTreeMap<NodeId, Courses>;
+
+/// All nodes, seen from where an agent's jobs run or could.
 #[derive(Default)]
 pub struct Courses {
     moved: BTreeMap<NodeId, Course>,
@@ -130,8 +134,8 @@ impl Courses {
     }
 
     /// Takes note of what has changed since the last look: these nodes, with what was known of them before.
-    pub fn note(&mut self, view: &View) -> Vec<(NodeId, Option<State>)> {
-        let (snapshot, home, predictor) = (view.snapshot, view.parameters.home, &view.experience.predictor);
+    pub fn note(&mut self, view: &View, seat: Seat) -> Vec<(NodeId, Option<State>)> {
+        let (snapshot, predictor) = (view.snapshot, &view.experience.predictor);
         let is_same =
             |table: &Snapshot| Arc::ptr_eq(&table.nodes, &snapshot.nodes) && Arc::ptr_eq(&table.links, &snapshot.links);
         if self.table.as_ref().is_some_and(is_same) && !predictor.needs_probes() {
@@ -139,11 +143,11 @@ impl Courses {
         }
         let mut changed = Vec::new();
         for node in snapshot.nodes.keys() {
-            let Some(state) = State::of(predictor, snapshot, home, *node) else { continue };
+            let Some(state) = State::of(predictor, snapshot, seat, *node) else { continue };
             let before = match self.moved.get(node) {
                 Some(course) => course.0.back().map(|(_, state)| *state),
                 None if predictor.needs_probes() => self.measured.insert(*node, state),
-                None => self.table.as_ref().and_then(|table| State::of(predictor, table, home, *node)),
+                None => self.table.as_ref().and_then(|table| State::of(predictor, table, seat, *node)),
             };
             let is_first = self.table.is_none();
             match before {
@@ -179,7 +183,8 @@ mod tests {
     use crate::domain::units::Percent;
 
     fn state(latency_ms: f64) -> State {
-        let place = Place { node: NodeId(2), availability: Percent::new(95.0).unwrap(), stated: None, follows: false };
+        let (seat, availability) = (Seat::at_home(NodeId(1)), Percent::new(95.0).unwrap());
+        let place = Place { seat, node: NodeId(2), availability, stated: None, follows: false };
         State { place, latency: Some(Estimate { mean: latency_ms, deviation: 5.0 }) }
     }
 

@@ -13,6 +13,8 @@ const WITHIN: Duration = Duration::from_secs(3600);
 /// What a job's outcome depends on.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Conditions {
+    /// Where it ran, if not at home.
+    pub ran_at: Option<NodeId>,
     pub node: NodeId,
     pub availability_percent: f64,
     /// Absent where the goal does not mention it.
@@ -95,7 +97,7 @@ mod tests {
     const NOW: Timestamp = Timestamp(0);
 
     fn at(node: u32, availability_percent: f64) -> Conditions {
-        Conditions { node: NodeId(node), availability_percent, data_consistency: None }
+        Conditions { ran_at: None, node: NodeId(node), availability_percent, data_consistency: None }
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Planned {
                 }
                 Action::Copy { to, .. } | Action::ChangeReference { to } => _ = reads.insert(event.agent, to),
                 Action::Evict { node } => reads.retain(|_, read| *read != node),
-                Action::Restore { .. } | Action::Nothing => {}
+                Action::Restore { .. } | Action::MoveWork { .. } | Action::Nothing => {}
             }
             let stays = matches!(event.action, Action::Copy { .. } | Action::Restore { .. });
             if let Some(gone) = gone.filter(|_| !stays) {

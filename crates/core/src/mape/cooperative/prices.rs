@@ -4,16 +4,17 @@ use crate::domain::action::ActionType;
 use crate::mape::planner::Parameters;
 use std::collections::BTreeMap;
 
-/// The kinds of action that cost anything.
+/// The kinds of action on data that cost anything.
 const KINDS: [ActionType; 4] = [ActionType::Move, ActionType::Copy, ActionType::ChangeReference, ActionType::Evict];
 /// What one action of each kind costs together: a move 1.5, a copy 1.8, a change of reference 1, an evict 0.5.
 const ALL_TOGETHER: f64 = 1.5 + 1.8 + 1.0 + 0.5;
 
-/// The costs in units of which one action of each kind takes [`ALL_TOGETHER`]. Nothing costs anything where all costs are 0.
+/// The costs in units of which one action of each of these kinds takes [`ALL_TOGETHER`], and that of moving work in the same. Nothing costs anything where all costs are 0.
 pub fn prices(parameters: &Parameters) -> BTreeMap<ActionType, f64> {
     let stated: f64 = KINDS.iter().map(|kind| parameters.cost(*kind)).sum();
     let factor = if stated > 0.0 { ALL_TOGETHER / stated } else { 0.0 };
-    KINDS.iter().map(|kind| (*kind, parameters.cost(*kind) * factor)).collect()
+    let priced = KINDS.iter().chain(&[ActionType::MoveWork]);
+    priced.map(|kind| (*kind, parameters.cost(*kind) * factor)).collect()
 }
 
 #[cfg(test)]

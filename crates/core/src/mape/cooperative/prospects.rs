@@ -1,6 +1,6 @@
 //! How content an agent would be anywhere, and what it tells others of that: forecasts, and nodes that would suit it.
 
-use super::course::{Courses, State};
+use super::course::{Seen, State};
 use super::jobs::{Conditions, Jobs};
 use super::prices::prices;
 use super::said::Said;
@@ -11,6 +11,7 @@ use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::metric::{Metric, Metrics};
 use crate::domain::placement::{self, Node};
 use crate::domain::snapshot::Snapshot;
+use crate::domain::work::Seat;
 use crate::mape::planner::{Experience, Parameters, View};
 use crate::mape::prediction::{Estimate, Hope, Rest, Wanted};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,8 +47,12 @@ pub struct Prospects<'a> {
     experience: &'a Experience,
     snapshot: &'a Snapshot,
     jobs: &'a Jobs,
-    courses: &'a Courses,
+    courses: &'a Seen,
     avoided: &'a Avoided,
+    /// Where this agent's jobs run.
+    pub seat: Seat,
+    /// Where else they could.
+    other_seats: Vec<Seat>,
     wanted: Wanted,
     prices: BTreeMap<ActionType, f64>,
     /// Bytes may travel now.
@@ -71,7 +76,7 @@ struct Hoped {
 }
 
 impl<'a> Prospects<'a> {
-    pub fn new(view: &View<'a>, jobs: &'a Jobs, courses: &'a Courses, avoided: &'a Avoided) -> Self {
+    pub fn new(view: &View<'a>, jobs: &'a Jobs, courses: &'a Seen, avoided: &'a Avoided) -> Self {
         let goal = &view.parameters.goal;
         let mentioned: Metrics =
             Metric::ALL.into_iter().filter(|one| goal.mentions(*one)).map(|one| (one, 1.0)).collect();
@@ -82,6 +87,8 @@ impl<'a> Prospects<'a> {
             jobs,
             courses,
             avoided,
+            seat: view.parameters.seat(view.snapshot),
+            other_seats: view.parameters.other_seats(view.snapshot).collect(),
             wanted: Wanted::of(&mentioned),
             prices: prices(view.parameters),
             travels: view.snapshot.data_set.guard.lets_travel(view.snapshot.at),
@@ -95,16 +102,37 @@ impl<'a> Prospects<'a> {
     pub fn hoping(mut self, here: NodeId, replicas: u32) -> Self {
         let predictor = &self.experience.predictor;
         let Some(Hope { rest, moves }) = predictor.hope() else { return self };
-        let Some(state) = State::of(predictor, self.snapshot, self.parameters.home, here) else { return self };
+        let Some(state) = State::of(predictor, self.snapshot, self.seat, here) else { return self };
         let then = self.level_beside(Some(rest), &state, replicas);
         let cost = f64::from(*moves) * (self.cost(ActionType::Copy) + MARGIN);
         self.hope = Some(Hoped { here, level: self.level(here, replicas), then, cost });
         self
     }
 
-    /// Reading at a node while there are so many replicas: 0 to 1.
+    /// Reading at a node while there are so many replicas, where the jobs run that suits best, net of what it costs to move them there:
+    /// what a change of the data adds to what the agent could do by moving its work.
     pub fn level(&self, node: NodeId, replicas: u32) -> f64 {
-        let state = State::of(&self.experience.predictor, self.snapshot, self.parameters.home, node);
+        let elsewhere = self.other_seats.iter().map(|seat| self.level_moved(*seat, node, replicas));
+        elsewhere.fold(self.standing(node, replicas), f64::max)
+    }
+
+    /// The same where the jobs run now: 0 to 1.
+    pub fn standing(&self, node: NodeId, replicas: u32) -> f64 {
+        self.level_from(self.seat, node, replicas)
+    }
+
+    /// The same with the work moved to another seat, net of what that costs.
+    fn level_moved(&self, seat: Seat, node: NodeId, replicas: u32) -> f64 {
+        self.level_from(seat, node, replicas) - self.cost(ActionType::MoveWork)
+    }
+
+    /// Where else this agent's jobs could run, and how content it would be there reading what it reads now, net of what that costs.
+    pub fn work(&self, here: NodeId, replicas: u32) -> impl Iterator<Item = (NodeId, f64)> + '_ {
+        self.other_seats.iter().map(move |seat| (seat.node, self.level_moved(*seat, here, replicas)))
+    }
+
+    fn level_from(&self, seat: Seat, node: NodeId, replicas: u32) -> f64 {
+        let state = State::of(&self.experience.predictor, self.snapshot, seat, node);
         let Some(state) = state.filter(|_| !self.avoided.unreadable.contains(&node)) else { return 0.0 };
         let as_things_are = self.level_as_things_are(&state, replicas);
         match (&self.hope, self.experience.predictor.hope()) {
@@ -120,7 +148,8 @@ impl<'a> Prospects<'a> {
     fn level_as_things_are(&self, state: &State, replicas: u32) -> f64 {
         let node = state.place.node;
         let now = self.level_in(state, replicas);
-        let beliefs = self.courses.of(node).map(|course| course.beliefs(self.snapshot.at)).unwrap_or_default();
+        let course = self.courses.get(&state.place.seat.node).and_then(|courses| courses.of(node));
+        let beliefs = course.map(|course| course.beliefs(self.snapshot.at)).unwrap_or_default();
         if beliefs.is_empty() {
             return now;
         }
@@ -129,8 +158,8 @@ impl<'a> Prospects<'a> {
     }
 
     /// The same as it is now, whatever it was before.
-    pub fn level_now(&self, node: NodeId, replicas: u32) -> f64 {
-        let state = State::of(&self.experience.predictor, self.snapshot, self.parameters.home, node);
+    pub fn level_now(&self, seat: Seat, node: NodeId, replicas: u32) -> f64 {
+        let state = State::of(&self.experience.predictor, self.snapshot, seat, node);
         state.map_or(0.0, |state| self.level_in(&state, replicas))
     }
 
@@ -147,6 +176,7 @@ impl<'a> Prospects<'a> {
         let consistency = rest.map_or(own, |rest| rest.consistency(own));
         forecast.set(Metric::DataConsistency, Estimate::certain(consistency));
         let conditions = Conditions {
+            ran_at: place.seat.away(),
             node: place.node,
             availability_percent: place.availability.value(),
             data_consistency: self.counts_replicas.then_some(consistency),
@@ -261,7 +291,7 @@ impl<'a> Prospects<'a> {
         let homes = self.homes();
         let key = |(node, level): (NodeId, f64)| {
             let available = self.snapshot.nodes.get(&node).map_or(0.0, |node| node.availability.value());
-            let is_elsewhere = node != self.parameters.home;
+            let is_elsewhere = node != self.seat.node;
             ((level * 10.0).round(), is_elsewhere, self.distance(&homes, node), available, node)
         };
         let mut keyed: Vec<_> = nodes.into_iter().map(key).collect();
@@ -272,11 +302,11 @@ impl<'a> Prospects<'a> {
         keyed.into_iter().take(count).map(|key| key.4).collect()
     }
 
-    /// Where others live: all of them, or some of many.
+    /// Where all jobs run, or some of many.
     fn homes(&self) -> Vec<NodeId> {
         let agents = &self.snapshot.agents;
         let step = agents.len().div_ceil(HOMES).max(1);
-        agents.values().step_by(step).map(|peer| peer.registration.node).collect()
+        agents.values().step_by(step).map(|peer| peer.seat().node).collect()
     }
 
     /// How far a node is from everybody, as far as the table knows it \[ms\]: what serves all is near all.
@@ -290,7 +320,7 @@ impl<'a> Prospects<'a> {
     /// What to say of these nodes to who has heard all that was said before.
     pub fn reply(&self, planned: &Planned, here: NodeId, nodes: BTreeSet<NodeId>, said: &mut Said) -> Reply {
         let replicas = planned.replicas();
-        let level = self.level(here, replicas);
+        let level = self.standing(here, replicas);
         let forecasts = said.news((here, replicas), self.changes(planned, here, &nodes));
         let named = self.named(planned, here, level, &nodes);
         Reply { level, nodes, forecasts, said: said.count(), named }
@@ -316,7 +346,7 @@ impl<'a> Prospects<'a> {
     /// Who is not content, or would not be with one replica more, names nodes that would suit it: nobody else can know them.
     fn named(&self, planned: &Planned, here: NodeId, level: f64, known: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
         let replicas = planned.replicas();
-        let then = if self.counts_replicas { self.level(here, replicas + 1) } else { level };
+        let then = if self.counts_replicas { self.standing(here, replicas + 1) } else { level };
         if level.min(then) >= CONTENT {
             return BTreeSet::new();
         }

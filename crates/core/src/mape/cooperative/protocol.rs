@@ -11,7 +11,7 @@
 //! placement. Whatever an agent does itself, it answers others.
 
 use super::arms::{Arm, Arms};
-use super::course::Courses;
+use super::course::Seen as SeenFrom;
 use super::jobs::{Conditions, Jobs};
 use super::patience::{Ground, Left, Pause};
 use super::peers::{Executed, Peers};
@@ -29,7 +29,8 @@ use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::mape::monitor::Repair;
 use crate::mape::planner::{
-    Choice, Decider, Decision, Deliberation, Intent, LOOK_EVERY, Message, Opinion, Reason, Rng, Situation, View,
+    Choice, Decider, Decision, Deliberation, Intent, LISTED, LOOK_EVERY, Message, Opinion, Reason, Rng, Scored,
+    Situation, Verdict, View,
 };
 use crate::mape::prediction::Rest;
 use rand::RngExt as _;
@@ -77,12 +78,15 @@ pub struct Protocol {
     left: Left<ReplicaSet>,
     /// Nodes that this agent has gone away from.
     left_nodes: Left<NodeId>,
+    /// Nodes that its work has gone away from.
+    left_seats: Left<NodeId>,
     /// Nodes whose replica was dropped.
     dropped: Left<NodeId>,
-    /// How nodes have moved, and how often that has changed a level notably; and the levels then, of those that have.
-    courses: Courses,
+    /// How nodes have moved, and how often that has changed a level notably; and the levels then, of those that have, by where jobs
+    /// run and where they read.
+    courses: SeenFrom,
     epoch: u64,
-    believed: BTreeMap<NodeId, f64>,
+    believed: BTreeMap<(NodeId, NodeId), f64>,
     /// Where this agent's other data sets were read at the last look, and what their nodes declared.
     company: Vec<(NodeId, f64)>,
     /// The planned placement, and the latest event, as last seen.
@@ -213,14 +217,20 @@ impl Protocol {
 
     /// Takes note of how nodes have moved: only what changes a level by something is a change.
     fn note_environment(&mut self, view: &View, planned: &Planned, avoided: &Avoided) {
-        let changed = self.courses.note(view);
         let replicas = planned.replicas();
-        for (node, before) in changed {
+        let seats =
+            || [view.parameters.seat(view.snapshot)].into_iter().chain(view.parameters.other_seats(view.snapshot));
+        let mut changed = Vec::new();
+        for seat in seats() {
+            let noted = self.courses.entry(seat.node).or_default().note(view, seat);
+            changed.extend(noted.into_iter().map(|(node, before)| (seat, node, before)));
+        }
+        for (seat, node, before) in changed {
             self.jobs.forget(node);
             let prospects = Prospects::new(view, &self.jobs, &self.courses, avoided);
             let was = before.map_or(0.0, |before| prospects.level_in(&before, replicas));
-            let now = prospects.level_now(node, replicas);
-            let known = self.believed.entry(node).or_insert(was);
+            let now = prospects.level_now(seat, node, replicas);
+            let known = self.believed.entry((seat.node, node)).or_insert(was);
             if (now - *known).abs() >= NOTABLE {
                 *known = now;
                 self.epoch += 1;
@@ -229,6 +239,7 @@ impl Protocol {
                 let concerns_all = planned.set.contains(&node);
                 self.left.excuse(|set| concerns_all || set.contains(&node));
                 self.left_nodes.excuse(|left| concerns_all || *left == node);
+                self.left_seats.excuse(|_| true);
             }
         }
     }
@@ -332,6 +343,10 @@ impl Protocol {
         let enough = prospects.cost(ActionType::ChangeReference) + MARGIN;
         let present = elsewhere().filter(|(node, _)| planned.ready.contains(node)).reduce(best);
         let present = present.filter(|(_, gain)| *gain >= enough);
+        // Work that moves touches nobody either, and may be worth more than another replica.
+        let work = self.work(scene);
+        let is_less = |gain: f64| work.is_some_and(|(_, of_work)| gain - enough + MARGIN < of_work);
+        let present = present.filter(|(_, gain)| !is_less(*gain));
         let arriving = elsewhere().filter(|(node, _)| !planned.ready.contains(node)).map(|(_, gain)| gain);
         let arriving = arriving.fold(f64::NEG_INFINITY, f64::max);
         let (worth, best_new) = prospects.worth_asking(planned, here, level);
@@ -340,7 +355,7 @@ impl Protocol {
             return self.go(scene, better);
         }
         if worth.is_empty() {
-            return self.came_to(Arm::Hopeless, Next::Rest);
+            return self.move_work(scene, work, (Arm::Hopeless, Next::Rest));
         }
         if arriving >= enough && best_new < arriving + MUCH_MORE {
             return self.came_to(Arm::HelpArrives, Next::Rest);
@@ -355,7 +370,8 @@ impl Protocol {
                 Some(better) => self.go(scene, better),
                 None => {
                     self.judged = None;
-                    self.came_to(Arm::Pauses, if self.is_awaited { Next::Rest } else { Next::Wait(until) })
+                    let next = if self.is_awaited { Next::Rest } else { Next::Wait(until) };
+                    self.move_work(scene, work, (Arm::Pauses, next))
                 }
             };
         }
@@ -369,6 +385,25 @@ impl Protocol {
     fn came_to(&mut self, arm: Arm, next: Next) -> Next {
         self.arms.note(arm);
         next
+    }
+
+    /// Where this agent's jobs would better run, as things stand, and by how much, if what they read can be relied on.
+    fn work(&mut self, scene: &Scene) -> Option<(NodeId, f64)> {
+        let Scene { view, planned, prospects, here, level, me, .. } = *scene;
+        // Whoever went away does not come back for a little.
+        let left = self.left_seats.prices(view.now(), PER_EXCUSED_RETURN);
+        let gain = |(node, then): (NodeId, f64)| (node, then - level - left.get(&node).copied().unwrap_or(0.0));
+        let best = |a: (NodeId, f64), b: (NodeId, f64)| if b.1 > a.1 { b } else { a };
+        let work = prospects.work(here, planned.replicas()).map(gain).reduce(best);
+        let work = work.filter(|(_, gain)| *gain >= MARGIN);
+        work.filter(|(to, _)| scene.feasible(Action::MoveWork { agent: me, to: *to }).is_some())
+    }
+
+    /// Runs jobs elsewhere, where that is worth it; else what there is to do otherwise.
+    fn move_work(&mut self, scene: &Scene, work: Option<(NodeId, f64)>, (arm, next): (Arm, Next)) -> Next {
+        let Some((to, gain)) = work else { return self.came_to(arm, next) };
+        self.arms.note(Arm::MovesWork);
+        Next::Act(scene.decision(Action::MoveWork { agent: scene.me, to }, Reason::Better { gain }, self, None))
     }
 
     /// Reads a present replica instead, which concerns nobody else.
@@ -461,10 +496,11 @@ impl Protocol {
         self.judged = Some(scene.judged());
         let step = accepted.step.and_then(|step| scene.feasible(step));
         let Some(step) = step else {
-            self.arms.note(if accepted.step.is_some() { Arm::NotYet } else { Arm::NoStep });
             // Those whom it serves will take it up, or nobody: it is not asked for after every job.
             self.pause.refused(ground, level, now);
-            return Next::Rest;
+            let arm = if accepted.step.is_some() { Arm::NotYet } else { Arm::NoStep };
+            let work = self.work(scene);
+            return self.move_work(scene, work, (arm, Next::Rest));
         };
         self.arms.note(Arm::Step);
         let deliberation = deliberation(scene, &accepted.plan.set, &accepted.plan.responses, &readers, ask);
@@ -510,7 +546,7 @@ impl Protocol {
     fn one_less_hurts_nobody(&self, scene: &Scene) -> Option<bool> {
         let Scene { view, planned, prospects, me, here, level, .. } = *scene;
         let (now, replicas) = (view.now(), planned.replicas());
-        let mut loss = (level - prospects.level(here, replicas - 1)).max(0.0);
+        let mut loss = (level - prospects.standing(here, replicas - 1)).max(0.0);
         for (agent, reads) in living(view, planned).filter(|(agent, _)| *agent != me) {
             loss += self.peers.loss_of_one_less(agent, (reads, replicas), now)?;
         }
@@ -543,6 +579,7 @@ impl Decider for Protocol {
 
     fn measured(&mut self, measurement: &Measurement, satisfied: bool) {
         let conditions = Conditions {
+            ran_at: measurement.ran_at,
             node: measurement.node,
             availability_percent: measurement.metrics.get(Metric::Availability).unwrap_or(0.0),
             data_consistency: measurement.metrics.get(Metric::DataConsistency).filter(|_| self.counts_replicas),
@@ -572,7 +609,7 @@ impl Decider for Protocol {
         self.note_environment(view, &planned, &avoided);
         let (jobs, courses) = (std::mem::take(&mut self.jobs), std::mem::take(&mut self.courses));
         let prospects = Prospects::new(view, &jobs, &courses, &avoided).hoping(here, planned.replicas());
-        let level = prospects.level(here, planned.replicas());
+        let level = prospects.standing(here, planned.replicas());
         let scene = Scene { view, planned: &planned, prospects: &prospects, me, here, level, epoch: self.epoch };
         let intents = self.decided(&scene, rng);
         (self.jobs, self.courses) = (jobs, courses);
@@ -644,6 +681,9 @@ impl Protocol {
                 if let Action::ChangeReference { .. } = decision.chosen.action {
                     self.left_nodes.note(scene.here, None, now);
                 }
+                if let Action::MoveWork { .. } = decision.chosen.action {
+                    self.left_seats.note(scene.prospects.seat.node, None, now);
+                }
                 intents.push(Intent::Act(decision));
                 return;
             }
@@ -703,6 +743,7 @@ impl Scene<'_> {
             Action::Move { from, .. } => is_ready(&from).then_some(step),
             Action::ChangeReference { to } => is_ready(&to).then_some(step),
             Action::Evict { node } => is_ready(&node).then_some(step),
+            Action::MoveWork { .. } => is_ready(&self.here).then_some(step),
             Action::Copy { from, to } => {
                 let placement = &self.view.snapshot.placement;
                 let mut present = placement.nodes();
@@ -737,7 +778,35 @@ impl Scene<'_> {
         };
         let measured = protocol.last.as_ref().map_or_else(Metrics::default, |last| last.metrics);
         let choice = Choice { action, reason };
-        Decision::deliberate(NAME, self.view, self.here, measured, choice, deliberation.unwrap_or_else(bare))
+        let decision =
+            Decision::deliberate(NAME, self.view, self.here, measured, choice, deliberation.unwrap_or_else(bare));
+        Decision { scored: self.weighed(), ..decision }
+    }
+
+    /// What this agent could do for itself, by its work and by its data, for people; nothing where its work stays.
+    fn weighed(&self) -> Vec<Scored> {
+        let Scene { view, planned, prospects, here, level, .. } = *self;
+        let replicas = planned.replicas();
+        let valued = |action: Action, value: f64| Scored {
+            action,
+            verdict: Verdict::Valued { value, trials: 0, score: value - level },
+        };
+        let agent = self.me;
+        let moved = prospects.work(here, replicas).map(|(to, value)| valued(Action::MoveWork { agent, to }, value));
+        let mut weighed: Vec<Scored> = moved.collect();
+        if weighed.is_empty() {
+            return weighed;
+        }
+        let net = |to: NodeId, kind: ActionType| prospects.level(to, replicas) - prospects.cost(kind);
+        let open = view.snapshot.nodes.values().filter(|node| prospects.is_open(node));
+        let brought = open.map(|node| valued(Action::Move { from: here, to: node.id }, net(node.id, ActionType::Move)));
+        let others = planned.set.iter().filter(|node| **node != here);
+        let changed =
+            others.map(|to| valued(Action::ChangeReference { to: *to }, net(*to, ActionType::ChangeReference)));
+        weighed.extend(brought.chain(changed));
+        weighed.sort_by(|a, b| b.global().total_cmp(&a.global()));
+        weighed.truncate(LISTED);
+        weighed
     }
 }
 

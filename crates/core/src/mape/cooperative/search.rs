@@ -221,7 +221,8 @@ fn after(present: &ReplicaSet, step: Option<Action>) -> ReplicaSet {
         Some(Action::Move { from, to }) => (Some(from), Some(to)),
         Some(Action::Copy { to, .. }) => (None, Some(to)),
         Some(Action::Evict { node }) => (Some(node), None),
-        Some(Action::ChangeReference { .. } | Action::Restore { .. } | Action::Nothing) | None => (None, None),
+        Some(Action::ChangeReference { .. } | Action::Restore { .. } | Action::MoveWork { .. } | Action::Nothing)
+        | None => (None, None),
     };
     present.iter().copied().filter(|node| Some(*node) != gone).chain(new).collect()
 }

@@ -1,13 +1,14 @@
 //! What an agent can do at all: the candidates of every policy but `reference`, which has those of the published system.
 
+use super::Parameters;
 use crate::domain::action::Action;
-use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::ids::NodeId;
 use crate::domain::placement::Replica;
 use crate::domain::snapshot::Snapshot;
 
 /// Nothing; the moves and copies of the replica that is read, `reference`, to every free node; a change to each other replica;
-/// the eviction of each that nobody reads; without what is forbidden to this agent now. In a fixed order.
-pub fn candidates(snapshot: &Snapshot, agent: AgentId, reference: &Replica) -> Vec<Action> {
+/// the eviction of each that nobody reads; the moves of the agent's own work; without what is forbidden to it now. In a fixed order.
+pub fn candidates(snapshot: &Snapshot, parameters: &Parameters, reference: &Replica) -> Vec<Action> {
     let from = reference.node;
     let free: Vec<NodeId> = snapshot.nodes.values().filter(|node| snapshot.is_free(node)).map(|node| node.id).collect();
     let moves = free.iter().map(|to| Action::Move { from, to: *to });
@@ -21,6 +22,8 @@ pub fn candidates(snapshot: &Snapshot, agent: AgentId, reference: &Replica) -> V
     candidates.extend(moves);
     candidates.extend(copies);
     candidates.extend(changes.chain(evicts));
+    let agent = parameters.agent;
+    candidates.extend(parameters.other_seats(snapshot).map(|seat| Action::MoveWork { agent, to: seat.node }));
     candidates.retain(|action| snapshot.forbids(agent, *action).is_none());
     candidates
 }
@@ -28,15 +31,17 @@ pub fn candidates(snapshot: &Snapshot, agent: AgentId, reference: &Replica) -> V
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::AgentId;
     use crate::domain::placement::NodeState;
     use crate::mape::scene;
     use std::collections::BTreeSet;
     use std::sync::Arc;
 
     fn check<const N: usize>(snapshot: &Snapshot, expected: [&str; N]) {
-        let reference = snapshot.placement.reference(AgentId(1)).unwrap();
+        let parameters = scene::parameters("response_time <= 35 s");
+        let reference = snapshot.placement.reference(parameters.agent).unwrap();
         let found: BTreeSet<String> =
-            candidates(snapshot, AgentId(1), reference).iter().map(ToString::to_string).collect();
+            candidates(snapshot, &parameters, reference).iter().map(ToString::to_string).collect();
         assert_eq!(found, expected.map(str::to_owned).into());
     }
 
@@ -67,6 +72,19 @@ mod tests {
         check(&constrain(r#"{"must_not":{"labels":"region!=eu"}}"#), ["NA", "CR2", "E2"]);
         snapshot.data_set.guard.paused_until = Some(crate::domain::constraints::Guard::FOR_EVER);
         check(&snapshot, ["NA"]);
+    }
+
+    #[test]
+    fn work_goes_where_its_user_lets_it_and_somebody_is_there() {
+        let working = |may_run_on: &[u32]| scene::working(scene::snapshot(&[3], &[(1, 1)]), 1, may_run_on);
+        let data = ["NA", "M3_1", "C3_1", "M3_2", "C3_2"];
+        check(&working(&[]), data);
+        check(&working(&[1, 2, 3]), ["NA", "M3_1", "C3_1", "M3_2", "C3_2", "T1_2", "T1_3"]);
+        let mut gone = working(&[2, 3]);
+        Arc::make_mut(&mut gone.nodes).get_mut(&NodeId(3)).unwrap().state = NodeState::Stopped;
+        check(&gone, ["NA", "M3_1", "C3_1", "M3_2", "C3_2", "T1_2"]);
+        Arc::make_mut(&mut gone.agents).get_mut(&AgentId(1)).unwrap().runs_at = Some(NodeId(2));
+        check(&gone, ["NA", "M3_1", "C3_1", "M3_2", "C3_2", "T1_1"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::domain::metric::Metrics;
 use crate::domain::score::Appraisal;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
+use crate::domain::work::Seat;
 use crate::mape::prediction::Forecast;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +39,9 @@ pub struct Decision {
     /// What is expected to be measured at nodes that were never tried, where a listed candidate rests on that.
     #[serde(default)]
     pub forecasts: BTreeMap<NodeId, Forecast>,
+    /// What is expected of the same data were jobs run on another node, where that is a listed candidate.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub work_forecasts: BTreeMap<NodeId, Forecast>,
     /// What peers were asked and said, where the policy asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deliberation: Option<Deliberation>,
@@ -214,6 +218,7 @@ impl Decision {
             replica_nodes: situation.snapshot.placement.nodes().into_iter().collect(),
             chosen,
             forecasts: forecasts(situation, &scored),
+            work_forecasts: work_forecasts(situation, &scored),
             // What is chosen is listed even when it was no candidate: doing nothing.
             left_out: candidates.saturating_sub(scored.len()),
             scored,
@@ -246,6 +251,7 @@ impl Decision {
             scored: Vec::new(),
             left_out: 0,
             forecasts: BTreeMap::new(),
+            work_forecasts: BTreeMap::new(),
             deliberation: Some(deliberation),
             clairvoyance: None,
             price: price(view.snapshot, view.parameters.agent, chosen.action),
@@ -269,6 +275,7 @@ impl Decision {
             scored: Vec::new(),
             left_out: 0,
             forecasts: BTreeMap::new(),
+            work_forecasts: BTreeMap::new(),
             deliberation: None,
             clairvoyance: None,
             price: price(snapshot, agent, action),
@@ -284,6 +291,9 @@ impl Decision {
             Reason::NothingFeasible => format!("none of {candidates} candidates is feasible"),
             Reason::Planned { gain } => {
                 format!("a step towards replicas on nodes {}, worth {gain:+.3} to all", self.planned())
+            }
+            Reason::Better { gain } if self.chosen.action.work_node().is_some() => {
+                format!("running there suits this agent better ({gain:+.3})")
             }
             Reason::Better { gain } => format!("that replica suits this agent better ({gain:+.3})"),
             Reason::Idle => "nobody reads that replica any more".to_owned(),
@@ -359,6 +369,12 @@ pub(super) fn listed(candidates: &[(Action, f64)], chosen: Action) -> Vec<Action
 fn forecasts(situation: &Situation, scored: &[Scored]) -> BTreeMap<NodeId, Forecast> {
     let nodes = scored.iter().filter(|one| one.is_predicted()).filter_map(|one| one.action.to_node());
     nodes.filter_map(|node| Some((node, situation.forecast(node)?))).collect()
+}
+
+fn work_forecasts(situation: &Situation, scored: &[Scored]) -> BTreeMap<NodeId, Forecast> {
+    let (seat, reads) = (situation.seat(), situation.reference.node);
+    let forecast = |node| Some((node, situation.forecast_from(Seat { node, ..seat }, reads)?));
+    scored.iter().filter_map(|one| one.action.work_node()).filter_map(forecast).collect()
 }
 
 #[cfg(test)]

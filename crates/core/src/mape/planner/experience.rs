@@ -31,6 +31,8 @@ pub enum Change {
     Action(Action),
     /// What a change of reference between two nodes did: `CR1_2`.
     Going { from: NodeId, to: NodeId },
+    /// What running at one node instead of another did, while reading at a third: `T1_2@3`.
+    Working { from: NodeId, to: NodeId, reads: NodeId },
 }
 
 /// What impacts rest on.
@@ -90,6 +92,7 @@ impl Change {
         match self {
             Change::Action(action) => action.to_node(),
             Change::Going { to, .. } => Some(to),
+            Change::Working { .. } => None,
         }
     }
 }
@@ -99,6 +102,7 @@ impl fmt::Display for Change {
         match self {
             Change::Action(action) => action.fmt(f),
             Change::Going { from, to } => write!(f, "CR{from}_{to}"),
+            Change::Working { from, to, reads } => write!(f, "T{from}_{to}@{reads}"),
         }
     }
 }
@@ -108,12 +112,19 @@ impl FromStr for Change {
 
     fn from_str(label: &str) -> Result<Self, Self::Err> {
         // Between two nodes it is written like a move, with other letters.
-        let going = label.strip_prefix("CR").filter(|nodes| nodes.contains('_'));
-        let action = going.map_or_else(|| label.parse(), |nodes| format!("M{nodes}").parse())?;
-        if let (Action::Move { from, to }, Some(_)) = (action, going) {
-            return Ok(Change::Going { from, to });
+        let between = |nodes: &str| match format!("M{nodes}").parse()? {
+            Action::Move { from, to } => Ok((from, to)),
+            other => Err(UnknownAction(other.to_string())),
+        };
+        if let Some(nodes) = label.strip_prefix("CR").filter(|nodes| nodes.contains('_')) {
+            return between(nodes).map(|(from, to)| Change::Going { from, to });
         }
-        Ok(Change::Action(action))
+        if let Some((nodes, reads)) = label.strip_prefix('T').and_then(|working| working.split_once('@')) {
+            let (from, to) = between(nodes)?;
+            let reads = reads.parse().map_err(|_| UnknownAction(label.chars().take(40).collect()))?;
+            return Ok(Change::Working { from, to, reads });
+        }
+        label.parse().map(Change::Action)
     }
 }
 
@@ -123,10 +134,10 @@ mod tests {
 
     #[test]
     fn changes_are_read_as_they_are_written() {
-        for label in ["NA", "M1_2", "C12_3", "CR2", "E10", "CR1_2"] {
+        for label in ["NA", "M1_2", "C12_3", "CR2", "E10", "CR1_2", "T1_2@3", "T1_2"] {
             assert_eq!(label.parse::<Change>().unwrap().to_string(), label);
         }
-        for text in ["", "CR", "CR1_", "CR_2", "CR1_2_3", "GO1_2"] {
+        for text in ["", "CR", "CR1_", "CR_2", "CR1_2_3", "GO1_2", "T1@3", "T1_2@"] {
             assert!(text.parse::<Change>().is_err(), "{text}");
         }
     }

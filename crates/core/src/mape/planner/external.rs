@@ -77,7 +77,7 @@ impl Obedient {
         };
         let situation = Situation::new(parameters, experience, measured, reference, snapshot);
         let value = |action: Action| (action, global::<Greedy>(&situation, action));
-        let all: Vec<_> = candidates(snapshot, parameters.agent, reference).into_iter().map(value).collect();
+        let all: Vec<_> = candidates(snapshot, parameters, reference).into_iter().map(value).collect();
         let listed = decision::listed(&all, action).into_iter();
         let scored = listed.map(|action| scored::<Greedy>(&situation, action)).collect();
         Decision::new(External.name(), &situation, scored, all.len(), chosen)
@@ -154,7 +154,7 @@ impl Decider for Obedient {
 /// Why an agent that reads `reference` cannot take an action now; `None`: it can.
 fn why_not(snapshot: &Snapshot, parameters: &Parameters, reference: &Replica, action: Action) -> Option<String> {
     let agent = parameters.agent;
-    if candidates(snapshot, agent, reference).contains(&action) {
+    if candidates(snapshot, parameters, reference).contains(&action) {
         return None;
     }
     let forbidden = snapshot.forbids(agent, action).map(|forbidden| forbidden.to_string());
@@ -173,9 +173,12 @@ pub(super) fn options(view: &View, measured: &Metrics) -> BTreeMap<Action, Optio
             situation.expected(action).map(|expected| situation.impacts(&expected))
         }
         Action::ChangeReference { to } => situation.expected_of_going(to).map(|expected| situation.impacts(&expected)),
+        Action::MoveWork { to, .. } => {
+            situation.expected_of_moving_work(to).map(|expected| situation.impacts(&expected))
+        }
         Action::Restore { .. } => None,
     };
-    candidates(snapshot, parameters.agent, reference).into_iter().map(|action| (action, expected(action))).collect()
+    candidates(snapshot, parameters, reference).into_iter().map(|action| (action, expected(action))).collect()
 }
 
 #[cfg(test)]

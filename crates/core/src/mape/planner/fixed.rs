@@ -61,7 +61,7 @@ impl Scoring for Fixed {
     }
 
     fn candidates(&self, situation: &Situation) -> Vec<Action> {
-        candidates(situation.snapshot, situation.parameters.agent, situation.reference)
+        candidates(situation.snapshot, situation.parameters, situation.reference)
     }
 
     fn score(&self, situation: &Situation, action: Action) -> Scored {
@@ -86,6 +86,7 @@ impl ByImpacts for Fixed {
             }
             Action::Move { .. } | Action::Copy { .. } => situation.expected(action),
             Action::Evict { .. } => Some(Expected::Known(&situation.evict)),
+            Action::MoveWork { to, .. } => situation.expected_of_moving_work(to),
             Action::Restore { .. } => None,
         }
     }
@@ -109,8 +110,12 @@ fn changed_what_is_read(event: &Event, replica: ReplicaId, consistency_is_violat
     match event.action.kind() {
         ActionType::Move => event.replica == replica,
         ActionType::Copy => consistency_is_violated,
-        // An evict drops only what nobody reads, a change of reference concerns its own agent.
-        ActionType::Evict | ActionType::ChangeReference | ActionType::Restore | ActionType::Nothing => false,
+        // An evict drops only what nobody reads; a change of reference, and work that moves, concern their own agent.
+        ActionType::Evict
+        | ActionType::ChangeReference
+        | ActionType::MoveWork
+        | ActionType::Restore
+        | ActionType::Nothing => false,
     }
 }
 
@@ -197,6 +202,7 @@ mod tests {
                 node: NodeId(2),
                 at: ended,
                 metrics: scene::slow(),
+                ran_at: None,
                 emulated_latency_ms: None,
                 traffic: None,
                 parts: Vec::new(),

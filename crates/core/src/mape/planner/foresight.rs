@@ -7,6 +7,7 @@ use crate::domain::ids::NodeId;
 use crate::domain::metric::Metric;
 use crate::domain::placement;
 use crate::domain::snapshot::Snapshot;
+use crate::domain::work::Seat;
 use crate::mape::cooperative::{Outcomes, level};
 use crate::mape::prediction::{self, Estimate};
 
@@ -31,12 +32,14 @@ impl<'a> Foresight<'a> {
 
     /// Reading at a node as things are.
     pub fn level_at(&self, node: NodeId) -> f64 {
-        self.level(node, self.replicas())
+        self.level(self.seat(), node, self.replicas())
     }
 
     /// After an own action of an agent that reads at `reads`.
     pub fn level_after(&self, action: Action, reads: NodeId) -> f64 {
-        self.level(action.to_node().unwrap_or(reads), self.replicas_after(action))
+        let seat = self.seat();
+        let seat = Seat { node: action.work_node().unwrap_or(seat.node), ..seat };
+        self.level(seat, action.to_node().unwrap_or(reads), self.replicas_after(action))
     }
 
     /// After an action of somebody else: only a move of what this agent reads takes it along.
@@ -48,9 +51,10 @@ impl<'a> Foresight<'a> {
             | Action::ChangeReference { .. }
             | Action::Evict { .. }
             | Action::Restore { .. }
+            | Action::MoveWork { .. }
             | Action::Nothing => reads,
         };
-        self.level(follows, self.replicas_after(action))
+        self.level(self.seat(), follows, self.replicas_after(action))
     }
 
     /// How many replicas there are then.
@@ -68,11 +72,14 @@ impl<'a> Foresight<'a> {
         self.snapshot.placement.present().count().saturating_add_signed(change)
     }
 
+    fn seat(&self) -> Seat {
+        self.parameters.seat(self.snapshot)
+    }
+
     /// 0 at a node that is not known.
-    fn level(&self, node: NodeId, replicas: usize) -> f64 {
+    fn level(&self, seat: Seat, node: NodeId, replicas: usize) -> f64 {
         let parameters = self.parameters;
-        let forecast =
-            prediction::forecast(&self.experience.predictor, self.snapshot, parameters.home, node, &parameters.rho);
+        let forecast = prediction::forecast(&self.experience.predictor, self.snapshot, seat, node, &parameters.rho);
         let Some(mut forecast) = forecast else { return 0.0 };
         let own = placement::consistency(replicas, parameters.max_copies);
         let consistency = self.experience.predictor.consistency(own);
@@ -86,7 +93,7 @@ fn change(action: Action) -> isize {
     match action {
         Action::Copy { .. } | Action::Restore { .. } => 1,
         Action::Evict { .. } => -1,
-        Action::Move { .. } | Action::ChangeReference { .. } | Action::Nothing => 0,
+        Action::Move { .. } | Action::ChangeReference { .. } | Action::MoveWork { .. } | Action::Nothing => 0,
     }
 }
 

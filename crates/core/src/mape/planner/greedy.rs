@@ -27,7 +27,7 @@ impl Scoring for Greedy {
     }
 
     fn candidates(&self, situation: &Situation) -> Vec<Action> {
-        candidates(situation.snapshot, situation.parameters.agent, situation.reference)
+        candidates(situation.snapshot, situation.parameters, situation.reference)
     }
 
     fn score(&self, situation: &Situation, action: Action) -> Scored {

@@ -146,7 +146,7 @@ impl Scoring for Serve {
     }
 
     fn candidates(&self, situation: &Situation) -> Vec<Action> {
-        let mut all = candidates(situation.snapshot, situation.parameters.agent, situation.reference);
+        let mut all = candidates(situation.snapshot, situation.parameters, situation.reference);
         all.retain(|action| matches!(action, Action::Copy { .. } | Action::ChangeReference { .. }));
         all
     }

@@ -354,6 +354,7 @@ impl Planner {
         self.pending = self.last.zip(expected(&decision)).map(|(before, expected)| Acted {
             action: decision.chosen.action,
             reference_node: reference.node,
+            ran_at: self.parameters.seat(snapshot).node,
             before,
             expected,
         });
@@ -405,6 +406,7 @@ mod tests {
             node: NodeId(node),
             at: scene::NOW,
             metrics: scene::slow(),
+            ran_at: None,
             emulated_latency_ms: None,
             traffic: None,
             parts: Vec::new(),

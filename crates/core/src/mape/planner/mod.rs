@@ -52,7 +52,8 @@ use crate::domain::saga;
 use crate::domain::score::{Appraisal, Pursue, Roles};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
-use crate::mape::prediction::{self, Forecast, Outlook};
+use crate::domain::work::Seat;
+use crate::mape::prediction::{self, Baseline, Forecast, Outlook, Wanted};
 use rand_chacha::ChaCha8Rng;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,6 +92,16 @@ impl Parameters {
         decider::REMEMBERED.max(4 * self.patience)
     }
 
+    /// Where the next job runs: at home as long as the table knows nothing else.
+    pub fn seat(&self, snapshot: &Snapshot) -> Seat {
+        snapshot.seat(self.agent, self.silence).unwrap_or(Seat::at_home(self.home))
+    }
+
+    /// Where else it could run.
+    pub fn other_seats<'s>(&self, snapshot: &'s Snapshot) -> impl Iterator<Item = Seat> + 's {
+        snapshot.other_seats(self.agent, self.silence)
+    }
+
     /// The cost of a kind of action; what no cost is stated for costs 1.
     pub fn cost(&self, kind: ActionType) -> f64 {
         self.costs.get(&kind).copied().unwrap_or(1.0)
@@ -104,7 +115,8 @@ impl Parameters {
             | Action::Copy { .. }
             | Action::ChangeReference { .. }
             | Action::Evict { .. }
-            | Action::Restore { .. } => self.cost(action.kind()),
+            | Action::Restore { .. }
+            | Action::MoveWork { .. } => self.cost(action.kind()),
         }
     }
 
@@ -131,6 +143,8 @@ pub struct Situation<'a> {
     roles: Roles<'a>,
     /// Doing nothing changes no metric.
     nothing: Impacts,
+    /// Reading the same from where the work could be moved to.
+    moved: BTreeMap<NodeId, Impacts>,
     /// Dropping a replica that nobody reads changes data consistency and nothing else.
     evict: Impacts,
     /// By kind of action, for there are many candidates of each.
@@ -151,6 +165,8 @@ struct Outlay {
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Expected<'a> {
     Known(&'a Impacts),
+    /// What a job would measure where its work would be.
+    Moved(&'a Impacts),
     /// What reading at this place in the outlook, where the agent never read, and an action of this kind do.
     Predicted {
         place: usize,
@@ -162,7 +178,7 @@ impl Expected<'_> {
     pub fn basis(&self) -> Basis {
         match self {
             Expected::Known(_) => Basis::Known,
-            Expected::Predicted { .. } => Basis::Predicted,
+            Expected::Moved(_) | Expected::Predicted { .. } => Basis::Predicted,
         }
     }
 }
@@ -177,7 +193,9 @@ impl<'a> Situation<'a> {
         snapshot: &'a Snapshot,
     ) -> Self {
         let rho = parameters.rho.iter().filter(|(metric, _)| parameters.goal.mentions(*metric)).collect();
-        let outlook = Outlook::new(&experience.predictor, snapshot, parameters.home, reference.node, &rho);
+        let seat = parameters.seat(snapshot);
+        let outlook = Outlook::new(&experience.predictor, snapshot, seat, reference.node, &rho);
+        let moved = work_moved(parameters, experience, reference, snapshot, &rho);
         let roles = Roles::new(&parameters.goal, measured);
         let outlays = ActionType::ALL
             .map(|kind| Outlay { cost: parameters.cost(kind), consistency: parameters.consistency_impact(kind) });
@@ -194,6 +212,7 @@ impl<'a> Situation<'a> {
             outlook,
             roles,
             nothing,
+            moved,
             evict,
             outlays,
             values,
@@ -212,10 +231,26 @@ impl<'a> Situation<'a> {
         self.known_or_predicted(ActionType::ChangeReference, to, || self.experience.of_going(from, to))
     }
 
+    /// Of running jobs elsewhere, which read what they read now.
+    pub fn expected_of_moving_work(&self, to: NodeId) -> Option<Expected<'_>> {
+        let (from, reads) = (self.seat().node, self.reference.node);
+        let learned = self.experience.learned.get(&Change::Working { from, to, reads }).map(Expected::Known);
+        learned.or_else(|| self.moved.get(&to).map(Expected::Moved))
+    }
+
+    /// Where the jobs run now.
+    pub fn seat(&self) -> Seat {
+        self.parameters.seat(self.snapshot)
+    }
+
     /// What is expected to be measured at a node.
     pub fn forecast(&self, node: NodeId) -> Option<Forecast> {
-        let parameters = self.parameters;
-        prediction::forecast(&self.experience.predictor, self.snapshot, parameters.home, node, &parameters.rho)
+        self.forecast_from(self.seat(), node)
+    }
+
+    /// The same from a certain seat.
+    pub fn forecast_from(&self, seat: Seat, node: NodeId) -> Option<Forecast> {
+        prediction::forecast(&self.experience.predictor, self.snapshot, seat, node, &self.parameters.rho)
     }
 
     fn known_or_predicted<'s>(
@@ -230,7 +265,7 @@ impl<'a> Situation<'a> {
 
     pub fn impacts(&self, expected: &Expected) -> Impacts {
         match *expected {
-            Expected::Known(impacts) => *impacts,
+            Expected::Known(impacts) | Expected::Moved(impacts) => *impacts,
             Expected::Predicted { place, kind } => {
                 self.outlook.impacts()[place].with(Metric::DataConsistency, self.outlay(kind).consistency)
             }
@@ -249,7 +284,7 @@ impl<'a> Situation<'a> {
             Expected::Predicted { place, .. } if !self.roles.mention(Metric::DataConsistency) => {
                 self.values(pursue)[place]
             }
-            Expected::Known(_) | Expected::Predicted { .. } => {
+            Expected::Known(_) | Expected::Moved(_) | Expected::Predicted { .. } => {
                 self.appraise(expected, pursue).map(|appraisal| appraisal.value)
             }
         }
@@ -263,6 +298,27 @@ impl<'a> Situation<'a> {
     fn outlay(&self, kind: ActionType) -> Outlay {
         self.outlays[kind as usize]
     }
+}
+
+/// By the node that the work would be moved to.
+fn work_moved(
+    parameters: &Parameters,
+    experience: &Experience,
+    reference: &Replica,
+    snapshot: &Snapshot,
+    rho: &Rho,
+) -> BTreeMap<NodeId, Impacts> {
+    let wanted = Wanted::of(rho);
+    let forecast = |seat: Seat| {
+        let place = prediction::place_of(snapshot, seat, reference.node)?;
+        Some(experience.predictor.forecast(&place, &wanted))
+    };
+    let consistency = parameters.consistency_impact(ActionType::MoveWork);
+    let there = parameters.other_seats(snapshot).filter_map(|seat| {
+        let here = Baseline::new(&forecast(parameters.seat(snapshot))?, rho);
+        Some((seat.node, here.impacts(&forecast(seat)?).with(Metric::DataConsistency, consistency)))
+    });
+    there.collect()
 }
 
 /// The job before the violating one, to tell whose fault the violation is.
@@ -309,10 +365,11 @@ pub trait Policy: Send + Sync {
         Vec::new()
     }
 
-    /// What an action's observed effect is learned about.
-    fn learned_as(&self, action: Action, reference_node: NodeId) -> Change {
+    /// What an action's observed effect is learned about; `ran_at`: where jobs ran before it.
+    fn learned_as(&self, action: Action, reference_node: NodeId, ran_at: NodeId) -> Change {
         match action {
             Action::ChangeReference { to } => Change::Going { from: reference_node, to },
+            Action::MoveWork { to, .. } => Change::Working { from: ran_at, to, reads: reference_node },
             Action::Nothing
             | Action::Move { .. }
             | Action::Copy { .. }

@@ -152,7 +152,7 @@ impl Scoring for Table {
     }
 
     fn candidates(&self, situation: &Situation) -> Vec<Action> {
-        candidates(situation.snapshot, situation.parameters.agent, situation.reference)
+        candidates(situation.snapshot, situation.parameters, situation.reference)
     }
 
     fn score(&self, situation: &Situation, action: Action) -> Scored {

@@ -21,7 +21,7 @@ impl Policy for Random {
 
 impl Decider for Random {
     fn missed(&mut self, situation: &Situation, rng: &mut Rng) -> Vec<Intent> {
-        let mut actions = candidates(situation.snapshot, situation.parameters.agent, situation.reference);
+        let mut actions = candidates(situation.snapshot, situation.parameters, situation.reference);
         actions.retain(|action| *action != Action::Nothing);
         let choice = match actions.len() {
             0 => Choice { action: Action::Nothing, reason: Reason::NothingFeasible },

@@ -52,7 +52,7 @@ impl Policy for Reference {
     }
 
     /// What is learned about a change of reference is stored and never read again (flaw 5).
-    fn learned_as(&self, action: Action, _: NodeId) -> Change {
+    fn learned_as(&self, action: Action, _: NodeId, _: NodeId) -> Change {
         Change::Action(action)
     }
 }
@@ -95,7 +95,8 @@ impl ByImpacts for Reference {
             Action::Nothing => Some(Expected::Known(&situation.nothing)),
             Action::ChangeReference { to } => situation.expected_of_going(to),
             Action::Move { .. } | Action::Copy { .. } | Action::Evict { .. } => situation.expected(action),
-            Action::Restore { .. } => None,
+            // The published system knows neither.
+            Action::Restore { .. } | Action::MoveWork { .. } => None,
         }
     }
 

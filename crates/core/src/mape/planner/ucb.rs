@@ -126,7 +126,7 @@ impl Scoring for Bandit {
     }
 
     fn candidates(&self, situation: &Situation) -> Vec<Action> {
-        candidates(situation.snapshot, situation.parameters.agent, situation.reference)
+        candidates(situation.snapshot, situation.parameters, situation.reference)
     }
 
     fn score(&self, situation: &Situation, action: Action) -> Scored {

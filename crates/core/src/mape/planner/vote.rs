@@ -7,7 +7,7 @@
 //!
 //! * **Improvement and loss** are changes of the predicted level: the share of jobs that meet the goal ([`Foresight`]). What
 //!   an agent does costs it [`PRICE`] for each unit of cost.
-//! * What concerns nobody else is done without a vote: a change of reference.
+//! * What concerns nobody else is done without a vote: a change of reference, and a move of the own work.
 //! * A **vote** is a forecast. Who is not heard of is not asked; who does not answer in time has not voted.
 //! * What was **refused** is not proposed again on the same placement for [`REFUSED_FOR`]; the next best is proposed instead.
 //! * Where anything was begun or given up meanwhile the vote is void, and another one is held: the claim, too, is made on the
@@ -204,7 +204,7 @@ impl Scoring for Voter {
     }
 
     fn candidates(&self, situation: &Situation) -> Vec<Action> {
-        let mut all = candidates(situation.snapshot, situation.parameters.agent, situation.reference);
+        let mut all = candidates(situation.snapshot, situation.parameters, situation.reference);
         all.retain(|action| *action != Action::Nothing);
         all
     }
@@ -233,7 +233,7 @@ fn concerned(action: Action) -> Option<NodeId> {
     match action {
         Action::Move { to, .. } | Action::Copy { to, .. } => Some(to),
         Action::Evict { node } => Some(node),
-        Action::ChangeReference { .. } | Action::Restore { .. } | Action::Nothing => None,
+        Action::ChangeReference { .. } | Action::Restore { .. } | Action::MoveWork { .. } | Action::Nothing => None,
     }
 }
 

@@ -38,6 +38,7 @@ use crate::domain::placement::Link;
 use crate::domain::time::Timestamp;
 use crate::domain::traffic::Traffic;
 use crate::domain::units::Percent;
+use crate::domain::work::Seat;
 use lags::Lags;
 use rates::Rates;
 use std::collections::BTreeMap;
@@ -52,12 +53,14 @@ pub enum Latency {
     Real,
 }
 
-/// What is known of a node without running a job there.
+/// What is known of a node without reading there.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Place {
+    /// Where the job runs that would.
+    pub seat: Seat,
     pub node: NodeId,
     pub availability: Percent,
-    /// The link to it as the table states it.
+    /// The link between them as the table states it.
     pub stated: Option<Link>,
     /// What is written is written elsewhere, and reaches it later.
     pub follows: bool,
@@ -152,7 +155,11 @@ impl Predictor {
             None => {
                 let (node, metrics) = (measurement.node, &measurement.metrics);
                 let traffic = measurement.traffic.filter(Traffic::makes_sense);
-                self.read(node, metrics, traffic);
+                match measurement.ran_at {
+                    None => self.read(node, metrics, traffic),
+                    // What it saw of links, nobody at home would see.
+                    Some(_) => self.lagged(node, metrics),
+                }
                 self.records = records(metrics).unwrap_or(self.records);
                 self.took(node, metrics, traffic, measurement.at);
             }
@@ -187,9 +194,13 @@ impl Predictor {
 
     /// What was seen of a node on the way.
     fn read(&mut self, node: NodeId, metrics: &Metrics, traffic: Option<Traffic>) {
-        metrics.get(Metric::Staleness).into_iter().for_each(|staleness| self.lags.measured(node, staleness));
+        self.lagged(node, metrics);
         self.link_measured(node, metrics);
         traffic.into_iter().for_each(|traffic| self.counted(node, traffic));
+    }
+
+    fn lagged(&mut self, node: NodeId, metrics: &Metrics) {
+        metrics.get(Metric::Staleness).into_iter().for_each(|staleness| self.lags.measured(node, staleness));
     }
 
     /// How long it took to read there.
@@ -299,7 +310,9 @@ impl Predictor {
         }
         let Some(latency) = latency else { return forecast };
         forecast.set(Metric::NetworkLatency, latency);
-        let conditions = Conditions { latency_ms: latency, load: self.load(place.node) };
+        let is_home = place.seat.away().is_none();
+        let load = if is_home { self.load(place.node) } else { None };
+        let conditions = Conditions { latency_ms: latency, load };
         if wanted.response
             && let Some(seconds) = self.response.at(place.node, &conditions, now)
         {
@@ -320,6 +333,8 @@ impl Predictor {
         let stated = place.stated.map(|link| Estimate { mean: link.latency_ms, deviation: link.jitter_ms });
         match self.latency {
             Latency::Injected => Some(stated.unwrap_or(Estimate::certain(0.0))),
+            // Links are measured at home.
+            Latency::Real if place.seat.away().is_some() => stated,
             Latency::Real => self.links.get(&place.node).map(LinkEstimate::latency).or(stated),
         }
     }
@@ -415,7 +430,8 @@ mod tests {
 
     fn place(node: NodeId, stated_ms: Option<f64>) -> Place {
         let link = |latency_ms| Link { from: NEAR, to: node, latency_ms, jitter_ms: 0.0 };
-        Place { node, availability: Percent::new(92.0).unwrap(), stated: stated_ms.map(link), follows: false }
+        let (seat, availability) = (Seat::at_home(NodeId(1)), Percent::new(92.0).unwrap());
+        Place { seat, node, availability, stated: stated_ms.map(link), follows: false }
     }
 
     fn measurement(node: NodeId, metrics: Metrics) -> Measurement {
@@ -426,6 +442,7 @@ mod tests {
             node,
             at: Timestamp(0),
             metrics,
+            ran_at: None,
             emulated_latency_ms: None,
             traffic: None,
             parts: Vec::new(),

@@ -1,7 +1,7 @@
 //! The oracle against the slowest search there is: every set of nodes, every way to read it, every combination of moves, every
 //! choice of who makes the copies.
 
-use super::problem::{Prices, Problem, Value};
+use super::problem::{OtherSeat, Prices, Problem, Value};
 use super::route::route;
 use super::{exact, search};
 use crate::domain::ids::{AgentId, NodeId};
@@ -16,7 +16,18 @@ fn combinations<T: Clone>(choices: &[Vec<T>]) -> Vec<Vec<T>> {
     choices.iter().fold(vec![Vec::new()], grow)
 }
 
+/// The best of all choices of where jobs run.
 fn best(problem: &Problem) -> Value {
+    let seats = |others: &Vec<OtherSeat>| std::iter::once(None).chain((0..others.len()).map(Some)).collect::<Vec<_>>();
+    let choices = combinations(&problem.others.iter().map(seats).collect::<Vec<_>>());
+    let of = |choice: Vec<Option<usize>>| {
+        let Value { share, cost, replicas } = best_of_seats(&problem.seated(&choice));
+        Value { share, cost: cost + problem.prices.worked * choice.iter().flatten().count() as u64, replicas }
+    };
+    choices.into_iter().map(of).min().expect("they can stay")
+}
+
+fn best_of_seats(problem: &Problem) -> Value {
     let nodes = problem.nodes.len();
     let sets = (1..1_usize << nodes).map(|bits| (0..nodes).filter(|node| bits & 1 << node != 0).collect::<Vec<_>>());
     let allowed = sets.filter(|set| set.iter().all(|node| problem.open[*node]) && problem.allows(set));
@@ -107,8 +118,9 @@ fn problems(nodes: usize, agents: usize) -> impl Strategy<Value = Problem> {
                 sizes: (fewest.clamp(1, holders.len()), holders.len() + if more == 2 { nodes } else { more }),
                 holders,
                 ways,
+                others: vec![Vec::new(); agents],
                 shares,
-                prices: Prices { moved, copied, changed, evicted },
+                prices: Prices { moved, copied, changed, evicted, worked: 1200 },
             }
         })
 }
@@ -118,7 +130,7 @@ fn check(problem: &Problem) -> Result<(), TestCaseError> {
     // From the present placement, so that nothing is left to the local search.
     let (found, unsettled) = exact::search(problem, route(problem, &problem.holders));
     prop_assert!(unsettled.is_empty());
-    prop_assert_eq!(found.value, expected);
+    prop_assert_eq!(found.value, best_of_seats(problem));
     let best = search::best(problem);
     prop_assert_eq!((best.replicas.len(), best.found), (expected.replicas, search::Found::Exhaustive));
     // The steps lead there, at that cost.
@@ -163,6 +175,7 @@ fn followed(problem: &Problem, steps: &[search::Step]) -> ((Vec<NodeId>, Vec<Nod
                 holders.retain(|holder| *holder != node);
                 cost += problem.prices.evicted;
             }
+            Action::MoveWork { .. } => cost += problem.prices.worked,
             Action::Nothing => unreachable!("{step:?}"),
         }
     }
@@ -170,7 +183,36 @@ fn followed(problem: &Problem, steps: &[search::Step]) -> ((Vec<NodeId>, Vec<Nod
     ((holders, reads), cost)
 }
 
+/// The same with some other seats for each agent.
+fn mobile(nodes: usize, agents: usize) -> impl Strategy<Value = Problem> {
+    let share = || prop::sample::select(vec![0_u32, 250_000, 1_000_000]);
+    let price = prop::sample::select(vec![0_u64, 500, 1200, 2000]);
+    problems(nodes, agents).prop_flat_map(move |problem| {
+        let layer = proptest::collection::vec(share(), nodes);
+        let seat = proptest::collection::vec(layer, problem.shares.len());
+        let seats = proptest::collection::vec(proptest::collection::vec(seat, 0..=2), agents);
+        (Just(problem), seats, price.clone()).prop_map(|(problem, seats, worked)| {
+            let numbered = |seats: Vec<Vec<Vec<u32>>>| {
+                (11..).zip(seats).map(|(node, shares)| OtherSeat { node: NodeId(node), shares }).collect()
+            };
+            let prices = Prices { worked, ..problem.prices };
+            Problem { others: seats.into_iter().map(numbered).collect(), prices, ..problem }
+        })
+    })
+}
+
 proptest! {
+    #[test]
+    fn no_placement_and_no_choice_of_seats_is_better(problem in (1_usize..=4, 1_usize..=3).prop_flat_map(|(n, a)| mobile(n, a))) {
+        check(&problem)?;
+    }
+
+    #[test]
+    fn many_choices_are_climbed_to_no_worse_than_staying(problem in (2_usize..=3, 1_usize..=4).prop_flat_map(|(n, a)| mobile(n, a))) {
+        let (climbed, best) = super::work::both_ways(&problem);
+        prop_assert!(climbed >= best && climbed <= best_of_seats(&problem), "{:?}, {:?}", climbed, best);
+    }
+
     #[test]
     fn no_placement_is_better_with_few_nodes(problem in (1_usize..=4, 1_usize..=4).prop_flat_map(|(n, a)| problems(n, a))) {
         check(&problem)?;

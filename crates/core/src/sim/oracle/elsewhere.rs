@@ -184,9 +184,10 @@ fn worth(solved: &[Option<Solved>]) -> (u64, u64) {
     let mut cost = 0.0;
     for Solved { problem, best } in solved.iter().flatten() {
         cost += best.cost;
+        let seated = problem.seated(&best.choice);
         for (position, agent) in problem.agents.iter().enumerate() {
             let node = best.reads.get(agent).and_then(|node| problem.nodes.binary_search(node).ok());
-            let share = node.map_or(WHOLE, |node| problem.share(position, node, best.replicas.len()));
+            let share = node.map_or(WHOLE, |node| seated.share(position, node, best.replicas.len()));
             // Where it has not settled, the data sets of an agent differ in what is assumed of the others.
             let known = shares.entry(*agent).or_default();
             *known = share.max(*known);

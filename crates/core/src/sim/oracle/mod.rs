@@ -1,7 +1,7 @@
 //! The oracle: the best placement, from all that the simulator knows and no agent can.
 //!
 //! Reading order: `truth` (what a job really comes to, on `normal`), `problem` (that for all agents and nodes), `route` (the
-//! cheapest way to a set of nodes), `search` (the best set: `local`, then `exact`), `elsewhere` (jobs over several data sets), `standing` (how good a placement is). All of
+//! cheapest way to a set of nodes), `search` (the best set: `local`, then `exact`), `work` (where jobs run, besides), `elsewhere` (jobs over several data sets), `standing` (how good a placement is). All of
 //! it is pure. `../clairvoyant.rs` applies it.
 
 mod elsewhere;
@@ -13,6 +13,7 @@ mod route;
 mod search;
 mod standing;
 mod truth;
+mod work;
 
 #[cfg(test)]
 mod brute;

@@ -12,6 +12,7 @@ use crate::domain::placement::{Node, NodeState};
 use crate::domain::snapshot::Snapshot;
 use crate::sim::faults::Damage;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// Shares of jobs are counted in millionths, so that equal ones are equal.
 pub const WHOLE: u32 = 1_000_000;
@@ -39,8 +40,21 @@ pub struct Problem {
     /// Expected shares of violated jobs \[millionths\] with one replica, with two, ...; with more than there are lists for the
     /// last one counts. Each by agent and node: see [`Problem::share`].
     pub shares: Vec<Vec<u32>>,
+    /// For each agent where else its jobs could run.
+    pub others: Vec<Vec<OtherSeat>>,
     pub prices: Prices,
 }
+
+/// A node where an agent's jobs do not run, and could.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OtherSeat {
+    pub node: NodeId,
+    /// Its shares there: as [`Problem::shares`], by node.
+    pub shares: Vec<Vec<u32>>,
+}
+
+/// For each agent which of its other seats its jobs move to, if they move.
+pub type Choice = Vec<Option<usize>>;
 
 /// What actions cost \[thousandths\], the mean of what the agents state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +63,8 @@ pub struct Prices {
     pub copied: u64,
     pub changed: u64,
     pub evicted: u64,
+    /// Of work that moves.
+    pub worked: u64,
 }
 
 /// What is compared, the most important first; less is better.
@@ -61,10 +77,11 @@ pub struct Value {
     pub replicas: usize,
 }
 
-/// Where replicas lie and who reads where.
-struct Present {
+/// Where replicas lie, who reads where, and where jobs run.
+struct Present<'a> {
     holders: BTreeSet<NodeId>,
     reads: BTreeMap<AgentId, NodeId>,
+    seat: &'a dyn Fn(&AgentSettings) -> NodeId,
 }
 
 impl Problem {
@@ -79,7 +96,13 @@ impl Problem {
     ) -> Option<Self> {
         let placement = &snapshot.placement;
         let reads = placement.references.keys().filter_map(|agent| Some((*agent, placement.reference(*agent)?.node)));
-        let present = Present { holders: placement.nodes(), reads: reads.collect() };
+        // Whoever is down is known at once, and not when it has fallen silent.
+        let is_there = |agent: &AgentSettings, node: NodeId| damage.no_work_on(agent.node, node).is_none();
+        let seat = |agent: &AgentSettings| {
+            let runs_at = snapshot.agents.get(&agent.id).map(|peer| peer.seat().node);
+            runs_at.filter(|node| is_there(agent, *node)).unwrap_or(agent.node)
+        };
+        let present = Present { holders: placement.nodes(), reads: reads.collect(), seat: &seat };
         let has_room = |node: NodeId| {
             let Some(capacity) = snapshot.nodes.get(&node).and_then(|node| node.capacity_bytes) else { return true };
             let taken = |bytes: &BTreeMap<NodeId, u64>| bytes.get(&node).copied().unwrap_or(0);
@@ -114,7 +137,7 @@ impl Problem {
             let capacity = snapshot.nodes.get(&node).and_then(|node| node.capacity_bytes);
             capacity.is_none_or(|capacity| of_others(node).saturating_add(bytes) <= capacity)
         };
-        let present = Present { holders, reads };
+        let present = Present { holders, reads, seat: &|agent| agent.node };
         Self::new(scenario, snapshot, &Damage::default(), present, &has_room, elsewhere)
     }
 
@@ -122,7 +145,7 @@ impl Problem {
         scenario: &Scenario,
         snapshot: &Snapshot,
         damage: &Damage,
-        present: Present,
+        present: Present<'_>,
         has_room: &dyn Fn(NodeId) -> bool,
         elsewhere: &Elsewhere,
     ) -> Option<Self> {
@@ -155,8 +178,11 @@ impl Problem {
         let lacking = constraints.must.difference(&present.holders).count();
         let most = |most: u32| (most as usize).saturating_sub(lacking).max(holders.len());
         let most = constraints.max_replicas.map_or(usize::MAX, most);
+        let odds = Shares { scenario, snapshot, damage, agents: &settings, nodes: &nodes, elsewhere };
+        let others = |agent: &&AgentSettings| odds.other_seats(agent, (present.seat)(agent));
         Some(Self {
-            shares: shares(scenario, snapshot, damage, &settings, &nodes, elsewhere),
+            shares: odds.of(&settings.iter().map(|agent| (*agent, (present.seat)(agent))).collect::<Vec<_>>()),
+            others: settings.iter().map(others).collect(),
             agents: settings.iter().map(|agent| agent.id).collect(),
             homes: settings.iter().map(|agent| position(&agent.node)).collect(),
             prices: Prices::mean(&settings),
@@ -184,6 +210,48 @@ impl Problem {
     /// The expected share of an agent's violated jobs, reading a node while there are so many replicas \[millionths\].
     pub fn share(&self, agent: usize, node: usize, replicas: usize) -> u32 {
         self.layer(replicas)[agent * self.nodes.len() + node]
+    }
+
+    /// The same from one of its other seats.
+    pub fn share_from(&self, agent: usize, seat: Option<usize>, node: usize, replicas: usize) -> u32 {
+        match seat {
+            None => self.share(agent, node, replicas),
+            Some(seat) => {
+                let layers = &self.others[agent][seat].shares;
+                layers[replicas.clamp(1, layers.len()) - 1][node]
+            }
+        }
+    }
+
+    /// With jobs where they are chosen to run.
+    pub fn seated(&self, choice: &[Option<usize>]) -> Self {
+        self.with_shares(|agent, layer, node| self.share_from(agent, choice[agent], node, layer))
+    }
+
+    /// As if everybody's jobs ran where that suits best, wherever it reads: nothing that can be done is better.
+    pub fn anywhere(&self) -> Self {
+        let seats = |agent: usize| std::iter::once(None).chain((0..self.others[agent].len()).map(Some));
+        let least = |agent: usize, layer: usize, node: usize| {
+            seats(agent).map(|seat| self.share_from(agent, seat, node, layer)).min().unwrap_or(WHOLE)
+        };
+        self.with_shares(least)
+    }
+
+    /// `share`: by agent, number of replicas and node.
+    fn with_shares(&self, share: impl Fn(usize, usize, usize) -> u32) -> Self {
+        let nodes = self.nodes.len();
+        let layer =
+            |replicas| (0..self.agents.len() * nodes).map(|at| share(at / nodes, replicas, at % nodes)).collect();
+        Self { shares: (1..=self.shares.len()).map(layer).collect(), ..self.clone() }
+    }
+
+    /// The choice that has jobs run where they are said to; elsewhere than they can, they stay.
+    pub fn choice(&self, runs_at: impl Fn(AgentId) -> Option<NodeId>) -> Choice {
+        let seat = |(agent, others): (&AgentId, &Vec<OtherSeat>)| {
+            let node = runs_at(*agent)?;
+            others.iter().position(|seat| seat.node == node)
+        };
+        self.agents.iter().zip(&self.others).map(seat).collect()
     }
 
     /// The shares that count with so many replicas.
@@ -242,37 +310,71 @@ impl Prices {
             copied: mean(ActionType::Copy),
             changed: mean(ActionType::ChangeReference),
             evicted: mean(ActionType::Evict),
+            worked: mean(ActionType::MoveWork),
         }
     }
 }
 
-/// With so many replicas as make a difference to anybody's goal.
-fn shares(
-    scenario: &Scenario,
-    snapshot: &Snapshot,
-    damage: &Damage,
-    agents: &[&AgentSettings],
-    nodes: &[NodeId],
-    elsewhere: &Elsewhere,
-) -> Vec<Vec<u32>> {
-    let max_copies = scenario.network.learning.max_copies;
-    let counts = |agent: &&AgentSettings| agent.goal.mentions(Metric::DataConsistency);
-    let most = u32::try_from(nodes.len()).unwrap_or(u32::MAX).min(max_copies.saturating_add(1));
-    let replicas = if agents.iter().any(counts) { 1..=most.max(1) } else { 1..=1 };
-    let records = snapshot.data_set.records;
-    let (writes, heartbeat) = (scenario.writes.get(&snapshot.data_set.name), scenario.network.rhythm.heartbeat);
-    let lag = |node: NodeId| {
-        let (writes, origin) = (writes?, snapshot.origin()?);
-        (node != origin).then(|| writes::lag(&scenario.physics, *writes, heartbeat, origin, node))
-    };
-    let of = |agent: &AgentSettings, odds: &Odds, node: NodeId, replicas: u32| -> u32 {
-        let (Some(link), None) = (snapshot.link(agent.node, node), damage.between(agent.node, node)) else {
-            return WHOLE;
+/// What shares are computed from.
+struct Shares<'a> {
+    scenario: &'a Scenario,
+    snapshot: &'a Snapshot,
+    damage: &'a Damage<'a>,
+    agents: &'a [&'a AgentSettings],
+    nodes: &'a [NodeId],
+    elsewhere: &'a Elsewhere,
+}
+
+impl Shares<'_> {
+    /// Where else an agent's jobs could run: at home, or where its user lets them and somebody is.
+    fn other_seats(&self, agent: &AgentSettings, present: NodeId) -> Vec<OtherSeat> {
+        let takes_work = |node: &NodeId| {
+            let is_manned = || self.scenario.agents.values().any(|other| other.node == *node);
+            let stays = || self.snapshot.nodes.get(node).is_some_and(|node| node.state != NodeState::Leaving);
+            *node == agent.node || stays() && is_manned() && self.damage.no_work_on(agent.node, *node).is_none()
         };
-        let others = elsewhere.of(agent.id);
-        if others.is_some_and(|others| others.cut_off) {
+        let allowed = self.nodes.iter().filter(|node| **node == agent.node || agent.may_run_on.contains(*node));
+        let others = allowed.filter(|node| **node != present && takes_work(node));
+        others.map(|node| OtherSeat { node: *node, shares: self.of(&[(agent, *node)]) }).collect()
+    }
+
+    /// With so many replicas as make a difference to anybody's goal; of some agents, with their jobs on these nodes.
+    fn of(&self, seated: &[(&AgentSettings, NodeId)]) -> Vec<Vec<u32>> {
+        let max_copies = self.scenario.network.learning.max_copies;
+        let counts = |agent: &AgentSettings| agent.goal.mentions(Metric::DataConsistency);
+        let most = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX).min(max_copies.saturating_add(1));
+        let replicas = if self.agents.iter().any(|agent| counts(agent)) { 1..=most.max(1) } else { 1..=1 };
+        let mut layers: Vec<Vec<u32>> = Vec::new();
+        for replicas in replicas {
+            let mut layer = Vec::with_capacity(seated.len() * self.nodes.len());
+            for (agent, seat) in seated {
+                match layers.first() {
+                    // Its goal does not depend on the number of replicas.
+                    Some(first) if !counts(agent) => {
+                        layer.extend_from_slice(&first[layer.len()..layer.len() + self.nodes.len()])
+                    }
+                    _ => {
+                        let others = self.elsewhere.of(agent.id).map_or(0, |others| others.records);
+                        let records = self.snapshot.data_set.records + others;
+                        let odds = Odds::new(&agent.goal, &self.scenario.physics, records);
+                        layer.extend(self.nodes.iter().map(|node| self.share((agent, *seat), &odds, *node, replicas)));
+                    }
+                }
+            }
+            layers.push(layer);
+        }
+        layers
+    }
+
+    /// Of an agent whose jobs run on `seat`, reading a node while there are so many replicas.
+    fn share(&self, (agent, seat): (&AgentSettings, NodeId), odds: &Odds, node: NodeId, replicas: u32) -> u32 {
+        let Self { snapshot, damage, .. } = self;
+        let (Some(link), None) = (snapshot.link(seat, node), damage.between(seat, node)) else { return WHOLE };
+        let others = self.elsewhere.of(agent.id);
+        if damage.no_work_on(agent.node, seat).is_some() || others.is_some_and(|others| others.cut_off) {
             return WHOLE;
         }
+        let max_copies = self.scenario.network.learning.max_copies;
         let availability = snapshot.nodes.get(&node).map_or(0.0, |node| node.availability.value());
         let consistency = (1.0 - f64::from(replicas - 1) / f64::from(max_copies)).max(0.0);
         let place = Place {
@@ -280,30 +382,19 @@ fn shares(
             slow: damage.slowness(node),
             availability_percent: others.map_or(availability, |others| others.available_with(node, availability)),
             data_consistency: others.map_or(consistency, |others| others.consistency.min(consistency)),
-            lag: lag(node),
+            lag: self.lag(node),
             beside: others.map(|others| others.beside),
         };
         (odds.violated(&place) * f64::from(WHOLE)).round() as u32
-    };
-    let mut layers: Vec<Vec<u32>> = Vec::new();
-    for replicas in replicas {
-        let mut layer = Vec::with_capacity(agents.len() * nodes.len());
-        for agent in agents {
-            match layers.first() {
-                // Its goal does not depend on the number of replicas.
-                Some(first) if !counts(agent) => {
-                    layer.extend_from_slice(&first[layer.len()..layer.len() + nodes.len()])
-                }
-                _ => {
-                    let others = elsewhere.of(agent.id).map_or(0, |others| others.records);
-                    let odds = Odds::new(&agent.goal, &scenario.physics, records + others);
-                    layer.extend(nodes.iter().map(|node| of(agent, &odds, *node, replicas)));
-                }
-            }
-        }
-        layers.push(layer);
     }
-    layers
+
+    /// How far what lies on a node falls behind its owner.
+    fn lag(&self, node: NodeId) -> Option<(Duration, f64)> {
+        let Self { scenario, snapshot, .. } = self;
+        let writes = scenario.writes.get(&snapshot.data_set.name)?;
+        let (heartbeat, origin) = (scenario.network.rhythm.heartbeat, snapshot.origin()?);
+        (node != origin).then(|| writes::lag(&scenario.physics, *writes, heartbeat, origin, node))
+    }
 }
 
 #[cfg(test)]

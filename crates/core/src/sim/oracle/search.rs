@@ -1,7 +1,8 @@
 //! The best placement, and how sure that is.
 
-use super::problem::Problem;
+use super::problem::{Choice, Problem};
 use super::route::{Route, route};
+use super::work::{self, Seated};
 use super::{exact, local};
 use crate::domain::action::Action;
 use crate::domain::ids::{AgentId, NodeId};
@@ -47,23 +48,36 @@ pub struct Best {
     /// Ascending.
     pub replicas: Vec<NodeId>,
     pub reads: BTreeMap<AgentId, NodeId>,
-    /// Copies first, then moves, changes of reference and evicts, so that each finds what it needs.
+    /// Whose work moves, and where to.
+    pub choice: Choice,
+    /// Work that moves first; copies then, then moves, changes of reference and evicts, so that each finds what it needs.
     pub steps: Vec<Step>,
     pub found: Found,
 }
 
+/// The best placement with jobs where they run.
+pub struct Placed {
+    pub route: Route,
+    /// With so many replicas something better may still be.
+    unsettled: Vec<usize>,
+}
+
 /// Searches. Deterministic: what is affordable is counted, not timed.
-pub fn best(problem: &Problem) -> Best {
+pub fn placed(problem: &Problem) -> Placed {
     let stay = route(problem, &problem.holders);
     let all: Vec<usize> = (1..=problem.shares.len()).collect();
     // Nothing has a smaller share, nothing has to be done, and having fewer replicas would cost something.
     let is_perfect = stay.value.share == bound(problem, &all) && stay.value.cost == 0 && problem.prices.evicted > 0;
     let (route, unsettled) =
         if is_perfect { (stay, Vec::new()) } else { exact::search(problem, local::search(problem, stay)) };
-    let found = match unsettled.is_empty() {
-        true => Found::Exhaustive,
-        false => Found::LocalSearch { bound: problem.mean(bound(problem, &unsettled).min(route.value.share)) },
-    };
+    Placed { route, unsettled }
+}
+
+/// The same, with jobs where they had best run.
+pub fn best(problem: &Problem) -> Best {
+    let seated = work::best(problem);
+    let (value, found) = (seated.value(), found(problem, &seated));
+    let Seated { choice, placed: Placed { route, .. }, .. } = seated;
     let node = |position: usize| problem.nodes[position];
     let evicted = |holder: &usize| route.evicts.contains(holder) || route.moves.iter().any(|(from, _)| from == holder);
     let kept = problem.holders.iter().copied().filter(|holder| !evicted(holder));
@@ -71,18 +85,40 @@ pub fn best(problem: &Problem) -> Best {
     let mut replicas: Vec<NodeId> = kept.chain(made).map(node).collect();
     replicas.sort_unstable();
     Best {
-        share: problem.mean(route.value.share),
-        cost: route.value.cost as f64 / 1e3,
+        share: problem.mean(value.share),
+        cost: value.cost as f64 / 1e3,
         replicas,
         reads: problem.agents.iter().copied().zip(route.reads.iter().copied().map(node)).collect(),
-        steps: steps(problem, &route),
+        steps: work_moved(problem, &choice).chain(steps(problem, &route)).collect(),
+        choice,
         found,
     }
 }
 
+fn found(problem: &Problem, Seated { problem: seated, placed, is_exhaustive, .. }: &Seated) -> Found {
+    let share = placed.route.value.share;
+    let all: Vec<usize> = (1..=problem.shares.len()).collect();
+    match (is_exhaustive, placed.unsettled.as_slice()) {
+        (true, []) => Found::Exhaustive,
+        (true, unsettled) if problem.others.iter().all(Vec::is_empty) => {
+            Found::LocalSearch { bound: problem.mean(bound(seated, unsettled).min(share)) }
+        }
+        // Another choice may not have been settled either.
+        (true | false, _) => Found::LocalSearch { bound: problem.mean(bound(&problem.anywhere(), &all).min(share)) },
+    }
+}
+
+fn work_moved<'p>(problem: &'p Problem, choice: &'p Choice) -> impl Iterator<Item = Step> + 'p {
+    let moved = problem.agents.iter().zip(choice).zip(&problem.others);
+    moved.filter_map(|((agent, seat), others)| {
+        let to = others[(*seat)?].node;
+        Some(Step { agent: *agent, action: Action::MoveWork { agent: *agent, to } })
+    })
+}
+
 /// No placement with one of these numbers of replicas has a smaller share \[millionths, of all agents\]: everybody at its best
 /// node. With one replica they have to agree on it.
-fn bound(problem: &Problem, replicas: &[usize]) -> u64 {
+pub fn bound(problem: &Problem, replicas: &[usize]) -> u64 {
     let open = || (0..problem.nodes.len()).filter(|node| problem.open[*node]);
     let agents = || 0..problem.agents.len();
     let alone = |node| agents().map(|agent| u64::from(problem.share(agent, node, 1))).sum();

@@ -69,6 +69,8 @@ impl Standing {
     /// With the number of its readers; `present`: with everything else where it is.
     fn of_one(present: &Problem, best: &Best, snapshot: &Snapshot) -> (f64, Self) {
         let replicas = snapshot.placement.present().count();
+        let seat = |agent| snapshot.agents.get(&agent).map(|peer| peer.seat().node);
+        let present = present.seated(&present.choice(seat));
         let share = present.mean(present.total(|agent| Some(snapshot.placement.reference(agent)?.node), replicas));
         let standing = Self {
             share,

@@ -183,6 +183,7 @@ pub(super) mod tests {
             node: NodeId(node),
             at: Timestamp(at_s * 1000),
             metrics: Metrics::default().with(Metric::ResponseTime, 10.0).with(Metric::Availability, 85.0),
+            ran_at: None,
             emulated_latency_ms: None,
             traffic: None,
             parts: Vec::new(),
@@ -258,11 +259,13 @@ pub(super) mod tests {
             former: None,
         };
         let peer = |agent: u32| Peer {
+            runs_at: None,
             registration: Registration {
                 agent: AgentId(agent),
                 node: NodeId(agent),
                 goal: "response_time <= 35 s".to_owned(),
                 policy: "fixed".to_owned(),
+                may_run_on: Default::default(),
             },
             heartbeat_at: None,
             health: Health { converged: true, unexpected: 0 },

@@ -110,6 +110,7 @@ fn actions(course: &Course) -> String {
         (ActionType::Copy, "copy", "copies"),
         (ActionType::ChangeReference, "change of reference", "changes of reference"),
         (ActionType::Evict, "eviction", "evictions"),
+        (ActionType::MoveWork, "move of work", "moves of work"),
     ];
     let of = |kind| done.clone().filter(|act| act.event.action.kind() == kind).count();
     let counted = kinds.iter().map(|(kind, one, many)| (of(*kind), one, many)).filter(|(done, _, _)| *done > 0);

@@ -105,7 +105,7 @@ fn acted(now: &Change, act: &Act) -> Change {
     let agent = act.event.agent.0;
     let (mut replicas, mut references) = (now.replicas.clone(), now.references.clone());
     match act.event.action {
-        Action::Nothing => {}
+        Action::Nothing | Action::MoveWork { .. } => {}
         Action::Move { from, to } => {
             replicas.remove(&from.0);
             replicas.insert(to.0);
