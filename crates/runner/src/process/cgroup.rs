@@ -2,6 +2,7 @@
 
 use crate::limits::{cores_of, cores_text};
 use crate::{Launch, RunnerError};
+use rustix::fs::getxattr;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -53,8 +54,8 @@ impl Controller {
 
 impl Subtree {
     /// Makes the group in which this process is the parent of tasks' groups. `root` is where the hierarchy is mounted, `own`
-    /// what `/proc/self/cgroup` says. Or why it cannot be.
-    pub fn prepare(root: &Path, own: &str) -> Result<Self, String> {
+    /// what `/proc/self/cgroup` says, `is_systemds` whether systemd rules there: then it is not root's to take. Or why it cannot be.
+    pub fn prepare(root: &Path, own: &str, is_systemds: bool) -> Result<Self, String> {
         let own = path_of(root, own).ok_or("this process is in no control group of version 2")?;
         // Made ready before, by another runner of this process or by systemd.
         let path = match own.parent() {
@@ -68,6 +69,9 @@ impl Subtree {
         let controllers = Controller::listed(&read("cgroup.controllers")?);
         if !controllers.contains(&Controller::Memory) {
             return Err(format!("{} is not given the controller of memory: {REMEDY}", path.display()));
+        }
+        if is_systemds && !is_given_away(&path) {
+            return Err(format!("{} is systemd's own: {REMEDY}", path.display()));
         }
         let inside = read("cgroup.procs")?;
         if let Some(other) = inside.lines().find(|line| *line != process::id().to_string()) {
@@ -253,6 +257,16 @@ impl Group {
     fn write(&self, file: &str, text: &str) -> io::Result<()> {
         fs::write(self.path.join(file), text)
     }
+}
+
+/// Whether systemd has marked a group as delegated; older ones do it where only root can read it.
+fn is_given_away(group: &Path) -> bool {
+    let marks = ["user.delegate", "trusted.delegate"];
+    let is_marked = |mark: &str| {
+        let mut value = [0; 1];
+        getxattr(group, mark, &mut value).is_ok() && value == *b"1"
+    };
+    marks.into_iter().any(is_marked)
 }
 
 /// Where the hierarchy of version 2 is mounted, by `/proc/self/mountinfo`.

@@ -10,6 +10,9 @@ use std::path::Path;
 use std::{fs, process};
 use tokio::process::Command;
 
+/// There where systemd is the machine's (or the container's) own.
+const SYSTEMD_RUNS: &str = "/run/systemd/system";
+
 /// The best that this machine has.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Confinement {
@@ -24,7 +27,7 @@ impl Confinement {
         let own = |file: &str| fs::read_to_string(format!("/proc/self/{file}")).unwrap_or_default();
         let root = cgroup::root(&own("mountinfo"));
         let prepared = match &root {
-            Some(root) => Subtree::prepare(root, &own("cgroup")),
+            Some(root) => Subtree::prepare(root, &own("cgroup"), Path::new(SYSTEMD_RUNS).exists()),
             None => Err("control groups of version 2 are not mounted".to_owned()),
         };
         let no_subtree = match prepared {

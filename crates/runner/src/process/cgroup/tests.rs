@@ -16,6 +16,10 @@ fn hierarchy(controllers: &str, inside: &str) -> TempDir {
     root
 }
 
+fn prepare(root: &TempDir) -> Result<Subtree, String> {
+    Subtree::prepare(root.path(), "0::/service\n", false)
+}
+
 fn this() -> String {
     format!("{}\n", process::id())
 }
@@ -26,7 +30,7 @@ fn read(root: &TempDir, file: &str) -> String {
 
 fn refused(controllers: &str, inside: &str, expected: &str) {
     let root = hierarchy(controllers, inside);
-    let reason = Subtree::prepare(root.path(), "0::/service\n").unwrap_err();
+    let reason = prepare(&root).unwrap_err();
     let reason = reason.replace(root.path().to_str().unwrap(), "");
     assert_eq!(reason, format!("{expected}: {REMEDY}"));
     assert_eq!(read(&root, "cgroup.subtree_control"), "", "something was changed");
@@ -35,28 +39,32 @@ fn refused(controllers: &str, inside: &str, expected: &str) {
 #[test]
 fn the_agent_goes_into_a_leaf_and_gives_controllers_on() {
     let root = hierarchy("cpuset cpu io memory pids", &this());
-    let subtree = Subtree::prepare(root.path(), "1:name=systemd:/x\n0::/service\n").unwrap();
+    let subtree = Subtree::prepare(root.path(), "1:name=systemd:/x\n0::/service\n", false).unwrap();
     assert_eq!(read(&root, "agent/cgroup.procs"), process::id().to_string());
     assert_eq!(read(&root, "cgroup.subtree_control"), "+cpuset +memory +pids");
     assert_eq!(subtree.cores(), Some(vec![0, 1, 2, 3]));
 
     // What a second one of the same process finds.
     fs::write(root.path().join("service/cgroup.procs"), "").unwrap();
-    assert_eq!(Subtree::prepare(root.path(), "0::/service/agent\n").unwrap(), subtree);
+    assert_eq!(Subtree::prepare(root.path(), "0::/service/agent\n", false).unwrap(), subtree);
 }
 
 #[test]
 fn what_is_not_delegated_is_not_touched() {
     refused("cpu io", &this(), "/service is not given the controller of memory");
     refused("cpuset memory pids", &format!("{}1\n", this()), "process 1 is in /service, too");
-    let version_one = Subtree::prepare(Path::new("/x"), "4:memory:/a\n");
+    let root = hierarchy("cpuset memory pids", &this());
+    let systemds = Subtree::prepare(root.path(), "0::/service\n", true).unwrap_err();
+    assert!(systemds.contains("/service is systemd's own"), "{systemds}");
+    assert_eq!(read(&root, "cgroup.subtree_control"), "", "something was changed");
+    let version_one = Subtree::prepare(Path::new("/x"), "4:memory:/a\n", false);
     assert_eq!(version_one.unwrap_err(), "this process is in no control group of version 2");
 }
 
 #[tokio::test]
 async fn a_task_has_a_group_with_its_limits() {
     let root = hierarchy("memory pids", &this());
-    let subtree = Subtree::prepare(root.path(), "0::/service\n").unwrap();
+    let subtree = prepare(&root).unwrap();
     let launch = Launch { cores: vec![1], memory_bytes: Some(4096), pids: Some(7), ..Launch::example("a1-j1-t0-a1") };
     subtree.create(&launch).await.unwrap();
     assert_eq!(read(&root, "a1-j1-t0-a1/memory.max"), "4096");
