@@ -34,7 +34,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 /// However short a second of the scenario is, programs need time to end before others take them for lost.
@@ -97,13 +97,13 @@ impl Worker {
 
         let (inputs, received) = mpsc::unbounded_channel();
         let (reports, to_report) = mpsc::unbounded_channel();
-        let room = Arc::new(Notify::new());
+        let (room, (news, heard)) = (Arc::new(Notify::new()), watch::channel(0));
         let (talk, services) =
             (table::Talk { world: world.clone(), table: table.clone(), lease }, world.services.clone());
         let beside = vec![
             AbortOnDropHandle::new(services.spawn(talk.clone().report(to_report, inputs.clone(), room.clone()))),
-            AbortOnDropHandle::new(services.spawn(talk.clone().listen(inputs.clone()))),
-            AbortOnDropHandle::new(services.spawn(placing::place_again_and_again(talk, room))),
+            AbortOnDropHandle::new(services.spawn(talk.clone().listen(inputs.clone(), news))),
+            AbortOnDropHandle::new(services.spawn(placing::place_again_and_again(talk, room, heard))),
         ];
         let hands = Arc::new(Hands { world: world.clone(), runners, prefix, folder });
         let desk =

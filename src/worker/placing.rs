@@ -10,38 +10,37 @@ use agent_batch::table::{BatchTable, carry_out};
 use agent_core::domain::time::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// How long somebody who made no room waits at most, for each worker that there is, and in all.
 const FOR_EACH: Duration = Duration::from_millis(10);
 const WAITS_AT_MOST: Duration = Duration::from_millis(500);
 
-pub async fn place_again_and_again(talk: Talk, room: Arc<Notify>) {
-    let (mut revision, mut next, mut workers) = (None, None, 1_u32);
+/// `room`: this node has made some; `news`: the queue's revision.
+pub async fn place_again_and_again(talk: Talk, room: Arc<Notify>, mut news: watch::Receiver<i64>) {
+    let clock = &talk.world.clock;
+    let (mut next, mut workers): (Option<Timestamp>, u32) = (None, 1);
     let mut troubled = Trouble::default();
     loop {
+        let due = next.map(|at| clock.apply(at.since(clock.now())).max(LOOK_EVERY));
         let made_room = tokio::select! {
             () = room.notified() => true,
-            () = tokio::time::sleep(LOOK_EVERY) => false,
+            changed = news.changed() => match changed {
+                Ok(()) => false,
+                // Nobody listens any more.
+                Err(_) => return,
+            },
+            () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => false,
         };
-        let looked = async {
-            let seen = talk.table.revision().await?;
-            let is_due = next.is_some_and(|at: Timestamp| at <= talk.world.clock.now());
-            if Some(seen) == revision && !is_due {
-                return Ok(None);
+        if !made_room {
+            tokio::time::sleep(rand::random_range(Duration::ZERO..=(FOR_EACH * workers).min(WAITS_AT_MOST))).await;
+        }
+        match place(talk.table.as_ref()).await {
+            Ok(placed) => (next, workers, troubled) = (placed.next, placed.workers, Trouble::default()),
+            Err(error) => {
+                troubled.tell(&talk.world, &chain(&error));
+                next = Some(clock.now());
             }
-            if !made_room {
-                tokio::time::sleep(rand::random_range(Duration::ZERO..=(FOR_EACH * workers).min(WAITS_AT_MOST))).await;
-            }
-            let placed = place(talk.table.as_ref()).await?;
-            crate::knowledge::Result::Ok(Some((seen, placed)))
-        };
-        match looked.await {
-            Ok(None) => {}
-            Ok(Some((seen, placed))) => {
-                (revision, next, workers, troubled) = (Some(seen), placed.next, placed.workers, Trouble::default());
-            }
-            Err(error) => troubled.tell(&talk.world, &chain(&error)),
         }
     }
 }

@@ -7,7 +7,7 @@ use agent_batch::table::{BatchTable, carry_out};
 use agent_batch::worker::{Attempt, Input};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 /// How often it is looked whether there is news, on the wall.
@@ -69,7 +69,7 @@ impl Talk {
     }
 
     /// Hears what this worker holds, whenever there is news; and says that it is there.
-    pub async fn listen(self, inputs: mpsc::UnboundedSender<Input>) {
+    pub async fn listen(self, inputs: mpsc::UnboundedSender<Input>, news: watch::Sender<i64>) {
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let beat_every = self.world.clock.apply(self.lease) / BEATS;
@@ -78,13 +78,14 @@ impl Talk {
         loop {
             looks.tick().await;
             let seen = match self.table.revision().await {
-                Ok(seen) => Some(seen),
+                Ok(seen) => seen,
                 Err(error) => {
                     troubled.tell(&self.world, &chain(&error));
                     continue;
                 }
             };
-            if seen == revision && beaten.is_some_and(|at| at.elapsed() < beat_every) {
+            news.send_if_modified(|known| std::mem::replace(known, seen) != seen);
+            if Some(seen) == revision && beaten.is_some_and(|at| at.elapsed() < beat_every) {
                 continue;
             }
             // From before it is asked: what is counted from later might be too long.
@@ -99,7 +100,7 @@ impl Talk {
                     continue;
                 }
             };
-            (revision, beaten, troubled) = (seen, Some(asked_at), Trouble::default());
+            (revision, beaten, troubled) = (Some(seen), Some(asked_at), Trouble::default());
             if samples {
                 sampled = Some(now);
             }
