@@ -21,6 +21,9 @@ use tokio::time::Instant;
 /// How often it is looked whether a task has written its state.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// Of so many attempts all that they said is kept.
+const OUTPUTS_KEPT: usize = 200;
+
 /// What a worker wants of a task that runs.
 #[derive(Debug)]
 pub enum Command {
@@ -54,18 +57,26 @@ impl Hands {
         let attempt = Attempt { task: assignment.task.id, number: assignment.task.attempt };
         let tell = |input: Input| _ = told.send(input);
         let output = launch::output(&self.folder, attempt);
+        let mut states: Vec<Saved> = assignment.task.saved.iter().cloned().collect();
         match self.start(attempt, &assignment).await {
             Err(result) => tell(Input::Started { attempt, result: Err(result) }),
             Ok((running, _ways)) => {
                 let limits = limits(running.limits());
                 self.say(&assignment, &format!("runs, limited by {}", limits.by));
                 tell(Input::Started { attempt, result: Ok(limits) });
-                let ending = self.follow(attempt, &assignment, running, &mut orders, &tell).await;
+                let ending = self.follow(attempt, &assignment, running, &mut orders, &tell, &mut states).await;
                 self.say(&assignment, &ending.to_string());
+                // Whoever has to try again goes on from there.
+                if !ending.is_success() {
+                    states.clear();
+                }
                 tell(Input::Ended { attempt, ending, output: tail(&output) });
+                for saved in &states {
+                    state::forget(&self.world, saved).await;
+                }
             }
         }
-        self.clean(attempt, &assignment).await;
+        self.clean(attempt).await;
     }
 
     fn say(&self, assignment: &Assignment, what: &str) {
@@ -109,6 +120,7 @@ impl Hands {
         mut running: Box<dyn Running>,
         orders: &mut mpsc::UnboundedReceiver<Command>,
         tell: &impl Fn(Input),
+        states: &mut Vec<Saved>,
     ) -> Ending {
         loop {
             let order = tokio::select! {
@@ -127,6 +139,7 @@ impl Hands {
                         Some(checkpoint) => self.checkpoint(attempt, checkpoint, running.as_mut()).await,
                         None => Err("it has no checkpoint".to_owned()),
                     };
+                    states.extend(result.iter().cloned());
                     tell(Input::Saved { attempt, result });
                 }
             }
@@ -162,15 +175,30 @@ impl Hands {
         saved.map_err(|error| format!("{error:#}"))
     }
 
-    /// Its folder goes, and its state where nobody will need it.
-    async fn clean(&self, attempt: Attempt, assignment: &Assignment) {
+    /// Its folder goes, and what was said by those that ended long ago.
+    async fn clean(&self, attempt: Attempt) {
         let directory = launch::directory(&self.folder, attempt);
         if let Err(error) = tokio::fs::remove_dir_all(&directory).await {
             tracing::debug!(%error, directory = %directory.display(), "a task's folder stays until the next start");
         }
-        if let Some(saved) = &assignment.task.saved {
-            state::forget(&self.world, saved).await;
-        }
+        let folder = self.folder.clone();
+        // Whoever is interrupted here does it again with the next task.
+        _ = tokio::task::spawn_blocking(move || forget_old_outputs(&folder)).await;
+    }
+}
+
+fn forget_old_outputs(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let output = |entry: std::fs::DirEntry| {
+        let is_output = entry.path().extension().is_some_and(|extension| extension == "log");
+        Some((entry.metadata().ok()?.modified().ok()?, entry.path())).filter(|_| is_output)
+    };
+    let mut outputs: Vec<_> = entries.flatten().filter_map(output).collect();
+    outputs.sort_unstable();
+    let many = outputs.len().saturating_sub(OUTPUTS_KEPT);
+    for (_, old) in &outputs[..many] {
+        // Another one may have done it.
+        let _gone = std::fs::remove_file(old);
     }
 }
 
