@@ -11,6 +11,7 @@ use agent::app::hosting::Hosting;
 use agent::app::surroundings::Surroundings;
 use agent::app::vocabulary::VOCABULARY;
 use agent::http_server::HttpServer;
+use agent::knowledge::SharedTable;
 use agent::knowledge::sqlite::SqliteKnowledge;
 use agent::storage::embedded::Durability;
 use agent_core::clock::{Clock, FollowingClock, TimeScale};
@@ -126,8 +127,7 @@ async fn history(directory: &Path, events: usize, services: &Handle) -> Surround
     let settings = Settings { network, agents: scenario.agents };
     let data = DataDirectory::create(directory).unwrap();
     let hosting = Hosting { durability: Durability::Kill, create_bucket: false, advertise: None };
-    let (settings, table, services) = (Arc::new(settings), Arc::new(table), services.clone());
-    let table = SharedTable::without_batch(table, clock.clone());
+    let (settings, table, services) = (Arc::new(settings), SharedTable::new(table), services.clone());
     Surroundings::new(settings, data, clock, table, services, hosting, Arc::new(|_| {}))
 }
 
