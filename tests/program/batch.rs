@@ -8,9 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const WORKERS: [edits::Edit; 5] = [
+const WORKERS: [edits::Edit; 4] = [
     ("network.toml", "generate_records = 553_729", "generate_records = 20_000"),
-    ("network.toml", "time_scale = 50", "time_scale = 1"),
     ("1.toml", "[job]", "[worker]\ncores = [0]\nmemory = \"1 GB\"\n\n[job]"),
     ("2.toml", "[job]", "[worker]\ncores = [0, 1]\nmemory = \"1 GB\"\n\n[job]"),
     ("3.toml", "[job]", "[worker]\ncores = [1]\nmemory = \"300 MB\"\n\n[job]"),
@@ -26,8 +25,15 @@ struct Network {
 
 impl Network {
     fn start() -> Self {
+        Self::start_with(|_| Vec::new())
+    }
+
+    /// With these edits besides.
+    fn start_with(edits: impl FnOnce(&Place) -> Vec<(&'static str, &'static str, String)>) -> Self {
         let place = Place::new();
-        let config = place.configuration("agents", &WORKERS);
+        let edits = edits(&place);
+        let edits: Vec<(&str, &str, &str)> = edits.iter().map(|(file, from, to)| (*file, *from, to.as_str())).collect();
+        let config = place.configuration("agents", &[&WORKERS[..], &edits].concat());
         let mut network = Self { place, config, agents: Vec::new() };
         for agent in 1..=3 {
             let agent = network.agent(agent);
@@ -179,7 +185,7 @@ fn work_survives_the_death_of_its_agent_and_moves_with_its_state() {
     );
     let job = network.submit(&format!(
         "name = \"counts\"\n[[task]]\nnode = 2\nlabels = \"x!=y\"\ntries = 9\npause = \"10 ms\"\n\
-         checkpoint = {{ signal = \"SIGUSR1\", path = \"state\" }}\ncommand = [\"sh\", \"-c\", '''{counts}''']\n"
+         checkpoint = {{ signal = \"SIGUSR1\", path = \"state\", within = \"10 min\" }}\ncommand = [\"sh\", \"-c\", '''{counts}''']\n"
     ));
     network.wait_for(&job, "running");
     wait_until("the program runs", PATIENCE, || processes(&mark) > 0);
@@ -210,5 +216,29 @@ fn work_survives_the_death_of_its_agent_and_moves_with_its_state() {
     network.does(&["batch", "cancel", &job]);
     network.wait_for(&job, "cancelled");
     wait_until("nothing is left of it", PATIENCE, || processes(&mark) == 0);
+    network.stop();
+}
+
+/// Prints where it runs and what it reads, as a job has to.
+const WHERE: &str = "#!/bin/sh\n\
+    echo '{\"records\": 7, \"execution_time_s\": 0.01, \"result\": \"'${AGENT_NODE:-home}' '$AGENT_DATA_SET'\"}'\n";
+
+#[test]
+fn an_agents_job_runs_where_its_work_was_moved_to() {
+    let network = Network::start_with(|place| {
+        let moves = ("1.toml", "goal = \"response_time", "may_run_on = [2]\ngoal = \"response_time".to_owned());
+        vec![place.job("1.toml", WHERE), moves]
+    });
+    let handed = || {
+        let jobs = network.json(&["batch", "list", "--state", "done", "--json"]);
+        jobs.as_array().unwrap().iter().find(|job| job["specification"]["name"] == "job of agent 1").cloned()
+    };
+    assert_eq!(handed(), None, "it runs at home");
+    network.does(&["act", "T1_2", "--agent", "1"]);
+    wait_until("a job of agent 1 ran elsewhere", PATIENCE, || handed().is_some());
+    let job = handed().unwrap();
+    assert_eq!(job["tasks"][0]["seat"]["node"], 2, "{job:#}");
+    assert!(job["tasks"][0]["output"].as_str().unwrap().contains("2 blood_tests"), "{job:#}");
+    network.does(&["act", "T1_1", "--agent", "1"]);
     network.stop();
 }
