@@ -19,6 +19,7 @@ pub mod environment;
 pub mod experiment;
 pub mod explore;
 pub mod from_table;
+mod hand_over;
 pub mod hosting;
 pub mod init;
 pub mod interactive;

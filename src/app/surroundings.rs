@@ -3,6 +3,7 @@
 use super::access::Access;
 use super::data_directory::DataDirectory;
 use super::data_set;
+use super::hand_over::MovableJob;
 use super::hosting::{self, Hosting};
 use super::nodes;
 use super::reach::StoreReach;
@@ -20,7 +21,6 @@ use crate::storage::ObjectStore;
 use crate::storage::embedded::{EmbeddedError, EmbeddedSettings, EmbeddedStore};
 use crate::storage::s3::S3Store;
 use crate::storage::set::Meter;
-use crate::worker::MovableJob;
 use agent_batch::table::BatchTable;
 use agent_core::clock::{Clock, SystemClock};
 use agent_core::config::environment;

@@ -27,8 +27,10 @@ pub enum Batch {
     /// List jobs, the latest first
     List(List),
     /// Show a job, its tasks, and what happened to them
+    #[command(after_help = "Example:\n  agent batch show 12")]
     Show(OfJob),
     /// Say what a job waits for
+    #[command(after_help = "Example:\n  agent batch why 12")]
     Why(OfJob),
     /// Print what a task said
     Logs(Logs),
@@ -56,14 +58,17 @@ Examples:
   agent worker resume 2")]
 pub enum Worker {
     /// Show the nodes that take tasks, and what is free of them
+    #[command(after_help = "Example:\n  agent worker list --json")]
     List {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// Give a node no new tasks
+    #[command(after_help = "Example:\n  agent worker drain 2     what it has goes on")]
     Drain(OfNode),
     /// Give it tasks again
+    #[command(after_help = "Example:\n  agent worker resume 2")]
     Resume(OfNode),
 }
 
@@ -76,6 +81,11 @@ pub struct OfNode {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent batch submit job.toml
+  agent batch submit job.toml --follow
+  agent batch submit job.toml --key nightly-2026-11-29   submitted twice, it is one job")]
 pub struct Submit {
     /// What is to run: TOML
     pub file: PathBuf,
@@ -94,6 +104,10 @@ pub struct Submit {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent batch list
+  agent batch list --state running --state queued --json")]
 pub struct List {
     /// Only jobs in this state: queued, placed, running, done, failed, cancelled
     #[arg(long)]
@@ -115,6 +129,12 @@ pub struct OfJob {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent batch logs 12       all its tasks, each line with its task in front
+  agent batch logs 12.0     the first one, as it is
+
+All of it where the worker's data directory is at hand, else the last 4 KiB.")]
 pub struct Logs {
     /// `12.0`: the first task of job 12; `12`: all of its tasks
     pub target: Target,
@@ -124,6 +144,7 @@ pub struct Logs {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "Example:\n  agent batch cancel 12 13")]
 pub struct Cancel {
     #[arg(required = true)]
     pub jobs: Vec<JobId>,
@@ -155,6 +176,9 @@ pub struct Resize {
 }
 
 #[derive(Args, Debug)]
+#[command(
+    after_help = "Example:\n  agent batch checkpoint 12     each of its tasks; docs/batch.md says what a task does then"
+)]
 pub struct Checkpoint {
     /// Jobs or tasks: all of them, or none
     #[arg(required = true)]
@@ -165,6 +189,7 @@ pub struct Checkpoint {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  agent batch migrate 12\n  agent batch migrate 12.0 --to 2")]
 pub struct Migrate {
     /// Jobs or tasks: all of them, or none
     #[arg(required = true)]
@@ -178,6 +203,11 @@ pub struct Migrate {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent batch use                       the present one, and what there is
+  agent batch use best-fit
+  agent batch use deadline+first-fit+in-order")]
 pub struct UseStrategy {
     /// Parts joined with `+` [without: the present one is shown, with what there is]
     pub strategy: Option<Strategy>,
@@ -187,6 +217,7 @@ pub struct UseStrategy {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "Example:\n  agent batch watch")]
 pub struct Watch {
     /// Print a JSON document on each line
     #[arg(long)]

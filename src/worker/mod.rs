@@ -3,13 +3,11 @@
 //! What is to be done is decided by `agent_batch`: its machine says what to start, stop and report. Here is what performs it:
 //! `offer` (what of the machine there is for tasks), `attempt` (one task from its start to its end), `launch` (what is started),
 //! `inputs` (what a task is told about its data), `state` (what it has written down, to a store and back), `table` (what is heard
-//! from the table and said to it), `placing` (what waits is given its places). `hand_over` lets an agent's own
-//! job run on another node's worker.
+//! from the table and said to it), `placing` (what waits is given its places).
 //!
 //! Nothing that fails here ends an agent: its own application goes on.
 
 mod attempt;
-mod hand_over;
 mod inputs;
 mod launch;
 mod offer;
@@ -17,7 +15,6 @@ mod placing;
 mod state;
 mod table;
 
-pub use hand_over::MovableJob;
 pub use offer::{Offer, OfferError, offer};
 pub use placing::place;
 

@@ -146,7 +146,7 @@ fn jobs_of_several_tasks_run_together_and_say_what_becomes_of_them() {
     let file = network.file("name = \"wide\"\n[[task]]\ncores = 3\ncommand = [\"true\"]\n");
     let refused = network.tries(&["batch", "submit", &file]);
     assert_eq!(refused.code, Some(2), "{refused:?}");
-    assert!(refused.err.contains("task 0 needs 3 cores and 50 MB, which no worker has now"), "{}", refused.err);
+    assert!(refused.err.contains("task 0 needs 3 cores and 50.0 MB, which no worker has now"), "{}", refused.err);
     assert!(refused.err.contains("node 2: it is too small by 1 cores"), "{}", refused.err);
     let waits = network.json(&["batch", "submit", &file, "--wait", "--json"])["id"].to_string();
     assert!(network.does(&["batch", "why", &waits]).contains("too small by"));

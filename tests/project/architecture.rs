@@ -12,8 +12,14 @@ use std::path::{Path, PathBuf};
 const NEEDS: [&str; 5] = ["knowledge", "storage", "links", "jobs", "data"];
 
 /// Modules in a need's folder that are no technology: they work on the trait alone.
-const NO_TECHNOLOGY: [&str; 5] =
-    ["storage::counted", "storage::credentials", "storage::paced", "storage::set", "storage::transfer"];
+const NO_TECHNOLOGY: [&str; 6] = [
+    "knowledge::quarantine",
+    "storage::counted",
+    "storage::credentials",
+    "storage::paced",
+    "storage::set",
+    "storage::transfer",
+];
 
 /// A crate, and the only modules that may name it.
 const HOMES: [(&str, &[&str]); 45] = [

@@ -797,12 +797,13 @@ impl Scene<'_> {
         if weighed.is_empty() {
             return weighed;
         }
-        let net = |to: NodeId, kind: ActionType| prospects.level(to, replicas) - prospects.cost(kind);
+        let worth = |to: NodeId, kind: ActionType| prospects.level(to, replicas) - prospects.cost(kind);
         let open = view.snapshot.nodes.values().filter(|node| prospects.is_open(node));
-        let brought = open.map(|node| valued(Action::Move { from: here, to: node.id }, net(node.id, ActionType::Move)));
+        let brought =
+            open.map(|node| valued(Action::Move { from: here, to: node.id }, worth(node.id, ActionType::Move)));
         let others = planned.set.iter().filter(|node| **node != here);
         let changed =
-            others.map(|to| valued(Action::ChangeReference { to: *to }, net(*to, ActionType::ChangeReference)));
+            others.map(|to| valued(Action::ChangeReference { to: *to }, worth(*to, ActionType::ChangeReference)));
         weighed.extend(brought.chain(changed));
         weighed.sort_by(|a, b| b.global().total_cmp(&a.global()));
         weighed.truncate(LISTED);

@@ -1,8 +1,8 @@
 //! An agent's own job on another node: handed to the worker there as a batch job of one task.
 
-use super::place;
 use crate::jobs::command::CommandJob;
 use crate::jobs::{DataSource, FailedFor, Job, JobError, JobReport};
+use crate::worker::place;
 use agent_batch::job::{
     Ending, Job as BatchJob, JobId, Restart, RunnerKind, Specification, State, Task, TaskSpecification,
 };
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 /// What a job is given on a node that is not its own: nobody says what it needs.
-const SIZE: Size = Size { cores: 1, memory: 1 << 30 };
+const SIZE: Size = Size { cores: 1, memory: 500_000_000 };
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long it may wait there for a place before it counts as failed, for its surroundings.
 const PLACED_WITHIN: Duration = Duration::from_secs(10);
