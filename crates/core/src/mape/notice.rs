@@ -12,6 +12,8 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt;
 
+// Most are jobs, which are the largest, and each is told and dropped.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(tag = "notice", rename_all = "snake_case")]
 pub enum Notice {

@@ -114,7 +114,12 @@ impl FromStr for Change {
         // Between two nodes it is written like a move, with other letters.
         let between = |nodes: &str| match format!("M{nodes}").parse()? {
             Action::Move { from, to } => Ok((from, to)),
-            other => Err(UnknownAction(other.to_string())),
+            other @ (Action::Nothing
+            | Action::Copy { .. }
+            | Action::ChangeReference { .. }
+            | Action::Evict { .. }
+            | Action::Restore { .. }
+            | Action::MoveWork { .. }) => Err(UnknownAction(other.to_string())),
         };
         if let Some(nodes) = label.strip_prefix("CR").filter(|nodes| nodes.contains('_')) {
             return between(nodes).map(|(from, to)| Change::Going { from, to });
