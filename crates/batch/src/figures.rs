@@ -1,16 +1,19 @@
 //! What waiting and running came to.
 
 use crate::job::{Job, State};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::time::Duration;
 
 /// Of one job. Durations are of the scenario.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Times {
     /// From its submission until all its tasks ran.
+    #[serde(rename = "waiting_s", serialize_with = "seconds")]
     pub waiting: Duration,
     /// From then until the last of them had ended.
+    #[serde(rename = "execution_s", serialize_with = "seconds")]
     pub execution: Duration,
+    #[serde(rename = "total_s", serialize_with = "seconds")]
     pub total: Duration,
 }
 
@@ -37,8 +40,11 @@ pub struct Figures {
     pub failed: usize,
     pub cancelled: usize,
     /// At [`PERCENTILES`], of those that ran; empty when none did.
+    #[serde(rename = "waiting_s", serialize_with = "all_seconds")]
     pub waiting: Vec<Duration>,
+    #[serde(rename = "execution_s", serialize_with = "all_seconds")]
     pub execution: Vec<Duration>,
+    #[serde(rename = "total_s", serialize_with = "all_seconds")]
     pub total: Vec<Duration>,
 }
 
@@ -62,6 +68,14 @@ impl Figures {
             total: at(|times| times.total),
         }
     }
+}
+
+fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    time.as_secs_f64().serialize(serializer)
+}
+
+fn all_seconds<S: Serializer>(times: &[Duration], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(times.iter().map(Duration::as_secs_f64))
 }
 
 /// The smallest value that so many percent of all are not above (the nearest rank); `sorted` is.
