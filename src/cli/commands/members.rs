@@ -15,7 +15,6 @@ use agent_core::domain::units::{show_bytes, show_duration};
 use agent_membership::{Answered, Holder, Intent, Listed, Own, QueryFailed};
 use anyhow::{anyhow, bail};
 use serde::Serialize;
-use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -127,15 +126,12 @@ async fn resolved(address: &str) -> anyhow::Result<Vec<SocketAddr>> {
 
 /// Once, or until Ctrl-C; what fails then is shown, and tried again.
 async fn repeat(watch: bool, json: bool, show: impl AsyncFn() -> anyhow::Result<()>) -> anyhow::Result<()> {
-    /// Puts the cursor at a terminal's top left and clears what is below.
-    const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
     if !watch {
         return show().await;
     }
-    let is_picture = std::io::stdout().is_terminal() && !json;
     until_stopped(async || {
         if !json {
-            print!("{}", if is_picture { CLEAR } else { "" });
+            print::clear_screen()?;
             print::lines([WallTime::now().to_string()])?;
         }
         if let Err(error) = show().await {

@@ -11,9 +11,6 @@ use agent_core::config::settings::Settings;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-/// Puts the cursor at a terminal's top left and clears what is below.
-const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
-
 impl Place {
     pub(super) fn status(&self, arguments: &StatusArguments) -> anyhow::Result<ExitCode> {
         let mut is_healthy = true;
@@ -30,8 +27,7 @@ impl Place {
                 match arguments.json {
                     true => print::json_line(&status)?,
                     false => {
-                        let head = if is_picture { CLEAR } else { "" };
-                        print!("{head}");
+                        print::clear_screen()?;
                         print::lines([WallTime::now().to_string()])?;
                         print::status(&status)?;
                     }
