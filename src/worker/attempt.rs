@@ -3,11 +3,11 @@
 use super::{Runners, inputs, launch, state};
 use crate::actors::{Notice, World};
 use agent_batch::cores::Cores;
-use agent_batch::job::{Checkpoint, Ending, Limit, Limits, Saved};
+use agent_batch::job::{Attempt, Checkpoint, Ending, Limit, Limits, Saved};
 use agent_batch::placement::Size;
 use agent_batch::queue::report::OUTPUT_KEPT;
 use agent_batch::queue::worker::Assignment;
-use agent_batch::worker::{Attempt, Input};
+use agent_batch::worker::Input;
 use agent_core::domain::ids::ReplicaId;
 use agent_runner::{Ended, Launch, RunnerError, Running, Signal};
 use std::fmt::Display;
@@ -54,7 +54,7 @@ impl Hands {
         mut orders: mpsc::UnboundedReceiver<Command>,
         told: mpsc::UnboundedSender<Input>,
     ) {
-        let attempt = Attempt { task: assignment.task.id, number: assignment.task.attempt };
+        let attempt = assignment.attempt();
         let tell = |input: Input| _ = told.send(input);
         let output = launch::output(&self.folder, attempt);
         let mut states: Vec<Saved> = assignment.task.saved.iter().cloned().collect();

@@ -1,9 +1,8 @@
 //! What is started for a task.
 
 use super::attempt::Hands;
-use agent_batch::job::{Container, RunnerKind};
+use agent_batch::job::{Attempt, Container, RunnerKind};
 use agent_batch::queue::worker::Assignment;
-use agent_batch::worker::Attempt;
 use agent_core::domain::ids::{AgentId, NodeId};
 use agent_runner::{Launch, Port, Protocol, Volume};
 use sha2::{Digest as _, Sha256};
@@ -28,7 +27,7 @@ pub fn directory(folder: &Path, attempt: Attempt) -> PathBuf {
 pub fn launch(node: NodeId, hands: &Hands, assignment: &Assignment, inputs: BTreeMap<String, String>) -> Launch {
     let Hands { prefix, folder, .. } = hands;
     let Assignment { task, specification, job_name } = assignment;
-    let attempt = Attempt { task: task.id, number: task.attempt };
+    let attempt = assignment.attempt();
     let directory = directory(folder, attempt);
     let container = specification.container.clone().unwrap_or_default();
     let own = match specification.runner {

@@ -15,14 +15,15 @@ mod placing;
 mod state;
 mod table;
 
+pub use launch::output;
 pub use offer::{Offer, OfferError, offer};
 pub use placing::place;
 
 use crate::actors::{Notice, World, chain};
-use agent_batch::job::RunnerKind;
+use agent_batch::job::{Attempt, RunnerKind};
 use agent_batch::queue::worker::{Join, Leave};
 use agent_batch::table::{BatchTable, carry_out};
-use agent_batch::worker::{Attempt, Effect, Input, Worker as Machine};
+use agent_batch::worker::{Effect, Input, Worker as Machine};
 use agent_core::domain::labels::Labels;
 use agent_core::domain::time::Timestamp;
 use agent_runner::Runner;
@@ -159,7 +160,7 @@ impl Desk {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Start(assignment) => {
-                let attempt = Attempt { task: assignment.task.id, number: assignment.task.attempt };
+                let attempt = assignment.attempt();
                 let (commands, ordered) = mpsc::unbounded_channel();
                 self.attempts.insert(attempt, commands);
                 let (hands, inputs) = (self.hands.clone(), self.inputs.clone());

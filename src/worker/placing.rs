@@ -4,8 +4,8 @@
 use super::table::{LOOK_EVERY, Talk, Trouble};
 use crate::actors::chain;
 use agent_batch::placer::placing;
+use agent_batch::queue::Scope;
 use agent_batch::queue::worker::Reap;
-use agent_batch::queue::{Scope, Which};
 use agent_batch::table::{BatchTable, carry_out};
 use agent_core::domain::time::Timestamp;
 use std::sync::Arc;
@@ -53,11 +53,11 @@ pub struct Placed {
 
 /// Once.
 pub async fn place(table: &dyn BatchTable) -> crate::knowledge::Result<Placed> {
-    let mut queue = table.look(Scope { jobs: Which::All, nodes: Which::All, key: None }).await?;
+    let mut queue = table.look(Scope::all()).await?;
     let mut found = placing(&queue);
     if found.reap {
         carry_out(table, Reap).await?;
-        queue = table.look(Scope { jobs: Which::All, nodes: Which::All, key: None }).await?;
+        queue = table.look(Scope::all()).await?;
         found = placing(&queue);
     }
     if let Some(place) = found.place {

@@ -2,8 +2,7 @@
 
 use crate::actors::{World, chain};
 use crate::storage::Content;
-use agent_batch::job::Saved;
-use agent_batch::worker::Attempt;
+use agent_batch::job::{Attempt, Saved};
 use agent_core::domain::ids::NodeId;
 use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;

@@ -1,10 +1,11 @@
 //! What a worker says to the shared table, in order, and what it hears from it.
 
 use crate::actors::{World, chain};
+use agent_batch::job::Attempt;
 use agent_batch::queue::report::{Report, What};
 use agent_batch::queue::worker::Beat;
 use agent_batch::table::{BatchTable, carry_out};
-use agent_batch::worker::{Attempt, Input};
+use agent_batch::worker::Input;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};

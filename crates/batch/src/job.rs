@@ -291,6 +291,13 @@ pub struct Task {
     pub saved: Option<Saved>,
 }
 
+/// One attempt of a task.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Attempt {
+    pub task: TaskId,
+    pub number: u32,
+}
+
 impl Task {
     /// As it is submitted.
     pub fn new(id: TaskId, size: Size) -> Self {
@@ -460,6 +467,18 @@ impl Worker {
 
     pub fn takes_tasks(&self, now: Timestamp) -> bool {
         self.is_alive(now) && !self.is_draining
+    }
+
+    /// Its cores and memory beside those that these tasks occupy, which are all that are there.
+    pub fn free_beside<'a>(&self, tasks: impl IntoIterator<Item = &'a Task>) -> (Cores, u64) {
+        let (mut cores, mut memory) = (self.cores.clone(), self.memory);
+        for task in tasks {
+            if let Some(seat) = &task.seat {
+                cores.remove(&seat.cores);
+            }
+            memory = memory.saturating_sub(task.size.memory);
+        }
+        (cores, memory)
     }
 }
 

@@ -5,20 +5,13 @@
 //! runs twice at a time.
 
 use crate::cores::Cores;
-use crate::job::{Ending, Limits, Saved, State, TaskId, Then, Wanted};
+use crate::job::{Attempt, Ending, Limits, Saved, State, Then, Wanted};
 use crate::placement::Size;
 use crate::queue::report::What;
 use crate::queue::worker::Assignment;
 use agent_core::domain::time::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// One attempt of a task.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Attempt {
-    pub task: TaskId,
-    pub number: u32,
-}
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum Input {
@@ -145,12 +138,12 @@ impl Worker {
     /// What the table says against what is here.
     fn compare(&mut self, assignments: Vec<Assignment>) -> Vec<Effect> {
         let mut effects = Vec::new();
-        let named: Vec<Attempt> = assignments.iter().map(attempt).collect();
+        let named: Vec<Attempt> = assignments.iter().map(Assignment::attempt).collect();
         self.held.retain(|attempt, held| held.phase != Phase::Over || named.contains(attempt));
         let strangers: Vec<Attempt> = self.held.keys().filter(|attempt| !named.contains(attempt)).copied().collect();
         effects.extend(strangers.into_iter().filter_map(|attempt| self.end(attempt, None)));
         for assignment in assignments {
-            let attempt = attempt(&assignment);
+            let attempt = assignment.attempt();
             if let Some(held) = self.held.get_mut(&attempt) {
                 held.assignment.task.wanted = assignment.task.wanted;
             } else if self.held.keys().any(|held| held.task == attempt.task) {
@@ -260,12 +253,8 @@ impl Worker {
                 held.phase = Phase::Ending(ending);
                 Some(Effect::Stop { attempt, grace })
             }
-            // It is stopped as soon as it has started.
-            Phase::Starting => {
-                held.phase = Phase::Ending(ending);
-                None
-            }
-            Phase::Ending(_) => {
+            // What has not begun is stopped as soon as it has started.
+            Phase::Starting | Phase::Ending(_) => {
                 held.phase = Phase::Ending(ending);
                 None
             }
@@ -299,10 +288,6 @@ impl Held {
         let limit = self.assignment.specification.time_limit_ms.map(Duration::from_millis)?;
         (self.phase == Phase::Running).then_some(self.started_at? + limit)
     }
-}
-
-fn attempt(assignment: &Assignment) -> Attempt {
-    Attempt { task: assignment.task.id, number: assignment.task.attempt }
 }
 
 #[cfg(test)]

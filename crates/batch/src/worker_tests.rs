@@ -1,5 +1,5 @@
 use super::*;
-use crate::job::{Checkpoint, JobId, Limit, Resize, Restart, RunnerKind, Seat, Task, TaskSpecification};
+use crate::job::{Checkpoint, JobId, Limit, Resize, Restart, RunnerKind, Seat, Task, TaskId, TaskSpecification};
 use crate::placement::Place;
 use agent_core::domain::ids::{Life, NodeId};
 

@@ -9,10 +9,10 @@ use agent_batch::placer::placing;
 use agent_batch::queue::report::Report;
 use agent_batch::queue::submit::{Cancel, Submit};
 use agent_batch::queue::worker::{Beat, Join, Reap};
-use agent_batch::queue::{Request, Scope, Which};
+use agent_batch::queue::{Request, Scope};
 use agent_batch::table::memory::MemoryBatchTable;
 use agent_batch::table::{BatchTable, Listing, carry_out};
-use agent_batch::worker::{Attempt, Effect, Input, Worker};
+use agent_batch::worker::{Effect, Input, Worker};
 use agent_core::clock::{Clock as _, VirtualClock};
 use agent_core::domain::ids::{Life, NodeId};
 use agent_core::domain::time::Timestamp;
@@ -182,7 +182,7 @@ impl Cluster {
             };
             self.nodes[at].inputs.push_back(input);
         }
-        let all = Scope { jobs: Which::All, nodes: Which::All, key: None };
+        let all = Scope::all();
         let queue = self.runtime.block_on(self.table.look(all)).unwrap();
         let next = placing(&queue);
         if next.reap {
@@ -194,7 +194,7 @@ impl Cluster {
     fn perform(&mut self, at: usize, effect: Effect, now: Timestamp) {
         match effect {
             Effect::Start(assignment) => {
-                let attempt = Attempt { task: assignment.task.id, number: assignment.task.attempt };
+                let attempt = assignment.attempt();
                 let ending = match self.rng.random_range(0..10) {
                     0 => Ending::Exited(1),
                     1 => Ending::OutOfMemory,
@@ -287,7 +287,7 @@ fn run(seed: u64) {
         cluster.step();
     }
     assert_eq!(cluster.ended.len(), submitted as usize, "every job ends");
-    let all = Scope { jobs: Which::All, nodes: Which::All, key: None };
+    let all = Scope::all();
     let queue = cluster.runtime.block_on(cluster.table.look(all)).unwrap();
     for worker in queue.workers.values() {
         assert_eq!(queue.free(worker), (worker.cores.clone(), worker.memory), "all is free again");

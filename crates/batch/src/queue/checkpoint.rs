@@ -1,9 +1,9 @@
 //! A checkpoint of tasks that run, and going elsewhere with it: a whole group at once, or none.
 
-use super::{Queue, Refused, Request, Scope, Which};
+use super::{Queue, Refused, Request, Scope};
 use crate::job::{State, TaskId, Then, Wanted};
 use crate::placement::explanation::too_large;
-use crate::placement::{Gang, Need};
+use crate::placement::{Gang, Need, Place};
 
 /// Tasks are to write down what they have come to.
 pub struct Checkpoint {
@@ -16,8 +16,7 @@ impl Request for Checkpoint {
     type Answer = ();
 
     fn scope(&self) -> Scope {
-        let jobs = self.tasks.iter().map(|task| task.job).collect();
-        Scope { jobs: Which::These(jobs), nodes: Which::All, key: None }
+        Scope::of_tasks(&self.tasks)
     }
 
     fn apply(&self, queue: &mut Queue) -> Result<(), Refused> {
@@ -52,11 +51,9 @@ impl Queue {
             return Err(Refused(format!("task {id} is {}, and only what runs undisturbed can be asked", task.state)));
         }
         let Then::Migrate(Some(node)) = then else { return Ok(()) };
-        let place = crate::placement::Place::Node(node);
-        let labels = specification.labels.clone();
-        let need = Need { size: task.size, place, labels, runner: specification.runner };
+        let need = Need { place: Place::Node(node), ..self.need(task, specification) };
         let gang = Gang { job: id.job, priority: 0, deadline: None, limit: None, tasks: vec![need] };
-        match too_large(&self.problem().workers, self.settings.strategy, &gang) {
+        match too_large(&self.places(), self.settings.strategy, &gang) {
             None => Ok(()),
             Some(_) => Err(Refused(format!("task {id} cannot run on node {node}, even if that were idle"))),
         }

@@ -25,7 +25,7 @@ mod outcome;
 mod tests;
 
 use crate::cores::Cores;
-use crate::job::{Change, Ending, Job, JobId, State, Task, TaskId, TaskSpecification, Worker};
+use crate::job::{Change, Ending, Job, JobId, Seat, State, Task, TaskId, TaskSpecification, Worker};
 use crate::placement::strategy::Strategy;
 use crate::placement::{self, Gang, Need, Place, Problem, Running};
 use agent_core::domain::ids::NodeId;
@@ -73,6 +73,19 @@ pub enum Which<T> {
     /// Of jobs: those that are not over.
     All,
     These(BTreeSet<T>),
+}
+
+impl Scope {
+    /// Everything that is to be placed, or might be in the way.
+    pub fn all() -> Self {
+        Self { jobs: Which::All, nodes: Which::All, key: None }
+    }
+
+    /// The jobs of these tasks, and all workers.
+    fn of_tasks(tasks: &[TaskId]) -> Self {
+        let jobs = tasks.iter().map(|task| task.job).collect();
+        Self { jobs: Which::These(jobs), ..Self::all() }
+    }
 }
 
 impl<T> Default for Which<T> {
@@ -156,11 +169,23 @@ impl Queue {
         self.tasks_of(job).map(|task| task.id).collect()
     }
 
-    /// Those that occupy a worker.
+    /// Those that occupy a worker, with which.
+    fn occupying(&self) -> impl Iterator<Item = (&Task, &Seat)> {
+        self.tasks.values().filter(|task| task.state.occupies()).filter_map(|task| Some((task, task.seat.as_ref()?)))
+    }
+
+    /// Those that occupy this worker.
     pub fn tasks_at(&self, node: NodeId) -> impl Iterator<Item = &Task> {
-        let is_there =
-            move |task: &&Task| task.state.occupies() && task.seat.as_ref().is_some_and(|seat| seat.node == node);
-        self.tasks.values().filter(is_there)
+        self.occupying().filter(move |(_, seat)| seat.node == node).map(|(task, _)| task)
+    }
+
+    /// [`tasks_at`](Self::tasks_at) each worker that any occupies, of all of them at once.
+    pub fn occupants(&self) -> BTreeMap<NodeId, Vec<&Task>> {
+        let mut occupants: BTreeMap<NodeId, Vec<&Task>> = BTreeMap::new();
+        for (task, seat) in self.occupying() {
+            occupants.entry(seat.node).or_default().push(task);
+        }
+        occupants
     }
 
     /// What a task is to be.
@@ -170,26 +195,15 @@ impl Queue {
 
     /// The cores and the memory of a worker that no task occupies.
     pub fn free(&self, worker: &Worker) -> (Cores, u64) {
-        let (mut cores, mut memory) = (worker.cores.clone(), worker.memory);
-        for task in self.tasks_at(worker.node) {
-            if let Some(seat) = &task.seat {
-                cores.remove(&seat.cores);
-            }
-            memory = memory.saturating_sub(task.size.memory);
-        }
-        (cores, memory)
+        worker.free_beside(self.tasks_at(worker.node))
     }
 
     /// What there is to be placed now, and where.
     pub fn problem(&self) -> Problem {
-        let mut index = BTreeMap::new();
-        let mut workers = Vec::new();
-        for worker in self.workers.values().filter(|worker| worker.takes_tasks(self.now)) {
-            index.insert(worker.node, workers.len());
-            workers.push(self.as_place(worker));
-        }
-        let running = self.tasks.values().filter(|task| task.state.occupies()).filter_map(|task| {
-            let seat = task.seat.as_ref()?;
+        let workers = self.places();
+        let index: BTreeMap<NodeId, usize> =
+            workers.iter().enumerate().map(|(index, worker)| (worker.node, index)).collect();
+        let running = self.occupying().filter_map(|(task, seat)| {
             let limit = self.specification(task.id)?.time_limit_ms.map(Duration::from_millis);
             Some(Running {
                 job: task.id.job,
@@ -204,17 +218,14 @@ impl Queue {
         Problem { now: self.now, workers, running, waiting }
     }
 
-    fn as_place(&self, worker: &Worker) -> placement::Worker {
-        let (free_cores, free_memory) = self.free(worker);
-        placement::Worker {
-            node: worker.node,
-            cores: worker.cores.clone(),
-            memory: worker.memory,
-            free_cores,
-            free_memory,
-            labels: worker.labels.clone(),
-            runners: worker.runners.clone(),
-        }
+    /// The workers that take tasks.
+    fn places(&self) -> Vec<placement::Worker> {
+        let occupants = self.occupants();
+        let place = |worker: &Worker| {
+            let tasks = occupants.get(&worker.node).into_iter().flatten().copied();
+            as_place(worker, worker.free_beside(tasks))
+        };
+        self.workers.values().filter(|worker| worker.takes_tasks(self.now)).map(place).collect()
     }
 
     /// A job's tasks that are to be placed together now; `None`: there are none.
@@ -250,8 +261,7 @@ impl Queue {
 
     /// When the first worker that occupied tasks are at is no longer counted on.
     pub fn next_loss(&self) -> Option<Timestamp> {
-        let is_used = |worker: &&Worker| self.tasks_at(worker.node).next().is_some();
-        self.workers.values().filter(is_used).map(|worker| worker.alive_until).min()
+        self.occupying().filter_map(|(_, seat)| Some(self.workers.get(&seat.node)?.alive_until)).min()
     }
 
     fn job(&self, job: JobId) -> Result<&Job, Refused> {
@@ -322,5 +332,18 @@ impl Queue {
             (None, place) => place.clone(),
         };
         Need { size: task.size, place, labels: specification.labels.clone(), runner: specification.runner }
+    }
+}
+
+/// A worker as a placement sees it.
+fn as_place(worker: &Worker, (free_cores, free_memory): (Cores, u64)) -> placement::Worker {
+    placement::Worker {
+        node: worker.node,
+        cores: worker.cores.clone(),
+        memory: worker.memory,
+        free_cores,
+        free_memory,
+        labels: worker.labels.clone(),
+        runners: worker.runners.clone(),
     }
 }

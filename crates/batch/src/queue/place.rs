@@ -1,6 +1,6 @@
 //! Giving tasks their workers. Every agent may; whoever comes second finds that it is done.
 
-use super::{Queue, Refused, Request, Scope, Which};
+use super::{Queue, Refused, Request, Scope, Which, as_place};
 use crate::cores::Cores;
 use crate::job::{JobId, Seat, State, Wanted};
 use crate::placement::{self, Placed, Problem, Solution};
@@ -59,7 +59,7 @@ impl Queue {
         for ((node, cores), need) in wanted.seats.iter().zip(&gang.tasks) {
             let worker = self.workers.get(node).filter(|worker| worker.takes_tasks(self.now));
             let Some(worker) = worker else { return false };
-            let place = places.entry(*node).or_insert_with(|| self.as_place(worker));
+            let place = places.entry(*node).or_insert_with(|| as_place(worker, self.free(worker)));
             let is_meant = match &need.place {
                 placement::Place::Cores(_, meant) => meant == cores,
                 placement::Place::Anywhere | placement::Place::Node(_) => true,

@@ -1,6 +1,6 @@
 //! Other limits for a task that runs.
 
-use super::{Queue, Refused, Request, Scope, Which};
+use super::{Queue, Refused, Request, Scope};
 use crate::cores::Cores;
 use crate::job::{self, State, TaskId, Wanted};
 use crate::placement::Size;
@@ -18,8 +18,7 @@ impl Request for Resize {
     type Answer = ();
 
     fn scope(&self) -> Scope {
-        let jobs = self.tasks.iter().map(|task| task.job).collect();
-        Scope { jobs: Which::These(jobs), nodes: Which::All, key: None }
+        Scope::of_tasks(&self.tasks)
     }
 
     fn apply(&self, queue: &mut Queue) -> Result<(), Refused> {

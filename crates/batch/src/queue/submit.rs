@@ -27,7 +27,9 @@ impl Request for Submit {
     type Answer = Submitted;
 
     fn scope(&self) -> Scope {
-        Scope { nodes: Which::All, key: Some(self.key.clone()), ..Scope::default() }
+        // Where it waits for any worker, nothing about those that are there matters.
+        let nodes = if self.waits { Which::default() } else { Which::All };
+        Scope { nodes, key: Some(self.key.clone()), ..Scope::default() }
     }
 
     fn apply(&self, queue: &mut Queue) -> Result<Submitted, Refused> {
@@ -55,10 +57,9 @@ impl Request for Submit {
             queue.changed.tasks.insert(id);
         }
         queue.add_job(job.clone(), self.key.clone());
-        let gang = queue.gang(&job);
-        let workers = queue.problem().workers;
-        let hopeless = gang.and_then(|gang| too_large(&workers, queue.settings.strategy, &gang));
-        if let Some(explanation) = hopeless.filter(|_| !self.waits) {
+        let gang = queue.gang(&job).filter(|_| !self.waits);
+        let hopeless = gang.and_then(|gang| too_large(&queue.places(), queue.settings.strategy, &gang));
+        if let Some(explanation) = hopeless {
             queue.forget(id);
             return Ok(Submitted::TooLarge(explanation));
         }

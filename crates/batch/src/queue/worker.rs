@@ -2,7 +2,7 @@
 
 use super::{Queue, Refused, Request, Scope, Utilisation, Which};
 use crate::cores::Cores;
-use crate::job::{RunnerKind, Task, TaskSpecification, Worker};
+use crate::job::{Attempt, RunnerKind, Task, TaskSpecification, Worker};
 use agent_core::domain::ids::{Life, NodeId};
 use agent_core::domain::labels::Labels;
 use std::collections::BTreeSet;
@@ -56,6 +56,12 @@ pub struct Assignment {
     pub task: Task,
     pub specification: TaskSpecification,
     pub job_name: String,
+}
+
+impl Assignment {
+    pub fn attempt(&self) -> Attempt {
+        Attempt { task: self.task.id, number: self.task.attempt }
+    }
 }
 
 /// A worker is there, and asks what it holds.
@@ -184,8 +190,8 @@ impl Request for Reap {
     }
 
     fn apply(&self, queue: &mut Queue) -> Result<Vec<NodeId>, Refused> {
-        let is_gone = |worker: &&Worker| !worker.is_alive(queue.now) && queue.tasks_at(worker.node).next().is_some();
-        let gone: Vec<NodeId> = queue.workers.values().filter(is_gone).map(|worker| worker.node).collect();
+        let is_gone = |node: &NodeId| queue.workers.get(node).is_some_and(|worker| !worker.is_alive(queue.now));
+        let gone: Vec<NodeId> = queue.occupants().into_keys().filter(is_gone).collect();
         for node in &gone {
             queue.lose_all_at(*node, "its worker was silent for too long");
         }
