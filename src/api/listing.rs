@@ -19,6 +19,16 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
+impl<T> Page<T> {
+    /// The first of what is left of a list, each with what its cursor says; at least one more tells that another page follows.
+    pub fn cut<K: Serialize>(mut rest: Vec<(K, T)>, limit: usize) -> Self {
+        let is_last = rest.len() <= limit;
+        rest.truncate(limit);
+        let next = rest.last().filter(|_| !is_last).map(|(key, _)| encode(key));
+        Self { items: rest.into_iter().map(|(_, item)| item).collect(), next }
+    }
+}
+
 /// In which direction of their ids, names or times.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -69,7 +79,7 @@ impl Listing {
     pub fn of<K: Ord + Serialize + DeserializeOwned, T>(&self, all: BTreeMap<K, T>) -> Result<Page<T>, Problem> {
         let limit = limit(self.limit)?;
         let after: Option<K> = self.cursor.as_deref().map(decode).transpose()?;
-        let mut rest: Vec<(K, T)> = match self.sort.unwrap_or_default() {
+        let rest: Vec<(K, T)> = match self.sort.unwrap_or_default() {
             Sort::Ascending => {
                 all.into_iter().filter(|(key, _)| after.as_ref().is_none_or(|after| key > after)).collect()
             }
@@ -77,10 +87,7 @@ impl Listing {
                 all.into_iter().rev().filter(|(key, _)| after.as_ref().is_none_or(|after| key < after)).collect()
             }
         };
-        let is_last = rest.len() <= limit;
-        rest.truncate(limit);
-        let next = rest.last().filter(|_| !is_last).map(|(key, _)| encode(key));
-        Ok(Page { items: rest.into_iter().map(|(_, item)| item).collect(), next })
+        Ok(Page::cut(rest, limit))
     }
 }
 

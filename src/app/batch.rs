@@ -1,19 +1,20 @@
 //! Batch jobs, as people and programs ask for them: what is submitted, what became of it, and why it waits.
 
 use super::Failure;
+use super::data_directory::task_folders;
 use crate::knowledge::{Knowledge, SharedTable};
-use crate::worker::place;
+use crate::worker::{output, place};
 use agent_batch::figures::Times;
-use agent_batch::job::{Change, Job, JobId, State, Task, TaskId, Then, Wanted, Worker};
+use agent_batch::job::{Attempt, Change, Job, JobId, State, Task, TaskId, Then, Wanted, Worker};
 use agent_batch::placement::explanation::{Explanation, ObstacleKind, explain};
 use agent_batch::placement::strategy::Strategy;
 use agent_batch::queue::checkpoint::Checkpoint;
 use agent_batch::queue::resize::Resize;
 use agent_batch::queue::submit::{Cancel, Submit, Submitted, Use};
 use agent_batch::queue::worker::Drain;
-use agent_batch::queue::{Queue, Scope, Utilisation, Which};
+use agent_batch::queue::{Queue, Scope};
 use agent_batch::specification::{Written, parse, validate};
-use agent_batch::table::{BatchTable, Listing, carry_out};
+use agent_batch::table::{BatchTable, carry_out, find, latest};
 use agent_core::clock::Clock;
 use agent_core::domain::ids::NodeId;
 use agent_core::domain::time::Timestamp;
@@ -128,14 +129,11 @@ impl JobView {
 }
 
 pub async fn list(table: &dyn BatchTable, states: &[State], limit: usize) -> anyhow::Result<Vec<JobView>> {
-    let listing = Listing { states: states.iter().copied().collect(), before: None, limit };
-    Ok(table.jobs(&listing).await?.into_iter().map(JobView::new).collect())
+    Ok(latest(table, states, limit).await?.into_iter().map(JobView::new).collect())
 }
 
 pub async fn job(table: &dyn BatchTable, id: JobId) -> anyhow::Result<JobView> {
-    let before = Some(JobId(id.0.saturating_add(1)));
-    let found = table.jobs(&Listing { states: BTreeSet::new(), before, limit: 1 }).await?.pop();
-    let found = found.filter(|(job, _)| job.id == id);
+    let found = find(table, id).await?;
     let found = found.with_context(|| format!("there is no batch job {id}; `agent batch list` shows them"))?;
     Ok(JobView::new(found))
 }
@@ -164,9 +162,8 @@ pub struct Why {
     pub says: String,
 }
 
-pub async fn why(table: &dyn BatchTable, id: JobId) -> anyhow::Result<Why> {
-    let view = job(table, id).await?;
-    let queue = all(table).await?;
+pub async fn why(table: &dyn BatchTable, view: &JobView) -> anyhow::Result<Why> {
+    let (id, queue) = (view.job.id, all(table).await?);
     let explanation = explain(&queue.problem(), queue.settings.strategy, id);
     let not_before = queue.waiting(id).filter_map(|task| task.not_before).filter(|at| *at > queue.now).max();
     let state = view.job.state;
@@ -294,43 +291,52 @@ pub struct WorkerView {
 
 pub async fn workers(table: &dyn BatchTable) -> anyhow::Result<Vec<WorkerView>> {
     let queue = all(table).await?;
+    let occupants = queue.occupants();
     let view = |worker: &Worker| {
-        let (free_cores, free_memory) = queue.free(worker);
+        let tasks = occupants.get(&worker.node).map_or(&[][..], Vec::as_slice);
+        let (free_cores, free_memory) = worker.free_beside(tasks.iter().copied());
         let standing = match (worker.is_alive(queue.now), worker.is_draining) {
             (false, _) => "away",
             (true, true) => "draining",
             (true, false) => "active",
         };
-        let tasks = queue.tasks_at(worker.node).count();
-        WorkerView { worker: worker.clone(), standing, free_cores: free_cores.len(), free_memory, tasks }
+        let (worker, tasks) = (worker.clone(), tasks.len());
+        WorkerView { worker, standing, free_cores: free_cores.len(), free_memory, tasks }
     };
     Ok(queue.workers.values().map(view).collect())
 }
 
-/// Everything of a session of batch jobs: for a report.
-pub struct Session {
-    /// In the order of submission.
-    pub jobs: Vec<Job>,
-    pub utilisation: Vec<Utilisation>,
-}
-
-pub async fn session(table: &dyn BatchTable, since: Timestamp) -> anyhow::Result<Session> {
-    const JOBS_MAX: usize = 100_000;
-    let mut jobs: Vec<Job> = list(table, &[], JOBS_MAX).await?.into_iter().map(|view| view.job).collect();
-    jobs.retain(|job| job.submitted_at >= since);
-    jobs.reverse();
-    Ok(Session { jobs, utilisation: table.utilisation(since).await? })
-}
-
 pub async fn all(table: &dyn BatchTable) -> anyhow::Result<Queue> {
-    Ok(table.look(Scope { jobs: Which::All, nodes: Which::All, key: None }).await?)
+    Ok(table.look(Scope::all()).await?)
 }
 
 /// All that a task said, where its worker keeps it in this data directory; else the last of it, as everybody knows it.
 pub fn said(data: &Path, task: &Task) -> String {
-    let kept = task.seat.as_ref().and_then(|seat| {
-        let (folder, attempt) = (format!("tasks/agent-{}", seat.node), format!("{}-{}.log", task.id, task.attempt));
-        std::fs::read(data.join(folder).join(attempt)).ok()
-    });
+    let attempt = Attempt { task: task.id, number: task.attempt };
+    let kept = task_folders(data).into_iter().find_map(|folder| std::fs::read(output(&folder, attempt)).ok());
     kept.map_or_else(|| task.output.clone(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::data_directory::DataDirectory;
+    use agent_batch::job::Seat;
+    use agent_batch::placement::Size;
+    use agent_core::domain::ids::{AgentId, Life};
+
+    #[test]
+    fn all_that_a_task_said_is_found_whichever_agent_its_node_has() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = DataDirectory::create(place.path()).unwrap().tasks(AgentId(5));
+        let id = TaskId { job: JobId(12), index: 1 };
+        let seat = Seat { node: NodeId(2), life: Life("1-1".to_owned()), cores: Default::default() };
+        let new = Task::new(id, Size { cores: 1, memory: 1 });
+        let task = Task { attempt: 3, seat: Some(seat), output: "the last".to_owned(), ..new };
+        assert_eq!(said(place.path(), &task), "the last");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(output(&folder, Attempt { task: id, number: 3 }), "all of it, and the last").unwrap();
+        assert_eq!(said(place.path(), &task), "all of it, and the last");
+        assert_eq!(said(place.path(), &Task { attempt: 4, ..task }), "the last");
+    }
 }

@@ -21,6 +21,7 @@ pub const DATABASE: &str = "network.db";
 
 /// Holds the time scale of what runs here, for those who look at it.
 const TIME_SCALE: &str = "time-scale";
+const TASKS: &str = "tasks";
 
 /// How often it is looked whether a directory is still there, on the wall.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -147,7 +148,7 @@ impl DataDirectory {
 
     /// Where tasks of batch jobs work that an agent's node was given.
     pub fn tasks(&self, agent: AgentId) -> PathBuf {
-        self.path.join("tasks").join(format!("agent-{agent}"))
+        self.path.join(TASKS).join(format!("agent-{agent}"))
     }
 
     /// What applications sign with that read through an agent's S3 endpoint.
@@ -211,6 +212,12 @@ impl DataDirectory {
         writeln!(file, "{}", std::process::id())?;
         Ok(Lock { _file: file })
     }
+}
+
+/// [`DataDirectory::tasks`] of every agent that has any in this directory.
+pub fn task_folders(data: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(data.join(TASKS)) else { return Vec::new() };
+    entries.flatten().map(|entry| entry.path()).collect()
 }
 
 #[cfg(test)]

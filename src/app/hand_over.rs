@@ -8,13 +8,13 @@ use agent_batch::job::{
 };
 use agent_batch::placement::{Place, Size};
 use agent_batch::queue::submit::{Cancel, Submit, Submitted};
-use agent_batch::table::{BatchTable, Listing, carry_out};
+use agent_batch::table::{BatchTable, carry_out, find};
 use agent_core::clock::Clock;
 use agent_core::domain::ids::{AgentId, NodeId};
 use agent_core::domain::placement::Replica;
 use agent_core::domain::snapshot::Snapshot;
 use async_trait::async_trait;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -130,9 +130,8 @@ impl Handed<'_> {
     }
 
     async fn look(&self) -> Result<(BatchJob, Task), JobError> {
-        let before = Some(JobId(self.job.0 + 1));
-        let found = self.of.table.jobs(&Listing { states: BTreeSet::new(), before, limit: 1 }).await;
-        let found = found.map_err(|error| self.of.surroundings(error.to_string()))?.pop();
+        let found = find(self.of.table.as_ref(), self.job).await;
+        let found = found.map_err(|error| self.of.surroundings(error.to_string()))?;
         let found = found.and_then(|(job, mut tasks)| Some((job, tasks.pop()?)));
         found.ok_or_else(|| self.of.surroundings(format!("batch job {} is gone", self.job)))
     }

@@ -1,10 +1,10 @@
 //! `agent report`: what a database holds, as a page and as tables.
 
-use super::{Failure, batch, database, output, summary};
+use super::{Failure, database, output, summary};
 use crate::knowledge::sqlite::SqliteKnowledge;
 use crate::knowledge::{Knowledge, SharedTable};
 use agent_batch::figures::Times;
-use agent_batch::table::BatchTable;
+use agent_batch::table::{BatchTable, latest};
 use agent_core::clock::Clock;
 use agent_core::config::settings::DatabaseUrl;
 use agent_core::domain::event::Event;
@@ -177,10 +177,11 @@ async fn of_network(table: &SharedTable, address: String, wanted: &[Wanted]) -> 
 
 /// All batch jobs, from the first submission on.
 async fn batch_jobs(table: &dyn BatchTable) -> anyhow::Result<Batch> {
-    let session = batch::session(table, Timestamp(0)).await?;
-    let Some(began) = session.jobs.first().map(|job| job.submitted_at) else { return Ok(Batch::default()) };
+    let mut jobs = latest(table, &[], usize::MAX).await?;
+    jobs.reverse();
+    let Some(began) = jobs.first().map(|(job, _)| job.submitted_at) else { return Ok(Batch::default()) };
     let second = |at: Timestamp| at.since(began).as_secs_f64();
-    let job = |job: &agent_batch::job::Job| BatchJob {
+    let job = |(job, _): &(agent_batch::job::Job, Vec<agent_batch::job::Task>)| BatchJob {
         id: job.id.0,
         name: job.specification.name.clone(),
         state: job.state.name(),
@@ -192,13 +193,13 @@ async fn batch_jobs(table: &dyn BatchTable) -> anyhow::Result<Batch> {
         }),
     };
     let mut workers: BTreeMap<u32, BatchWorker> = BTreeMap::new();
-    for sample in session.utilisation.iter().filter(|sample| sample.at >= began) {
+    for sample in table.utilisation(began).await? {
         let new = || BatchWorker { node: sample.node.0, cores: Vec::new(), samples: Vec::new() };
         let worker = workers.entry(sample.node.0).or_insert_with(new);
         worker.cores = sample.cores.to_vec();
         worker.samples.push((second(sample.at), sample.busy.to_vec()));
     }
-    Ok(Batch { jobs: session.jobs.iter().map(job).collect(), workers: workers.into_values().collect() })
+    Ok(Batch { jobs: jobs.iter().map(job).collect(), workers: workers.into_values().collect() })
 }
 
 async fn network(knowledge: &dyn Knowledge, address: String) -> anyhow::Result<Network> {

@@ -1,7 +1,7 @@
 //! Batch jobs, and the nodes that run them.
 
 use crate::api::extract::{Json, Path, Query};
-use crate::api::listing::{Page, decode, encode, limit};
+use crate::api::listing::{Page, decode, limit};
 use crate::api::problem::{ErrorCode, Problem};
 use crate::api::wire::{
     BatchCancel, BatchChange, BatchCheckpoint, BatchJob, BatchResize, BatchStrategy, BatchSubmission, BatchTasks,
@@ -10,9 +10,9 @@ use crate::api::wire::{
 use crate::api::{Api, Shared};
 use crate::app::batch::{self, JobView, Target};
 use crate::knowledge::SharedTable;
-use agent_batch::job::{JobId, State as JobState};
+use agent_batch::job::{Job, JobId, State as JobState, Task};
 use agent_batch::specification::Written;
-use agent_batch::table::{BatchTable, Listing};
+use agent_batch::table::{BatchTable, Listing, find};
 use agent_core::domain::ids::NodeId;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -42,12 +42,9 @@ pub async fn list(State(api): Shared, Query(asked): Query<Asked>) -> Result<axum
     let state = asked.state.as_deref().map(str::parse::<JobState>).transpose();
     let state = state.map_err(|error| Problem::new(ErrorCode::Malformed, format!("state: {error}")))?;
     let listing = Listing { states: state.into_iter().collect(), before, limit: limit + 1 };
-    let mut found = api.batch().jobs(&listing).await?;
-    let is_last = found.len() <= limit;
-    found.truncate(limit);
-    let next = found.last().filter(|_| !is_last).map(|(job, _)| encode(&job.id.0));
-    let items = found.into_iter().map(|found| BatchJob::new(&JobView::new(found), api.scale)).collect();
-    Ok(axum::Json(Page { items, next }))
+    let found = api.batch().jobs(&listing).await?;
+    let item = |found: (Job, Vec<Task>)| (found.0.id.0, BatchJob::new(&JobView::new(found), api.scale));
+    Ok(axum::Json(Page::cut(found.into_iter().map(item).collect(), limit)))
 }
 
 /// Queues a job, and places it where there is room.
@@ -91,8 +88,8 @@ pub async fn history(State(api): Shared, Path(job): Path<i64>) -> Result<axum::J
 #[utoipa::path(get, path = "/batch/jobs/{job}/why", operation_id = "explain_batch_job", tag = "batch",
     params(("job" = i64, Path)), responses((status = OK, body = BatchWhy)))]
 pub async fn why(State(api): Shared, Path(job): Path<i64>) -> Result<axum::Json<BatchWhy>, Problem> {
-    api.batch_job(job).await?;
-    Ok(axum::Json(batch::why(api.batch(), JobId(job)).await?.into()))
+    let view = api.batch_job(job).await?;
+    Ok(axum::Json(batch::why(api.batch(), &view).await?.into()))
 }
 
 /// Calls a job off: what waits never starts, what runs is stopped.
@@ -198,9 +195,7 @@ impl Api {
     }
 
     async fn batch_job(&self, id: i64) -> Result<JobView, Problem> {
-        let before = Some(JobId(id.saturating_add(1)));
-        let listing = Listing { states: Default::default(), before, limit: 1 };
-        let found = self.batch().jobs(&listing).await?.pop().filter(|(job, _)| job.id.0 == id);
+        let found = find(self.batch(), JobId(id)).await?;
         let missing = || {
             let help = "GET /api/v1/batch/jobs lists them";
             Problem::new(ErrorCode::NotFound, format!("there is no batch job {id}")).with_help(help)

@@ -1,7 +1,7 @@
 //! `agent batch`: jobs of several tasks.
 
 use super::follow::until_stopped;
-use crate::app::batch::{self, JobHistory, JobView, Why};
+use crate::app::batch::{self, JobHistory, JobView};
 use crate::app::{Existing, Failure, Purpose};
 use crate::cli::batch_arguments::{
     Batch, Cancel, Checkpoint, List, Load, Logs, Migrate, OfJob, Resize, Submit, UseStrategy, Watch,
@@ -19,6 +19,7 @@ use agent_core::domain::time::Timestamp;
 use agent_core::domain::units::show_duration;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -87,7 +88,8 @@ impl Place {
 
     fn why_job(&self, OfJob { job, json }: &OfJob) -> anyhow::Result<ExitCode> {
         self.with_knowledge(Purpose::Look, async |_, existing| {
-            let why: Why = batch::why(existing.batch.as_ref(), *job).await?;
+            let table = existing.batch.as_ref();
+            let why = batch::why(table, &batch::job(table, *job).await?).await?;
             if *json { print::json(&why) } else { print::lines([format!("job {job}: {}", why.says)]) }
         })
     }
@@ -257,9 +259,9 @@ async fn submit_load(
     shape: Shape,
     file: &str,
     written: &Written,
-) -> anyhow::Result<Vec<JobId>> {
+) -> anyhow::Result<BTreeSet<JobId>> {
     let mut rng = ChaCha8Rng::seed_from_u64(arguments.seed);
-    let (began, mut submitted) = (Instant::now(), Vec::new());
+    let (began, mut submitted) = (Instant::now(), BTreeSet::new());
     let stop = signals::stop();
     tokio::pin!(stop);
     for tick in 0..arguments.ticks.unwrap_or(u32::MAX) {
@@ -272,7 +274,7 @@ async fn submit_load(
         for _ in 0..jobs {
             let key = batch::new_key();
             let clock = existing.clock.as_ref();
-            submitted.push(batch::submit(&table(existing), clock, file, written, &key, true).await?);
+            submitted.insert(batch::submit(&table(existing), clock, file, written, &key, true).await?);
         }
         if !arguments.json {
             display::note(&format!("{} s: {jobs} jobs, {} in all", due.as_secs(), submitted.len()));
@@ -281,16 +283,20 @@ async fn submit_load(
     Ok(submitted)
 }
 
-async fn wait_for_all(existing: &Existing, submitted: &[JobId], tells: bool) -> anyhow::Result<Vec<JobView>> {
+async fn wait_for_all(existing: &Existing, submitted: &BTreeSet<JobId>, tells: bool) -> anyhow::Result<Vec<JobView>> {
     let stop = signals::stop();
     tokio::pin!(stop);
     let mut told = Instant::now();
-    loop {
-        let mut jobs = batch::list(existing.batch.as_ref(), &[], usize::MAX).await?;
+    let submitted_in = async |states: &[State]| {
+        let mut jobs = batch::list(existing.batch.as_ref(), states, usize::MAX).await?;
         jobs.retain(|view| submitted.contains(&view.job.id));
-        let left = jobs.iter().filter(|view| !view.job.state.is_over()).count();
+        anyhow::Ok(jobs)
+    };
+    let live: Vec<State> = State::ALL.into_iter().filter(|state| !state.is_over()).collect();
+    loop {
+        let left = submitted_in(&live).await?.len();
         if left == 0 {
-            return Ok(jobs);
+            return submitted_in(&[]).await;
         }
         if tells && told.elapsed() >= Duration::from_secs(2) {
             display::note(&format!("{left} of {} jobs have not ended yet", submitted.len()));
@@ -300,7 +306,7 @@ async fn wait_for_all(existing: &Existing, submitted: &[JobId], tells: bool) -> 
             () = tokio::time::sleep(FOLLOW_EVERY) => {}
             () = &mut stop => {
                 display::note(&format!("{left} jobs go on; the figures are of those that have ended"));
-                return Ok(jobs);
+                return submitted_in(&[]).await;
             }
         }
     }

@@ -6,7 +6,7 @@ use super::tables::{Result, Tables, places, text};
 use agent_batch::job::{Change, Job, JobId, Task};
 use agent_batch::queue::{Changed, Queue, Scope, Utilisation, Which};
 use agent_batch::table::rows::{self as documents, LIVE, OCCUPYING, document, reason};
-use agent_batch::table::{BatchTable, Listing, UTILISATION_KEPT, Work};
+use agent_batch::table::{BatchTable, LISTED_AT_ONCE, Listing, UTILISATION_KEPT, Work};
 use agent_core::domain::time::Timestamp;
 use agent_core::knowledge;
 use async_trait::async_trait;
@@ -178,7 +178,7 @@ impl Tables {
 
     async fn batch_jobs(&mut self, asked: &Listing) -> Result<Vec<(Job, Vec<Task>)>> {
         // Not in one question: a limit within `in (...)` is refused.
-        let meant = format!("where {} order by id desc limit {}", asked.condition(), asked.limit.min(AT_MOST));
+        let meant = format!("where {} order by id desc limit {}", asked.condition(), asked.limit.min(LISTED_AT_ONCE));
         let jobs = self.ask(Question::new().and(&JOBS, &meant, [])).await?.read(&JOBS, documents::job);
         let ids: Vec<Value> = jobs.iter().map(|(job, _)| job.id.0.into()).collect();
         let of_jobs = format!("where {}", is_one_of("job", &ids));
@@ -197,9 +197,6 @@ impl Tables {
         Ok(answer.read(&UTILISATION, documents::utilisation))
     }
 }
-
-/// More jobs than this are asked for in several questions.
-const AT_MOST: usize = 10_000;
 
 /// `None`: all.
 fn values<T>(which: &Which<T>, value: impl Fn(&T) -> Value) -> Option<Vec<Value>> {

@@ -4,20 +4,20 @@
 //! `async fn factory(clock: Arc<VirtualClock>) -> Result<Fixture, String>` opens a fresh, empty table, or says why it cannot
 //! here (a service is missing).
 
-use super::{BatchTable, Listing, carry_out};
+use super::{BatchTable, Listing, carry_out, find, in_pages};
 use crate::cores::Cores;
 use crate::job::*;
 use crate::placement::Size;
 use crate::placement::explanation::{Explanation, ObstacleKind};
 use crate::placement::strategy::Strategy;
 use crate::placer::placing;
+use crate::queue::Scope;
 use crate::queue::checkpoint::Checkpoint as AskCheckpoint;
 use crate::queue::place::{Place, Placement};
 use crate::queue::report::{OUTPUT_KEPT, Report, What};
 use crate::queue::resize::Resize as AskResize;
 use crate::queue::submit::{Cancel, Submit, Submitted, Use};
 use crate::queue::worker::{Assignment, Beat, Drain, Join, Leave, Reap};
-use crate::queue::{Scope, Which};
 use agent_core::clock::{Clock as _, VirtualClock};
 use agent_core::domain::ids::{Life, NodeId};
 use agent_core::domain::time::Timestamp;
@@ -168,13 +168,11 @@ impl Fixture {
     }
 
     async fn all(&self) -> crate::queue::Queue {
-        self.table.look(Scope { jobs: Which::All, nodes: Which::All, key: None }).await.unwrap()
+        self.table.look(Scope::all()).await.unwrap()
     }
 
     async fn job(&self, job: JobId) -> (Job, Vec<Task>) {
-        let before = Some(JobId(job.0 + 1));
-        let listing = Listing { states: BTreeSet::new(), before, limit: 1 };
-        self.table.jobs(&listing).await.unwrap().remove(0)
+        find(self.table.as_ref(), job).await.unwrap().unwrap()
     }
 
     async fn states(&self, job: JobId) -> (State, Vec<State>) {
@@ -530,6 +528,18 @@ pub async fn jobs_are_listed_latest_first(fixture: Fixture) {
     assert_eq!(listed(&[], Some(2), 9).await, [1]);
     assert_eq!(listed(&[State::Cancelled], None, 9).await, [2]);
     assert_eq!(listed(&[State::Done], None, 9).await, Vec::<i64>::new());
+    for missing in [0, 4, i64::MAX] {
+        assert_eq!(find(fixture.table.as_ref(), JobId(missing)).await.unwrap(), None);
+    }
+    let ids = async |states: &[State], limit, at_once| {
+        let jobs = in_pages(fixture.table.as_ref(), states, limit, at_once).await.unwrap();
+        jobs.iter().map(|(job, _)| job.id.0).collect::<Vec<_>>()
+    };
+    for at_once in [1, 2, 3, 9] {
+        assert_eq!(ids(&[], usize::MAX, at_once).await, [3, 2, 1], "{at_once}");
+        assert_eq!(ids(&[], 2, at_once).await, [3, 2], "{at_once}");
+        assert_eq!(ids(&[State::Queued], usize::MAX, at_once).await, [3, 1], "{at_once}");
+    }
 }
 
 pub async fn what_happened_is_kept(fixture: Fixture) {

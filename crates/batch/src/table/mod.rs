@@ -56,7 +56,41 @@ pub struct Listing {
     pub states: BTreeSet<State>,
     /// Only those that came before this one.
     pub before: Option<JobId>,
+    /// A technology may give no more than [`LISTED_AT_ONCE`]; [`latest`] asks for the others.
     pub limit: usize,
+}
+
+/// More jobs than this are asked for in several questions.
+pub const LISTED_AT_ONCE: usize = 10_000;
+
+/// A job with its tasks; `None`: there is none with this id.
+pub async fn find(table: &dyn BatchTable, id: JobId) -> Result<Option<(Job, Vec<Task>)>> {
+    let before = Some(JobId(id.0.saturating_add(1)));
+    let found = table.jobs(&Listing { states: BTreeSet::new(), before, limit: 1 }).await?.pop();
+    Ok(found.filter(|(job, _)| job.id == id))
+}
+
+/// So many jobs in these states with their tasks, the latest first; no states: whatever theirs.
+pub async fn latest(table: &dyn BatchTable, states: &[State], limit: usize) -> Result<Vec<(Job, Vec<Task>)>> {
+    in_pages(table, states, limit, LISTED_AT_ONCE).await
+}
+
+async fn in_pages(
+    table: &dyn BatchTable,
+    states: &[State],
+    limit: usize,
+    at_once: usize,
+) -> Result<Vec<(Job, Vec<Task>)>> {
+    let (mut found, mut before) = (Vec::new(), None);
+    while found.len() < limit {
+        let states = states.iter().copied().collect();
+        let page = table.jobs(&Listing { states, before, limit: at_once.min(limit - found.len()) }).await?;
+        // A page that is not full is not the last: rows that make no sense are left out.
+        let Some((last, _)) = page.last() else { break };
+        before = Some(last.id);
+        found.extend(page);
+    }
+    Ok(found)
 }
 
 /// Asks the table for something.
