@@ -332,7 +332,7 @@ const OWN: [&str; 10] = [
 ];
 
 /// What stands before an item that no user of the program runs.
-const FOR_TESTS: [&str; 2] = ["#[cfg(test)]", r#"#[cfg(any(test, feature = "testing"))]"#];
+const FOR_TESTS: [&str; 2] = ["#[cfg(test)]", "#[doc(hidden)]"];
 
 /// Packages that are one layer as a whole: their folder, the crate's name, and the layer's.
 const WHOLE: [(&str, &str, &str); 6] = [

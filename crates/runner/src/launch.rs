@@ -86,7 +86,7 @@ impl Launch {
     }
 
     /// A task that does nothing, with no limits.
-    #[cfg(any(test, feature = "testing"))]
+    #[doc(hidden)]
     pub fn example(name: &str) -> Self {
         Self {
             name: name.to_owned(),

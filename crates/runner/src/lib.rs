@@ -3,7 +3,7 @@
 //! Read first: [`Launch`] (what is started), [`Runner`] and [`Running`] (what can be done), [`Limits`] (what holds of what was
 //! asked for), [`Ended`]. [`process`] runs programs under a [`keeper`], [`docker`] containers.
 
-#[cfg(any(test, feature = "testing"))]
+#[doc(hidden)]
 pub mod contract;
 pub mod docker;
 mod ended;

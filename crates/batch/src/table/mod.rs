@@ -1,7 +1,7 @@
 //! Where the queue is kept: in the table that all agents share.
 
 // What every technology promises, as tests.
-#[cfg(any(test, feature = "testing"))]
+#[doc(hidden)]
 pub mod contract;
 // In this process's memory.
 pub mod memory;

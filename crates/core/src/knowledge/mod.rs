@@ -4,7 +4,7 @@
 //! conditional on what was read (I-6). The clock is the table's own: events, leases and windows never mix two agents' clocks.
 
 // What every technology promises, as tests.
-#[cfg(any(test, feature = "testing"))]
+#[doc(hidden)]
 pub mod contract;
 // What was said, as rows, and put together again.
 pub mod conversation;

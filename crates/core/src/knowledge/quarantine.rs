@@ -112,7 +112,7 @@ impl Quarantine {
         }
     }
 
-    #[cfg(any(test, feature = "testing"))]
+    #[doc(hidden)]
     pub fn reported(&self) -> impl Iterator<Item = &Report> {
         self.reported.iter()
     }

@@ -17,5 +17,5 @@ pub mod planner;
 pub mod prediction;
 pub mod unexpected;
 
-#[cfg(any(test, feature = "testing"))]
+#[doc(hidden)]
 pub mod scene;

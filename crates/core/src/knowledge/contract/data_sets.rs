@@ -160,8 +160,10 @@ pub async fn of_claims_at_once_on_one_node_no_more_than_fit_are_granted(table: T
     let table = a_small_node(table).await;
     let of_images = Plan { agent: AgentId(4), ..table.plan_for_images(4, "C2_4").await };
     let plans = [table.plan(1, "C3_4").await, of_images];
-    let (one, other) =
-        tokio::join!(table.knowledge.claim(&plans[0], LEASE, WINDOW), table.knowledge.claim(&plans[1], LEASE, WINDOW));
+    let (one, other) = futures::join!(
+        table.knowledge.claim(&plans[0], LEASE, WINDOW),
+        table.knowledge.claim(&plans[1], LEASE, WINDOW)
+    );
     let granted = [one, other].into_iter().filter(|claimed| matches!(claimed, Ok(Claimed::Granted(_)))).count();
     assert_eq!(granted, 1);
 }

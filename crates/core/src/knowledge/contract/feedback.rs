@@ -5,8 +5,8 @@ use crate::domain::ids::{AgentId, EventId, NodeId};
 use crate::domain::placement::{DataSet, Health, Plan, Registration};
 use crate::domain::time::Timestamp;
 use crate::knowledge::{ClosedEvent, ClosingRule, Counter, Feedback};
+use futures::future::join_all;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 impl Table {
@@ -74,17 +74,12 @@ pub async fn blame_ends_with_the_window(table: Table) {
 
 pub async fn blame_of_agents_at_once_all_counts(table: Table) {
     const AGENTS: u32 = 12;
-    let table = Arc::new(table.three_agents().await);
+    let table = table.three_agents().await;
     let event = table.act(1, "M3_1").await;
     table.advance(105);
-    let tasks: Vec<_> = (2..2 + AGENTS)
-        .map(|agent| {
-            let table = Arc::clone(&table);
-            tokio::spawn(async move { table.blame(agent, &[event]).await.len() })
-        })
-        .collect();
-    for task in tasks {
-        assert_eq!(task.await.unwrap(), 1);
+    let hurt = [event];
+    for counted in join_all((2..2 + AGENTS).map(|agent| table.blame(agent, &hurt))).await {
+        assert_eq!(counted.len(), 1);
     }
     assert_eq!(table.event(event).await.feedback_sum, 0.5 * f64::from(AGENTS));
     assert_eq!(table.knowledge.feedback(event).await.unwrap().len(), 12);
@@ -178,21 +173,12 @@ pub async fn others_close_after_the_grace(table: Table) {
 }
 
 pub async fn two_agents_that_close_at_once_move_the_counter_once(table: Table) {
-    let table = Arc::new(table.three_agents().await);
+    let table = table.three_agents().await;
     let event = table.act(1, "M3_1").await;
     table.blame(2, &[event]).await;
     table.advance(300);
-    let tasks: Vec<_> = (0..8)
-        .map(|n| {
-            let table = Arc::clone(&table);
-            tokio::spawn(async move { table.close(1 + n % 3).await.len() })
-        })
-        .collect();
-    let mut closed = 0;
-    for task in tasks {
-        closed += task.await.unwrap();
-    }
-    assert_eq!(closed, 1);
+    let closed = join_all((0..8).map(|n| table.close(1 + n % 3))).await;
+    assert_eq!(closed.iter().map(Vec::len).sum::<usize>(), 1);
     assert_eq!(table.counters().await, BTreeMap::from([("M3_1".to_owned(), 1)]));
 }
 

@@ -6,8 +6,8 @@ use crate::domain::placement::{Claim, Lease, Plan, Replica, ReplicaState};
 use crate::domain::saga::{Lost, Refused};
 use crate::domain::time::Timestamp;
 use crate::knowledge::{Claimed, Committed};
+use futures::future::join_all;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// A replica of the data set as a test expects it.
 fn row(id: i64, node: u32, object_key: &str, state: ReplicaState, generation: i64, lease: Option<Lease>) -> Replica {
@@ -145,16 +145,14 @@ pub async fn a_lease_holds_until_its_last_millisecond(table: Table) {
 
 pub async fn of_many_claims_at_once_one_is_granted(table: Table) {
     const AT_ONCE: u32 = 24;
-    let table = Arc::new(table.three_agents().await);
-    let mut claims = Vec::new();
+    let table = table.three_agents().await;
+    let mut plans = Vec::new();
     for n in 0..AT_ONCE {
-        let plan = table.plan(1 + n % 3, if n % 2 == 0 { "M3_1" } else { "M3_2" }).await;
-        let table = Arc::clone(&table);
-        claims.push(tokio::spawn(async move { table.try_claim(&plan).await }));
+        plans.push(table.plan(1 + n % 3, if n % 2 == 0 { "M3_1" } else { "M3_2" }).await);
     }
     let mut granted = Vec::new();
-    for claim in claims {
-        match claim.await.unwrap() {
+    for claim in join_all(plans.iter().map(|plan| table.try_claim(plan))).await {
+        match claim {
             Ok(claim) => granted.push(claim),
             Err(lost) => assert!(matches!(lost, Lost::Held { replica: ReplicaId(1), .. }), "{lost}"),
         }

@@ -92,7 +92,7 @@ pub async fn of_two_that_move_the_same_work_one_is_granted(table: Table) {
     let table = table.mobile_agents().await;
     table.act(3, "C3_2").await;
     let (own, by_hand) = (table.plan(1, "T1_2").await, table.by_hand("T1_4").await);
-    let (own, by_hand) = tokio::join!(table.try_claim(&own), table.try_claim(&by_hand));
+    let (own, by_hand) = futures::join!(table.try_claim(&own), table.try_claim(&by_hand));
     let granted: Vec<_> = [&own, &by_hand].into_iter().filter_map(|claimed| claimed.as_ref().ok()).collect();
     assert_eq!(granted.len(), 1, "{own:?}, {by_hand:?}");
     let lost = [&own, &by_hand].into_iter().find_map(|claimed| claimed.as_ref().err());
