@@ -556,12 +556,13 @@ fn what_was_and_what_would_be_are_shown_beside_what_is() {
 
     let plan = |changes: Value| demo.write("POST", "/api/v1/plans", &[], &json!({"changes": changes}));
     let steps = |changes: Value| plan(changes).json()["steps"].as_array().map(Vec::len).expect("steps");
-    assert_eq!(steps(json!([])), 0, "it has converged");
+    // Not at once: at this pace a busy machine makes a job miss its goal now and then.
+    wait_until("nothing is to be done", PATIENCE, || steps(json!([])) == 0);
     let down = json!([{"node": 1, "availability_percent": 20}, {"node": 2, "availability_percent": 100}]);
-    assert!(steps(down) > 0, "agent 1 needs a node that is up 95 % of the time");
+    wait_until("agent 1 needs a node that is up 95 % of the time", PATIENCE, || steps(down.clone()) > 0);
     assert_eq!(demo.get("/api/v1/nodes/1").json()["availability_percent"], 97.0, "nothing was changed");
     let goal = json!([{"agent": 3, "goal": "response_time <= 8 s"}]);
-    assert!(steps(goal) > 0, "another goal is another course");
+    wait_until("another goal is another course", PATIENCE, || steps(goal.clone()) > 0);
     assert_eq!(plan(json!([{"node": 1}])).status, 422);
     assert_eq!(plan(json!([{"agent": 1, "goal": "be quick"}])).status, 422);
     let apply = demo.write(

@@ -141,9 +141,12 @@ fn the_page_works_by_keyboard_wide_and_narrow_light_and_dark() {
     browser.resize(1400, 900);
     browser.open(&demo.url());
     browser.waits_for("it is live", "return document.getElementById('live').textContent === 'live'");
-    let text = browser.run("return document.getElementById('now').innerText");
+    // At this pace a busy machine makes a job miss its goal now and then.
+    let now = "return document.getElementById('now').innerText";
+    browser.waits_for("all goals are met", &format!("{now}.includes('3 met')"));
+    let text = browser.run(now);
     let text = text.as_str().expect("a text");
-    for word in ["3 met", "Agent 1", "Agent 2", "Agent 3", "blood_tests", "C3_1", "response_time <= 35 s"] {
+    for word in ["Agent 1", "Agent 2", "Agent 3", "blood_tests", "C3_1", "response_time <= 35 s"] {
         assert!(text.contains(word), "{word}: {text}");
     }
 
