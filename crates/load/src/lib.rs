@@ -1,0 +1,6 @@
+//! Makes load at its intended times.
+
+pub mod balancer;
+pub mod generator;
+pub mod specification;
+pub mod steering;
