@@ -213,7 +213,7 @@ fn a_file_of_another_program_is_left_alone() {
     let finished = run(place.path(), &["experiment", text(&file), "--output", text(&database)]);
     assert_eq!(finished.code, Some(1));
     assert!(
-        finished.err.contains("mine.db: this is no file of `agent experiment`; name another one with --output"),
+        finished.err.contains("mine.db: this is no file of an experiment; name another one with --output"),
         "{finished:?}"
     );
     assert_eq!(fs::read_to_string(&database).unwrap(), "mine");

@@ -127,8 +127,7 @@ fn what_is_neither_is_refused_and_left_as_it_is() {
         assert_eq!((refused.code, refused.err.as_str()), (Some(1), message.as_str()));
         assert_eq!(fs::read(&path).ok(), before);
     };
-    let neither =
-        "is neither a file of `agent experiment` nor the shared table of a network (network.db in the data directory)";
+    let neither = "is neither a file of `agent experiment` or `agent load` nor the shared table of a network (network.db in the data directory)";
     check("nothing.db", "there is no such file");
     fs::write(place.path().join("thesis.tex"), "precious ".repeat(200)).expect("a file");
     check("thesis.tex", neither);

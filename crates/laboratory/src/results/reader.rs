@@ -1,6 +1,7 @@
 //! Reading an experiment's file; while it is written, too.
 
 use super::columns::Columns;
+use super::load_tables::{LoadRun, TraceRow};
 use super::membership_tables::{NetworkQuery, NetworkRound, NetworkRun};
 use super::tables::{FileKind, Head, Placed, Run, Sample, Table};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Params, Row};
@@ -16,7 +17,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a file holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Contents {
-    /// Of policies, or of membership.
+    /// Of policies, of membership, or of load.
     Experiment(FileKind),
     /// The shared table of a network.
     Network,
@@ -30,7 +31,7 @@ pub enum ReadError {
     #[error("{}: is a directory; name the database in it, like {}", .0.display(), .0.join("network.db").display())]
     Directory(PathBuf),
     #[error(
-        "{}: is neither a file of `agent experiment` nor the shared table of a network (network.db in the data directory)",
+        "{}: is neither a file of `agent experiment` or `agent load` nor the shared table of a network (network.db in the data directory)",
         .0.display()
     )]
     Foreign(PathBuf),
@@ -134,6 +135,16 @@ impl ExperimentFile {
     /// What was asked at the end of a network's run, in order.
     pub fn network_queries(&self, run: i64) -> Result<Vec<NetworkQuery>> {
         self.rows(Table::NetworkQueries, OF_RUN, [run])
+    }
+
+    /// What each run of a load came to, in the order of their numbers.
+    pub fn load_runs(&self) -> Result<Vec<LoadRun>> {
+        self.rows(Table::LoadRuns, RUNS, [])
+    }
+
+    /// The requests of a load's run, as they ended.
+    pub fn traces(&self, run: i64) -> Result<Vec<TraceRow>> {
+        self.rows(Table::Traces, OF_RUN, [run])
     }
 
     fn rows<T: Columns>(&self, table: Table, which: &str, parameters: impl Params) -> Result<Vec<T>> {

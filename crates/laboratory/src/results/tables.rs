@@ -1,6 +1,7 @@
-//! The tables of an experiment of policies, and which there are of either kind. What a column means, and how it is counted: docs/experiments.md.
+//! The tables of an experiment of policies, and which there are of each kind. What a column means, and how it is counted: docs/experiments.md.
 
 use super::columns::{Column, Columns, Json, columns};
+use super::load_tables::{LoadRun, TraceRow};
 use super::membership_tables::{NetworkNode, NetworkQuery, NetworkRound, NetworkRun};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -129,21 +130,23 @@ pub struct Results {
     pub placements: Vec<Placed>,
 }
 
-/// What an experiment is of. Files of the one hold none of the other's tables.
+/// What an experiment is of. Files of one kind hold none of another's tables.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FileKind {
     Policies,
     Membership,
+    Load,
 }
 
 impl FileKind {
-    pub const ALL: [Self; 2] = [Self::Policies, Self::Membership];
+    pub const ALL: [Self; 3] = [Self::Policies, Self::Membership, Self::Load];
 
-    /// In the file's header: the letters `agxp` and `agxm`.
+    /// In the file's header: the letters `agxp`, `agxm` and `agxl`.
     pub fn application_id(self) -> i64 {
         match self {
             Self::Policies => 0x6167_7870,
             Self::Membership => 0x6167_786d,
+            Self::Load => 0x6167_786c,
         }
     }
 
@@ -151,7 +154,7 @@ impl FileKind {
     pub fn format(self) -> i64 {
         match self {
             Self::Policies => 3,
-            Self::Membership => 1,
+            Self::Membership | Self::Load => 1,
         }
     }
 
@@ -164,6 +167,7 @@ impl FileKind {
             Self::Membership => {
                 &[Table::Experiment, Table::Networks, Table::NetworkRounds, Table::NetworkNodes, Table::NetworkQueries]
             }
+            Self::Load => &[Table::Experiment, Table::LoadRuns, Table::Traces],
         }
     }
 
@@ -172,6 +176,7 @@ impl FileKind {
         match self {
             Self::Policies => Table::Runs,
             Self::Membership => Table::Networks,
+            Self::Load => Table::LoadRuns,
         }
     }
 }
@@ -188,6 +193,8 @@ pub enum Table {
     NetworkRounds,
     NetworkNodes,
     NetworkQueries,
+    LoadRuns,
+    Traces,
 }
 
 /// The run that a row of the other tables belongs to.
@@ -205,6 +212,8 @@ impl Table {
             Self::NetworkRounds => "network_rounds",
             Self::NetworkNodes => "network_nodes",
             Self::NetworkQueries => "network_queries",
+            Self::LoadRuns => "load_runs",
+            Self::Traces => "traces",
         }
     }
 
@@ -221,14 +230,21 @@ impl Table {
             Self::NetworkRounds => of_run(NetworkRound::COLUMNS),
             Self::NetworkNodes => of_run(NetworkNode::COLUMNS),
             Self::NetworkQueries => of_run(NetworkQuery::COLUMNS),
+            Self::LoadRuns => LoadRun::COLUMNS.to_vec(),
+            Self::Traces => of_run(TraceRow::COLUMNS),
         }
     }
 
     /// How many of the first columns tell its rows apart.
     pub fn key(self) -> usize {
         match self {
-            Self::Experiment | Self::Runs | Self::Networks => 1,
-            Self::RunAgents | Self::RunSeries | Self::RunPlacements | Self::NetworkRounds | Self::NetworkQueries => 2,
+            Self::Experiment | Self::Runs | Self::Networks | Self::LoadRuns => 1,
+            Self::RunAgents
+            | Self::RunSeries
+            | Self::RunPlacements
+            | Self::NetworkRounds
+            | Self::NetworkQueries
+            | Self::Traces => 2,
             Self::NetworkNodes => 3,
         }
     }
@@ -247,10 +263,12 @@ impl Table {
                 "create table {name} ({columns}, primary key (id), unique (identity),
                      unique (nodes, fan_out, interval_s, loss, failures, real, seed)) strict"
             ),
+            Self::LoadRuns => format!("create table {name} ({columns}, primary key (id)) strict"),
             Self::RunAgents | Self::RunSeries | Self::RunPlacements => self.of_run(FileKind::Policies, &columns),
             Self::NetworkRounds | Self::NetworkNodes | Self::NetworkQueries => {
                 self.of_run(FileKind::Membership, &columns)
             }
+            Self::Traces => self.of_run(FileKind::Load, &columns),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Writing an experiment's file. One process does so at a time; a run is there as a whole or not at all.
 
 use super::columns::Columns;
+use super::load_tables::{LoadRun, TraceRow};
 use super::membership_tables::{NetworkResults, NetworkRun};
 use super::tables::{FileKind, Head, Results, Run, Table};
 use rusqlite::types::ValueRef;
@@ -17,9 +18,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub enum DatabaseError {
     #[error("{}: cannot be opened: {source}; name another file with --output", path.display())]
     Unusable { path: PathBuf, source: std::io::Error },
-    #[error("{}: another `agent experiment` is writing to it; wait for it, or name another file with --output", path.display())]
+    #[error("{}: another process is writing to it; wait for it, or name another file with --output", path.display())]
     Taken { path: PathBuf },
-    #[error("{}: this is no file of `agent experiment`; name another one with --output", path.display())]
+    #[error("{}: this is no file of an experiment; name another one with --output", path.display())]
     Foreign { path: PathBuf },
     #[error("{}: holds the experiment `{found}`; name another file with --output", path.display())]
     Other { path: PathBuf, found: String },
@@ -119,6 +120,28 @@ impl Database {
     /// The same into a file about membership.
     pub fn store_network(&mut self, results: &NetworkResults) -> Result<(), DatabaseError> {
         self.insert(|transaction| insert_network(transaction, results))
+    }
+
+    /// Begins a run of a load under the next free number, which is returned; `run.id` is not looked at.
+    pub fn begin_load(&mut self, run: &LoadRun) -> Result<i64, DatabaseError> {
+        let next = "select coalesce(max(id), 0) + 1 from load_runs";
+        let id = self.connection.query_row(next, [], |row| row.get(0)).map_err(|source| self.failed(source))?;
+        self.insert(|transaction| add(transaction, Table::LoadRuns, None, &LoadRun { id, ..run.clone() }))?;
+        Ok(id)
+    }
+
+    /// Stores requests of a run, all of them or none.
+    pub fn store_traces(&mut self, run: i64, traces: &[TraceRow]) -> Result<(), DatabaseError> {
+        self.insert(|transaction| traces.iter().try_for_each(|row| add(transaction, Table::Traces, Some(run), row)))
+    }
+
+    /// Says what a run of a load came to.
+    pub fn end_load(&mut self, run: &LoadRun) -> Result<(), DatabaseError> {
+        let LoadRun { id, state, ended_us, figures, traces_missed, .. } = run;
+        let sql = "update load_runs set state = ?, ended_us = ?, figures = ?, traces_missed = ? where id = ?";
+        self.insert(|transaction| {
+            transaction.execute(sql, params![state, ended_us, figures, traces_missed, id]).map(|_| ())
+        })
     }
 
     fn insert(&mut self, insert: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>) -> Result<(), DatabaseError> {
@@ -383,11 +406,11 @@ mod tests {
             "no database at all, but a text that is long enough to be taken for a header of one, almost",
         )
         .unwrap();
-        assert_eq!(refused(&path), "this is no file of `agent experiment`; name another one with --output");
+        assert_eq!(refused(&path), "this is no file of an experiment; name another one with --output");
         let path = folder.path().join("foreign.db");
         Connection::open(&path).unwrap().execute_batch("create table mine (a integer)").unwrap();
         let before = std::fs::read(&path).unwrap();
-        assert_eq!(refused(&path), "this is no file of `agent experiment`; name another one with --output");
+        assert_eq!(refused(&path), "this is no file of an experiment; name another one with --output");
         assert_eq!(std::fs::read(&path).unwrap(), before);
         let path = folder.path().join("drift.db");
         drop(Database::open(&path, "drift", "", "agent 0").unwrap());
@@ -427,28 +450,59 @@ mod tests {
     }
 
     #[test]
+    fn a_load_is_there_as_soon_as_it_begins_and_so_are_its_requests() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("load.db");
+        let mut database = Database::open_as(FileKind::Load, &path, "load", "Requests.", "agent 0").unwrap();
+        let run = LoadRun { name: "evening".to_owned(), state: LoadRun::RUNNING.to_owned(), ..LoadRun::default() };
+        assert_eq!([&run, &run].map(|run| database.begin_load(run).unwrap()), [1, 2]);
+        let trace = |sequence, status| TraceRow { sequence, status, service: "shop".to_owned(), ..TraceRow::default() };
+        let traces = [trace(0, Some(200)), trace(1, None)];
+        database.store_traces(2, &traces).unwrap();
+        assert!(database.store_traces(2, &[trace(2, None), trace(1, None)]).is_err(), "one is there already");
+        let file = ExperimentFile::open(&path).unwrap();
+        assert_eq!(file.load_runs().unwrap()[1], LoadRun { id: 2, ..run.clone() });
+        assert_eq!(file.traces(2).unwrap(), traces, "all of what is stored at once, or none");
+        let ended = LoadRun {
+            id: 2,
+            state: LoadRun::FINISHED.to_owned(),
+            ended_us: Some(9),
+            figures: Some(Json(serde_json::json!({"intended": 2}))),
+            ..run
+        };
+        database.end_load(&ended).unwrap();
+        assert_eq!(file.load_runs().unwrap()[1], ended);
+        database.remove(&[2]).unwrap();
+        assert_eq!(file.traces(2).unwrap(), []);
+    }
+
+    #[test]
     fn one_process_writes_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("smoke.db");
         let first = open(&path).unwrap();
         let told = refused(&path);
-        assert_eq!(
-            told,
-            "another `agent experiment` is writing to it; wait for it, or name another file with --output"
-        );
+        assert_eq!(told, "another process is writing to it; wait for it, or name another file with --output");
         drop(first);
         assert!(open(&path).is_ok());
     }
 
     #[test]
     fn every_column_is_documented() {
-        let document = include_str!("../../../../docs/experiments.md");
-        for table in FileKind::ALL.into_iter().flat_map(FileKind::tables).copied() {
+        const EXPERIMENTS: (&str, &str) = ("docs/experiments.md", include_str!("../../../../docs/experiments.md"));
+        const LOAD: (&str, &str) = ("docs/load.md", include_str!("../../../../docs/load.md"));
+        for (kind, table) in
+            FileKind::ALL.into_iter().flat_map(|kind| kind.tables().iter().map(move |table| (kind, table)))
+        {
+            let (place, document) = match (kind, table) {
+                (FileKind::Load, Table::LoadRuns | Table::Traces) => LOAD,
+                _ => EXPERIMENTS,
+            };
             let name = table.name();
-            assert!(document.contains(&format!("\n`{name}`, ")), "{name} is not in docs/experiments.md");
+            assert!(document.contains(&format!("\n`{name}`, ")), "{name} is not in {place}");
             for column in table.columns().into_iter().filter(|column| column.name != "run") {
                 let column = format!("`{}`", column.name);
-                assert!(document.contains(&column), "{column} of {name} is not in docs/experiments.md");
+                assert!(document.contains(&column), "{column} of {name} is not in {place}");
             }
         }
     }

@@ -1,1 +1,46 @@
-//! See the package.
+//! An open loop: every request has its intended time, and is measured from it.
+//!
+//! Latency counts from when a request was *meant* to start, not from when it did. A loop that waits for an answer before
+//! it sends the next request asks least while the server is slowest, and so measures what no user would see.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `load` | what a run is given: clients, bounds, threads |
+//! | `variables`, `request` | the request that a client sends, and what varies in it |
+//! | `route` | how a host is chosen |
+//! | `pacer` | the order of what is due, and waiting until then |
+//! | `connections`, `exchange`, `answer` | HTTP/1.1: kept-alive connections, one request on one of them, the answer's form |
+//! | `flight`, `lane` | one request from its intended time until it is recorded; the thread that many share |
+//! | `outcome`, `recording`, `figures` | how a request ended, what is kept of it, what a run says |
+//! | `traces`, `progress` | what is told while it runs |
+//! | `run` | the threads of a run |
+//!
+//! Plain HTTP/1.1 without TLS. The client is our own on `httparse`: it knows whether anything was sent, which decides
+//! whether a request may be repeated, and when; and of a core it takes 8 us for each request where one on hyper takes
+//! 11 us, most of both in the system.
+
+mod answer;
+mod connections;
+mod exchange;
+mod figures;
+mod flight;
+mod lane;
+mod load;
+mod outcome;
+mod pacer;
+mod progress;
+mod recording;
+mod request;
+mod route;
+mod run;
+mod traces;
+mod variables;
+
+pub use figures::{Counted, Figures, HostFigures, ServiceFigures, TickFigures, Times};
+pub use load::{Bounds, Client, Load};
+pub use outcome::{Kind, Outcome};
+pub use progress::Progress;
+pub use request::{Template, TemplateError};
+pub use route::{Route, Target};
+pub use run::{Observer, RunError, run};
+pub use traces::{Trace, Traces};

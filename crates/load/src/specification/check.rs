@@ -1,0 +1,147 @@
+//! From a file as written to a load as meant, with every problem that it has.
+
+use super::arrivals::arrivals;
+use super::load::{Client, Specification};
+use super::targets::{request, service};
+use super::written::{GUIDE, Written, WrittenClient};
+use agent_core::config::{ConfigError, Invalid, Problems, parse_by, quantity};
+use agent_core::domain::goal::nearest;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+use std::{fs, io};
+
+/// So many sources of requests are alike at most.
+pub const CLIENTS_MAX: i64 = 10_000;
+/// So many requests of a source are under way at most.
+pub const IN_FLIGHT_MAX: i64 = 100_000;
+
+const IN_FLIGHT: i64 = 1_000;
+const LATE_AFTER: &str = "10 ms";
+const TIMEOUT: &str = "10 s";
+
+impl Specification {
+    /// Reads a file, and the recordings that it names, which are looked for in its folder.
+    ///
+    /// # Errors
+    /// It cannot be read, or all that is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let file = path.display().to_string();
+        let text = fs::read_to_string(path).or_else(|error| {
+            let mut problems = Problems::default();
+            problems.enter(&file);
+            problems.add(
+                "",
+                Invalid::new(
+                    format!("cannot be read: {error}"),
+                    "name a file that says a load; docs/load.md has examples",
+                ),
+            );
+            problems.settle(None)
+        })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::read(&file, &text, |recording| fs::read_to_string(folder.join(recording)))
+    }
+
+    /// The same of a text; `file` is what its problems are said to be in, `open` reads a recording by its name as it is
+    /// written.
+    ///
+    /// # Errors
+    /// All that is wrong with it; of what is no TOML, or has unknown keys, the first.
+    pub fn read(file: &str, text: &str, open: impl Fn(&Path) -> io::Result<String>) -> Result<Self, ConfigError> {
+        let mut problems = Problems::default();
+        problems.enter(file);
+        let written = parse_by(text, &GUIDE).map_err(|(place, invalid)| problems.add(place, invalid)).ok();
+        let meant = written.and_then(|written| meant(&written, &open, &mut problems));
+        problems.settle(meant)
+    }
+}
+
+/// `None` after noting at least one problem.
+fn meant(
+    written: &Written,
+    open: &impl Fn(&Path) -> io::Result<String>,
+    problems: &mut Problems,
+) -> Option<Specification> {
+    let name = problems.check("name", quantity::name(&written.name));
+    let duration = written.duration.as_ref().map(quantity::positive_duration).transpose();
+    let duration = problems.check("duration", duration);
+    let mut services = Vec::new();
+    let mut names = BTreeSet::new();
+    for (index, written) in written.service.iter().enumerate() {
+        let mut own = problems.within(format!("service {}{}", index + 1, called(&written.name)));
+        if !names.insert(written.name.as_str()) {
+            own.add("name", Invalid::new("another service is called so", "give each a name of its own"));
+        }
+        services.extend(service(written, &mut own));
+        problems.absorb(own);
+    }
+    let mut clients = Vec::new();
+    for (index, written) in written.client.iter().enumerate() {
+        let mut own = problems.within(format!("client {}", index + 1));
+        let client = client(written, &names, open, &mut own);
+        if client.as_ref().is_some_and(|client| !client.arrivals.has_end()) && duration == Some(None) {
+            let help = "write a `duration = \"60 s\"` above the services, or let the profile end";
+            own.add("duration", Invalid::new("is missing, and this client sends without end", help));
+        }
+        clients.extend(client);
+        problems.absorb(own);
+    }
+    if written.service.is_empty() {
+        problems.add("service", Invalid::new("there is none", "a load has at least one `[[service]]`"));
+    }
+    if written.client.is_empty() {
+        problems.add("client", Invalid::new("there is none", "a load has at least one `[[client]]`"));
+    }
+    Some(Specification { name: name?, seed: written.seed.unwrap_or(1), duration: duration?, services, clients })
+}
+
+fn called(name: &str) -> String {
+    if name.is_empty() { String::new() } else { format!(" `{}`", name.escape_debug()) }
+}
+
+/// `None` after noting at least one problem.
+fn client(
+    written: &WrittenClient,
+    services: &BTreeSet<&str>,
+    open: &impl Fn(&Path) -> io::Result<String>,
+    problems: &mut Problems,
+) -> Option<Client> {
+    if !services.contains(written.service.as_str()) {
+        problems.add("service", unknown_service(&written.service, services));
+    }
+    let count = problems.check("count", quantity::whole(written.count.unwrap_or(1), 1..=CLIENTS_MAX));
+    let arrivals = arrivals(written, open, problems);
+    let in_flight = quantity::whole(written.in_flight.unwrap_or(IN_FLIGHT), 1..=IN_FLIGHT_MAX);
+    let in_flight = problems.check("in_flight", in_flight);
+    let mut duration = |key: &str, written: Option<&String>, default: &str| -> Option<Duration> {
+        problems.check(key, quantity::positive_duration(written.map_or(default, String::as_str)))
+    };
+    let late_after = duration("late_after", written.late_after.as_ref(), LATE_AFTER);
+    let timeout = duration("timeout", written.timeout.as_ref(), TIMEOUT);
+    let request = request(&written.request, problems);
+    Some(Client {
+        service: written.service.clone(),
+        count: count?,
+        arrivals: arrivals?,
+        in_flight: in_flight?,
+        late_after: late_after?,
+        timeout: timeout?,
+        request: request?,
+    })
+}
+
+fn unknown_service(name: &str, services: &BTreeSet<&str>) -> Invalid {
+    let services: Vec<&str> = services.iter().copied().collect();
+    let near = nearest(name, &services).map_or(String::new(), |near| format!("did you mean `{near}`? "));
+    let known = if services.is_empty() {
+        "there is no `[[service]]`".to_owned()
+    } else {
+        format!("services are {}", services.join(", "))
+    };
+    Invalid::new(format!("`{}` is no service of this file", name.escape_debug()), format!("{near}{known}"))
+}
+
+#[cfg(test)]
+#[path = "check_tests.rs"]
+mod tests;

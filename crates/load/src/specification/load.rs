@@ -1,0 +1,92 @@
+//! A load as it is meant.
+
+use super::arrivals::Arrivals;
+use crate::balancer::{Balancer, BalancerKind, Record};
+use crate::generator::Template;
+use agent_arrivals::Plan;
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use std::time::Duration;
+
+/// Who sends what where, and when. All of it can be done: its services can be routed, its clients end.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Specification {
+    pub name: String,
+    /// The same seed makes the same arrivals.
+    pub seed: u64,
+    /// Nothing is meant to be sent at or after it. `None`: every client ends by itself.
+    pub duration: Option<Duration>,
+    /// At least one, by different names.
+    pub services: Vec<Service>,
+    /// At least one.
+    pub clients: Vec<Client>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Service {
+    /// With the service's name; its revision is 1.
+    pub record: Record,
+    pub balancer: BalancerKind,
+    /// For [`BalancerKind::NearestBelow`]: a share of the CPU, 0 to 1.
+    pub cpu_threshold: f64,
+}
+
+/// So many sources of requests that are alike.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Client {
+    /// One of the services.
+    pub service: String,
+    /// At least 1.
+    pub count: u32,
+    /// Of each of them.
+    pub arrivals: Arrivals,
+    /// So many of the requests of each may be under way; at least 1.
+    pub in_flight: usize,
+    /// What is sent later than this after its time counts as late.
+    pub late_after: Duration,
+    /// So long an answer is waited for.
+    pub timeout: Duration,
+    pub request: Request,
+}
+
+/// A request as a template, in which variables like `{n}` stand for what differs.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Request {
+    pub method: String,
+    pub path: String,
+    /// By name.
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+    /// The same, ready to be sent.
+    pub template: Template,
+}
+
+impl Specification {
+    /// Every source of requests with its intended times: each of a client's sources has chance of its own, and none depends
+    /// on how many others there are.
+    pub fn plans(&self) -> impl Iterator<Item = (&Client, Plan)> {
+        self.clients.iter().zip(0..).flat_map(move |(client, index)| {
+            (0..client.count).map(move |copy| {
+                let plan = client.arrivals.plan(self.seed_of(index, copy));
+                (client, self.duration.map_or(plan.clone(), |end| plan.until(end)))
+            })
+        })
+    }
+
+    fn seed_of(&self, client: u32, copy: u32) -> u64 {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream(u64::from(client) << 32 | u64::from(copy));
+        rng.next_u64()
+    }
+}
+
+impl Service {
+    pub fn name(&self) -> &str {
+        self.record.service()
+    }
+
+    /// Follows the service's record, from the specification's seed.
+    pub fn balancer(&self, seed: u64) -> Balancer {
+        Balancer::new(self.balancer, self.record.clone(), seed).with_cpu_threshold(self.cpu_threshold)
+    }
+}

@@ -1,0 +1,49 @@
+//! What requests go to, and what they are.
+
+use super::load::{Request, Service};
+use super::written::{WrittenRequest, WrittenService};
+use crate::balancer::{BalancerKind, CPU_THRESHOLD, Host, Record, UnknownBalancer};
+use crate::generator::Template;
+use agent_core::config::{Invalid, Problems, quantity};
+
+/// `None` after noting at least one problem.
+pub(super) fn service(written: &WrittenService, problems: &mut Problems) -> Option<Service> {
+    let name = problems.check("name", quantity::name(&written.name));
+    let hosts = written.hosts.iter().map(|host| Host::new(host.address.clone(), host.weight)).collect();
+    let record = Record::new(written.name.clone(), hosts, 1);
+    let record = record.map_err(|wrong| problems.add(wrong.place, wrong.invalid)).ok();
+    let balancer = written.balancer.as_deref().map_or(Ok(BalancerKind::default()), str::parse);
+    let balancer = balancer.map_err(|unknown: UnknownBalancer| {
+        Invalid::new(format!("`{}` is no balancer", unknown.0.escape_debug()), unknown.help())
+    });
+    let balancer = problems.check("balancer", balancer);
+    let is_used = balancer.is_none_or(|kind| kind == BalancerKind::NearestBelow);
+    let cpu_threshold = match written.cpu_threshold {
+        None => Ok(CPU_THRESHOLD),
+        Some(_) if !is_used => {
+            let help = format!("leave it out, or use `balancer = \"{}\"`", BalancerKind::NearestBelow);
+            Err(Invalid::new("is of another balancer", help))
+        }
+        Some(threshold) => quantity::positive(threshold).and_then(quantity::ratio),
+    };
+    let cpu_threshold = problems.check("cpu_threshold", cpu_threshold);
+    name?;
+    Some(Service { record: record?, balancer: balancer?, cpu_threshold: cpu_threshold? })
+}
+
+/// `None` after noting its problem.
+pub(super) fn request(written: &WrittenRequest, problems: &mut Problems) -> Option<Request> {
+    let method = written.method.as_deref().unwrap_or("GET");
+    let path = written.path.as_deref().unwrap_or("/");
+    let headers = written.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let template = Template::new(method, path, headers, &written.body);
+    let template = template
+        .map_err(|error| problems.add(format!("request.{}", error.place), Invalid::new(error.problem, error.help)));
+    Some(Request {
+        method: method.to_owned(),
+        path: path.to_owned(),
+        headers: written.headers.clone().into_iter().collect(),
+        body: written.body.clone(),
+        template: template.ok()?,
+    })
+}
