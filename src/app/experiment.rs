@@ -152,7 +152,7 @@ pub fn run(
 }
 
 /// Says who wrote a file.
-const WRITTEN_BY: &str = concat!("agent ", env!("CARGO_PKG_VERSION"));
+pub(super) const WRITTEN_BY: &str = concat!("agent ", env!("CARGO_PKG_VERSION"));
 
 fn output_file(options: &ExperimentOptions, name: &str) -> anyhow::Result<PathBuf> {
     let output = options.output.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.db")));

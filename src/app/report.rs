@@ -16,6 +16,7 @@ use agent_laboratory::report::experiment::comparison::{Case, Comparison};
 use agent_laboratory::report::experiment::tables as experiment_tables;
 use agent_laboratory::report::experiment::wanted::Wanted;
 use agent_laboratory::report::experiment::{self, Content, Experiment, Run, Shown};
+use agent_laboratory::report::load::{self, Drawing, Drawn, LoadRun, Loads};
 use agent_laboratory::report::membership::{self, Networks};
 use agent_laboratory::report::network::batch::{Batch, BatchJob, BatchTimes, BatchWorker};
 use agent_laboratory::report::network::tables as network_tables;
@@ -47,6 +48,7 @@ pub async fn of_file(path: &Path, wanted: &[Wanted], clock: &Arc<dyn Clock>) -> 
     match contents(path)? {
         Contents::Experiment(FileKind::Policies) => of_experiment(path, wanted),
         Contents::Experiment(FileKind::Membership) => of_networks(path, wanted),
+        Contents::Experiment(FileKind::Load) => of_loads(path, wanted),
         Contents::Network => {
             let table = SharedTable::new(SqliteKnowledge::open_to_read(path, clock.clone())?);
             of_network(&table, path.display().to_string(), wanted).await
@@ -118,6 +120,32 @@ fn of_networks(path: &Path, wanted: &[Wanted]) -> anyhow::Result<Report> {
             membership::tables::rounds(&cases, &rounds),
         ],
     })
+}
+
+fn of_loads(path: &Path, wanted: &[Wanted]) -> anyhow::Result<Report> {
+    if let Some(one) = wanted.first() {
+        let problem = format!("--run {one}: load has no placements; leave --run out");
+        return Err(Failure::Configuration(problem).into());
+    }
+    let file = ExperimentFile::open(path)?;
+    let loads = Loads { head: file.head()?, runs: file.load_runs()? };
+    let drawn = loads.drawn().map(|run| drawn(&file, run)).collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(Report {
+        about: format!("load {}, {} runs", loads.head.name, loads.runs.len()),
+        html: load::page(&load::Content { loads: &loads, drawn: &drawn }),
+        tables: vec![
+            load::tables::runs(&loads, &drawn),
+            load::tables::percentiles(&drawn),
+            load::tables::course(&drawn),
+        ],
+    })
+}
+
+/// Its requests are read one after the other: there may be millions of them.
+fn drawn<'a>(file: &ExperimentFile, run: &'a LoadRun) -> anyhow::Result<Drawn<'a>> {
+    let mut drawing = Drawing::new(run, file.trace_extent(run.id)?);
+    file.for_each_trace(run.id, |trace| drawing.hear(trace))?;
+    Ok(drawing.drawn())
 }
 
 /// A curve for each contender. The runs of one at a time are in memory.

@@ -142,6 +142,11 @@ pub enum Command {
     /// Show the nodes that take tasks, or let one take no more
     #[command(subcommand)]
     Worker(super::batch_arguments::Worker),
+    /// Send requests at their intended times, and say what they took
+    #[command(subcommand)]
+    Load(super::load_arguments::Load),
+    /// Steer load by hand while it runs: a shell, or a script of its verbs
+    Shell(super::shell_arguments::Shell),
     /// Take an action yourself, in an agent's place
     Act(Act),
     /// Serve toxiproxy's HTTP API: links with latency and other toxics

@@ -1,8 +1,8 @@
 //! What can be written about batch jobs and workers.
 
 use crate::app::batch::Target;
+use agent_arrivals::profile::{Shape, UnknownShape};
 use agent_batch::job::{JobId, State};
-use agent_batch::load::Shape;
 use agent_batch::placement::strategy::Strategy;
 use agent_core::config::quantity;
 use agent_core::domain::ids::NodeId;
@@ -232,12 +232,16 @@ Examples:
   agent batch load incremental 0.1 2           0.1 t + 2 jobs at t seconds
   agent batch load random 1 5 --ticks 60
   agent batch load steady 1 --job job.toml
+  agent batch load --profile evening.toml      jobs/s over time, as docs/load.md writes a profile
 
 Ticks are at their intended times, however long submitting takes.")]
 pub struct Load {
     /// `steady A`, `bursty RATE`, `incremental A B` or `random LEAST MOST`
-    #[arg(required = true, num_args = 2..=3, allow_negative_numbers = true)]
+    #[arg(required_unless_present = "profile", num_args = 2..=3, allow_negative_numbers = true)]
     pub shape: Vec<String>,
+    /// How many jobs come in a second, over time: TOML
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["shape", "interval", "ticks"])]
+    pub profile: Option<PathBuf>,
     /// Between two ticks
     #[arg(long, default_value = "1s", value_parser = quantity::positive_duration::<str>)]
     pub interval: Duration,
@@ -256,7 +260,7 @@ pub struct Load {
 }
 
 impl Load {
-    pub fn shape(&self) -> Result<Shape, agent_batch::load::UnknownShape> {
+    pub fn shape(&self) -> Result<Shape, UnknownShape> {
         self.shape.join(" ").parse()
     }
 }

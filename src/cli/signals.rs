@@ -16,6 +16,15 @@ pub async fn stop() {
     });
 }
 
+/// Completes at the next Ctrl-C, which ends nothing by itself from then on.
+pub async fn interrupt() {
+    if let Err(error) = tokio::signal::ctrl_c().await {
+        // Without a handler the default holds: the signal ends the process.
+        tracing::warn!(%error, "signals cannot be handled");
+        std::future::pending::<()>().await;
+    }
+}
+
 async fn first() {
     let signals = handled().into_iter().map(signal).collect::<io::Result<Vec<Signal>>>();
     match signals {

@@ -18,6 +18,7 @@ mod interactive;
 mod jobs_processes;
 mod kill_recovers;
 mod links_processes;
+mod load;
 mod many_objects;
 mod members;
 mod membership_experiment;

@@ -22,7 +22,7 @@ const NO_TECHNOLOGY: [&str; 6] = [
 ];
 
 /// A crate, and the only modules that may name it.
-const HOMES: [(&str, &[&str]); 45] = [
+const HOMES: [(&str, &[&str]); 49] = [
     ("actix", &["actors", "app", "cli"]),
     ("actix_rt", &["actors", "app", "cli"]),
     ("aws_runtime", &["storage::credentials"]),
@@ -39,6 +39,8 @@ const HOMES: [(&str, &[&str]); 45] = [
     ("console", &["cli"]),
     ("flate2", &["jobs::aggregate::compression"]),
     ("globset", &["domain::manifest"]),
+    ("hdrhistogram", &["load::generator"]),
+    ("httparse", &["load::generator"]),
     ("hyper", &["http_server", "storage::embedded"]),
     ("hyper_util", &["http_server", "api", "upisas", "cli::commands::aggregator"]),
     ("indicatif", &["cli"]),
@@ -49,7 +51,9 @@ const HOMES: [(&str, &[&str]); 45] = [
     ("nalgebra", &["mape::prediction"]),
     ("ndarray", &["mape::prediction"]),
     ("parquet", &["results::export"]),
+    ("regex_lite", &["load::steering"]),
     ("reqwest", &["links::toxiproxy", "jobs::spark::history"]),
+    ("rustyline", &["cli"]),
     ("rusqlite", &["knowledge::sqlite", "results"]),
     ("postcard", &["agent_membership"]),
     ("procfs", &["sampler"]),
@@ -63,7 +67,7 @@ const HOMES: [(&str, &[&str]); 45] = [
     ("subtle", &["api::access"]),
     ("tar", &["worker::state"]),
     ("tokio_rustls", &["http_server", "api::tls"]),
-    ("toml", &["config"]),
+    ("toml", &["config", "load::specification"]),
     ("utoipa", &["api"]),
     ("utoipa_axum", &["api"]),
     ("utoipa_swagger_ui", &["api"]),
@@ -194,9 +198,10 @@ fn forbidden(from: &[String], to: &[String]) -> Option<String> {
     let (may, traits): (&[&str], &[&str]) = match layer {
         "domain" => (&[], &[]),
         "clock" | "mape" => (&["domain"], &[]),
-        "emulator" | "sampler" | "agent_membership" | "runner" => (&[], &[]),
+        "emulator" | "sampler" | "agent_membership" | "runner" | "arrivals" => (&[], &[]),
         "aggregator" => (&["sampler"], &[]),
         "batch" => (&["domain", "clock", "config"], &["knowledge"]),
+        "load" => (&["domain", "clock", "config", "arrivals"], &[]),
         "knowledge" => (&["domain", "clock", "batch"], &NEEDS),
         "worker" => (&["domain", "clock", "config", "actors", "batch", "runner"], &["knowledge", "storage", "jobs"]),
         "links" => (&["domain", "clock", "emulator"], &NEEDS),
@@ -250,6 +255,8 @@ fn forbidden(from: &[String], to: &[String]) -> Option<String> {
                 "batch",
                 "runner",
                 "worker",
+                "arrivals",
+                "load",
             ],
             &[],
         ),
@@ -305,7 +312,7 @@ fn is_inside(module: &str, home: &str) -> bool {
 }
 
 /// The packages' sources.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 11] = [
     "src",
     "crates/core/src",
     "crates/laboratory/src",
@@ -315,10 +322,12 @@ const SOURCES: [&str; 9] = [
     "crates/batch/src",
     "crates/sampler/src",
     "crates/runner/src",
+    "crates/arrivals/src",
+    "crates/load/src",
 ];
 
 /// How a path begins that leads to one of our own modules.
-const OWN: [&str; 10] = [
+const OWN: [&str; 12] = [
     "crate",
     "super",
     "agent_core",
@@ -329,13 +338,15 @@ const OWN: [&str; 10] = [
     "agent_batch",
     "agent_sampler",
     "agent_runner",
+    "agent_arrivals",
+    "agent_load",
 ];
 
 /// What stands before an item that no user of the program runs.
 const FOR_TESTS: [&str; 2] = ["#[cfg(test)]", "#[doc(hidden)]"];
 
 /// Packages that are one layer as a whole: their folder, the crate's name, and the layer's.
-const WHOLE: [(&str, &str, &str); 6] = [
+const WHOLE: [(&str, &str, &str); 8] = [
     ("emulator/", "agent_emulator", "emulator"),
     // Another one than `membership`, which makes an agent's node a member.
     ("membership/", "agent_membership", "agent_membership"),
@@ -343,6 +354,8 @@ const WHOLE: [(&str, &str, &str); 6] = [
     ("batch/", "agent_batch", "batch"),
     ("sampler/", "agent_sampler", "sampler"),
     ("runner/", "agent_runner", "runner"),
+    ("arrivals/", "agent_arrivals", "arrivals"),
+    ("load/", "agent_load", "load"),
 ];
 
 /// A source file without its comments and tests, line by line.

@@ -7,12 +7,11 @@
 //! * [`placement`]: which worker a task is given, and why another has to wait. Pure;
 //! * [`queue`]: every change that can be made to what all know, as rules on loaded rows; [`table`]: where those are kept;
 //! * [`placer`] and [`worker`]: what an agent does about it, without I/O;
-//! * [`load`]: jobs that come at their intended times; [`figures`]: what waiting and running came to.
+//! * [`figures`]: what waiting and running came to.
 
 pub mod cores;
 pub mod figures;
 pub mod job;
-pub mod load;
 pub mod placement;
 pub mod placer;
 pub mod queue;

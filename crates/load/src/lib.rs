@@ -2,5 +2,6 @@
 
 pub mod balancer;
 pub mod generator;
+pub mod session;
 pub mod specification;
 pub mod steering;

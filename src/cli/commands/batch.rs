@@ -9,14 +9,16 @@ use crate::cli::batch_arguments::{
 use crate::cli::place::Place;
 use crate::cli::{display, print, signals};
 use crate::knowledge::SharedTable;
+use agent_arrivals::profile::{Shape, due};
+use agent_arrivals::{Arrival, Plan, Within};
 use agent_batch::figures::{Figures, PERCENTILES};
 use agent_batch::job::{Change, JobId, Limit, Limits, State, Task, TaskId, Then};
-use agent_batch::load::{Shape, due};
 use agent_batch::placement::strategy::Strategy;
 use agent_batch::specification::{Written, WrittenTask};
 use agent_core::domain::text::{MESSAGE_MAX, legible};
 use agent_core::domain::time::Timestamp;
 use agent_core::domain::units::show_duration;
+use agent_load::specification::load_profile;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeSet;
@@ -26,6 +28,9 @@ use tokio::time::Instant;
 
 /// How often a job that is followed is looked at, on the wall.
 const FOLLOW_EVERY: Duration = Duration::from_millis(100);
+
+/// Between two lines that say how far a load is.
+const TOLD_EVERY: Duration = Duration::from_secs(2);
 
 /// How many jobs are watched.
 const WATCHED: usize = 20;
@@ -210,13 +215,13 @@ impl Place {
     }
 
     fn load(&self, arguments: &Load) -> anyhow::Result<ExitCode> {
-        let shape = arguments.shape().map_err(|error| Failure::Configuration(error.to_string()))?;
+        let arrivals = arrivals(arguments)?;
         let (file, written) = match &arguments.job {
             Some(file) => (file.display().to_string(), batch::read(file)?),
             None => ("the default job".to_owned(), default_load()),
         };
         self.with_knowledge(Purpose::Change, async |_, existing| {
-            let submitted = submit_load(existing, arguments, shape, &file, &written).await?;
+            let submitted = submit_load(existing, arrivals, (&file, &written), !arguments.json).await?;
             let ended = wait_for_all(existing, &submitted, !arguments.json).await?;
             let figures = Figures::of(ended.iter().map(|view| &view.job));
             if arguments.json { print::json(&figures) } else { print::lines(figure_lines(&figures)) }
@@ -252,32 +257,44 @@ async fn follow(existing: &Existing, id: JobId, json: bool) -> anyhow::Result<Op
     }
 }
 
-/// At their intended times, until all ticks are done or a signal comes.
+/// When jobs come, since the start, and how many at once.
+type Arrivals = Box<dyn Iterator<Item = (Duration, u64)>>;
+
+fn arrivals(arguments: &Load) -> anyhow::Result<Arrivals> {
+    if let Some(file) = &arguments.profile {
+        let plan = Plan::of_profile(&load_profile(file)?, Within::Constant, arguments.seed);
+        return Ok(Box::new(plan.map(|Arrival { at, .. }| (at, 1))));
+    }
+    let shape: Shape = arguments.shape().map_err(|error| Failure::Configuration(error.to_string()))?;
+    let (mut rng, interval) = (ChaCha8Rng::seed_from_u64(arguments.seed), arguments.interval);
+    let ticks = (0..arguments.ticks.unwrap_or(u32::MAX)).map(move |tick| due(interval, tick));
+    Ok(Box::new(ticks.map(move |due| (due, shape.count(due, &mut rng)))))
+}
+
+/// At their intended times, until there are no more or a signal comes.
 async fn submit_load(
     existing: &Existing,
-    arguments: &Load,
-    shape: Shape,
-    file: &str,
-    written: &Written,
+    arrivals: Arrivals,
+    (file, written): (&str, &Written),
+    tells: bool,
 ) -> anyhow::Result<BTreeSet<JobId>> {
-    let mut rng = ChaCha8Rng::seed_from_u64(arguments.seed);
     let (began, mut submitted) = (Instant::now(), BTreeSet::new());
+    let mut told = began;
     let stop = signals::stop();
     tokio::pin!(stop);
-    for tick in 0..arguments.ticks.unwrap_or(u32::MAX) {
-        let due = due(arguments.interval, tick);
+    for (due, jobs) in arrivals {
         tokio::select! {
             () = tokio::time::sleep_until(began + due) => {}
             () = &mut stop => break,
         }
-        let jobs = shape.jobs(due, &mut rng);
         for _ in 0..jobs {
             let key = batch::new_key();
             let clock = existing.clock.as_ref();
             submitted.insert(batch::submit(&table(existing), clock, file, written, &key, true).await?);
         }
-        if !arguments.json {
-            display::note(&format!("{} s: {jobs} jobs, {} in all", due.as_secs(), submitted.len()));
+        if tells && told.elapsed() >= TOLD_EVERY {
+            display::note(&format!("{} s: {} jobs submitted", due.as_secs(), submitted.len()));
+            told = Instant::now();
         }
     }
     Ok(submitted)
@@ -298,7 +315,7 @@ async fn wait_for_all(existing: &Existing, submitted: &BTreeSet<JobId>, tells: b
         if left == 0 {
             return submitted_in(&[]).await;
         }
-        if tells && told.elapsed() >= Duration::from_secs(2) {
+        if tells && told.elapsed() >= TOLD_EVERY {
             display::note(&format!("{left} of {} jobs have not ended yet", submitted.len()));
             told = Instant::now();
         }

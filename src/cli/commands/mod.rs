@@ -21,6 +21,7 @@ mod fsck;
 mod init;
 mod interactive;
 mod interactive_commands;
+mod load;
 mod manual;
 mod members;
 mod node;
@@ -34,6 +35,7 @@ pub(super) mod report;
 mod run;
 mod serve;
 mod set;
+mod shell;
 mod simulate;
 mod status;
 mod store;
@@ -57,6 +59,8 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Calibrate(arguments) => place.calibrate(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::Run(run) => place.run(run),
+        Command::Load(load) => load::load(&load),
+        Command::Shell(arguments) => shell::shell(&arguments),
         Command::Train(train) => place.train(&train),
         Command::Status(arguments) => place.status(&arguments),
         Command::Members(arguments) => place.members(&arguments),

@@ -51,3 +51,14 @@ columns! {
         pub bytes: Option<u64>,
     }
 }
+
+/// What the requests of a run lie between. A run that goes on has more later.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TraceExtent {
+    /// How many are stored.
+    pub requests: u64,
+    /// When the first of them was meant to start.
+    pub first_us: i64,
+    /// When the last of them ended.
+    pub last_us: i64,
+}

@@ -14,7 +14,7 @@ mod writer;
 
 pub use columns::Json;
 pub use export::{ExportError, export};
-pub use load_tables::{LoadRun, TraceRow};
+pub use load_tables::{LoadRun, TraceExtent, TraceRow};
 pub use membership_tables::{NetworkNode, NetworkQuery, NetworkResults, NetworkRound, NetworkRun};
 pub use reader::{Contents, ExperimentFile, ReadError, contents};
 pub use tables::{AgentFigures, Factors, FileKind, Head, Placed, Results, Run, Sample};

@@ -1,7 +1,7 @@
 //! Reading an experiment's file; while it is written, too.
 
 use super::columns::Columns;
-use super::load_tables::{LoadRun, TraceRow};
+use super::load_tables::{LoadRun, TraceExtent, TraceRow};
 use super::membership_tables::{NetworkQuery, NetworkRound, NetworkRun};
 use super::tables::{FileKind, Head, Placed, Run, Sample, Table};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Params, Row};
@@ -145,6 +145,30 @@ impl ExperimentFile {
     /// The requests of a load's run, as they ended.
     pub fn traces(&self, run: i64) -> Result<Vec<TraceRow>> {
         self.rows(Table::Traces, OF_RUN, [run])
+    }
+
+    /// What the requests of a load's run lie between; `None`: there are none.
+    pub fn trace_extent(&self, run: i64) -> Result<Option<TraceExtent>> {
+        let sql = "select count(*), min(intended_us), max(done_us) from traces where run = ?";
+        let read = |row: &Row| {
+            // Without requests there is neither a first nor a last one.
+            let (first, last) = (row.get::<_, Option<i64>>(1)?, row.get::<_, Option<i64>>(2)?);
+            let requests = row.get(0)?;
+            Ok(first.zip(last).map(|(first_us, last_us)| TraceExtent { requests, first_us, last_us }))
+        };
+        self.connection.query_row(sql, [run], read).map_err(|source| self.failed(source))
+    }
+
+    /// Tells the requests of a load's run one after the other, as they ended: a run may have more than fit into memory.
+    pub fn for_each_trace(&self, run: i64, mut hear: impl FnMut(TraceRow)) -> Result<()> {
+        let failed = |source| self.failed(source);
+        let selection = format!("{} {OF_RUN}", Table::Traces.selection());
+        let mut statement = self.connection.prepare_cached(&selection).map_err(failed)?;
+        let mut rows = statement.query([run]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            hear(TraceRow::read(row).map_err(|source| self.refused(row, source))?);
+        }
+        Ok(())
     }
 
     fn rows<T: Columns>(&self, table: Table, which: &str, parameters: impl Params) -> Result<Vec<T>> {

@@ -265,6 +265,7 @@ fn add(transaction: &Transaction<'_>, table: Table, run: Option<i64>, row: &impl
 #[cfg(test)]
 mod tests {
     use super::super::columns::{Column, Json, Kind};
+    use super::super::load_tables::TraceExtent;
     use super::super::membership_tables::{NetworkNode, NetworkQuery, NetworkRound};
     use super::super::reader::ExperimentFile;
     use super::super::tables::{AgentFigures, Placed, Sample};
@@ -456,13 +457,25 @@ mod tests {
         let mut database = Database::open_as(FileKind::Load, &path, "load", "Requests.", "agent 0").unwrap();
         let run = LoadRun { name: "evening".to_owned(), state: LoadRun::RUNNING.to_owned(), ..LoadRun::default() };
         assert_eq!([&run, &run].map(|run| database.begin_load(run).unwrap()), [1, 2]);
-        let trace = |sequence, status| TraceRow { sequence, status, service: "shop".to_owned(), ..TraceRow::default() };
+        let trace = |sequence, status: Option<u32>| TraceRow {
+            sequence,
+            service: "shop".to_owned(),
+            intended_us: 5,
+            done_us: 7 + i64::from(status.is_none()),
+            status,
+            ..TraceRow::default()
+        };
         let traces = [trace(0, Some(200)), trace(1, None)];
         database.store_traces(2, &traces).unwrap();
         assert!(database.store_traces(2, &[trace(2, None), trace(1, None)]).is_err(), "one is there already");
         let file = ExperimentFile::open(&path).unwrap();
         assert_eq!(file.load_runs().unwrap()[1], LoadRun { id: 2, ..run.clone() });
         assert_eq!(file.traces(2).unwrap(), traces, "all of what is stored at once, or none");
+        let mut told = Vec::new();
+        file.for_each_trace(2, |trace| told.push(trace)).unwrap();
+        assert_eq!(told, traces);
+        let extent = TraceExtent { requests: 2, first_us: 5, last_us: 8 };
+        assert_eq!((file.trace_extent(2).unwrap(), file.trace_extent(1).unwrap()), (Some(extent), None));
         let ended = LoadRun {
             id: 2,
             state: LoadRun::FINISHED.to_owned(),

@@ -1,7 +1,7 @@
 //! What a run says when it is over.
 
 use super::outcome::Kind;
-use super::recording::{Counts, Record, Recording, Spread, TickRecord};
+use super::recording::{CoarseRecord, Counts, Record, Recording, Spread};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -167,17 +167,23 @@ impl HostFigures {
 }
 
 impl TickFigures {
-    fn of(tick: u32, record: &TickRecord) -> Self {
-        let times = &record.response;
-        let at = |quantile| (times.value_at_quantile(quantile) as f64 / 1e3).min(milliseconds(record.max));
-        let response_ms = (!times.is_empty()).then(|| Times {
-            mean: milliseconds(record.sum) / times.len() as f64,
-            max: milliseconds(record.max),
-            clamped: 0,
-            ..Times::by(times.len(), at)
-        });
-        Self { tick, counted: Counted::of(&record.counts), response_ms }
+    fn of(tick: u32, record: &CoarseRecord) -> Self {
+        let (counted, response_ms) = coarse(record);
+        Self { tick, counted, response_ms }
     }
+}
+
+/// Counts, and times to one digit.
+pub(super) fn coarse(record: &CoarseRecord) -> (Counted, Option<Times>) {
+    let times = &record.response;
+    let at = |quantile| (times.value_at_quantile(quantile) as f64 / 1e3).min(milliseconds(record.max));
+    let response_ms = (!times.is_empty()).then(|| Times {
+        mean: milliseconds(record.sum) / times.len() as f64,
+        max: milliseconds(record.max),
+        clamped: 0,
+        ..Times::by(times.len(), at)
+    });
+    (Counted::of(&record.counts), response_ms)
 }
 
 impl Times {

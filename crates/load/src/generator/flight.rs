@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// and that is counted like everything else.
 pub struct Flight {
     lane: Rc<Lane>,
-    source: usize,
+    source: Rc<Source>,
     due: Due,
     number: u64,
     begun: Instant,
@@ -28,13 +28,12 @@ pub struct Flight {
 
 impl Flight {
     /// `None`: it was not allowed to fly, and that was recorded.
-    pub fn begin(lane: &Rc<Lane>, due: Due) -> Option<Self> {
-        let source = &lane.sources[due.source];
+    pub fn begin(lane: &Rc<Lane>, source: &Rc<Source>, due: Due) -> Option<Self> {
         source.number.set(source.number.get() + 1);
         lane.progress.begins();
         let mut flight = Self {
             lane: Rc::clone(lane),
-            source: due.source,
+            source: Rc::clone(source),
             due,
             number: source.number.get(),
             begun: Instant::now(),
@@ -57,15 +56,15 @@ impl Flight {
     /// Sends it and waits for its end.
     pub async fn fly(mut self) {
         let Some(target) = &self.target else { return };
-        let source = self.source();
+        let source = &self.source;
         let values = Values { number: self.number, client: source.client, tick: self.due.tick, seed: source.seed };
         let exchange = self.lane.wire.exchange(&target.host, &source.template, &values, &self.sent);
-        let outcome = tokio::time::timeout(source.bounds.timeout, exchange).await;
-        self.outcome = outcome.unwrap_or(Outcome::TimedOut);
-    }
-
-    fn source(&self) -> &Source {
-        &self.lane.sources[self.source]
+        let outcome = tokio::select! {
+            biased;
+            outcome = tokio::time::timeout(source.bounds.timeout, exchange) => outcome.unwrap_or(Outcome::TimedOut),
+            () = source.given_up() => Outcome::Unfinished,
+        };
+        self.outcome = outcome;
     }
 
     fn since_start(&self, moment: Instant) -> Duration {
@@ -75,7 +74,7 @@ impl Flight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        let (lane, source, now) = (&self.lane, self.source(), Instant::now());
+        let (lane, source, now) = (&self.lane, &self.source, Instant::now());
         let (intended, sent) = (self.due.at, self.sent.get().map(|sent| self.since_start(sent)));
         let ended = Ended {
             service: source.service_index,
@@ -89,6 +88,9 @@ impl Drop for Flight {
         };
         lane.recording.borrow_mut().add(&ended);
         lane.progress.ends(&ended);
+        if let Some(tally) = &source.tally {
+            tally.add(&ended);
+        }
         if let Some(traces) = &lane.traces {
             traces.offer(|| Trace {
                 client: source.client,
@@ -106,7 +108,7 @@ impl Drop for Flight {
         if self.is_flying {
             source.flying.set(source.flying.get() - 1);
             lane.flying.set(lane.flying.get() - 1);
-            lane.landed.notify_one();
+            lane.landed.notify_waiters();
         }
     }
 }

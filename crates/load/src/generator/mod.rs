@@ -14,6 +14,7 @@
 //! | `outcome`, `recording`, `figures` | how a request ended, what is kept of it, what a run says |
 //! | `traces`, `progress` | what is told while it runs |
 //! | `run` | the threads of a run |
+//! | `order`, `steered`, `tally` | what threads are told while they run, whoever tells them, what one client came to |
 //!
 //! Plain HTTP/1.1 without TLS. The client is our own on `httparse`: it knows whether anything was sent, which decides
 //! whether a request may be repeated, and when; and of a core it takes 8 us for each request where one on hyper takes
@@ -26,6 +27,7 @@ mod figures;
 mod flight;
 mod lane;
 mod load;
+mod order;
 mod outcome;
 mod pacer;
 mod progress;
@@ -33,14 +35,18 @@ mod recording;
 mod request;
 mod route;
 mod run;
+mod steered;
+mod tally;
 mod traces;
 mod variables;
 
 pub use figures::{Counted, Figures, HostFigures, ServiceFigures, TickFigures, Times};
 pub use load::{Bounds, Client, Load};
+pub(crate) use order::Plan;
 pub use outcome::{Kind, Outcome};
 pub use progress::Progress;
 pub use request::{Template, TemplateError};
 pub use route::{Route, Target};
 pub use run::{Observer, RunError, run};
+pub(crate) use steered::{Steered, Steering};
 pub use traces::{Trace, Traces};

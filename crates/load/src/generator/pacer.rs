@@ -5,7 +5,7 @@
 
 use agent_arrivals::Arrival;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -25,20 +25,54 @@ pub struct Due {
 
 /// The plans of several sources in one order.
 pub struct Pacer<P> {
-    plans: Vec<P>,
+    /// `None`: the source has been closed.
+    plans: Vec<Option<P>>,
     next: BinaryHeap<Reverse<Due>>,
+    /// Asked for beside the plans, and how many times: they come first, for they were due when they were asked for.
+    asked: VecDeque<(Due, u32)>,
 }
 
 impl<P: Iterator<Item = Arrival>> Pacer<P> {
     pub fn new(plans: Vec<P>) -> Self {
-        let mut pacer = Self { next: BinaryHeap::with_capacity(plans.len()), plans };
-        (0..pacer.plans.len()).for_each(|source| pacer.draw(source));
+        let next = BinaryHeap::with_capacity(plans.len());
+        let mut pacer = Self { plans: Vec::with_capacity(plans.len()), next, asked: VecDeque::new() };
+        plans.into_iter().for_each(|plan| pacer.add(plan));
         pacer
+    }
+
+    /// A further source, after those that there are.
+    pub fn add(&mut self, plan: P) {
+        self.plans.push(Some(plan));
+        self.draw(self.plans.len() - 1);
+    }
+
+    /// These sources go on by other plans; what the old ones had left is forgotten. Each stands there once, and none that was
+    /// closed.
+    pub fn replace(&mut self, plans: Vec<(usize, P)>) {
+        let replaced: BTreeSet<usize> = plans.iter().map(|(source, _)| *source).collect();
+        self.next.retain(|Reverse(due)| !replaced.contains(&due.source));
+        for (source, plan) in plans {
+            self.plans[source] = Some(plan);
+            self.draw(source);
+        }
+    }
+
+    /// So many requests at one moment, beside what is planned.
+    pub fn ask(&mut self, due: Due, count: u32) {
+        self.asked.extend((count > 0).then_some((due, count)));
+    }
+
+    /// Nothing comes of these sources any more.
+    pub fn close(&mut self, sources: &BTreeSet<usize>) {
+        self.next.retain(|Reverse(due)| !sources.contains(&due.source));
+        self.asked.retain(|(due, _)| !sources.contains(&due.source));
+        sources.iter().for_each(|source| self.plans[*source] = None);
     }
 
     /// When the next request is due; `None`: there are no more.
     pub fn next_at(&self) -> Option<Duration> {
-        self.next.peek().map(|Reverse(due)| due.at)
+        let planned = || self.next.peek().map(|Reverse(due)| due.at);
+        self.asked.front().map(|(due, _)| due.at).or_else(planned)
     }
 
     /// The next request, if it is due by then.
@@ -46,13 +80,21 @@ impl<P: Iterator<Item = Arrival>> Pacer<P> {
         if self.next_at()? > by {
             return None;
         }
+        if let Some((due, left)) = self.asked.front_mut() {
+            let due = *due;
+            *left -= 1;
+            if *left == 0 {
+                self.asked.pop_front();
+            }
+            return Some(due);
+        }
         let Reverse(due) = self.next.pop()?;
         self.draw(due.source);
         Some(due)
     }
 
     fn draw(&mut self, source: usize) {
-        if let Some(Arrival { at, tick }) = self.plans[source].next() {
+        if let Some(Arrival { at, tick }) = self.plans[source].as_mut().and_then(Iterator::next) {
             self.next.push(Reverse(Due { at, source, tick }));
         }
     }
@@ -128,6 +170,28 @@ mod tests {
         let mut pacer = Pacer::new(vec![plan(&[0, 10, 20])]);
         let mut at = |by| pacer.due(Duration::from_millis(by)).map(|due| due.at.as_millis());
         assert_eq!([at(9), at(500), at(501)], [Some(0), Some(10), Some(20)]);
+    }
+
+    #[test]
+    fn a_replaced_plan_is_forgotten_and_what_is_asked_for_comes_first() {
+        let mut pacer = Pacer::new(vec![plan(&[0, 10, 20]), plan(&[15])]);
+        let due = |pacer: &mut Pacer<_>, by| {
+            let all = std::iter::from_fn(|| pacer.due(Duration::from_millis(by)));
+            all.map(|due| (due.at.as_millis(), due.source)).collect::<Vec<_>>()
+        };
+        assert_eq!(due(&mut pacer, 5), [(0, 0)]);
+        pacer.replace(vec![(0, plan(&[12, 30]))]);
+        pacer.add(plan(&[13]));
+        let at_once = |source| Due { at: Duration::from_millis(6), source, tick: 0 };
+        pacer.ask(at_once(1), 2);
+        pacer.ask(at_once(0), 0);
+        assert_eq!(pacer.next_at(), Some(Duration::from_millis(6)));
+        assert_eq!(due(&mut pacer, 20), [(6, 1), (6, 1), (12, 0), (13, 2), (15, 1)]);
+        pacer.replace(vec![(0, plan(&[])), (2, plan(&[40, 50]))]);
+        assert_eq!(due(&mut pacer, 45), [(40, 2)]);
+        pacer.ask(at_once(2), 9);
+        pacer.close(&[2].into());
+        assert_eq!(pacer.next_at(), None);
     }
 
     #[tokio::test]

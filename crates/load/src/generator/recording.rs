@@ -10,8 +10,8 @@ use std::time::Duration;
 pub const LONGEST: Duration = Duration::from_secs(3_600);
 /// Significant digits of times by host: in nanoseconds up to an hour that is a quarter of a megabyte for each histogram.
 const DIGITS: u8 = 3;
-/// A run may have a hundred thousand ticks: one digit, in microseconds, is a kilobyte.
-const TICK_DIGITS: u8 = 1;
+/// A run may have a hundred thousand ticks, a session ten thousand clients: one digit, in microseconds, is a kilobyte.
+const COARSE_DIGITS: u8 = 1;
 
 /// A request that is over. Moments are since the run's start.
 #[derive(Debug)]
@@ -116,25 +116,25 @@ impl Record {
     }
 }
 
-/// Of one tick: the response times to one digit, in microseconds, besides their exact sum and largest.
+/// Of one tick, or of one client: the response times to one digit, in microseconds, besides their exact sum and largest.
 #[derive(Clone, Debug)]
-pub struct TickRecord {
+pub struct CoarseRecord {
     pub counts: Counts,
     pub response: Histogram<u32>,
     pub sum: Duration,
     pub max: Duration,
 }
 
-impl Default for TickRecord {
+impl Default for CoarseRecord {
     fn default() -> Self {
         // It grows with what it is given: most need little.
-        let response = Histogram::new(TICK_DIGITS).expect("the number of digits is allowed");
+        let response = Histogram::new(COARSE_DIGITS).expect("the number of digits is allowed");
         Self { counts: Counts::default(), response, sum: Duration::ZERO, max: Duration::ZERO }
     }
 }
 
-impl TickRecord {
-    fn add(&mut self, ended: &Ended<'_>) {
+impl CoarseRecord {
+    pub fn add(&mut self, ended: &Ended<'_>) {
         self.counts.count(ended);
         if !ended.outcome.has_response_time() {
             return;
@@ -145,7 +145,7 @@ impl TickRecord {
         self.max = self.max.max(time);
     }
 
-    fn merge(&mut self, other: &TickRecord) {
+    fn merge(&mut self, other: &CoarseRecord) {
         self.counts.merge(&other.counts);
         add(&mut self.response, &other.response);
         self.sum += other.sum;
@@ -158,7 +158,7 @@ pub struct ServiceRecord {
     pub hosts: HashMap<Arc<str>, Record>,
     /// Requests for which no host was chosen.
     pub hostless: Counts,
-    pub ticks: BTreeMap<u32, TickRecord>,
+    pub ticks: BTreeMap<u32, CoarseRecord>,
 }
 
 impl ServiceRecord {
@@ -187,6 +187,11 @@ impl Recording {
     pub fn new(services: usize) -> Self {
         let services = vec![ServiceRecord::default(); services];
         Self { services, last_intended: Duration::ZERO, last_done: Duration::ZERO }
+    }
+
+    /// Makes room for so many services.
+    pub fn reach(&mut self, services: usize) {
+        self.services.resize_with(services.max(self.services.len()), ServiceRecord::default);
     }
 
     pub fn add(&mut self, ended: &Ended<'_>) {
@@ -303,7 +308,7 @@ mod tests {
     fn histograms_are_small() {
         let spread = Spread::default();
         assert!(spread.histogram.distinct_values() * size_of::<u64>() < 300_000);
-        let mut tick = TickRecord::default();
+        let mut tick = CoarseRecord::default();
         tick.response.record(10_000_000).unwrap();
         assert!(tick.response.distinct_values() * size_of::<u32>() < 2_000, "a time of ten seconds");
     }

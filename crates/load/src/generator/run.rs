@@ -11,7 +11,7 @@ use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Between the decision to start and the moment from which plans count: threads have to be there by then, or the first
 /// requests are late.
@@ -58,10 +58,12 @@ pub async fn run(load: Load, observer: Observer, stop: impl Future<Output = ()>)
             grace: load.grace,
             clients,
             services: services.len(),
+            // Nobody steers it.
+            orders: mpsc::channel(1).1,
             progress: Arc::clone(&observer.progress),
             traces: observer.traces.clone(),
         };
-        lanes.push(lane(departure, Stop::new(receiver.clone())).map_err(RunError::Start)?);
+        lanes.push(self::start(departure, Stop::new(receiver.clone())).map_err(RunError::Start)?);
     }
     let recorded = async {
         let mut all = Recording::new(services.len());
@@ -83,7 +85,7 @@ pub async fn run(load: Load, observer: Observer, stop: impl Future<Output = ()>)
 }
 
 /// Starts a thread; what it recorded comes when it is done.
-fn lane(departure: Departure, stop: Stop) -> io::Result<oneshot::Receiver<Recording>> {
+pub(super) fn start(departure: Departure, stop: Stop) -> io::Result<oneshot::Receiver<Recording>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let (sender, receiver) = oneshot::channel();
     thread::Builder::new().name("load".to_owned()).spawn(move || {

@@ -30,13 +30,7 @@ impl Specification {
         let text = fs::read_to_string(path).or_else(|error| {
             let mut problems = Problems::default();
             problems.enter(&file);
-            problems.add(
-                "",
-                Invalid::new(
-                    format!("cannot be read: {error}"),
-                    "name a file that says a load; docs/load.md has examples",
-                ),
-            );
+            problems.add("", unreadable(&error, "a load"));
             problems.settle(None)
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));
@@ -94,6 +88,10 @@ fn meant(
         problems.add("client", Invalid::new("there is none", "a load has at least one `[[client]]`"));
     }
     Some(Specification { name: name?, seed: written.seed.unwrap_or(1), duration: duration?, services, clients })
+}
+
+pub(super) fn unreadable(error: &io::Error, what: &str) -> Invalid {
+    Invalid::new(format!("cannot be read: {error}"), format!("name a file that says {what}; docs/load.md has examples"))
 }
 
 fn called(name: &str) -> String {

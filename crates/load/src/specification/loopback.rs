@@ -37,7 +37,8 @@ pub fn refused_targets(specification: &Specification, allowed: &[String]) -> Vec
         .collect()
 }
 
-fn may_be_sent_to(address: &str, allowed: &[String]) -> bool {
+/// Whether the address is this machine's own, or allowed.
+pub(crate) fn may_be_sent_to(address: &str, allowed: &[String]) -> bool {
     // No record has an address that is none; if one had, nothing would allow it.
     Address::parse(address).is_ok_and(|parsed| {
         let is_named =

@@ -31,7 +31,8 @@
 mod arrivals;
 mod check;
 mod load;
-mod loopback;
+pub(crate) mod loopback;
+mod profile;
 mod targets;
 pub(crate) mod within_ticks;
 mod written;
@@ -40,3 +41,4 @@ pub use arrivals::Arrivals;
 pub use check::{CLIENTS_MAX, IN_FLIGHT_MAX};
 pub use load::{Client, Request, Service, Specification};
 pub use loopback::{RefusedTarget, refused_targets};
+pub use profile::load_profile;

@@ -103,7 +103,7 @@ pub const FORMS: &[Form] = &[
     form("exp list", "", "lists the experiments", "exp list"),
     form("exp cancel", "ID", "cancels an experiment that is queued or runs", "exp cancel 7"),
     form("help", "[VERB]", "says how verbs are written", "help rtbl set"),
-    form("exit", "", "leaves; clients stay", "exit"),
+    form("exit", "", "leaves; clients that are made by this process end with it", "exit"),
 ];
 
 #[cfg(test)]

@@ -54,10 +54,33 @@ const MARKED: usize = 12;
 
 /// `label` is what the picture shows, in words; `across` and `up` are the units of the axes.
 pub fn against(label: &str, lines: &[Line], across: Unit, up: Unit) -> Markup {
+    let points = lines.iter().flat_map(|line| &line.points);
+    let x = Scale::of(points.map(|point| point.x).chain([0.0]), Origin::Zero, LEFT, WIDTH - RIGHT);
+    on_axes(label, lines, (x, across), (apart(lines), up))
+}
+
+/// The same over seconds, which lie as far apart as they passed, however many there are. `y` is the axis upwards, wherever
+/// it is.
+pub fn over_time(label: &str, lines: &[Line], y: Scale, up: Unit) -> Markup {
+    let last = lines.iter().flat_map(|line| &line.points).map(|point| point.x).fold(0.0, f64::max);
+    on_axes(label, lines, (Scale::linear(0.0, last, LEFT, WIDTH - RIGHT), Unit::Seconds), (y, up))
+}
+
+/// An axis upwards on which all values can be told apart.
+pub fn apart(lines: &[Line]) -> Scale {
+    let points = lines.iter().flat_map(|line| &line.points);
+    Scale::of(points.flat_map(|point| [point.low, point.high]).chain([0.0]), Origin::Zero, 0.0, 1.0)
+}
+
+/// An axis upwards on which twice as much is twice as high.
+pub fn in_proportion(lines: &[Line]) -> Scale {
+    let highest = lines.iter().flat_map(|line| &line.points).map(|point| point.high).fold(0.0, f64::max);
+    Scale::linear(0.0, if highest > 0.0 { highest } else { 1.0 }, 0.0, 1.0)
+}
+
+fn on_axes(label: &str, lines: &[Line], (x, across): (Scale, Unit), (y, up): (Scale, Unit)) -> Markup {
     let bottom = TOP + 230.0_f64.max(lines.len() as f64 * GAP);
-    let points = || lines.iter().flat_map(|line| &line.points);
-    let x = Scale::of(points().map(|point| point.x).chain([0.0]), Origin::Zero, LEFT, WIDTH - RIGHT);
-    let y = Scale::of(points().flat_map(|point| [point.low, point.high]).chain([0.0]), Origin::Zero, bottom, TOP);
+    let y = y.between(bottom, TOP);
     let ends: Vec<(&Line, &Point)> = lines.iter().filter_map(|line| Some((line, line.points.last()?))).collect();
     // Names stand in a column at the right; where a line ends far from it, its name stands there.
     let (near, far): (Vec<_>, Vec<_>) = ends.into_iter().partition(|(_, last)| x.at(last.x) > WIDTH - RIGHT - FAR);
@@ -144,6 +167,16 @@ mod tests {
         assert!(svg.contains(r#"<circle class="hollow" cx="304" cy="8" r="3.2">"#), "{svg}");
         assert!(svg.contains("aria-label=\"Rounds. fan-out &lt;3&gt; 4 at 100; published 8 at 100\""), "{svg}");
         assert_eq!((svg.matches("<circle").count(), svg.matches("<path class=\"line\"").count()), (3, 1));
+    }
+
+    #[test]
+    fn time_passes_evenly_and_nothing_is_bent_in_proportion() {
+        let points = [0.5, 1.0, 60.0].map(|at| Point::at(at, at * 2.0)).to_vec();
+        let lines = [Line { name: "meant".to_owned(), class: "k0", points, is_yardstick: false }];
+        let svg = over_time("Rates", &lines, in_proportion(&lines), Unit::Things).into_string();
+        // 0 to 60 s lie between 40 and 304, 0 to 120 between 238 and 8: one straight line.
+        assert!(svg.contains(r#"<path class="line" d="M42.2 236.1l261.8-228.1">"#), "{svg}");
+        assert!(svg.contains("aria-label=\"Rates. meant 120 at 60\u{a0}s\""), "{svg}");
     }
 
     #[test]

@@ -1,0 +1,32 @@
+//! Why a verb was not done.
+
+use crate::generator::RunError;
+use agent_core::config::{ConfigError, Invalid};
+
+/// What is wrong, where, and what to do. Unless it says otherwise, nothing was changed, and the session goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// What the verb is about is not there or not allowed.
+    #[error("{}\n  help: {}", .0.problem, .0.help)]
+    Verb(Invalid),
+    /// Lines of a script are no verbs; nothing of it was done.
+    #[error(transparent)]
+    Script(ConfigError),
+    /// A line of a script was refused; those before it were done, and those behind it were not.
+    #[error("{file}: line {number}: {refused}")]
+    Line {
+        file: String,
+        /// From 1.
+        number: usize,
+        refused: Box<Refused>,
+    },
+    /// A thread is gone, and the session can do no more.
+    #[error(transparent)]
+    Lost(#[from] RunError),
+}
+
+impl From<Invalid> for Refused {
+    fn from(invalid: Invalid) -> Self {
+        Self::Verb(invalid)
+    }
+}

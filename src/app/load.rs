@@ -1,0 +1,181 @@
+//! `agent load`: requests at their intended times, and what they took.
+
+mod recorder;
+
+use super::{Failure, open_files, output};
+use agent_load::balancer::SharedBalancer;
+use agent_load::generator::{self, Bounds, Client, Figures, Load, Observer, Progress, Route};
+use agent_load::specification::{RefusedTarget, Specification, refused_targets};
+use recorder::Recorder;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// What is in flight when a run is stopped has so long to end.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// More of a client's requests are not counted beforehand.
+const COUNTED_AT_MOST: usize = 10_000_000;
+
+/// How a load is made.
+pub struct Options {
+    pub threads: NonZeroUsize,
+    /// Where every request is kept.
+    pub output: Option<PathBuf>,
+    /// Where its tables are written as Parquet.
+    pub parquet: Option<PathBuf>,
+}
+
+/// What a load would send.
+#[derive(Serialize)]
+pub struct Preview {
+    pub name: String,
+    pub seed: u64,
+    pub services: Vec<PreviewedService>,
+    pub clients: Vec<PreviewedClient>,
+}
+
+#[derive(Serialize)]
+pub struct PreviewedService {
+    pub name: String,
+    pub balancer: String,
+    /// With their weights.
+    pub hosts: BTreeMap<String, f64>,
+}
+
+/// All sources of one client of the file.
+#[derive(Serialize)]
+pub struct PreviewedClient {
+    pub service: String,
+    pub sources: u32,
+    pub request: String,
+    /// `None`: more than can be counted in a moment.
+    pub requests: Option<usize>,
+    /// Of the last of the requests that were counted, since the start.
+    pub until_s: f64,
+}
+
+/// What a run came to.
+#[derive(Serialize)]
+pub struct Outcome {
+    pub name: String,
+    pub seed: u64,
+    /// Before its end, by a signal.
+    pub is_stopped: bool,
+    /// Why the file does not hold every request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_recorded: Option<String>,
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// Reads a load, which goes to this machine alone and to hosts that were named.
+pub fn read(file: &Path, allowed: &[String]) -> anyhow::Result<Specification> {
+    let specification = Specification::load(file)?;
+    let refused = refused_targets(&specification, allowed);
+    let Some(RefusedTarget { address, .. }) = refused.first() else { return Ok(specification) };
+    let named: Vec<String> = refused
+        .iter()
+        .map(|target| format!("service `{}`: `{}` is another machine", target.service, target.address))
+        .collect();
+    Err(Failure::Configuration(format!(
+        "{}: {}\n  help: load goes to this machine alone unless a host is named (--allow {address}); name it only if it is yours and bears the load",
+        file.display(),
+        named.join("; "),
+    ))
+    .into())
+}
+
+pub fn preview(specification: &Specification) -> Preview {
+    let service = |service: &agent_load::specification::Service| PreviewedService {
+        name: service.name().to_owned(),
+        balancer: service.balancer.to_string(),
+        hosts: service.record.hosts().iter().map(|host| (host.address.clone(), host.weight)).collect(),
+    };
+    let mut clients: Vec<PreviewedClient> = Vec::new();
+    let mut counted = std::ptr::null();
+    for (client, plan) in specification.plans() {
+        if !std::ptr::eq(counted, client) {
+            counted = client;
+            clients.push(PreviewedClient {
+                service: client.service.clone(),
+                sources: client.count,
+                request: format!("{} {}", client.request.method, client.request.path),
+                requests: Some(0),
+                until_s: 0.0,
+            });
+        }
+        let Some(shown) = clients.last_mut() else { continue };
+        let Some(so_far) = shown.requests else { continue };
+        let (mut here, mut last) = (0, Duration::ZERO);
+        for arrival in plan.take(COUNTED_AT_MOST - so_far) {
+            (here, last) = (here + 1, arrival.at);
+        }
+        shown.requests = Some(so_far + here).filter(|all| *all < COUNTED_AT_MOST);
+        shown.until_s = shown.until_s.max(last.as_secs_f64());
+    }
+    Preview {
+        name: specification.name.clone(),
+        seed: specification.seed,
+        services: specification.services.iter().map(service).collect(),
+        clients,
+    }
+}
+
+/// Sends what was read from this file, until its end or until `stop`.
+pub async fn run(
+    specification: &Specification,
+    file: &Path,
+    options: &Options,
+    progress: Arc<Progress>,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<Outcome> {
+    if let Some(file) = options.output.as_deref().filter(|file| !output::is_file(file)) {
+        let problem = format!("--output {}: requests are kept in a file; name one, like load.db", file.display());
+        return Err(Failure::Configuration(problem).into());
+    }
+    open_files::allow_all()?;
+    let recorder = options.output.as_deref().map(|output| Recorder::begin(output, specification, file)).transpose()?;
+    let observer = Observer { progress, traces: recorder.as_ref().map(Recorder::traces) };
+    let is_stopped = AtomicBool::new(false);
+    let stop = async {
+        stop.await;
+        is_stopped.store(true, Ordering::Relaxed);
+    };
+    let figures = generator::run(of(specification, options.threads), observer, stop).await;
+    let is_stopped = is_stopped.load(Ordering::Relaxed);
+    let not_recorded = match (recorder, &figures) {
+        (Some(recorder), Ok(figures)) => recorder.end(figures, is_stopped, options.parquet.as_deref()).err(),
+        (Some(_) | None, _) => None,
+    };
+    let (name, seed) = (specification.name.clone(), specification.seed);
+    let not_recorded = not_recorded.map(|error| format!("{error:#}"));
+    Ok(Outcome { name, seed, is_stopped, not_recorded, figures: figures? })
+}
+
+/// As the generator takes it: the sources of all clients, those of one service behind one balancer.
+fn of(specification: &Specification, threads: NonZeroUsize) -> Load {
+    let routes: BTreeMap<&str, Arc<dyn Route>> = specification
+        .services
+        .iter()
+        .map(|service| {
+            let balancer: Arc<dyn Route> = Arc::new(SharedBalancer::new(service.balancer(specification.seed)));
+            (service.name(), balancer)
+        })
+        .collect();
+    let client = |(id, (client, plan)): (u32, (&agent_load::specification::Client, agent_arrivals::Plan))| Client {
+        id,
+        service: client.service.as_str().into(),
+        plan: Box::new(plan),
+        template: Arc::new(client.request.template.clone()),
+        // The specification names no service that it does not have.
+        route: routes[client.service.as_str()].clone(),
+        bounds: Bounds { in_flight: client.in_flight, late_after: client.late_after, timeout: client.timeout },
+        seed: specification.seed ^ u64::from(id),
+    };
+    Load { clients: (1..).zip(specification.plans()).map(client).collect(), grace: GRACE, threads: threads.get() }
+}

@@ -1,0 +1,109 @@
+//! `agent load`: requests at their intended times.
+
+use crate::app::load::{self, Options, Outcome, Preview};
+use crate::cli::load_arguments::{Check, Load, Run};
+use crate::cli::place::services;
+use crate::cli::{display, load_figures, print, signals};
+use agent_load::generator::Progress;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior};
+
+/// Between two lines that say how far it is.
+const TOLD_EVERY: Duration = Duration::from_secs(2);
+
+pub(super) fn load(arguments: &Load) -> anyhow::Result<ExitCode> {
+    match arguments {
+        Load::Run(arguments) => run(arguments),
+        Load::Check(arguments) => check(arguments),
+    }
+}
+
+fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
+    let specification = load::read(&arguments.file, &arguments.allow)?;
+    let Run { threads, output, parquet, .. } = arguments;
+    let options = Options { threads: *threads, output: output.clone(), parquet: parquet.clone() };
+    let progress = Arc::new(Progress::default());
+    let outcome = services()?.block_on(async {
+        let running = load::run(&specification, &arguments.file, &options, progress.clone(), display::stop());
+        tokio::select! {
+            outcome = running => outcome,
+            never = tell(&progress, !arguments.json) => never,
+        }
+    })?;
+    if arguments.json {
+        print::json(&outcome)?
+    } else {
+        print::lines(lines(&outcome))?
+    }
+    Ok(match (outcome.is_stopped, &outcome.not_recorded, outcome.figures.shortfall()) {
+        (_, Some(_), _) => ExitCode::FAILURE,
+        (true, None, _) => ExitCode::from(signals::INTERRUPTED),
+        (false, None, Some(_)) if arguments.strict => ExitCode::FAILURE,
+        (false, None, Some(_) | None) => ExitCode::SUCCESS,
+    })
+}
+
+/// Says now and then how far it is.
+async fn tell<T>(progress: &Progress, tells: bool) -> T {
+    let began = Instant::now();
+    let mut ticks = tokio::time::interval_at(began + TOLD_EVERY, TOLD_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if tells {
+            display::note(&format!(
+                "# {} s: {} requests, {} have ended, {} errors, {} late, {} dropped",
+                began.elapsed().as_secs(),
+                progress.intended(),
+                progress.ended(),
+                progress.errors(),
+                progress.late(),
+                progress.dropped(),
+            ));
+        }
+    }
+}
+
+fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
+    let preview = load::preview(&load::read(&arguments.file, &arguments.allow)?);
+    if arguments.json {
+        print::json(&preview)?
+    } else {
+        print::lines(preview_lines(&preview))?
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn preview_lines(preview: &Preview) -> Vec<String> {
+    let Preview { name, seed, services, clients } = preview;
+    let mut lines = vec![format!("{name}, seed {seed}")];
+    for service in services {
+        let host = |(address, weight): (&String, &f64)| match *weight == 1.0 {
+            true => address.clone(),
+            false => format!("{address} (weight {weight})"),
+        };
+        let hosts: Vec<String> = service.hosts.iter().map(host).collect();
+        lines.push(format!("service {}: {}; {}", service.name, hosts.join(", "), service.balancer));
+    }
+    for client in clients {
+        let requests = client.requests.map_or_else(|| "more than can be counted".to_owned(), |count| count.to_string());
+        lines.push(format!(
+            "client of {}: {} x {}; {requests} requests, the last one counted at {:.3} s",
+            client.service, client.sources, client.request, client.until_s
+        ));
+    }
+    lines
+}
+
+fn lines(outcome: &Outcome) -> Vec<String> {
+    let Outcome { name, seed, is_stopped, not_recorded, figures } = outcome;
+    let mut also = Vec::new();
+    also.extend(not_recorded.as_ref().map(|why| format!("NOT ALL RECORDED: {why}")));
+    if figures.traces_missed > 0 {
+        also.push(format!("{} requests are not in the file: writing was too slow for them", figures.traces_missed));
+    }
+    let stopped = if *is_stopped { ", stopped before its end" } else { "" };
+    load_figures::lines(&format!("{name}, seed {seed}{stopped}"), also, figures)
+}
