@@ -20,6 +20,9 @@ pub struct Group {
     pub tick: Option<u32>,
     /// Requests/s of all of them.
     pub rate: f64,
+    /// The rate summed over time until it had the present one, and when that was, since the session began.
+    summed: f64,
+    since: Duration,
 }
 
 /// One client.
@@ -36,12 +39,13 @@ impl Group {
     pub fn change_rate(&mut self, rate: f64, since: Duration) -> Result<Vec<Plan>, Invalid> {
         let tick = self.tick.map_or(0, |tick| tick.saturating_add(1));
         let count = self.clients.len();
+        let summed = self.summed + self.rate * since.saturating_sub(self.since).as_secs_f64();
+        let start = Start { since, tick, summed };
         let one = |(index, client): (usize, &Member)| {
-            let turn = Turn { index, of: count };
-            plan(rate, turn, client.within_ticks, seed(client.id, tick), Start { since, tick })
+            plan(rate, Turn { index, of: count }, client.within_ticks, seed(client.id, tick), start)
         };
         let plans = self.clients.iter().enumerate().map(one).collect::<Result<_, _>>()?;
-        (self.tick, self.rate) = (Some(tick), rate);
+        (self.tick, self.rate, self.summed, self.since) = (Some(tick), rate, summed, since);
         self.clients.iter_mut().for_each(|client| client.rate = rate / count as f64);
         Ok(plans)
     }
@@ -66,16 +70,24 @@ struct Start {
     /// Since the session began.
     since: Duration,
     tick: u32,
+    /// The rate over time until then.
+    summed: f64,
 }
 
-/// Intended times of one client. With constant gaps request n of all clients together is meant to start at
-/// `since + n / rate`, and goes to the client whose turn it is: were they not in turn, all would send at once.
-fn plan(rate: f64, turn: Turn, within: Within, seed: u64, Start { since, tick }: Start) -> Result<Plan, Invalid> {
+/// Intended times of one client. With constant gaps request n (from 0) of all clients together is meant to start when the
+/// rate, summed over time, reaches n, as in [`agent_arrivals::Plan`]: what one rate has begun the next one ends. It goes to
+/// the client whose turn it is: were they not in turn, all would send at once.
+fn plan(rate: f64, turn: Turn, within: Within, seed: u64, start: Start) -> Result<Plan, Invalid> {
+    let Start { since, tick, summed } = start;
     // There are far fewer than 2^53 clients.
     let (index, of) = (turn.index as f64, turn.of as f64);
     let profile = Profile::constant(rate / of).map_err(|wrong| Invalid::new(wrong.problem, wrong.help))?;
     let wait = match within {
-        Within::Constant => Duration::try_from_secs_f64(index / rate).ok(),
+        Within::Constant => {
+            let next = summed.ceil();
+            let turns = (index - next).rem_euclid(of);
+            Duration::try_from_secs_f64((next - summed + turns) / rate).ok()
+        }
         // Chance puts them apart.
         Within::Exponential => Some(Duration::ZERO),
     };
@@ -98,11 +110,15 @@ fn seed(client: u32, tick: u32) -> u64 {
 mod tests {
     use super::*;
 
-    const START: Start = Start { since: Duration::from_secs(10), tick: 3 };
+    const START: Start = Start { since: Duration::from_secs(10), tick: 3, summed: 0.0 };
 
     /// The first moments of all clients together \[ms\].
     fn times(rate: f64, clients: usize, within: Within, count: usize) -> Vec<u128> {
-        let plans = (0..clients).map(|index| plan(rate, Turn { index, of: clients }, within, 1 + index as u64, START));
+        times_from(START, rate, clients, within, count)
+    }
+
+    fn times_from(start: Start, rate: f64, clients: usize, within: Within, count: usize) -> Vec<u128> {
+        let plans = (0..clients).map(|index| plan(rate, Turn { index, of: clients }, within, 1 + index as u64, start));
         let mut times: Vec<u128> = plans
             .flat_map(|plan| plan.unwrap().take(count))
             .inspect(|arrival| assert_eq!(arrival.tick, 3))
@@ -122,6 +138,24 @@ mod tests {
         check(2.0, 3, &[10_000, 10_500, 11_000, 11_500, 12_000, 12_500, 13_000]);
         assert_eq!(times(0.0, 2, Within::Constant, 5), [], "nothing at a rate of 0");
         assert_eq!(times(1e-300, 2, Within::Constant, 5), [10_000], "the second never comes");
+    }
+
+    #[test]
+    fn what_one_rate_has_begun_the_next_one_ends() {
+        let check = |summed, clients, expected: &[u128]| {
+            let start = Start { summed, ..START };
+            assert_eq!(
+                times_from(start, 2.0, clients, Within::Constant, expected.len()),
+                expected,
+                "{summed} {clients}"
+            );
+        };
+        check(4.0, 1, &[10_000, 10_500]);
+        check(4.5, 1, &[10_250, 10_750]);
+        check(4.5, 3, &[10_250, 10_750, 11_250, 11_750]);
+        // Number 5 is the third of three clients' turn.
+        let third = plan(2.0, Turn { index: 2, of: 3 }, Within::Constant, 1, Start { summed: 4.5, ..START }).unwrap();
+        assert_eq!(third.map(|arrival| arrival.at.as_millis()).take(2).collect::<Vec<_>>(), [10_250, 11_750]);
     }
 
     #[test]
