@@ -3,9 +3,10 @@
 mod recorder;
 
 use super::{Failure, open_files, output};
+use agent_arrivals::Plan;
 use agent_load::balancer::SharedBalancer;
 use agent_load::generator::{self, Bounds, Client, Figures, Load, Observer, Progress, Route};
-use agent_load::specification::{RefusedTarget, Specification, refused_targets};
+use agent_load::specification::{self, RefusedTarget, Specification, refused_targets};
 use recorder::Recorder;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -91,38 +92,30 @@ pub fn read(file: &Path, allowed: &[String]) -> anyhow::Result<Specification> {
 }
 
 pub fn preview(specification: &Specification) -> Preview {
-    let service = |service: &agent_load::specification::Service| PreviewedService {
+    let service = |service: &specification::Service| PreviewedService {
         name: service.name().to_owned(),
         balancer: service.balancer.to_string(),
         hosts: service.record.hosts().iter().map(|host| (host.address.clone(), host.weight)).collect(),
     };
-    let mut clients: Vec<PreviewedClient> = Vec::new();
-    let mut counted = std::ptr::null();
-    for (client, plan) in specification.plans() {
-        if !std::ptr::eq(counted, client) {
-            counted = client;
-            clients.push(PreviewedClient {
-                service: client.service.clone(),
-                sources: client.count,
-                request: format!("{} {}", client.request.method, client.request.path),
-                requests: Some(0),
-                until_s: 0.0,
-            });
-        }
-        let Some(shown) = clients.last_mut() else { continue };
-        let Some(so_far) = shown.requests else { continue };
-        let (mut here, mut last) = (0, Duration::ZERO);
-        for arrival in plan.take(COUNTED_AT_MOST - so_far) {
-            (here, last) = (here + 1, arrival.at);
-        }
-        shown.requests = Some(so_far + here).filter(|all| *all < COUNTED_AT_MOST);
-        shown.until_s = shown.until_s.max(last.as_secs_f64());
-    }
     Preview {
         name: specification.name.clone(),
         seed: specification.seed,
         services: specification.services.iter().map(service).collect(),
-        clients,
+        clients: specification.plans().map(|(client, plans)| preview_of(client, plans)).collect(),
+    }
+}
+
+fn preview_of(client: &specification::Client, plans: impl Iterator<Item = Plan>) -> PreviewedClient {
+    let (mut requests, mut last) = (0, Duration::ZERO);
+    for arrival in plans.flatten().take(COUNTED_AT_MOST) {
+        (requests, last) = (requests + 1, last.max(arrival.at));
+    }
+    PreviewedClient {
+        service: client.service.clone(),
+        sources: client.count,
+        request: format!("{} {}", client.request.method, client.request.path),
+        requests: Some(requests).filter(|all| *all < COUNTED_AT_MOST),
+        until_s: last.as_secs_f64(),
     }
 }
 
@@ -167,7 +160,8 @@ fn of(specification: &Specification, threads: NonZeroUsize) -> Load {
             (service.name(), balancer)
         })
         .collect();
-    let client = |(id, (client, plan)): (u32, (&agent_load::specification::Client, agent_arrivals::Plan))| Client {
+    let sources = specification.plans().flat_map(|(client, plans)| plans.map(move |plan| (client, plan)));
+    let client = |(id, (client, plan)): (u32, (&specification::Client, Plan))| Client {
         id,
         service: client.service.as_str().into(),
         plan: Box::new(plan),
@@ -177,5 +171,5 @@ fn of(specification: &Specification, threads: NonZeroUsize) -> Load {
         bounds: Bounds { in_flight: client.in_flight, late_after: client.late_after, timeout: client.timeout },
         seed: specification.seed ^ u64::from(id),
     };
-    Load { clients: (1..).zip(specification.plans()).map(client).collect(), grace: GRACE, threads: threads.get() }
+    Load { clients: (1..).zip(sources).map(client).collect(), grace: GRACE, threads: threads.get() }
 }

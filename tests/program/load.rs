@@ -109,6 +109,7 @@ fn a_load_is_sent_as_its_file_says_and_every_request_is_kept() {
     succeed(place.path(), &["report", text(&output), "--output", text(&page)]);
     let page = std::fs::read_to_string(page).expect("a page");
     assert!(page.contains("try") && page.contains("web"), "{page}");
+    assert!(!page.contains("written by another version"), "the page reads what a run says of itself:\n{page}");
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Records of comma-separated values (RFC 4180): cells may stand in quotes, and then have commas, doubled quotes and line
 //! breaks in them.
+//!
+//! Our own, because the usual crate (`csv` 1.4) takes a quote that is never closed for one long cell: of a recording with such a
+//! quote the rest would be left out in silence.
 
 use std::borrow::Cow;
 

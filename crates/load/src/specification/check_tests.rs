@@ -87,7 +87,7 @@ fn every_source_has_times_of_its_own_that_its_seed_repeats() {
     };
     let times = |seed, count| -> Vec<Vec<Duration>> {
         let load = read(&text(seed, count)).unwrap();
-        load.plans().map(|(_, plan)| plan.map(|arrival| arrival.at).collect()).collect()
+        load.plans().flat_map(|(_, plans)| plans).map(|plan| plan.map(|arrival| arrival.at).collect()).collect()
     };
     let two = times(1, 2);
     assert_eq!(two.len(), 2);
@@ -101,7 +101,7 @@ fn every_source_has_times_of_its_own_that_its_seed_repeats() {
 fn a_recording_is_read_from_its_file_and_ends_by_itself() {
     let times = |gaps: &str| -> Vec<Duration> {
         let load = read(&with_client(&format!("gaps = {{ {gaps} }}"))).unwrap();
-        load.plans().flat_map(|(_, plan)| plan.map(|arrival| arrival.at)).collect()
+        load.plans().flat_map(|(_, plans)| plans.flatten()).map(|arrival| arrival.at).collect()
     };
     let seconds = |seconds: &[u64]| seconds.iter().copied().map(Duration::from_secs).collect::<Vec<_>>();
     assert_eq!(times("replay = \"1+2+3\""), seconds(&[1, 3, 6]));
@@ -116,7 +116,7 @@ fn recordings_are_looked_for_beside_their_file() {
     fs::write(&file, with_client("gaps = { replay = \"gaps.csv\" }")).unwrap();
     fs::write(folder.path().join("gaps.csv"), "0.5\n0.5\n").unwrap();
     let load = Specification::load(&file).unwrap();
-    assert_eq!(load.plans().map(|(_, plan)| plan.count()).sum::<usize>(), 2);
+    assert_eq!(load.plans().flat_map(|(_, plans)| plans.flatten()).count(), 2);
     let missing = Specification::load(&folder.path().join("none.toml")).unwrap_err();
     assert!(missing.problems()[0].problem.starts_with("cannot be read: "), "{missing}");
 }

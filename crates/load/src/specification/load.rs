@@ -62,14 +62,15 @@ pub struct Request {
 }
 
 impl Specification {
-    /// Every source of requests with its intended times: each of a client's sources has chance of its own, and none depends
-    /// on how many others there are.
-    pub fn plans(&self) -> impl Iterator<Item = (&Client, Plan)> {
-        self.clients.iter().zip(0..).flat_map(move |(client, index)| {
-            (0..client.count).map(move |copy| {
+    /// Every client with the intended times of each of its sources: these have chance of their own, and none depends on how
+    /// many others there are.
+    pub fn plans(&self) -> impl Iterator<Item = (&Client, impl Iterator<Item = Plan>)> {
+        self.clients.iter().zip(0..).map(move |(client, index)| {
+            let plan = move |copy| {
                 let plan = client.arrivals.plan(self.seed_of(index, copy));
-                (client, self.duration.map_or(plan.clone(), |end| plan.until(end)))
-            })
+                self.duration.map_or(plan.clone(), |end| plan.until(end))
+            };
+            (client, (0..client.count).map(plan))
         })
     }
 
