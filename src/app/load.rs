@@ -9,11 +9,11 @@ use agent_load::generator::{self, Bounds, Client, Figures, Load, Observer, Progr
 use agent_load::specification::{self, RefusedTarget, Specification, refused_targets};
 use recorder::Recorder;
 use serde::Serialize;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// What is in flight when a run is stopped has so long to end.
@@ -79,10 +79,7 @@ pub fn read(file: &Path, allowed: &[String]) -> anyhow::Result<Specification> {
     let specification = Specification::load(file)?;
     let refused = refused_targets(&specification, allowed);
     let Some(RefusedTarget { address, .. }) = refused.first() else { return Ok(specification) };
-    let named: Vec<String> = refused
-        .iter()
-        .map(|target| format!("service `{}`: `{}` is another machine", target.service, target.address))
-        .collect();
+    let named: Vec<String> = refused.iter().map(RefusedTarget::to_string).collect();
     Err(Failure::Configuration(format!(
         "{}: {}\n  help: load goes to this machine alone unless a host is named (--allow {address}); name it only if it is yours and bears the load",
         file.display(),
@@ -119,10 +116,9 @@ fn preview_of(client: &specification::Client, plans: impl Iterator<Item = Plan>)
     }
 }
 
-/// Sends what was read from this file, until its end or until `stop`.
+/// Sends what is specified, until its end or until `stop`.
 pub async fn run(
     specification: &Specification,
-    file: &Path,
     options: &Options,
     progress: Arc<Progress>,
     stop: impl Future<Output = ()>,
@@ -132,15 +128,15 @@ pub async fn run(
         return Err(Failure::Configuration(problem).into());
     }
     open_files::allow_all()?;
-    let recorder = options.output.as_deref().map(|output| Recorder::begin(output, specification, file)).transpose()?;
+    let recorder = options.output.as_deref().map(|output| Recorder::begin(output, specification)).transpose()?;
     let observer = Observer { progress, traces: recorder.as_ref().map(Recorder::traces) };
-    let is_stopped = AtomicBool::new(false);
+    let is_stopped = Cell::new(false);
     let stop = async {
         stop.await;
-        is_stopped.store(true, Ordering::Relaxed);
+        is_stopped.set(true);
     };
     let figures = generator::run(of(specification, options.threads), observer, stop).await;
-    let is_stopped = is_stopped.load(Ordering::Relaxed);
+    let is_stopped = is_stopped.get();
     let not_recorded = match (recorder, &figures) {
         (Some(recorder), Ok(figures)) => recorder.end(figures, is_stopped, options.parquet.as_deref()).err(),
         (Some(_) | None, _) => None,
@@ -160,16 +156,22 @@ fn of(specification: &Specification, threads: NonZeroUsize) -> Load {
             (service.name(), balancer)
         })
         .collect();
-    let sources = specification.plans().flat_map(|(client, plans)| plans.map(move |plan| (client, plan)));
-    let client = |(id, (client, plan)): (u32, (&specification::Client, Plan))| Client {
-        id,
-        service: client.service.as_str().into(),
-        plan: Box::new(plan),
-        template: Arc::new(client.request.template.clone()),
-        // The specification names no service that it does not have.
-        route: routes[client.service.as_str()].clone(),
-        bounds: Bounds { in_flight: client.in_flight, late_after: client.late_after, timeout: client.timeout },
-        seed: specification.seed ^ u64::from(id),
-    };
-    Load { clients: (1..).zip(sources).map(client).collect(), grace: GRACE, threads: threads.get() }
+    let (mut ids, mut clients) = (1.., Vec::new());
+    for (client, plans) in specification.plans() {
+        // What its sources have in common.
+        let service: Arc<str> = client.service.as_str().into();
+        let template = Arc::new(client.request.template.clone());
+        let bounds = Bounds { in_flight: client.in_flight, late_after: client.late_after, timeout: client.timeout };
+        clients.extend(plans.zip(ids.by_ref()).map(|(plan, id)| Client {
+            id,
+            service: service.clone(),
+            plan: Box::new(plan),
+            template: template.clone(),
+            // The specification names no service that it does not have.
+            route: routes[client.service.as_str()].clone(),
+            bounds,
+            seed: specification.seed ^ u64::from(id),
+        }));
+    }
+    Load { clients, grace: GRACE, threads: threads.get() }
 }

@@ -3,10 +3,11 @@
 use anyhow::Context as _;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Allows as many as the system does: every request in flight has a connection, and the usual limit is lower than that of
-/// requests.
-pub fn allow_all() -> anyhow::Result<()> {
+/// Allows as many as the system does, and says how many; `None`: as many as there are. The usual limit is lower than what a load
+/// or a network of many nodes has open.
+pub fn allow_all() -> anyhow::Result<Option<u64>> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit).context("the limit of open files cannot be raised")
+    setrlimit(Resource::Nofile, limit).context("the limit of open files cannot be raised")?;
+    Ok(limit.maximum)
 }

@@ -1,13 +1,13 @@
 //! A network on real sockets in this process, and what is seen of it.
 
+use crate::app::open_files;
 use crate::membership::asking::ask;
 use agent_core::config::experiment::membership::MembershipExperiment;
 use agent_laboratory::experiments::membership::{NetworkCell, Observed, Setting, ages_are_taken, asked};
 use agent_membership::measure::NodeNow;
 use agent_membership::udp::{Pace, Running, Start, Told, start};
 use agent_membership::{Event, Input, NetworkId, NodeId, Own, Query, Settings, SharedRecords, Time, View};
-use anyhow::{Context as _, bail};
-use rustix::process::{Resource, getrlimit, setrlimit};
+use anyhow::{Context as _, bail, ensure};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,20 +52,14 @@ pub(super) async fn observe(experiment: &MembershipExperiment, cell: &NetworkCel
     Ok(observed)
 }
 
-/// Raises the limit of open files as far as is needed and allowed.
+/// Raises the limit of open files, if that allows as many as are needed.
 fn allow_files(nodes: u32) -> anyhow::Result<()> {
     let needed = u64::from(nodes) * FILES_FOR_A_NODE + OTHER_FILES;
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= needed) {
-        return Ok(());
-    }
-    if limit.maximum.is_some_and(|maximum| maximum < needed) {
-        bail!(
-            "{nodes} nodes need {needed} open files, and this process may have fewer; raise `ulimit -Hn`, or take fewer nodes"
-        );
-    }
-    limit.current = Some(needed);
-    setrlimit(Resource::Nofile, limit).context("the limit of open files cannot be raised")
+    ensure!(
+        open_files::allow_all()?.is_none_or(|allowed| allowed >= needed),
+        "{nodes} nodes need {needed} open files, and this process may have fewer; raise `ulimit -Hn`, or take fewer nodes"
+    );
+    Ok(())
 }
 
 /// All members, who do not know of each other yet.

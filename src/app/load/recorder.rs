@@ -5,7 +5,6 @@ use agent_laboratory::results::{Database, DatabaseError, FileKind, Json, LoadRun
 use agent_load::generator::{Figures, Outcome, Trace, Traces};
 use agent_load::specification::Specification;
 use anyhow::{Context as _, anyhow};
-use std::fs;
 use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::SystemTime;
@@ -24,8 +23,7 @@ pub struct Recorder {
 
 impl Recorder {
     /// The run is in the file from then on.
-    pub fn begin(output: &Path, specification: &Specification, file: &Path) -> anyhow::Result<Self> {
-        let text = fs::read_to_string(file).with_context(|| format!("{}: cannot be read", file.display()))?;
+    pub fn begin(output: &Path, specification: &Specification) -> anyhow::Result<Self> {
         let about = "Requests at their intended times.";
         let mut database = Database::open_as(FileKind::Load, output, "load", about, WRITTEN_BY)?;
         let mut run = LoadRun {
@@ -33,7 +31,7 @@ impl Recorder {
             seed: specification.seed,
             state: LoadRun::RUNNING.to_owned(),
             began_us: microseconds(SystemTime::now()),
-            specification: text,
+            specification: specification.text.clone(),
             ..LoadRun::default()
         };
         run.id = database.begin_load(&run)?;

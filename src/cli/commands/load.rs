@@ -4,6 +4,7 @@ use crate::app::load::{self, Options, Outcome, Preview};
 use crate::cli::load_arguments::{Check, Load, Run};
 use crate::cli::place::services;
 use crate::cli::{display, load_figures, print, signals};
+use agent_load::balancer::Host;
 use agent_load::generator::Progress;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
     let options = Options { threads: *threads, output: output.clone(), parquet: parquet.clone() };
     let progress = Arc::new(Progress::default());
     let outcome = services()?.block_on(async {
-        let running = load::run(&specification, &arguments.file, &options, progress.clone(), display::stop());
+        let running = load::run(&specification, &options, progress.clone(), display::stop());
         tokio::select! {
             outcome = running => outcome,
             never = tell(&progress, !arguments.json) => never,
@@ -80,10 +81,7 @@ fn preview_lines(preview: &Preview) -> Vec<String> {
     let Preview { name, seed, services, clients } = preview;
     let mut lines = vec![format!("{name}, seed {seed}")];
     for service in services {
-        let host = |(address, weight): (&String, &f64)| match *weight == 1.0 {
-            true => address.clone(),
-            false => format!("{address} (weight {weight})"),
-        };
+        let host = |(address, weight): (&String, &f64)| Host::new(address, *weight).to_string();
         let hosts: Vec<String> = service.hosts.iter().map(host).collect();
         lines.push(format!("service {}: {}; {}", service.name, hosts.join(", "), service.balancer));
     }

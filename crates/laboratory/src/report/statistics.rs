@@ -96,6 +96,12 @@ pub fn quantile(sorted: &[f64], share: f64) -> f64 {
     sorted[below] + (above - sorted[below]) * at.fract()
 }
 
+/// The smallest of ascending values that so many of 10,000 are not above; `None` of no values.
+pub fn nearest_rank<T: Copy>(ascending: &[T], of_10_000: usize) -> Option<T> {
+    let rank = (ascending.len() * of_10_000).div_ceil(10_000).max(1);
+    ascending.get(rank - 1).copied()
+}
+
 /// Five numbers that tell how values lie.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Spread {
@@ -125,6 +131,17 @@ impl Spread {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn percentiles_are_of_the_nearest_rank() {
+        let check = |all: &[u64], of_10_000, expected| assert_eq!(nearest_rank(all, of_10_000), expected, "{all:?}");
+        check(&[15, 20, 35, 40, 50], 3_000, Some(20));
+        check(&[15, 20, 35, 40, 50], 4_000, Some(20));
+        check(&[15, 20, 35, 40, 50], 4_001, Some(35));
+        check(&[15, 20, 35, 40, 50], 10_000, Some(50));
+        check(&[7], 1, Some(7));
+        check(&[], 5_000, None);
+    }
 
     #[test]
     fn quantiles_lie_between_neighbours() {

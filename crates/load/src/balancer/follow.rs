@@ -5,6 +5,7 @@ use super::nearest_below::{self, CPU_THRESHOLD};
 use super::record::{Host, Record};
 use super::seat::{Condition, Seat};
 use super::{least_outstanding, weighted_random, weighted_round_robin};
+use crate::generator::Target;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
@@ -23,15 +24,6 @@ pub struct Balancer {
     violations: u64,
 }
 
-/// Where a request goes.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Chosen {
-    /// `HOST:PORT`; hand it to [`Balancer::ended`].
-    pub address: Arc<str>,
-    /// Of the host in the record that is followed now.
-    pub index: usize,
-}
-
 impl Balancer {
     /// The same `seed`, record and course of requests make the same choices.
     pub fn new(kind: BalancerKind, record: Record, seed: u64) -> Self {
@@ -46,8 +38,9 @@ impl Balancer {
         Self { cpu_threshold, ..self }
     }
 
-    /// Where the next request goes. It counts as outstanding there until [`Self::ended`].
-    pub fn choose(&mut self) -> Chosen {
+    /// Where the next request goes. It counts as outstanding there until [`Self::ended`]. Its place is that of the host in the record
+    /// that is followed now.
+    pub fn choose(&mut self) -> Target {
         let position = match self.kind {
             BalancerKind::WeightedRandom => weighted_random::pick(&self.seats, &mut self.rng),
             BalancerKind::WeightedRoundRobin => weighted_round_robin::pick(&mut self.seats),
@@ -60,7 +53,7 @@ impl Balancer {
         };
         let seat = &mut self.seats[position];
         seat.outstanding += 1;
-        Chosen { address: Arc::clone(&seat.address), index: seat.index }
+        Target { host: Arc::clone(&seat.address), index: seat.index }
     }
 
     /// A request that went to this address has ended, in whatever way. Of an address where none is outstanding it means

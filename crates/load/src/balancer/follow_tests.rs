@@ -14,7 +14,7 @@ fn balancer(kind: BalancerKind, hosts: &[(&str, f64)]) -> Balancer {
 
 /// How many of so many choices fall on each of the names.
 fn counts<const N: usize>(balancer: &mut Balancer, choices: usize, names: [&str; N]) -> [usize; N] {
-    let chosen: Vec<Arc<str>> = (0..choices).map(|_| balancer.choose().address).collect();
+    let chosen: Vec<Arc<str>> = (0..choices).map(|_| balancer.choose().host).collect();
     names.map(|name| chosen.iter().filter(|address| ***address == *format!("{name}:80")).count())
 }
 
@@ -29,9 +29,9 @@ fn a_hundred_turns_are_shared_as_the_weights_say() {
 #[test]
 fn turns_go_on_when_a_host_comes() {
     let mut balancer = balancer(BalancerKind::WeightedRoundRobin, &[("a", 1.0), ("b", 1.0)]);
-    assert_eq!(&*balancer.choose().address, "a:80");
+    assert_eq!(&*balancer.choose().host, "a:80");
     assert!(balancer.change(record(&[("a", 1.0), ("b", 1.0), ("c", 2.0)], 2)));
-    let order: Vec<String> = (0..4).map(|_| balancer.choose().address.replace(":80", "")).collect();
+    let order: Vec<String> = (0..4).map(|_| balancer.choose().host.replace(":80", "")).collect();
     assert_eq!(order, ["b", "c", "c", "a"], "b is owed a turn, and begins");
 }
 
@@ -87,7 +87,7 @@ fn what_is_no_newer_or_of_another_service_changes_nothing() {
     assert!(!balancer.change(record(&[("b", 1.0)], 1)));
     let other = Record::new("other", vec![Host::new("b:80", 1.0)], 9).unwrap();
     assert!(!balancer.change(other));
-    assert_eq!((balancer.record().revision(), &*balancer.choose().address), (1, "a:80"));
+    assert_eq!((balancer.record().revision(), &*balancer.choose().host), (1, "a:80"));
 }
 
 #[test]
@@ -96,13 +96,13 @@ fn the_nearest_below_its_threshold_is_followed_as_conditions_change() {
     let mut observe = |cpu: f64| {
         balancer.observe("near:80", Condition { latency_ms: 1.0, cpu });
         balancer.observe("far:80", Condition { latency_ms: 20.0, cpu: 0.1 });
-        (balancer.choose().address.to_string(), balancer.violations())
+        (balancer.choose().host.to_string(), balancer.violations())
     };
     assert_eq!(observe(0.4), ("near:80".to_owned(), 0));
     assert_eq!(observe(0.5), ("far:80".to_owned(), 1));
     assert_eq!(observe(0.1), ("near:80".to_owned(), 1));
     assert!(balancer.change(record(&[("far", 1.0), ("new", 1.0), ("near", 2.0)], 2)));
-    assert_eq!(&*balancer.choose().address, "near:80", "conditions outlive a change");
+    assert_eq!(&*balancer.choose().host, "near:80", "conditions outlive a change");
 }
 
 proptest! {
@@ -125,7 +125,7 @@ proptest! {
             owed = hosts.iter().map(of_host).collect();
             for _ in 0..choices {
                 hosts.iter().for_each(|host| *owed.get_mut(&host.address).unwrap() += host.weight / total);
-                *owed.get_mut(&*balancer.choose().address).unwrap() -= 1.0;
+                *owed.get_mut(&*balancer.choose().host).unwrap() -= 1.0;
                 prop_assert!(owed.values().all(|owed| owed.abs() < 2.0), "{owed:?}");
             }
         }
@@ -162,9 +162,9 @@ proptest! {
                 Event::Choose => {
                     let chosen = balancer.choose();
                     let host = &balancer.record().hosts()[chosen.index];
-                    prop_assert_eq!(&*chosen.address, host.address.as_str());
+                    prop_assert_eq!(&*chosen.host, host.address.as_str());
                     prop_assert!(host.weight > 0.0);
-                    open.push(chosen.address);
+                    open.push(chosen.host);
                 }
                 Event::End if open.is_empty() => {}
                 Event::End => balancer.ended(&open.remove(0)),

@@ -17,7 +17,7 @@ mod weighted_random;
 mod weighted_round_robin;
 
 pub use address::Address;
-pub use follow::{Balancer, Chosen};
+pub use follow::Balancer;
 pub use kind::{BalancerKind, UnknownBalancer};
 pub use nearest_below::CPU_THRESHOLD;
 pub use record::{HOSTS_MAX, Host, Record, Unroutable, WEIGHT_MAX};

@@ -47,6 +47,14 @@ impl Host {
     }
 }
 
+/// With its weight, unless that is the usual one.
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, weight } = self;
+        if *weight == one() { f.write_str(address) } else { write!(f, "{address} (weight {weight})") }
+    }
+}
+
 /// Hosts that requests can go to: at least one of them has a weight above 0, and each address stands there once.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]

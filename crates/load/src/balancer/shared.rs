@@ -22,8 +22,7 @@ impl SharedBalancer {
 
 impl Route for SharedBalancer {
     fn choose(&self) -> Option<Target> {
-        let chosen = self.lock().choose();
-        Some(Target { host: chosen.address, index: chosen.index })
+        Some(self.lock().choose())
     }
 
     /// By the host's name: the record, and with it all indices, may have changed since the choice.

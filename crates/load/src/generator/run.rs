@@ -65,13 +65,7 @@ pub async fn run(load: Load, observer: Observer, stop: impl Future<Output = ()>)
         };
         lanes.push(self::start(departure, Stop::new(receiver.clone())).map_err(RunError::Start)?);
     }
-    let recorded = async {
-        let mut all = Recording::new(services.len());
-        for lane in lanes {
-            all.merge(lane.await.map_err(|_| RunError::Lost)?);
-        }
-        Ok(all)
-    };
+    let recorded = merged(lanes, services.len());
     tokio::pin!(recorded);
     let recording = tokio::select! {
         recording = &mut recorded => recording,
@@ -94,6 +88,18 @@ pub(super) fn start(departure: Departure, stop: Stop) -> io::Result<oneshot::Rec
         let (Ok(()) | Err(_)) = sender.send(recording);
     })?;
     Ok(receiver)
+}
+
+/// What all threads recorded of so many services, when the last of them is done.
+pub(super) async fn merged(
+    lanes: impl IntoIterator<Item = oneshot::Receiver<Recording>>,
+    services: usize,
+) -> Result<Recording, RunError> {
+    let mut all = Recording::new(services);
+    for lane in lanes {
+        all.merge(lane.await.map_err(|_| RunError::Lost)?);
+    }
+    Ok(all)
 }
 
 /// Their names, each once, in the order of their first clients.

@@ -166,10 +166,8 @@ impl Steered {
             lane.answer().await?;
         }
         self.stopper.send_replace(true);
-        let mut all = Recording::new(self.services.len());
-        for lane in self.lanes {
-            all.merge(lane.recording.await.map_err(|_| RunError::Lost)?);
-        }
+        let recordings = self.lanes.into_iter().map(|lane| lane.recording);
+        let all = run::merged(recordings, self.services.len()).await?;
         Ok(Figures::of(&all, &self.services, 0))
     }
 

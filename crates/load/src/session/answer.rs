@@ -225,11 +225,7 @@ fn info(info: &Info) -> Vec<String> {
 }
 
 fn record(record: &Record) -> String {
-    let host = |Host { address, weight }: &Host| match *weight == 1.0 {
-        true => address.clone(),
-        false => format!("{address} (weight {weight})"),
-    };
-    let hosts: Vec<String> = record.hosts().iter().map(host).collect();
+    let hosts: Vec<String> = record.hosts().iter().map(Host::to_string).collect();
     format!("{}: {}; revision {}", record.service(), hosts.join(", "), record.revision())
 }
 

@@ -2,7 +2,7 @@
 
 use crate::balancer::{Balancer, BalancerKind, Host, Record, SharedBalancer, Unroutable};
 use crate::generator::{Route, Target};
-use crate::specification::loopback::may_be_sent_to;
+use crate::specification::loopback::{elsewhere, may_be_sent_to};
 use crate::steering::Change;
 use agent_core::config::Invalid;
 use std::collections::BTreeMap;
@@ -87,7 +87,7 @@ impl Routes {
             return Ok(());
         };
         Err(Invalid::new(
-            format!("`{}` is another machine", other.address),
+            elsewhere(&other.address),
             "load goes to this machine alone unless its host is allowed by name; allow it only if it is yours, and bears \
              the load",
         ))

@@ -26,15 +26,9 @@ impl Specification {
     /// # Errors
     /// It cannot be read, or all that is wrong with it.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let file = path.display().to_string();
-        let text = fs::read_to_string(path).or_else(|error| {
-            let mut problems = Problems::default();
-            problems.enter(&file);
-            problems.add("", unreadable(&error, "a load"));
-            problems.settle(None)
-        })?;
+        let text = text_of(path, "a load")?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        Self::read(&file, &text, |recording| fs::read_to_string(folder.join(recording)))
+        Self::read(&path.display().to_string(), &text, |recording| fs::read_to_string(folder.join(recording)))
     }
 
     /// The same of a text; `file` is what its problems are said to be in, `open` reads a recording by its name as it is
@@ -46,13 +40,14 @@ impl Specification {
         let mut problems = Problems::default();
         problems.enter(file);
         let written = parse_by(text, &GUIDE).map_err(|(place, invalid)| problems.add(place, invalid)).ok();
-        let meant = written.and_then(|written| meant(&written, &open, &mut problems));
+        let meant = written.and_then(|written| meant(text, &written, &open, &mut problems));
         problems.settle(meant)
     }
 }
 
 /// `None` after noting at least one problem.
 fn meant(
+    text: &str,
     written: &Written,
     open: &impl Fn(&Path) -> io::Result<String>,
     problems: &mut Problems,
@@ -87,11 +82,19 @@ fn meant(
     if written.client.is_empty() {
         problems.add("client", Invalid::new("there is none", "a load has at least one `[[client]]`"));
     }
-    Some(Specification { name: name?, seed: written.seed.unwrap_or(1), duration: duration?, services, clients })
+    let (text, seed) = (text.to_owned(), written.seed.unwrap_or(1));
+    Some(Specification { name: name?, text, seed, duration: duration?, services, clients })
 }
 
-pub(super) fn unreadable(error: &io::Error, what: &str) -> Invalid {
-    Invalid::new(format!("cannot be read: {error}"), format!("name a file that says {what}; docs/load.md has examples"))
+/// Of a file that says `what`.
+pub(super) fn text_of(path: &Path, what: &str) -> Result<String, ConfigError> {
+    fs::read_to_string(path).or_else(|error| {
+        let mut problems = Problems::default();
+        problems.enter(&path.display().to_string());
+        let help = format!("name a file that says {what}; docs/load.md has examples");
+        problems.add("", Invalid::new(format!("cannot be read: {error}"), help));
+        problems.settle(None)
+    })
 }
 
 fn called(name: &str) -> String {

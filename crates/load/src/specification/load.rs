@@ -12,6 +12,8 @@ use std::time::Duration;
 #[derive(Clone, PartialEq, Debug)]
 pub struct Specification {
     pub name: String,
+    /// The file, as it was read.
+    pub text: String,
     /// The same seed makes the same arrivals.
     pub seed: u64,
     /// Nothing is meant to be sent at or after it. `None`: every client ends by itself.
@@ -68,7 +70,10 @@ impl Specification {
         self.clients.iter().zip(0..).map(move |(client, index)| {
             let plan = move |copy| {
                 let plan = client.arrivals.plan(self.seed_of(index, copy));
-                self.duration.map_or(plan.clone(), |end| plan.until(end))
+                match self.duration {
+                    Some(end) => plan.until(end),
+                    None => plan,
+                }
             };
             (client, (0..client.count).map(plan))
         })

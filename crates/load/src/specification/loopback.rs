@@ -15,11 +15,7 @@ pub struct RefusedTarget {
 impl fmt::Display for RefusedTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { service, address } = self;
-        write!(
-            f,
-            "service `{service}`: `{address}` is another machine\n  help: load goes to this machine alone unless its host is \
-             allowed by name; allow it only if it is yours, and bears the load"
-        )
+        write!(f, "service `{service}`: {}", elsewhere(address))
     }
 }
 
@@ -38,6 +34,11 @@ pub fn refused_targets(specification: &Specification, allowed: &[String]) -> Vec
 }
 
 /// Whether the address is this machine's own, or allowed.
+/// What is wrong with an address that load must not go to.
+pub(crate) fn elsewhere(address: &str) -> String {
+    format!("`{address}` is another machine")
+}
+
 pub(crate) fn may_be_sent_to(address: &str, allowed: &[String]) -> bool {
     // No record has an address that is none; if one had, nothing would allow it.
     Address::parse(address).is_ok_and(|parsed| {

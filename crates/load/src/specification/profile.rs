@@ -1,10 +1,9 @@
 //! A profile in a file of its own, for whatever comes over time.
 
-use super::check::unreadable;
+use super::check::text_of;
 use super::written::GUIDE;
 use agent_arrivals::Profile;
 use agent_core::config::{ConfigError, Problems, parse_by};
-use std::fs;
 use std::path::Path;
 
 /// Reads `ticks = [2, 6]` and `interval = "10 s"`, or another form of a profile.
@@ -12,17 +11,17 @@ use std::path::Path;
 /// # Errors
 /// The file cannot be read, or the first thing that is wrong with it.
 pub fn load_profile(path: &Path) -> Result<Profile, ConfigError> {
+    let text = text_of(path, "a profile")?;
     let mut problems = Problems::default();
     problems.enter(&path.display().to_string());
-    let text = fs::read_to_string(path).map_err(|error| problems.add("", unreadable(&error, "a profile"))).ok();
-    let profile =
-        text.and_then(|text| parse_by(&text, &GUIDE).map_err(|(place, invalid)| problems.add(place, invalid)).ok());
+    let profile = parse_by(&text, &GUIDE).map_err(|(place, invalid)| problems.add(place, invalid)).ok();
     problems.settle(profile)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn check(text: &str, expected: Result<f64, &str>) {
         let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,6 @@
 //! How long requests took.
 
+use crate::report::statistics::nearest_rank;
 use serde::Deserialize;
 
 /// Milliseconds. A percentile is of the nearest rank: the smallest time that so many percent of all are not above.
@@ -39,12 +40,6 @@ impl Times {
     }
 }
 
-/// The smallest of ascending values that so many of 10,000 are not above; `None` of no values.
-fn nearest_rank(ascending: &[u64], of_10_000: usize) -> Option<u64> {
-    let rank = (ascending.len() * of_10_000).div_ceil(10_000).max(1);
-    ascending.get(rank - 1).copied()
-}
-
 fn milliseconds(microseconds: u64) -> f64 {
     // Exact up to 285 years.
     microseconds as f64 / 1e3
@@ -53,17 +48,6 @@ fn milliseconds(microseconds: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn percentiles_are_of_the_nearest_rank() {
-        let check = |all: &[u64], of_10_000, expected| assert_eq!(nearest_rank(all, of_10_000), expected, "{all:?}");
-        check(&[15, 20, 35, 40, 50], 3_000, Some(20));
-        check(&[15, 20, 35, 40, 50], 4_000, Some(20));
-        check(&[15, 20, 35, 40, 50], 4_001, Some(35));
-        check(&[15, 20, 35, 40, 50], 10_000, Some(50));
-        check(&[7], 1, Some(7));
-        check(&[], 5_000, None);
-    }
 
     #[test]
     fn times_are_exact_whatever_their_order() {

@@ -6,6 +6,7 @@ use crate::report::chart::figure;
 use crate::report::chart::heat::{Row, heat};
 use crate::report::number::{Unit, count};
 use crate::report::palette;
+use crate::report::statistics::nearest_rank;
 use crate::report::table::{Cell, Column, Table};
 use maud::{Markup, html};
 
@@ -42,7 +43,7 @@ pub struct BatchWorker {
     pub samples: Vec<(f64, Vec<u32>)>,
 }
 
-const PERCENTILES: [u32; 4] = [50, 90, 95, 100];
+const PERCENTILES: [usize; 4] = [50, 90, 95, 100];
 /// Parts of the time in the picture of cores.
 const PARTS: usize = 60;
 /// Of more cores the first are drawn.
@@ -128,8 +129,7 @@ fn percentiles(batch: &Batch) -> Table {
     let row = |(name, time): Part| {
         let mut all = batch.times(time);
         all.sort_by(f64::total_cmp);
-        let at = |percent: u32| all.get((all.len() * percent as usize).div_ceil(100).max(1) - 1).copied();
-        let cells = PERCENTILES.iter().map(|percent| Cell::number(at(*percent)));
+        let cells = PERCENTILES.iter().map(|percent| Cell::number(nearest_rank(&all, percent * 100)));
         std::iter::once(Cell::text(name)).chain(cells).collect()
     };
     let columns =
