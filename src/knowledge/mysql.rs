@@ -42,6 +42,7 @@ use agent_core::domain::time::Timestamp;
 use agent_core::domain::units::Percent;
 use agent_core::domain::validators::Validators;
 use async_trait::async_trait;
+use connect::log_in;
 pub use connect::{Host, MysqlSettings, Tls};
 use failure::{Failure, Fate, Sent};
 use futures::future::BoxFuture;
@@ -211,7 +212,7 @@ impl Server {
         work: Work<A, T>,
     ) -> std::result::Result<T, Failure> {
         let Limits { to_connect, to_answer } = self.members.limits();
-        let connected = timeout_at(deadline.min(Instant::now() + to_connect), member.pool.get_conn()).await;
+        let connected = timeout_at(deadline.min(Instant::now() + to_connect), log_in(|| member.pool.get_conn())).await;
         let connection = match connected {
             Ok(connection) => connection.map_err(|error| Failure::Database(error, Sent::Revocable))?,
             Err(_) => return Err(Failure::Silent(to_connect, Sent::Revocable)),

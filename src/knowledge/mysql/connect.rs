@@ -137,6 +137,24 @@ impl MysqlSettings {
     }
 }
 
+/// Refused by name or password.
+const ACCESS_DENIED: u16 = 1045;
+
+/// Logins before a refusal is believed. Of an account of `ed25519`, one in 256 is refused whose password is right: where the
+/// server's challenge ends in a zero byte, the driver (mysql_common 0.37) takes that for a terminator and signs the rest.
+const LOGINS: u32 = 4;
+
+/// What `connect` comes to; once more with the next challenge, when the server refuses the account.
+pub(super) async fn log_in<F: Future<Output = Result<Conn, Error>>>(connect: impl Fn() -> F) -> Result<Conn, Error> {
+    for _ in 1..LOGINS {
+        match connect().await {
+            Err(Error::Server(refused)) if refused.code == ACCESS_DENIED => {}
+            connected => return connected,
+        }
+    }
+    connect().await
+}
+
 /// In a cluster, a question begins when the member that is asked has carried out what any other had committed by then: whoever
 /// was told of a write, or made it at another member, finds it. So does a transaction; within one nothing more is waited for,
 /// because what is overtaken there is refused at its commit. Of servers that are no members nothing is known of this.
@@ -287,5 +305,25 @@ impl fmt::Debug for MysqlSettings {
             .field("tls", &self.tls)
             .field("patience", &self.patience)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mysql_async::ServerError;
+    use std::cell::Cell;
+
+    #[tokio::test]
+    async fn only_a_refused_account_is_heard_again() {
+        for (code, expected) in [(ACCESS_DENIED, LOGINS), (1049, 1)] {
+            let logins = Cell::new(0);
+            let refusal = log_in(async || {
+                logins.set(logins.get() + 1);
+                Err(Error::Server(ServerError { code, message: String::new(), state: String::new() }))
+            });
+            assert!(matches!(refusal.await, Err(Error::Server(refused)) if refused.code == code));
+            assert_eq!(logins.get(), expected, "{code}");
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! others', or that is no part of their cluster, counts as away: times that it gives, or rows that it lacks, would have agents
 //! undo each other's work.
 
-use super::connect::{Host, MysqlSettings, PreparedStatements, Reading, Readings};
+use super::connect::{Host, MysqlSettings, PreparedStatements, Reading, Readings, log_in};
 use super::failure::{Failure, Sent};
 use mysql_async::{Conn, Pool};
 use std::collections::BTreeSet;
@@ -113,7 +113,7 @@ impl Members {
     pub(super) async fn look_at_all(&self) -> Vec<String> {
         let to_connect = self.limits().to_connect;
         let look = async |(at, member): (usize, &Arc<Member>)| {
-            let connecting = Conn::new(self.settings.options_to_look(at, &self.readings));
+            let connecting = log_in(|| Conn::new(self.settings.options_to_look(at, &self.readings)));
             let failure = match timeout(to_connect, connecting).await {
                 Ok(Ok(connection)) => {
                     // Whether it hears the goodbye matters to nobody.

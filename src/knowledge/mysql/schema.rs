@@ -1,6 +1,6 @@
 //! The schema: whose tables are in it, making and migrating them, and what can be wrong with a server.
 
-use super::connect::MysqlSettings;
+use super::connect::{MysqlSettings, log_in};
 use super::failure::{Failure, Sent};
 use super::members::{self, Away, CLOCKS_DIFFER, Members};
 use super::tables::{Result, Tables};
@@ -204,7 +204,7 @@ async fn connect_to_any(settings: &MysqlSettings, options: impl Fn(usize) -> Opt
     let to_connect = members::limits(settings).to_connect;
     let mut away = Away::default();
     for (at, host) in settings.hosts.iter().enumerate() {
-        let failure = match timeout(to_connect, Conn::new(options(at))).await {
+        let failure = match timeout(to_connect, log_in(|| Conn::new(options(at)))).await {
             Ok(Ok(connection)) => return Ok(connection),
             Ok(Err(error)) => database(error),
             Err(_) => Failure::Silent(to_connect, Sent::Revocable),

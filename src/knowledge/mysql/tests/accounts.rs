@@ -78,6 +78,19 @@ async fn every_plugin_that_protects_a_password_is_spoken() {
     }
 }
 
+/// In so many logins, two challenges are among those that the driver signs wrongly.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_of_ed25519_enters_with_any_challenge() {
+    let bench = bench!(Bench::new().await);
+    plugin!(bench, "auth_ed25519");
+    let account = Account::new(&bench, "each", "via ed25519 using password('s3cret')");
+    let settings = account.settings("s3cret");
+    for _ in 0..512 {
+        let session = connect::log_in(|| mysql_async::Conn::new(settings.options_to_administer(0))).await.unwrap();
+        session.disconnect().await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plugin_that_is_not_spoken_is_named() {
     let bench = bench!(Bench::new().await);
