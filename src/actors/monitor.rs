@@ -92,7 +92,8 @@ impl MonitorActor {
                 let latencies: Vec<Duration> = reads.iter().map(latency).collect();
                 self.input_from(ctx, async move {
                     match run_job(&world, at, &reads, &latencies).await {
-                        Ok(observation) => Input::JobEnded(observation),
+                        Ok(Some(observation)) => Input::JobEnded(observation),
+                        Ok(None) => Input::NothingAsked,
                         Err(FailedRun { failure, part }) => Input::JobFailed { at: world.clock.now(), failure, part },
                     }
                 });
@@ -137,7 +138,7 @@ impl MonitorActor {
                 });
             }
             // The loop keeps them.
-            Effect::Plan(_) | Effect::Failed { .. } | Effect::Unexpected(_) => {}
+            Effect::Plan(_) | Effect::Failed { .. } | Effect::NothingAsked | Effect::Unexpected(_) => {}
         }
     }
 

@@ -483,6 +483,7 @@ mod tests {
             knowledge: table.knowledge.clone(),
             reach,
             job: Arc::new(NoJob),
+            requests: None,
             services: Handle::current(),
             notify: Arc::new(|_| {}),
             observer: None,

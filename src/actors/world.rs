@@ -4,6 +4,7 @@ use super::billing::Account;
 use super::deciding::Deciding;
 use super::rates::Rates;
 use super::{Notice, Observer};
+use crate::jobs::service::Requests;
 use crate::jobs::{DataSource, FailedFor, Job, JobError, JobReport, S3Access, throughput};
 use crate::knowledge::{Knowledge, Registered};
 use crate::links::LinkError;
@@ -16,7 +17,7 @@ use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
 use agent_core::domain::placement::{Health, Identity, Node, Registration, Replica};
 use agent_core::domain::snapshot::Snapshot;
 use agent_core::mape::executor::Report;
-use agent_core::mape::monitor::{Observation, PartObservation, PartTimes, Read};
+use agent_core::mape::monitor::{self, Observation, PartObservation, PartTimes, Read};
 use agent_core::mape::planner::Rng;
 use agent_core::mape::unexpected::Unexpected;
 use async_trait::async_trait;
@@ -129,6 +130,8 @@ pub struct World {
     pub knowledge: Arc<dyn Knowledge>,
     pub reach: Arc<dyn Reach>,
     pub job: Arc<dyn Job>,
+    /// What is asked of it, where it is a service.
+    pub requests: Option<Arc<Requests>>,
     /// Where work runs that takes longer than a handler may.
     pub services: tokio::runtime::Handle,
     /// Tells people what happens.
@@ -280,15 +283,16 @@ struct Opened {
     counted: Arc<Counted>,
 }
 
-/// Runs the job once, on a node, and measures the links while it runs. `latencies`: of the link to each replica.
+/// Runs the job once, on a node, and measures the links while it runs. `latencies`: of the link to each replica. `None`: it is a
+/// service, and nobody asked for anything.
 pub async fn run_job(
     world: &Arc<World>,
     at: NodeId,
     reads: &[Read],
     latencies: &[Duration],
-) -> Result<Observation, FailedRun> {
+) -> Result<Option<Observation>, FailedRun> {
     if at != world.home {
-        return run_elsewhere(world, at, reads).await;
+        return run_elsewhere(world, at, reads).await.map(Some);
     }
     let (mut opened, mut sources) = (Vec::new(), Vec::new());
     for (part, (read, latency)) in reads.iter().zip(latencies).enumerate() {
@@ -322,17 +326,28 @@ pub async fn run_job(
             return Err(FailedRun { failure, part });
         }
     };
+    if report.requests.is_some_and(|answered| answered.answered == 0) {
+        return Ok(None);
+    }
     world.remark(&report);
     let parts = parts(world, reads, &opened, &report, &latencies);
-    let alone = parts.first().filter(|_| reads.len() == 1);
+    // What is counted of a training's requests says nothing of one of them.
+    let alone = parts.first().filter(|_| reads.len() == 1 && report.requests.is_none());
     let traffic = alone.and_then(|alone| alone.traffic);
-    for (at, (read, open)) in reads.iter().zip(&opened).enumerate() {
+    // Who answers requests bills them.
+    let billed = reads.iter().zip(&opened).enumerate().filter(|_| report.requests.is_none());
+    for (at, (read, open)) in billed {
         let counted = parts.get(at).and_then(|part| part.traffic);
         counted.iter().for_each(|traffic| world.rates.note(open.node, traffic));
         let bytes = counted.map_or(read.snapshot.data_set.bytes, |traffic| traffic.bytes);
         world.has_read(&read.snapshot, open.node, bytes);
     }
-    Ok(Observation {
+    let requests = report.requests.map(|answered| monitor::Requests {
+        p95: world.clock.record(answered.p95),
+        p99: world.clock.record(answered.p99),
+        error_percent: answered.error_percent(),
+    });
+    Ok(Some(Observation {
         at: world.clock.now(),
         response_time: world.clock.record(report.response_time),
         execution_time: world.clock.record(report.execution_time),
@@ -341,9 +356,10 @@ pub async fn run_job(
         emulated_latency: opened.iter().filter_map(|open| open.reached.emulated).max(),
         traffic,
         parts: if reads.len() > 1 { parts } else { Vec::new() },
+        requests,
         data_consistency: None,
         result: Some(report.result),
-    })
+    }))
 }
 
 /// The same on another node. Its worker reads there, so what is known of the link is what all know.
@@ -369,6 +385,7 @@ async fn run_elsewhere(world: &Arc<World>, at: NodeId, reads: &[Read]) -> Result
         emulated_latency: None,
         traffic: None,
         parts: Vec::new(),
+        requests: None,
         data_consistency: None,
         result: Some(report.result),
     })

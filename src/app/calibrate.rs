@@ -10,7 +10,7 @@ use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
 use agent_core::domain::impact::Impacts;
 use agent_core::domain::placement::{Link, Node, Peer};
 use agent_laboratory::calibration::{Calibration, LinkFit, Record};
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -63,6 +63,9 @@ pub fn scenario(
     let data_set = &record.snapshot.data_set;
     let agents = peers.map(|peer| Ok((peer.registration.agent, agent(peer, &data_set.name, settings)?)));
     let agents: BTreeMap<AgentId, AgentSettings> = agents.collect::<anyhow::Result<_>>()?;
+    if let Some(service) = agents.values().find(|agent| serves(agent)) {
+        bail!("agent {} serves requests; a physics of jobs cannot be fitted to them", service.id);
+    }
     let configured = settings.network.data_sets.get(&data_set.name);
     let configured = configured.or_else(|| settings.network.data_sets.values().next());
     let configured = configured.context("the configuration has no data set")?;
@@ -93,6 +96,7 @@ pub fn scenario(
         agents,
         impacts: impacts.clone(),
         physics,
+        services: BTreeMap::new(),
         changes: Vec::new(),
         faults: Vec::new(),
         dishonest: BTreeMap::new(),
@@ -166,6 +170,11 @@ pub(super) fn agent(peer: &Peer, data_set: &DataSetName, settings: &Settings) ->
         policy: registered.policy.clone(),
         ..own
     })
+}
+
+/// Whether its users make requests, by its configuration or by what its goal asks for.
+pub(super) fn serves(agent: &AgentSettings) -> bool {
+    agent.job.is_service() || agent.goal.speaks_of_requests()
 }
 
 /// Registered agents that the configuration does not know: their weights are guessed.

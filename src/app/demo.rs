@@ -3,6 +3,7 @@
 use super::catalogue::Catalogue;
 use super::data_directory::DataDirectory;
 use super::hosting::Hosting;
+use super::live::Users;
 use super::live_agent::LiveAgent;
 use super::run::why_over;
 use super::status::{self, JobCounter, NetworkStatus, Timing};
@@ -38,6 +39,8 @@ pub struct DemoOptions {
     pub create_bucket: bool,
     /// Whether it goes on when it has converged, until it is stopped.
     pub stay: bool,
+    /// Whether its applications are services whose users come: then it goes on until the limit.
+    pub live: bool,
     /// What is served beside it.
     pub beside: Vec<Beside>,
 }
@@ -124,7 +127,8 @@ struct Running {
     stores: Vec<EmbeddedStore>,
 }
 
-/// Starts the agents, those of data sets' first nodes before the others, and watches. `true`: converged; `false`: the limit has passed.
+/// Starts the agents, those of data sets' first nodes before the others, and watches. `true`: converged; `false`: not when the limit had
+/// passed.
 async fn converge(
     surroundings: &Surroundings,
     options: &DemoOptions,
@@ -160,6 +164,7 @@ async fn converge(
     for id in others {
         running.agents.push(start(id).await?);
     }
+    let _users = options.live.then(|| Users::wake(surroundings, &running.agents, options.seed)).transpose()?;
     let mut jobs = JobCounter::default();
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
@@ -175,11 +180,11 @@ async fn converge(
         if options.stay {
             continue;
         }
-        if converged.get() {
+        if converged.get() && !options.live {
             return Ok(true);
         }
         if passed >= options.limit {
-            return Ok(false);
+            return Ok(converged.get());
         }
     }
 }

@@ -5,7 +5,7 @@ use super::data_directory::DATABASE;
 use super::simulate::Simulated;
 use super::{Existing, Failure, Purpose, calibrate, existing_knowledge, real_runs};
 use crate::knowledge::Knowledge;
-use agent_core::config::scenario::{Links, Scenario, Writes};
+use agent_core::config::scenario::{Links, Scenario, Service, Writes};
 use agent_core::config::settings::{
     AgentSettings, DataSetSettings, EmulatorSettings, KnowledgeSettings, NetworkSettings, Settings,
 };
@@ -79,7 +79,8 @@ pub async fn read(existing: &Existing, settings: &Settings, base: Option<&Scenar
     let mut remarks = vec![physics_remark(base, fitted.as_ref())];
     remarks.extend(fitted.iter().flat_map(|fitted| fitted.doubts.iter().map(|doubt| format!("DOUBTFUL: {doubt}"))));
     let nodes = nodes(snapshot, &mut remarks);
-    let agents = agents(&catalogue, &stated, &nodes, &mut remarks)?;
+    let services = base.map(|base| base.services.clone()).unwrap_or_default();
+    let agents = agents(&catalogue, &stated, &services, &nodes, &mut remarks)?;
     let mut state = state(knowledge, &catalogue, &stated.network, &nodes, &agents, &mut remarks).await?;
     let mut data_sets = BTreeMap::new();
     for snapshot in &catalogue.snapshots {
@@ -97,6 +98,7 @@ pub async fn read(existing: &Existing, settings: &Settings, base: Option<&Scenar
         name: existing.place.clone(),
         about: format!("The network of {}, as its table showed it.", existing.place),
         physics: physics(snapshot, base, fitted.as_ref(), &settings.network.emulator, scale),
+        services: services.into_iter().filter(|(agent, _)| agents.contains_key(agent)).collect(),
         sizes: sizes(&catalogue, scale),
         writes: catalogue
             .snapshots
@@ -202,6 +204,7 @@ fn nodes<'a>(snapshot: &'a Snapshot, remarks: &mut Vec<String>) -> BTreeMap<Node
 fn agents(
     catalogue: &Catalogue,
     stated: &Settings,
+    services: &BTreeMap<AgentId, Service>,
     nodes: &BTreeMap<NodeId, &Node>,
     remarks: &mut Vec<String>,
 ) -> anyhow::Result<BTreeMap<AgentId, AgentSettings>> {
@@ -221,10 +224,17 @@ fn agents(
         if !stated.agents.contains_key(&agent) {
             remarks.push(format!("agent {agent} is not configured here: its weights are those of the first agent"));
         }
-        agents.insert(agent, calibrate::agent(peer, data_set, stated)?);
+        let settings = calibrate::agent(peer, data_set, stated)?;
+        if calibrate::serves(&settings) && !services.contains_key(&agent) {
+            remarks.push(format!(
+                "agent {agent} serves requests, which are in no table: left out; a --scenario may state them"
+            ));
+            continue;
+        }
+        agents.insert(agent, settings);
     }
     if agents.is_empty() {
-        bail!("no agent is registered in this table: nobody would read anything");
+        bail!("no agent of this table can be simulated: nobody would read anything");
     }
     Ok(agents)
 }

@@ -25,7 +25,6 @@ use agent_core::domain::ids::{AgentId, DataSetName, Life};
 use agent_core::domain::placement::{Claim, DataSet, Identity, Registration};
 use agent_core::mape::chance::seed_of;
 use agent_core::mape::learner::learned_about;
-use agent_core::mape::monitor::Rhythm;
 use agent_core::mape::planner::{self, Experience, Parameters, Policy, REMEMBERED_JOBS};
 use agent_core::mape::prediction::Latency;
 use agent_core::sim;
@@ -142,7 +141,7 @@ impl LiveAgent {
             parameters: Arc::new(parameters(surroundings.clock.as_ref(), network, settings)),
             policy,
             experiences: experiences(surroundings, &world, training, &known).await?,
-            rhythm: Rhythm { gap: network.rhythm.job_gap, gap_deviation: network.rhythm.job_gap_deviation },
+            rhythm: sim::rhythm(network, settings),
             watch,
             seed: seed_of(seed, id),
         };
@@ -214,6 +213,10 @@ impl LiveAgent {
             Err(error) => tracing::warn!(agent = %self.world.agent, error = chain(&error), "not signed off"),
         }
         self.store
+    }
+
+    pub fn id(&self) -> AgentId {
+        self.world.agent
     }
 
     /// Where applications read its data sets; `None`: nowhere.

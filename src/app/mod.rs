@@ -24,6 +24,7 @@ pub mod hosting;
 pub mod init;
 pub mod interactive;
 pub mod invocation;
+pub mod live;
 pub mod live_agent;
 pub mod load;
 pub mod members;

@@ -13,6 +13,7 @@ use crate::actors::{Account, Notice, Observer, World};
 use crate::jobs::Job;
 use crate::jobs::aggregate::AggregateJob;
 use crate::jobs::command::{CommandJob, THIS_PROGRAM};
+use crate::jobs::service::{Requests, ServiceJob};
 use crate::jobs::spark::{HistoryServer, Installation, Measures, SparkJob, Submission};
 use crate::knowledge::{Knowledge, SharedTable};
 use crate::links::Links;
@@ -45,7 +46,7 @@ use tokio::sync::watch;
 pub(super) fn moves(job: &JobSettings) -> bool {
     match job {
         JobSettings::Command(_) => true,
-        JobSettings::Aggregate { .. } | JobSettings::Spark(_) => false,
+        JobSettings::Aggregate { .. } | JobSettings::Spark(_) | JobSettings::Service(_) => false,
     }
 }
 
@@ -215,9 +216,11 @@ impl Surroundings {
 
     /// The world of one agent.
     pub fn world(&self, settings: &AgentSettings, identity: Identity) -> anyhow::Result<World> {
+        let requests = settings.job.is_service().then(Arc::default);
         Ok(World {
             agent: settings.id,
-            job: self.job(settings, &identity.life)?,
+            job: self.job(settings, &identity.life, requests.as_ref())?,
+            requests,
             identity,
             over: watch::Sender::default(),
             unexpected: AtomicU32::default(),
@@ -237,7 +240,12 @@ impl Surroundings {
     }
 
     /// The job that an agent's settings describe, for one life of it.
-    fn job(&self, agent: &AgentSettings, life: &Life) -> anyhow::Result<Arc<dyn Job>> {
+    fn job(
+        &self,
+        agent: &AgentSettings,
+        life: &Life,
+        requests: Option<&Arc<Requests>>,
+    ) -> anyhow::Result<Arc<dyn Job>> {
         Ok(match &agent.job {
             JobSettings::Aggregate { expression, path, request_bytes } => {
                 let job = AggregateJob::new(expression.parse()?, self.at_scale(*request_bytes));
@@ -266,6 +274,12 @@ impl Surroundings {
                 let scratch = self.data.spark(agent.id);
                 Arc::new(SparkJob::new(submission, submit, installation(), measures(spark)?, scratch))
             }
+            JobSettings::Service(service) => Arc::new(ServiceJob {
+                description: agent.job.to_string(),
+                requests: requests.cloned().unwrap_or_default(),
+                window: self.clock.apply(service.window),
+                request_bytes: self.at_scale(service.request_bytes),
+            }),
         })
     }
 
@@ -293,6 +307,7 @@ impl Surroundings {
         Ok(World {
             agent,
             job: Arc::new(no_job),
+            requests: None,
             identity: Identity { life, ended: Vec::new(), silence },
             over: watch::Sender::default(),
             unexpected: AtomicU32::default(),

@@ -15,7 +15,7 @@ use agent_core::domain::placement::{DataSet, Identity, Node, NodeState, Replica,
 use agent_core::domain::snapshot::Snapshot;
 use agent_core::domain::traffic::Traffic;
 use agent_core::domain::validators::Validators;
-use agent_core::mape::monitor::Read;
+use agent_core::mape::monitor::{self, Read};
 use agent_core::mape::planner::Rng;
 use anyhow::{Context as _, bail};
 use rand::SeedableRng as _;
@@ -222,6 +222,7 @@ impl<'a> Trainer<'a> {
         let latencies: Vec<Duration> = reads.iter().map(latency).collect();
         let observed = run_job(world, world.home, reads, &latencies).await;
         let observed = observed.map_err(|failed| anyhow::Error::msg(failed.failure.why))?;
+        let observed = observed.context("the job measured nothing")?;
         // All of them lie on one node.
         let node = reads.first().and_then(|Read { replica, snapshot }| snapshot.nodes.get(&replica.node));
         let availability = node.map_or(0.0, |node| node.availability.value());
@@ -230,7 +231,8 @@ impl<'a> Trainer<'a> {
             .with(Metric::ExecutionTime, observed.execution_time.as_secs_f64())
             .with(Metric::NetworkLatency, observed.network_latency.as_secs_f64() * 1e3)
             .with(Metric::Availability, availability);
-        Ok((metrics, observed.traffic))
+        let requests = observed.requests.iter().flat_map(monitor::Requests::metrics);
+        Ok((metrics.iter().chain(requests).collect(), observed.traffic))
     }
 }
 

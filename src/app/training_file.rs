@@ -94,7 +94,7 @@ fn description(job: &JobSettings) -> String {
         JobSettings::Aggregate { expression, .. } => {
             expression.parse().map_or_else(|_| expression.clone(), |known: Expression| known.to_string())
         }
-        JobSettings::Command(_) | JobSettings::Spark(_) => job.to_string(),
+        JobSettings::Command(_) | JobSettings::Spark(_) | JobSettings::Service(_) => job.to_string(),
     }
 }
 

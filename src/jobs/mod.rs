@@ -1,5 +1,5 @@
 //! The user's job: something that reads a data set and takes time. `aggregate` computes in this process, `command` runs any
-//! program, `spark` an application of Spark.
+//! program, `spark` an application of Spark; a `service` is measured by what its users ask for.
 
 /// One function of one field, computed in this process.
 pub mod aggregate;
@@ -7,6 +7,8 @@ pub mod aggregate;
 pub mod command;
 /// `avg(cholesterol)` and its relatives.
 pub mod expression;
+/// What users ask for.
+pub mod service;
 /// An application of Spark.
 pub mod spark;
 
@@ -101,6 +103,8 @@ pub struct JobReport {
     pub response_time: Duration,
     /// Of each data set, where it read several and tells them apart; else empty.
     pub parts: Vec<PartReport>,
+    /// Of a service, whose times above are the mean of what answers took; it may be that nobody asked.
+    pub requests: Option<service::Answered>,
     /// What its user should know about how this was found out, if anything.
     pub remark: Option<String>,
 }
@@ -114,9 +118,12 @@ pub struct PartReport {
 }
 
 impl JobReport {
-    /// Records for each real second of execution; `None` when no time was measured.
+    /// Records for each real second of execution, or answers for each of a window; `None` when no time was measured.
     pub fn throughput(&self) -> Option<f64> {
-        throughput(self.records, self.execution_time)
+        match &self.requests {
+            Some(answered) => answered.per_s(),
+            None => throughput(self.records, self.execution_time),
+        }
     }
 }
 
@@ -139,6 +146,9 @@ pub enum JobError {
     /// The program is at fault: not found, its exit code, its time limit, its last line.
     #[error("`{program}` {reason}\n{output}")]
     Command { program: String, reason: String, output: String },
+    /// A service was asked, and nobody had an answer.
+    #[error("none of the {requests} requests that ended in a window was answered")]
+    Unanswered { requests: u64 },
     /// A program that may be well could not run here.
     #[error("`{program}` {reason}")]
     Surroundings { program: String, reason: String },
@@ -156,6 +166,7 @@ impl JobError {
                 StorageError::Unavailable { .. } | StorageError::Full { .. } => FailureKind::Store,
             },
             JobError::Malformed { .. } | JobError::Unusable { .. } => FailureKind::Data,
+            JobError::Unanswered { .. } => FailureKind::Store,
             JobError::Command { .. } => FailureKind::Program,
             JobError::Surroundings { .. } => FailureKind::Surroundings,
         }

@@ -54,7 +54,7 @@ impl S3Endpoint {
     pub fn start(world: Arc<World>, listener: Listener, credentials: &Credentials) -> io::Result<Self> {
         let runtime = world.services.clone();
         let reads: BTreeMap<DataSetName, Arc<Reads>> =
-            world.data_sets.iter().map(|data_set| (data_set.clone(), Arc::default())).collect();
+            world.data_sets.iter().map(|data_set| (data_set.clone(), reads_of(&world))).collect();
         let catalogue = Catalogue::new(world.clone());
         let shared = Arc::new(Shared { ways: Ways::new(world.clone()), catalogue, world });
         let following = {
@@ -82,6 +82,14 @@ impl S3Endpoint {
     /// Accepts nobody any more, lets answers end for a moment, and ends the others.
     pub async fn shutdown(self) {
         self.server.shutdown().await;
+    }
+}
+
+/// Counters; where the application is a service, its job hears of each request, too.
+fn reads_of(world: &World) -> Arc<Reads> {
+    match &world.requests {
+        Some(requests) => Arc::new(Reads::noting(requests.clone())),
+        None => Arc::default(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What was read through the endpoint, measured: of each data set how many requests, bytes and errors, and how long readers waited.
 
+use crate::jobs::service::Requests;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -17,6 +19,8 @@ pub struct Reads {
     latency_us: AtomicU64,
     duration_us: AtomicU64,
     latencies: [AtomicU64; CLASSES],
+    /// Who else wants to know of each request.
+    each: Option<Arc<Requests>>,
 }
 
 /// The same at one moment. Metrics are differences of two.
@@ -39,6 +43,12 @@ pub struct Counted {
 }
 
 impl Reads {
+    /// Whose requests are noted one by one, too.
+    pub fn noting(requests: Arc<Requests>) -> Self {
+        requests.serve();
+        Self { each: Some(requests), ..Self::default() }
+    }
+
     pub fn so_far(&self) -> Counted {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counted {
@@ -116,7 +126,9 @@ impl<R: AsRef<Reads>> Drop for Measured<R> {
         add(&reads.requests, 1);
         add(&reads.errors, u64::from(is_error));
         add(&reads.bytes, self.bytes);
-        add(&reads.duration_us, micros(self.began.elapsed()));
+        let took = self.began.elapsed();
+        add(&reads.duration_us, micros(took));
+        reads.each.iter().for_each(|requests| requests.note(took, !is_error));
         if let Some(first) = self.first {
             let class = BOUNDS_MS.partition_point(|bound| first > Duration::from_millis(*bound));
             add(&reads.latencies[class], 1);
@@ -128,7 +140,6 @@ impl<R: AsRef<Reads>> Drop for Measured<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     #[test]
     fn each_read_is_counted_once_however_it_ends() {

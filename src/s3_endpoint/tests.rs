@@ -164,6 +164,7 @@ impl Bench {
             knowledge: Arc::new(MemoryKnowledge::new(clock)),
             reach: stores.clone(),
             job: Arc::new(AggregateJob::new("avg(cholesterol)".parse().unwrap(), NonZeroU64::MIN)),
+            requests: None,
             services: Handle::current(),
             notify: Arc::new(|_| {}),
             observer: None,

@@ -64,6 +64,7 @@ async fn a_program_reports_in_its_last_line() {
         execution_time: Duration::from_millis(250),
         response_time: report.response_time,
         parts: Vec::new(),
+        requests: None,
         remark: None,
     };
     assert_eq!(report, expected);

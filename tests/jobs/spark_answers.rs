@@ -113,6 +113,7 @@ async fn an_application_is_measured_by_its_event_log() {
         execution_time: Duration::from_millis(6_703),
         response_time: Duration::from_millis(6_764),
         parts: Vec::new(),
+        requests: None,
         remark: None,
     };
     assert_eq!(report, expected);

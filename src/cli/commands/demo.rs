@@ -21,6 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
+/// Runs at each node before services are used: each has many requests.
+const LIVE_ITERATIONS: u32 = 2;
 /// Not converged within the limit.
 const NOT_CONVERGED: u8 = 3;
 
@@ -36,11 +38,15 @@ impl Place {
                 _ = agent.worker.get_or_insert(WorkerSettings::of_machine(Share { index, of }));
             }
         }
-        let known = if demo.train { BTreeMap::new() } else { self.demo_trainings(demo, &mut settings)? };
+        if demo.live {
+            app::live::of_services(&mut settings)?;
+        }
+        let is_trained = demo.train || demo.live;
+        let known = if is_trained { BTreeMap::new() } else { self.demo_trainings(demo, &mut settings)? };
         let (data, _lock) = DataDirectory::for_demo(self.data.as_deref().unwrap_or(Path::new(DEFAULT_DEMO)))?;
         let services = services()?;
         let settings = Arc::new(settings);
-        let training = match demo.train {
+        let training = match is_trained {
             false => known,
             true => {
                 let Some(files) = self.train_for_demo(demo, &services, &settings, &data)? else {
@@ -72,6 +78,7 @@ impl Place {
             create_bucket: demo.create_bucket,
             // Whoever decides from outside says when it is enough.
             stay: demo.stay || demo.upisas.is_some(),
+            live: demo.live,
             beside: api.into_iter().chain(demo.upisas.map(external::beside)).collect(),
         };
         let screen = Arc::new(display::Screen::new(&settings, self.log, demo.json));
@@ -99,7 +106,7 @@ impl Place {
         } else {
             print::summary(&summary)?
         }
-        Ok(if summary.converged { ExitCode::SUCCESS } else { ExitCode::from(NOT_CONVERGED) })
+        Ok(if summary.converged || demo.live { ExitCode::SUCCESS } else { ExitCode::from(NOT_CONVERGED) })
     }
 
     /// In a place of its own: the demo's table is still to be empty.
@@ -114,6 +121,7 @@ impl Place {
             seed: demo.seed,
             hosting: hosting(Durability::Kill, demo.create_bucket),
             show: !demo.json,
+            iterations: if demo.live { LIVE_ITERATIONS } else { TrainOptions::default().iterations },
             ..TrainOptions::default()
         };
         let mut apart = settings.clone();

@@ -101,6 +101,7 @@ impl Job for AggregateJob {
             execution_time: started.elapsed(),
             response_time: started.elapsed(),
             parts: if parts.len() > 1 { parts } else { Vec::new() },
+            requests: None,
             remark: None,
         })
     }

@@ -198,7 +198,16 @@ impl CommandJob {
         let result = masked(sources, result);
         // It does not tell its parts apart.
         let parts = Vec::new();
-        Ok(JobReport { result, records, skipped_records, execution_time, response_time, parts, remark: None })
+        Ok(JobReport {
+            result,
+            records,
+            skipped_records,
+            execution_time,
+            response_time,
+            parts,
+            requests: None,
+            remark: None,
+        })
     }
 
     pub(super) fn failure(&self, reason: String, output: &str, sources: &[DataSource]) -> JobError {

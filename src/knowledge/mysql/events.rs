@@ -45,6 +45,9 @@ const MEASUREMENTS: Part = Part {
         "availability_percent",
         "data_consistency",
         "staleness_s",
+        "response_time_p95_s",
+        "response_time_p99_s",
+        "error_rate_percent",
         "emulated_latency_ms",
         "satisfied",
         "result",
@@ -171,8 +174,8 @@ impl Tables {
         let sql = "insert ignore into measurements
             (agent, data_set, replica, node, at_ms, response_time_s, execution_time_s, throughput_records_per_s,
             network_latency_ms, availability_percent, data_consistency, staleness_s, emulated_latency_ms, satisfied, result,
-            failure, failure_reason, job_parts, ran_at, job)
-            values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+            failure, failure_reason, job_parts, ran_at, job, response_time_p95_s, response_time_p99_s, error_rate_percent)
+            values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let values = vec![
             measurement.agent.0.into(),
             text(&measurement.data_set.0),
@@ -194,6 +197,9 @@ impl Tables {
             rules::parts(measurement).into(),
             measurement.ran_at.map(|node| node.0).into(),
             text(&measurement.job),
+            metric(Metric::ResponseTimeP95),
+            metric(Metric::ResponseTimeP99),
+            metric(Metric::ErrorRate),
         ];
         self.execute_alone(sql, values).await?;
         Ok(())

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// Migration N lies at N - 1. Files that were released never change; a new one is added. Each can be repeated, for the server
 /// does not take back what it made when it is interrupted: only its last statement may fail then, with one of [`EXISTS`].
-const MIGRATIONS: [&str; 19] = [
+const MIGRATIONS: [&str; 20] = [
     include_str!("001_tables.sql"),
     include_str!("002_asks.sql"),
     include_str!("003_stores.sql"),
@@ -33,6 +33,7 @@ const MIGRATIONS: [&str; 19] = [
     include_str!("017_events_by_agent.sql"),
     include_str!("018_batch.sql"),
     include_str!("019_work.sql"),
+    include_str!("020_requests.sql"),
 ];
 
 /// The comment of every table of ours. By it tables of other programs are known, and left alone.

@@ -34,8 +34,9 @@ macro_rules! select_measurement {
     ($rest:literal) => {
         concat!(
             "select id, agent, data_set, replica, node, at_ms, response_time_s, execution_time_s,
-            throughput_records_per_s, network_latency_ms, availability_percent, data_consistency, staleness_s, emulated_latency_ms,
-            satisfied, result, failure, failure_reason, job_parts, ran_at, job from measurements ",
+            throughput_records_per_s, network_latency_ms, availability_percent, data_consistency, staleness_s,
+            response_time_p95_s, response_time_p99_s, error_rate_percent, emulated_latency_ms, satisfied, result,
+            failure, failure_reason, job_parts, ran_at, job from measurements ",
             $rest
         )
     };
@@ -97,8 +98,8 @@ impl Tables<'_> {
         let sql = "insert or ignore into measurements
             (agent, data_set, replica, node, at_ms, response_time_s, execution_time_s, throughput_records_per_s,
             network_latency_ms, availability_percent, data_consistency, staleness_s, emulated_latency_ms, satisfied, result,
-            failure, failure_reason, job_parts, ran_at, job)
-            values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+            failure, failure_reason, job_parts, ran_at, job, response_time_p95_s, response_time_p99_s, error_rate_percent)
+            values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let values = params![
             measurement.agent.0,
             measurement.data_set.0,
@@ -119,7 +120,10 @@ impl Tables<'_> {
             measurement.failure.as_ref().map(|failure| rules::kept_line(&failure.why)),
             rules::parts(measurement),
             measurement.ran_at.map(|node| node.0),
-            measurement.job
+            measurement.job,
+            metric(Metric::ResponseTimeP95),
+            metric(Metric::ResponseTimeP99),
+            metric(Metric::ErrorRate),
         ];
         self.execute(sql, values)?;
         Ok(())

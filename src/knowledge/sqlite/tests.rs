@@ -225,10 +225,10 @@ async fn a_file_of_version_2_is_brought_up_to_date() {
 #[tokio::test]
 async fn a_newer_file_is_left_alone() {
     let bench = Bench::three_agents().await;
-    bench.edit("insert into schema_version values (14, 0)");
+    bench.edit("insert into schema_version values (15, 0)");
     assert_eq!(
         refused(&bench.path()),
-        "knowledge.db: schema version 14 is newer than 13, the newest this binary knows; use the newer `agent`"
+        "knowledge.db: schema version 15 is newer than 14, the newest this binary knows; use the newer `agent`"
     );
 }
 

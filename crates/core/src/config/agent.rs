@@ -41,6 +41,7 @@ pub fn validate(
     let s3 = problems.check("s3.listen", agent.s3.as_ref().map(endpoint).transpose());
     let worker = agent.worker.as_ref().map(|written| worker::validate(written, problems));
     let job = job::validate(&agent.job, context, problems);
+    let requests = requests(agent, goal.as_ref(), problems);
     let rho = rho(&agent.rho, goal.as_ref(), problems);
     let costs = costs(agent, problems);
     let budget = prices::budget(agent.budget.as_ref(), context.network.and_then(prices::currency));
@@ -53,7 +54,7 @@ pub fn validate(
         goal: goal?,
         goal_text: agent.goal.clone(),
         policy: policy?,
-        job: job?,
+        job: job.filter(|_| requests)?,
         rho: rho?,
         costs: costs?,
         budget: budget?,
@@ -65,6 +66,35 @@ pub fn validate(
 
 fn goal(text: &str) -> Result<Goal, Invalid> {
     text.parse().map_err(|error: GoalError| Invalid::new(error.to_string(), error.help))
+}
+
+/// Whether what the application says of requests can be measured: they come to a service, through its agent's endpoint, and each is
+/// for one data set.
+fn requests(agent: &fragment::Agent, goal: Option<&Goal>, problems: &mut Problems) -> bool {
+    let mut is_sound = true;
+    let mut require = |holds: bool, place: &str, problem: String, help: &str| {
+        is_sound &= holds;
+        if !holds {
+            problems.add(place, Invalid::new(problem, help));
+        }
+    };
+    if agent.job.kind != job::SERVICE {
+        let spoken_of = Metric::ALL.into_iter().filter(|metric| metric.is_of_requests());
+        for metric in spoken_of.filter(|metric| goal.is_some_and(|goal| goal.mentions(*metric))) {
+            let problem = format!("speaks of {metric}, which only the requests to a service show");
+            require(false, "goal", problem, "set `kind = \"service\"` in `[job]`, or leave it out of the goal");
+        }
+        return is_sound;
+    }
+    let help = "add `[s3]` with `listen = \"127.0.0.1:9100\"`: its users read through that";
+    require(agent.s3.is_some(), "s3", "is missing: a service is asked through its agent's endpoint".to_owned(), help);
+    let reads = agent.data_sets.as_ref().map_or(1, Vec::len);
+    let help = "name one; let an application of its own serve each of the others";
+    require(reads <= 1, "data_sets", "names several for a service, whose requests are each for one".to_owned(), help);
+    let is_here = agent.may_run_on.as_ref().is_none_or(Vec::is_empty);
+    let help = "leave it out: its users come to the agent's endpoint";
+    require(is_here, "may_run_on", "is stated for a service, which has no work to be moved".to_owned(), help);
+    is_sound
 }
 
 /// Whether somebody else listens there is seen when the agent starts: its file may be meant for another machine.
@@ -158,7 +188,7 @@ fn data_set(written: Option<&str>, context: &Context<'_>) -> Result<DataSetName,
     }
 }
 
-/// What is not stated follows from the goal; of staleness only where that speaks of it. `None` after noting a problem, here or with
+/// What is not stated follows from the goal; of staleness and the like only where that speaks of it. `None` after noting a problem, here or with
 /// the goal.
 fn rho(written: &fragment::Rho, goal: Option<&Goal>, problems: &mut Problems) -> Option<Rho> {
     let mut rho = Rho::default();
@@ -172,10 +202,13 @@ fn rho(written: &fragment::Rho, goal: Option<&Goal>, problems: &mut Problems) ->
             Metric::Availability => read(&written.availability),
             Metric::DataConsistency => written.data_consistency.map(quantity::positive),
             Metric::Staleness => read(&written.staleness),
+            Metric::ResponseTimeP95 => read(&written.response_time_p95),
+            Metric::ResponseTimeP99 => read(&written.response_time_p99),
+            Metric::ErrorRate => read(&written.error_rate),
         };
         let value = match (stated, goal) {
             (Some(stated), _) => problems.check(format!("rho.{metric}"), stated),
-            (None, Some(goal)) if metric != Metric::Staleness || goal.mentions(metric) => {
+            (None, Some(goal)) if !metric.is_on_demand() || goal.mentions(metric) => {
                 let value = defaults::rho(metric, goal);
                 problems.left_out("rho", metric.name(), quantity::written(metric, value));
                 Some(value)
@@ -185,7 +218,7 @@ fn rho(written: &fragment::Rho, goal: Option<&Goal>, problems: &mut Problems) ->
         value.into_iter().for_each(|value| rho.set(metric, value));
     }
     // Where one is missing, it was told.
-    let needed = Metric::ALL.into_iter().filter(|metric| *metric != Metric::Staleness);
+    let needed = Metric::ALL.into_iter().filter(|metric| !metric.is_on_demand());
     needed.into_iter().all(|metric| rho.get(metric).is_some()).then_some(rho)
 }
 

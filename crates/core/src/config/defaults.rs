@@ -73,6 +73,8 @@ pub const POLICY: &str = "cooperative";
 pub const REQUEST_SIZE: &str = "8 MiB";
 /// How long a job's program may take (`[job] time_limit`).
 pub const TIME_LIMIT: &str = "1 h";
+/// Over how long a service's requests are looked at (`[job] window`).
+pub const SERVICE_WINDOW: &str = "60 s";
 /// What submits a job's Spark application (`[job] program`).
 pub const SPARK_SUBMIT: &str = "spark-submit";
 /// Where a job's Spark application runs (`[job] master`): on this machine, with all its cores.
@@ -101,13 +103,14 @@ pub fn cost(action: ActionType) -> f64 {
 pub fn rho(metric: Metric, goal: &Goal) -> f64 {
     let half = goal.find(&|bound| bound.metric == metric && bound.value > 0.0).map(|bound| bound.value / 2.0);
     match metric {
-        Metric::ResponseTime => half.unwrap_or(40.0),
+        Metric::ResponseTime | Metric::ResponseTimeP95 | Metric::ResponseTimeP99 => half.unwrap_or(40.0),
         Metric::ExecutionTime => half.unwrap_or(15.0),
         Metric::Throughput => half.unwrap_or(3000.0),
         Metric::NetworkLatency => half.unwrap_or(2000.0),
         Metric::Availability => 25.0,
         Metric::DataConsistency => 0.5,
         Metric::Staleness => 60.0,
+        Metric::ErrorRate => 5.0,
     }
 }
 

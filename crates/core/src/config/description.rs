@@ -4,7 +4,7 @@ use super::problem::Unwritten;
 use super::settings::{
     AgentSettings, CredentialsSettings, DataSetSettings, DatabaseHost, DatabaseTls, DatabaseUrl, EmulatorSettings,
     EncryptionSettings, JobSettings, KnowledgeSettings, LearningSettings, MembershipSettings, NetworkSettings,
-    NodeSettings, ProgramSettings, S3StoreSettings, Settings, SparkSettings, StoreSettings,
+    NodeSettings, ProgramSettings, S3StoreSettings, ServiceSettings, Settings, SparkSettings, StoreSettings,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::domain::action::ActionType;
@@ -345,6 +345,9 @@ impl fmt::Display for JobSettings {
             JobSettings::Spark(SparkSettings { submit, application, master, .. }) => {
                 write!(f, "{} --master {master} {application}", submit.program)?;
                 submit.arguments.iter().try_for_each(|argument| write!(f, " {argument}"))
+            }
+            JobSettings::Service(ServiceSettings { window, .. }) => {
+                write!(f, "requests, by windows of {} s", window.as_secs_f64())
             }
         }
     }

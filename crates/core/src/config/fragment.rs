@@ -257,6 +257,7 @@ pub struct Job {
     pub history_server: Option<String>,
     pub history_wait: Option<Quantity>,
     pub event_log_dir: Option<String>,
+    pub window: Option<Quantity>,
 }
 
 /// `[rho]`: one for each metric.
@@ -270,6 +271,9 @@ pub struct Rho {
     pub availability: Option<Quantity>,
     pub data_consistency: Option<f64>,
     pub staleness: Option<Quantity>,
+    pub response_time_p95: Option<Quantity>,
+    pub response_time_p99: Option<Quantity>,
+    pub error_rate: Option<Quantity>,
 }
 
 /// `[cost]`: one for each kind of action but doing nothing.

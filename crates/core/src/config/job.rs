@@ -4,7 +4,7 @@ use super::agent::Context;
 use super::network::{links_are, refuse, time_scale};
 use super::problem::{Invalid, Problems};
 use super::scenario::Links;
-use super::settings::{HistorySettings, JobSettings, ProgramSettings, SparkSettings};
+use super::settings::{HistorySettings, JobSettings, ProgramSettings, ServiceSettings, SparkSettings};
 use super::{defaults, fragment, quantity};
 use crate::clock::TimeScale;
 use crate::domain::records_path::{PathError, RecordsPath};
@@ -19,12 +19,16 @@ const OWN_PROPERTIES: [(&str, &str); 5] = [
     ("spark.eventLog.overwrite", "leave it out: every run has a log of its own"),
 ];
 
+/// The kind whose users make requests.
+pub(super) const SERVICE: &str = "service";
+
 /// `None` after noting at least one problem.
 pub(super) fn validate(written: &fragment::Job, context: &Context<'_>, problems: &mut Problems) -> Option<JobSettings> {
     let request_size = problems.text(("job", "request_size"), written.request_size.as_ref(), defaults::REQUEST_SIZE);
     let request_bytes = problems.check("job.request_size", self::request_size(request_size, context));
     match written.kind.as_str() {
         "aggregate" => {
+            refuse(&of_service(written), &["service"], "job", problems);
             refuse(&of_spark(written), &["spark"], "job", problems);
             refuse(&of_programs(written), &["command", "spark"], "job", problems);
             let check = |text: &String| (context.vocabulary.expression)(text).map(|()| text.clone());
@@ -33,6 +37,7 @@ pub(super) fn validate(written: &fragment::Job, context: &Context<'_>, problems:
             Some(JobSettings::Aggregate { expression: expression?, path, request_bytes: request_bytes? })
         }
         "command" => {
+            refuse(&of_service(written), &["service"], "job", problems);
             refuse(&of_aggregate(written), &["aggregate"], "job", problems);
             refuse(&of_spark(written), &["spark"], "job", problems);
             let program = problems.require("job.program", written.program.as_ref(), |text| quantity::filled(text));
@@ -40,12 +45,21 @@ pub(super) fn validate(written: &fragment::Job, context: &Context<'_>, problems:
             program.map(JobSettings::Command)
         }
         "spark" => {
+            refuse(&of_service(written), &["service"], "job", problems);
             refuse(&of_aggregate(written), &["aggregate"], "job", problems);
             spark(written, request_bytes, context, problems).map(JobSettings::Spark)
         }
+        SERVICE => {
+            refuse(&of_aggregate(written), &["aggregate"], "job", problems);
+            refuse(&of_programs(written), &["command", "spark"], "job", problems);
+            refuse(&of_spark(written), &["spark"], "job", problems);
+            let window = problems.text(("job", "window"), written.window.as_ref(), defaults::SERVICE_WINDOW);
+            let window = problems.check("job.window", quantity::positive_duration(window));
+            Some(JobSettings::Service(ServiceSettings { window: window?, request_bytes: request_bytes? }))
+        }
         other => {
             let problem = format!("`{other}` is not a kind of job");
-            problems.add("job.kind", Invalid::new(problem, r#"use "aggregate", "command" or "spark""#));
+            problems.add("job.kind", Invalid::new(problem, r#"use "aggregate", "command", "spark" or "service""#));
             None
         }
     }
@@ -53,6 +67,10 @@ pub(super) fn validate(written: &fragment::Job, context: &Context<'_>, problems:
 
 fn of_aggregate(written: &fragment::Job) -> [(&'static str, bool); 2] {
     [("expression", written.expression.is_some()), ("path", written.path.is_some())]
+}
+
+fn of_service(written: &fragment::Job) -> [(&'static str, bool); 1] {
+    [("window", written.window.is_some())]
 }
 
 fn of_programs(written: &fragment::Job) -> [(&'static str, bool); 3] {

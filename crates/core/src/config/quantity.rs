@@ -141,12 +141,14 @@ fn between(range: &RangeInclusive<i64>) -> String {
 /// A difference of `metric` that counts as large, in the metric's own unit: above 0.
 pub fn rho<T: AsRef<str> + ?Sized>(metric: Metric, written: &T) -> Result<f64, Invalid> {
     match metric {
-        Metric::ResponseTime | Metric::ExecutionTime | Metric::Staleness => {
-            positive_duration(written).map(|long| long.as_secs_f64())
-        }
+        Metric::ResponseTime
+        | Metric::ExecutionTime
+        | Metric::Staleness
+        | Metric::ResponseTimeP95
+        | Metric::ResponseTimeP99 => positive_duration(written).map(|long| long.as_secs_f64()),
         Metric::NetworkLatency => positive_duration(written).map(|long| long.as_secs_f64() * 1e3),
         Metric::Throughput => rate(written).and_then(positive),
-        Metric::Availability => percent(written).map(Percent::value).and_then(positive),
+        Metric::Availability | Metric::ErrorRate => percent(written).map(Percent::value).and_then(positive),
         Metric::DataConsistency => {
             Err(Invalid::new("data_consistency has no unit", "write it like `data_consistency = 0.5`"))
         }
@@ -164,7 +166,7 @@ pub fn written(metric: Metric, value: f64) -> String {
 fn rate<T: AsRef<str> + ?Sized>(written: &T) -> Result<f64, Invalid> {
     const EXAMPLE: &str = "3000 records/s";
     match split_quantity(written.as_ref(), EXAMPLE)? {
-        (value, "records/s") => Ok(value),
+        (value, "records/s" | "requests/s") => Ok(value),
         (_, "") => Err(QuantityError::NoUnit(written.as_ref().trim().to_owned(), EXAMPLE).into()),
         (_, unit) => {
             Err(QuantityError::WrongUnit { unit: unit.to_owned(), what: "throughput", known: "records/s" }.into())

@@ -385,6 +385,8 @@ pub enum JobSettings {
     Command(ProgramSettings),
     /// An application of Spark.
     Spark(SparkSettings),
+    /// What its users ask for through the agent's S3 endpoint.
+    Service(ServiceSettings),
 }
 
 impl AgentSettings {
@@ -401,8 +403,22 @@ impl JobSettings {
             JobSettings::Aggregate { request_bytes, .. } => *request_bytes,
             JobSettings::Command(program) => program.request_bytes,
             JobSettings::Spark(spark) => spark.submit.request_bytes,
+            JobSettings::Service(service) => service.request_bytes,
         }
     }
+
+    pub fn is_service(&self) -> bool {
+        matches!(self, JobSettings::Service(_))
+    }
+}
+
+/// An application that others make requests to, again and again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServiceSettings {
+    /// The requests of so long a time are one measurement.
+    pub window: Duration,
+    /// Bytes that a request of the training asks for: as many as a user's, about.
+    pub request_bytes: u64,
 }
 
 /// A program that a job starts.

@@ -117,6 +117,11 @@ impl Goal {
         self.find(&|threshold| threshold.metric == metric).is_some()
     }
 
+    /// Whether it asks for something that only the requests to a service show.
+    pub fn speaks_of_requests(&self) -> bool {
+        self.find(&|threshold| threshold.metric.is_of_requests()).is_some()
+    }
+
     /// The parts joined by `word`; those that would read otherwise without parentheses have them.
     fn write_parts(&self, f: &mut fmt::Formatter<'_>, parts: &[Goal], word: &str) -> fmt::Result {
         parts.iter().enumerate().try_for_each(|(i, part)| {
@@ -354,12 +359,14 @@ fn one_or(mut parts: Vec<Goal>, join: fn(Vec<Goal>) -> Goal) -> Goal {
 
 fn units(metric: Metric) -> &'static [(&'static str, f64)] {
     match metric {
-        Metric::ResponseTime | Metric::ExecutionTime | Metric::Staleness => {
-            &[("s", 1.0), ("ms", 1e-3), ("min", 60.0), ("h", 3600.0)]
-        }
-        Metric::Throughput => &[("records/s", 1.0)],
+        Metric::ResponseTime
+        | Metric::ExecutionTime
+        | Metric::Staleness
+        | Metric::ResponseTimeP95
+        | Metric::ResponseTimeP99 => &[("s", 1.0), ("ms", 1e-3), ("min", 60.0), ("h", 3600.0)],
+        Metric::Throughput => &[("records/s", 1.0), ("requests/s", 1.0)],
         Metric::NetworkLatency => &[("ms", 1.0), ("s", 1e3), ("us", 1e-3)],
-        Metric::Availability => &[("%", 1.0)],
+        Metric::Availability | Metric::ErrorRate => &[("%", 1.0)],
         Metric::DataConsistency => &[("", 1.0)],
     }
 }
@@ -370,12 +377,13 @@ fn unit_factor(metric: Metric, unit: &str) -> Option<f64> {
 
 fn example(metric: Metric) -> &'static str {
     match metric {
-        Metric::ResponseTime | Metric::ExecutionTime => "35 s",
+        Metric::ResponseTime | Metric::ExecutionTime | Metric::ResponseTimeP95 | Metric::ResponseTimeP99 => "35 s",
         Metric::Throughput => "30000 records/s",
         Metric::NetworkLatency => "1300 ms",
         Metric::Availability => "95 %",
         Metric::DataConsistency => "0.7",
         Metric::Staleness => "60 s",
+        Metric::ErrorRate => "1 %",
     }
 }
 
@@ -383,12 +391,15 @@ fn example(metric: Metric) -> &'static str {
 fn impossible(metric: Metric, value: f64) -> Option<&'static str> {
     let (range, text) = match metric {
         Metric::Availability => (0.0..=100.0, "availability lies between 0 % and 100 %"),
+        Metric::ErrorRate => (0.0..=100.0, "an error rate lies between 0 % and 100 %"),
         Metric::DataConsistency => (0.0..=1.0, "data consistency lies between 0 and 1"),
         Metric::ResponseTime
         | Metric::ExecutionTime
         | Metric::Throughput
         | Metric::NetworkLatency
-        | Metric::Staleness => (0.0..=f64::MAX, "it is not negative and not infinite"),
+        | Metric::Staleness
+        | Metric::ResponseTimeP95
+        | Metric::ResponseTimeP99 => (0.0..=f64::MAX, "it is not negative and not infinite"),
     };
     (!range.contains(&value)).then_some(text)
 }

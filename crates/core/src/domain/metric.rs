@@ -1,4 +1,4 @@
-//! The seven metrics, their units and directions, and a value for each.
+//! The metrics, their units and directions, and a value for each.
 
 use super::time::LONGEST;
 use serde::de::Error as _;
@@ -14,7 +14,8 @@ pub enum Metric {
     ResponseTime,
     /// The part of it spent on reading and computing \[s\].
     ExecutionTime,
-    /// Records read for each second of execution \[records/s\].
+    /// Records read for each second of execution \[records/s\]; of a service requests answered in each second of a window
+    /// \[requests/s\].
     Throughput,
     /// Of the link to the node that is read \[ms\].
     NetworkLatency,
@@ -24,6 +25,12 @@ pub enum Metric {
     DataConsistency,
     /// Of what is read: how old the first version is that it lacks, 0 for the newest \[s\]. Measured where a goal speaks of it.
     Staleness,
+    /// Of the requests to a service in a window, what 95 of 100 did not exceed \[s\]. Their mean is the response time.
+    ResponseTimeP95,
+    /// What 99 of 100 did not exceed \[s\].
+    ResponseTimeP99,
+    /// Requests to a service in a window that were not answered, or not to the end \[%\].
+    ErrorRate,
 }
 
 /// Which way a metric gets better.
@@ -34,7 +41,7 @@ pub enum Better {
 }
 
 impl Metric {
-    pub const ALL: [Metric; 7] = [
+    pub const ALL: [Metric; 10] = [
         Metric::ResponseTime,
         Metric::ExecutionTime,
         Metric::Throughput,
@@ -42,6 +49,9 @@ impl Metric {
         Metric::Availability,
         Metric::DataConsistency,
         Metric::Staleness,
+        Metric::ResponseTimeP95,
+        Metric::ResponseTimeP99,
+        Metric::ErrorRate,
     ];
 
     /// As goals and tables write it.
@@ -54,16 +64,23 @@ impl Metric {
             Metric::Availability => "availability",
             Metric::DataConsistency => "data_consistency",
             Metric::Staleness => "staleness",
+            Metric::ResponseTimeP95 => "response_time_p95",
+            Metric::ResponseTimeP99 => "response_time_p99",
+            Metric::ErrorRate => "error_rate",
         }
     }
 
     /// The unit that values are kept in; empty for a ratio.
     pub fn unit(self) -> &'static str {
         match self {
-            Metric::ResponseTime | Metric::ExecutionTime | Metric::Staleness => "s",
+            Metric::ResponseTime
+            | Metric::ExecutionTime
+            | Metric::Staleness
+            | Metric::ResponseTimeP95
+            | Metric::ResponseTimeP99 => "s",
             Metric::Throughput => "records/s",
             Metric::NetworkLatency => "ms",
-            Metric::Availability => "%",
+            Metric::Availability | Metric::ErrorRate => "%",
             Metric::DataConsistency => "",
         }
     }
@@ -71,19 +88,39 @@ impl Metric {
     /// What can be measured, wherever it is read from.
     pub fn measurable(self) -> RangeInclusive<f64> {
         match self {
-            Metric::ResponseTime | Metric::ExecutionTime | Metric::Staleness => 0.0..=LONGEST.as_secs_f64(),
+            Metric::ResponseTime
+            | Metric::ExecutionTime
+            | Metric::Staleness
+            | Metric::ResponseTimeP95
+            | Metric::ResponseTimeP99 => 0.0..=LONGEST.as_secs_f64(),
             Metric::Throughput => 0.0..=f64::MAX,
             Metric::NetworkLatency => 0.0..=LONGEST.as_secs_f64() * 1e3,
-            Metric::Availability => 0.0..=100.0,
+            Metric::Availability | Metric::ErrorRate => 0.0..=100.0,
             Metric::DataConsistency => 0.0..=1.0,
         }
     }
 
     pub fn better(self) -> Better {
         match self {
-            Metric::ResponseTime | Metric::ExecutionTime | Metric::NetworkLatency | Metric::Staleness => Better::Lower,
+            Metric::ResponseTime
+            | Metric::ExecutionTime
+            | Metric::NetworkLatency
+            | Metric::Staleness
+            | Metric::ResponseTimeP95
+            | Metric::ResponseTimeP99
+            | Metric::ErrorRate => Better::Lower,
             Metric::Throughput | Metric::Availability | Metric::DataConsistency => Better::Higher,
         }
+    }
+
+    /// Whether only the requests to a service show it.
+    pub fn is_of_requests(self) -> bool {
+        matches!(self, Metric::ResponseTimeP95 | Metric::ResponseTimeP99 | Metric::ErrorRate)
+    }
+
+    /// Whether it is looked at only where a goal speaks of it.
+    pub fn is_on_demand(self) -> bool {
+        self == Metric::Staleness || self.is_of_requests()
     }
 
     fn index(self) -> usize {
@@ -120,7 +157,7 @@ pub struct Metrics {
     known: u64,
     /// 0 where there is none, so that equal metrics are equal in every bit. (As many `Option`s would take almost twice the room,
     /// and a decision copies thousands of these.)
-    values: [f64; 7],
+    values: [f64; 10],
 }
 
 impl Metrics {

@@ -206,6 +206,9 @@ impl ControlLoop {
                     self.failed = Some(node);
                     self.all_planning(&planner::Input::JobFailed { node }, streams, effects);
                 }
+                monitor::Effect::NothingAsked => {
+                    self.all_planning(&planner::Input::NothingAsked, streams, effects);
+                }
                 monitor::Effect::Unexpected(what) => effects.push(Effect::Unexpected(what)),
                 effect @ monitor::Effect::Run { .. } => {
                     self.failed = None;
@@ -251,6 +254,7 @@ impl ControlLoop {
             planner::Input::Violated(_)
             | planner::Input::Measured { .. }
             | planner::Input::JobFailed { .. }
+            | planner::Input::NothingAsked
             | planner::Input::Probed { .. }
             | planner::Input::RateProbed { .. }
             | planner::Input::LookFailed

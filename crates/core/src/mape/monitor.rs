@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The pause before each job: normal, whole seconds, never negative.
+/// The pause before each job, or window of a service: normal, whole seconds, never negative.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Rhythm {
     pub gap: Duration,
@@ -56,6 +56,8 @@ pub enum Input {
     LoadFailed,
     /// The job ended.
     JobEnded(Observation),
+    /// Nobody asked the service for anything while it was looked at: there is nothing to judge.
+    NothingAsked,
     /// It failed. `part`: the position of the data set that it failed for, as far as anybody can tell; else of the first.
     JobFailed { at: Timestamp, failure: JobFailure, part: usize },
     /// The planner and executor are done with a violation.
@@ -76,10 +78,32 @@ pub struct Observation {
     pub traffic: Option<Traffic>,
     /// Of each data set, where there are several; else empty.
     pub parts: Vec<PartObservation>,
+    /// Of a service, whose times above are means of what its requests took.
+    pub requests: Option<Requests>,
     /// As counted when the job had ended; absent: as it was when the job began.
     pub data_consistency: Option<f64>,
     /// What the job computed, for people.
     pub result: Option<String>,
+}
+
+/// What the requests to a service showed in a window.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Requests {
+    /// What 95 and 99 of 100 answers did not take longer than.
+    pub p95: Duration,
+    pub p99: Duration,
+    /// Of all requests, those that were not answered \[%\].
+    pub error_percent: f64,
+}
+
+impl Requests {
+    pub fn metrics(&self) -> [(Metric, f64); 3] {
+        [
+            (Metric::ResponseTimeP95, self.p95.as_secs_f64()),
+            (Metric::ResponseTimeP99, self.p99.as_secs_f64()),
+            (Metric::ErrorRate, self.error_percent),
+        ]
+    }
 }
 
 /// What a run of the job showed of one of several data sets.
@@ -176,6 +200,8 @@ pub enum Effect {
     Plan(Vec<Violation>),
     /// Of some data set the agent reads nothing that is present: registered again, it is given a replica.
     Register,
+    /// The service has no users now: nothing that is done to its data hurts it.
+    NothingAsked,
     /// Nobody waited for the input.
     Unexpected(Unexpected),
 }
@@ -271,6 +297,11 @@ impl Monitor {
                 None => self.pause(rng),
             },
             (Input::JobEnded(observation), State::Running(run)) => self.observe(run, &observation, rng),
+            (Input::NothingAsked, State::Running(_)) => {
+                let mut effects = self.pause(rng);
+                effects.push(Effect::NothingAsked);
+                effects
+            }
             (Input::JobFailed { at, failure, part }, State::Running(run)) => self.fail(run, at, failure, part, rng),
             (Input::Loaded(snapshots), State::Judging { measurement, began }) => {
                 self.judge(&measurement, began, snapshots, rng)
@@ -285,6 +316,7 @@ impl Monitor {
                 | Input::Loaded(_)
                 | Input::LoadFailed
                 | Input::JobEnded(_)
+                | Input::NothingAsked
                 | Input::JobFailed { .. }
                 | Input::Repaired(_)),
                 state,
@@ -422,6 +454,7 @@ impl Monitor {
             .with(Metric::NetworkLatency, observation.network_latency.as_secs_f64() * 1e3)
             .with(Metric::Availability, self.availability())
             .with(Metric::DataConsistency, observation.data_consistency.unwrap_or(consistency));
+        let metrics = metrics.iter().chain(observation.requests.iter().flat_map(Requests::metrics)).collect();
         Measurement {
             emulated_latency_ms: observation.emulated_latency.map(|latency| latency.as_secs_f64() * 1e3),
             traffic: observation.traffic,
@@ -605,6 +638,7 @@ mod tests {
             emulated_latency: None,
             traffic: None,
             parts: Vec::new(),
+            requests: None,
             data_consistency: None,
             result: None,
         }
@@ -625,6 +659,7 @@ mod tests {
             Effect::Plan(_) => "plan".to_owned(),
             Effect::Inspect(read) => format!("inspect(node {})", read.replica.node),
             Effect::Register => "register".to_owned(),
+            Effect::NothingAsked => "nothing asked".to_owned(),
             Effect::Unexpected(what) => format!("unexpected({what})"),
         }
     }
@@ -639,6 +674,29 @@ mod tests {
         assert_eq!(bench.give(Input::Woken), "load");
         assert_eq!(bench.load(&here), "run(node 1)");
         assert_eq!(bench.end(10), "record(true) wake(15 s)");
+    }
+
+    #[test]
+    fn a_window_without_requests_is_nothing_to_judge_and_one_with_them_is_judged_by_its_tails() {
+        let mut bench = Bench::new("response_time_p95 <= 1 s and error_rate <= 1 %");
+        let here = scene::snapshot(&[1], &[(1, 1)]);
+        bench.give(Input::Started);
+        let mut window = |requests: Option<(u64, f64)>| {
+            bench.give(Input::Woken);
+            bench.load(&here);
+            let requests = requests.map(|(p95_ms, error_percent)| Requests {
+                p95: Duration::from_millis(p95_ms),
+                p99: Duration::from_secs(9),
+                error_percent,
+            });
+            match requests {
+                Some(_) => bench.give(Input::JobEnded(Observation { requests, ..observation(10) })),
+                None => bench.give(Input::NothingAsked),
+            }
+        };
+        assert_eq!(window(None), "wake(15 s) nothing asked");
+        assert_eq!(window(Some((900, 0.5))), "record(true) wake(15 s)");
+        assert_eq!(window(Some((1100, 0.5))), "record(false) load");
     }
 
     #[test]

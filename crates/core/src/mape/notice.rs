@@ -213,14 +213,19 @@ pub const RESULT_SHOWN: usize = 80;
 
 /// The metrics in one line: `36.9 s, 15234 records/s, 1003 ms, 97 %, consistency 1`.
 pub fn show_metrics(metrics: &Metrics) -> String {
+    let is_of_requests = metrics.get(Metric::ErrorRate).is_some();
     let show = |(metric, value): (Metric, f64)| match metric {
+        Metric::ResponseTime if is_of_requests => Some(format!("response {value:.3} s")),
         Metric::ResponseTime => Some(format!("response {value:.1} s")),
         Metric::ExecutionTime => None,
-        Metric::Throughput => Some(format!("{value:.0} records/s")),
+        Metric::Throughput => Some(format!("{value:.0} {}", if is_of_requests { "requests/s" } else { "records/s" })),
         Metric::NetworkLatency => Some(format!("latency {value:.0} ms")),
         Metric::Availability => Some(format!("available {value} %")),
         Metric::DataConsistency => Some(format!("consistency {value:.2}")),
         Metric::Staleness => Some(format!("stale {value:.0} s")),
+        Metric::ResponseTimeP95 => Some(format!("p95 {value:.3} s")),
+        Metric::ResponseTimeP99 => Some(format!("p99 {value:.3} s")),
+        Metric::ErrorRate => Some(format!("errors {value:.1} %")),
     };
     metrics.iter().filter_map(show).collect::<Vec<_>>().join(", ")
 }

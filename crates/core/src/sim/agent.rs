@@ -1,7 +1,9 @@
 //! One agent in virtual time: what its control loop is made of, what it works on, and what its jobs came to.
 
 use super::physics;
+use super::requests::{self, Way};
 use super::streams::{self, Purpose};
+use crate::config::scenario::Service;
 use crate::config::settings::{AgentSettings, NetworkSettings};
 use crate::domain::books::Unbilled;
 use crate::domain::convergence::RecentJobs;
@@ -26,8 +28,16 @@ use std::time::Duration;
 pub enum Job {
     /// On this node; of each data set one part after the other.
     Runs(NodeId, Vec<Part>),
+    /// What the requests of a window come to; absent where none came.
+    Serves(Served, Option<requests::Window>),
     /// It has not read anything, for what it was to read of this data set.
     IsLost(JobFailure, usize),
+}
+
+/// What a service answers from.
+pub struct Served {
+    pub replica: Arc<Replica>,
+    pub way: Way,
 }
 
 /// What a job reads of one data set, and what that takes.
@@ -92,6 +102,10 @@ pub struct Agent {
     may_run_on: BTreeSet<NodeId>,
     /// What was trained before the simulation, of each.
     trained: Vec<Experience>,
+    /// When requests come, to who serves.
+    pub traffic: Option<requests::Traffic>,
+    /// Whether any came in its last window.
+    pub is_asked: bool,
     pub streams: Streams,
     pub jobs: Rng,
     pub transfers: Rng,
@@ -131,17 +145,21 @@ impl Agent {
         shelves: Vec<usize>,
         policy: Arc<dyn Policy>,
         trained: Vec<Experience>,
+        service: Option<&Service>,
         seed: u64,
     ) -> Self {
         let id = settings.id;
+        let traffic = |service| requests::Traffic::new(service, streams::stream(seed, id, Purpose::Traffic).random());
         Self {
             parameters: Arc::new(parameters(network, settings)),
             policy,
-            rhythm: Rhythm { gap: network.rhythm.job_gap, gap_deviation: network.rhythm.job_gap_deviation },
+            rhythm: rhythm(network, settings),
             data_sets: settings.data_sets.clone(),
             shelves,
             may_run_on: settings.may_run_on.clone(),
             trained,
+            traffic: service.map(traffic),
+            is_asked: false,
             streams: Streams::new(seed_of(seed, id)),
             jobs: streams::stream(seed, id, Purpose::Jobs),
             transfers: streams::stream(seed, id, Purpose::Transfers),
@@ -288,6 +306,17 @@ impl Agent {
 
 fn name_of(agent: AgentId, life: u32) -> Life {
     Life(format!("a{agent}-{life}"))
+}
+
+/// Between two windows of a service: nothing, but that nobody should spin while the table is away.
+const BETWEEN_WINDOWS: Duration = Duration::from_secs(1);
+
+/// The pauses between what an agent measures.
+pub fn rhythm(network: &NetworkSettings, settings: &AgentSettings) -> Rhythm {
+    match settings.job.is_service() {
+        true => Rhythm { gap: BETWEEN_WINDOWS, gap_deviation: Duration::ZERO },
+        false => Rhythm { gap: network.rhythm.job_gap, gap_deviation: network.rhythm.job_gap_deviation },
+    }
 }
 
 /// The parameters of deciding that an agent's settings state.

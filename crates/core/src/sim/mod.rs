@@ -19,6 +19,7 @@ mod healing;
 mod oracle;
 mod perform;
 mod physics;
+mod requests;
 mod setup;
 mod shelf;
 mod simulation;
@@ -31,7 +32,7 @@ mod world;
 mod writes;
 
 pub use crate::mape::control_loop::{Planning, Stopwatch};
-pub use agent::{Tally, parameters};
+pub use agent::{Tally, parameters, rhythm};
 pub use checkers::Violated;
 pub use clairvoyant::ORACLES;
 pub use edit::{Edit, EditError};

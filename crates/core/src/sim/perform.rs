@@ -1,12 +1,14 @@
 //! Effects of an agent's machines, performed on the virtual world as its actors perform them on the real one.
 
-use super::agent::{Job, Part, Transfer};
+use super::agent::{Job, Part, Served, Transfer};
 use super::physics;
+use super::requests::{self, Times, Way, Window};
 use super::setup::VALIDATED;
 use super::shelf::Shelf;
 use super::table::ready;
 use super::world::{Happening, World};
-use crate::config::scenario::{Lie, Links, Moment, Rules};
+use crate::config::scenario::{Lie, Links, Moment, Rules, Service};
+use crate::config::settings::{JobSettings, ServiceSettings};
 use crate::domain::ask::Reply;
 use crate::domain::books;
 use crate::domain::constraints::Constraints;
@@ -14,7 +16,7 @@ use crate::domain::event::Outcome;
 use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::ids::NodeId;
 use crate::domain::measurement::Measurement;
-use crate::domain::placement::{Claim, Plan, Replica};
+use crate::domain::placement::{Claim, Link, Plan, Replica};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::domain::validators::Validators;
@@ -118,7 +120,10 @@ impl World<'_> {
             // Objects in virtual stores are what was written.
             monitor::Effect::Inspect(_) => None,
             // The loop keeps them.
-            monitor::Effect::Plan(_) | monitor::Effect::Failed { .. } | monitor::Effect::Unexpected(_) => None,
+            monitor::Effect::Plan(_)
+            | monitor::Effect::Failed { .. }
+            | monitor::Effect::NothingAsked
+            | monitor::Effect::Unexpected(_) => None,
         }
     }
 
@@ -167,6 +172,9 @@ impl World<'_> {
 
     /// The job reads what can be reached now, over the links as they are now.
     fn begin_job(&mut self, agent: usize, runs_at: NodeId, reads: Vec<Read>) {
+        if let Some(service) = self.scenario.services.get(&self.agents[agent].id()) {
+            return self.begin_window(agent, service, reads);
+        }
         let mut parts = Vec::with_capacity(reads.len());
         for (at, read) in reads.into_iter().enumerate() {
             match self.part(agent, runs_at, at, read) {
@@ -178,40 +186,68 @@ impl World<'_> {
         self.begin_work(agent, Job::Runs(runs_at, parts), takes + self.scenario.physics.poll);
     }
 
-    fn part(
-        &mut self,
-        agent: usize,
-        runs_at: NodeId,
-        at: usize,
-        Read { replica, snapshot }: Read,
-    ) -> Result<Part, JobFailure> {
-        if let Some(why) = self.damage.no_work_on(self.agents[agent].home(), runs_at) {
-            return Err(JobFailure::new(FailureKind::Surroundings, why));
-        }
-        let node = replica.node;
-        let hidden = self.damage.between(runs_at, node).map(|why| JobFailure::new(FailureKind::Store, why));
-        let missing =
-            || (!self.stores.holds(&replica)).then(|| JobFailure::new(FailureKind::ChangedData, "its object is gone"));
-        if let Some(failure) = hidden.or_else(missing) {
-            return Err(failure);
-        }
-        let shelf = self.agents[agent].shelves()[at];
-        // The agent itself may see no links.
-        let truth = (self.scenario.physics.links == Links::Measured).then(|| self.truth_of(shelf)).flatten();
-        let Some(link) = truth.as_ref().unwrap_or(&snapshot).link(runs_at, node) else {
-            return Err(JobFailure::new(FailureKind::Store, format!("there is no link to node {node}")));
+    /// The service answers who comes from now on until the window's end, over the link as it is now.
+    fn begin_window(&mut self, agent: usize, service: &Service, reads: Vec<Read>) {
+        // It has one data set.
+        let Some(read) = reads.into_iter().next() else { return };
+        let home = self.agents[agent].home();
+        let (link, slow) = match self.reach(agent, home, 0, &read) {
+            Ok(reached) => reached,
+            Err(failure) => return self.lose_job(agent, failure, 0),
         };
-        let slow = self.damage.slowness(node);
+        let id = self.agents[agent].id();
+        let long = match self.scenario.agents.get(&id).map(|settings| &settings.job) {
+            Some(JobSettings::Service(ServiceSettings { window, .. })) => *window,
+            _ => unreachable!("{VALIDATED}"),
+        };
+        let shelf = self.agents[agent].shelves()[0];
+        let (way, now) = (Way::new(&self.shelves[shelf].physics, link, slow), self.passed());
         let slot = &mut self.agents[agent];
+        let came = slot.traffic.as_mut().map(|traffic| traffic.within(now, long)).unwrap_or_default();
+        let window = requests::window(service, &way, &came, long, &mut slot.jobs);
+        self.begin_work(agent, Job::Serves(Served { replica: read.replica, way }, window), long);
+    }
+
+    fn part(&mut self, agent: usize, runs_at: NodeId, at: usize, read: Read) -> Result<Part, JobFailure> {
+        let (link, slow) = self.reach(agent, runs_at, at, &read)?;
+        let Read { replica, snapshot } = read;
+        let (shelf, slot) = (self.agents[agent].shelves()[at], &mut self.agents[agent]);
         let latency = physics::latency(link, &mut slot.streams.links);
         let records = snapshot.data_set.records;
         let job = physics::job(&self.shelves[shelf].physics, latency, records, slow, &mut slot.jobs);
         Ok(Part { replica, records, job })
     }
 
+    /// The link to a replica as it is, and how many times as long its store takes; an error where it cannot be read.
+    fn reach(
+        &self,
+        agent: usize,
+        runs_at: NodeId,
+        at: usize,
+        Read { replica, snapshot }: &Read,
+    ) -> Result<(Link, f64), JobFailure> {
+        if let Some(why) = self.damage.no_work_on(self.agents[agent].home(), runs_at) {
+            return Err(JobFailure::new(FailureKind::Surroundings, why));
+        }
+        let node = replica.node;
+        let hidden = self.damage.between(runs_at, node).map(|why| JobFailure::new(FailureKind::Store, why));
+        let missing =
+            || (!self.stores.holds(replica)).then(|| JobFailure::new(FailureKind::ChangedData, "its object is gone"));
+        if let Some(failure) = hidden.or_else(missing) {
+            return Err(failure);
+        }
+        let shelf = self.agents[agent].shelves()[at];
+        // The agent itself may see no links.
+        let truth = (self.scenario.physics.links == Links::Measured).then(|| self.truth_of(shelf)).flatten();
+        let Some(link) = truth.as_ref().unwrap_or(snapshot).link(runs_at, node) else {
+            return Err(JobFailure::new(FailureKind::Store, format!("there is no link to node {node}")));
+        };
+        Ok((link, self.damage.slowness(node)))
+    }
+
     /// The job that runs reads nothing more, and notices after a while.
     pub fn fail_job(&mut self, agent: usize, failure: JobFailure, part: usize) {
-        if let Some(Job::Runs(..)) = &self.agents[agent].job.under_way {
+        if let Some(Job::Runs(..) | Job::Serves(..)) = &self.agents[agent].job.under_way {
             self.lose_job(agent, failure, part);
         }
     }
@@ -233,18 +269,57 @@ impl World<'_> {
                     self.job_failed(JobFailure::new(FailureKind::ChangedData, why), part)
                 }
                 None => {
-                    parts.iter().for_each(|part| self.has_read(agent, runs_at, &part.replica));
+                    for part in &parts {
+                        let bytes = self.scenario.bytes(&part.replica.data_set);
+                        self.has_read(agent, runs_at, &part.replica, bytes);
+                    }
                     Input::Monitor(monitor::Input::JobEnded(self.observation(agent, &parts)))
                 }
             },
+            Some(Job::Serves(served, window)) => self.window_ends(agent, &served, window),
             Some(Job::IsLost(failure, part)) => self.job_failed(failure, part),
             None => return,
         };
         self.step(agent, input);
     }
 
-    fn has_read(&mut self, agent: usize, runs_at: NodeId, replica: &Replica) {
-        let bytes = self.scenario.bytes(&replica.data_set);
+    fn window_ends(&mut self, agent: usize, Served { replica, way }: &Served, window: Option<Window>) -> Input {
+        let Some(window) = window else {
+            self.agents[agent].last_job = Some(self.now());
+            self.is_asked(agent, false);
+            return Input::Monitor(monitor::Input::NothingAsked);
+        };
+        self.is_asked(agent, true);
+        let Some(Times { mean, p95, p99 }) = window.times.filter(|_| self.stores.holds(replica)) else {
+            let why = "no request of a window was answered";
+            return self.job_failed(JobFailure::new(FailureKind::Store, why), 0);
+        };
+        let home = self.agents[agent].home();
+        self.has_read(agent, home, replica, window.answered_bytes);
+        Input::Monitor(monitor::Input::JobEnded(Observation {
+            at: self.now(),
+            response_time: mean,
+            execution_time: mean,
+            throughput: Some(window.answered_per_s),
+            network_latency: Duration::try_from_secs_f64(way.link.latency_ms / 1e3).unwrap_or_default(),
+            emulated_latency: None,
+            traffic: None,
+            parts: Vec::new(),
+            requests: Some(monitor::Requests { p95, p99, error_percent: window.error_percent }),
+            data_consistency: None,
+            result: None,
+        }))
+    }
+
+    /// Whether anybody asks it for anything: to who knows the network that is a change of it.
+    fn is_asked(&mut self, agent: usize, now: bool) {
+        if std::mem::replace(&mut self.agents[agent].is_asked, now) != now {
+            let id = self.agents[agent].id();
+            self.oracle_hears_of_change(|| format!("users of agent {id} {}", if now { "wake" } else { "sleep" }));
+        }
+    }
+
+    fn has_read(&mut self, agent: usize, runs_at: NodeId, replica: &Replica, bytes: u64) {
         let slot = &mut self.agents[agent];
         if self.is_priced {
             let (data_set, from, to) = (replica.data_set.clone(), replica.node, runs_at);
@@ -283,6 +358,7 @@ impl World<'_> {
             emulated_latency: None,
             traffic: None,
             parts: if parts.len() > 1 { parts.iter().map(observed).collect() } else { Vec::new() },
+            requests: None,
             data_consistency: counted.map(|counted| counted.into_iter().fold(1.0, f64::min)),
             result: None,
         }

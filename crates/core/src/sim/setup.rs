@@ -7,9 +7,11 @@ use super::edit::EditError;
 use super::generate::trained_at;
 use super::oracle::Standing;
 use super::physics;
+use super::requests::{self, Way};
 use super::simulation::{Simulation, Start};
 use super::state::NetworkState;
 use super::stores::Stores;
+use super::streams::{self, Purpose};
 use super::table::{Table, ready};
 use super::world::{Listener, Tell, Told, World};
 use crate::clock::VirtualClock;
@@ -155,7 +157,8 @@ pub(super) fn world<'a>(
         let each = settings.data_sets.iter();
         let trained = each.clone().map(|data_set| trained(scenario, settings, data_set, from_home, seed)).collect();
         let position = |name| scenario.network.data_sets.keys().position(|other| other == name).expect(VALIDATED);
-        let mut agent = Agent::new(&scenario.network, settings, each.map(position).collect(), policy, trained, seed);
+        let (shelves, service) = (each.map(position).collect(), scenario.services.get(&settings.id));
+        let mut agent = Agent::new(&scenario.network, settings, shelves, policy, trained, service, seed);
         agent.stopwatch.clone_from(&stopwatch);
         agents.push(agent);
     }
@@ -193,7 +196,14 @@ fn trained(
         let itself = Link { from: settings.node, to: node, latency_ms: 0.0, jitter_ms: 0.0 };
         let link = links.get(&node).copied().unwrap_or(itself);
         let availability = scenario.network.nodes.get(&node).map_or(0.0, |node| node.availability.value());
-        (node, physics::train(&physics, seed, settings.id, link, records, availability))
+        let runs = match scenario.services.get(&settings.id) {
+            Some(service) => {
+                let mut rng = streams::stream(seed, settings.id, Purpose::Training(node));
+                requests::train(service, &Way::new(&physics, link, 1.0), availability, &mut rng)
+            }
+            None => physics::train(&physics, seed, settings.id, link, records, availability),
+        };
+        (node, runs)
     });
     let runs: BTreeMap<NodeId, Vec<Metrics>> = runs.collect();
     let given = scenario.impacts.get(&settings.id).cloned();

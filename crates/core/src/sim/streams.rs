@@ -18,6 +18,8 @@ pub enum Purpose {
     Phase,
     /// What its probes of links measure.
     Probes,
+    /// When requests to a service come.
+    Traffic,
     /// Runs of the job at a node, before the simulation.
     Training(NodeId),
 }
@@ -32,6 +34,7 @@ impl Purpose {
             Purpose::Phase => u64::MAX,
             Purpose::Replies => u64::MAX - 1,
             Purpose::Probes => u64::MAX - 2,
+            Purpose::Traffic => u64::MAX - 3,
         }
     }
 }

@@ -637,6 +637,7 @@ impl<'a> World<'a> {
                 let cut_off = |part: &Part| adrift.clone().or_else(|| hidden(part.replica.node));
                 parts.iter().enumerate().find_map(|(at, part)| Some((cut_off(part)?, at)))
             }
+            Some(Job::Serves(served, _)) => lost(served.replica.node).map(|why| ((FailureKind::Store, why), 0)),
             Some(Job::IsLost(..)) | None => None,
         };
         let transfer = self.agents[agent].transfer.under_way.as_ref().and_then(|Transfer { claim, .. }| {

@@ -11,6 +11,7 @@ mod policies;
 mod predictions;
 mod published;
 mod reference_vectors;
+mod services;
 mod simulation;
 mod work;
 mod written;

@@ -1,7 +1,8 @@
 //! A scenario's file as written. What it shares with `network.toml` and `N.toml` is read by their types.
 
+use super::service;
 use crate::config::fragment::DataSet as DataSetTable;
-use crate::config::fragment::{Agent as AgentFile, Constraints, Job};
+use crate::config::fragment::{Agent as AgentFile, Constraints, Job, S3};
 use crate::config::fragment::{
     Cost, Feedback, Learning, Link, Membership, Network, Node, Quantity, Rho, Rhythm, table, tables,
 };
@@ -68,7 +69,7 @@ pub struct Writes {
     pub bytes: Quantity,
 }
 
-/// `[[agent]]`: as `N.toml`, without a job: the physics is the job.
+/// `[[agent]]`: as `N.toml`, without a job: the physics is the job, or what its service says.
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Agent {
@@ -82,6 +83,8 @@ pub struct Agent {
     pub rho: Option<Rho>,
     pub cost: Option<Cost>,
     pub budget: Option<Quantity>,
+    /// It runs no jobs: its users make requests.
+    pub service: Option<service::Written>,
     /// What was trained, instead of simulated training: by action, in the order of the metrics.
     pub impacts: Option<BTreeMap<String, Vec<f64>>>,
 }
@@ -290,14 +293,17 @@ impl Agent {
             data_set: self.data_set.clone(),
             data_sets: self.data_sets.clone(),
             listen: None,
-            s3: None,
+            s3: self.service.as_ref().map(|_| S3 { listen: "127.0.0.1:0".to_owned() }),
             worker: None,
             budget: self.budget.clone(),
-            job: Job {
-                kind: "aggregate".to_owned(),
-                request_size: Some(Quantity("9 MB".to_owned())),
-                expression: Some("avg(cholesterol)".to_owned()),
-                ..Job::default()
+            job: match &self.service {
+                Some(service) => Job { kind: "service".to_owned(), window: service.window(), ..Job::default() },
+                None => Job {
+                    kind: "aggregate".to_owned(),
+                    request_size: Some(Quantity("9 MB".to_owned())),
+                    expression: Some("avg(cholesterol)".to_owned()),
+                    ..Job::default()
+                },
             },
             rho: self.rho.clone().unwrap_or_else(|| rho.clone()),
             cost: self.cost.clone().unwrap_or_else(|| cost.clone()),

@@ -4,12 +4,13 @@
 mod fragment;
 mod physics;
 mod schedule;
+mod service;
 mod settings;
 mod write;
 
 pub use settings::{
-    Calm, Change, Fault, FaultKind, Generate, Goals, Lie, Line, Links, Moment, Physics, Rules, Scenario, Transfer,
-    When, Writes,
+    Calm, Change, Fault, FaultKind, Generate, Goals, Lie, Line, Links, Moment, Physics, Rules, Scenario, Service,
+    Transfer, When, Writes,
 };
 pub use write::{write, write_over};
 
@@ -142,6 +143,7 @@ fn validate(written: fragment::Scenario, vocabulary: &Vocabulary, problems: &mut
     let settings = network::validate(&network, problems);
     let agents = agents(&rest, &network, vocabulary, problems);
     let impacts = impacts(&rest, problems);
+    let services = services(&rest, problems);
     let physics = physics::validate(&rest.physics, &ids, problems);
     let changes = schedule::changes(&rest.change, &ids, problems);
     let known: BTreeSet<AgentId> = agents.keys().copied().collect();
@@ -170,6 +172,7 @@ fn validate(written: fragment::Scenario, vocabulary: &Vocabulary, problems: &mut
         agents,
         impacts,
         physics,
+        services,
         sizes,
         writes,
         placed,
@@ -259,6 +262,7 @@ fn stand_in(network: &mut files::Network, rest: &mut Rest, problems: &mut Proble
         rho: None,
         cost: None,
         budget: None,
+        service: None,
         impacts: None,
     }];
 }
@@ -285,6 +289,18 @@ fn agents(
     agents
 }
 
+fn services(rest: &Rest, problems: &mut Problems) -> BTreeMap<AgentId, Service> {
+    let mut all = BTreeMap::new();
+    for agent in &rest.agent {
+        let Some(written) = &agent.service else { continue };
+        let mut own = problems.within(format!("agent {}", agent.id));
+        let service = written.validate(&mut own);
+        problems.absorb(own);
+        all.extend(u32::try_from(agent.id).ok().map(AgentId).zip(service));
+    }
+    all
+}
+
 fn impacts(rest: &Rest, problems: &mut Problems) -> BTreeMap<AgentId, BTreeMap<Action, Impacts>> {
     let mut all = BTreeMap::new();
     for agent in &rest.agent {
@@ -307,7 +323,7 @@ fn impacts(rest: &Rest, problems: &mut Problems) -> BTreeMap<AgentId, BTreeMap<A
 
 /// In the order of the metrics; the last ones may be left out.
 fn vector(values: &[f64]) -> Result<Impacts, Invalid> {
-    let help = "at most seven numbers from -1 to 1: response time, execution time, throughput, network latency, availability, consistency, staleness";
+    let help = "at most ten numbers from -1 to 1: response time, execution time, throughput, network latency, availability, consistency, staleness, then what a service's requests show: response time p95, p99, error rate";
     if values.len() > Metric::ALL.len() || values.iter().any(|value| !(-1.0..=1.0).contains(value)) {
         return Err(Invalid::new("is no vector of impacts", help));
     }

@@ -20,6 +20,8 @@ pub struct Scenario {
     /// Trained impacts of the agents that bring theirs; the others are trained by the physics.
     pub impacts: BTreeMap<AgentId, BTreeMap<Action, Impacts>>,
     pub physics: Physics,
+    /// What the agents whose job is a service are asked for.
+    pub services: BTreeMap<AgentId, Service>,
     /// Of the data sets that are not as large as the physics says \[bytes\].
     pub sizes: BTreeMap<DataSetName, u64>,
     /// Of the data sets that their owners go on writing.
@@ -79,6 +81,7 @@ impl Scenario {
         let mut alone = self.clone();
         alone.network.data_sets.retain(|name, _| name == data_set);
         alone.agents.retain(|_, agent| agent.reads(data_set));
+        alone.services.retain(|agent, _| alone.agents.contains_key(agent));
         alone.placed.retain(|name, _| name == data_set);
         alone.physics = self.physics_of(data_set);
         alone.sizes.clear();
@@ -130,6 +133,7 @@ pub struct Physics {
     pub links: Links,
 }
 
+pub use super::service::Service;
 pub use crate::domain::environment::Links;
 
 /// Who is imitated in what machines leave open.

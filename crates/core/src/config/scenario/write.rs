@@ -1,9 +1,10 @@
 //! Scenarios as text: what `load` reads back as it was.
 
 use super::settings::{
-    Calm, Change, Fault, FaultKind, Generate, Goals, Line, Links, Physics, Rules, Scenario, Transfer, When, Writes,
+    Calm, Change, Fault, FaultKind, Generate, Goals, Line, Links, Physics, Rules, Scenario, Service, Transfer, When,
+    Writes,
 };
-use crate::config::settings::{NodeSettings, ScrubSettings};
+use crate::config::settings::{JobSettings, NodeSettings, ScrubSettings};
 use crate::config::{defaults, quantity};
 use crate::domain::action::ActionType;
 use crate::domain::books::{Payer, Tariff};
@@ -212,6 +213,9 @@ fn agents(text: &mut String, scenario: &Scenario) {
             line!(text, "cost = {{ {} }}", costs(&agent.costs).join(", "));
         }
         agent.budget.into_iter().for_each(|budget| line!(text, "budget = \"{budget}\""));
+        if let (Some(served), JobSettings::Service(settings)) = (scenario.services.get(&agent.id), &agent.job) {
+            service(text, settings.window, served);
+        }
         if let Some(impacts) = scenario.impacts.get(&agent.id) {
             line!(
                 text,
@@ -221,6 +225,19 @@ fn agents(text: &mut String, scenario: &Scenario) {
             impacts.iter().for_each(|(action, impacts)| line!(text, "{action} = {}", vector(impacts)));
         }
     }
+}
+
+/// `[agent.service]`
+fn service(text: &mut String, window: Duration, service: &Service) {
+    let Service { answer_bytes, round_trips, overhead, spread, connections, time_limit, traffic, within } = service;
+    // What was read from TOML can be written as TOML.
+    let value =
+        |value: Result<toml::Value, toml::ser::Error>| value.map_or_else(|_| String::new(), |it| it.to_string());
+    line!(text, "\n[agent.service]\nwindow = {}\nanswer = \"{answer_bytes} B\"", duration(window));
+    line!(text, "round_trips = {round_trips:?}\noverhead = {}\nspread = {spread:?}", duration(*overhead));
+    line!(text, "connections = {connections}\ntime_limit = {}", duration(*time_limit));
+    line!(text, "traffic = {}", value(toml::Value::try_from(traffic)));
+    line!(text, "within_ticks = {}", value(toml::Value::try_from(within)));
 }
 
 /// `[generate]`, with the policy of its agents.

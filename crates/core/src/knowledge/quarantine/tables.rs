@@ -94,6 +94,9 @@ pub fn metric_column(metric: Metric) -> &'static str {
         Metric::Availability => "availability_percent",
         Metric::DataConsistency => "data_consistency",
         Metric::Staleness => "staleness_s",
+        Metric::ResponseTimeP95 => "response_time_p95_s",
+        Metric::ResponseTimeP99 => "response_time_p99_s",
+        Metric::ErrorRate => "error_rate_percent",
     }
 }
 

@@ -132,6 +132,10 @@ impl<'a> Prospects<'a> {
     }
 
     fn level_from(&self, seat: Seat, node: NodeId, replicas: u32) -> f64 {
+        // Whoever has no users gives way to those who have; when they wake, their first bad minute brings it back.
+        if self.experience.predictor.is_asleep() {
+            return 1.0;
+        }
         let state = State::of(&self.experience.predictor, self.snapshot, seat, node);
         let Some(state) = state.filter(|_| !self.avoided.unreadable.contains(&node)) else { return 0.0 };
         let as_things_are = self.level_as_things_are(&state, replicas);

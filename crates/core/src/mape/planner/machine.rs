@@ -30,6 +30,8 @@ pub enum Input {
     Violated(Violation),
     /// Every measurement: the one after an action teaches what the action did.
     Measured { measurement: Arc<Measurement>, satisfied: bool },
+    /// The service has no users now.
+    NothingAsked,
     /// A job failed because of this node's store, or the link to it.
     JobFailed { node: NodeId },
     /// A link was measured without a job \[ms\].
@@ -229,6 +231,10 @@ impl Planner {
             }
             Input::JobFailed { node } => {
                 self.decider.failed(node);
+                Vec::new()
+            }
+            Input::NothingAsked => {
+                self.experience.predictor.nothing_asked();
                 Vec::new()
             }
             Input::Probed { node, latency_ms } => {

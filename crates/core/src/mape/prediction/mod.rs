@@ -4,7 +4,8 @@
 //! |---|---|
 //! | network latency | what the table states where that is injected; else what jobs and probes measured on the link |
 //! | response time, execution time | what jobs took over latency, and over how fast bytes came where that was counted ([`DurationModel`]), times the object's size |
-//! | throughput | the object's size over the execution time |
+//! | throughput | the object's size over the execution time; of a service the requests that are asked, less those that fail |
+//! | tails and errors of a service's requests | what its windows showed over latency, and at the node (`requests.rs`) |
 //! | availability | what the node declares |
 //! | staleness | 0 where the owner writes; elsewhere how far jobs found replicas behind (`lags.rs`) |
 //!
@@ -20,6 +21,7 @@ mod link;
 mod outlook;
 mod posterior;
 mod rates;
+mod requests;
 mod rest;
 
 pub use duration::{DurationModel, Point};
@@ -41,6 +43,7 @@ use crate::domain::units::Percent;
 use crate::domain::work::Seat;
 use lags::Lags;
 use rates::Rates;
+use requests::Requests;
 use std::collections::BTreeMap;
 
 /// What makes a link's latency.
@@ -73,19 +76,27 @@ pub struct Wanted {
     /// Also for throughput.
     pub execution: bool,
     pub staleness: bool,
+    /// What only the requests to a service show.
+    pub requests: bool,
 }
 
 impl Wanted {
     /// All of them; of staleness only where it matters.
     pub fn all(rho: &Metrics) -> Self {
-        Self { response: true, execution: true, staleness: rho.get(Metric::Staleness).is_some() }
+        Self { response: true, execution: true, staleness: rho.get(Metric::Staleness).is_some(), requests: true }
     }
 
     /// What these metrics need.
     pub fn of(metrics: &Metrics) -> Self {
         let is_wanted = |metric| metrics.get(metric).is_some();
         let execution = is_wanted(Metric::ExecutionTime) || is_wanted(Metric::Throughput);
-        Self { response: is_wanted(Metric::ResponseTime), execution, staleness: is_wanted(Metric::Staleness) }
+        let requests = Metric::ALL.into_iter().any(|metric| metric.is_of_requests() && is_wanted(metric));
+        Self {
+            response: is_wanted(Metric::ResponseTime),
+            execution,
+            staleness: is_wanted(Metric::Staleness),
+            requests: requests || is_wanted(Metric::Throughput),
+        }
     }
 }
 
@@ -104,6 +115,8 @@ pub struct Predictor {
     execution: DurationModel,
     /// How many records the latest job read: the size of the object.
     records: f64,
+    /// Of a service; absent for who runs jobs.
+    requests: Option<Box<Requests>>,
     /// What the job's other data sets contribute to it; absent where there are none.
     rest: Option<Rest>,
     /// Where they would best be; absent where that is where they are.
@@ -117,7 +130,7 @@ impl Predictor {
         runs: &BTreeMap<NodeId, Vec<Metrics>>,
         traffic: &BTreeMap<NodeId, Vec<Traffic>>,
     ) -> Self {
-        let all = || runs.iter().flat_map(|(node, runs)| runs.iter().map(|run| (*node, run)));
+        let all = || runs.iter().flat_map(|(node, runs)| runs.iter().map(move |run| (*node, run)));
         let counted = |node: NodeId, index: usize| traffic.get(&node)?.get(index).copied().filter(Traffic::makes_sense);
         let points = |metric| {
             let numbered = runs.iter().flat_map(|(node, runs)| runs.iter().enumerate().map(|it| (*node, it)));
@@ -133,6 +146,7 @@ impl Predictor {
             response: DurationModel::new(points(Metric::ResponseTime)),
             execution: DurationModel::new(points(Metric::ExecutionTime)),
             records: all().filter_map(|(_, run)| records(run)).next_back().unwrap_or(0.0),
+            requests: Requests::trained(all()).map(Box::new),
             rest: None,
             hope: None,
         };
@@ -211,6 +225,19 @@ impl Predictor {
         if let Some(point) = point(metrics, traffic, Metric::ExecutionTime) {
             self.execution.measured(node, point, at);
         }
+        if requests::are_shown_by(metrics) {
+            self.requests.get_or_insert_default().measured(node, metrics, at);
+        }
+    }
+
+    /// A service has no users now.
+    pub fn nothing_asked(&mut self) {
+        self.requests.get_or_insert_default().sleep();
+    }
+
+    /// Whether nobody asks the service for anything, so that it does not matter where its data is.
+    pub fn is_asleep(&self) -> bool {
+        self.requests.as_ref().is_some_and(|requests| requests.is_asleep())
     }
 
     /// How many records its data set has, where what was trained is about more than that.
@@ -323,7 +350,12 @@ impl Predictor {
         {
             let execution = seconds.scaled(self.records);
             forecast.set(Metric::ExecutionTime, execution);
-            forecast.set(Metric::Throughput, throughput(self.records, execution));
+            if self.requests.is_none() {
+                forecast.set(Metric::Throughput, throughput(self.records, execution));
+            }
+        }
+        if let Some(requests) = self.requests.as_ref().filter(|_| wanted.requests) {
+            requests.forecast(place.node, &conditions, now, &mut forecast);
         }
         forecast
     }
@@ -358,8 +390,12 @@ impl Predictor {
     }
 }
 
-/// How many records a run read, from what it measured: its data set may have been another one than today's.
+/// How many records a run read, from what it measured: its data set may have been another one than today's. Requests to a service
+/// are each for one thing, however many come.
 fn records(metrics: &Metrics) -> Option<f64> {
+    if requests::are_shown_by(metrics) {
+        return Some(1.0);
+    }
     let records = metrics.get(Metric::Throughput)? * metrics.get(Metric::ExecutionTime)?;
     (records.is_finite() && records > 0.0).then_some(records)
 }
@@ -411,7 +447,7 @@ mod tests {
     const NEAR: NodeId = NodeId(1);
     const FAR: NodeId = NodeId(2);
     const NEW: NodeId = NodeId(3);
-    const ALL: Wanted = Wanted { response: true, execution: true, staleness: false };
+    const ALL: Wanted = Wanted { response: true, execution: true, staleness: false, requests: false };
 
     /// A job over so many records: 10 us for each, and 36 times the latency for every 360,000 of them.
     fn run(latency_ms: f64, records: f64) -> Metrics {

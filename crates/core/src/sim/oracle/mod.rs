@@ -1,6 +1,6 @@
 //! The oracle: the best placement, from all that the simulator knows and no agent can.
 //!
-//! Reading order: `truth` (what a job really comes to, on `normal`), `problem` (that for all agents and nodes), `route` (the
+//! Reading order: `truth` (what a job really comes to, on `normal`), `windows` (what the requests to a service do), `problem` (that for all agents and nodes), `route` (the
 //! cheapest way to a set of nodes), `search` (the best set: `local`, then `exact`), `work` (where jobs run, besides), `elsewhere` (jobs over several data sets), `standing` (how good a placement is). All of
 //! it is pure. `../clairvoyant.rs` applies it.
 
@@ -13,6 +13,7 @@ mod route;
 mod search;
 mod standing;
 mod truth;
+mod windows;
 mod work;
 
 #[cfg(test)]

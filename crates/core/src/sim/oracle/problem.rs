@@ -3,13 +3,15 @@
 use super::super::writes;
 use super::elsewhere::Elsewhere;
 use super::truth::{Odds, Place};
+use super::windows::Windows;
 use crate::config::scenario::Scenario;
-use crate::config::settings::AgentSettings;
+use crate::config::settings::{AgentSettings, JobSettings};
 use crate::domain::action::ActionType;
 use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::metric::Metric;
 use crate::domain::placement::{Node, NodeState};
 use crate::domain::snapshot::Snapshot;
+use crate::domain::time::Timestamp;
 use crate::sim::faults::Damage;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -356,8 +358,15 @@ impl Shares<'_> {
                     _ => {
                         let others = self.elsewhere.of(agent.id).map_or(0, |others| others.records);
                         let records = self.snapshot.data_set.records + others;
-                        let odds = Odds::new(&agent.goal, &self.scenario.physics, records);
-                        layer.extend(self.nodes.iter().map(|node| self.share((agent, *seat), &odds, *node, replicas)));
+                        let chance: Box<dyn Fn(&Place) -> f64> = match self.windows(agent) {
+                            Some(windows) => Box::new(move |place| windows.violated(place)),
+                            None => {
+                                let odds = Odds::new(&agent.goal, &self.scenario.physics, records);
+                                Box::new(move |place| odds.violated(place))
+                            }
+                        };
+                        layer
+                            .extend(self.nodes.iter().map(|node| self.share((agent, *seat), &chance, *node, replicas)));
                     }
                 }
             }
@@ -366,8 +375,24 @@ impl Shares<'_> {
         layers
     }
 
-    /// Of an agent whose jobs run on `seat`, reading a node while there are so many replicas.
-    fn share(&self, (agent, seat): (&AgentSettings, NodeId), odds: &Odds, node: NodeId, replicas: u32) -> u32 {
+    /// Of an agent that serves, as its users ask now.
+    fn windows<'a>(&'a self, agent: &'a AgentSettings) -> Option<Windows<'a>> {
+        let (service, JobSettings::Service(settings)) = (self.scenario.services.get(&agent.id)?, &agent.job) else {
+            return None;
+        };
+        let rate = service.traffic.rate(self.snapshot.at.since(Timestamp::default()));
+        let (goal, physics) = (&agent.goal, &self.scenario.physics);
+        Some(Windows { goal, service, physics, long: settings.window, rate })
+    }
+
+    /// Of an agent whose jobs run on `seat`, reading a node while there are so many replicas; `chance`: of a job that misses its goal.
+    fn share(
+        &self,
+        (agent, seat): (&AgentSettings, NodeId),
+        chance: &dyn Fn(&Place) -> f64,
+        node: NodeId,
+        replicas: u32,
+    ) -> u32 {
         let Self { snapshot, damage, .. } = self;
         let (Some(link), None) = (snapshot.link(seat, node), damage.between(seat, node)) else { return WHOLE };
         let others = self.elsewhere.of(agent.id);
@@ -385,7 +410,7 @@ impl Shares<'_> {
             lag: self.lag(node),
             beside: others.map(|others| others.beside),
         };
-        (odds.violated(&place) * f64::from(WHOLE)).round() as u32
+        (chance(&place) * f64::from(WHOLE)).round() as u32
     }
 
     /// How far what lies on a node falls behind its owner.

@@ -188,7 +188,10 @@ fn measured(metric: Metric, milliseconds: i64, records: u64) -> f64 {
         | Metric::ExecutionTime
         | Metric::Availability
         | Metric::DataConsistency
-        | Metric::Staleness => seconds,
+        | Metric::Staleness
+        | Metric::ResponseTimeP95
+        | Metric::ResponseTimeP99
+        | Metric::ErrorRate => seconds,
     }
 }
 
@@ -201,7 +204,10 @@ fn last_before(bound: Threshold, records: u64) -> i64 {
         | Metric::ExecutionTime
         | Metric::Availability
         | Metric::DataConsistency
-        | Metric::Staleness => bound.value * 1e3,
+        | Metric::Staleness
+        | Metric::ResponseTimeP95
+        | Metric::ResponseTimeP99
+        | Metric::ErrorRate => bound.value * 1e3,
     };
     // The nearest millisecond is on either side of the bound, or at it.
     let nearest = milliseconds.round() as i64;

@@ -1,0 +1,72 @@
+//! Services: data follows their users, who wake on one node after the other.
+
+use agent_core::config::Vocabulary;
+use agent_core::config::scenario::{self, Scenario, write};
+use agent_core::domain::measurement::JobTally;
+use agent_core::mape::planner::POLICIES;
+use agent_core::sim::{Options, Outcome, run};
+use std::path::Path;
+use std::time::Duration;
+
+fn text() -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/scenarios/live.toml");
+    std::fs::read_to_string(file).unwrap()
+}
+
+fn read(text: &str) -> Result<Scenario, String> {
+    let vocabulary = Vocabulary { policies: &POLICIES, expression: |_| Ok(()) };
+    scenario::parse("live.toml", text, &vocabulary).map_err(|error| error.to_string())
+}
+
+fn day(scenario: &Scenario, policy: &str, seed: u64) -> Outcome {
+    let lasts = Duration::from_secs(24 * 3600);
+    let options = Options { policy: Some(policy.to_owned()), seed, lasts, until_converged: false };
+    run(scenario, &options, None, |_| {}).unwrap_or_else(|error| panic!("{policy}: {error}"))
+}
+
+/// The share of all windows that met their goal.
+fn met(outcome: &Outcome) -> f64 {
+    let mut all = JobTally::default();
+    for tally in outcome.tallies.values() {
+        (all.jobs, all.violated) = (all.jobs + tally.jobs + tally.failed, all.violated + tally.violated + tally.failed);
+    }
+    assert!(all.jobs > 1000, "{all:?}");
+    1.0 - all.violated as f64 / all.jobs as f64
+}
+
+#[test]
+fn data_follows_users_who_wander() {
+    let scenario = read(&text()).unwrap();
+    for seed in 1..=5 {
+        let (cooperative, none) = (met(&day(&scenario, "cooperative", seed)), met(&day(&scenario, "none", seed)));
+        assert!(cooperative >= 0.95, "seed {seed}: {cooperative}");
+        assert!(none < 0.4, "seed {seed}: {none}");
+        let oracle = met(&day(&scenario, "oracle", seed));
+        assert!(oracle >= cooperative - 0.01, "seed {seed}: {oracle} and {cooperative}");
+    }
+}
+
+#[test]
+fn a_service_is_written_as_it_was_read() {
+    let scenario = read(&text()).unwrap();
+    let again = write("again", &scenario);
+    assert_eq!(read(&again).map_err(|error| format!("{error}\n{again}")).unwrap(), scenario);
+}
+
+#[test]
+fn what_a_service_cannot_be_is_told_with_all_else() {
+    let check = |from: &str, to: &str, expected: &str| {
+        let text = text().replacen(from, to, 1);
+        let told = read(&text).expect_err("it is refused");
+        assert!(told.contains(expected), "{told}");
+    };
+    let answer = "answer = \"64 kB\"";
+    check(answer, "answer = \"64 kB\"\nconnections = 0", "agent 1: service.connections: 0 is out of range");
+    check(answer, "answer = \"64 kB\"\nspread = 9.0", "agent 1: service.spread: 9 is out of range");
+    check(answer, "answer = \"64 kB\"\nwindow = \"0 s\"", "agent 1: job.window");
+    check("ticks = [10,", "ticks = [-10,", "-10");
+    check("ticks = [10,", "ticks = [1e6,", "agent 1: service.traffic: 1000000 requests come in a second");
+    let job = "id = 2\ngoal = \"response_time_p95 <= 1 s and error_rate <= 1 %\"\n[agent.service]\nanswer = \"64 kB\"\ntraffic = ";
+    let only_a_job = "id = 2\ngoal = \"response_time_p95 <= 1 s\"\n[agent.impacts]\n#";
+    check(job, only_a_job, "agent 2: goal: speaks of response_time_p95, which only the requests to a service show");
+}
