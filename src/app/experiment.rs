@@ -1,14 +1,15 @@
 //! `agent experiment`: what is not stored yet of an experiment is made and stored. Of policies here; of membership in `membership`,
-//! on real sockets in `real_network`.
+//! on real sockets in `real_network`; of offloading in `offloading`.
 
 pub mod membership;
+pub mod offloading;
 mod real_network;
 
 use super::{Failure, output};
 use agent_core::config::experiment::Experiment;
 use agent_laboratory::experiments::resume::{Plan, plan};
 use agent_laboratory::experiments::{Cell, cells, perform};
-use agent_laboratory::report::statistics::Bootstrap;
+use agent_laboratory::report::statistics::{Bootstrap, Estimate};
 use agent_laboratory::results::{Database, DatabaseError, Factors, Json, Run, export};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -86,6 +87,20 @@ pub struct Outcome {
     /// It was stopped before all runs were made.
     pub interrupted: bool,
     pub real_seconds: f64,
+}
+
+/// A mean, and where it lies with 95 % confidence; a single run is its own.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct Mean {
+    pub mean: f64,
+    pub low: f64,
+    pub high: f64,
+}
+
+impl From<Estimate> for Mean {
+    fn from(estimate: Estimate) -> Self {
+        Self { mean: estimate.mean, low: estimate.low(), high: estimate.high() }
+    }
 }
 
 /// The document that `agent experiment --json` prints.

@@ -21,6 +21,7 @@ use agent_laboratory::report::membership::{self, Networks};
 use agent_laboratory::report::network::batch::{Batch, BatchJob, BatchTimes, BatchWorker};
 use agent_laboratory::report::network::tables as network_tables;
 use agent_laboratory::report::network::{self, Act, Candidate, Course, Explanation, Job, Network};
+use agent_laboratory::report::offloading::{self, Offloading};
 use agent_laboratory::report::statistics::Bootstrap;
 use agent_laboratory::report::table::Table;
 use agent_laboratory::results::{Contents, ExperimentFile, FileKind, contents};
@@ -48,6 +49,7 @@ pub async fn of_file(path: &Path, wanted: &[Wanted], clock: &Arc<dyn Clock>) -> 
     match contents(path)? {
         Contents::Experiment(FileKind::Policies) => of_experiment(path, wanted),
         Contents::Experiment(FileKind::Membership) => of_networks(path, wanted),
+        Contents::Experiment(FileKind::Offloading) => of_offloading(path, wanted),
         Contents::Experiment(FileKind::Load) => of_loads(path, wanted),
         Contents::Network => {
             let table = SharedTable::new(SqliteKnowledge::open_to_read(path, clock.clone())?);
@@ -118,6 +120,26 @@ fn of_networks(path: &Path, wanted: &[Wanted]) -> anyhow::Result<Report> {
             membership::tables::points(&cases, "Means of runs".to_owned(), &mut bootstrap),
             membership::tables::networks(&networks),
             membership::tables::rounds(&cases, &rounds),
+        ],
+    })
+}
+
+fn of_offloading(path: &Path, wanted: &[Wanted]) -> anyhow::Result<Report> {
+    if let Some(one) = wanted.first() {
+        let problem = format!("--run {one}: an experiment of offloading has no placements; leave --run out");
+        return Err(Failure::Configuration(problem).into());
+    }
+    let file = ExperimentFile::open(path)?;
+    let offloading = Offloading { head: file.head()?, runs: file.offloading_runs()? };
+    let points = offloading::points(&offloading.runs);
+    let mut bootstrap = Bootstrap::default();
+    Ok(Report {
+        about: format!("experiment {}, {} runs", offloading.head.name, offloading.runs.len()),
+        html: offloading::page(&offloading),
+        tables: vec![
+            offloading::tables::summary(&offloading::findings(&points, &mut bootstrap)),
+            offloading::tables::points(&points, &mut bootstrap),
+            offloading::tables::runs(&offloading),
         ],
     })
 }

@@ -291,6 +291,7 @@ Examples:
   agent experiment fixtures/experiments/smoke.toml
   agent experiment fixtures/experiments/published.toml --output results/published.db --parquet results
   agent experiment fixtures/experiments/membership.toml    how soon nodes know each other
+  agent experiment fixtures/experiments/offloading.toml    how many failures a threshold bears
   agent experiment my-experiment.toml --threads 4 --json
 
 What is stored is not made again: stopped (Ctrl-C) or killed, the same command goes on. Runs of what has changed are

@@ -25,6 +25,7 @@ mod membership_experiment;
 #[path = "../network/mod.rs"]
 mod network;
 mod nodes;
+mod offloading_experiment;
 mod one_life;
 mod page;
 #[path = "../pages/mod.rs"]

@@ -1,11 +1,13 @@
 //! Experiments of membership: networks in virtual time on all cores, or on real sockets one after the other.
 
-use super::{ExperimentOptions, Outcome, Planned, Progress, WRITTEN_BY, Work, exported, output_file, real_network};
+use super::{
+    ExperimentOptions, Mean, Outcome, Planned, Progress, WRITTEN_BY, Work, exported, output_file, real_network,
+};
 use agent_core::config::experiment::membership::MembershipExperiment;
 use agent_laboratory::experiments::in_parallel;
 use agent_laboratory::experiments::membership::{NetworkCell, cells, plan, results, simulate};
 use agent_laboratory::report::membership::{Networks, Point, bytes, cases, mean, messages, success};
-use agent_laboratory::report::statistics::{Bootstrap, Estimate};
+use agent_laboratory::report::statistics::Bootstrap;
 use agent_laboratory::results::{Database, DatabaseError, FileKind, Head, NetworkResults, NetworkRun};
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,25 +38,11 @@ pub struct Row {
     pub failures: f64,
     pub runs: usize,
     /// Until every node knew every node, of the runs in which that came about.
-    pub rounds: Option<Rounds>,
+    pub rounds: Option<Mean>,
     pub messages_per_node_round: f64,
     pub bytes_per_node_round: f64,
     /// Share of the questions; none where none was asked.
     pub answered: Option<f64>,
-}
-
-/// A mean, and where it lies with 95 % confidence; a single run is its own.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
-pub struct Rounds {
-    pub mean: f64,
-    pub low: f64,
-    pub high: f64,
-}
-
-impl From<Estimate> for Rounds {
-    fn from(estimate: Estimate) -> Self {
-        Self { mean: estimate.mean, low: estimate.low(), high: estimate.high() }
-    }
 }
 
 /// Makes and stores what is missing, until it is told to stop. Real networks live on the runtime of `services`.
@@ -139,7 +127,7 @@ fn rows(networks: &Networks) -> Vec<Row> {
                 loss: case.loss,
                 failures,
                 runs: runs.len(),
-                rounds: of(|run| run.converged_round).map(Rounds::from),
+                rounds: of(|run| run.converged_round).map(Mean::from),
                 messages_per_node_round: of(messages).map_or(0.0, |messages| messages.mean),
                 bytes_per_node_round: of(bytes).map_or(0.0, |bytes| bytes.mean),
                 answered: of(success).map(|share| share.mean),

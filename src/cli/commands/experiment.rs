@@ -1,6 +1,8 @@
 //! `agent experiment`.
 
-use crate::app::experiment::{ExperimentOptions, Outcome, Planned, Progress, Report, membership, run};
+use crate::app::experiment::{
+    ExperimentOptions, Mean, Outcome, Planned, Progress, Report, membership, offloading, run,
+};
 use crate::app::vocabulary::VOCABULARY;
 use crate::cli::arguments::Experiment as Arguments;
 use crate::cli::place::services;
@@ -44,6 +46,12 @@ pub fn experiment(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             let report = membership::run(experiment, &options, services.handle(), &stop, watch)?;
             screen.finish();
             tell(arguments, &report, network_lines(&report))?;
+            report.outcome
+        }
+        AnyExperiment::Offloading(experiment) => {
+            let report = offloading::run(experiment, &options, &stop, watch)?;
+            screen.finish();
+            tell(arguments, &report, offloading_lines(&report))?;
             report.outcome
         }
     };
@@ -198,5 +206,36 @@ fn network_lines(report: &membership::Report) -> Vec<String> {
         lines.push("messages and bytes: what a node sends in a round".to_owned());
     }
     lines.extend(report.outcome.failed.iter().map(|why| format!("FAILED: {why}")));
+    lines
+}
+
+fn offloading_lines(report: &offloading::Report) -> Vec<String> {
+    let mut lines = head(&report.outcome);
+    lines.extend([
+        String::new(),
+        format!(
+            "{:>9} {:>7} {:>5} {:>8}  {:<28} passed over for each user",
+            "threshold", "failed", "runs", "served", "latency (ms)"
+        ),
+    ]);
+    let share = |share: f64| format!("{:.0} %", share * 100.0);
+    let mean = |mean: Option<Mean>| {
+        mean.map_or_else(|| "-".to_owned(), |Mean { mean, low, high }| format!("{mean:.2}  ({low:.2} to {high:.2})"))
+    };
+    lines.extend(report.points.iter().map(|row| {
+        format!(
+            "{:>9} {:>7} {:>5} {:>8}  {:<28} {}",
+            share(row.cpu_threshold),
+            share(row.failures),
+            row.runs,
+            row.served.map_or_else(|| "-".to_owned(), |served| share(served.mean)),
+            mean(row.latency_ms),
+            mean(row.passed_over)
+        )
+    }));
+    if !report.found.is_empty() {
+        lines.push(String::new());
+        lines.extend(report.found.iter().cloned());
+    }
     lines
 }

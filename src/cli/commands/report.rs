@@ -21,6 +21,7 @@ Examples:
   agent report rivals.db --run drift/cooperative/7         with the placement of this run over time
   agent report rivals.db --output rivals.html --csv rivals
   agent report membership.db --csv membership              an experiment of membership: rounds, bytes, ages, questions
+  agent report offloading.db                               an experiment of offloading: who is served, from how far
   agent report agent-data/demo/network.db                  what the demo's agents did, and why
   agent report mysql://agent@db.example.org/agent          a network whose table is in a server
 

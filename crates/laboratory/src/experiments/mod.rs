@@ -1,6 +1,6 @@
 //! Experiments: the runs of a grid on all cores, and what each came to.
 //!
-//! Of policies; those of networks that come to know each other are in `membership`. Reading order: `grid` (which runs there are), `resume` (which of them are left to do), `observer` (what is seen of one), `figures`
+//! Of policies; those of networks that come to know each other are in `membership`, those of users whom servers take in `offloading`. Reading order: `grid` (which runs there are), `resume` (which of them are left to do), `observer` (what is seen of one), `figures`
 //! (what it came to), `laboratory` (many at once, in `parallel`). Where they are stored: `../results`.
 
 mod figures;
@@ -8,6 +8,7 @@ pub mod grid;
 mod laboratory;
 pub mod membership;
 mod observer;
+pub mod offloading;
 mod parallel;
 pub mod resume;
 

@@ -1,7 +1,7 @@
-//! Pages about what was measured: an experiment's comparison of policies, how networks came to know each other, what requests
-//! took, or what happened in a real network.
+//! Pages about what was measured: an experiment's comparison of policies, how networks came to know each other, how many failures a
+//! threshold bears, what requests took, or what happened in a real network.
 //!
-//! From data to text, without I/O: [`experiment`], [`membership`], [`load`] and [`network`] hold what a page is about and write it; all are made of
+//! From data to text, without I/O: [`experiment`], [`membership`], [`offloading`], [`load`] and [`network`] hold what a page is about and write it; all are made of
 //! [`table`]s (HTML and CSV alike) and of [`chart`]s (SVG). A page needs nothing but itself: its style and its little script are
 //! in it, and without the script it says the same. All text is escaped by `maud`; what it takes as it is was made here.
 
@@ -12,6 +12,7 @@ pub mod load;
 pub mod membership;
 pub mod network;
 pub mod number;
+pub mod offloading;
 mod page;
 mod palette;
 pub mod placement;

@@ -1,6 +1,6 @@
 //! An experiment's file: its tables, and who writes and reads them.
 //!
-//! Reading order: `columns` (how a struct is a row), `tables`, `membership_tables` and `load_tables` (the structs), `writer` (stores runs), `reader` (gives them back, also
+//! Reading order: `columns` (how a struct is a row), `tables`, `membership_tables`, `offloading_tables` and `load_tables` (the structs), `writer` (stores runs), `reader` (gives them back, also
 //! while they are written), `export` (the same as Parquet files). A column is a field in `tables`, and nothing else names it. All
 //! of them are explained in docs/experiments.md.
 
@@ -8,6 +8,7 @@ mod columns;
 mod export;
 mod load_tables;
 mod membership_tables;
+mod offloading_tables;
 mod reader;
 mod tables;
 mod writer;
@@ -16,6 +17,7 @@ pub use columns::Json;
 pub use export::{ExportError, export};
 pub use load_tables::{LoadRun, TraceExtent, TraceRow};
 pub use membership_tables::{NetworkNode, NetworkQuery, NetworkResults, NetworkRound, NetworkRun};
+pub use offloading_tables::OffloadingRun;
 pub use reader::{Contents, ExperimentFile, ReadError, contents};
 pub use tables::{AgentFigures, Factors, FileKind, Head, Placed, Results, Run, Sample};
 pub use writer::{Database, DatabaseError};

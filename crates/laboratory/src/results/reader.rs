@@ -3,6 +3,7 @@
 use super::columns::Columns;
 use super::load_tables::{LoadRun, TraceExtent, TraceRow};
 use super::membership_tables::{NetworkQuery, NetworkRound, NetworkRun};
+use super::offloading_tables::OffloadingRun;
 use super::tables::{FileKind, Head, Placed, Run, Sample, Table};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Params, Row};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a file holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Contents {
-    /// Of policies, of membership, or of load.
+    /// Of policies, of membership, of offloading, or of load.
     Experiment(FileKind),
     /// The shared table of a network.
     Network,
@@ -137,6 +138,11 @@ impl ExperimentFile {
         self.rows(Table::NetworkQueries, OF_RUN, [run])
     }
 
+    /// What each run of offloading came to, in the order of their numbers.
+    pub fn offloading_runs(&self) -> Result<Vec<OffloadingRun>> {
+        self.rows(Table::OffloadingRuns, RUNS, [])
+    }
+
     /// What each run of a load came to, in the order of their numbers.
     pub fn load_runs(&self) -> Result<Vec<LoadRun>> {
         self.rows(Table::LoadRuns, RUNS, [])
@@ -212,6 +218,10 @@ pub(super) fn runs(connection: &Connection) -> rusqlite::Result<Vec<Run>> {
 
 pub(super) fn networks(connection: &Connection) -> rusqlite::Result<Vec<NetworkRun>> {
     rows(connection, Table::Networks, RUNS, [], NetworkRun::read)
+}
+
+pub(super) fn offloading_runs(connection: &Connection) -> rusqlite::Result<Vec<OffloadingRun>> {
+    rows(connection, Table::OffloadingRuns, RUNS, [], OffloadingRun::read)
 }
 
 fn rows<T>(

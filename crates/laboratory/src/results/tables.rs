@@ -3,6 +3,7 @@
 use super::columns::{Column, Columns, Json, columns};
 use super::load_tables::{LoadRun, TraceRow};
 use super::membership_tables::{NetworkNode, NetworkQuery, NetworkRound, NetworkRun};
+use super::offloading_tables::OffloadingRun;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which variant of each factor.
@@ -135,17 +136,19 @@ pub struct Results {
 pub enum FileKind {
     Policies,
     Membership,
+    Offloading,
     Load,
 }
 
 impl FileKind {
-    pub const ALL: [Self; 3] = [Self::Policies, Self::Membership, Self::Load];
+    pub const ALL: [Self; 4] = [Self::Policies, Self::Membership, Self::Offloading, Self::Load];
 
-    /// In the file's header: the letters `agxp`, `agxm` and `agxl`.
+    /// In the file's header: the letters `agxp`, `agxm`, `agxo` and `agxl`.
     pub fn application_id(self) -> i64 {
         match self {
             Self::Policies => 0x6167_7870,
             Self::Membership => 0x6167_786d,
+            Self::Offloading => 0x6167_786f,
             Self::Load => 0x6167_786c,
         }
     }
@@ -154,7 +157,7 @@ impl FileKind {
     pub fn format(self) -> i64 {
         match self {
             Self::Policies => 3,
-            Self::Membership | Self::Load => 1,
+            Self::Membership | Self::Offloading | Self::Load => 1,
         }
     }
 
@@ -167,6 +170,7 @@ impl FileKind {
             Self::Membership => {
                 &[Table::Experiment, Table::Networks, Table::NetworkRounds, Table::NetworkNodes, Table::NetworkQueries]
             }
+            Self::Offloading => &[Table::Experiment, Table::OffloadingRuns],
             Self::Load => &[Table::Experiment, Table::LoadRuns, Table::Traces],
         }
     }
@@ -176,6 +180,7 @@ impl FileKind {
         match self {
             Self::Policies => Table::Runs,
             Self::Membership => Table::Networks,
+            Self::Offloading => Table::OffloadingRuns,
             Self::Load => Table::LoadRuns,
         }
     }
@@ -193,6 +198,7 @@ pub enum Table {
     NetworkRounds,
     NetworkNodes,
     NetworkQueries,
+    OffloadingRuns,
     LoadRuns,
     Traces,
 }
@@ -212,6 +218,7 @@ impl Table {
             Self::NetworkRounds => "network_rounds",
             Self::NetworkNodes => "network_nodes",
             Self::NetworkQueries => "network_queries",
+            Self::OffloadingRuns => "offloading_runs",
             Self::LoadRuns => "load_runs",
             Self::Traces => "traces",
         }
@@ -230,6 +237,7 @@ impl Table {
             Self::NetworkRounds => of_run(NetworkRound::COLUMNS),
             Self::NetworkNodes => of_run(NetworkNode::COLUMNS),
             Self::NetworkQueries => of_run(NetworkQuery::COLUMNS),
+            Self::OffloadingRuns => OffloadingRun::COLUMNS.to_vec(),
             Self::LoadRuns => LoadRun::COLUMNS.to_vec(),
             Self::Traces => of_run(TraceRow::COLUMNS),
         }
@@ -238,7 +246,7 @@ impl Table {
     /// How many of the first columns tell its rows apart.
     pub fn key(self) -> usize {
         match self {
-            Self::Experiment | Self::Runs | Self::Networks | Self::LoadRuns => 1,
+            Self::Experiment | Self::Runs | Self::Networks | Self::OffloadingRuns | Self::LoadRuns => 1,
             Self::RunAgents
             | Self::RunSeries
             | Self::RunPlacements
@@ -262,6 +270,10 @@ impl Table {
             Self::Networks => format!(
                 "create table {name} ({columns}, primary key (id), unique (identity),
                      unique (nodes, fan_out, interval_s, loss, failures, real, seed)) strict"
+            ),
+            Self::OffloadingRuns => format!(
+                "create table {name} ({columns}, primary key (id), unique (identity),
+                     unique (cpu_threshold, failures, seed)) strict"
             ),
             Self::LoadRuns => format!("create table {name} ({columns}, primary key (id)) strict"),
             Self::RunAgents | Self::RunSeries | Self::RunPlacements => self.of_run(FileKind::Policies, &columns),

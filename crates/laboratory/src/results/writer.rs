@@ -3,6 +3,7 @@
 use super::columns::Columns;
 use super::load_tables::{LoadRun, TraceRow};
 use super::membership_tables::{NetworkResults, NetworkRun};
+use super::offloading_tables::OffloadingRun;
 use super::tables::{FileKind, Head, Results, Run, Table};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, ToSql, Transaction, params, params_from_iter};
@@ -52,7 +53,7 @@ impl Database {
         Self::open_as(FileKind::Policies, path, name, about, written_by)
     }
 
-    /// The same for an experiment of either kind.
+    /// The same for an experiment of whichever kind.
     pub fn open_as(
         kind: FileKind,
         path: &Path,
@@ -93,6 +94,11 @@ impl Database {
         super::reader::networks(&self.connection).map_err(|source| self.failed(source))
     }
 
+    /// The same of a file about offloading.
+    pub fn offloading_runs(&self) -> Result<Vec<OffloadingRun>, DatabaseError> {
+        super::reader::offloading_runs(&self.connection).map_err(|source| self.failed(source))
+    }
+
     /// What the experiment is of.
     pub fn kind(&self) -> FileKind {
         self.kind
@@ -120,6 +126,11 @@ impl Database {
     /// The same into a file about membership.
     pub fn store_network(&mut self, results: &NetworkResults) -> Result<(), DatabaseError> {
         self.insert(|transaction| insert_network(transaction, results))
+    }
+
+    /// The same into a file about offloading.
+    pub fn store_offloading(&mut self, run: &OffloadingRun) -> Result<(), DatabaseError> {
+        self.insert(|transaction| add(transaction, Table::OffloadingRuns, None, run))
     }
 
     /// Begins a run of a load under the next free number, which is returned; `run.id` is not looked at.
@@ -448,6 +459,31 @@ mod tests {
         assert_eq!(counts(&database), [1, 1, 2, 3, 1]);
         drop(database);
         assert_eq!(refused(&path), "holds an experiment of another kind; name another file with --output");
+    }
+
+    #[test]
+    fn a_run_of_offloading_is_stored_read_and_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("offloading.db");
+        let mut database = Database::open_as(FileKind::Offloading, &path, "offloading", "Small.", "agent 0").unwrap();
+        let run = |id, seed, mean_latency_ms| OffloadingRun {
+            id,
+            seed,
+            users: 40,
+            cpu_threshold: 0.4,
+            identity: format!("a {seed}"),
+            mean_latency_ms,
+            violations: 7,
+            ..OffloadingRun::default()
+        };
+        let runs = [run(1, 1, Some(0.5)), run(2, 2, None)];
+        runs.iter().for_each(|run| database.store_offloading(run).unwrap());
+        assert_eq!(database.offloading_runs().unwrap(), runs);
+        assert_eq!(ExperimentFile::open(&path).unwrap().offloading_runs().unwrap(), runs);
+        let twice = database.store_offloading(&OffloadingRun { id: 3, ..runs[0].clone() }).unwrap_err();
+        assert!(twice.to_string().contains("UNIQUE"), "{twice}");
+        database.remove(&[1]).unwrap();
+        assert_eq!(database.offloading_runs().unwrap(), runs[1..]);
     }
 
     #[test]

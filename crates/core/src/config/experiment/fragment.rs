@@ -1,4 +1,4 @@
-//! An experiment's file as written, of either kind.
+//! An experiment's file as written, of whichever kind.
 
 use crate::config::fragment::{Guide, Quantity};
 use serde::de::{SeqAccess, Visitor};
@@ -85,6 +85,25 @@ pub struct Queries {
     pub deadline: Option<Quantity>,
 }
 
+/// Of offloading.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Offloading {
+    /// Told by [`OfKind`].
+    #[serde(rename = "kind")]
+    pub _kind: String,
+    pub name: String,
+    pub about: String,
+    pub users: i64,
+    pub servers: i64,
+    pub side_km: f64,
+    pub ms_per_km: f64,
+    pub users_per_server: i64,
+    pub cpu_threshold: Vec<f64>,
+    pub failures: Option<Vec<Quantity>>,
+    pub seeds: Seeds,
+}
+
 /// `"1..200"`, or a list.
 #[derive(Debug)]
 pub enum Seeds {
@@ -155,6 +174,24 @@ pub const MEMBERSHIP_GUIDE: Guide = Guide {
         ("quorum", "queries = { quorum = 3 }"),
         ("within", "queries = { within = 15 }"),
         ("deadline", r#"queries = { deadline = "2 s" }"#),
+    ],
+    document: "docs/experiments.md",
+};
+
+/// The same of an experiment of offloading.
+pub const OFFLOADING_GUIDE: Guide = Guide {
+    examples: &[
+        ("kind", r#"kind = "offloading""#),
+        ("name", r#"name = "offloading""#),
+        ("about", r#"about = "How many failures a threshold bears.""#),
+        ("users", "users = 800"),
+        ("servers", "servers = 125"),
+        ("side_km", "side_km = 20"),
+        ("ms_per_km", "ms_per_km = 0.5"),
+        ("users_per_server", "users_per_server = 20"),
+        ("cpu_threshold", "cpu_threshold = [0.4, 0.8]"),
+        ("failures", r#"failures = ["0 %", "50 %"]"#),
+        ("seeds", r#"seeds = "1..30""#),
     ],
     document: "docs/experiments.md",
 };

@@ -2,6 +2,7 @@
 //! asked about any of them after many have stopped.
 
 use super::fragment::{History as WrittenHistory, Membership, Queries as WrittenQueries};
+use super::values::varied;
 use crate::config::fragment::Quantity;
 use crate::config::problem::{Invalid, Problems};
 use crate::config::quantity;
@@ -170,35 +171,6 @@ fn together(experiment: &MembershipExperiment, problems: &mut Problems) {
         let help = format!("a quorum of at most {few}, or no network of so few nodes");
         problems.add("queries.quorum", Invalid::new(format!("{} of {few} nodes cannot agree", queries.quorum), help));
     }
-}
-
-/// At least one value, each once.
-fn varied<W, T: PartialEq>(
-    key: &str,
-    written: &[W],
-    read: impl Fn(&W) -> Result<T, Invalid>,
-    problems: &mut Problems,
-) -> Option<Vec<T>> {
-    if written.is_empty() {
-        problems.add(key, Invalid::new("there is no value", "write at least one between the brackets"));
-        return None;
-    }
-    let mut values = Vec::with_capacity(written.len());
-    let mut are_well = true;
-    for (place, one) in (1..).zip(written) {
-        match read(one) {
-            Ok(value) if values.contains(&value) => {
-                problems.add(format!("{key}: value {place}"), Invalid::new("is there twice", "remove one of them"));
-                are_well = false;
-            }
-            Ok(value) => values.push(value),
-            Err(invalid) => {
-                problems.add(format!("{key}: value {place}"), invalid);
-                are_well = false;
-            }
-        }
-    }
-    are_well.then_some(values)
 }
 
 fn interval(written: &Quantity) -> Result<Duration, Invalid> {

@@ -1,8 +1,11 @@
 //! Experiments. Of policies: which are compared in which scenarios, with which seeds, and what is varied (here). Of membership:
-//! which networks come to know each other (`membership`). What each key means is in `docs/experiments.md`.
+//! which networks come to know each other (`membership`). Of offloading: how many failures a threshold bears (`offloading`). What each
+//! key means is in `docs/experiments.md`.
 
 mod fragment;
 pub mod membership;
+pub mod offloading;
+mod values;
 
 use super::agent::known_policy;
 use super::load::{Vocabulary, unreadable};
@@ -11,6 +14,7 @@ use super::scenario::{self, Scenario};
 use super::{fragment as files, quantity};
 use fragment::{Factor, GUIDE, Seeds, Variant};
 use membership::MembershipExperiment;
+use offloading::OffloadingExperiment;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -47,13 +51,15 @@ pub struct Subject {
     pub text: String,
 }
 
-/// An experiment of either kind.
+/// An experiment of whichever kind.
 #[derive(Clone, PartialEq, Debug)]
 pub enum AnyExperiment {
     /// A file without `kind`.
     Policies(Experiment),
     /// `kind = "membership"`
     Membership(MembershipExperiment),
+    /// `kind = "offloading"`
+    Offloading(OffloadingExperiment),
 }
 
 /// Reads and validates an experiment of whichever kind it is. All problems are reported at once, except that a file which is not
@@ -83,8 +89,12 @@ fn any(text: &str, file: &Path, vocabulary: &Vocabulary, problems: &mut Problems
             let written = parsed(text, &fragment::MEMBERSHIP_GUIDE, problems)?;
             membership::validate(&written, problems).map(AnyExperiment::Membership)
         }
+        Some("offloading") => {
+            let written = parsed(text, &fragment::OFFLOADING_GUIDE, problems)?;
+            offloading::validate(&written, problems).map(AnyExperiment::Offloading)
+        }
         Some(other) => {
-            let help = "write `kind = \"membership\"`, or leave it out of an experiment that compares policies";
+            let help = "kinds are `membership` and `offloading`; leave it out of an experiment that compares policies";
             problems.add("kind", Invalid::new(format!("there is no kind `{other}` of experiments"), help));
             None
         }
@@ -433,6 +443,7 @@ mod tests {
             let called = match experiment {
                 AnyExperiment::Policies(experiment) => experiment.name,
                 AnyExperiment::Membership(experiment) => experiment.name,
+                AnyExperiment::Offloading(experiment) => experiment.name,
             };
             assert_eq!(called, name, "an experiment is called as its file");
             names.insert(name);

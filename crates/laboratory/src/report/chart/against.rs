@@ -52,18 +52,35 @@ const NAME: usize = 15;
 /// Lines with more points show none of them.
 const MARKED: usize = 12;
 
+/// How the intervals of a line's points are shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Intervals {
+    /// Each by itself.
+    Whiskers,
+    /// As what the line lies in.
+    Band,
+}
+
 /// `label` is what the picture shows, in words; `across` and `up` are the units of the axes.
 pub fn against(label: &str, lines: &[Line], across: Unit, up: Unit) -> Markup {
     let points = lines.iter().flat_map(|line| &line.points);
     let x = Scale::of(points.map(|point| point.x).chain([0.0]), Origin::Zero, LEFT, WIDTH - RIGHT);
-    on_axes(label, lines, (x, across), (apart(lines), up))
+    on_axes(label, lines, Intervals::Whiskers, (x, across), (apart(lines), up))
+}
+
+/// The same in proportion on both axes, with the intervals as bands.
+pub fn banded(label: &str, lines: &[Line], across: Unit, up: Unit) -> Markup {
+    let last = lines.iter().flat_map(|line| &line.points).map(|point| point.x).fold(0.0, f64::max);
+    let x = Scale::linear(0.0, last, LEFT, WIDTH - RIGHT);
+    on_axes(label, lines, Intervals::Band, (x, across), (in_proportion(lines), up))
 }
 
 /// The same over seconds, which lie as far apart as they passed, however many there are. `y` is the axis upwards, wherever
 /// it is.
 pub fn over_time(label: &str, lines: &[Line], y: Scale, up: Unit) -> Markup {
     let last = lines.iter().flat_map(|line| &line.points).map(|point| point.x).fold(0.0, f64::max);
-    on_axes(label, lines, (Scale::linear(0.0, last, LEFT, WIDTH - RIGHT), Unit::Seconds), (y, up))
+    let x = Scale::linear(0.0, last, LEFT, WIDTH - RIGHT);
+    on_axes(label, lines, Intervals::Whiskers, (x, Unit::Seconds), (y, up))
 }
 
 /// An axis upwards on which all values can be told apart.
@@ -78,7 +95,13 @@ pub fn in_proportion(lines: &[Line]) -> Scale {
     Scale::linear(0.0, if highest > 0.0 { highest } else { 1.0 }, 0.0, 1.0)
 }
 
-fn on_axes(label: &str, lines: &[Line], (x, across): (Scale, Unit), (y, up): (Scale, Unit)) -> Markup {
+fn on_axes(
+    label: &str,
+    lines: &[Line],
+    intervals: Intervals,
+    (x, across): (Scale, Unit),
+    (y, up): (Scale, Unit),
+) -> Markup {
     let bottom = TOP + 230.0_f64.max(lines.len() as f64 * GAP);
     let y = y.between(bottom, TOP);
     let ends: Vec<(&Line, &Point)> = lines.iter().filter_map(|line| Some((line, line.points.last()?))).collect();
@@ -88,7 +111,7 @@ fn on_axes(label: &str, lines: &[Line], (x, across): (Scale, Unit), (y, up): (Sc
     let places = spread_out(&wanted, GAP, TOP + 4.0, bottom);
     let content = html! {
         (axes(x, y, bottom, across, up))
-        @for line in lines { (drawn(line, x, y, up)) }
+        @for line in lines { (drawn(line, intervals, x, y, up)) }
         @for ((line, last), place) in near.into_iter().zip(places) { g class=(line.class) {
             path.leader d={ "M" (At(x.at(last.x) + 5.0)) " " (At(y.at(last.y))) "L" (At(WIDTH - RIGHT + 9.0)) " " (At(place)) } {}
             (named(line, WIDTH - RIGHT + 11.0, place))
@@ -114,7 +137,9 @@ fn axes(x: Scale, y: Scale, bottom: f64, across: Unit, up: Unit) -> Markup {
     }
 }
 
-fn drawn(line: &Line, x: Scale, y: Scale, up: Unit) -> Markup {
+fn drawn(line: &Line, intervals: Intervals, x: Scale, y: Scale, up: Unit) -> Markup {
+    // A single point has no band.
+    let is_banded = intervals == Intervals::Band && line.points.len() > 1;
     let mut path = Path::default();
     for (index, point) in line.points.iter().enumerate() {
         let (x, y) = (x.at(point.x), y.at(point.y));
@@ -123,9 +148,10 @@ fn drawn(line: &Line, x: Scale, y: Scale, up: Unit) -> Markup {
     let marked = if line.points.len() <= MARKED { line.points.as_slice() } else { &[] };
     html! {
         g class=(line.class) {
+            @if is_banded { path.band d=(outline(&line.points, x, y)) {} }
             @if line.points.len() > 1 { path class=(if line.is_yardstick { "beside" } else { "line" }) d=(path.end()) {} }
             @for point in marked {
-                @if point.low < point.high {
+                @if point.low < point.high && !is_banded {
                     line.whisker x1=(At(x.at(point.x))) x2=(At(x.at(point.x))) y1=(At(y.at(point.low))) y2=(At(y.at(point.high))) {}
                 }
                 circle class=[line.is_yardstick.then_some("hollow")] cx=(At(x.at(point.x))) cy=(At(y.at(point.y))) r="3.2" {
@@ -134,6 +160,20 @@ fn drawn(line: &Line, x: Scale, y: Scale, up: Unit) -> Markup {
             }
         }
     }
+}
+
+/// Along the upper ends of the intervals and back along the lower ones.
+fn outline(points: &[Point], x: Scale, y: Scale) -> String {
+    let mut path = Path::default();
+    for (index, point) in points.iter().enumerate() {
+        let (x, y) = (x.at(point.x), y.at(point.high));
+        if index == 0 { path.start(x, y) } else { path.line(x, y) }
+    }
+    for point in points.iter().rev() {
+        path.line(x.at(point.x), y.at(point.low));
+    }
+    path.close();
+    path.end()
 }
 
 /// The ends of the lines for those who do not see them.
@@ -177,6 +217,20 @@ mod tests {
         // 0 to 60 s lie between 40 and 304, 0 to 120 between 238 and 8: one straight line.
         assert!(svg.contains(r#"<path class="line" d="M42.2 236.1l261.8-228.1">"#), "{svg}");
         assert!(svg.contains("aria-label=\"Rates. meant 120 at 60\u{a0}s\""), "{svg}");
+    }
+
+    #[test]
+    fn a_band_goes_along_the_intervals_and_back() {
+        let point = |x, y, by| Point { x, y, low: y - by, high: y + by };
+        let line = |points| Line { name: "below".to_owned(), class: "k0", points, is_yardstick: false };
+        let svg =
+            banded("Served", &[line(vec![point(0.0, 1.0, 0.0), point(1.0, 0.5, 0.25)])], Unit::Share, Unit::Share);
+        // 0 to 1 lie between 40 and 304 across, and between 238 and 8 upwards.
+        let svg = svg.into_string();
+        assert!(svg.contains(r#"<path class="band" d="M40 8l264 57.5v115l-264-172.5z">"#), "{svg}");
+        assert_eq!((svg.matches("<circle").count(), svg.contains("whisker")), (2, false), "{svg}");
+        let svg = banded("Served", &[line(vec![point(0.5, 0.5, 0.25)])], Unit::Share, Unit::Share).into_string();
+        assert!(svg.contains("whisker") && !svg.contains("class=\"band\""), "{svg}");
     }
 
     #[test]
