@@ -181,7 +181,9 @@ fn error(shown: &Shown, rates: &[f64], is_counted: bool) -> f64 {
             let stated = Some(Link { from: node(0), to: node(index), latency_ms, jitter_ms: 0.0 });
             let (seat, availability) = (Seat::at_home(NodeId(1)), Percent::new(90.0).unwrap());
             let place = Place { seat, node: node(index), availability, stated, follows: false };
-            predictor.forecast(&place, &Wanted { response: true, execution: true, staleness: false }).means
+            predictor
+                .forecast(&place, &Wanted { response: true, execution: true, staleness: false, requests: false })
+                .means
         };
         for other in (0..LINKS.len()).filter(|other| *other != left_out) {
             for (from, to) in [(left_out, other), (other, left_out)] {

@@ -108,7 +108,7 @@ fn expected(predictor: &Predictor, index: usize) -> Forecast {
         stated: Some(stated),
         follows: false,
     };
-    predictor.forecast(&place, &Wanted { response: true, execution: true, staleness: false })
+    predictor.forecast(&place, &Wanted { response: true, execution: true, staleness: false, requests: false })
 }
 
 /// Of all pairs with a node that was left out, both ways.
