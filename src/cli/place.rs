@@ -96,9 +96,9 @@ impl Place {
         }
         let purpose = Purpose::Change;
         let opened = app::existing_knowledge(&settings.network, Some(data.path()), purpose, services.handle());
-        let Existing { knowledge, batch, clock, .. } = services.block_on(opened)?;
+        let Existing { knowledge, batch, load, clock, .. } = services.block_on(opened)?;
         let (services, hosting) = (services.handle().clone(), hosting(Durability::PowerLoss, false));
-        let table = SharedTable { knowledge, batch };
+        let table = SharedTable { knowledge, batch, load };
         Ok(Surroundings::new(settings, data, clock, table, services, hosting, notify))
     }
 
