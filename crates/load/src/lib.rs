@@ -3,6 +3,7 @@
 pub mod balancer;
 pub mod generator;
 pub mod register;
+pub mod routes;
 pub mod session;
 pub mod specification;
 pub mod steering;

@@ -53,6 +53,17 @@ impl State {
         }
     }
 
+    /// What an experiment in it does, for people.
+    pub fn said(self) -> &'static str {
+        match self {
+            Self::Queued => "is queued",
+            Self::Running => "runs",
+            Self::Finished => "has finished",
+            Self::Failed => "has failed",
+            Self::Cancelled => "is cancelled",
+        }
+    }
+
     pub fn is_over(self) -> bool {
         match self {
             Self::Queued | Self::Running => false,

@@ -11,6 +11,8 @@ pub mod experiment;
 pub mod queue;
 // Where the requests of a service go.
 pub mod routing;
+// A claim, as whoever runs the experiment holds it.
+pub mod tenure;
 
 use agent_core::domain::time::Timestamp;
 use experiment::{Experiment, ExperimentId, Files};

@@ -310,8 +310,7 @@ impl Request for Cancel {
             // Once more is no error.
             State::Cancelled => {}
             State::Finished | State::Failed => {
-                let state = experiment.state;
-                let problem = format!("experiment {} has ended: it is {state}", self.id);
+                let problem = format!("experiment {} {} already", self.id, experiment.state.said());
                 return Err(Refused(format!("{problem}; only what waits or runs can be cancelled")));
             }
         }

@@ -278,7 +278,7 @@ pub async fn what_has_ended_cannot_be_cancelled(fixture: Fixture) {
     fixture.claimed("x").await;
     fixture.ask(end(id, "x", Ending::Finished { summary: json!(1) })).await;
     let said = fixture.refused(cancel(id)).await;
-    let expected = "cancel: experiment 1 has ended: it is finished; only what waits or runs can be cancelled";
+    let expected = "cancel: experiment 1 has finished already; only what waits or runs can be cancelled";
     assert_eq!(said, expected);
     assert_eq!(fixture.state(id).await, State::Finished);
 }
