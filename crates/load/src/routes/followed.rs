@@ -199,8 +199,7 @@ mod tests {
         let mut followed = Followed::new(Vec::new(), 1);
         let shop = followed.begin("shop", Some(&entry("shop", 3, &["127.0.0.1:1"]))).unwrap();
         assert_eq!(chosen(&shop).as_deref(), Some("127.0.0.1:1"));
-        let second = entry("shop", 4, &["127.0.0.1:2"]);
-        let seen = entries(&[second.clone(), entry("bank", 9, &["127.0.0.1:9"])]);
+        let seen = entries(&[entry("shop", 4, &["127.0.0.1:2"]), entry("bank", 9, &["127.0.0.1:9"])]);
         assert_eq!(said(followed.hear(&seen)), ["service `shop` goes to 127.0.0.1:2 from now on, revision 4"]);
         assert_eq!(chosen(&shop).as_deref(), Some("127.0.0.1:2"));
         assert_eq!(followed.hear(&seen), [], "nothing is new");
