@@ -1,16 +1,25 @@
 //! `agent load`: requests at their intended times, and what they took.
 
+pub mod daemon;
+pub mod experiments;
+mod holding;
 mod recorder;
+pub mod routing;
 
 use super::{Failure, open_files, output};
 use agent_arrivals::Plan;
+use agent_core::config::Invalid;
 use agent_load::balancer::SharedBalancer;
 use agent_load::generator::{self, Bounds, Client, Figures, Load, Observer, Progress, Route};
-use agent_load::specification::{self, RefusedTarget, Specification, refused_targets};
+use agent_load::register::Scope;
+use agent_load::routes::{self, Followed, Shared};
+use agent_load::specification::{self, Hosts, Listed, RefusedTarget, Specification, refused_targets};
+use agent_load::table::LoadTable;
 use recorder::Recorder;
 use serde::Serialize;
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,6 +38,18 @@ pub struct Options {
     pub output: Option<PathBuf>,
     /// Where its tables are written as Parquet.
     pub parquet: Option<PathBuf>,
+    /// For services that the file does not route itself.
+    pub router: Option<Router>,
+}
+
+/// The table of a network, which routes services while load runs.
+#[derive(Clone)]
+pub struct Router {
+    pub table: Arc<dyn LoadTable>,
+    /// Hosts other than this machine that may be sent to.
+    pub allowed: Vec<String>,
+    /// Hears what is changed there.
+    pub tell: Arc<dyn Fn(routes::News) + Send + Sync>,
 }
 
 /// What a load would send.
@@ -43,6 +64,13 @@ pub struct Preview {
 #[derive(Serialize)]
 pub struct PreviewedService {
     pub name: String,
+    /// `None`: the table of a network says where its requests go, and how.
+    #[serde(flatten)]
+    pub listed: Option<PreviewedHosts>,
+}
+
+#[derive(Serialize)]
+pub struct PreviewedHosts {
     pub balancer: String,
     /// With their weights.
     pub hosts: BTreeMap<String, f64>,
@@ -77,22 +105,29 @@ pub struct Outcome {
 /// Reads a load, which goes to this machine alone and to hosts that were named.
 pub fn read(file: &Path, allowed: &[String]) -> anyhow::Result<Specification> {
     let specification = Specification::load(file)?;
-    let refused = refused_targets(&specification, allowed);
-    let Some(RefusedTarget { address, .. }) = refused.first() else { return Ok(specification) };
+    require_allowed(&file.display().to_string(), &specification, allowed)?;
+    Ok(specification)
+}
+
+/// `file`: what its problems are said to be in.
+fn require_allowed(file: &str, specification: &Specification, allowed: &[String]) -> Result<(), Failure> {
+    let refused = refused_targets(specification, allowed);
+    let Some(RefusedTarget { address, .. }) = refused.first() else { return Ok(()) };
     let named: Vec<String> = refused.iter().map(RefusedTarget::to_string).collect();
     Err(Failure::Configuration(format!(
-        "{}: {}\n  help: load goes to this machine alone unless a host is named (--allow {address}); name it only if it is yours and bears the load",
-        file.display(),
+        "{file}: {}\n  help: load goes to this machine alone unless a host is named (--allow {address}); name it only if it is yours and bears the load",
         named.join("; "),
-    ))
-    .into())
+    )))
 }
 
 pub fn preview(specification: &Specification) -> Preview {
+    let listed = |listed: &Listed| PreviewedHosts {
+        balancer: listed.balancer.to_string(),
+        hosts: listed.record.hosts().iter().map(|host| (host.address.clone(), host.weight)).collect(),
+    };
     let service = |service: &specification::Service| PreviewedService {
-        name: service.name().to_owned(),
-        balancer: service.balancer.to_string(),
-        hosts: service.record.hosts().iter().map(|host| (host.address.clone(), host.weight)).collect(),
+        name: service.name.clone(),
+        listed: service.listed().map(listed),
     };
     Preview {
         name: specification.name.clone(),
@@ -128,6 +163,11 @@ pub async fn run(
         return Err(Failure::Configuration(problem).into());
     }
     open_files::allow_all()?;
+    let followed = Shared::new(Followed::new(
+        options.router.as_ref().map(|router| router.allowed.clone()).unwrap_or_default(),
+        specification.seed,
+    ));
+    let routes = routes_of(specification, options.router.as_ref(), &followed).await?;
     let recorder = options.output.as_deref().map(|output| Recorder::begin(output, specification)).transpose()?;
     let observer = Observer { progress, traces: recorder.as_ref().map(Recorder::traces) };
     let is_stopped = Cell::new(false);
@@ -135,7 +175,11 @@ pub async fn run(
         stop.await;
         is_stopped.set(true);
     };
-    let figures = generator::run(of(specification, options.threads), observer, stop).await;
+    let load = of(specification, &routes, options.threads);
+    let figures = tokio::select! {
+        figures = generator::run(load, observer, stop) => figures,
+        never = following(options.router.as_ref(), &followed) => match never {},
+    };
     let is_stopped = is_stopped.get();
     let not_recorded = match (recorder, &figures) {
         (Some(recorder), Ok(figures)) => recorder.end(figures, is_stopped, options.parquet.as_deref()).err(),
@@ -146,16 +190,40 @@ pub async fn run(
     Ok(Outcome { name, seed, is_stopped, not_recorded, figures: figures? })
 }
 
+/// Where the requests of each service go: those of the file, and those of the table as they are now.
+async fn routes_of<'a>(
+    specification: &'a Specification,
+    router: Option<&Router>,
+    followed: &Shared,
+) -> anyhow::Result<BTreeMap<&'a str, Arc<dyn Route>>> {
+    let scope = Scope::of_services(specification.routed_by_the_table());
+    let entries = match router {
+        Some(router) if scope != Scope::default() => router.table.look(scope).await?.entries,
+        Some(_) | None => BTreeMap::new(),
+    };
+    let route = |service: &'a specification::Service| -> Result<_, Invalid> {
+        let route: Arc<dyn Route> = match &service.hosts {
+            Hosts::Listed(listed) => Arc::new(SharedBalancer::new(listed.balancer(specification.seed))),
+            Hosts::Table => routes::lock(followed).begin(&service.name, entries.get(&service.name))?,
+        };
+        Ok((service.name.as_str(), route))
+    };
+    let routes: Result<_, Invalid> = specification.services.iter().map(route).collect();
+    Ok(routes.map_err(|Invalid { problem, help }| Failure::Configuration(format!("{problem}\n  help: {help}")))?)
+}
+
+/// As long as load runs.
+async fn following(router: Option<&Router>, followed: &Shared) -> Infallible {
+    match router {
+        Some(router) if routes::lock(followed).services().next().is_some() => {
+            routes::follow(router.table.as_ref(), followed, |news| (router.tell)(news)).await
+        }
+        Some(_) | None => std::future::pending().await,
+    }
+}
+
 /// As the generator takes it: the sources of all clients, those of one service behind one balancer.
-fn of(specification: &Specification, threads: NonZeroUsize) -> Load {
-    let routes: BTreeMap<&str, Arc<dyn Route>> = specification
-        .services
-        .iter()
-        .map(|service| {
-            let balancer: Arc<dyn Route> = Arc::new(SharedBalancer::new(service.balancer(specification.seed)));
-            (service.name(), balancer)
-        })
-        .collect();
+fn of(specification: &Specification, routes: &BTreeMap<&str, Arc<dyn Route>>, threads: NonZeroUsize) -> Load {
     let (mut ids, mut clients) = (1.., Vec::new());
     for (client, plans) in specification.plans() {
         // What its sources have in common.

@@ -59,6 +59,7 @@ use crate::knowledge::{Knowledge, SharedTable};
 use agent_batch::table::BatchTable;
 use agent_core::clock::{Clock, FollowingClock, TimeScale};
 use agent_core::config::settings::{KnowledgeSettings, NetworkSettings};
+use agent_load::table::LoadTable;
 use anyhow::bail;
 use data_directory::DataDirectory;
 use std::path::{Path, PathBuf};
@@ -129,6 +130,7 @@ pub enum Purpose {
 pub struct Existing {
     pub knowledge: Arc<dyn Knowledge>,
     pub batch: Arc<dyn BatchTable>,
+    pub load: Arc<dyn LoadTable>,
     pub clock: Arc<dyn Clock>,
     /// At which its agents run: the configuration's, unless its directory says otherwise.
     pub scale: TimeScale,
@@ -146,8 +148,8 @@ pub async fn existing_knowledge(
     match &network.knowledge {
         KnowledgeSettings::Mysql(url) => {
             let (scale, clock) = (network.time_scale, clock(network));
-            let SharedTable { knowledge, batch } = database::open(url, &clock, services).await?;
-            Ok(Existing { knowledge, batch, clock, scale, place: url.to_string() })
+            let SharedTable { knowledge, batch, load } = database::open(url, &clock, services).await?;
+            Ok(Existing { knowledge, batch, load, clock, scale, place: url.to_string() })
         }
         KnowledgeSettings::Sqlite(file) => {
             let data = DataDirectory::existing(data)?;
@@ -164,8 +166,8 @@ pub async fn existing_knowledge(
                 Purpose::Look => SqliteKnowledge::open_to_read(&path, clock.clone())?,
                 Purpose::Change => SqliteKnowledge::open(&path, clock.clone())?,
             };
-            let SharedTable { knowledge, batch } = SharedTable::new(knowledge);
-            Ok(Existing { knowledge, batch, clock, scale, place: data.path().display().to_string() })
+            let SharedTable { knowledge, batch, load } = SharedTable::new(knowledge);
+            Ok(Existing { knowledge, batch, load, clock, scale, place: data.path().display().to_string() })
         }
     }
 }

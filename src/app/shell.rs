@@ -1,15 +1,18 @@
 //! `agent shell`: a load host in this process, and what it is told.
 
+use super::load::experiments::{new_key, who};
 use super::open_files;
 use agent_load::generator::Figures;
-use agent_load::session::{Marker, Session, Settings};
+use agent_load::session::{Marker, Session, Settings, SharedTable};
 use agent_load::steering::Script;
+use agent_load::table::LoadTable;
 use anyhow::{Context as _, anyhow};
 use serde::Serialize;
 use std::env;
 use std::io::Read as _;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What a session came to.
 #[derive(Serialize)]
@@ -20,10 +23,15 @@ pub struct Outcome {
     pub figures: Figures,
 }
 
-/// A host named `here`, without clients. Load goes to this machine alone and to the hosts that are allowed.
-pub fn begin(allowed: &[String], threads: NonZeroUsize) -> anyhow::Result<Session> {
+/// A host named `here`, without clients. Load goes to this machine alone and to the hosts that are allowed. With a table its routing
+/// records and experiments are used; that has to be begun within a runtime.
+pub fn begin(allowed: &[String], threads: NonZeroUsize, table: Option<Arc<dyn LoadTable>>) -> anyhow::Result<Session> {
     open_files::allow_all()?;
-    Ok(Session::new(Settings { allowed: allowed.to_vec(), threads, ..Settings::default() })?)
+    let settings = Settings { allowed: allowed.to_vec(), threads, ..Settings::default() };
+    Ok(match table {
+        Some(table) => Session::on_table(settings, SharedTable { table, by: who(), new_key })?,
+        None => Session::new(settings)?,
+    })
 }
 
 /// Ends all clients.

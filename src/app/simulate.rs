@@ -72,7 +72,7 @@ pub fn surroundings(
     let settings = Settings { network: scenario.network.clone(), agents: scenario.agents.clone() };
     let hosting = Hosting { durability: Durability::Kill, create_bucket: false, advertise: None };
     let (clock, table) = (simulation.clock(), Arc::new(simulation.table()));
-    let table = SharedTable::without_batch(table, clock.clone());
+    let table = SharedTable::of_data_alone(table, clock.clone());
     Surroundings::new(Arc::new(settings), data, clock, table, services.clone(), hosting, Arc::new(|_| {}))
 }
 

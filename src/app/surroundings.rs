@@ -33,6 +33,7 @@ use agent_core::domain::ids::{AgentId, Life, NodeId};
 use agent_core::domain::placement::{Identity, Node};
 use agent_core::domain::store_url::BUCKET;
 use agent_emulator::{Connections, Emulator, Metrics};
+use agent_load::table::LoadTable;
 use anyhow::Context as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU64;
@@ -58,6 +59,7 @@ pub struct Surroundings {
     pub clock: Arc<dyn Clock>,
     pub knowledge: Arc<dyn Knowledge>,
     pub batch: Arc<dyn BatchTable>,
+    pub load: Arc<dyn LoadTable>,
     /// Address of an emulator's API; absent when the links are the real network.
     pub emulator: Option<String>,
     /// Of the one that this process serves.
@@ -82,7 +84,7 @@ impl Surroundings {
         hosting: Hosting,
         notify: Arc<dyn Fn(Notice) + Send + Sync>,
     ) -> Self {
-        let SharedTable { knowledge, batch } = table;
+        let SharedTable { knowledge, batch, load } = table;
         let (emulator, connections, observer, switchboard) = (None, None, None, Switchboard::default());
         Self {
             settings,
@@ -90,6 +92,7 @@ impl Surroundings {
             clock,
             knowledge,
             batch,
+            load,
             emulator,
             connections,
             services,

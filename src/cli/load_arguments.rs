@@ -1,5 +1,7 @@
 //! What can be written about load.
 
+use agent_load::balancer::BalancerKind;
+use agent_load::register::experiment::{ExperimentId, State};
 use clap::{Args, Subcommand};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -10,6 +12,10 @@ Examples:
   agent load check evening.toml          what it would send, and when
   agent load run evening.toml
   agent load run evening.toml --output evening.db && agent report evening.db
+  agent load queue evening.toml          it waits in the network's table until a daemon runs it
+  agent load daemon                      runs what waits
+  agent load route set shop 127.0.0.1:8080 1
+                                         where services go whose file says `hosts = \"table\"`
 
 `agent shell` steers load by hand while it runs.
 
@@ -19,6 +25,197 @@ pub enum Load {
     Run(Run),
     /// Say what a file would send
     Check(Check),
+    /// Let the load of a file wait in the network's table until a daemon runs it: it is an experiment
+    Queue(Queue),
+    /// List experiments, the latest first
+    List(List),
+    /// Show an experiment, and what it came to
+    #[command(after_help = "Example:\n  agent load show 7")]
+    Show(OfExperiment),
+    /// Call experiments off: what waits never runs, what runs is stopped within a second
+    Cancel(Cancel),
+    /// Run the experiments that wait, one after another, the oldest first, until Ctrl-C
+    Daemon(Daemon),
+    /// Say where the requests of services go whose file says `hosts = "table"`, while load runs too
+    #[command(subcommand)]
+    Route(Route),
+}
+
+#[derive(Subcommand, Debug)]
+#[command(after_help = "\
+Examples:
+  agent load route set shop 127.0.0.1:8080,127.0.0.1:8081 1,4
+  agent load route append shop 127.0.0.1:8082 5
+  agent load route remove shop 127.0.0.1:8080
+  agent load route list
+
+Load that runs acts on a change within a second, and no request fails by it. `agent shell --table` has the same verbs, as `rtbl`.")]
+pub enum Route {
+    /// Route a service to these hosts alone
+    #[command(after_help = "\
+Examples:
+  agent load route set shop 127.0.0.1:8080 1
+  agent load route set shop 127.0.0.1:8080,127.0.0.1:8081 1,4 --balancer least-outstanding
+  agent load route set shop 127.0.0.1:8081 1 --revision 7     only if nobody has changed it since revision 7")]
+    Set(Rerouted),
+    /// Route a service to these hosts too
+    #[command(after_help = "Example:\n  agent load route append shop 127.0.0.1:8082 5")]
+    Append(Rerouted),
+    /// Route a service to these hosts no more
+    #[command(after_help = "Example:\n  agent load route remove shop 127.0.0.1:8080,127.0.0.1:8081")]
+    Remove(Removed),
+    /// Route a service nowhere: its requests are counted as errors until it is set again
+    #[command(after_help = "Example:\n  agent load route unset shop")]
+    Unset(Unset),
+    /// List the services that are routed
+    #[command(after_help = "Example:\n  agent load route list --json")]
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say where a service is routed, and who said so
+    #[command(after_help = "Example:\n  agent load route info shop")]
+    Info {
+        service: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Route no service any more
+    #[command(after_help = "Example:\n  agent load route flush")]
+    Flush {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args, Debug)]
+pub struct Rerouted {
+    pub service: String,
+    /// `HOST:PORT`, several with commas between them
+    pub hosts: String,
+    /// How much each takes beside the others, with commas between them
+    pub weights: String,
+    /// How the next host is chosen [default: as before; of a new service `weighted-round-robin`]
+    #[arg(long, value_name = "KIND")]
+    pub balancer: Option<BalancerKind>,
+    #[command(flatten)]
+    pub of: OfRevision,
+}
+
+#[derive(Args, Debug)]
+pub struct Removed {
+    pub service: String,
+    /// `HOST:PORT`, several with commas between them
+    pub hosts: String,
+    #[command(flatten)]
+    pub of: OfRevision,
+}
+
+#[derive(Args, Debug)]
+pub struct Unset {
+    pub service: String,
+    #[command(flatten)]
+    pub of: OfRevision,
+}
+
+#[derive(Args, Debug)]
+pub struct OfRevision {
+    /// Only if the record is of this revision; 0: only if the service never had one
+    #[arg(long, value_name = "N")]
+    pub revision: Option<u64>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent load queue evening.toml
+  agent load queue evening.toml --key nightly-2026-11-29   queued twice, it is one experiment
+
+The file and the recordings that it names are kept in the table. It is checked as `agent load run` checks it; whether it may be sent where
+it says, the daemon that runs it decides once more.")]
+pub struct Queue {
+    /// What is sent where and when: TOML
+    pub file: PathBuf,
+    /// A host other than this machine that it may say (more than once)
+    #[arg(long, value_name = "HOST")]
+    pub allow: Vec<String>,
+    /// Queued again with the same key, it is the same experiment
+    #[arg(long)]
+    pub key: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent load list
+  agent load list --state running --state queued --json")]
+pub struct List {
+    /// Only experiments in this state: queued, running, finished, failed, cancelled
+    #[arg(long)]
+    pub state: Vec<State>,
+    /// At most so many
+    #[arg(long, default_value = "50")]
+    pub limit: NonZeroUsize,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct OfExperiment {
+    pub experiment: ExperimentId,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  agent load cancel 7 8")]
+pub struct Cancel {
+    #[arg(required = true)]
+    pub experiments: Vec<ExperimentId>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent load daemon
+  agent load daemon --output experiments        keeps every request of experiment 7 in experiments/7.db
+  agent load daemon --until-idle                ends when nothing waits any more
+  agent load daemon --allow shop.example.org    another machine, that is yours and bears it
+
+Several daemons may run: each experiment is run by one. Ctrl-C gives back what it holds, and another begins that anew; so does the end of a
+daemon that was killed, 15 s after it was last heard of.
+
+Exit code 1: an experiment failed.")]
+pub struct Daemon {
+    /// A host other than this machine that may be sent to (more than once)
+    #[arg(long, value_name = "HOST")]
+    pub allow: Vec<String>,
+    /// Clients are dealt out to so many threads
+    #[arg(long, default_value = "1")]
+    pub threads: NonZeroUsize,
+    /// Keeps every request of experiment ID in the file ID.db of this folder, an SQLite database
+    #[arg(long, value_name = "FOLDER")]
+    pub output: Option<PathBuf>,
+    /// End when nothing waits any more
+    #[arg(long)]
+    pub until_idle: bool,
+    /// Print JSON: what happens, each in a line of its own
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Args, Debug)]

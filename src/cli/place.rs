@@ -72,15 +72,21 @@ impl Place {
         purpose: Purpose,
         work: impl AsyncFnOnce(&Settings, &Existing) -> anyhow::Result<()>,
     ) -> anyhow::Result<ExitCode> {
-        let settings = self.settings()?;
         let runtime = services()?;
+        let (settings, existing) = self.open(purpose, &runtime)?;
+        runtime.block_on(work(&settings, &existing))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The same, for whoever has a runtime of its own.
+    pub(super) fn open(&self, purpose: Purpose, runtime: &Runtime) -> anyhow::Result<(Settings, Existing)> {
+        let settings = self.settings()?;
         let opened = app::existing_knowledge(&settings.network, self.data.as_deref(), purpose, runtime.handle());
         let existing = runtime.block_on(opened)?;
         if self.data.is_none() {
             display::note(&format!("# {}", existing.place));
         }
-        runtime.block_on(work(&settings, &existing))?;
-        Ok(ExitCode::SUCCESS)
+        Ok((settings, existing))
     }
 
     /// What a command needs that touches the stores of a network that runs or ran.
@@ -96,9 +102,9 @@ impl Place {
         }
         let purpose = Purpose::Change;
         let opened = app::existing_knowledge(&settings.network, Some(data.path()), purpose, services.handle());
-        let Existing { knowledge, batch, clock, .. } = services.block_on(opened)?;
+        let Existing { knowledge, batch, load, clock, .. } = services.block_on(opened)?;
         let (services, hosting) = (services.handle().clone(), hosting(Durability::PowerLoss, false));
-        let table = SharedTable { knowledge, batch };
+        let table = SharedTable { knowledge, batch, load };
         Ok(Surroundings::new(settings, data, clock, table, services, hosting, notify))
     }
 

@@ -11,6 +11,7 @@ Examples:
   agent shell --source evening.load            does what a file says, then ends
   echo 'help rps' | agent shell
   agent shell --allow shop.example.org         another machine, that is yours and bears it
+  agent shell --table                          `rtbl` and `exp` are about the network's table
 
 A first load:
   rtbl set shop 127.0.0.1:8080 1               where requests of the service `shop` go
@@ -28,6 +29,9 @@ pub struct Shell {
     /// A host other than this machine that may be sent to (more than once)
     #[arg(long, value_name = "HOST")]
     pub allow: Vec<String>,
+    /// Routing records and experiments are those of the network's table, which others share
+    #[arg(long)]
+    pub table: bool,
     /// Clients are dealt out to so many threads
     #[arg(long, default_value = "1")]
     pub threads: NonZeroUsize,

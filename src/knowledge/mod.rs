@@ -11,6 +11,8 @@ pub use agent_core::knowledge::*;
 use agent_batch::table::BatchTable;
 use agent_batch::table::memory::MemoryBatchTable;
 use agent_core::clock::Clock;
+use agent_load::table::LoadTable;
+use agent_load::table::memory::MemoryLoadTable;
 use std::sync::Arc;
 
 /// The table that all agents share, as what it is asked for.
@@ -20,17 +22,20 @@ pub struct SharedTable {
     pub knowledge: Arc<dyn Knowledge>,
     /// Of batch jobs.
     pub batch: Arc<dyn BatchTable>,
+    /// Of experiments, and of where load goes.
+    pub load: Arc<dyn LoadTable>,
 }
 
 impl SharedTable {
-    /// A technology, which keeps both.
-    pub fn new<T: Knowledge + BatchTable + 'static>(technology: T) -> Self {
+    /// A technology, which keeps all of it.
+    pub fn new<T: Knowledge + BatchTable + LoadTable + 'static>(technology: T) -> Self {
         let technology = Arc::new(technology);
-        Self { knowledge: technology.clone(), batch: technology }
+        Self { knowledge: technology.clone(), batch: technology.clone(), load: technology }
     }
 
-    /// Of a network that runs no batch jobs: a simulated one.
-    pub fn without_batch(knowledge: Arc<dyn Knowledge>, clock: Arc<dyn Clock>) -> Self {
-        Self { knowledge, batch: Arc::new(MemoryBatchTable::new(clock)) }
+    /// Of a network that runs no batch jobs and makes no load: a simulated one.
+    pub fn of_data_alone(knowledge: Arc<dyn Knowledge>, clock: Arc<dyn Clock>) -> Self {
+        let (batch, load) = (MemoryBatchTable::new(clock.clone()), MemoryLoadTable::new(clock));
+        Self { knowledge, batch: Arc::new(batch), load: Arc::new(load) }
     }
 }

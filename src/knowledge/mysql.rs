@@ -11,6 +11,7 @@ mod catalogue;
 mod connect;
 mod events;
 mod failure;
+mod load;
 mod members;
 mod nodes;
 mod saga;

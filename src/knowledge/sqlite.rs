@@ -9,6 +9,7 @@ mod batch;
 mod catalogue;
 mod connect;
 mod events;
+mod load;
 mod look;
 mod nodes;
 mod rows;

@@ -10,17 +10,18 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Instant;
 
 /// Answers everything, or nothing at all; keeps what it was asked.
-struct Server {
-    address: SocketAddr,
-    asked: Arc<Mutex<Vec<String>>>,
+pub struct Server {
+    pub address: SocketAddr,
+    asked: Arc<Mutex<Vec<(Instant, String)>>>,
 }
 
 impl Server {
-    fn start(answers: bool) -> Self {
+    pub fn start(answers: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let (address, asked) = (listener.local_addr().expect("an address"), Arc::<Mutex<Vec<String>>>::default());
+        let (address, asked) = (listener.local_addr().expect("an address"), Arc::<Mutex<Vec<_>>>::default());
         let seen = asked.clone();
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -32,17 +33,23 @@ impl Server {
     }
 
     fn asked(&self) -> Vec<String> {
-        let mut asked = self.asked.lock().expect("nobody panics with it").clone();
+        let mut asked: Vec<String> =
+            self.asked.lock().expect("nobody panics with it").iter().map(|(_, it)| it.clone()).collect();
         asked.sort();
         asked
     }
+
+    /// When each request came.
+    pub fn times(&self) -> Vec<Instant> {
+        self.asked.lock().expect("nobody panics with it").iter().map(|(at, _)| *at).collect()
+    }
 }
 
-fn serve(stream: &TcpStream, answers: bool, seen: &Mutex<Vec<String>>) {
+fn serve(stream: &TcpStream, answers: bool, seen: &Mutex<Vec<(Instant, String)>>) {
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     while let Some(request) = lines.next() {
         lines.by_ref().take_while(|line| !line.is_empty()).for_each(drop);
-        seen.lock().expect("nobody panics with it").push(request);
+        seen.lock().expect("nobody panics with it").push((Instant::now(), request));
         if answers {
             let mut out = stream;
             if out.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").is_err() {
@@ -65,7 +72,7 @@ fn json(finished: &Finished) -> Value {
 }
 
 /// Rows of the traces in a file, by outcome.
-fn kept(file: &Path, outcome: &str) -> i64 {
+pub fn kept(file: &Path, outcome: &str) -> i64 {
     let sql = "select count(*) from traces where outcome = ?";
     let database = Connection::open(file).expect("it is a database");
     database.query_row(sql, [outcome], |row| row.get(0)).unwrap_or_default()

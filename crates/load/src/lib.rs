@@ -2,6 +2,9 @@
 
 pub mod balancer;
 pub mod generator;
+pub mod register;
+pub mod routes;
 pub mod session;
 pub mod specification;
 pub mod steering;
+pub mod table;

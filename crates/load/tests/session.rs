@@ -4,11 +4,18 @@
 mod support;
 
 use agent_arrivals::{Profile, Within};
+use agent_core::clock::VirtualClock;
+use agent_core::domain::time::Timestamp;
 use agent_load::generator::Figures;
-use agent_load::session::{Answer, ClientAnswer, Info, Moment, NESTED_MAX, Session, Settings};
+use agent_load::register::experiment::State;
+use agent_load::session::{Answer, ClientAnswer, Info, Moment, NESTED_MAX, Session, Settings, SharedTable};
 use agent_load::steering::{Script, Verb, Workload, translate};
+use agent_load::table::LoadTable;
+use agent_load::table::memory::MemoryLoadTable;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use support::{Habit, OK, Server};
 use tokio::runtime::Runtime;
@@ -26,6 +33,16 @@ impl Shell {
     fn new(settings: Settings) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         Self { session: Session::new(settings).unwrap(), runtime }
+    }
+
+    /// One of several that share a table.
+    fn on_table(table: &Arc<dyn LoadTable>) -> Self {
+        static KEYS: AtomicU32 = AtomicU32::new(0);
+        let new_key = || KEYS.fetch_add(1, Ordering::Relaxed).to_string();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let on = SharedTable { table: Arc::clone(table), by: "ada".to_owned(), new_key };
+        let session = runtime.block_on(async { Session::on_table(Settings::default(), on) }).unwrap();
+        Self { session, runtime }
     }
 
     /// With a service `shop` on this server, and so many clients.
@@ -300,8 +317,8 @@ fn what_cannot_be_done_is_said_with_a_help_and_the_session_goes_on() {
     for line in ["exp queue evening.toml", "exp list", "exp cancel 7"] {
         check(
             line,
-            "experiments are queued in the table of a network, and this session has none\n  help: `agent load run FILE` \
-             runs one now",
+            "experiments are queued in the table of a network, and this session has none\n  help: `agent shell --table` \
+             begins one with it; `agent load run FILE` runs one now",
         );
     }
     check(
@@ -431,4 +448,67 @@ fn a_session_that_is_dropped_stops_sending() {
         server.requests() == requests
     };
     until(|| quiet_for(Duration::from_millis(100)));
+}
+
+fn shared_table() -> Arc<dyn LoadTable> {
+    Arc::new(MemoryLoadTable::new(Arc::new(VirtualClock::at(Timestamp(0)))))
+}
+
+#[test]
+fn sessions_on_one_table_follow_each_others_routes() {
+    let (table, first, second) = (shared_table(), Server::start(Habit::Answers(OK)), Server::start(Habit::Answers(OK)));
+    let (mut one, mut other) = (Shell::on_table(&table), Shell::on_table(&table));
+    let said = one.refuses("spawn here shop");
+    assert!(said.starts_with("service `shop` has no hosts in the table"), "{said}");
+    one.route(&first);
+    one.does("spawn here shop");
+    one.does("rps here shop 200");
+    let Answer::Routed(records) = other.does("rtbl list") else { panic!("it lists them") };
+    assert_eq!((records.len(), records[0].hosts()[0].address.as_str()), (1, &*first.address.to_string()));
+    let began = Instant::now();
+    let waits = |one: &mut Shell| {
+        one.does("sleep 0.02");
+        began.elapsed() < PATIENCE
+    };
+    while first.requests() < 10 && waits(&mut one) {}
+    assert_eq!(second.requests(), 0);
+    other.route(&second);
+    while second.requests() < 50 && waits(&mut one) {}
+    let before = first.requests();
+    while second.requests() < 100 && waits(&mut one) {}
+    assert_eq!(first.requests(), before, "no request goes there any more");
+    let news: Vec<String> = one.session.news().iter().map(ToString::to_string).collect();
+    assert_eq!(news, [format!("service `shop` goes to {} from now on, revision 2", second.address)]);
+    let figures = one.runtime.block_on(one.session.end()).unwrap();
+    assert_eq!(figures.counted.errors, Default::default());
+    assert!(matches!(other.does("rtbl flush"), Answer::Unrouted(services) if services == ["shop"]));
+}
+
+#[test]
+fn experiments_are_queued_and_called_off_in_the_table() {
+    let table = shared_table();
+    let (mut one, mut other) = (Shell::on_table(&table), Shell::on_table(&table));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("evening.toml");
+    let write = |host: &str| {
+        let service = format!("[[service]]\nname = \"shop\"\nhosts = [\"{host}\"]\n");
+        let client = "[[client]]\nservice = \"shop\"\nprofile = { ticks = [1], interval = \"1 s\" }\n";
+        std::fs::write(&file, format!("name = \"evening\"\n{service}{client}")).unwrap();
+    };
+    let queue = format!("exp queue {}", file.display());
+    write("example.org:80");
+    let said = one.refuses(&queue);
+    assert!(said.contains("service `shop`: `example.org:80` is another machine"), "{said}");
+    write("127.0.0.1:80");
+    one.does(&queue);
+    let listed = other.does("exp list");
+    assert_eq!(listed.lines(), ["experiment 1 `evening` is queued"]);
+    let Answer::Cancelled { state: State::Cancelled, .. } = other.does("exp cancel 1") else {
+        panic!("it is called off")
+    };
+    assert_eq!(one.does("exp list").lines(), ["experiment 1 `evening` is cancelled"]);
+    let said = one.refuses("exp cancel x");
+    assert!(said.starts_with("`x` is no experiment; write its number, like `7`"), "{said}");
+    let said = one.refuses("exp cancel 9");
+    assert_eq!(said, "cancel: there is no experiment 9; `agent load list` shows them");
 }

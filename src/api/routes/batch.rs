@@ -9,6 +9,7 @@ use crate::api::wire::{
 };
 use crate::api::{Api, Shared};
 use crate::app::batch::{self, JobView, Target};
+use crate::app::surroundings::Surroundings;
 use crate::knowledge::SharedTable;
 use agent_batch::job::{Job, JobId, State as JobState, Task};
 use agent_batch::specification::Written;
@@ -191,7 +192,8 @@ impl Api {
     }
 
     fn table(&self) -> SharedTable {
-        SharedTable { knowledge: self.surroundings.knowledge.clone(), batch: self.surroundings.batch.clone() }
+        let Surroundings { knowledge, batch, load, .. } = &self.surroundings;
+        SharedTable { knowledge: knowledge.clone(), batch: batch.clone(), load: load.clone() }
     }
 
     async fn batch_job(&self, id: i64) -> Result<JobView, Problem> {

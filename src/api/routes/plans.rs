@@ -64,6 +64,7 @@ async fn planned(api: &Arc<Api>, wanted: PlanRequest) -> Result<plan::Plan, Prob
     let existing = Existing {
         knowledge: surroundings.knowledge.clone(),
         batch: surroundings.batch.clone(),
+        load: surroundings.load.clone(),
         clock: surroundings.clock.clone(),
         scale: api.scale,
         place: surroundings.table(),

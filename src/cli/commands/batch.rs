@@ -230,7 +230,8 @@ impl Place {
 }
 
 fn table(existing: &Existing) -> SharedTable {
-    SharedTable { knowledge: existing.knowledge.clone(), batch: existing.batch.clone() }
+    let Existing { knowledge, batch, load, .. } = existing;
+    SharedTable { knowledge: knowledge.clone(), batch: batch.clone(), load: load.clone() }
 }
 
 /// Tells what becomes of a job until it is over; `None`: it was not waited for.

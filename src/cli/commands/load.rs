@@ -1,11 +1,15 @@
 //! `agent load`: requests at their intended times.
 
-use crate::app::load::{self, Options, Outcome, Preview};
+use crate::app::Purpose;
+use crate::app::load::{self, Options, Outcome, Preview, PreviewedHosts, Router};
 use crate::cli::load_arguments::{Check, Load, Run};
-use crate::cli::place::services;
+use crate::cli::place::{Place, services};
 use crate::cli::{display, load_figures, print, signals};
+use agent_core::domain::text::{MESSAGE_MAX, legible_lines};
 use agent_load::balancer::Host;
 use agent_load::generator::Progress;
+use agent_load::routes::News;
+use agent_load::specification::Specification;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,29 +18,60 @@ use tokio::time::{Instant, MissedTickBehavior};
 /// Between two lines that say how far it is.
 const TOLD_EVERY: Duration = Duration::from_secs(2);
 
-pub(super) fn load(arguments: &Load) -> anyhow::Result<ExitCode> {
-    match arguments {
-        Load::Run(arguments) => run(arguments),
-        Load::Check(arguments) => check(arguments),
+impl Place {
+    pub(super) fn load_command(&self, arguments: &Load) -> anyhow::Result<ExitCode> {
+        match arguments {
+            Load::Run(arguments) => self.run_load(arguments),
+            Load::Check(arguments) => check(arguments),
+            Load::Queue(arguments) => self.queue_experiment(arguments),
+            Load::List(arguments) => self.list_experiments(arguments),
+            Load::Show(arguments) => self.show_experiment(arguments),
+            Load::Cancel(arguments) => self.cancel_experiments(arguments),
+            Load::Daemon(arguments) => self.load_daemon(arguments),
+            Load::Route(arguments) => self.route(arguments),
+        }
     }
 }
 
-fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
-    let specification = load::read(&arguments.file, &arguments.allow)?;
-    let Run { threads, output, parquet, .. } = arguments;
-    let options = Options { threads: *threads, output: output.clone(), parquet: parquet.clone() };
-    let progress = Arc::new(Progress::default());
-    let outcome = services()?.block_on(async {
-        let running = load::run(&specification, &options, progress.clone(), display::stop());
-        tokio::select! {
-            outcome = running => outcome,
-            never = tell(&progress, !arguments.json) => never,
+/// What is changed in the table while load runs is told beside the figures.
+pub(super) fn hears_of_routes() -> Arc<dyn Fn(News) + Send + Sync> {
+    Arc::new(|news| display::note(&format!("# {}", legible_lines(&news.to_string(), MESSAGE_MAX))))
+}
+
+impl Place {
+    fn run_load(&self, arguments: &Run) -> anyhow::Result<ExitCode> {
+        let specification = load::read(&arguments.file, &arguments.allow)?;
+        if specification.routed_by_the_table().next().is_none() {
+            let outcome = services()?.block_on(make(arguments, &specification, None))?;
+            return say(arguments, &outcome);
         }
-    })?;
+        let mut code = ExitCode::SUCCESS;
+        self.with_knowledge(Purpose::Look, async |_, existing| {
+            let (table, allowed) = (existing.load.clone(), arguments.allow.clone());
+            let router = Router { table, allowed, tell: hears_of_routes() };
+            code = say(arguments, &make(arguments, &specification, Some(router)).await?)?;
+            Ok(())
+        })?;
+        Ok(code)
+    }
+}
+
+async fn make(arguments: &Run, specification: &Specification, router: Option<Router>) -> anyhow::Result<Outcome> {
+    let Run { threads, output, parquet, .. } = arguments;
+    let options = Options { threads: *threads, output: output.clone(), parquet: parquet.clone(), router };
+    let progress = Arc::new(Progress::default());
+    let running = load::run(specification, &options, progress.clone(), display::stop());
+    tokio::select! {
+        outcome = running => outcome,
+        never = tell(&progress, !arguments.json) => never,
+    }
+}
+
+fn say(arguments: &Run, outcome: &Outcome) -> anyhow::Result<ExitCode> {
     if arguments.json {
-        print::json(&outcome)?
+        print::json(outcome)?
     } else {
-        print::lines(lines(&outcome))?
+        print::lines(lines(outcome))?
     }
     Ok(match (outcome.is_stopped, &outcome.not_recorded, outcome.figures.shortfall()) {
         (_, Some(_), _) => ExitCode::FAILURE,
@@ -82,8 +117,13 @@ fn preview_lines(preview: &Preview) -> Vec<String> {
     let mut lines = vec![format!("{name}, seed {seed}")];
     for service in services {
         let host = |(address, weight): (&String, &f64)| Host::new(address, *weight).to_string();
-        let hosts: Vec<String> = service.hosts.iter().map(host).collect();
-        lines.push(format!("service {}: {}; {}", service.name, hosts.join(", "), service.balancer));
+        lines.push(match &service.listed {
+            Some(PreviewedHosts { balancer, hosts }) => {
+                let hosts: Vec<String> = hosts.iter().map(host).collect();
+                format!("service {}: {}; {balancer}", service.name, hosts.join(", "))
+            }
+            None => format!("service {}: where the network's table routes it", service.name),
+        });
     }
     for client in clients {
         let requests = client.requests.map_or_else(|| "more than can be counted".to_owned(), |count| count.to_string());
@@ -95,7 +135,7 @@ fn preview_lines(preview: &Preview) -> Vec<String> {
     lines
 }
 
-fn lines(outcome: &Outcome) -> Vec<String> {
+pub(super) fn lines(outcome: &Outcome) -> Vec<String> {
     let Outcome { name, seed, is_stopped, not_recorded, figures } = outcome;
     let mut also = Vec::new();
     also.extend(not_recorded.as_ref().map(|why| format!("NOT ALL RECORDED: {why}")));

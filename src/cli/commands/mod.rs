@@ -22,6 +22,8 @@ mod init;
 mod interactive;
 mod interactive_commands;
 mod load;
+mod load_queue;
+mod load_route;
 mod manual;
 mod members;
 mod node;
@@ -59,8 +61,8 @@ pub fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Calibrate(arguments) => place.calibrate(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::Run(run) => place.run(run),
-        Command::Load(load) => load::load(&load),
-        Command::Shell(arguments) => shell::shell(&arguments),
+        Command::Load(load) => place.load_command(&load),
+        Command::Shell(arguments) => place.shell(&arguments),
         Command::Train(train) => place.train(&train),
         Command::Status(arguments) => place.status(&arguments),
         Command::Members(arguments) => place.members(&arguments),

@@ -1,18 +1,21 @@
 //! `agent shell`: load that is steered by hand while it runs.
 
+use crate::app::Purpose;
 use crate::app::shell::{self, Outcome};
 use crate::cli::line_editor::{LineEditor, Names, Typed};
-use crate::cli::place::services;
+use crate::cli::place::{Place, services};
 use crate::cli::shell_arguments::Shell;
 use crate::cli::{display, load_figures, print, signals};
 use agent_core::domain::text::{MESSAGE_MAX, legible_lines};
 use agent_load::session::{Answer, Refused, Session};
 use agent_load::steering::{Verb, parse};
+use agent_load::table::LoadTable;
 use anyhow::Context as _;
 use serde::Serialize;
 use std::io::IsTerminal as _;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
+use std::sync::Arc;
 use tokio::runtime::Runtime;
 
 /// How verbs came to their end.
@@ -29,12 +32,22 @@ struct Last<'a> {
     ended: &'a Outcome,
 }
 
-pub(super) fn shell(arguments: &Shell) -> anyhow::Result<ExitCode> {
-    let runtime = services()?;
-    let mut session = shell::begin(&arguments.allow, arguments.threads)?;
+impl Place {
+    pub(super) fn shell(&self, arguments: &Shell) -> anyhow::Result<ExitCode> {
+        let runtime = services()?;
+        let table = match arguments.table {
+            true => Some(self.open(Purpose::Change, &runtime)?.1.load),
+            false => None,
+        };
+        shell(arguments, &runtime, table)
+    }
+}
+
+fn shell(arguments: &Shell, runtime: &Runtime, table: Option<Arc<dyn LoadTable>>) -> anyhow::Result<ExitCode> {
+    let mut session = runtime.block_on(async { shell::begin(&arguments.allow, arguments.threads, table) })?;
     let ended = match arguments.source.is_none() && std::io::stdin().is_terminal() {
-        true => converse(&runtime, &mut session, arguments.json)?,
-        false => follow(&runtime, &mut session, arguments)?,
+        true => converse(runtime, &mut session, arguments.json)?,
+        false => follow(runtime, &mut session, arguments)?,
     };
     let outcome = runtime.block_on(shell::end(session))?;
     if arguments.json {
@@ -94,6 +107,9 @@ fn converse(runtime: &Runtime, session: &mut Session, json: bool) -> anyhow::Res
                 }
             }
             Err(invalid) => say(&Refused::Verb(invalid)),
+        }
+        for news in session.news() {
+            display::note(&format!("# {}", legible_lines(&news.to_string(), MESSAGE_MAX)));
         }
         editor.completes(names(session));
     }

@@ -161,7 +161,12 @@ impl Tables {
     }
 
     /// Adds rows, or replaces those with the same key.
-    async fn put<const N: usize>(&mut self, table: &str, columns: [&str; N], rows: Vec<[Value; N]>) -> Result<()> {
+    pub(super) async fn put<const N: usize>(
+        &mut self,
+        table: &str,
+        columns: [&str; N],
+        rows: Vec<[Value; N]>,
+    ) -> Result<()> {
         let replaced = columns.map(|column| format!("{column} = values({column})")).join(", ");
         for rows in rows.chunks(AT_ONCE) {
             let (names, places) = (columns.join(", "), places(rows.len(), N));

@@ -57,6 +57,12 @@ impl From<Refused> for Failure {
     }
 }
 
+impl From<agent_load::register::Refused> for Failure {
+    fn from(agent_load::register::Refused(why): agent_load::register::Refused) -> Self {
+        Failure::Rejected(Rejection::Refused(why))
+    }
+}
+
 impl From<Rejection> for Failure {
     fn from(rejection: Rejection) -> Self {
         Failure::Rejected(rejection)

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// Migration N lies at N - 1. Files that were released never change; a new one is added. Each can be repeated, for the server
 /// does not take back what it made when it is interrupted: only its last statement may fail then, with one of [`EXISTS`].
-const MIGRATIONS: [&str; 20] = [
+const MIGRATIONS: [&str; 21] = [
     include_str!("001_tables.sql"),
     include_str!("002_asks.sql"),
     include_str!("003_stores.sql"),
@@ -34,13 +34,14 @@ const MIGRATIONS: [&str; 20] = [
     include_str!("018_batch.sql"),
     include_str!("019_work.sql"),
     include_str!("020_requests.sql"),
+    include_str!("021_load.sql"),
 ];
 
 /// The comment of every table of ours. By it tables of other programs are known, and left alone.
 const MARK: &str = "agent";
 
 /// Everything that a run needs a right to: rows of all tables.
-const TABLES: [&str; 31] = [
+const TABLES: [&str; 35] = [
     "nodes",
     "links",
     "measured_links",
@@ -71,6 +72,10 @@ const TABLES: [&str; 31] = [
     "batch_tasks",
     "batch_changes",
     "batch_utilisation",
+    "load_settings",
+    "load_experiments",
+    "load_files",
+    "load_routes",
     "schema_version",
 ];
 
@@ -361,6 +366,8 @@ fn first_column(table: &str) -> &'static str {
         "prices" => "what",
         "batch_workers" | "batch_utilisation" => "node",
         "batch_tasks" => "job",
+        "load_files" => "experiment",
+        "load_routes" => "service",
         _ => "id",
     }
 }

@@ -102,6 +102,18 @@ mod batch {
     agent_batch::contract!(mysql);
 }
 
+mod experiments {
+    use super::*;
+    use agent_load::table::contract::Fixture;
+
+    async fn mysql(clock: Arc<VirtualClock>) -> std::result::Result<Fixture, String> {
+        let bench = Bench::new().await?;
+        Ok(Fixture::new(Arc::new(bench.open(&clock).await), clock, ()))
+    }
+
+    agent_load::contract!(mysql);
+}
+
 /// The bench, or an early end of the test.
 macro_rules! bench {
     ($bench:expr) => {

@@ -12,7 +12,7 @@ use std::time::Duration;
 const APPLICATION_ID: i64 = 0x6167_6e74;
 
 /// Migration N lies at N - 1. Files that were released never change; a new one is added.
-const MIGRATIONS: [&str; 14] = [
+const MIGRATIONS: [&str; 15] = [
     include_str!("001_tables.sql"),
     include_str!("002_nodes_come_and_go.sql"),
     include_str!("003_asks.sql"),
@@ -27,6 +27,7 @@ const MIGRATIONS: [&str; 14] = [
     include_str!("012_batch.sql"),
     include_str!("013_work.sql"),
     include_str!("014_requests.sql"),
+    include_str!("015_load.sql"),
 ];
 
 /// The version that these make.
@@ -63,6 +64,12 @@ impl From<rusqlite::Error> for Failure {
 
 impl From<Refused> for Failure {
     fn from(Refused(why): Refused) -> Self {
+        Failure::Rejected(Rejection::Refused(why))
+    }
+}
+
+impl From<agent_load::register::Refused> for Failure {
+    fn from(agent_load::register::Refused(why): agent_load::register::Refused) -> Self {
         Failure::Rejected(Rejection::Refused(why))
     }
 }

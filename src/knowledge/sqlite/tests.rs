@@ -31,6 +31,19 @@ mod batch {
     agent_batch::contract!(sqlite);
 }
 
+mod load {
+    use super::*;
+    use agent_load::table::contract::Fixture;
+
+    async fn sqlite(clock: Arc<VirtualClock>) -> std::result::Result<Fixture, String> {
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let table = SqliteKnowledge::open(&folder.path().join("knowledge.db"), clock.clone()).unwrap();
+        Ok(Fixture::new(Arc::new(table), clock, folder))
+    }
+
+    agent_load::contract!(sqlite);
+}
+
 /// A table in a file that the test can also get at by other ways.
 struct Bench {
     folder: tempfile::TempDir,
@@ -128,7 +141,7 @@ fn six_create_the_file() {
         .unwrap()
         .query_row("select count(*) from schema_version", [], |row| row.get(0))
         .unwrap();
-    assert_eq!(versions, 13);
+    assert_eq!(versions, 15);
 }
 
 #[tokio::test]
@@ -142,7 +155,7 @@ async fn an_empty_file_is_filled_and_what_is_in_it_stays() {
     let mut statement = connection.prepare("select version, applied_at_ms from schema_version").unwrap();
     let applied: Vec<(i64, i64)> =
         statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(|row| row.unwrap()).collect();
-    assert_eq!(applied, (1..=13).map(|version| (version, START.0)).collect::<Vec<_>>());
+    assert_eq!(applied, (1..=15).map(|version| (version, START.0)).collect::<Vec<_>>());
 }
 
 /// A file as an earlier version of the schema left it, with an agent that was heard of at the start.
@@ -198,7 +211,7 @@ async fn a_file_of_version_1_is_brought_up_to_date() {
 
 /// What is `applied` when all migrations from this version on have joined what was there.
 fn migrated(before: &str, from: i64) -> String {
-    (from..=13).fold(before.to_owned(), |all, version| format!("{all}, {version} {}", START.0))
+    (from..=15).fold(before.to_owned(), |all, version| format!("{all}, {version} {}", START.0))
 }
 
 fn applied(path: &Path) -> String {
@@ -225,10 +238,10 @@ async fn a_file_of_version_2_is_brought_up_to_date() {
 #[tokio::test]
 async fn a_newer_file_is_left_alone() {
     let bench = Bench::three_agents().await;
-    bench.edit("insert into schema_version values (15, 0)");
+    bench.edit("insert into schema_version values (16, 0)");
     assert_eq!(
         refused(&bench.path()),
-        "knowledge.db: schema version 15 is newer than 14, the newest this binary knows; use the newer `agent`"
+        "knowledge.db: schema version 16 is newer than 15, the newest this binary knows; use the newer `agent`"
     );
 }
 

@@ -92,6 +92,11 @@ impl Balancer {
         true
     }
 
+    /// Chooses in this way from the next choice on.
+    pub fn change_kind(&mut self, kind: BalancerKind) {
+        self.kind = kind;
+    }
+
     /// What is known of a host now; of one that gets no requests it means nothing.
     pub fn observe(&mut self, address: &str, condition: Condition) {
         if let Some(seat) = self.seats.iter_mut().find(|seat| *seat.address == *address) {

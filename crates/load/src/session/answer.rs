@@ -2,6 +2,7 @@
 
 use super::experiment::{Marker, Moment};
 use crate::balancer::{Host, Record};
+use crate::register::experiment::{Experiment, ExperimentId, State};
 use agent_core::clock::WallTime;
 use agent_core::domain::labels::Labels;
 use serde::Serialize;
@@ -50,6 +51,13 @@ pub enum Answer {
     /// These services are routed no more.
     Unrouted(Vec<String>),
     Marked(Marker),
+    /// The latest first.
+    Experiments(Vec<Experiment>),
+    /// What it is now: over, unless somebody has to stop it first.
+    Cancelled {
+        id: ExperimentId,
+        state: State,
+    },
     Help(Vec<Form>),
     /// There was an `exit`: whoever asks should ask no more.
     Left,
@@ -129,6 +137,8 @@ impl Answer {
             | Self::Routed(_)
             | Self::Unrouted(_)
             | Self::Marked(_)
+            | Self::Experiments(_)
+            | Self::Cancelled { .. }
             | Self::Help(_) => false,
         }
     }
@@ -168,9 +178,19 @@ impl Answer {
                 };
                 Vec::from([format!("{at}  {experiment}: {moment}")])
             }
+            Self::Experiments(experiments) if experiments.is_empty() => {
+                Vec::from(["there are no experiments; `exp queue` queues one".to_owned()])
+            }
+            Self::Experiments(experiments) => experiments.iter().map(experiment).collect(),
+            Self::Cancelled { id, state: State::Running } => Vec::from([format!("experiment {id} is being stopped")]),
+            Self::Cancelled { id, state } => Vec::from([format!("experiment {id} {}", state.said())]),
             Self::Help(forms) => help(forms),
         }
     }
+}
+
+fn experiment(Experiment { id, name, state, .. }: &Experiment) -> String {
+    format!("experiment {id} `{name}` {}", state.said())
 }
 
 fn number(count: &(impl ToString + PartialEq + From<u8>), what: &str) -> String {

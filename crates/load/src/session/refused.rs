@@ -2,6 +2,7 @@
 
 use crate::generator::RunError;
 use agent_core::config::{ConfigError, Invalid};
+use agent_core::knowledge::KnowledgeError;
 
 /// What is wrong, where, and what to do. Unless it says otherwise, nothing was changed, and the session goes on.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,9 @@ pub enum Refused {
         number: usize,
         refused: Box<Refused>,
     },
+    /// The table does not do it, or is away.
+    #[error(transparent)]
+    Table(#[from] KnowledgeError),
     /// A thread is gone, and the session can do no more.
     #[error(transparent)]
     Lost(#[from] RunError),

@@ -1,20 +1,18 @@
-//! The routing records of a session, and what follows them while requests run.
+//! The routing records of a session that are its own, and what follows them while requests run.
 
-use crate::balancer::{Balancer, BalancerKind, Host, Record, SharedBalancer, Unroutable};
-use crate::generator::{Route, Target};
-use crate::specification::loopback::{elsewhere, may_be_sent_to};
+use crate::balancer::{BalancerKind, Host, Record, Unroutable};
+use crate::routes::Routed;
+use crate::specification::{may_be_sent_to, not_allowed};
 use crate::steering::Change;
 use agent_core::config::Invalid;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 /// More services than this are not one person's to steer.
 pub const SERVICES_MAX: usize = 1_000;
 
 /// Of what balancers draw.
-const SEED: u64 = 1;
+pub const SEED: u64 = 1;
 
 /// One record for each service that is routed.
 pub struct Routes {
@@ -24,13 +22,6 @@ pub struct Routes {
     known: BTreeMap<String, Arc<Routed>>,
     /// Of the last change of any of them. One for all: a record that is set after another was unset is newer than that.
     revision: u64,
-}
-
-/// Where the requests of a service go at the moment.
-pub struct Routed {
-    /// Keeps what is outstanding while there is no record.
-    balancer: SharedBalancer,
-    is_routed: AtomicBool,
 }
 
 impl Routes {
@@ -45,7 +36,7 @@ impl Routes {
 
     /// `None`: the service is not routed.
     pub fn record(&self, service: &str) -> Option<Record> {
-        self.of(service).map(|routed| routed.balancer.lock().record().clone())
+        self.known.get(service)?.record()
     }
 
     /// Those of all services that are routed.
@@ -83,46 +74,22 @@ impl Routes {
     }
 
     fn check(&self, hosts: &[Host]) -> Result<(), Invalid> {
-        let Some(other) = hosts.iter().find(|host| !may_be_sent_to(&host.address, &self.allowed)) else {
-            return Ok(());
-        };
-        Err(Invalid::new(
-            elsewhere(&other.address),
-            "load goes to this machine alone unless its host is allowed by name; allow it only if it is yours, and bears \
-             the load",
-        ))
+        match hosts.iter().find(|host| !may_be_sent_to(&host.address, &self.allowed)) {
+            Some(other) => Err(not_allowed(&other.address)),
+            None => Ok(()),
+        }
     }
 
     fn follow(&mut self, service: &str, record: Option<Record>) {
         match (self.known.get(service), record) {
-            (Some(routed), Some(record)) => {
-                routed.balancer.lock().change(record);
-                routed.is_routed.store(true, Ordering::Release);
-            }
-            (Some(routed), None) => routed.is_routed.store(false, Ordering::Release),
+            (Some(routed), Some(record)) => routed.follow(BalancerKind::default(), record),
+            (Some(routed), None) => routed.unset(),
             (None, Some(record)) => {
-                let balancer = SharedBalancer::new(Balancer::new(BalancerKind::default(), record, SEED));
-                let routed = Routed { balancer, is_routed: AtomicBool::new(true) };
+                let routed = Routed::new(BalancerKind::default(), record, SEED);
                 self.known.insert(service.to_owned(), Arc::new(routed));
             }
             (None, None) => {}
         }
-    }
-}
-
-impl Routed {
-    fn is_routed(&self) -> bool {
-        self.is_routed.load(Ordering::Acquire)
-    }
-}
-
-impl Route for Routed {
-    fn choose(&self) -> Option<Target> {
-        self.is_routed().then(|| self.balancer.choose()).flatten()
-    }
-
-    fn ended(&self, target: &Target, took: Duration) {
-        self.balancer.ended(target, took);
     }
 }
 
@@ -137,6 +104,7 @@ pub fn unknown(service: &str) -> Invalid {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::generator::Route as _;
 
     fn set(addresses: &[&str]) -> Change {
         Change::Set(addresses.iter().map(|address| Host::new(*address, 1.0)).collect())

@@ -4,8 +4,10 @@ use super::answer::{Answer, ClientAnswer, Form, HostAnswer, Info};
 use super::experiment::{Marker, Markers};
 use super::group::{Group, Member};
 use super::refused::Refused;
-use super::routes::{Routed, Routes, unknown};
+use super::routes::{Routes, unknown};
+use super::shared::{OnTable, SharedTable};
 use crate::generator::{Bounds, Client, Figures, Plan, Route, RunError, Steered, Steering, Template};
+use crate::routes::{News, Routed};
 use crate::steering::forms::{self, FORMS, forms_of};
 use crate::steering::{CLIENTS_MAX, Experiment, Routing, Selection, Verb};
 use agent_arrivals::Within;
@@ -45,7 +47,9 @@ pub struct Session {
     labels: Labels,
     threads: NonZeroUsize,
     steered: Steered,
+    /// Its own; of no use where it has a table.
     routes: Routes,
+    table: Option<OnTable>,
     /// By service; none is empty.
     groups: BTreeMap<String, Group>,
     markers: Markers,
@@ -67,11 +71,26 @@ impl Session {
             threads,
             steered: Steered::begin(threads, GRACE)?,
             routes: Routes::new(allowed),
+            table: None,
             groups: BTreeMap::new(),
             markers: Markers::default(),
             spawned: 0,
             template: Arc::new(template),
         })
+    }
+
+    /// The same whose routing records and experiments are those of a table. Within a runtime, whose threads look at the table.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn on_table(settings: Settings, on: SharedTable) -> Result<Self, RunError> {
+        let table = OnTable::begin(on, settings.allowed.clone());
+        Ok(Self { table: Some(table), ..Self::new(settings)? })
+    }
+
+    /// What others changed in the table since this was asked last.
+    pub fn news(&self) -> Vec<News> {
+        self.table.as_ref().map(OnTable::news).unwrap_or_default()
     }
 
     pub fn name(&self) -> &str {
@@ -80,8 +99,7 @@ impl Session {
 
     /// Those that are routed, and those that have clients, in their order.
     pub fn services(&self) -> Vec<String> {
-        let routed = self.routes.records().map(|record| record.service().to_owned());
-        let mut services: Vec<String> = routed.chain(self.groups.keys().cloned()).collect();
+        let mut services: Vec<String> = self.routed().into_iter().chain(self.groups.keys().cloned()).collect();
         services.sort_unstable();
         services.dedup();
         services
@@ -138,8 +156,11 @@ impl Session {
             Verb::Source(file) => Ok(Answer::Sourced { file: file.clone(), answers: Vec::new() }),
             Verb::Date => Ok(Answer::Date(WallTime::now())),
             Verb::Echo(text) => Ok(Answer::Said(text.clone())),
-            Verb::Routing(routing) => Ok(self.route(routing)?),
-            Verb::Experiment(experiment) => Ok(self.experiment(experiment).map(Answer::Marked)?),
+            Verb::Routing(routing) => match &self.table {
+                Some(table) => table.route(routing).await,
+                None => Ok(self.route(routing)?),
+            },
+            Verb::Experiment(experiment) => self.experiment(experiment).await,
             Verb::Help(verb) => Ok(help(verb.as_deref())),
             Verb::Exit => Ok(Answer::Left),
         }
@@ -182,7 +203,7 @@ impl Session {
             lasted_s: self.steered.elapsed().as_secs_f64(),
             threads: self.threads.get(),
             clients: self.count(),
-            services_routed: self.routes.records().count(),
+            services_routed: self.routed().len(),
             experiment: self.markers.running().map(str::to_owned),
             intended: progress.intended(),
             ended: progress.ended(),
@@ -193,7 +214,10 @@ impl Session {
     }
 
     async fn spawn(&mut self, service: &str, clients: u32, within_ticks: Within) -> Result<Answer, Refused> {
-        let route = Arc::clone(self.routes.of(service).ok_or_else(|| unknown(service))?);
+        let route = match &self.table {
+            Some(table) => table.of(service).await?,
+            None => Arc::clone(self.routes.of(service).ok_or_else(|| unknown(service))?),
+        };
         if self.count() + clients as usize > CLIENTS_MAX as usize {
             let problem = format!("there would be more than {CLIENTS_MAX} clients");
             return Err(Invalid::new(problem, "`close` some, or let fewer send more").into());
@@ -266,15 +290,32 @@ impl Session {
         }
     }
 
-    fn experiment(&mut self, experiment: &Experiment) -> Result<Marker, Invalid> {
+    async fn experiment(&mut self, experiment: &Experiment) -> Result<Answer, Refused> {
+        if let Some(table) = &self.table
+            && let Some(answer) = table.experiment(experiment).await?
+        {
+            return Ok(answer);
+        }
+        Ok(self.mark(experiment).map(Answer::Marked)?)
+    }
+
+    fn mark(&mut self, experiment: &Experiment) -> Result<Marker, Invalid> {
         match experiment {
             Experiment::Start { name } => self.markers.start(name),
             Experiment::Stop => self.markers.stop(),
             Experiment::Event { name, value } => self.markers.event(name, value.as_deref()),
             Experiment::Queue { .. } | Experiment::List | Experiment::Cancel { .. } => Err(Invalid::new(
                 "experiments are queued in the table of a network, and this session has none",
-                "`agent load run FILE` runs one now",
+                "`agent shell --table` begins one with it; `agent load run FILE` runs one now",
             )),
+        }
+    }
+
+    /// The services that have a record, as far as it is known here.
+    fn routed(&self) -> Vec<String> {
+        match &self.table {
+            Some(table) => table.services(),
+            None => self.routes.records().map(|record| record.service().to_owned()).collect(),
         }
     }
 

@@ -4,8 +4,10 @@ use super::arrivals::arrivals;
 use super::load::{Client, Specification};
 use super::targets::{request, service};
 use super::written::{GUIDE, Written, WrittenClient};
+use crate::register::experiment::Files;
 use agent_core::config::{ConfigError, Invalid, Problems, parse_by, quantity};
 use agent_core::domain::goal::nearest;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
@@ -29,6 +31,35 @@ impl Specification {
         let text = text_of(path, "a load")?;
         let folder = path.parent().unwrap_or(Path::new(""));
         Self::read(&path.display().to_string(), &text, |recording| fs::read_to_string(folder.join(recording)))
+    }
+
+    /// The same with every text that it is made of: what the file is called among them, and all of them by name.
+    ///
+    /// # Errors
+    /// It cannot be read, or all that is wrong with it.
+    pub fn load_with_files(path: &Path) -> Result<(Self, String, Files), ConfigError> {
+        let text = text_of(path, "a load")?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let files = RefCell::new(Files::new());
+        let specification = Self::read(&path.display().to_string(), &text, |recording| {
+            let text = fs::read_to_string(folder.join(recording))?;
+            files.borrow_mut().insert(recording.display().to_string(), text.clone());
+            Ok(text)
+        })?;
+        let name = path.file_name().unwrap_or_default().display().to_string();
+        let mut files = files.into_inner();
+        files.insert(name.clone(), text);
+        Ok((specification, name, files))
+    }
+
+    /// Reads what [`Self::load_with_files`] has read, wherever that was.
+    ///
+    /// # Errors
+    /// All that is wrong with it, as a program of another version may see it.
+    pub fn of_files(file: &str, files: &Files) -> Result<Self, ConfigError> {
+        let missing = || io::Error::new(io::ErrorKind::NotFound, "it is not among what was queued");
+        let text = files.get(file).map_or("", String::as_str);
+        Self::read(file, text, |recording| files.get(&recording.display().to_string()).cloned().ok_or_else(missing))
     }
 
     /// The same of a text; `file` is what its problems are said to be in, `open` reads a recording by its name as it is

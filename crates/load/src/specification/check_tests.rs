@@ -1,4 +1,5 @@
 use super::super::arrivals::Arrivals;
+use super::super::load::Hosts;
 use super::*;
 use crate::balancer::{BalancerKind, Host};
 use agent_arrivals::{Profile, Within};
@@ -26,11 +27,12 @@ fn the_shortest_load_has_sensible_defaults() {
     let load = read(&with_client("profile = { ticks = [2, 6], interval = \"10 s\" }")).unwrap();
     assert_eq!((load.name.as_str(), load.seed, load.duration), ("evening", 1, None));
     let [service] = load.services.as_slice() else { panic!("one service") };
+    let listed = service.listed().unwrap();
     assert_eq!(
-        (service.name(), service.balancer, service.cpu_threshold),
+        (service.name.as_str(), listed.balancer, listed.cpu_threshold),
         ("shop", BalancerKind::WeightedRoundRobin, 0.8)
     );
-    assert_eq!(service.record.hosts(), [Host::new("127.0.0.1:8080", 1.0)]);
+    assert_eq!(listed.record.hosts(), [Host::new("127.0.0.1:8080", 1.0)]);
     let [client] = load.clients.as_slice() else { panic!("one client") };
     assert_eq!((client.count, client.in_flight), (1, 1_000));
     assert_eq!((client.late_after, client.timeout), (Duration::from_millis(10), Duration::from_secs(10)));
@@ -70,8 +72,10 @@ fn everything_can_be_said() {
     "#;
     let load = read(text).unwrap();
     assert_eq!((load.seed, load.duration), (7, Some(Duration::from_secs(60))));
-    assert_eq!(load.services[0].record.hosts()[1], Host::new("127.0.0.1:8081", 4.0));
-    assert_eq!((load.services[0].balancer, load.services[0].cpu_threshold), (BalancerKind::NearestBelow, 0.5));
+    let listed = load.services[0].listed().unwrap();
+    assert_eq!(listed.record.hosts()[1], Host::new("127.0.0.1:8081", 4.0));
+    assert_eq!((listed.balancer, listed.cpu_threshold), (BalancerKind::NearestBelow, 0.5));
+    assert_eq!(load.routed_by_the_table().count(), 0);
     let client = &load.clients[0];
     assert_eq!((client.count, client.in_flight), (2, 50));
     assert!(matches!(client.arrivals, Arrivals::Profile { within_ticks: Within::Exponential, .. }));
@@ -251,4 +255,45 @@ fn the_example_of_every_key_is_one_that_can_be_written() {
         let line = example.parse::<toml::Table>().unwrap_or_else(|error| panic!("{example}: {error}"));
         assert!(line.contains_key(*key) || example.contains(&format!("{key} = ")), "{example} does not show `{key}`");
     }
+}
+
+#[test]
+fn a_service_may_be_routed_by_the_table() {
+    let load = |service: &str| {
+        let text = format!("name = \"a\"\n[[service]]\nname = \"shop\"\n{service}\n[[client]]\nservice = \"shop\"\n");
+        read(&format!("{text}profile = {{ ticks = [1], interval = \"1 s\" }}"))
+    };
+    let routed = load("hosts = \"table\"").unwrap();
+    assert_eq!(routed.services[0].hosts, Hosts::Table);
+    assert_eq!(routed.routed_by_the_table().collect::<Vec<_>>(), ["shop"]);
+    let said = |service: &str| load(service).unwrap_err().to_string();
+    assert_eq!(
+        said("hosts = \"table\"\nbalancer = \"weighted-random\"\ncpu_threshold = 0.5"),
+        "load.toml: service 1 `shop`: balancer: is the record's to say, which is in the table\n  \
+         help: leave it out; `agent load route set --balancer` says how the record is balanced\n\
+         error: load.toml: service 1 `shop`: cpu_threshold: is the record's to say, which is in the table\n  \
+         help: leave it out; `agent load route set --balancer` says how the record is balanced"
+    );
+    assert_eq!(
+        said("hosts = \"127.0.0.1:80\""),
+        "load.toml: service 1 `shop`: hosts: `127.0.0.1:80` is no list of hosts\n  \
+         help: write a list, like `[\"127.0.0.1:8080\"]`, or `\"table\"`: those of the service's record in the network's table"
+    );
+}
+
+#[test]
+fn a_load_is_read_again_from_the_texts_that_it_is_made_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = with_client("gaps = { replay = \"recorded/gaps.csv\" }");
+    std::fs::create_dir(folder.path().join("recorded")).unwrap();
+    std::fs::write(folder.path().join("evening.toml"), &text).unwrap();
+    std::fs::write(folder.path().join("recorded/gaps.csv"), "0.1\n0.2\n").unwrap();
+    let (load, file, files) = Specification::load_with_files(&folder.path().join("evening.toml")).unwrap();
+    assert_eq!(file, "evening.toml");
+    let gaps = ("recorded/gaps.csv".to_owned(), "0.1\n0.2\n".to_owned());
+    assert_eq!(files, Files::from([("evening.toml".to_owned(), text), gaps]));
+    assert_eq!(Specification::of_files(&file, &files).unwrap(), load);
+    let without = Files::from([(file.clone(), files[&file].clone())]);
+    let said = Specification::of_files(&file, &without).unwrap_err().to_string();
+    assert!(said.contains("`recorded/gaps.csv` cannot be read: it is not among what was queued"), "{said}");
 }

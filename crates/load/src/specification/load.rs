@@ -26,6 +26,21 @@ pub struct Specification {
 
 #[derive(Clone, PartialEq, Debug)]
 pub struct Service {
+    pub name: String,
+    pub hosts: Hosts,
+}
+
+/// Who says where the requests of a service go.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Hosts {
+    /// The file.
+    Listed(Listed),
+    /// The service's record in the table of a network, while load runs too.
+    Table,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Listed {
     /// With the service's name; its revision is 1.
     pub record: Record,
     pub balancer: BalancerKind,
@@ -79,6 +94,12 @@ impl Specification {
         })
     }
 
+    /// The services that the table routes.
+    pub fn routed_by_the_table(&self) -> impl Iterator<Item = &str> {
+        let services = self.services.iter().filter(|service| service.listed().is_none());
+        services.map(|service| service.name.as_str())
+    }
+
     fn seed_of(&self, client: u32, copy: u32) -> u64 {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(u64::from(client) << 32 | u64::from(copy));
@@ -87,10 +108,15 @@ impl Specification {
 }
 
 impl Service {
-    pub fn name(&self) -> &str {
-        self.record.service()
+    pub fn listed(&self) -> Option<&Listed> {
+        match &self.hosts {
+            Hosts::Listed(listed) => Some(listed),
+            Hosts::Table => None,
+        }
     }
+}
 
+impl Listed {
     /// Follows the service's record, from the specification's seed.
     pub fn balancer(&self, seed: u64) -> Balancer {
         Balancer::new(self.balancer, self.record.clone(), seed).with_cpu_threshold(self.cpu_threshold)

@@ -2,6 +2,7 @@
 
 use super::load::Specification;
 use crate::balancer::Address;
+use agent_core::config::Invalid;
 use std::fmt;
 
 /// A host that load must not go to.
@@ -20,25 +21,33 @@ impl fmt::Display for RefusedTarget {
 }
 
 /// The hosts of a load that are neither this machine's own (`127.0.0.0/8`, `::1`, `localhost`) nor in `allowed`, which has hosts
-/// (`shop.example.org`, with every port) or addresses (`shop.example.org:80`). Names are not looked up: what they mean may
+/// (`shop.example.org`, with every port) or addresses (`shop.example.org:80`). Those that a table names are checked when they are followed.
+/// Names are not looked up: what they mean may
 /// change between now and the first request.
 pub fn refused_targets(specification: &Specification, allowed: &[String]) -> Vec<RefusedTarget> {
-    let hosts = specification
-        .services
-        .iter()
-        .flat_map(|service| service.record.hosts().iter().map(move |host| (service, host)));
+    let listed = specification.services.iter().filter_map(|service| Some((service, service.listed()?)));
+    let hosts = listed.flat_map(|(service, listed)| listed.record.hosts().iter().map(move |host| (service, host)));
     let refused = hosts.filter(|(_, host)| !may_be_sent_to(&host.address, allowed));
     refused
-        .map(|(service, host)| RefusedTarget { service: service.name().to_owned(), address: host.address.clone() })
+        .map(|(service, host)| RefusedTarget { service: service.name.clone(), address: host.address.clone() })
         .collect()
 }
 
-/// Whether the address is this machine's own, or allowed.
+/// Of an address that load must not go to.
+pub(crate) fn not_allowed(address: &str) -> Invalid {
+    Invalid::new(
+        elsewhere(address),
+        "load goes to this machine alone unless its host is allowed by name; allow it only if it is yours, and bears the \
+         load",
+    )
+}
+
 /// What is wrong with an address that load must not go to.
 pub(crate) fn elsewhere(address: &str) -> String {
     format!("`{address}` is another machine")
 }
 
+/// Whether the address is this machine's own, or allowed.
 pub(crate) fn may_be_sent_to(address: &str, allowed: &[String]) -> bool {
     // No record has an address that is none; if one had, nothing would allow it.
     Address::parse(address).is_ok_and(|parsed| {

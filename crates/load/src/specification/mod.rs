@@ -25,13 +25,15 @@
 //! body = ""
 //! ```
 //!
+//! `hosts = "table"` leaves it to the record of the service in the table of a network, and follows that while load runs.
+//!
 //! A profile and gaps are written as [`agent_arrivals`] reads them; gaps may also be those of a file, `{ replay = "gaps.csv" }`,
 //! with `column` and `kind = "times"`. Everything is checked before anything is sent, and all that is wrong is said at once.
 
 mod arrivals;
 mod check;
 mod load;
-pub(crate) mod loopback;
+mod loopback;
 mod profile;
 mod targets;
 pub(crate) mod within_ticks;
@@ -39,6 +41,7 @@ mod written;
 
 pub use arrivals::Arrivals;
 pub use check::{CLIENTS_MAX, IN_FLIGHT_MAX};
-pub use load::{Client, Request, Service, Specification};
+pub use load::{Client, Hosts, Listed, Request, Service, Specification};
 pub use loopback::{RefusedTarget, refused_targets};
+pub(crate) use loopback::{elsewhere, may_be_sent_to, not_allowed};
 pub use profile::load_profile;

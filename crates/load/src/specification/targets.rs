@@ -1,15 +1,40 @@
 //! What requests go to, and what they are.
 
-use super::load::{Request, Service};
-use super::written::{WrittenRequest, WrittenService};
+use super::load::{Hosts, Listed, Request, Service};
+use super::written::{WrittenHost, WrittenHosts, WrittenRequest, WrittenService};
 use crate::balancer::{BalancerKind, CPU_THRESHOLD, Host, Record, UnknownBalancer};
 use crate::generator::Template;
 use agent_core::config::{Invalid, Problems, quantity};
 
+/// What stands for the record in the table of a network.
+const TABLE: &str = "table";
+
 /// `None` after noting at least one problem.
 pub(super) fn service(written: &WrittenService, problems: &mut Problems) -> Option<Service> {
     let name = problems.check("name", quantity::name(&written.name));
-    let hosts = written.hosts.iter().map(|host| Host::new(host.address.clone(), host.weight)).collect();
+    let hosts = match &written.hosts {
+        WrittenHosts::Listed(hosts) => listed(written, hosts, problems).map(Hosts::Listed),
+        WrittenHosts::Word(word) if word == TABLE => by_the_table(written, problems),
+        WrittenHosts::Word(word) => {
+            let help = "write a list, like `[\"127.0.0.1:8080\"]`, or `\"table\"`: those of the service's record in the network's table";
+            problems.add("hosts", Invalid::new(format!("`{}` is no list of hosts", word.escape_debug()), help));
+            None
+        }
+    };
+    Some(Service { name: name?, hosts: hosts? })
+}
+
+fn by_the_table(written: &WrittenService, problems: &mut Problems) -> Option<Hosts> {
+    let twice = [("balancer", written.balancer.is_some()), ("cpu_threshold", written.cpu_threshold.is_some())];
+    for (key, _) in twice.iter().filter(|(_, is_written)| *is_written) {
+        let help = "leave it out; `agent load route set --balancer` says how the record is balanced";
+        problems.add(*key, Invalid::new("is the record's to say, which is in the table", help));
+    }
+    twice.iter().all(|(_, is_written)| !is_written).then_some(Hosts::Table)
+}
+
+fn listed(written: &WrittenService, hosts: &[WrittenHost], problems: &mut Problems) -> Option<Listed> {
+    let hosts = hosts.iter().map(|host| Host::new(host.address.clone(), host.weight)).collect();
     let record = Record::new(written.name.clone(), hosts, 1);
     let record = record.map_err(|wrong| problems.add(wrong.place, wrong.invalid)).ok();
     let balancer = written.balancer.as_deref().map_or(Ok(BalancerKind::default()), str::parse);
@@ -27,8 +52,7 @@ pub(super) fn service(written: &WrittenService, problems: &mut Problems) -> Opti
         Some(threshold) => quantity::positive(threshold).and_then(quantity::ratio),
     };
     let cpu_threshold = problems.check("cpu_threshold", cpu_threshold);
-    name?;
-    Some(Service { record: record?, balancer: balancer?, cpu_threshold: cpu_threshold? })
+    Some(Listed { record: record?, balancer: balancer?, cpu_threshold: cpu_threshold? })
 }
 
 /// `None` after noting its problem.

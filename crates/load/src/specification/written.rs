@@ -1,8 +1,8 @@
 //! The file as people write it.
 
 use agent_core::config::Guide;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error, MapAccess, Visitor};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,9 +21,15 @@ pub(super) struct Written {
 #[serde(deny_unknown_fields)]
 pub(super) struct WrittenService {
     pub name: String,
-    pub hosts: Vec<WrittenHost>,
+    pub hosts: WrittenHosts,
     pub balancer: Option<String>,
     pub cpu_threshold: Option<f64>,
+}
+
+/// A list, or one word.
+pub(super) enum WrittenHosts {
+    Listed(Vec<WrittenHost>),
+    Word(String),
 }
 
 /// An address, or a table with a weight.
@@ -59,6 +65,25 @@ pub(super) struct WrittenRequest {
     pub headers: BTreeMap<String, String>,
     #[serde(default)]
     pub body: String,
+}
+
+impl<'de> Deserialize<'de> for WrittenHosts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = WrittenHosts;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of hosts, or \"table\"")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<WrittenHosts, E> {
+                Ok(WrittenHosts::Word(text.to_owned()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<WrittenHosts, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list)).map(WrittenHosts::Listed)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
 }
 
 impl<'de> Deserialize<'de> for WrittenHost {

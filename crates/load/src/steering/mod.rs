@@ -19,7 +19,7 @@ mod translation;
 mod verb;
 
 pub use pack::pack;
-pub use parse::{CLIENTS_MAX, REQUESTS_MAX, parse};
+pub use parse::{CLIENTS_MAX, REQUESTS_MAX, parse, routing as parse_routing};
 pub use routing::{Change, Routing};
 pub use script::{LINES_MAX, Line, Script};
 pub use selection::{Pattern, Selection};

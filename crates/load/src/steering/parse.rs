@@ -68,11 +68,11 @@ fn unknown(first: &str, second: Option<&str>) -> Invalid {
 fn verb(form: &Form, words: &[&str]) -> Result<Verb, Invalid> {
     let Arguments { words, labels, within_ticks } = Arguments::read(form, words)?;
     let on = |text: &str| text.parse().map(|pattern| Selection { pattern, labels: labels.clone() });
-    let routing = |service: &str, change: Change| {
-        quantity::name(service).map(|service| Verb::Routing(Routing::Change { service, change }))
-    };
     let experiment = |experiment: Experiment| Ok(Verb::Experiment(experiment));
     let anywhere = || Selection { pattern: Pattern::any(), labels: labels.clone() };
+    if let Some(what) = form.name.strip_prefix("rtbl ") {
+        return routing(what, &words).map(Verb::Routing);
+    }
     match (form.name, words.as_slice()) {
         ("hosts", []) => Ok(Verb::Hosts(anywhere())),
         ("hosts", [pattern]) => on(pattern).map(Verb::Hosts),
@@ -102,21 +102,6 @@ fn verb(form: &Form, words: &[&str]) -> Result<Verb, Invalid> {
         ("source", [file]) => quantity::filled(file).map(Verb::Source),
         ("date", []) => Ok(Verb::Date),
         ("echo", text) => Ok(Verb::Echo(text.join(" "))),
-        ("rtbl set", [service, listed, weights]) => {
-            let listed = hosts(listed, weights)?;
-            // The record that would come of it is checked here, where its line is known.
-            Record::new(*service, listed.clone(), 0).map_err(|wrong| in_place(&wrong.place, wrong.invalid))?;
-            routing(service, Change::Set(listed))
-        }
-        ("rtbl append", [service, listed, weights]) => routing(service, Change::Append(hosts(listed, weights)?)),
-        ("rtbl remove", [service, addresses]) => {
-            let address = |text: &str| Address::parse(text).map(|_| text.to_owned());
-            routing(service, Change::Remove(addresses.split(',').map(address).collect::<Result<_, _>>()?))
-        }
-        ("rtbl unset", [service]) => routing(service, Change::Unset),
-        ("rtbl info", [service]) => Ok(Verb::Routing(Routing::Info { service: quantity::name(service)? })),
-        ("rtbl list", []) => Ok(Verb::Routing(Routing::List)),
-        ("rtbl flush", []) => Ok(Verb::Routing(Routing::Flush)),
         ("exp start", [name]) => experiment(Experiment::Start { name: quantity::name(name)? }),
         ("exp stop", []) => experiment(Experiment::Stop),
         ("exp event", [name]) => experiment(Experiment::Event { name: quantity::filled(name)?, value: None }),
@@ -133,15 +118,44 @@ fn verb(form: &Form, words: &[&str]) -> Result<Verb, Invalid> {
             None => Err(unknown(words[0], words.get(1).copied())),
         },
         ("exit", []) => Ok(Verb::Exit),
-        (_, words) => {
-            let problem = match words.len() {
-                0 => "nothing stands behind it".to_owned(),
-                1 => "one word behind it does not fit".to_owned(),
-                many => format!("{many} words behind it do not fit"),
-            };
-            Err(Invalid::new(problem, ""))
-        }
+        (_, words) => Err(unfit(words)),
     }
+}
+
+/// What stands behind `rtbl`: `what`, and its words.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn routing(what: &str, words: &[&str]) -> Result<Routing, Invalid> {
+    let change =
+        |service: &str, change: Change| quantity::name(service).map(|service| Routing::Change { service, change });
+    match (what, words) {
+        ("set", [service, listed, weights]) => {
+            let listed = hosts(listed, weights)?;
+            // The record that would come of it is checked here, where its line is known.
+            Record::new(*service, listed.clone(), 0).map_err(|wrong| in_place(&wrong.place, wrong.invalid))?;
+            change(service, Change::Set(listed))
+        }
+        ("append", [service, listed, weights]) => change(service, Change::Append(hosts(listed, weights)?)),
+        ("remove", [service, addresses]) => {
+            let address = |text: &str| Address::parse(text).map(|_| text.to_owned());
+            change(service, Change::Remove(addresses.split(',').map(address).collect::<Result<_, _>>()?))
+        }
+        ("unset", [service]) => change(service, Change::Unset),
+        ("info", [service]) => Ok(Routing::Info { service: quantity::name(service)? }),
+        ("list", []) => Ok(Routing::List),
+        ("flush", []) => Ok(Routing::Flush),
+        (_, words) => Err(unfit(words)),
+    }
+}
+
+fn unfit(words: &[&str]) -> Invalid {
+    let problem = match words.len() {
+        0 => "nothing stands behind it".to_owned(),
+        1 => "one word behind it does not fit".to_owned(),
+        many => format!("{many} words behind it do not fit"),
+    };
+    Invalid::new(problem, "")
 }
 
 /// What stands behind a verb.

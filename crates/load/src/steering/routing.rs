@@ -36,10 +36,8 @@ impl Change {
             Self::Remove(addresses) => {
                 let is_there = |address: &&String| before.iter().any(|host| host.address == **address);
                 if let Some(unknown) = addresses.iter().find(|address| !is_there(address)) {
-                    let invalid = Invalid::new(
-                        format!("`{}` is not among them", unknown.escape_debug()),
-                        format!("`rtbl info {service}` lists them"),
-                    );
+                    let invalid =
+                        Invalid::new(format!("`{}` is not among them", unknown.escape_debug()), named(before));
                     return Err(Unroutable { service: service.to_owned(), place: "hosts".to_owned(), invalid });
                 }
                 before.iter().filter(|host| !addresses.contains(&host.address)).cloned().collect()
@@ -47,6 +45,17 @@ impl Change {
             Self::Unset => return Ok(None),
         };
         Record::new(service, hosts, revision).map(Some)
+    }
+}
+
+/// Which hosts there are.
+fn named(hosts: &[Host]) -> String {
+    const NAMED_MAX: usize = 5;
+    let named: Vec<&str> = hosts.iter().take(NAMED_MAX).map(|host| host.address.as_str()).collect();
+    match (named.join(", "), hosts.len().saturating_sub(NAMED_MAX)) {
+        (none, _) if none.is_empty() => "there are none".to_owned(),
+        (named, 0) => format!("they are {named}"),
+        (named, more) => format!("they are {named} and {more} more"),
     }
 }
 

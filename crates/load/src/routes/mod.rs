@@ -1,0 +1,15 @@
+//! Where the requests of a service go while it may change.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `routed` | a service that has a record at the moment, or has none |
+//! | `followed` | services that follow their records in the shared table: what is done about what is seen there |
+//! | `follow` | looking there |
+
+mod follow;
+mod followed;
+mod routed;
+
+pub use follow::{Shared, follow, lock};
+pub use followed::{Followed, News};
+pub use routed::Routed;

@@ -1,0 +1,99 @@
+//! In this process's memory: the model that the other technologies are held to.
+
+use super::{LISTED_MAX, Listing, LoadTable, Work, rejected};
+use crate::register::experiment::{Experiment, ExperimentId, Files};
+use crate::register::{Register, Scope, Which};
+use agent_core::clock::Clock;
+use agent_core::domain::time::Timestamp;
+use agent_core::knowledge::Result;
+use async_trait::async_trait;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub struct MemoryLoadTable {
+    clock: Arc<dyn Clock>,
+    rows: Mutex<Rows>,
+}
+
+/// All there is, also of experiments that are over.
+#[derive(Default)]
+struct Rows {
+    register: Register,
+    files: BTreeMap<ExperimentId, Files>,
+}
+
+impl MemoryLoadTable {
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, rows: Mutex::default() }
+    }
+
+    fn rows(&self) -> MutexGuard<'_, Rows> {
+        // What is kept is whole: a panic happens while a copy is changed.
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Rows {
+    fn load(&self, now: Timestamp, scope: &Scope) -> Register {
+        let all = &self.register;
+        let mut loaded = Register::new(now, all.settings.clone());
+        let is_meant = |it: &Experiment| {
+            let is_asked_for = match &scope.experiments {
+                Which::All => !it.state.is_over(),
+                Which::These(these) => these.contains(&it.id),
+            };
+            is_asked_for || scope.key.as_ref() == Some(&it.key)
+        };
+        let experiments = all.experiments.iter().filter(|(_, it)| is_meant(it));
+        loaded.experiments = experiments.map(|(id, it)| (*id, it.clone())).collect();
+        let entries = all.entries.iter().filter(|(service, _)| scope.services.has(service));
+        loaded.entries = entries.map(|(service, entry)| (service.clone(), entry.clone())).collect();
+        loaded
+    }
+
+    fn keep(&mut self, mut changed: Register) {
+        self.files.append(&mut changed.take_changed().files);
+        self.register.settings = changed.settings;
+        self.register.experiments.append(&mut changed.experiments);
+        self.register.entries.append(&mut changed.entries);
+    }
+}
+
+#[async_trait]
+impl LoadTable for MemoryLoadTable {
+    async fn transact(&self, operation: &'static str, scope: Scope, work: Work) -> Result<()> {
+        let mut rows = self.rows();
+        let mut loaded = rows.load(self.clock.now(), &scope);
+        work(&mut loaded).map_err(|refused| rejected(operation, refused))?;
+        rows.keep(loaded);
+        Ok(())
+    }
+
+    async fn look(&self, scope: Scope) -> Result<Register> {
+        Ok(self.rows().load(self.clock.now(), &scope))
+    }
+
+    async fn experiments(&self, asked: &Listing) -> Result<Vec<Experiment>> {
+        let rows = self.rows();
+        let is_meant = |it: &&Experiment| asked.states.is_empty() || asked.states.contains(&it.state);
+        let meant = rows.register.experiments.values().rev().filter(is_meant);
+        Ok(meant.take(asked.limit.min(LISTED_MAX)).cloned().collect())
+    }
+
+    async fn files(&self, id: ExperimentId) -> Result<Files> {
+        Ok(self.rows().files.get(&id).cloned().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::contract::Fixture;
+    use super::*;
+    use agent_core::clock::VirtualClock;
+
+    async fn fresh(clock: Arc<VirtualClock>) -> std::result::Result<Fixture, String> {
+        Ok(Fixture::new(Arc::new(MemoryLoadTable::new(clock.clone())), clock, ()))
+    }
+
+    crate::contract!(fresh);
+}

@@ -1,0 +1,85 @@
+//! Where experiments and routing records are kept: in the table that all share.
+
+// What every technology promises, as tests.
+#[doc(hidden)]
+pub mod contract;
+// In this process's memory.
+pub mod memory;
+// As rows of an SQL database.
+pub mod rows;
+
+use crate::register::experiment::{Experiment, ExperimentId, Files, State};
+use crate::register::{Refused, Register, Request, Scope};
+use agent_core::knowledge::{KnowledgeError, Result};
+use async_trait::async_trait;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Changes what was loaded. It may be run more than once: only what the last run did is kept.
+pub type Work = Arc<dyn Fn(&mut Register) -> std::result::Result<(), Refused> + Send + Sync>;
+
+/// How often what may have been carried out is asked again.
+const TRIES: u32 = 3;
+
+/// A technology: it loads, and keeps what was changed. Every writer waits for the one before.
+#[async_trait]
+pub trait LoadTable: Send + Sync {
+    /// One transaction: loads the rows of a scope, at the table's own time, lets them be changed, and keeps what was. Rejected when
+    /// the work refuses; nothing is kept then.
+    async fn transact(&self, operation: &'static str, scope: Scope, work: Work) -> Result<()>;
+
+    /// The rows of a scope as they are: cheap where it names few, to be asked many times in a second.
+    async fn look(&self, scope: Scope) -> Result<Register>;
+
+    /// The latest first.
+    async fn experiments(&self, asked: &Listing) -> Result<Vec<Experiment>>;
+
+    /// What an experiment was queued with; nothing of one that is not there.
+    async fn files(&self, id: ExperimentId) -> Result<Files>;
+}
+
+/// Which experiments are asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listing {
+    /// Empty: whatever their state.
+    pub states: BTreeSet<State>,
+    pub limit: usize,
+}
+
+/// More experiments than this are not listed.
+pub const LISTED_MAX: usize = 10_000;
+
+/// `None`: there is none with this id.
+pub async fn find(table: &dyn LoadTable, id: ExperimentId) -> Result<Option<Experiment>> {
+    Ok(table.look(Scope::of_experiment(id)).await?.experiments.remove(&id))
+}
+
+/// Asks the table for something.
+pub async fn carry_out<R: Request>(table: &dyn LoadTable, request: R) -> Result<R::Answer> {
+    let scope = request.scope();
+    let answer = Arc::new(Mutex::new(None));
+    let kept = Arc::clone(&answer);
+    let work: Work = Arc::new(move |register| {
+        let said = request.apply(register)?;
+        *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
+        Ok(())
+    });
+    let mut tries = 1;
+    while let Err(error) = table.transact(R::OPERATION, scope.clone(), Arc::clone(&work)).await {
+        // Asked again it does the same, so what is uncertain becomes certain.
+        if !matches!(error, KnowledgeError::Uncertain { .. }) || tries == TRIES {
+            return Err(error);
+        }
+        tries += 1;
+    }
+    let said = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+    said.ok_or_else(|| KnowledgeError::NotExecuted {
+        operation: R::OPERATION,
+        reason: "the table did not carry it out".to_owned(),
+    })
+}
+
+/// [`Refused`] as an operation's error.
+pub fn rejected(operation: &'static str, refused: Refused) -> KnowledgeError {
+    KnowledgeError::Rejected { operation, reason: refused.0 }
+}

@@ -1,0 +1,67 @@
+//! Experiments and routing records as rows of an SQL database, alike for all of them: columns are what is looked for, and a document
+//! says everything.
+
+use super::{LISTED_MAX, Listing};
+use crate::register::Settings;
+use crate::register::experiment::{Experiment, ExperimentId};
+use crate::register::queue::FILES_MAX;
+use crate::register::routing::Entry;
+use agent_core::knowledge::quarantine::{DETAIL_MAX, Field, Fields, Table};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub const SETTINGS: Table = Table { name: "load_settings", key: &["id"] };
+pub const EXPERIMENTS: Table = Table { name: "load_experiments", key: &["id"] };
+pub const FILES: Table = Table { name: "load_files", key: &["experiment", "name"] };
+pub const ROUTES: Table = Table { name: "load_routes", key: &["service"] };
+
+/// Experiments in these states are not over, as a list in SQL.
+pub const LIVE: &str = "('queued', 'running')";
+
+/// Of keys and names \[bytes\].
+const NAME_MAX: usize = 255;
+
+/// As it is kept. Everything here can be written as JSON.
+pub fn document(row: &impl Serialize) -> String {
+    serde_json::to_string(row).unwrap_or_default()
+}
+
+pub fn settings(row: &mut Fields<'_>) -> Field<Settings> {
+    read(row)
+}
+
+pub fn experiment(row: &mut Fields<'_>) -> Field<Experiment> {
+    let (id, state) = (ExperimentId(row.countable("id")?), row.parsed("state")?);
+    Ok(Experiment { id, state, key: row.exact("request_key", NAME_MAX)?, ..read(row)? })
+}
+
+/// Its name and its text.
+pub fn file(row: &mut Fields<'_>) -> Field<(String, String)> {
+    Ok((row.exact("name", NAME_MAX)?, row.exact("content", FILES_MAX)?))
+}
+
+pub fn entry(row: &mut Fields<'_>) -> Field<Entry> {
+    let (service, revision) = (row.exact("service", NAME_MAX)?, row.amount("revision")?);
+    let entry = Entry { service, revision, ..read(row)? };
+    match entry.is_routed() && entry.record().is_none() {
+        true => row.leave_out("document", "its hosts make no record"),
+        false => Ok(entry),
+    }
+}
+
+fn read<T: DeserializeOwned>(row: &mut Fields<'_>) -> Field<T> {
+    let text = row.exact("document", DETAIL_MAX)?;
+    match serde_json::from_str(&text) {
+        Ok(read) => Ok(read),
+        Err(error) => row.leave_out("document", format_args!("it says nothing that is known here: {error}")),
+    }
+}
+
+impl Listing {
+    /// What stands behind a `select` of experiments. Nothing in it was written by a person.
+    pub fn rest(&self) -> String {
+        let states: Vec<String> = self.states.iter().map(|state| format!("'{}'", state.name())).collect();
+        let states = if states.is_empty() { "true".to_owned() } else { format!("state in ({})", states.join(", ")) };
+        format!("where {states} order by id desc limit {}", self.limit.min(LISTED_MAX))
+    }
+}

@@ -1,0 +1,334 @@
+//! `agent load daemon`: takes the experiments that wait, one after another, and runs each as `agent load run` does.
+
+use super::experiments::{Summary, machine};
+use super::holding::Holding;
+use super::{Options, Outcome, Router, require_allowed, run};
+use crate::app::Failure;
+use agent_core::clock::Clock;
+use agent_core::domain::units::show_duration;
+use agent_core::knowledge::{KnowledgeError, Result};
+use agent_load::generator::Progress;
+use agent_load::register::experiment::{Experiment, ExperimentId, Files, Holder, State};
+use agent_load::register::queue::{Claim, End, Ending, GiveBack};
+use agent_load::register::tenure::{LEASE, Word};
+use agent_load::register::{Request, Scope, Which};
+use agent_load::routes;
+use agent_load::specification::Specification;
+use agent_load::table::{LoadTable, carry_out};
+use futures::future::{FutureExt as _, Shared};
+use serde::Serialize;
+use std::cell::Cell;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How often it is looked whether an experiment waits.
+const LOOKS_EVERY: Duration = Duration::from_millis(500);
+/// What the table did not take is said to it again after this long.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// So often once the daemon is told to end.
+const LAST_TRIES: u32 = 3;
+
+pub struct Daemon {
+    pub table: Arc<dyn LoadTable>,
+    pub clock: Arc<dyn Clock>,
+    /// Hosts other than this machine that may be sent to.
+    pub allowed: Vec<String>,
+    pub threads: NonZeroUsize,
+    /// A folder for the requests of each experiment.
+    pub output: Option<PathBuf>,
+    /// Hears what is changed of routes that an experiment follows.
+    pub hears_of_routes: Arc<dyn Fn(routes::News) + Send + Sync>,
+}
+
+/// Until when a daemon goes on, unless it is stopped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Until {
+    Stopped,
+    /// Nothing waits any more.
+    Idle,
+}
+
+/// What happens.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum News {
+    Waits {
+        holder: Holder,
+    },
+    Begins {
+        id: ExperimentId,
+        name: String,
+        /// How often it was begun.
+        begun: u32,
+    },
+    Ended {
+        id: ExperimentId,
+        state: State,
+        #[serde(flatten)]
+        outcome: Box<Outcome>,
+    },
+    Failed {
+        id: ExperimentId,
+        reason: String,
+    },
+    GivenBack {
+        id: ExperimentId,
+        state: State,
+    },
+    /// Another has it, or nobody; what it came to here does not count.
+    Lost {
+        id: ExperimentId,
+    },
+    /// It was stopped: the table could not be told that somebody is there.
+    Away {
+        id: ExperimentId,
+        why: String,
+    },
+    /// The table does not take something; it is tried again.
+    Trouble {
+        why: String,
+    },
+    TroubleOver,
+    /// The daemon ends without having said to the table what it had to.
+    NotNoted {
+        id: ExperimentId,
+        why: String,
+    },
+}
+
+impl fmt::Display for News {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Waits { holder } => write!(f, "{holder} waits for experiments"),
+            Self::Begins { id, name, begun: 1 } => write!(f, "experiment {id} `{name}` begins"),
+            Self::Begins { id, name, begun } => {
+                write!(f, "experiment {id} `{name}` begins anew, for the {begun}. time")
+            }
+            Self::Ended { id, state, .. } => write!(f, "experiment {id} {}", state.said()),
+            Self::Failed { id, reason } => write!(f, "experiment {id} has failed: {reason}"),
+            Self::GivenBack { id, state: State::Queued } => {
+                write!(f, "experiment {id} is given back: it waits for another")
+            }
+            Self::GivenBack { id, state } => write!(f, "experiment {id} {}", state.said()),
+            Self::Lost { id } => write!(f, "experiment {id} is another's by now, and ends here"),
+            Self::Away { id, why } => {
+                write!(f, "experiment {id} is stopped, for another may begin it anew: the table is away: {why}")
+            }
+            Self::Trouble { why } => write!(f, "{why}; tried again"),
+            Self::TroubleOver => f.write_str("the table is there again"),
+            Self::NotNoted { id, why } => write!(
+                f,
+                "what became of experiment {id} is not noted: {why}\n  help: it is begun anew {} after it was last heard of",
+                show_duration(LEASE)
+            ),
+        }
+    }
+}
+
+/// Why a run ended before its time.
+#[derive(Clone)]
+enum Stopped {
+    Signal,
+    Word(Word),
+}
+
+type Stop<'a> = Shared<Pin<Box<dyn Future<Output = ()> + 'a>>>;
+
+/// Takes what waits, until `stop`: then what it holds waits for another. How many experiments failed.
+pub async fn serve(
+    daemon: &Daemon,
+    until: Until,
+    stop: impl Future<Output = ()>,
+    tell: &mut dyn FnMut(News),
+) -> anyhow::Result<u32> {
+    if let Some(folder) = &daemon.output {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            let help = "name a folder; the requests of each experiment are kept there";
+            Failure::Configuration(format!("--output {}: {error}\n  help: {help}", folder.display()))
+        })?;
+    }
+    let stop: Pin<Box<dyn Future<Output = ()> + '_>> = Box::pin(stop);
+    let holder = Holder(format!("{}:{}-{:08x}", machine(), std::process::id(), rand::random::<u32>()));
+    tell(News::Waits { holder: holder.clone() });
+    let mut serving = Serving { daemon, holder, stop: stop.shared(), tell, is_troubled: false, failed: 0 };
+    while !serving.is_stopped() {
+        match serving.claim().await {
+            Some(Some((experiment, claimed))) => serving.perform(&experiment, claimed).await,
+            Some(None) if until == Until::Idle => break,
+            // Nothing waits, or the table is away.
+            Some(None) | None => serving.pause(LOOKS_EVERY).await,
+        }
+    }
+    Ok(serving.failed)
+}
+
+/// What a daemon is about.
+struct Serving<'a> {
+    daemon: &'a Daemon,
+    holder: Holder,
+    stop: Stop<'a>,
+    tell: &'a mut dyn FnMut(News),
+    is_troubled: bool,
+    failed: u32,
+}
+
+impl Serving<'_> {
+    fn is_stopped(&self) -> bool {
+        self.stop.clone().now_or_never().is_some()
+    }
+
+    async fn pause(&self, pause: Duration) {
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = self.stop.clone() => {}
+        }
+    }
+
+    /// The oldest experiment that waits, with a moment before it was claimed. `None`: the table is away, which is told once.
+    async fn claim(&mut self) -> Option<Option<(Experiment, Instant)>> {
+        let claimed = Instant::now();
+        let answer = self.ask_for_one().await;
+        self.heard(answer).map(|found| found.map(|experiment| (experiment, claimed)))
+    }
+
+    async fn ask_for_one(&self) -> Result<Option<Experiment>> {
+        let (table, lease) = (self.daemon.table.as_ref(), self.daemon.clock.record(LEASE));
+        // A claim is a write, and mostly there is nothing.
+        let seen = table.look(Scope { experiments: Which::All, ..Scope::default() }).await?;
+        match seen.has_free() {
+            true => carry_out(table, Claim { holder: self.holder.clone(), lease }).await,
+            false => Ok(None),
+        }
+    }
+
+    /// Trouble is told once, and when it is over.
+    fn heard<T>(&mut self, answer: Result<T>) -> Option<T> {
+        match answer {
+            Ok(answer) => {
+                if std::mem::take(&mut self.is_troubled) {
+                    (self.tell)(News::TroubleOver);
+                }
+                Some(answer)
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.is_troubled, true) {
+                    (self.tell)(News::Trouble { why: error.to_string() });
+                }
+                None
+            }
+        }
+    }
+
+    async fn perform(&mut self, experiment: &Experiment, claimed: Instant) {
+        let Experiment { id, name, begun, .. } = experiment.clone();
+        let (table, holder) = (self.daemon.table.clone(), self.holder.clone());
+        let holding = Holding::begin(table.clone(), self.daemon.clock.as_ref(), id, holder.clone(), claimed);
+        (self.tell)(News::Begins { id, name, begun });
+        let files = match table.files(id).await {
+            Ok(files) => files,
+            Err(error) => {
+                self.heard::<()>(Err(error));
+                return self.give_back(id).await;
+            }
+        };
+        match self.make(experiment, &files, &holding).await {
+            Ok((outcome, None)) => self.ended(id, outcome, State::Finished).await,
+            Ok((outcome, Some(Stopped::Word(Word::Cancelled)))) => self.ended(id, outcome, State::Cancelled).await,
+            Ok((_, Some(Stopped::Word(Word::Lost)))) => (self.tell)(News::Lost { id }),
+            Ok((_, Some(Stopped::Word(Word::Away(why))))) => {
+                (self.tell)(News::Away { id, why });
+                self.give_back(id).await;
+            }
+            Ok((_, Some(Stopped::Signal))) => self.give_back(id).await,
+            // It is not the experiment's fault that the table is away.
+            Err(error) if error.is::<KnowledgeError>() => {
+                (self.tell)(News::Away { id, why: format!("{error:#}") });
+                self.give_back(id).await;
+            }
+            Err(error) => {
+                let reason = format!("{error:#}");
+                self.failed += 1;
+                let ending = Ending::Failed { reason: reason.clone() };
+                match self.note(id, End { id, holder, ending }).await {
+                    Some(true) => (self.tell)(News::Failed { id, reason }),
+                    Some(false) => (self.tell)(News::Lost { id }),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    /// Sends what is specified, to its end or until the experiment is not to go on.
+    async fn make(
+        &self,
+        experiment: &Experiment,
+        files: &Files,
+        holding: &Holding,
+    ) -> anyhow::Result<(Outcome, Option<Stopped>)> {
+        let specification = Specification::of_files(&experiment.file, files)?;
+        require_allowed(&experiment.file, &specification, &self.daemon.allowed)?;
+        let output = self.daemon.output.as_ref().map(|folder| folder.join(format!("{}.db", experiment.id)));
+        let router = Router {
+            table: self.daemon.table.clone(),
+            allowed: self.daemon.allowed.clone(),
+            tell: self.daemon.hears_of_routes.clone(),
+        };
+        let options = Options { threads: self.daemon.threads, output, parquet: None, router: Some(router) };
+        let stopped = Cell::new(None);
+        let stop = async {
+            let why = tokio::select! {
+                biased;
+                word = holding.word() => Stopped::Word(word),
+                () = self.stop.clone() => Stopped::Signal,
+            };
+            stopped.set(Some(why));
+        };
+        let outcome = run(&specification, &options, Arc::<Progress>::default(), stop).await?;
+        Ok((outcome, stopped.take()))
+    }
+
+    async fn ended(&mut self, id: ExperimentId, outcome: Outcome, state: State) {
+        // Everything of it can be written as JSON.
+        let summary = serde_json::to_value(Summary::of(&outcome)).unwrap_or_default();
+        let ending = if outcome.is_stopped { Ending::Stopped { summary } } else { Ending::Finished { summary } };
+        match self.note(id, End { id, holder: self.holder.clone(), ending }).await {
+            Some(true) => (self.tell)(News::Ended { id, state, outcome: Box::new(outcome) }),
+            Some(false) => (self.tell)(News::Lost { id }),
+            None => {}
+        }
+    }
+
+    async fn give_back(&mut self, id: ExperimentId) {
+        if let Some(state) = self.note(id, GiveBack { id, holder: self.holder.clone() }).await {
+            (self.tell)(News::GivenBack { id, state });
+        }
+    }
+
+    /// Says something to the table until it takes it. `None`: it never did, which is told.
+    async fn note<R: Request + Clone>(&mut self, id: ExperimentId, request: R) -> Option<R::Answer> {
+        let mut last_tries = 0;
+        loop {
+            let answer = carry_out(self.daemon.table.as_ref(), request.clone()).await;
+            let why = match &answer {
+                Ok(_) => return self.heard(answer),
+                Err(error) => error.to_string(),
+            };
+            last_tries += u32::from(self.is_stopped());
+            let is_refused = matches!(answer, Err(KnowledgeError::Rejected { .. }));
+            if is_refused || last_tries > LAST_TRIES {
+                (self.tell)(News::NotNoted { id, why });
+                return None;
+            }
+            self.heard(answer);
+            match last_tries {
+                0 => self.pause(AGAIN_AFTER).await,
+                _ => sleep(AGAIN_AFTER).await,
+            }
+        }
+    }
+}

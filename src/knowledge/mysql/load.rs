@@ -1,0 +1,140 @@
+//! Experiments and routing records. What may be done with them is `agent_load::register`'s to say.
+
+use super::MysqlKnowledge;
+use super::select::{Part, Question};
+use super::tables::{Result, Tables, places, text};
+use agent_core::knowledge;
+use agent_load::register::experiment::{Experiment, ExperimentId, Files};
+use agent_load::register::{Changed, Register, Scope, Which};
+use agent_load::table::rows::{self as documents, LIVE, document};
+use agent_load::table::{Listing, LoadTable, Work};
+use async_trait::async_trait;
+use mysql_async::Value;
+
+const SETTINGS: Part = Part {
+    name: "load_settings",
+    table: documents::SETTINGS,
+    columns: &["id", "document"],
+    from: "from load_settings",
+};
+const EXPERIMENTS: Part = Part {
+    name: "load_experiments",
+    table: documents::EXPERIMENTS,
+    columns: &["id", "request_key", "state", "document"],
+    from: "from load_experiments",
+};
+const FILES: Part = Part {
+    name: "load_files",
+    table: documents::FILES,
+    columns: &["experiment", "name", "content"],
+    from: "from load_files",
+};
+const ROUTES: Part = Part {
+    name: "load_routes",
+    table: documents::ROUTES,
+    columns: &["service", "revision", "document"],
+    from: "from load_routes",
+};
+
+#[async_trait]
+impl LoadTable for MysqlKnowledge {
+    async fn transact(&self, operation: &'static str, scope: Scope, work: Work) -> knowledge::Result<()> {
+        self.run(operation, (scope, work), |tables, (scope, work)| Box::pin(tables.transact_load(scope, work))).await
+    }
+
+    async fn look(&self, scope: Scope) -> knowledge::Result<Register> {
+        self.run("load", scope, |tables, scope| Box::pin(tables.register(scope))).await
+    }
+
+    async fn experiments(&self, asked: &Listing) -> knowledge::Result<Vec<Experiment>> {
+        self.run("experiments", asked.rest(), |tables, rest| Box::pin(tables.experiments(rest))).await
+    }
+
+    async fn files(&self, id: ExperimentId) -> knowledge::Result<Files> {
+        self.run("experiment", id, |tables, id| Box::pin(tables.load_files(*id))).await
+    }
+}
+
+impl Tables {
+    async fn transact_load(&mut self, scope: &Scope, work: &Work) -> Result<()> {
+        self.begin().await?;
+        // Whoever comes second waits here, and on another server of a cluster finds that it was overtaken.
+        self.execute("update load_settings set writes = writes + 1 where id = 1", Vec::new()).await?;
+        let mut register = self.register(scope).await?;
+        work(&mut register)?;
+        let changed = register.take_changed();
+        self.keep_register(&register, &changed).await?;
+        self.commit().await
+    }
+
+    async fn register(&mut self, scope: &Scope) -> Result<Register> {
+        let (of_experiments, ids) = match &scope.experiments {
+            Which::All => (format!("state in {LIVE}"), Vec::new()),
+            Which::These(these) => among("id", these.iter().map(|id| id.0.into())),
+        };
+        let (of_services, services) = match &scope.services {
+            Which::All => ("true".to_owned(), Vec::new()),
+            Which::These(these) => among("service", these.iter().map(|service| text(service))),
+        };
+        // No key is empty.
+        let key = text(scope.key.as_deref().unwrap_or_default());
+        let question = Question::new()
+            .and(&SETTINGS, "where id = 1", [])
+            .and_each(&EXPERIMENTS, &format!("where {of_experiments} or request_key = ?"), ids.into_iter().chain([key]))
+            .and_each(&ROUTES, &format!("where {of_services}"), services);
+        let answer = self.ask(question).await?;
+        let settings = answer.read(&SETTINGS, documents::settings).pop().unwrap_or_default();
+        let mut register = Register::new(answer.now, settings);
+        let experiments = answer.read(&EXPERIMENTS, documents::experiment);
+        register.experiments = experiments.into_iter().map(|experiment| (experiment.id, experiment)).collect();
+        let entries = answer.read(&ROUTES, documents::entry);
+        register.entries = entries.into_iter().map(|entry| (entry.service.clone(), entry)).collect();
+        Ok(register)
+    }
+
+    async fn keep_register(&mut self, register: &Register, changed: &Changed) -> Result<()> {
+        if changed.settings {
+            let sql = "update load_settings set document = ? where id = 1";
+            self.execute(sql, vec![document(&register.settings).into()]).await?;
+        }
+        let experiments = changed.experiments.iter().filter_map(|id| register.experiments.get(id));
+        let experiments = experiments.map(|experiment| {
+            let Experiment { id, key, state, .. } = experiment;
+            [id.0.into(), text(key), state.name().into(), document(experiment).into()]
+        });
+        self.put("load_experiments", ["id", "request_key", "state", "document"], experiments.collect()).await?;
+        let mut files = Vec::new();
+        for (id, of_one) in &changed.files {
+            files.extend(of_one.iter().map(|(name, content)| [id.0.into(), text(name), content.into()]));
+        }
+        for file in files {
+            // One at a time: a server takes only so much in a statement.
+            self.put("load_files", ["experiment", "name", "content"], vec![file]).await?;
+        }
+        let entries = changed.services.iter().filter_map(|service| register.entries.get(service));
+        let entries = entries.map(|entry| {
+            let revision = i64::try_from(entry.revision).unwrap_or(i64::MAX);
+            [text(&entry.service), revision.into(), document(entry).into()]
+        });
+        self.put("load_routes", ["service", "revision", "document"], entries.collect()).await
+    }
+
+    async fn experiments(&mut self, rest: &str) -> Result<Vec<Experiment>> {
+        let answer = self.ask(Question::new().and(&EXPERIMENTS, rest, [])).await?;
+        Ok(answer.read(&EXPERIMENTS, documents::experiment))
+    }
+
+    async fn load_files(&mut self, id: ExperimentId) -> Result<Files> {
+        let answer = self.ask(Question::new().and(&FILES, "where experiment = ?", [id.0.into()])).await?;
+        Ok(answer.read(&FILES, documents::file).into_iter().collect())
+    }
+}
+
+/// A condition, and its values.
+fn among(column: &str, values: impl Iterator<Item = Value>) -> (String, Vec<Value>) {
+    let values: Vec<Value> = values.collect();
+    match values.len() {
+        0 => ("false".to_owned(), values),
+        count => (format!("{column} in {}", places(1, count)), values),
+    }
+}
