@@ -204,7 +204,7 @@ pub struct Demo {
     /// Go on when it has converged, until Ctrl-C
     #[arg(long)]
     pub stay: bool,
-    /// Applications are services, and their users wander from node to node: for an hour of the scenario, or --limit (docs/services.md)
+    /// Applications are services whose users wander from node to node, until --limit (docs/services.md)
     #[arg(long, conflicts_with_all = ["training", "upisas"])]
     pub live: bool,
     /// Its nodes take tasks of batch jobs, each with a part of this machine (docs/batch.md)

@@ -36,6 +36,28 @@ async fn the_reference_policy_converges_and_its_summary_is_true() {
     converges("reference", 12).await;
 }
 
+/// Those of node 1 are awake for 20 minutes, then those of node 2.
+#[tokio::test]
+async fn data_follows_the_users_of_services() {
+    let turn = alone();
+    let place = Place::new();
+    let data = place.data();
+    let mut demo =
+        Running::start(place.path(), "demo", &["demo", "--live", "--json", "--data", text(&data), "--limit", "24min"]);
+    let code = demo.ends_within(FOUR_HOURS);
+    drop(turn);
+    let summary: Value = serde_json::from_str(&demo.output()).expect("one JSON document and nothing else");
+    assert_eq!((code, demo.errors().as_str()), (Some(0), ""), "{summary:#}");
+    let actions = summary["actions"].as_array().expect("a list");
+    let of = |agent: u32, label: &str| actions.iter().any(|it| it["agent"] == agent && it["action"] == label);
+    assert!(of(1, "M3_1") && of(2, "M1_2"), "{summary:#}");
+    let measured = Audit::open(&data).expect("the table is there");
+    let tails = "select count(*) from measurements where response_time_p95_s >= response_time_s * 0.5
+        and response_time_p99_s >= response_time_p95_s and error_rate_percent = 0 and throughput_records_per_s > 10";
+    assert!(measured.count(tails) > 10, "{summary:#}");
+    assert_eq!(measured.count("select count(*) from measurements where agent = 3"), 0, "who sleeps measures nothing");
+}
+
 async fn converges(policy: &str, seed: u64) {
     let turn = alone();
     let place = Place::new();
