@@ -26,20 +26,20 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// What every service is asked to keep.
 const GOAL: &str = "response_time_p95 <= 800 ms and error_rate <= 1 %";
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_secs(30);
 /// Differences that count as large.
 const RHO: [(Metric, f64); 2] = [(Metric::ResponseTimeP95, 0.8), (Metric::ErrorRate, 5.0)];
 /// Bytes of the scenario that a user reads at once.
 const ANSWER: u64 = 64 << 10;
 /// How long users are awake on a node, before those on the next one wake.
-const VISIT: Duration = Duration::from_secs(20 * 60);
+const VISIT: Duration = Duration::from_secs(30 * 60);
 /// Requests in a second of the scenario where users are awake.
 const RATE: f64 = 2.0;
 /// Requests of one service under way; whoever comes then gives up.
 const AT_ONCE: usize = 64;
 /// Of what is read: with one for each node, nothing would have to follow anybody.
 const REPLICAS: u32 = 1;
-/// So often it is somebody's turn: for two weeks of the scenario.
+/// So often it is somebody's turn: for three weeks of the scenario.
 const VISITS: usize = 1000;
 
 /// The same network with services for applications. What they read has one replica, which is to follow.

@@ -36,14 +36,14 @@ async fn the_reference_policy_converges_and_its_summary_is_true() {
     converges("reference", 12).await;
 }
 
-/// Those of node 1 are awake for 20 minutes, then those of node 2.
+/// Those of node 1 are awake for half an hour, then those of node 2.
 #[tokio::test]
 async fn data_follows_the_users_of_services() {
     let turn = alone();
     let place = Place::new();
     let data = place.data();
     let mut demo =
-        Running::start(place.path(), "demo", &["demo", "--live", "--json", "--data", text(&data), "--limit", "24min"]);
+        Running::start(place.path(), "demo", &["demo", "--live", "--json", "--data", text(&data), "--limit", "35min"]);
     let code = demo.ends_within(FOUR_HOURS);
     drop(turn);
     let summary: Value = serde_json::from_str(&demo.output()).expect("one JSON document and nothing else");
