@@ -230,6 +230,7 @@ impl Planner {
                 lesson.map(named).into_iter().collect()
             }
             Input::JobFailed { node } => {
+                self.experience.predictor.asked_in_vain();
                 self.decider.failed(node);
                 Vec::new()
             }

@@ -235,6 +235,11 @@ impl Predictor {
         self.requests.get_or_insert_default().sleep();
     }
 
+    /// It has, though nothing could be measured: nobody was answered.
+    pub fn asked_in_vain(&mut self) {
+        self.requests.iter_mut().for_each(|requests| requests.wake());
+    }
+
     /// Whether nobody asks the service for anything, so that it does not matter where its data is.
     pub fn is_asleep(&self) -> bool {
         self.requests.as_ref().is_some_and(|requests| requests.is_asleep())

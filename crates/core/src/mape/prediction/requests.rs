@@ -44,6 +44,10 @@ impl Requests {
             point(window, None, metric).into_iter().for_each(|point| model.measured(node, point, at));
         }
         self.counted(node, window);
+        self.wake();
+    }
+
+    pub fn wake(&mut self) {
         self.is_asleep = false;
     }
 
@@ -151,6 +155,19 @@ mod tests {
         close(there.get(Metric::Throughput), 100.0);
         (0..20).for_each(|_| predictor.took(NodeId(1), &window(10.0, 0.0, 100.0, 0.0), None, Timestamp(2_000)));
         assert!(forecast(&predictor, 1, 10.0).get(Metric::ErrorRate).unwrap().mean < 0.1);
+    }
+
+    #[test]
+    fn users_sleep_until_they_are_answered_or_are_not() {
+        let mut predictor = trained();
+        assert!(!predictor.is_asleep());
+        predictor.nothing_asked();
+        assert!(predictor.is_asleep());
+        predictor.took(NodeId(1), &window(10.0, 0.0, 5.0, 0.0), None, Timestamp(1_000));
+        assert!(!predictor.is_asleep());
+        predictor.nothing_asked();
+        predictor.asked_in_vain();
+        assert!(!predictor.is_asleep());
     }
 
     #[test]
