@@ -207,6 +207,7 @@ async fn world(store: &S3Store, own: Arc<S3Store>, bytes: u64, services: &Handle
         knowledge: Arc::new(knowledge),
         reach: Arc::new(Near(own)),
         job: Arc::new(AggregateJob::new("count(nothing)".parse().unwrap(), NonZeroU64::MIN)),
+        requests: None,
         services: services.clone(),
         notify: Arc::new(|_| {}),
         observer: None,

@@ -148,6 +148,7 @@ mod tests {
             knowledge: table.knowledge.clone(),
             reach: Arc::new(Everywhere(store.clone())),
             job: Arc::new(NoJob),
+            requests: None,
             services: Handle::current(),
             notify: Arc::new(|_| {}),
             observer: None,

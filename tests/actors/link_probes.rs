@@ -86,6 +86,7 @@ async fn links_are_measured_in_turn_and_what_does_not_answer_is_passed_over() {
         knowledge,
         reach: Arc::new(Links),
         job: Arc::new(NoJob),
+        requests: None,
         services: Handle::current(),
         notify: Arc::new(|_| {}),
         observer: None,

@@ -274,6 +274,7 @@ impl Network {
             knowledge: self.knowledge.clone(),
             reach: self.stores.clone(),
             job: Arc::new(NoJob),
+            requests: None,
             services: Handle::current(),
             notify: Arc::new(|_| {}),
             observer: None,
