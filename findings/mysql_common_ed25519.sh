@@ -3,8 +3,8 @@
 #
 # MariaDB's plugin `ed25519` sends 32 random bytes, without a terminator, for the client to sign.
 # Seen: `AuthSwitchRequest::plugin_data` drops a last byte that is zero, as if it ended a text. So the client signs 31 bytes, and the
-# server answers error 1045 (Access denied) to a right password: in one login of 256, at random. Against mariadbd 10.11 such logins
-# were refused at that rate, also on connections that a pool opens in the middle of a program's run.
+# server answers error 1045 (Access denied) to a right password: in one login of 256, at random, also on connections that a pool opens
+# in the middle of a program's run. Met against mariadbd 10.11 as a test that failed once in many runs.
 #
 # Exit code 0: still so; 1: it behaves otherwise by now; 2: it could not be tried.
 set -euo pipefail
@@ -19,6 +19,7 @@ edition = "2021"
 
 [dependencies]
 mysql_common = { version = "=0.37.3", default-features = false }
+flate2 = "1"
 TOML
 cat >"$folder/src/main.rs" <<'RUST'
 use mysql_common::io::ParseBuf;
