@@ -12,6 +12,8 @@ pub mod service;
 /// An application of Spark.
 pub mod spark;
 
+pub use self::service::{Answered, Requests};
+
 use crate::storage::{ObjectStore, StorageError};
 use agent_core::domain::failure::FailureKind;
 use agent_core::domain::ids::NodeId;
@@ -104,7 +106,7 @@ pub struct JobReport {
     /// Of each data set, where it read several and tells them apart; else empty.
     pub parts: Vec<PartReport>,
     /// Of a service, whose times above are the mean of what answers took; it may be that nobody asked.
-    pub requests: Option<service::Answered>,
+    pub requests: Option<Answered>,
     /// What its user should know about how this was found out, if anything.
     pub remark: Option<String>,
 }

@@ -1,6 +1,6 @@
 //! What was read through the endpoint, measured: of each data set how many requests, bytes and errors, and how long readers waited.
 
-use crate::jobs::service::Requests;
+use crate::jobs::Requests;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

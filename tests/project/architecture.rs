@@ -39,7 +39,7 @@ const HOMES: [(&str, &[&str]); 49] = [
     ("console", &["cli"]),
     ("flate2", &["jobs::aggregate::compression"]),
     ("globset", &["domain::manifest"]),
-    ("hdrhistogram", &["load::generator"]),
+    ("hdrhistogram", &["load::generator", "jobs::service"]),
     ("httparse", &["load::generator"]),
     ("hyper", &["http_server", "storage::embedded"]),
     ("hyper_util", &["http_server", "api", "upisas", "cli::commands::aggregator"]),
@@ -227,7 +227,7 @@ fn forbidden(from: &[String], to: &[String]) -> Option<String> {
             ],
             &["knowledge"],
         ),
-        "s3_endpoint" => (&["domain", "actors", "http_server", "jobs"], &["knowledge", "storage"]),
+        "s3_endpoint" => (&["domain", "actors", "http_server"], &["knowledge", "storage", "jobs"]),
         "jobs" => (&["domain", "clock", "runner"], &NEEDS),
         need if NEEDS.contains(&need) => (&["domain", "clock", "http_server"], &NEEDS),
         "app" => (
