@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 const NEEDS: [&str; 5] = ["knowledge", "storage", "links", "jobs", "data"];
 
 /// Modules in a need's folder that are no technology: they work on the trait alone.
-const NO_TECHNOLOGY: [&str; 6] = [
+const NO_TECHNOLOGY: [&str; 7] = [
     "knowledge::quarantine",
+    "knowledge::requests",
     "storage::counted",
     "storage::credentials",
     "storage::paced",

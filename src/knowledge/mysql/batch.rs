@@ -2,13 +2,14 @@
 
 use super::MysqlKnowledge;
 use super::select::{Answer, Part, Question};
-use super::tables::{Result, Tables, places, text};
+use super::tables::{Result, Tables, is_one_of, text, values};
 use agent_batch::job::{Change, Job, JobId, Task};
-use agent_batch::queue::{Changed, Queue, Scope, Utilisation, Which};
-use agent_batch::table::rows::{self as documents, LIVE, OCCUPYING, document, reason};
+use agent_batch::queue::{Changed, Queue, Scope, Utilisation};
+use agent_batch::table::rows::{self as documents, LIVE, OCCUPYING, reason};
 use agent_batch::table::{BatchTable, LISTED_AT_ONCE, Listing, UTILISATION_KEPT, Work};
 use agent_core::domain::time::Timestamp;
 use agent_core::knowledge;
+use agent_core::knowledge::requests::document;
 use async_trait::async_trait;
 use mysql_async::Value;
 
@@ -48,9 +49,6 @@ const UTILISATION: Part = Part {
     columns: &["node", "at_ms", "document"],
     from: "from batch_utilisation",
 };
-
-/// Rows of one statement.
-const AT_ONCE: usize = 200;
 
 #[async_trait]
 impl BatchTable for MysqlKnowledge {
@@ -160,22 +158,6 @@ impl Tables {
         Ok(())
     }
 
-    /// Adds rows, or replaces those with the same key.
-    pub(super) async fn put<const N: usize>(
-        &mut self,
-        table: &str,
-        columns: [&str; N],
-        rows: Vec<[Value; N]>,
-    ) -> Result<()> {
-        let replaced = columns.map(|column| format!("{column} = values({column})")).join(", ");
-        for rows in rows.chunks(AT_ONCE) {
-            let (names, places) = (columns.join(", "), places(rows.len(), N));
-            let sql = format!("insert into {table} ({names}) values {places} on duplicate key update {replaced}");
-            self.execute(&sql, rows.iter().flatten().cloned().collect()).await?;
-        }
-        Ok(())
-    }
-
     async fn batch_revision(&mut self) -> Result<i64> {
         let answer = self.ask(Question::new().and(&SETTINGS, "where id = 1", [])).await?;
         Ok(answer.numbers(&SETTINGS, "revision").next().unwrap_or_default())
@@ -200,21 +182,6 @@ impl Tables {
         let rest = "where at_ms >= ? order by at_ms, node";
         let answer = self.ask(Question::new().and(&UTILISATION, rest, [since.0.into()])).await?;
         Ok(answer.read(&UTILISATION, documents::utilisation))
-    }
-}
-
-/// `None`: all.
-fn values<T>(which: &Which<T>, value: impl Fn(&T) -> Value) -> Option<Vec<Value>> {
-    match which {
-        Which::All => None,
-        Which::These(these) => Some(these.iter().map(value).collect()),
-    }
-}
-
-fn is_one_of(column: &str, values: &[Value]) -> String {
-    match values.len() {
-        0 => "false".to_owned(),
-        count => format!("{column} in {}", places(1, count)),
     }
 }
 

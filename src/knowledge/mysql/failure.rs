@@ -1,7 +1,7 @@
 //! What an error of the server or the connection says about what became of a write.
 
 use crate::knowledge::KnowledgeError;
-use agent_batch::queue::Refused;
+use agent_core::knowledge::requests::Refused;
 use agent_core::knowledge::rules::Rejection;
 use mysql_async::{DriverError, Error, IoError};
 use std::io;
@@ -53,12 +53,6 @@ pub(super) enum Fate {
 
 impl From<Refused> for Failure {
     fn from(Refused(why): Refused) -> Self {
-        Failure::Rejected(Rejection::Refused(why))
-    }
-}
-
-impl From<agent_load::register::Refused> for Failure {
-    fn from(agent_load::register::Refused(why): agent_load::register::Refused) -> Self {
         Failure::Rejected(Rejection::Refused(why))
     }
 }

@@ -2,14 +2,14 @@
 
 use super::MysqlKnowledge;
 use super::select::{Part, Question};
-use super::tables::{Result, Tables, places, text};
+use super::tables::{Result, Tables, is_one_of, text, values};
 use agent_core::knowledge;
+use agent_core::knowledge::requests::document;
 use agent_load::register::experiment::{Experiment, ExperimentId, Files};
-use agent_load::register::{Changed, Register, Scope, Which};
-use agent_load::table::rows::{self as documents, LIVE, document};
+use agent_load::register::{Changed, Register, Scope};
+use agent_load::table::rows::{self as documents, LIVE};
 use agent_load::table::{Listing, LoadTable, Work};
 use async_trait::async_trait;
-use mysql_async::Value;
 
 const SETTINGS: Part = Part {
     name: "load_settings",
@@ -68,20 +68,17 @@ impl Tables {
     }
 
     async fn register(&mut self, scope: &Scope) -> Result<Register> {
-        let (of_experiments, ids) = match &scope.experiments {
-            Which::All => (format!("state in {LIVE}"), Vec::new()),
-            Which::These(these) => among("id", these.iter().map(|id| id.0.into())),
-        };
-        let (of_services, services) = match &scope.services {
-            Which::All => ("true".to_owned(), Vec::new()),
-            Which::These(these) => among("service", these.iter().map(|service| text(service))),
-        };
+        let ids = values(&scope.experiments, |id| id.0.into());
+        let services = values(&scope.services, |service| text(service));
+        let of_experiments = ids.as_ref().map_or(format!("state in {LIVE}"), |ids| is_one_of("id", ids));
+        let of_services = services.as_ref().map_or("true".to_owned(), |services| is_one_of("service", services));
         // No key is empty.
         let key = text(scope.key.as_deref().unwrap_or_default());
+        let experiments = format!("where {of_experiments} or request_key = ?");
         let question = Question::new()
             .and(&SETTINGS, "where id = 1", [])
-            .and_each(&EXPERIMENTS, &format!("where {of_experiments} or request_key = ?"), ids.into_iter().chain([key]))
-            .and_each(&ROUTES, &format!("where {of_services}"), services);
+            .and_each(&EXPERIMENTS, &experiments, ids.into_iter().flatten().chain([key]))
+            .and_each(&ROUTES, &format!("where {of_services}"), services.into_iter().flatten());
         let answer = self.ask(question).await?;
         let settings = answer.read(&SETTINGS, documents::settings).pop().unwrap_or_default();
         let mut register = Register::new(answer.now, settings);
@@ -127,14 +124,5 @@ impl Tables {
     async fn load_files(&mut self, id: ExperimentId) -> Result<Files> {
         let answer = self.ask(Question::new().and(&FILES, "where experiment = ?", [id.0.into()])).await?;
         Ok(answer.read(&FILES, documents::file).into_iter().collect())
-    }
-}
-
-/// A condition, and its values.
-fn among(column: &str, values: impl Iterator<Item = Value>) -> (String, Vec<Value>) {
-    let values: Vec<Value> = values.collect();
-    match values.len() {
-        0 => ("false".to_owned(), values),
-        count => (format!("{column} in {}", places(1, count)), values),
     }
 }

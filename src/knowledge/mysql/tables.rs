@@ -5,6 +5,7 @@ use super::connect::Statements;
 use super::failure::{Failure, Sent};
 use super::members::Member;
 use super::select::{Answer, Part, Question};
+use crate::knowledge::requests::Which;
 use crate::knowledge::{Counter, quarantine};
 use agent_core::domain::action::Action;
 use agent_core::domain::environment::MeasuredLinks;
@@ -157,6 +158,9 @@ pub(super) const COUNTERS: Part = Part {
     from: "from counters",
 };
 
+/// Rows of one statement that puts them.
+const AT_ONCE: usize = 200;
+
 /// A rollback is a matter of moments; a connection that takes longer is given up.
 const ROLLBACK_LIMIT: Duration = Duration::from_secs(1);
 
@@ -210,6 +214,22 @@ impl Tables {
         self.connection.exec_drop(statement, values).await.map_err(|error| self.failed(error))?;
         self.require_transaction()?;
         Ok(self.connection.affected_rows())
+    }
+
+    /// Adds rows, or replaces those with the same key.
+    pub(super) async fn put<const N: usize>(
+        &mut self,
+        table: &str,
+        columns: [&str; N],
+        rows: Vec<[Value; N]>,
+    ) -> Result<()> {
+        let replaced = columns.map(|column| format!("{column} = values({column})")).join(", ");
+        for rows in rows.chunks(AT_ONCE) {
+            let (names, places) = (columns.join(", "), places(rows.len(), N));
+            let sql = format!("insert into {table} ({names}) values {places} on duplicate key update {replaced}");
+            self.execute(&sql, rows.iter().flatten().cloned().collect()).await?;
+        }
+        Ok(())
     }
 
     /// A statement that is a transaction of its own; how many rows it found.
@@ -399,6 +419,22 @@ pub(super) fn in_order(mut events: Vec<Event>) -> Vec<Event> {
 
 pub(super) fn text(text: &str) -> Value {
     Value::Bytes(text.as_bytes().to_vec())
+}
+
+/// `None`: all.
+pub(super) fn values<T>(which: &Which<T>, value: impl Fn(&T) -> Value) -> Option<Vec<Value>> {
+    match which {
+        Which::All => None,
+        Which::These(these) => Some(these.iter().map(value).collect()),
+    }
+}
+
+/// A condition.
+pub(super) fn is_one_of(column: &str, values: &[Value]) -> String {
+    match values.len() {
+        0 => "false".to_owned(),
+        count => format!("{column} in {}", places(1, count)),
+    }
 }
 
 /// `(?, ?), (?, ?)`: this many rows of so many values.

@@ -1,8 +1,8 @@
 //! Opening the file, its schema, and what SQLite's errors mean for the caller.
 
 use crate::knowledge::KnowledgeError;
-use agent_batch::queue::Refused;
 use agent_core::domain::time::Timestamp;
+use agent_core::knowledge::requests::Refused;
 use agent_core::knowledge::rules::Rejection;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::path::Path;
@@ -64,12 +64,6 @@ impl From<rusqlite::Error> for Failure {
 
 impl From<Refused> for Failure {
     fn from(Refused(why): Refused) -> Self {
-        Failure::Rejected(Rejection::Refused(why))
-    }
-}
-
-impl From<agent_load::register::Refused> for Failure {
-    fn from(agent_load::register::Refused(why): agent_load::register::Refused) -> Self {
         Failure::Rejected(Rejection::Refused(why))
     }
 }

@@ -30,6 +30,7 @@ use crate::placement::strategy::Strategy;
 use crate::placement::{self, Gang, Need, Place, Problem, Running};
 use agent_core::domain::ids::NodeId;
 use agent_core::domain::time::Timestamp;
+pub use agent_core::knowledge::requests::{Refused, Which};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -68,13 +69,6 @@ pub struct Scope {
     pub key: Option<String>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Which<T> {
-    /// Of jobs: those that are not over.
-    All,
-    These(BTreeSet<T>),
-}
-
 impl Scope {
     /// Everything that is to be placed, or might be in the way.
     pub fn all() -> Self {
@@ -85,18 +79,6 @@ impl Scope {
     fn of_tasks(tasks: &[TaskId]) -> Self {
         let jobs = tasks.iter().map(|task| task.job).collect();
         Self { jobs: Which::These(jobs), ..Self::all() }
-    }
-}
-
-impl<T> Default for Which<T> {
-    fn default() -> Self {
-        Which::These(BTreeSet::new())
-    }
-}
-
-impl<T: Ord> Which<T> {
-    pub fn only(one: T) -> Self {
-        Which::These(BTreeSet::from([one]))
     }
 }
 
@@ -124,11 +106,6 @@ pub struct Changed {
     /// Whether anybody might have to act on it.
     pub is_news: bool,
 }
-
-/// The request makes no sense, or cannot be met; nothing was changed.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Refused(pub String);
 
 /// Something that is asked of the table.
 pub trait Request: Send + Sync + 'static {

@@ -1,6 +1,6 @@
 //! The queue in this process's memory: the model that the other technologies are held to.
 
-use super::{BatchTable, Listing, UTILISATION_KEPT, Work, rejected};
+use super::{BatchTable, Listing, UTILISATION_KEPT, Work};
 use crate::job::{Change, Job, JobId, Task};
 use crate::queue::{Queue, Scope, Utilisation, Which};
 use agent_core::clock::Clock;
@@ -38,14 +38,10 @@ impl Rows {
     fn load(&self, now: Timestamp, scope: &Scope) -> Queue {
         let all = &self.queue;
         let mut loaded = Queue::new(now, all.settings.clone());
-        let is_meant = |node: &agent_core::domain::ids::NodeId| match &scope.nodes {
-            Which::All => true,
-            Which::These(nodes) => nodes.contains(node),
-        };
-        loaded.workers =
-            all.workers.iter().filter(|(node, _)| is_meant(node)).map(|(node, it)| (*node, it.clone())).collect();
-        let occupies =
-            |task: &Task| task.state.occupies() && task.seat.as_ref().is_some_and(|seat| is_meant(&seat.node));
+        let workers = all.workers.iter().filter(|(node, _)| scope.nodes.has(node));
+        loaded.workers = workers.map(|(node, it)| (*node, it.clone())).collect();
+        let is_at_one = |task: &Task| task.seat.as_ref().is_some_and(|seat| scope.nodes.has(&seat.node));
+        let occupies = |task: &Task| task.state.occupies() && is_at_one(task);
         let mut ids: BTreeSet<JobId> =
             all.tasks.values().filter(|task| occupies(task)).map(|task| task.id.job).collect();
         match &scope.jobs {
@@ -82,7 +78,7 @@ impl BatchTable for MemoryBatchTable {
     async fn transact(&self, operation: &'static str, scope: Scope, work: Work) -> Result<()> {
         let mut rows = self.rows();
         let mut loaded = rows.load(self.clock.now(), &scope);
-        work(&mut loaded).map_err(|refused| rejected(operation, refused))?;
+        work(&mut loaded).map_err(|refused| refused.during(operation))?;
         rows.keep(loaded);
         Ok(())
     }

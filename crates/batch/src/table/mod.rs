@@ -9,22 +9,18 @@ pub mod memory;
 pub mod rows;
 
 use crate::job::{Change, Job, JobId, State, Task};
-use crate::queue::{Queue, Refused, Request, Scope, Utilisation};
+use crate::queue::{Queue, Request, Scope, Utilisation};
 use agent_core::domain::time::Timestamp;
-use agent_core::knowledge::{KnowledgeError, Result};
+use agent_core::knowledge::{Result, requests};
 use async_trait::async_trait;
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Changes what was loaded. It may be run more than once: only what the last run did is kept.
-pub type Work = Arc<dyn Fn(&mut Queue) -> std::result::Result<(), Refused> + Send + Sync>;
+/// Changes what was loaded.
+pub type Work = requests::Work<Queue>;
 
 /// What is known of utilisation is forgotten after this long.
 pub const UTILISATION_KEPT: Duration = Duration::from_secs(7 * 86_400);
-
-/// How often what may have been carried out is asked again.
-const TRIES: u32 = 3;
 
 /// A technology: it loads, and keeps what was changed. Every writer waits for the one before.
 #[async_trait]
@@ -96,29 +92,6 @@ async fn in_pages(
 /// Asks the table for something.
 pub async fn carry_out<R: Request>(table: &dyn BatchTable, request: R) -> Result<R::Answer> {
     let scope = request.scope();
-    let answer = Arc::new(Mutex::new(None));
-    let kept = Arc::clone(&answer);
-    let work: Work = Arc::new(move |queue| {
-        let said = request.apply(queue)?;
-        *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
-        Ok(())
-    });
-    let mut tries = 1;
-    while let Err(error) = table.transact(R::OPERATION, scope.clone(), Arc::clone(&work)).await {
-        // Asked again it does the same, so what is uncertain becomes certain.
-        if !matches!(error, KnowledgeError::Uncertain { .. }) || tries == TRIES {
-            return Err(error);
-        }
-        tries += 1;
-    }
-    let said = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
-    said.ok_or_else(|| KnowledgeError::NotExecuted {
-        operation: R::OPERATION,
-        reason: "the table did not carry it out".to_owned(),
-    })
-}
-
-/// [`Refused`] as an operation's error.
-pub fn rejected(operation: &'static str, refused: Refused) -> KnowledgeError {
-    KnowledgeError::Rejected { operation, reason: refused.0 }
+    let transact = |work| table.transact(R::OPERATION, scope.clone(), work);
+    requests::carry_out(R::OPERATION, move |queue: &mut Queue| request.apply(queue), transact).await
 }

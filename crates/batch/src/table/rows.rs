@@ -4,9 +4,8 @@ use super::Listing;
 use crate::job::{Change, Job, JobId, State, Task, TaskId, Worker};
 use crate::queue::{Settings, Utilisation};
 use agent_core::domain::ids::NodeId;
-use agent_core::knowledge::quarantine::{DETAIL_MAX, Field, Fields, Table};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use agent_core::knowledge::quarantine::{Field, Fields, Table};
+use agent_core::knowledge::requests::read_document;
 use std::collections::BTreeMap;
 
 pub const SETTINGS: Table = Table { name: "batch_settings", key: &["id"] };
@@ -24,11 +23,6 @@ pub const OCCUPYING: &str = "('placed', 'running')";
 /// Why something happened is cut after this much \[bytes\].
 pub const REASON_MAX: usize = 1_000;
 
-/// As it is kept. Everything here can be written as JSON.
-pub fn document(row: &impl Serialize) -> String {
-    serde_json::to_string(row).unwrap_or_default()
-}
-
 /// A reason as it is kept.
 pub fn reason(text: &str) -> &str {
     let whole = (0..=REASON_MAX.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
@@ -36,23 +30,23 @@ pub fn reason(text: &str) -> &str {
 }
 
 pub fn settings(row: &mut Fields<'_>) -> Field<Settings> {
-    Ok(Settings { revision: row.countable("revision")?, ..read(row)? })
+    Ok(Settings { revision: row.countable("revision")?, ..read_document(row)? })
 }
 
 pub fn worker(row: &mut Fields<'_>) -> Field<Worker> {
-    Ok(Worker { node: NodeId(row.id("node")?), ..read(row)? })
+    Ok(Worker { node: NodeId(row.id("node")?), ..read_document(row)? })
 }
 
 /// And the key that it was submitted with.
 pub fn job(row: &mut Fields<'_>) -> Field<(Job, String)> {
-    let job = Job { id: JobId(row.countable("id")?), state: state(row)?, ..read(row)? };
+    let job = Job { id: JobId(row.countable("id")?), state: state(row)?, ..read_document(row)? };
     Ok((job, row.exact("request_key", REASON_MAX)?))
 }
 
 pub fn task(row: &mut Fields<'_>) -> Field<Task> {
     let job = JobId(row.countable("job")?);
     let index = usize::try_from(row.amount("task")?).unwrap_or(usize::MAX);
-    Ok(Task { id: TaskId { job, index }, state: state(row)?, ..read(row)? })
+    Ok(Task { id: TaskId { job, index }, state: state(row)?, ..read_document(row)? })
 }
 
 pub fn change(row: &mut Fields<'_>) -> Field<Change> {
@@ -66,19 +60,11 @@ pub fn change(row: &mut Fields<'_>) -> Field<Change> {
 }
 
 pub fn utilisation(row: &mut Fields<'_>) -> Field<Utilisation> {
-    read(row)
+    read_document(row)
 }
 
 fn state(row: &mut Fields<'_>) -> Field<State> {
     row.parsed("state")
-}
-
-fn read<T: DeserializeOwned>(row: &mut Fields<'_>) -> Field<T> {
-    let text = row.exact("document", DETAIL_MAX)?;
-    match serde_json::from_str(&text) {
-        Ok(read) => Ok(read),
-        Err(error) => row.leave_out("document", format_args!("it says nothing that is known here: {error}")),
-    }
 }
 
 impl Listing {

@@ -12,6 +12,8 @@ pub mod conversation;
 pub mod memory;
 // What is read of a row that makes no sense.
 pub mod quarantine;
+// What tables of documents are asked for, and how.
+pub mod requests;
 // What all technologies decide alike on rows they have loaded.
 pub mod rules;
 // Which records are asked for.

@@ -15,6 +15,7 @@ pub mod routing;
 pub mod tenure;
 
 use agent_core::domain::time::Timestamp;
+pub use agent_core::knowledge::requests::{Refused, Which};
 use experiment::{Experiment, ExperimentId, Files};
 use routing::Entry;
 use serde::{Deserialize, Serialize};
@@ -37,13 +38,6 @@ pub struct Scope {
     pub services: Which<String>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Which<T> {
-    /// Of experiments: those that are not over.
-    All,
-    These(BTreeSet<T>),
-}
-
 impl Scope {
     /// The routing records of these services, of those that ever had one.
     pub fn of_services<'a>(services: impl IntoIterator<Item = &'a str>) -> Self {
@@ -57,25 +51,6 @@ impl Scope {
 
     pub fn of_experiment(id: ExperimentId) -> Self {
         Self { experiments: Which::only(id), ..Self::default() }
-    }
-}
-
-impl<T> Default for Which<T> {
-    fn default() -> Self {
-        Which::These(BTreeSet::new())
-    }
-}
-
-impl<T: Ord> Which<T> {
-    pub fn only(one: T) -> Self {
-        Which::These(BTreeSet::from([one]))
-    }
-
-    pub fn has(&self, one: &T) -> bool {
-        match self {
-            Which::All => true,
-            Which::These(these) => these.contains(one),
-        }
     }
 }
 
@@ -99,11 +74,6 @@ pub struct Changed {
     pub files: BTreeMap<ExperimentId, Files>,
     pub services: BTreeSet<String>,
 }
-
-/// The request makes no sense, or cannot be met; nothing was changed.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Refused(pub String);
 
 /// Something that is asked of the table.
 pub trait Request: Send + Sync + 'static {

@@ -1,6 +1,6 @@
 //! In this process's memory: the model that the other technologies are held to.
 
-use super::{LISTED_MAX, Listing, LoadTable, Work, rejected};
+use super::{LISTED_MAX, Listing, LoadTable, Work};
 use crate::register::experiment::{Experiment, ExperimentId, Files};
 use crate::register::{Register, Scope, Which};
 use agent_core::clock::Clock;
@@ -64,7 +64,7 @@ impl LoadTable for MemoryLoadTable {
     async fn transact(&self, operation: &'static str, scope: Scope, work: Work) -> Result<()> {
         let mut rows = self.rows();
         let mut loaded = rows.load(self.clock.now(), &scope);
-        work(&mut loaded).map_err(|refused| rejected(operation, refused))?;
+        work(&mut loaded).map_err(|refused| refused.during(operation))?;
         rows.keep(loaded);
         Ok(())
     }

@@ -9,17 +9,13 @@ pub mod memory;
 pub mod rows;
 
 use crate::register::experiment::{Experiment, ExperimentId, Files, State};
-use crate::register::{Refused, Register, Request, Scope};
-use agent_core::knowledge::{KnowledgeError, Result};
+use crate::register::{Register, Request, Scope};
+use agent_core::knowledge::{Result, requests};
 use async_trait::async_trait;
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
 
-/// Changes what was loaded. It may be run more than once: only what the last run did is kept.
-pub type Work = Arc<dyn Fn(&mut Register) -> std::result::Result<(), Refused> + Send + Sync>;
-
-/// How often what may have been carried out is asked again.
-const TRIES: u32 = 3;
+/// Changes what was loaded.
+pub type Work = requests::Work<Register>;
 
 /// A technology: it loads, and keeps what was changed. Every writer waits for the one before.
 #[async_trait]
@@ -57,29 +53,6 @@ pub async fn find(table: &dyn LoadTable, id: ExperimentId) -> Result<Option<Expe
 /// Asks the table for something.
 pub async fn carry_out<R: Request>(table: &dyn LoadTable, request: R) -> Result<R::Answer> {
     let scope = request.scope();
-    let answer = Arc::new(Mutex::new(None));
-    let kept = Arc::clone(&answer);
-    let work: Work = Arc::new(move |register| {
-        let said = request.apply(register)?;
-        *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
-        Ok(())
-    });
-    let mut tries = 1;
-    while let Err(error) = table.transact(R::OPERATION, scope.clone(), Arc::clone(&work)).await {
-        // Asked again it does the same, so what is uncertain becomes certain.
-        if !matches!(error, KnowledgeError::Uncertain { .. }) || tries == TRIES {
-            return Err(error);
-        }
-        tries += 1;
-    }
-    let said = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
-    said.ok_or_else(|| KnowledgeError::NotExecuted {
-        operation: R::OPERATION,
-        reason: "the table did not carry it out".to_owned(),
-    })
-}
-
-/// [`Refused`] as an operation's error.
-pub fn rejected(operation: &'static str, refused: Refused) -> KnowledgeError {
-    KnowledgeError::Rejected { operation, reason: refused.0 }
+    let transact = |work| table.transact(R::OPERATION, scope.clone(), work);
+    requests::carry_out(R::OPERATION, move |register: &mut Register| request.apply(register), transact).await
 }

@@ -6,9 +6,8 @@ use crate::register::Settings;
 use crate::register::experiment::{Experiment, ExperimentId};
 use crate::register::queue::FILES_MAX;
 use crate::register::routing::Entry;
-use agent_core::knowledge::quarantine::{DETAIL_MAX, Field, Fields, Table};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use agent_core::knowledge::quarantine::{Field, Fields, Table};
+use agent_core::knowledge::requests::read_document;
 
 pub const SETTINGS: Table = Table { name: "load_settings", key: &["id"] };
 pub const EXPERIMENTS: Table = Table { name: "load_experiments", key: &["id"] };
@@ -21,18 +20,13 @@ pub const LIVE: &str = "('queued', 'running')";
 /// Of keys and names \[bytes\].
 const NAME_MAX: usize = 255;
 
-/// As it is kept. Everything here can be written as JSON.
-pub fn document(row: &impl Serialize) -> String {
-    serde_json::to_string(row).unwrap_or_default()
-}
-
 pub fn settings(row: &mut Fields<'_>) -> Field<Settings> {
-    read(row)
+    read_document(row)
 }
 
 pub fn experiment(row: &mut Fields<'_>) -> Field<Experiment> {
     let (id, state) = (ExperimentId(row.countable("id")?), row.parsed("state")?);
-    Ok(Experiment { id, state, key: row.exact("request_key", NAME_MAX)?, ..read(row)? })
+    Ok(Experiment { id, state, key: row.exact("request_key", NAME_MAX)?, ..read_document(row)? })
 }
 
 /// Its name and its text.
@@ -42,18 +36,10 @@ pub fn file(row: &mut Fields<'_>) -> Field<(String, String)> {
 
 pub fn entry(row: &mut Fields<'_>) -> Field<Entry> {
     let (service, revision) = (row.exact("service", NAME_MAX)?, row.amount("revision")?);
-    let entry = Entry { service, revision, ..read(row)? };
+    let entry = Entry { service, revision, ..read_document(row)? };
     match entry.is_routed() && entry.record().is_none() {
         true => row.leave_out("document", "its hosts make no record"),
         false => Ok(entry),
-    }
-}
-
-fn read<T: DeserializeOwned>(row: &mut Fields<'_>) -> Field<T> {
-    let text = row.exact("document", DETAIL_MAX)?;
-    match serde_json::from_str(&text) {
-        Ok(read) => Ok(read),
-        Err(error) => row.leave_out("document", format_args!("it says nothing that is known here: {error}")),
     }
 }
 
