@@ -408,7 +408,15 @@ impl JobSettings {
     }
 
     pub fn is_service(&self) -> bool {
-        matches!(self, JobSettings::Service(_))
+        self.window().is_some()
+    }
+
+    /// The requests of so long a time are one measurement; `None`: it is no service.
+    pub fn window(&self) -> Option<Duration> {
+        match self {
+            JobSettings::Service(service) => Some(service.window),
+            JobSettings::Aggregate { .. } | JobSettings::Command(_) | JobSettings::Spark(_) => None,
+        }
     }
 }
 

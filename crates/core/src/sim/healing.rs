@@ -4,7 +4,6 @@
 use super::agent::Agent;
 use super::oracle::{Found, Standing};
 use super::world::World;
-use crate::config::settings::JobSettings;
 use crate::domain::action::Action;
 use crate::domain::event::Window;
 use crate::domain::ids::EventId;
@@ -69,9 +68,9 @@ impl World<'_> {
             let response_time = self.shelves[*shelf].physics.response_time;
             response_time.base.as_secs_f64() + response_time.slope * latency_s
         };
-        let of_agent = |slot: &Agent| match self.scenario.agents.get(&slot.id()).map(|agent| &agent.job) {
-            Some(JobSettings::Service(service)) => service.window.as_secs_f64(),
-            _ => slot.shelves().iter().map(of_part).sum(),
+        let of_agent = |slot: &Agent| {
+            let window = self.scenario.agents.get(&slot.id()).and_then(|agent| agent.job.window());
+            window.map_or_else(|| slot.shelves().iter().map(of_part).sum(), |window| window.as_secs_f64())
         };
         let job = self.agents.iter().map(of_agent).fold(0.0, f64::max);
         let gap = rhythm.job_gap + rhythm.job_gap_deviation * SPREAD;

@@ -8,7 +8,6 @@ use super::shelf::Shelf;
 use super::table::ready;
 use super::world::{Happening, World};
 use crate::config::scenario::{Lie, Links, Moment, Rules, Service};
-use crate::config::settings::{JobSettings, ServiceSettings};
 use crate::domain::ask::Reply;
 use crate::domain::books;
 use crate::domain::constraints::Constraints;
@@ -172,8 +171,10 @@ impl World<'_> {
 
     /// The job reads what can be reached now, over the links as they are now.
     fn begin_job(&mut self, agent: usize, runs_at: NodeId, reads: Vec<Read>) {
-        if let Some(service) = self.scenario.services.get(&self.agents[agent].id()) {
-            return self.begin_window(agent, service, reads);
+        let id = self.agents[agent].id();
+        let window = self.scenario.agents.get(&id).and_then(|settings| settings.job.window());
+        if let Some((service, long)) = self.scenario.services.get(&id).zip(window) {
+            return self.begin_window(agent, service, long, reads);
         }
         let mut parts = Vec::with_capacity(reads.len());
         for (at, read) in reads.into_iter().enumerate() {
@@ -187,18 +188,13 @@ impl World<'_> {
     }
 
     /// The service answers who comes from now on until the window's end, over the link as it is now.
-    fn begin_window(&mut self, agent: usize, service: &Service, reads: Vec<Read>) {
+    fn begin_window(&mut self, agent: usize, service: &Service, long: Duration, reads: Vec<Read>) {
         // It has one data set.
         let Some(read) = reads.into_iter().next() else { return };
         let home = self.agents[agent].home();
         let (link, slow) = match self.reach(agent, home, 0, &read) {
             Ok(reached) => reached,
             Err(failure) => return self.lose_job(agent, failure, 0),
-        };
-        let id = self.agents[agent].id();
-        let long = match self.scenario.agents.get(&id).map(|settings| &settings.job) {
-            Some(JobSettings::Service(ServiceSettings { window, .. })) => *window,
-            _ => unreachable!("{VALIDATED}"),
         };
         let shelf = self.agents[agent].shelves()[0];
         let (way, now) = (Way::new(&self.shelves[shelf].physics, link, slow), self.passed());

@@ -4,7 +4,7 @@ use super::settings::{
     Calm, Change, Fault, FaultKind, Generate, Goals, Line, Links, Physics, Rules, Scenario, Service, Transfer, When,
     Writes,
 };
-use crate::config::settings::{JobSettings, NodeSettings, ScrubSettings};
+use crate::config::settings::{NodeSettings, ScrubSettings};
 use crate::config::{defaults, quantity};
 use crate::domain::action::ActionType;
 use crate::domain::books::{Payer, Tariff};
@@ -213,8 +213,8 @@ fn agents(text: &mut String, scenario: &Scenario) {
             line!(text, "cost = {{ {} }}", costs(&agent.costs).join(", "));
         }
         agent.budget.into_iter().for_each(|budget| line!(text, "budget = \"{budget}\""));
-        if let (Some(served), JobSettings::Service(settings)) = (scenario.services.get(&agent.id), &agent.job) {
-            service(text, settings.window, served);
+        if let (Some(served), Some(window)) = (scenario.services.get(&agent.id), agent.job.window()) {
+            service(text, window, served);
         }
         if let Some(impacts) = scenario.impacts.get(&agent.id) {
             line!(

@@ -5,7 +5,7 @@ use super::elsewhere::Elsewhere;
 use super::truth::{Odds, Place};
 use super::windows::Windows;
 use crate::config::scenario::Scenario;
-use crate::config::settings::{AgentSettings, JobSettings};
+use crate::config::settings::AgentSettings;
 use crate::domain::action::ActionType;
 use crate::domain::ids::{AgentId, NodeId};
 use crate::domain::metric::Metric;
@@ -377,12 +377,10 @@ impl Shares<'_> {
 
     /// Of an agent that serves, as its users ask now.
     fn windows<'a>(&'a self, agent: &'a AgentSettings) -> Option<Windows<'a>> {
-        let (service, JobSettings::Service(settings)) = (self.scenario.services.get(&agent.id)?, &agent.job) else {
-            return None;
-        };
+        let (service, long) = (self.scenario.services.get(&agent.id)?, agent.job.window()?);
         let rate = service.traffic.rate(self.snapshot.at.since(Timestamp::default()));
         let (goal, physics) = (&agent.goal, &self.scenario.physics);
-        Some(Windows { goal, service, physics, long: settings.window, rate })
+        Some(Windows { goal, service, physics, long, rate })
     }
 
     /// Of an agent whose jobs run on `seat`, reading a node while there are so many replicas; `chance`: of a job that misses its goal.
