@@ -53,17 +53,12 @@ fn milliseconds(whole: f64) -> Duration {
 
 /// How long the bytes of a transfer are on their way from one store to another, through the links of the agent that moves them.
 pub fn transfer_time(physics: &Physics, home: NodeId, from: (NodeId, f64), to: (NodeId, f64)) -> Duration {
-    match &physics.transfer {
-        Transfer::Takes(duration) => duration.mul_f64(from.1.max(to.1)),
-        Transfer::Rates { link, store, of_links, of_stores } => {
-            let store = |(node, slow): (NodeId, f64)| *of_stores.get(&node).unwrap_or(store) as f64 / slow;
-            let link = |node| *of_links.get(&(home, node)).unwrap_or(link) as f64;
-            let local = |node| if node == home { f64::INFINITY } else { link(node) };
-            let slowest =
-                [store(from), store(to), local(from.0), local(to.0)].into_iter().fold(f64::INFINITY, f64::min);
-            milliseconds((physics.bytes as f64 / slowest * 1e3).ceil())
-        }
+    let transfer = &physics.transfer;
+    if let Transfer::Takes(duration) = transfer {
+        return duration.mul_f64(from.1.max(to.1));
     }
+    let rate = |(node, slow): (NodeId, f64)| (transfer.store_rate(node) / slow).min(transfer.link_rate(home, node));
+    milliseconds((physics.bytes as f64 / rate(from).min(rate(to)) * 1e3).ceil())
 }
 
 /// Whether a transfer fails half way.

@@ -2,9 +2,10 @@
 //! make them.
 
 use super::physics;
-use crate::config::scenario::{Physics, Service, Transfer};
+use crate::config::scenario::{Physics, Service};
 use crate::domain::metric::{Metric, Metrics};
 use crate::domain::placement::Link;
+use crate::mape::monitor;
 use crate::mape::planner::Rng;
 use agent_arrivals::{Arrival, Plan};
 use rand_distr::{Distribution, LogNormal};
@@ -45,17 +46,9 @@ pub struct Way {
 
 impl Way {
     pub fn new(physics: &Physics, link: Link, slow: f64) -> Self {
-        let seconds_per_byte = match &physics.transfer {
-            Transfer::Takes(_) => 0.0,
-            Transfer::Rates { link: rate, store, of_links, of_stores } => {
-                let of_store = *of_stores.get(&link.to).unwrap_or(store) as f64;
-                let of_link = *of_links.get(&(link.from, link.to)).unwrap_or(rate) as f64;
-                // Nothing lies between an agent and the store of its own node.
-                let of_link = if link.from == link.to { f64::INFINITY } else { of_link };
-                of_store.min(of_link).recip()
-            }
-        };
-        Self { link, slow, seconds_per_byte }
+        let transfer = &physics.transfer;
+        let bytes_per_s = transfer.store_rate(link.to).min(transfer.link_rate(link.from, link.to));
+        Self { link, slow, seconds_per_byte: bytes_per_s.recip() }
     }
 }
 
@@ -126,15 +119,11 @@ impl Window {
             .with(Metric::Throughput, self.answered_per_s)
             .with(Metric::ErrorRate, self.error_percent)
             .with(Metric::NetworkLatency, way.link.latency_ms);
-        for (metric, time) in self.times.iter().flat_map(|Times { mean, p95, p99 }| {
-            [
-                (Metric::ResponseTime, mean),
-                (Metric::ExecutionTime, mean),
-                (Metric::ResponseTimeP95, p95),
-                (Metric::ResponseTimeP99, p99),
-            ]
-        }) {
-            metrics.set(metric, time.as_secs_f64());
+        if let Some(Times { mean, p95, p99 }) = self.times {
+            let requests = monitor::Requests { p95, p99, error_percent: self.error_percent };
+            let mean = mean.as_secs_f64();
+            let times = [(Metric::ResponseTime, mean), (Metric::ExecutionTime, mean)];
+            times.into_iter().chain(requests.metrics()).for_each(|(metric, value)| metrics.set(metric, value));
         }
         metrics
     }

@@ -164,6 +164,26 @@ pub enum Transfer {
     Rates { link: u64, store: u64, of_links: BTreeMap<(NodeId, NodeId), u64>, of_stores: BTreeMap<NodeId, u64> },
 }
 
+impl Transfer {
+    /// What a node's store reads or writes \[bytes/s\]: no end of it where transfers take what they take.
+    pub fn store_rate(&self, node: NodeId) -> f64 {
+        match self {
+            Transfer::Takes(_) => f64::INFINITY,
+            Transfer::Rates { store, of_stores, .. } => *of_stores.get(&node).unwrap_or(store) as f64,
+        }
+    }
+
+    /// What passes between an agent at home and the store of a node \[bytes/s\]. Nothing lies before the store of its own node.
+    pub fn link_rate(&self, home: NodeId, node: NodeId) -> f64 {
+        match self {
+            Transfer::Rates { link, of_links, .. } if home != node => {
+                *of_links.get(&(home, node)).unwrap_or(link) as f64
+            }
+            Transfer::Takes(_) | Transfer::Rates { .. } => f64::INFINITY,
+        }
+    }
+}
+
 /// What happens to the network by plan.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Change {
