@@ -1,9 +1,9 @@
 //! `agent experiment` as a user runs it: stopped, killed and resumed, with files that have changed, and files that make no sense.
 
+use crate::experiment_files::{Row, read, rows, stored};
 use crate::network::process::{Finished, Running, json, run};
 use crate::network::{PATIENCE, Place, repository, text, wait_until};
 use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags};
 use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::fs;
@@ -41,36 +41,20 @@ fn change(file: &Path, from: &str, to: &str) {
     fs::write(file, before.replacen(from, to, 1)).unwrap();
 }
 
-fn read(database: &Path) -> rusqlite::Result<Connection> {
-    Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY)
-}
-
-/// How many runs are stored; none while there is no file.
-fn stored(database: &Path) -> i64 {
-    let count = |connection: Connection| connection.query_row("select count(*) from runs", [], |row| row.get(0));
-    read(database).and_then(count).unwrap_or(0)
-}
-
 /// Every row of every table, but for the one figure that differs from one time to the next.
-fn content(database: &Path) -> BTreeMap<&'static str, Vec<Vec<(String, Value)>>> {
-    let connection = read(database).unwrap();
-    let rows = |table| {
-        let mut statement = connection.prepare(&format!("select * from {table} order by 1, 2")).unwrap();
-        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
-        let row = |row: &rusqlite::Row<'_>| {
-            names.iter().map(|name| Ok((name.clone(), row.get(name.as_str())?))).collect::<rusqlite::Result<Vec<_>>>()
-        };
-        let mut rows: Vec<_> = statement.query_map([], row).unwrap().map(Result::unwrap).collect();
+fn content(database: &Path) -> BTreeMap<&'static str, Vec<Row>> {
+    let of_table = |table: &&'static str| {
+        let mut rows = rows(database, table);
         rows.iter_mut().for_each(|row| row.retain(|(name, _)| name != "decision_us"));
-        rows
+        (*table, rows)
     };
-    TABLES.iter().map(|table| (*table, rows(*table))).collect()
+    TABLES.iter().map(of_table).collect()
 }
 
 fn begun(place: &Place, file: &Path, database: &Path) -> Running {
     let arguments = ["experiment", text(file), "--output", text(database), "--threads", "1", "--json"];
     let running = Running::start(place.path(), "stopped", &arguments);
-    wait_until("some runs are stored", PATIENCE, || stored(database) >= 3);
+    wait_until("some runs are stored", PATIENCE, || stored(database, "runs") >= 3);
     running
 }
 
@@ -82,7 +66,7 @@ fn killed_and_resumed_it_stores_what_one_go_stores() {
     assert_eq!((document["runs"].as_i64(), document["made"].as_i64()), (Some(RUNS), Some(RUNS)));
 
     begun(&place, &file, &parts).kill();
-    let left = stored(&parts);
+    let left = stored(&parts, "runs");
     assert!((3..RUNS).contains(&left), "{left} runs were stored when it was killed");
     // Whoever looks now sees whole runs.
     let found = content(&parts);
@@ -109,14 +93,14 @@ fn ctrl_c_ends_what_runs_and_says_how_to_go_on() {
     let document: serde_json::Value = serde_json::from_str(&running.output()).unwrap();
     let made = document["made"].as_i64().unwrap();
     assert!(document["interrupted"] == true && (3..RUNS).contains(&made), "{document}");
-    assert_eq!(stored(&database), made);
+    assert_eq!(stored(&database, "runs"), made);
     assert!(running.errors().contains("stopping when the runs under way have ended"), "{}", running.errors());
 
     // In the same folder the database is found by its name.
     let finished = run(place.path(), &["experiment", text(&file)]);
     assert_eq!(finished.code, Some(0), "{finished:?}");
     assert!(finished.err.contains(&format!("six.db: {RUNS} runs, {made} are stored, {} are to be made", RUNS - made)));
-    assert_eq!(stored(&database), RUNS);
+    assert_eq!(stored(&database, "runs"), RUNS);
     let table: Vec<&str> = finished.out.lines().filter(|line| line.contains("  reference  ")).collect();
     assert!(table.len() == 2 && table[0].starts_with("conflict "), "{}", finished.out);
 }
@@ -139,9 +123,9 @@ fn a_changed_scenario_is_made_again_and_said_so() {
     let document = experiment(&[]);
     assert_eq!((document["outdated"].as_i64(), document["made"].as_i64()), (Some(RUNS / 2), Some(RUNS / 2)));
     let after = content(&database);
-    let of = |content: &BTreeMap<_, Vec<Vec<(String, Value)>>>, scenario: &str| {
+    let of = |content: &BTreeMap<_, Vec<Row>>, scenario: &str| {
         let name = Value::Text(scenario.to_owned());
-        let is_of = |row: &&Vec<(String, Value)>| row.iter().any(|(_, value)| *value == name);
+        let is_of = |row: &&Row| row.iter().any(|(_, value)| *value == name);
         content["runs"].iter().filter(is_of).cloned().collect::<Vec<_>>()
     };
     assert!(of(&before, "conflict") == of(&after, "conflict"), "what has not changed was made again");

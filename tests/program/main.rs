@@ -11,6 +11,7 @@ mod data_sets;
 mod database;
 mod demo;
 mod experiment;
+mod experiment_files;
 mod failing_jobs;
 mod hostile_rows;
 mod init;

@@ -1,13 +1,12 @@
 //! `agent experiment` about membership as a user runs it: in virtual time and on real sockets, stopped and resumed, with its page and
 //! its tables.
 
+use crate::experiment_files::{read, rows, stored};
 use crate::network::process::{Finished, Running, json, run, succeed};
 use crate::network::{PATIENCE, Place, text, wait_until};
 use crate::pages::{Html, csv};
-use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const TABLES: [&str; 4] = ["networks", "network_rounds", "network_nodes", "network_queries"];
 
@@ -36,24 +35,6 @@ fn place(experiment: &str) -> (Place, PathBuf) {
     (place, file)
 }
 
-fn read(database: &Path) -> rusqlite::Result<Connection> {
-    Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY)
-}
-
-fn stored(database: &Path) -> i64 {
-    let count = |connection: Connection| connection.query_row("select count(*) from networks", [], |row| row.get(0));
-    read(database).and_then(count).unwrap_or(0)
-}
-
-/// Every row of a table.
-fn rows(database: &Path, table: &str) -> Vec<Vec<Value>> {
-    let connection = read(database).unwrap();
-    let mut statement = connection.prepare(&format!("select * from {table} order by 1, 2, 3")).unwrap();
-    let columns = statement.column_count();
-    let row = |row: &rusqlite::Row<'_>| (0..columns).map(|at| row.get(at)).collect::<rusqlite::Result<Vec<Value>>>();
-    statement.query_map([], row).unwrap().map(Result::unwrap).collect()
-}
-
 #[test]
 fn killed_and_resumed_it_stores_what_one_go_stores() {
     let (place, file) = place(SMALL);
@@ -63,9 +44,9 @@ fn killed_and_resumed_it_stores_what_one_go_stores() {
 
     let arguments = ["experiment", text(&file), "--output", text(&parts), "--threads", "1", "--json"];
     let mut running = Running::start(place.path(), "stopped", &arguments);
-    wait_until("a run is stored", PATIENCE, || stored(&parts) >= 1);
+    wait_until("a run is stored", PATIENCE, || stored(&parts, "networks") >= 1);
     running.kill();
-    let left = stored(&parts);
+    let left = stored(&parts, "networks");
     let document = json(place.path(), &["experiment", text(&file), "--output", text(&parts), "--json"]);
     assert_eq!((document["kept"].as_i64(), document["made"].as_i64()), (Some(left), Some(RUNS - left)), "{document}");
     for table in TABLES {

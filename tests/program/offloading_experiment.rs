@@ -1,12 +1,13 @@
 //! `agent experiment` about offloading as a user runs it: killed and resumed, added to, with its page and its tables.
 
+use crate::experiment_files::{rows, stored};
 use crate::network::process::{Running, json, run, succeed};
 use crate::network::{PATIENCE, Place, text, wait_until};
 use crate::pages::{Html, csv};
-use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+const RUNS_TABLE: &str = "offloading_runs";
 
 /// 20 servers of 10 users: of 100 users a threshold of 50 % takes all while none fails, one of 100 % while half of them do.
 const SMALL: &str = r#"
@@ -31,24 +32,6 @@ fn place() -> (Place, PathBuf) {
     (place, file)
 }
 
-fn read(database: &Path) -> rusqlite::Result<Connection> {
-    Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY)
-}
-
-fn stored(database: &Path) -> i64 {
-    let count =
-        |connection: Connection| connection.query_row("select count(*) from offloading_runs", [], |row| row.get(0));
-    read(database).and_then(count).unwrap_or(0)
-}
-
-fn rows(database: &Path) -> Vec<Vec<Value>> {
-    let connection = read(database).unwrap();
-    let mut statement = connection.prepare("select * from offloading_runs order by id").unwrap();
-    let columns = statement.column_count();
-    let row = |row: &rusqlite::Row<'_>| (0..columns).map(|at| row.get(at)).collect::<rusqlite::Result<Vec<Value>>>();
-    statement.query_map([], row).unwrap().map(Result::unwrap).collect()
-}
-
 #[test]
 fn killed_and_resumed_it_stores_what_one_go_stores_and_another_threshold_joins() {
     let (place, file) = place();
@@ -58,12 +41,12 @@ fn killed_and_resumed_it_stores_what_one_go_stores_and_another_threshold_joins()
 
     let arguments = ["experiment", text(&file), "--output", text(&parts), "--threads", "1", "--json"];
     let mut running = Running::start(place.path(), "stopped", &arguments);
-    wait_until("a run is stored", PATIENCE, || stored(&parts) >= 1);
+    wait_until("a run is stored", PATIENCE, || stored(&parts, RUNS_TABLE) >= 1);
     running.kill();
-    let left = stored(&parts);
+    let left = stored(&parts, RUNS_TABLE);
     let document = json(place.path(), &["experiment", text(&file), "--output", text(&parts), "--json"]);
     assert_eq!((document["kept"].as_i64(), document["made"].as_i64()), (Some(left), Some(RUNS - left)), "{document}");
-    assert!(rows(&whole) == rows(&parts), "one go and two differ");
+    assert!(rows(&whole, RUNS_TABLE) == rows(&parts, RUNS_TABLE), "one go and two differ");
 
     fs::write(&file, SMALL.replace("[0.5, 1.0]", "[0.5, 0.8, 1.0]")).unwrap();
     let document = json(place.path(), &["experiment", text(&file), "--output", text(&parts), "--json"]);
