@@ -300,19 +300,31 @@ mod tests {
         format!("{head}\nscenarios = [{scenarios}]\n{rest}")
     }
 
-    /// Beside the scenarios that are shipped.
-    fn read(text: &str) -> Result<Experiment, String> {
+    /// An experiment beside the scenarios that are shipped, or what is told of it.
+    pub(super) fn read_any(text: &str) -> Result<AnyExperiment, String> {
         let folder = tempfile::tempdir().unwrap();
         let shipped = format!("{}/../../fixtures/scenarios", env!("CARGO_MANIFEST_DIR"));
         std::os::unix::fs::symlink(shipped, folder.path().join("scenarios")).unwrap();
-        let file = folder.path().join("noise.toml");
+        let file = folder.path().join("experiment.toml");
         std::fs::write(&file, text).unwrap();
-        load(&file, &VOCABULARY)
+        load_any(&file, &VOCABULARY)
             .map_err(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""))
     }
 
+    fn read(text: &str) -> Result<Experiment, String> {
+        match read_any(text)? {
+            AnyExperiment::Policies(experiment) => Ok(experiment),
+            other => panic!("{other:?} compares no policies"),
+        }
+    }
+
     fn check(scenarios: &str, rest: &str, expected: &[&str]) {
-        let told = read(&written(scenarios, rest)).unwrap_err();
+        told(&written(scenarios, rest), expected);
+    }
+
+    /// Exactly these problems are told of an experiment.
+    pub(super) fn told(text: &str, expected: &[&str]) {
+        let told = read_any(text).unwrap_err();
         for expected in expected {
             assert!(told.contains(expected), "no `{expected}` in:\n{told}");
         }
@@ -363,10 +375,10 @@ mod tests {
             "\"scenarios/publish.toml\", \"scenarios/published.toml\", \"scenarios/published.toml\"",
             "seeds = \"200..1\"\nhours = 0",
             &[
-                "noise.toml: seeds: there is no seed",
-                "noise.toml: hours: 0 is out of range",
+                "experiment.toml: seeds: there is no seed",
+                "experiment.toml: hours: 0 is out of range",
                 "scenarios/publish.toml: does not exist",
-                "noise.toml: scenarios: two of them are called `published`",
+                "experiment.toml: scenarios: two of them are called `published`",
             ],
         );
         check("", "seeds = [1, 1]\nhours = 4", &["scenarios: there is no scenario", "seeds: a seed is there twice"]);
@@ -384,7 +396,7 @@ mod tests {
             read(&written("\"scenarios/published.toml\"", &format!("seeds = [1]\nhours = 4\n{factor}"))).unwrap_err()
         };
         let begins = |told: String, expected: &str| assert!(told.starts_with(expected), "{told}");
-        let place = "noise.toml: published with noise = x3";
+        let place = "experiment.toml: published with noise = x3";
         begins(vary("physics.poll = \"1500\""), &format!("{place}: physics.poll: `1500` has no unit"));
         begins(
             vary("physics.poll = 1500"),
@@ -398,12 +410,11 @@ mod tests {
         let told = read("name = \"a\"").unwrap_err();
         assert_eq!(
             told,
-            "noise.toml: `about` is missing\n  help: write it like `about = \"Whether copies help when links are noisy.\"`; \
+            "experiment.toml: `about` is missing\n  help: write it like `about = \"Whether copies help when links are noisy.\"`; \
              docs/experiments.md explains it"
         );
         let told = read(&written("\"scenarios/published.toml\"", "seeds = 7\nhours = 4")).unwrap_err();
-        let expected =
-            "noise.toml: line 5, column 9: found integer `7` instead of a range in quotes or a list of whole numbers";
+        let expected = "experiment.toml: line 5, column 9: found integer `7` instead of a range in quotes or a list of whole numbers";
         assert!(told.starts_with(expected), "{told}");
         assert!(told.contains("write it like `seeds = \"1..200\"`; docs/experiments.md explains it"), "{told}");
     }
@@ -413,8 +424,9 @@ mod tests {
         let text = written("\"scenarios/published.toml\"", "seeds = [1]\nhours = 4").replace("\"fixed\"", "\"fixt\"");
         let told = read(&text).unwrap_err();
         let known = ALL_POLICIES.join(", ");
-        let expected =
-            format!("noise.toml: policies: unknown policy `fixt`\n  help: did you mean `fixed`? policies are {known}");
+        let expected = format!(
+            "experiment.toml: policies: unknown policy `fixt`\n  help: did you mean `fixed`? policies are {known}"
+        );
         assert_eq!(told, expected);
     }
 

@@ -118,36 +118,23 @@ fn threshold(written: f64) -> Result<f64, Invalid> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{AnyExperiment, fragment, load_any};
+    use super::super::tests::{read_any, told};
+    use super::super::{AnyExperiment, fragment};
     use super::*;
     use crate::config::fragment as files;
-    use crate::config::load::Vocabulary;
 
     const WRITTEN: &str = "kind = \"offloading\"\nname = \"small\"\nabout = \"Small.\"\nusers = 40\nservers = 5\nside_km = 20\n\
                            ms_per_km = 0.5\nusers_per_server = 10\ncpu_threshold = [0.4, 1]\nseeds = \"1..2\"\n";
 
-    fn read(text: &str) -> Result<AnyExperiment, String> {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("small.toml");
-        std::fs::write(&file, text).unwrap();
-        let vocabulary = Vocabulary { policies: &["reference"], expression: |_| Ok(()) };
-        load_any(&file, &vocabulary)
-            .map_err(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""))
-    }
-
     /// The file with one text in it changed for another; every problem that it then has.
     fn check(from: &str, to: &str, expected: &[&str]) {
         assert!(WRITTEN.contains(from), "{from}");
-        let told = read(&WRITTEN.replace(from, to)).unwrap_err();
-        for expected in expected {
-            assert!(told.contains(expected), "no `{expected}` in:\n{told}");
-        }
-        assert_eq!(told.matches("help:").count(), expected.len(), "{told}");
+        told(&WRITTEN.replace(from, to), expected);
     }
 
     #[test]
     fn failures_are_up_to_nine_tenths_where_nobody_says_others() {
-        let Ok(AnyExperiment::Offloading(experiment)) = read(WRITTEN) else { panic!("it is one") };
+        let Ok(AnyExperiment::Offloading(experiment)) = read_any(WRITTEN) else { panic!("it is one") };
         let shares: Vec<f64> = experiment.failures.iter().map(|share| share.value()).collect();
         assert_eq!(shares, DEFAULT_FAILURES_PERCENT);
         assert_eq!((experiment.cpu_thresholds, experiment.seeds), (vec![0.4, 1.0], vec![1, 2]));
@@ -161,7 +148,7 @@ mod tests {
             "users = 40\nservers = 5\nside_km = 20\nms_per_km = 0.5\nusers_per_server = 10\n",
             "users = -1\nservers = 0\nside_km = 0\nms_per_km = -0.5\nusers_per_server = 0\n",
             &[
-                "small.toml: users: -1 is out of range\n  help: it is a whole number between 1 and 1000000",
+                "experiment.toml: users: -1 is out of range\n  help: it is a whole number between 1 and 1000000",
                 "servers: 0 is out of range",
                 "side_km: 0 is out of range\n  help: it has to be greater than 0",
                 "ms_per_km: -0.5 is out of range",
@@ -195,10 +182,10 @@ mod tests {
             "users = 40\nservers = 5\n",
             "users = 1_000_000\nservers = 21\n",
             &[
-                "small.toml: users: 1000000 are too many for 21 servers\n  help: at most 20000000 when they are multiplied",
+                "experiment.toml: users: 1000000 are too many for 21 servers\n  help: at most 20000000 when they are multiplied",
             ],
         );
-        check("\"1..2\"", "\"1..10000\"", &["small.toml: comes to 200000 runs"]);
+        check("\"1..2\"", "\"1..10000\"", &["experiment.toml: comes to 200000 runs"]);
     }
 
     #[test]
