@@ -1,6 +1,7 @@
 //! `agent shell`: a load host in this process, and what it is told.
 
-use super::load::experiments::{new_key, who};
+use super::batch::new_key;
+use super::load::experiments::who;
 use super::open_files;
 use agent_load::generator::Figures;
 use agent_load::session::{Marker, Session, Settings, SharedTable};

@@ -1,6 +1,7 @@
 //! Experiments, as people ask for them: what is queued, what became of it, and what is called off.
 
 use super::{Outcome, require_allowed};
+use crate::app::batch::new_key;
 use agent_load::generator::{Counted, Times};
 use agent_load::register::experiment::{Experiment, ExperimentId, State};
 use agent_load::register::queue::{Cancel, Enqueue};
@@ -99,11 +100,6 @@ pub async fn show(table: &dyn LoadTable, id: ExperimentId) -> anyhow::Result<Sho
 
 pub async fn cancel(table: &dyn LoadTable, id: ExperimentId) -> anyhow::Result<State> {
     Ok(carry_out(table, Cancel { id, by: who() }).await?)
-}
-
-/// A key that nobody had before.
-pub fn new_key() -> String {
-    format!("{:032x}", rand::random::<u128>())
 }
 
 /// `USER@MACHINE`: as others are told who did something.

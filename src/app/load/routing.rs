@@ -1,7 +1,8 @@
 //! The routing records of the table, as people ask for them.
 
-use super::experiments::{new_key, who};
+use super::experiments::who;
 use crate::app::Failure;
+use crate::app::batch::new_key;
 use agent_core::config::Invalid;
 use agent_load::balancer::BalancerKind;
 use agent_load::register::Scope;
