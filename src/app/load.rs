@@ -3,17 +3,23 @@
 pub mod daemon;
 pub mod experiments;
 mod holding;
+pub mod host;
+mod on_hosts;
 mod recorder;
 pub mod routing;
+mod s3_reads;
 
 use super::{Failure, open_files, output};
 use agent_arrivals::Plan;
 use agent_core::config::Invalid;
 use agent_load::balancer::SharedBalancer;
-use agent_load::generator::{self, Bounds, Client, Figures, Load, Observer, Progress, Route};
+use agent_load::generator::{
+    self, Bounds, Client, Counted, Figures, Load, Observer, Progress, Recorded, Route, Template,
+};
 use agent_load::register::Scope;
+use agent_load::register::experiment::Holder;
 use agent_load::routes::{self, Followed, Shared};
-use agent_load::specification::{self, Hosts, Listed, RefusedTarget, Specification, refused_targets};
+use agent_load::specification::{self, Hosts, Listed, RefusedTarget, Share, Specification, refused_targets};
 use agent_load::table::LoadTable;
 use recorder::Recorder;
 use serde::Serialize;
@@ -24,6 +30,19 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// A process that holds something in the table: no two are called alike.
+fn holder() -> Holder {
+    Holder(format!("{}:{}-{:08x}", experiments::machine(), std::process::id(), rand::random::<u32>()))
+}
+
+/// For the requests of each experiment.
+fn make_folder(folder: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder).map_err(|error| {
+        let help = "name a folder; the requests of each experiment are kept there";
+        Failure::Configuration(format!("--output {}: {error}\n  help: {help}", folder.display()))
+    })
+}
 
 /// What is in flight when a run is stopped has so long to end.
 const GRACE: Duration = Duration::from_secs(1);
@@ -98,8 +117,51 @@ pub struct Outcome {
     /// Why the file does not hold every request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_recorded: Option<String>,
+    /// The load hosts that sent it, each its share; none where this process did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub load_hosts: Vec<SharedBy>,
     #[serde(flatten)]
     pub figures: Figures,
+}
+
+/// A load host, and what it sent of a load.
+#[derive(Serialize)]
+pub struct SharedBy {
+    pub load_host: String,
+    /// `None`: it is gone, and its share is missing.
+    #[serde(flatten)]
+    pub counted: Option<Counted>,
+}
+
+impl Outcome {
+    /// The load was not what was meant: requests were late or dropped, or the share of a host is missing.
+    pub fn is_short(&self) -> bool {
+        self.figures.shortfall().is_some() || self.missing().next().is_some()
+    }
+
+    /// What to say first where shares are missing.
+    pub fn shortfall(&self) -> Option<String> {
+        let missing: Vec<&str> = self.missing().collect();
+        (!missing.is_empty()).then(|| {
+            let (gone, of, all) = (missing.join(", "), missing.len(), self.load_hosts.len());
+            format!(
+                "MISSING: what {of} of {all} load hosts sent, which are gone: {gone}; the load was less than intended"
+            )
+        })
+    }
+
+    /// Of hosts that are gone.
+    fn missing(&self) -> impl Iterator<Item = &str> {
+        self.load_hosts.iter().filter(|host| host.counted.is_none()).map(|host| host.load_host.as_str())
+    }
+}
+
+/// What was sent of a load, and recorded.
+struct Sent {
+    recorded: Recorded,
+    /// Before its end.
+    is_stopped: bool,
+    not_recorded: Option<String>,
 }
 
 /// Reads a load, which goes to this machine alone and to hosts that were named.
@@ -158,6 +220,20 @@ pub async fn run(
     progress: Arc<Progress>,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Outcome> {
+    let Sent { recorded, is_stopped, not_recorded } =
+        send(specification, Share::WHOLE, options, progress, stop).await?;
+    let (name, seed, figures) = (specification.name.clone(), specification.seed, recorded.figures());
+    Ok(Outcome { name, seed, is_stopped, not_recorded, load_hosts: Vec::new(), figures })
+}
+
+/// Sends a share of it.
+async fn send(
+    specification: &Specification,
+    share: Share,
+    options: &Options,
+    progress: Arc<Progress>,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<Sent> {
     if let Some(file) = options.output.as_deref().filter(|file| !output::is_file(file)) {
         let problem = format!("--output {}: requests are kept in a file; name one, like load.db", file.display());
         return Err(Failure::Configuration(problem).into());
@@ -168,6 +244,7 @@ pub async fn run(
         specification.seed,
     ));
     let routes = routes_of(specification, options.router.as_ref(), &followed).await?;
+    let templates = s3_reads::templates(specification).await?;
     let recorder = options.output.as_deref().map(|output| Recorder::begin(output, specification)).transpose()?;
     let observer = Observer { progress, traces: recorder.as_ref().map(Recorder::traces) };
     let is_stopped = Cell::new(false);
@@ -175,19 +252,18 @@ pub async fn run(
         stop.await;
         is_stopped.set(true);
     };
-    let load = of(specification, &routes, options.threads);
-    let figures = tokio::select! {
-        figures = generator::run(load, observer, stop) => figures,
+    let load = of(specification, share, &routes, &templates, options.threads);
+    let recorded = tokio::select! {
+        recorded = generator::record(load, observer, stop) => recorded,
         never = following(options.router.as_ref(), &followed) => match never {},
     };
     let is_stopped = is_stopped.get();
-    let not_recorded = match (recorder, &figures) {
-        (Some(recorder), Ok(figures)) => recorder.end(figures, is_stopped, options.parquet.as_deref()).err(),
-        (Some(_) | None, _) => None,
+    let recorded = recorded?;
+    let not_recorded = match recorder {
+        Some(recorder) => recorder.end(&recorded.figures(), is_stopped, options.parquet.as_deref()).err(),
+        None => None,
     };
-    let (name, seed) = (specification.name.clone(), specification.seed);
-    let not_recorded = not_recorded.map(|error| format!("{error:#}"));
-    Ok(Outcome { name, seed, is_stopped, not_recorded, figures: figures? })
+    Ok(Sent { recorded, is_stopped, not_recorded: not_recorded.map(|error| format!("{error:#}")) })
 }
 
 /// Where the requests of each service go: those of the file, and those of the table as they are now.
@@ -222,18 +298,25 @@ async fn following(router: Option<&Router>, followed: &Shared) -> Infallible {
     }
 }
 
-/// As the generator takes it: the sources of all clients, those of one service behind one balancer.
-fn of(specification: &Specification, routes: &BTreeMap<&str, Arc<dyn Route>>, threads: NonZeroUsize) -> Load {
+/// As the generator takes it: the sources of all clients, those of one service behind one balancer. `templates`: of each client.
+fn of(
+    specification: &Specification,
+    share: Share,
+    routes: &BTreeMap<&str, Arc<dyn Route>>,
+    templates: &[Arc<Template>],
+    threads: NonZeroUsize,
+) -> Load {
     let (mut ids, mut clients) = (1.., Vec::new());
-    for (client, plans) in specification.plans() {
+    for ((client, plans), template) in specification.plans().zip(templates) {
         // What its sources have in common.
         let service: Arc<str> = client.service.as_str().into();
-        let template = Arc::new(client.request.template.clone());
-        let bounds = Bounds { in_flight: client.in_flight, late_after: client.late_after, timeout: client.timeout };
+        let in_flight = share.in_flight(client.in_flight);
+        let bounds = Bounds { in_flight, late_after: client.late_after, timeout: client.timeout };
         clients.extend(plans.zip(ids.by_ref()).map(|(plan, id)| Client {
             id,
             service: service.clone(),
-            plan: Box::new(plan),
+            plan: Box::new(share.part(id, plan)),
+            numbers: share.numbers(id),
             template: template.clone(),
             // The specification names no service that it does not have.
             route: routes[client.service.as_str()].clone(),

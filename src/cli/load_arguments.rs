@@ -2,6 +2,7 @@
 
 use agent_load::balancer::BalancerKind;
 use agent_load::register::experiment::{ExperimentId, State};
+use agent_load::steering::{Pattern, Selection, label};
 use clap::{Args, Subcommand};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -14,6 +15,9 @@ Examples:
   agent load run evening.toml --output evening.db && agent report evening.db
   agent load queue evening.toml          it waits in the network's table until a daemon runs it
   agent load daemon                      runs what waits
+  agent load host pico1 --label zone=A   makes load for whoever asks; `agent load hosts` lists such hosts
+  agent load run evening.toml --hosts 'pico.*'
+                                         they send it, each its share
   agent load route set shop 127.0.0.1:8080 1
                                          where services go whose file says `hosts = \"table\"`
 
@@ -36,6 +40,10 @@ pub enum Load {
     Cancel(Cancel),
     /// Run the experiments that wait, one after another, the oldest first, until Ctrl-C
     Daemon(Daemon),
+    /// Make load for whoever asks by the network's table, until Ctrl-C
+    Host(Host),
+    /// List the load hosts that are there
+    Hosts(Hosts),
     /// Say where the requests of services go whose file says `hosts = "table"`, while load runs too
     #[command(subcommand)]
     Route(Route),
@@ -136,6 +144,7 @@ pub struct OfRevision {
 Examples:
   agent load queue evening.toml
   agent load queue evening.toml --key nightly-2026-11-29   queued twice, it is one experiment
+  agent load queue evening.toml --hosts 'pico.*'           the load hosts send it that are there then
 
 The file and the recordings that it names are kept in the table. It is checked as `agent load run` checks it; whether it may be sent where
 it says, the daemon that runs it decides once more.")]
@@ -148,6 +157,75 @@ pub struct Queue {
     /// Queued again with the same key, it is the same experiment
     #[arg(long)]
     pub key: Option<String>,
+    #[command(flatten)]
+    pub on: OnHosts,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The load hosts that send it.
+#[derive(Args, Debug)]
+pub struct OnHosts {
+    /// The load hosts send it whose whole name matches this regular expression, each its share
+    #[arg(long, value_name = "PATTERN")]
+    pub hosts: Option<Pattern>,
+    /// Only hosts with this label (more than once)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label, requires = "hosts")]
+    pub label: Vec<(String, String)>,
+}
+
+impl OnHosts {
+    /// `None`: whoever runs it sends it.
+    pub fn selection(&self) -> Option<Selection> {
+        let pattern = self.hosts.clone()?;
+        Some(Selection { pattern, labels: self.label.iter().cloned().collect() })
+    }
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent load host pico1
+  agent load host pico1 --label zone=A --label tier=edge
+  agent load host pico1 --allow shop.example.org   another machine, that is yours and bears it
+  agent load host pico1 --output experiments       keeps every request of its share of experiment 7 in experiments/7.db
+
+It joins the network's table by its name. Who shares that table may ask it for load: `agent shell --table` steers it, and
+`agent load run --hosts` has it send a share. Where its load may go, its own --allow says. When it is killed it counts as gone 9 s later, and
+its share is told as missing. When it cannot reach the table for 7 s it sends nothing any more, and joins anew as soon as it can.")]
+pub struct Host {
+    /// As others call it; no two are called alike [default: the machine's name]
+    pub name: Option<String>,
+    /// What others may choose it by (more than once)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    pub label: Vec<(String, String)>,
+    /// A host other than this machine that may be sent to (more than once)
+    #[arg(long, value_name = "HOST")]
+    pub allow: Vec<String>,
+    /// Clients are dealt out to so many threads
+    #[arg(long, default_value = "1")]
+    pub threads: NonZeroUsize,
+    /// Keeps every request of its share of experiment ID in the file ID.db of this folder, an SQLite database
+    #[arg(long, value_name = "FOLDER")]
+    pub output: Option<PathBuf>,
+    /// Print JSON: what happens, each in a line of its own
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent load hosts
+  agent load hosts 'pico[0-9]' --label zone=A")]
+pub struct Hosts {
+    /// A regular expression for the whole name
+    #[arg(default_value = ".*")]
+    pub pattern: Pattern,
+    /// Only hosts with this label (more than once)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    pub label: Vec<(String, String)>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -226,6 +304,7 @@ Examples:
   agent load run evening.toml --strict                   fails when the load was less than intended
   agent load run evening.toml --output evening.db        keeps every request; `agent report evening.db` draws them
   agent load run evening.toml --output evening.db --parquet evening/
+  agent load run evening.toml --hosts 'pico[0-9]'        the load hosts of the network's table send it, each its share
 
 Ctrl-C ends it before its time, with the figures up to then. A thread spends its core on waiting for the next moment when requests
 are close together; on a machine that also serves them, leave it a core.")]
@@ -242,11 +321,13 @@ pub struct Run {
     #[arg(long)]
     pub strict: bool,
     /// Adds the run and every request of it to this file, an SQLite database
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "hosts")]
     pub output: Option<PathBuf>,
     /// Writes the tables of that file into this folder, as Parquet
     #[arg(long, value_name = "FOLDER", requires = "output")]
     pub parquet: Option<PathBuf>,
+    #[command(flatten)]
+    pub on: OnHosts,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

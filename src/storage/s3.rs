@@ -11,11 +11,13 @@ mod examination;
 mod failure;
 mod multipart;
 mod settings;
+mod signed;
 mod trust;
 
 pub use self::examination::{Examination, Step};
 pub use self::multipart::{UnfinishedUpload, UploadLog};
 pub use self::settings::{Attempts, Encryption, S3Settings, Timeouts};
+pub use self::signed::{SIGNED_HOST, SigningError, signed_path};
 pub use self::trust::{Trust, TrustError};
 
 use self::abilities::Abilities;

@@ -32,7 +32,7 @@ impl Server {
         Self { address, asked }
     }
 
-    fn asked(&self) -> Vec<String> {
+    pub fn asked(&self) -> Vec<String> {
         let mut asked: Vec<String> =
             self.asked.lock().expect("nobody panics with it").iter().map(|(_, it)| it.clone()).collect();
         asked.sort();

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const ACTED_ON_WITHIN: Duration = Duration::from_secs(1);
 
 /// A network that has ended; its table is a file.
-fn network() -> Place {
+pub fn network() -> Place {
     let place = Place::new();
     place.configuration("agents", &[]);
     let made = run(place.path(), &["demo", "--limit", "1 ms", "--data", "data"]);
@@ -28,7 +28,7 @@ fn file(place: &Place, hosts: &str, rest: &str) -> PathBuf {
 }
 
 /// `agent load` with the network's table.
-fn load<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+pub fn load<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
     [&["--data", "data", "load"], arguments].concat()
 }
 

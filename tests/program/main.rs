@@ -20,6 +20,7 @@ mod jobs_processes;
 mod kill_recovers;
 mod links_processes;
 mod load;
+mod load_hosts;
 mod load_table;
 mod many_objects;
 mod members;

@@ -2,13 +2,14 @@
 
 use crate::network::audit::Audit;
 use crate::network::edits::{CALM, Edit};
-use crate::network::process::{Running, succeed};
+use crate::network::process::{Running, run_with, succeed};
 use crate::network::{PATIENCE, Place, repository, sha256, text, wait_until};
 use agent::storage::credentials::kept::{Form, Kept};
 use agent::storage::s3::{Attempts, S3Settings, S3Store};
 use agent::storage::{Content, ObjectStore};
 use futures::TryStreamExt as _;
 use rustix::process::Signal;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
@@ -232,6 +233,33 @@ fn who_serves_can_be_killed_and_comes_back_to_the_same_port() {
     let before = readers.reads();
     wait_until("they still do", PATIENCE, || readers.reads() >= before + 500);
     assert_eq!(readers.stop(&runtime), Vec::<String>::new());
+    network.end();
+}
+
+#[test]
+fn a_load_reads_by_s3_while_replicas_come_and_go() {
+    let network = Network::start();
+    let place = network.place.path();
+    let file = place.join("reads.toml");
+    let host = network.endpoint.trim_start_matches("http://");
+    let client = "[[client]]\nservice = \"data\"\nprofile = { ticks = [20], interval = \"5 s\" }\n[client.request]\n";
+    let request =
+        format!("s3 = {{ bucket = \"{BUCKET}\", key = \"{KEY}\" }}\nheaders = {{ Range = \"bytes=0-4095\" }}\n");
+    let service = format!("name = \"reads\"\n[[service]]\nname = \"data\"\nhosts = [\"{host}\"]\n");
+    fs::write(&file, format!("{service}{client}{request}")).expect("it is written");
+    let load = ["load", "run", text(&file), "--json"];
+    let nobody =
+        run_with(&[("AWS_CONFIG_FILE", "/none"), ("AWS_SHARED_CREDENTIALS_FILE", "/none")], PATIENCE, place, &load);
+    assert_eq!(nobody.code, Some(2), "{nobody:?}");
+    assert!(nobody.err.contains("export AWS_SHARED_CREDENTIALS_FILE="), "{}", nobody.err);
+
+    let credentials = network.credentials();
+    let environment = [("AWS_SHARED_CREDENTIALS_FILE", text(&credentials))];
+    let mut running = Running::start_with(&environment, place, "load", &load);
+    ACTIONS.iter().for_each(|action| network.act(action));
+    assert_eq!(running.ends_within(PATIENCE), Some(0), "{}", running.errors());
+    let figures: Value = serde_json::from_str(&running.output()).expect("one document");
+    assert_eq!((&figures["intended"], &figures["done"], &figures["errors"]), (&json!(100), &json!(100), &json!({})));
     network.end();
 }
 

@@ -6,7 +6,7 @@
 //! runs this generator alone for a moment.
 
 use agent_arrivals::Arrival;
-use agent_load::generator::{Bounds, Client, Figures, Load, Observer, Route, Target, Template, Traces, run};
+use agent_load::generator::{Bounds, Client, Figures, Load, Numbers, Observer, Route, Target, Template, Traces, run};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -187,6 +187,7 @@ fn generate(address: SocketAddr, rate: f64, seconds: f64, in_flight: usize) -> M
             template: Arc::new(Template::new("GET", "/", [], "").expect("it is a request")),
             route: Arc::new(Always(Target { host: address.to_string().into(), index: 0 })),
             bounds: Bounds { in_flight, ..Bounds::default() },
+            numbers: Numbers::default(),
             seed: 1,
         }]),
         grace: Duration::from_secs(1),

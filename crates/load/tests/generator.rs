@@ -3,7 +3,7 @@
 mod support;
 
 use agent_arrivals::{Arrival, Plan, Profile, Within};
-use agent_load::generator::{Bounds, Client, Figures, Load, Observer, Route, Target, Template, Traces, run};
+use agent_load::generator::{Bounds, Client, Figures, Load, Numbers, Observer, Route, Target, Template, Traces, run};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -48,7 +48,16 @@ fn every(gap: Duration, requests: u32) -> impl Iterator<Item = Arrival> + Send {
 
 fn client(service: &str, plan: impl Iterator<Item = Arrival> + Send + 'static, route: Arc<dyn Route>) -> Client {
     let template = Arc::new(Template::new("GET", "/{n}", [], "").unwrap());
-    Client { id: 1, service: service.into(), plan: Box::new(plan), template, route, bounds: bounds(), seed: 1 }
+    Client {
+        id: 1,
+        service: service.into(),
+        plan: Box::new(plan),
+        template,
+        route,
+        bounds: bounds(),
+        numbers: Numbers::default(),
+        seed: 1,
+    }
 }
 
 fn to(address: SocketAddr) -> Arc<Turns> {

@@ -1,9 +1,8 @@
 //! `agent load daemon`: takes the experiments that wait, one after another, and runs each as `agent load run` does.
 
-use super::experiments::{Summary, machine};
+use super::experiments::Summary;
 use super::holding::Holding;
-use super::{Options, Outcome, Router, require_allowed, run};
-use crate::app::Failure;
+use super::{Options, Outcome, Router, make_folder, on_hosts, require_allowed, run};
 use agent_core::clock::Clock;
 use agent_core::domain::units::show_duration;
 use agent_core::knowledge::{KnowledgeError, Result};
@@ -15,6 +14,7 @@ use agent_load::register::{Request, Scope, Which};
 use agent_load::routes;
 use agent_load::specification::Specification;
 use agent_load::table::{LoadTable, carry_out};
+use anyhow::Context as _;
 use futures::future::{FutureExt as _, Shared};
 use serde::Serialize;
 use std::cell::Cell;
@@ -146,16 +146,9 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
     tell: &mut dyn FnMut(News),
 ) -> anyhow::Result<u32> {
-    if let Some(folder) = &daemon.output {
-        std::fs::create_dir_all(folder).map_err(|error| {
-            let help = "name a folder; the requests of each experiment are kept there";
-            Failure::Configuration(format!("--output {}: {error}\n  help: {help}", folder.display()))
-        })?;
-    }
     let stop: Pin<Box<dyn Future<Output = ()> + '_>> = Box::pin(stop);
-    let holder = Holder(format!("{}:{}-{:08x}", machine(), std::process::id(), rand::random::<u32>()));
-    tell(News::Waits { holder: holder.clone() });
-    let mut serving = Serving { daemon, holder, stop: stop.shared(), tell, is_troubled: false, failed: 0 };
+    let mut serving = Serving::begin(daemon, None, stop.shared(), tell)?;
+    (serving.tell)(News::Waits { holder: serving.holder.clone() });
     while !serving.is_stopped() {
         match serving.claim().await {
             Some(Some((experiment, claimed))) => serving.perform(&experiment, claimed).await,
@@ -167,17 +160,47 @@ pub async fn serve(
     Ok(serving.failed)
 }
 
+/// Runs this one, if nobody else does.
+pub async fn run_one(
+    daemon: &Daemon,
+    id: ExperimentId,
+    stop: impl Future<Output = ()>,
+    tell: &mut dyn FnMut(News),
+) -> anyhow::Result<()> {
+    let stop: Pin<Box<dyn Future<Output = ()> + '_>> = Box::pin(stop);
+    let mut serving = Serving::begin(daemon, Some(id), stop.shared(), tell)?;
+    let claimed = Instant::now();
+    let experiment = serving.ask_for_one().await?;
+    let experiment = experiment.with_context(|| format!("experiment {id} is another daemon's, which runs it"))?;
+    serving.perform(&experiment, claimed).await;
+    Ok(())
+}
+
 /// What a daemon is about.
 struct Serving<'a> {
     daemon: &'a Daemon,
     holder: Holder,
+    /// The one that it claims; `None`: whichever waits.
+    only: Option<ExperimentId>,
     stop: Stop<'a>,
     tell: &'a mut dyn FnMut(News),
     is_troubled: bool,
     failed: u32,
 }
 
-impl Serving<'_> {
+impl<'a> Serving<'a> {
+    fn begin(
+        daemon: &'a Daemon,
+        only: Option<ExperimentId>,
+        stop: Stop<'a>,
+        tell: &'a mut dyn FnMut(News),
+    ) -> anyhow::Result<Self> {
+        if let Some(folder) = &daemon.output {
+            make_folder(folder)?;
+        }
+        Ok(Self { daemon, holder: super::holder(), only, stop, tell, is_troubled: false, failed: 0 })
+    }
+
     fn is_stopped(&self) -> bool {
         self.stop.clone().now_or_never().is_some()
     }
@@ -201,7 +224,7 @@ impl Serving<'_> {
         // A claim is a write, and mostly there is nothing.
         let seen = table.look(Scope { experiments: Which::All, ..Scope::default() }).await?;
         match seen.has_free() {
-            true => carry_out(table, Claim { holder: self.holder.clone(), lease }).await,
+            true => carry_out(table, Claim { holder: self.holder.clone(), only: self.only, lease }).await,
             false => Ok(None),
         }
     }
@@ -288,7 +311,13 @@ impl Serving<'_> {
             };
             stopped.set(Some(why));
         };
-        let outcome = run(&specification, &options, Arc::<Progress>::default(), stop).await?;
+        let outcome = match &experiment.on {
+            None => run(&specification, &options, Arc::<Progress>::default(), stop).await?,
+            Some(on) => {
+                let sending = on_hosts::Sending { daemon: self.daemon, holder: &self.holder, id: experiment.id, on };
+                sending.send(&specification, stop).await?
+            }
+        };
         Ok((outcome, stopped.take()))
     }
 

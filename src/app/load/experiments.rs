@@ -1,11 +1,14 @@
 //! Experiments, as people ask for them: what is queued, what became of it, and what is called off.
 
-use super::{Outcome, require_allowed};
+use super::{Outcome, SharedBy, require_allowed};
 use crate::app::batch::new_key;
 use agent_load::generator::{Counted, Times};
 use agent_load::register::experiment::{Experiment, ExperimentId, State};
+use agent_load::register::hosts::LoadHost;
 use agent_load::register::queue::{Cancel, Enqueue};
+use agent_load::register::{Scope, Which};
 use agent_load::specification::Specification;
+use agent_load::steering::Selection;
 use agent_load::table::{Listing, LoadTable, carry_out, find};
 use anyhow::Context as _;
 use serde::Serialize;
@@ -27,6 +30,9 @@ pub struct Summary<'a> {
     pub response_ms: Option<&'a Times>,
     pub service_ms: Option<&'a Times>,
     pub traces_missed: u64,
+    /// That sent it, each its share; one without figures is gone.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub load_hosts: &'a [SharedBy],
     /// Why not every request is in the daemon's file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_recorded: Option<&'a str>,
@@ -44,7 +50,7 @@ pub struct ServiceSummary<'a> {
 
 impl<'a> Summary<'a> {
     pub fn of(outcome: &'a Outcome) -> Self {
-        let Outcome { seed, not_recorded, figures, .. } = outcome;
+        let Outcome { seed, not_recorded, load_hosts, figures, .. } = outcome;
         let services = figures.services.iter().take(SERVICES_KEPT).map(|service| ServiceSummary {
             service: &service.service,
             counted: &service.counted,
@@ -60,6 +66,7 @@ impl<'a> Summary<'a> {
             response_ms: figures.response_ms.as_ref(),
             service_ms: figures.service_ms.as_ref(),
             traces_missed: figures.traces_missed,
+            load_hosts,
             not_recorded: not_recorded.as_deref(),
             services: services.collect(),
         }
@@ -67,11 +74,11 @@ impl<'a> Summary<'a> {
 }
 
 /// Checks a load as `agent load run` would, and reads it with its recordings.
-pub fn read(file: &Path, allowed: &[String], key: Option<String>) -> anyhow::Result<Enqueue> {
+pub fn read(file: &Path, allowed: &[String], key: Option<String>, on: Option<Selection>) -> anyhow::Result<Enqueue> {
     let (specification, name, files) = Specification::load_with_files(file)?;
     require_allowed(&file.display().to_string(), &specification, allowed)?;
     let key = key.unwrap_or_else(new_key);
-    Ok(Enqueue { key, name: specification.name, file: name, files, by: who() })
+    Ok(Enqueue { key, name: specification.name, file: name, files, on, by: who() })
 }
 
 pub async fn queue(table: &dyn LoadTable, experiment: Enqueue) -> anyhow::Result<Experiment> {
@@ -113,4 +120,10 @@ pub fn machine() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "this-machine".to_owned() } else { name.to_owned() }
+}
+
+/// The load hosts that are there and meant, by their names.
+pub async fn load_hosts(table: &dyn LoadTable, on: &Selection) -> anyhow::Result<Vec<LoadHost>> {
+    let seen = table.look(Scope { hosts: Which::All, ..Scope::default() }).await?;
+    Ok(seen.hosts_there().filter(|host| on.matches(&host.name, &host.labels)).cloned().collect())
 }

@@ -5,7 +5,7 @@ use agent_core::clock::Clock;
 use agent_core::knowledge::Result;
 use agent_load::register::experiment::{ExperimentId, Holder};
 use agent_load::register::queue::{Renew, Standing, standing};
-use agent_load::register::tenure::{LEASE, LOOKS_EVERY, Question, Tenure, Word};
+use agent_load::register::tenure::{LEASE, LOOKS_EVERY, Question, Tenure, Terms, Word};
 use agent_load::table::{LoadTable, carry_out, find};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -54,7 +54,7 @@ impl Drop for Holding {
 
 /// Until it is not to go on.
 async fn hold(table: &dyn LoadTable, claim: &Renew, claimed: Instant) -> Word {
-    let mut tenure = Tenure::default();
+    let mut tenure = Tenure::new(Terms::EXPERIMENT);
     loop {
         let asked = claimed.elapsed();
         let Some(question) = tenure.asks(asked) else { return tenure.gives_up() };

@@ -1,15 +1,18 @@
 //! `agent load`: requests at their intended times.
 
-use crate::app::Purpose;
+use crate::app::load::daemon::{self, Daemon};
+use crate::app::load::experiments;
 use crate::app::load::{self, Options, Outcome, Preview, PreviewedHosts, Router};
+use crate::app::{Existing, Purpose};
 use crate::cli::load_arguments::{Check, Load, Run};
 use crate::cli::place::{Place, services};
 use crate::cli::{display, load_figures, print, signals};
-use agent_core::domain::text::{MESSAGE_MAX, legible_lines};
+use agent_core::domain::text::{MESSAGE_MAX, legible, legible_lines};
 use agent_load::balancer::Host;
-use agent_load::generator::Progress;
+use agent_load::generator::{Counted, Progress};
 use agent_load::routes::News;
 use agent_load::specification::Specification;
+use agent_load::steering::Selection;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +31,8 @@ impl Place {
             Load::Show(arguments) => self.show_experiment(arguments),
             Load::Cancel(arguments) => self.cancel_experiments(arguments),
             Load::Daemon(arguments) => self.load_daemon(arguments),
+            Load::Host(arguments) => self.load_host(arguments),
+            Load::Hosts(arguments) => self.list_load_hosts(arguments),
             Load::Route(arguments) => self.route(arguments),
         }
     }
@@ -40,6 +45,9 @@ pub(super) fn hears_of_routes() -> Arc<dyn Fn(News) + Send + Sync> {
 
 impl Place {
     fn run_load(&self, arguments: &Run) -> anyhow::Result<ExitCode> {
+        if let Some(on) = arguments.on.selection() {
+            return self.run_on_hosts(arguments, on);
+        }
         let specification = load::read(&arguments.file, &arguments.allow)?;
         if specification.routed_by_the_table().next().is_none() {
             let outcome = services()?.block_on(make(arguments, &specification, None))?;
@@ -51,6 +59,37 @@ impl Place {
             let router = Router { table, allowed, tell: hears_of_routes() };
             code = say(arguments, &make(arguments, &specification, Some(router)).await?)?;
             Ok(())
+        })?;
+        Ok(code)
+    }
+}
+
+impl Place {
+    /// The load hosts that joined the table send it, each its share; this process puts together what they recorded.
+    fn run_on_hosts(&self, arguments: &Run, on: Selection) -> anyhow::Result<ExitCode> {
+        let experiment = experiments::read(&arguments.file, &arguments.allow, None, Some(on))?;
+        let mut code = ExitCode::SUCCESS;
+        self.with_knowledge(Purpose::Change, async |_, Existing { load, clock, .. }| {
+            let experiment = experiments::queue(load.as_ref(), experiment).await?;
+            let daemon = Daemon {
+                table: Arc::clone(load),
+                clock: Arc::clone(clock),
+                allowed: arguments.allow.clone(),
+                threads: arguments.threads,
+                output: None,
+                hears_of_routes: hears_of_routes(),
+            };
+            let mut told = Ok(());
+            let mut hears = |news: daemon::News| match news {
+                daemon::News::Ended { outcome, .. } => match say(arguments, &outcome) {
+                    Ok(said) => code = said,
+                    Err(error) => told = Err(error),
+                },
+                daemon::News::Failed { reason, .. } => told = Err(anyhow::anyhow!(reason)),
+                other => display::note(&format!("# {}", legible_lines(&other.to_string(), MESSAGE_MAX))),
+            };
+            daemon::run_one(&daemon, experiment.id, display::stop(), &mut hears).await?;
+            told
         })?;
         Ok(code)
     }
@@ -73,11 +112,11 @@ fn say(arguments: &Run, outcome: &Outcome) -> anyhow::Result<ExitCode> {
     } else {
         print::lines(lines(outcome))?
     }
-    Ok(match (outcome.is_stopped, &outcome.not_recorded, outcome.figures.shortfall()) {
+    Ok(match (outcome.is_stopped, &outcome.not_recorded, outcome.is_short()) {
         (_, Some(_), _) => ExitCode::FAILURE,
         (true, None, _) => ExitCode::from(signals::INTERRUPTED),
-        (false, None, Some(_)) if arguments.strict => ExitCode::FAILURE,
-        (false, None, Some(_) | None) => ExitCode::SUCCESS,
+        (false, None, true) if arguments.strict => ExitCode::FAILURE,
+        (false, None, true | false) => ExitCode::SUCCESS,
     })
 }
 
@@ -136,12 +175,20 @@ fn preview_lines(preview: &Preview) -> Vec<String> {
 }
 
 pub(super) fn lines(outcome: &Outcome) -> Vec<String> {
-    let Outcome { name, seed, is_stopped, not_recorded, figures } = outcome;
+    let Outcome { name, seed, is_stopped, not_recorded, load_hosts, figures } = outcome;
     let mut also = Vec::new();
+    also.extend(outcome.shortfall());
     also.extend(not_recorded.as_ref().map(|why| format!("NOT ALL RECORDED: {why}")));
     if figures.traces_missed > 0 {
         also.push(format!("{} requests are not in the file: writing was too slow for them", figures.traces_missed));
     }
+    also.extend(load_hosts.iter().filter_map(|host| {
+        let Counted { intended, sent, late, dropped, .. } = host.counted.as_ref()?;
+        let name = legible(&host.load_host, MESSAGE_MAX);
+        Some(format!(
+            "load host {name}: {intended} requests meant, {sent} sent, {late} of them late; {dropped} dropped"
+        ))
+    }));
     let stopped = if *is_stopped { ", stopped before its end" } else { "" };
     load_figures::lines(&format!("{name}, seed {seed}{stopped}"), also, figures)
 }

@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 impl Place {
     pub(super) fn queue_experiment(&self, arguments: &Queue) -> anyhow::Result<ExitCode> {
-        let Queue { file, allow, key, json } = arguments;
-        let experiment = experiments::read(file, allow, key.clone())?;
+        let Queue { file, allow, key, on, json } = arguments;
+        let experiment = experiments::read(file, allow, key.clone(), on.selection())?;
         self.with_knowledge(Purpose::Change, async |_, existing| {
             let queued = experiments::queue(existing.load.as_ref(), experiment).await?;
             match json {

@@ -22,6 +22,7 @@ mod init;
 mod interactive;
 mod interactive_commands;
 mod load;
+mod load_host;
 mod load_queue;
 mod load_route;
 mod manual;

@@ -7,7 +7,7 @@ use crate::cli::place::{Place, services};
 use crate::cli::shell_arguments::Shell;
 use crate::cli::{display, load_figures, print, signals};
 use agent_core::domain::text::{MESSAGE_MAX, legible_lines};
-use agent_load::session::{Answer, Refused, Session};
+use agent_load::session::{Answer, HERE, Refused, Session};
 use agent_load::steering::{Verb, parse};
 use agent_load::table::LoadTable;
 use anyhow::Context as _;
@@ -89,7 +89,7 @@ fn converse(runtime: &Runtime, session: &mut Session, json: bool) -> anyhow::Res
     const UNREADABLE: &str = "the terminal cannot be read";
     let mut editor = LineEditor::new(names(session), shell::history()).context(UNREADABLE)?;
     display::note("# `help` lists the verbs, Tab completes them; `exit` ends it");
-    let prompt = format!("{}> ", session.name());
+    let prompt = format!("{}> ", HERE);
     loop {
         let line = match editor.ask(&prompt).context(UNREADABLE)? {
             Typed::Line(line) => line,
@@ -142,7 +142,7 @@ fn perform(runtime: &Runtime, session: &mut Session, verb: &Verb, json: bool) ->
 }
 
 fn names(session: &Session) -> Names {
-    Names { hosts: Vec::from([session.name().to_owned()]), services: session.services() }
+    Names { hosts: session.hosts(), services: session.services() }
 }
 
 fn say(refused: &Refused) {

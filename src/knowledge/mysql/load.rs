@@ -1,4 +1,4 @@
-//! Experiments and routing records. What may be done with them is `agent_load::register`'s to say.
+//! Experiments, routing records and load hosts. What may be done with them is `agent_load::register`'s to say.
 
 use super::MysqlKnowledge;
 use super::select::{Part, Question};
@@ -6,6 +6,7 @@ use super::tables::{Result, Tables, is_one_of, text, values};
 use agent_core::knowledge;
 use agent_core::knowledge::requests::document;
 use agent_load::register::experiment::{Experiment, ExperimentId, Files};
+use agent_load::register::orders::OrderId;
 use agent_load::register::{Changed, Register, Scope};
 use agent_load::table::rows::{self as documents, LIVE};
 use agent_load::table::{Listing, LoadTable, Work};
@@ -28,6 +29,20 @@ const FILES: Part = Part {
     table: documents::FILES,
     columns: &["experiment", "name", "content"],
     from: "from load_files",
+};
+const HOSTS: Part =
+    Part { name: "load_hosts", table: documents::HOSTS, columns: &["name", "document"], from: "from load_hosts" };
+const ORDERS: Part = Part {
+    name: "load_orders",
+    table: documents::ORDERS,
+    columns: &["id", "host", "document"],
+    from: "from load_orders",
+};
+const ANSWERS: Part = Part {
+    name: "load_answers",
+    table: documents::ANSWERS,
+    columns: &["order_id", "content"],
+    from: "from load_answers",
 };
 const ROUTES: Part = Part {
     name: "load_routes",
@@ -53,6 +68,10 @@ impl LoadTable for MysqlKnowledge {
     async fn files(&self, id: ExperimentId) -> knowledge::Result<Files> {
         self.run("experiment", id, |tables, id| Box::pin(tables.load_files(*id))).await
     }
+
+    async fn answer(&self, id: OrderId) -> knowledge::Result<Option<String>> {
+        self.run("answer", id, |tables, id| Box::pin(tables.load_answer(*id))).await
+    }
 }
 
 impl Tables {
@@ -75,10 +94,16 @@ impl Tables {
         // No key is empty.
         let key = text(scope.key.as_deref().unwrap_or_default());
         let experiments = format!("where {of_experiments} or request_key = ?");
+        let hosts = values(&scope.hosts, |host| text(host));
+        let of_hosts = hosts.as_ref().map_or("true".to_owned(), |hosts| is_one_of("name", hosts));
+        let ordered = values(&scope.orders_of, |host| text(host));
+        let orders = ordered.as_ref().map_or("true".to_owned(), |hosts| is_one_of("host", hosts));
         let question = Question::new()
             .and(&SETTINGS, "where id = 1", [])
             .and_each(&EXPERIMENTS, &experiments, ids.into_iter().flatten().chain([key]))
-            .and_each(&ROUTES, &format!("where {of_services}"), services.into_iter().flatten());
+            .and_each(&ROUTES, &format!("where {of_services}"), services.into_iter().flatten())
+            .and_each(&HOSTS, &format!("where {of_hosts}"), hosts.into_iter().flatten())
+            .and_each(&ORDERS, &format!("where {orders}"), ordered.into_iter().flatten());
         let answer = self.ask(question).await?;
         let settings = answer.read(&SETTINGS, documents::settings).pop().unwrap_or_default();
         let mut register = Register::new(answer.now, settings);
@@ -86,6 +111,10 @@ impl Tables {
         register.experiments = experiments.into_iter().map(|experiment| (experiment.id, experiment)).collect();
         let entries = answer.read(&ROUTES, documents::entry);
         register.entries = entries.into_iter().map(|entry| (entry.service.clone(), entry)).collect();
+        let hosts = answer.read(&HOSTS, documents::host);
+        register.hosts = hosts.into_iter().map(|host| (host.name.clone(), host)).collect();
+        let orders = answer.read(&ORDERS, documents::order);
+        register.orders = orders.into_iter().map(|order| (order.id, order)).collect();
         Ok(register)
     }
 
@@ -113,7 +142,32 @@ impl Tables {
             let revision = i64::try_from(entry.revision).unwrap_or(i64::MAX);
             [text(&entry.service), revision.into(), document(entry).into()]
         });
-        self.put("load_routes", ["service", "revision", "document"], entries.collect()).await
+        self.put("load_routes", ["service", "revision", "document"], entries.collect()).await?;
+        self.keep_load_hosts(register, changed).await
+    }
+
+    async fn keep_load_hosts(&mut self, register: &Register, changed: &Changed) -> Result<()> {
+        let (there, gone): (Vec<&String>, Vec<_>) =
+            changed.hosts.iter().partition(|name| register.hosts.contains_key(*name));
+        for name in gone {
+            self.execute("delete from load_hosts where name = ?", vec![text(name)]).await?;
+        }
+        let hosts = there.into_iter().filter_map(|name| register.hosts.get(name));
+        let hosts = hosts.map(|host| [text(&host.name), document(host).into()]);
+        self.put("load_hosts", ["name", "document"], hosts.collect()).await?;
+        let (there, gone): (Vec<&OrderId>, Vec<_>) =
+            changed.orders.iter().partition(|id| register.orders.contains_key(id));
+        for id in gone {
+            self.execute("delete from load_orders where id = ?", vec![id.0.into()]).await?;
+            self.execute("delete from load_answers where order_id = ?", vec![id.0.into()]).await?;
+        }
+        let orders = there.into_iter().filter_map(|id| register.orders.get(id));
+        let orders = orders.map(|order| [order.id.0.into(), text(&order.host), document(order).into()]);
+        self.put("load_orders", ["id", "host", "document"], orders.collect()).await?;
+        for (id, content) in &changed.answers {
+            self.put("load_answers", ["order_id", "content"], vec![[id.0.into(), content.into()]]).await?;
+        }
+        Ok(())
     }
 
     async fn experiments(&mut self, rest: &str) -> Result<Vec<Experiment>> {
@@ -124,5 +178,10 @@ impl Tables {
     async fn load_files(&mut self, id: ExperimentId) -> Result<Files> {
         let answer = self.ask(Question::new().and(&FILES, "where experiment = ?", [id.0.into()])).await?;
         Ok(answer.read(&FILES, documents::file).into_iter().collect())
+    }
+
+    async fn load_answer(&mut self, id: OrderId) -> Result<Option<String>> {
+        let answer = self.ask(Question::new().and(&ANSWERS, "where order_id = ?", [id.0.into()])).await?;
+        Ok(answer.read(&ANSWERS, documents::answer).pop())
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// Migration N lies at N - 1. Files that were released never change; a new one is added. Each can be repeated, for the server
 /// does not take back what it made when it is interrupted: only its last statement may fail then, with one of [`EXISTS`].
-const MIGRATIONS: [&str; 21] = [
+const MIGRATIONS: [&str; 22] = [
     include_str!("001_tables.sql"),
     include_str!("002_asks.sql"),
     include_str!("003_stores.sql"),
@@ -35,13 +35,14 @@ const MIGRATIONS: [&str; 21] = [
     include_str!("019_work.sql"),
     include_str!("020_requests.sql"),
     include_str!("021_load.sql"),
+    include_str!("022_load_hosts.sql"),
 ];
 
 /// The comment of every table of ours. By it tables of other programs are known, and left alone.
 const MARK: &str = "agent";
 
 /// Everything that a run needs a right to: rows of all tables.
-const TABLES: [&str; 35] = [
+const TABLES: [&str; 38] = [
     "nodes",
     "links",
     "measured_links",
@@ -76,6 +77,9 @@ const TABLES: [&str; 35] = [
     "load_experiments",
     "load_files",
     "load_routes",
+    "load_hosts",
+    "load_orders",
+    "load_answers",
     "schema_version",
 ];
 
@@ -368,6 +372,8 @@ fn first_column(table: &str) -> &'static str {
         "batch_tasks" => "job",
         "load_files" => "experiment",
         "load_routes" => "service",
+        "load_hosts" => "name",
+        "load_answers" => "order_id",
         _ => "id",
     }
 }

@@ -1,4 +1,4 @@
-//! Experiments and routing records, within one transaction. What may be done with them is `agent_load::register`'s to say.
+//! Experiments, routing records and load hosts, within one transaction. What may be done with them is `agent_load::register`'s to say.
 
 use super::connect::Failure;
 use super::rows;
@@ -6,6 +6,7 @@ use super::{SqliteKnowledge, Tables};
 use agent_core::knowledge;
 use agent_core::knowledge::requests::document;
 use agent_load::register::experiment::{Experiment, ExperimentId, Files};
+use agent_load::register::orders::OrderId;
 use agent_load::register::{Changed, Register, Scope, Which};
 use agent_load::table::rows::{self as documents, LIVE};
 use agent_load::table::{Listing, LoadTable, Work};
@@ -44,6 +45,16 @@ impl LoadTable for SqliteKnowledge {
         })
         .await
     }
+
+    async fn answer(&self, id: OrderId) -> knowledge::Result<Option<String>> {
+        self.read("answer", move |tables| {
+            let sql = "select order_id, content from load_answers where order_id = ?";
+            let (transaction, quarantine) = (tables.transaction, &mut *tables.quarantine);
+            let answers = rows::read(transaction, quarantine, documents::ANSWERS, sql, [id.0], documents::answer)?;
+            Ok(answers.into_iter().next())
+        })
+        .await
+    }
 }
 
 impl Tables<'_> {
@@ -63,14 +74,22 @@ impl Tables<'_> {
         register.experiments = experiments.into_iter().map(|experiment| (experiment.id, experiment)).collect();
 
         let (transaction, quarantine) = (self.transaction, &mut *self.quarantine);
-        let (meant, services) = match &scope.services {
-            Which::All => ("true", None),
-            Which::These(these) => ("service in (select value from json_each(?))", Some(document(these))),
-        };
+        let (meant, services) = among("service", &scope.services);
         let sql = format!("select service, revision, document from load_routes where {meant}");
         let services = params_from_iter(services);
         let entries = rows::read(transaction, quarantine, documents::ROUTES, &sql, services, documents::entry)?;
         register.entries = entries.into_iter().map(|entry| (entry.service.clone(), entry)).collect();
+
+        let (meant, names) = among("name", &scope.hosts);
+        let sql = format!("select name, document from load_hosts where {meant}");
+        let names = params_from_iter(names);
+        let hosts = rows::read(transaction, quarantine, documents::HOSTS, &sql, names, documents::host)?;
+        register.hosts = hosts.into_iter().map(|host| (host.name.clone(), host)).collect();
+        let (meant, names) = among("host", &scope.orders_of);
+        let sql = format!("select id, host, document from load_orders where {meant}");
+        let names = params_from_iter(names);
+        let orders = rows::read(transaction, quarantine, documents::ORDERS, &sql, names, documents::order)?;
+        register.orders = orders.into_iter().map(|order| (order.id, order)).collect();
         Ok(register)
     }
 
@@ -104,6 +123,47 @@ impl Tables<'_> {
             let revision = i64::try_from(entry.revision).unwrap_or(i64::MAX);
             self.execute(sql, params![entry.service, revision, document(entry)])?;
         }
+        self.keep_load_hosts(register, changed)
+    }
+
+    fn keep_load_hosts(&mut self, register: &Register, changed: &Changed) -> Result<()> {
+        for name in &changed.hosts {
+            match register.hosts.get(name) {
+                Some(host) => {
+                    let sql = "insert into load_hosts (name, document) values (?, ?)
+                        on conflict (name) do update set document = excluded.document";
+                    self.execute(sql, params![name, document(host)])?;
+                }
+                None => {
+                    self.execute("delete from load_hosts where name = ?", [name])?;
+                }
+            }
+        }
+        for id in &changed.orders {
+            match register.orders.get(id) {
+                Some(order) => {
+                    let sql = "insert into load_orders (id, host, document) values (?, ?, ?)
+                        on conflict (id) do update set document = excluded.document";
+                    self.execute(sql, params![id.0, order.host, document(order)])?;
+                }
+                None => {
+                    self.execute("delete from load_orders where id = ?", [id.0])?;
+                    self.execute("delete from load_answers where order_id = ?", [id.0])?;
+                }
+            }
+        }
+        for (id, content) in &changed.answers {
+            let sql = "insert into load_answers (order_id, content) values (?, ?) on conflict (order_id) do nothing";
+            self.execute(sql, params![id.0, content])?;
+        }
         Ok(())
+    }
+}
+
+/// A condition, and its value.
+fn among(column: &str, which: &Which<String>) -> (String, Option<String>) {
+    match which {
+        Which::All => ("true".to_owned(), None),
+        Which::These(these) => (format!("{column} in (select value from json_each(?))"), Some(document(these))),
     }
 }

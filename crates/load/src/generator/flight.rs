@@ -29,13 +29,14 @@ pub struct Flight {
 impl Flight {
     /// `None`: it was not allowed to fly, and that was recorded.
     pub fn begin(lane: &Rc<Lane>, source: &Rc<Source>, due: Due) -> Option<Self> {
-        source.number.set(source.number.get() + 1);
+        let number = source.number.get();
+        source.number.set(number + source.number_step);
         lane.progress.begins();
         let mut flight = Self {
             lane: Rc::clone(lane),
             source: Rc::clone(source),
             due,
-            number: source.number.get(),
+            number,
             begun: Instant::now(),
             target: None,
             sent: Cell::new(None),

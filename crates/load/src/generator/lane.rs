@@ -49,8 +49,9 @@ pub struct Source {
     pub seed: u64,
     pub tally: Option<Arc<Tally>>,
     pub flying: Cell<usize>,
-    /// Of its last request.
+    /// Of its next request.
     pub number: Cell<u64>,
+    pub number_step: u64,
     is_given_up: Cell<bool>,
     /// Told when it is.
     giving_up: Notify,
@@ -177,7 +178,8 @@ impl Source {
             seed: client.seed,
             tally,
             flying: Cell::new(0),
-            number: Cell::new(0),
+            number: Cell::new(client.numbers.first),
+            number_step: client.numbers.step,
             is_given_up: Cell::new(false),
             giving_up: Notify::new(),
         };

@@ -25,8 +25,22 @@ pub struct Client {
     pub template: Arc<Template>,
     pub route: Arc<dyn Route>,
     pub bounds: Bounds,
+    pub numbers: Numbers,
     /// Of the random variables in its requests.
     pub seed: u64,
+}
+
+/// How a client's requests are numbered: where several hosts send some of them each, all together are numbered as one host's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Numbers {
+    pub first: u64,
+    pub step: u64,
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self { first: 1, step: 1 }
+    }
 }
 
 /// What a client may do.

@@ -12,6 +12,7 @@
 //! | `connections`, `exchange`, `answer` | HTTP/1.1: kept-alive connections, one request on one of them, the answer's form |
 //! | `flight`, `lane` | one request from its intended time until it is recorded; the thread that many share |
 //! | `outcome`, `recording`, `figures` | how a request ended, what is kept of it, what a run says |
+//! | `recorded` | what is kept of a whole run, to be sent and put together with what other machines recorded |
 //! | `traces`, `progress` | what is told while it runs |
 //! | `run` | the threads of a run |
 //! | `order`, `steered`, `tally` | what threads are told while they run, whoever tells them, what one client came to |
@@ -31,6 +32,7 @@ mod order;
 mod outcome;
 mod pacer;
 mod progress;
+mod recorded;
 mod recording;
 mod request;
 mod route;
@@ -41,12 +43,13 @@ mod traces;
 mod variables;
 
 pub use figures::{Counted, Figures, HostFigures, ServiceFigures, TickFigures, Times};
-pub use load::{Bounds, Client, Load};
+pub use load::{Bounds, Client, Load, Numbers};
 pub(crate) use order::Plan;
 pub use outcome::{Kind, Outcome};
 pub use progress::Progress;
+pub use recorded::Recorded;
 pub use request::{Template, TemplateError};
 pub use route::{Route, Target};
-pub use run::{Observer, RunError, run};
+pub use run::{Observer, RunError, record, run};
 pub(crate) use steered::{Steered, Steering};
 pub use traces::{Trace, Traces};

@@ -38,6 +38,11 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// `kinds`: in the order of [`Kind::ALL`].
+    pub fn by_kind(intended: u64, sent: u64, late: u64, kinds: [u64; Kind::ALL.len()]) -> Self {
+        Self { intended, sent, late, kinds }
+    }
+
     pub fn of(&self, kind: Kind) -> u64 {
         self.kinds[kind as usize]
     }
@@ -209,7 +214,7 @@ impl Recording {
         service.ticks.entry(ended.tick).or_default().add(ended);
     }
 
-    /// Adds what another thread recorded of the same services.
+    /// Adds what another thread recorded of the same services, or of the first of them.
     pub fn merge(&mut self, other: Recording) {
         for (service, more) in self.services.iter_mut().zip(other.services) {
             service.merge(more);

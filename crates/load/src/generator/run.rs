@@ -5,6 +5,7 @@ use super::lane::{Departure, drive};
 use super::load::{Client, Load};
 use super::pacer::Stop;
 use super::progress::Progress;
+use super::recorded::Recorded;
 use super::recording::Recording;
 use super::traces::Traces;
 use std::io;
@@ -47,6 +48,14 @@ pub enum RunError {
 /// # Errors
 /// When the system gives no thread for it. What happens to requests is no error but a figure.
 pub async fn run(load: Load, observer: Observer, stop: impl Future<Output = ()>) -> Result<Figures, RunError> {
+    record(load, observer, stop).await.map(|recorded| recorded.figures())
+}
+
+/// The same, and says all that was recorded, so that it can be put together with what others recorded.
+///
+/// # Errors
+/// As [`run`].
+pub async fn record(load: Load, observer: Observer, stop: impl Future<Output = ()>) -> Result<Recorded, RunError> {
     let services = services(&load.clients);
     let (stopper, receiver) = watch::channel(false);
     let mut lanes = Vec::new();
@@ -75,7 +84,7 @@ pub async fn run(load: Load, observer: Observer, stop: impl Future<Output = ()>)
         }
     }?;
     let traces_missed = observer.traces.as_ref().map_or(0, Traces::missed);
-    Ok(Figures::of(&recording, &services, traces_missed))
+    Ok(Recorded { services, recording, traces_missed })
 }
 
 /// Starts a thread; what it recorded comes when it is done.

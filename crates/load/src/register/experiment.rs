@@ -1,5 +1,6 @@
 //! Experiments: loads that wait in the table, are run by whoever claims them, and end.
 
+use crate::steering::Selection;
 use agent_core::domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -117,6 +118,9 @@ pub struct Experiment {
     pub name: String,
     /// Of its [`Files`] the one that says it.
     pub file: String,
+    /// The load hosts that send it; `None`: whoever runs it does.
+    #[serde(default)]
+    pub on: Option<Selection>,
     pub state: State,
     pub queued_by: String,
     pub queued_at: Timestamp,

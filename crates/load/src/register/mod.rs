@@ -1,5 +1,5 @@
-//! What all know of load together: the experiments that were queued, and the routing record of each service. Every change that can
-//! be made to it is here, as rules on rows that have been loaded.
+//! What all know of load together: the experiments that were queued, the routing record of each service, and the hosts that make load
+//! for whoever asks. Every change that can be made to it is here, as rules on rows that have been loaded.
 //!
 //! A technology of the [`table`](crate::table) loads what a [`Request`] is about, lets it change that, and keeps what was changed, all
 //! in one transaction. So two that want the same thing at once want it one after the other, and what is decided is decided here, alike
@@ -7,6 +7,12 @@
 
 // What an experiment is, and what becomes of it.
 pub mod experiment;
+// Who makes load for whoever asks, and is there.
+pub mod hosts;
+// What a host does about what it is asked.
+pub mod attendance;
+// What they are asked, and what they answer.
+pub mod orders;
 // Experiments come, are run, and are called off.
 pub mod queue;
 // Where the requests of a service go.
@@ -17,6 +23,8 @@ pub mod tenure;
 use agent_core::domain::time::Timestamp;
 pub use agent_core::knowledge::requests::{Refused, Which};
 use experiment::{Experiment, ExperimentId, Files};
+use hosts::LoadHost;
+use orders::{Order, OrderId};
 use routing::Entry;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +35,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Settings {
     /// The number of the experiment that came last.
     pub last_experiment: i64,
+    /// The number of what a load host was asked last.
+    pub last_order: i64,
 }
 
 /// The rows that a request is about.
@@ -36,6 +46,9 @@ pub struct Scope {
     /// The experiment that was queued with this key.
     pub key: Option<String>,
     pub services: Which<String>,
+    pub hosts: Which<String>,
+    /// What these hosts were asked.
+    pub orders_of: Which<String>,
 }
 
 impl Scope {
@@ -62,6 +75,9 @@ pub struct Register {
     pub experiments: BTreeMap<ExperimentId, Experiment>,
     /// By service; also of those that are routed no more.
     pub entries: BTreeMap<String, Entry>,
+    /// By name; also some that are gone.
+    pub hosts: BTreeMap<String, LoadHost>,
+    pub orders: BTreeMap<OrderId, Order>,
     changed: Changed,
 }
 
@@ -73,6 +89,11 @@ pub struct Changed {
     /// What experiments that are new were queued with; never changed again.
     pub files: BTreeMap<ExperimentId, Files>,
     pub services: BTreeSet<String>,
+    /// Those that the register has no more are gone; so are orders, each with its answer.
+    pub hosts: BTreeSet<String>,
+    pub orders: BTreeSet<OrderId>,
+    /// To orders that have one now; never changed again.
+    pub answers: BTreeMap<OrderId, String>,
 }
 
 /// Something that is asked of the table.

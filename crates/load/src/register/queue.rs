@@ -2,6 +2,7 @@
 
 use super::experiment::{Claim as Held, Experiment, ExperimentId, Files, Holder, State};
 use super::{Refused, Register, Request, Scope, Which};
+use crate::steering::Selection;
 use agent_core::domain::time::Timestamp;
 use serde_json::Value;
 use std::time::Duration;
@@ -22,6 +23,8 @@ pub struct Enqueue {
     /// The name of that of its files that says it.
     pub file: String,
     pub files: Files,
+    /// The load hosts that send it; `None`: whoever runs it does.
+    pub on: Option<Selection>,
     pub by: String,
 }
 
@@ -54,6 +57,7 @@ impl Request for Enqueue {
             key: self.key.clone(),
             name: self.name.clone(),
             file: self.file.clone(),
+            on: self.on.clone(),
             state: State::Queued,
             queued_by: self.by.clone(),
             queued_at: register.now,
@@ -79,6 +83,8 @@ impl Request for Enqueue {
 #[derive(Clone)]
 pub struct Claim {
     pub holder: Holder,
+    /// This one alone, if nobody holds it; `None`: whichever.
+    pub only: Option<ExperimentId>,
     pub lease: Duration,
 }
 
@@ -97,7 +103,8 @@ impl Request for Claim {
         if let Some(held) = register.experiments.values().find(is_its) {
             return Ok(Some(held.clone()));
         }
-        let free = register.experiments.values().filter(|it| !it.state.is_over() && !it.is_held(now));
+        let is_meant = |it: &&Experiment| self.only.is_none_or(|only| it.id == only);
+        let free = register.experiments.values().filter(is_meant).filter(|it| !it.state.is_over() && !it.is_held(now));
         for id in free.map(|it| it.id).collect::<Vec<_>>() {
             register.change(id, forget_lost);
             if register.experiments.get(&id).is_some_and(|it| it.state == State::Queued) {

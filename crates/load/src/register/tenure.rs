@@ -1,17 +1,35 @@
-//! What whoever runs an experiment does about its claim, without I/O: it looks whether it is to go on, says in time that it is there, and
-//! ends what it runs before another may begin it anew. Times count from before it was claimed, on the runner's own clock: the table's
+//! What whoever holds something does about its lease, without I/O: it looks whether it is to go on, says in time that it is there, and
+//! ends what it does before others count it as gone. Times count from before it had the lease, on the holder's own clock: the table's
 //! may jump.
 
+use super::hosts;
 use super::queue::Standing;
+use std::fmt;
 use std::time::Duration;
 
-/// Whoever is not heard of for so long has lost what it held.
+/// How a lease is held.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Terms {
+    /// Whoever is not heard of for so long has lost what it held.
+    pub lease: Duration,
+    /// Whoever cannot say for so long that it is there ends what it does: a second is left for requests in flight, and some for clocks
+    /// that run at different speeds, before others count it as gone.
+    hopes_for: Duration,
+    /// It says so that often.
+    renewed_every: Duration,
+}
+
+impl Terms {
+    /// Of an experiment, which another begins anew when its holder is lost.
+    pub const EXPERIMENT: Self =
+        Self { lease: LEASE, hopes_for: Duration::from_secs(10), renewed_every: Duration::from_secs(3) };
+    /// Of a load host, whose share is missing when it is lost.
+    pub const LOAD_HOST: Self =
+        Self { lease: hosts::LEASE, hopes_for: Duration::from_secs(7), renewed_every: hosts::HEARTBEAT };
+}
+
+/// Of an experiment.
 pub const LEASE: Duration = Duration::from_secs(15);
-/// Whoever cannot say for so long that it is there ends what it runs: a second is left for requests in flight, and some for clocks
-/// that run at different speeds, before another begins it anew.
-const HOPES_FOR: Duration = Duration::from_secs(10);
-/// It says so that often.
-const RENEWED_EVERY: Duration = Duration::from_secs(3);
 /// A cancel is seen after this long, and what a look takes.
 pub const LOOKS_EVERY: Duration = Duration::from_millis(400);
 
@@ -25,6 +43,16 @@ pub enum Word {
     Away(String),
 }
 
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cancelled => f.write_str("it was called off"),
+            Self::Lost => f.write_str("the table counts another process, or none"),
+            Self::Away(why) => write!(f, "the table is away: {why}"),
+        }
+    }
+}
+
 /// What to ask the table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Question {
@@ -34,9 +62,10 @@ pub enum Question {
     Renew,
 }
 
-/// A claim that is held.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+/// A lease that is held.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Tenure {
+    terms: Terms,
     /// When the table was asked last to renew it, and did.
     renewed: Duration,
     /// Since then the last answer was none, because of this.
@@ -44,18 +73,22 @@ pub struct Tenure {
 }
 
 impl Tenure {
+    pub fn new(terms: Terms) -> Self {
+        Self { terms, renewed: Duration::ZERO, trouble: None }
+    }
+
     /// `None`: no answer would be of use any more.
     pub fn asks(&self, now: Duration) -> Option<Question> {
         match now.saturating_sub(self.renewed) {
-            silent if silent >= HOPES_FOR => None,
-            silent if silent >= RENEWED_EVERY => Some(Question::Renew),
+            silent if silent >= self.terms.hopes_for => None,
+            silent if silent >= self.terms.renewed_every => Some(Question::Renew),
             _ => Some(Question::Look),
         }
     }
 
     /// An answer is of use until then.
     pub fn hopes_until(&self) -> Duration {
-        self.renewed + HOPES_FOR
+        self.renewed + self.terms.hopes_for
     }
 
     /// What the table answered to what it was asked at this time; `Err`: why it did not.
@@ -91,7 +124,7 @@ mod tests {
 
     #[test]
     fn it_is_renewed_long_before_the_lease_is_over() {
-        let mut tenure = Tenure::default();
+        let mut tenure = Tenure::new(Terms::EXPERIMENT);
         let mut now = Duration::ZERO;
         let mut renewed = Duration::ZERO;
         for _ in 0..1_000 {
@@ -101,7 +134,7 @@ mod tests {
                 renewed = now;
             }
             assert_eq!(tenure.hears(question, now, Ok(Standing::GoesOn)), None);
-            assert_eq!(tenure.hopes_until(), renewed + HOPES_FOR, "a look renews nothing");
+            assert_eq!(tenure.hopes_until(), renewed + Terms::EXPERIMENT.hopes_for, "a look renews nothing");
             now += LOOKS_EVERY;
         }
         assert!(renewed > seconds(390));
@@ -109,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_word_of_the_table_ends_it() {
-        let said = |standing| Tenure::default().hears(Question::Look, seconds(1), Ok(standing));
+        let said = |standing| Tenure::new(Terms::EXPERIMENT).hears(Question::Look, seconds(1), Ok(standing));
         assert_eq!(said(Standing::GoesOn), None);
         assert_eq!(said(Standing::Cancelled), Some(Word::Cancelled));
         assert_eq!(said(Standing::Lost), Some(Word::Lost));
@@ -117,7 +150,7 @@ mod tests {
 
     #[test]
     fn whoever_cannot_reach_the_table_ends_before_another_begins() {
-        let mut tenure = Tenure::default();
+        let mut tenure = Tenure::new(Terms::EXPERIMENT);
         assert_eq!(tenure.hears(Question::Renew, seconds(3), Ok(Standing::GoesOn)), None);
         for at in 4..13 {
             let question = tenure.asks(seconds(at)).unwrap();
@@ -127,14 +160,14 @@ mod tests {
         // Requests in flight have a second to end.
         assert!(tenure.hopes_until() + seconds(1) < seconds(3) + LEASE);
         assert_eq!(tenure.gives_up(), Word::Away("no route".to_owned()));
-        assert_eq!(Tenure::default().gives_up(), Word::Away("it does not answer".to_owned()));
+        assert_eq!(Tenure::new(Terms::EXPERIMENT).gives_up(), Word::Away("it does not answer".to_owned()));
     }
 
     #[test]
     fn trouble_that_is_over_is_forgotten() {
-        let mut tenure = Tenure::default();
+        let mut tenure = Tenure::new(Terms::EXPERIMENT);
         assert_eq!(tenure.hears(Question::Look, seconds(1), Err("no route".to_owned())), None);
         assert_eq!(tenure.hears(Question::Renew, seconds(5), Ok(Standing::GoesOn)), None);
-        assert_eq!(tenure, Tenure { renewed: seconds(5), trouble: None });
+        assert_eq!(tenure, Tenure { terms: Terms::EXPERIMENT, renewed: seconds(5), trouble: None });
     }
 }

@@ -5,7 +5,7 @@ use crate::balancer::{Host, Record};
 use crate::register::experiment::{Experiment, ExperimentId, State};
 use agent_core::clock::WallTime;
 use agent_core::domain::labels::Labels;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a verb came to. Rates are in requests/s, times in milliseconds unless a name says otherwise.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -27,6 +27,8 @@ pub enum Answer {
         service: String,
         rate: f64,
         clients: usize,
+        /// Each of them sends at this rate.
+        hosts: usize,
     },
     Requested {
         service: String,
@@ -46,6 +48,13 @@ pub enum Answer {
     },
     Date(WallTime),
     Said(String),
+    /// Of several load hosts.
+    Each(Vec<Answer>),
+    /// This host did not, while others did.
+    Refused {
+        host: String,
+        problem: String,
+    },
     /// Of each service that was asked for; after a change, the record as it is now.
     Routed(Vec<Record>),
     /// These services are routed no more.
@@ -74,7 +83,7 @@ pub struct HostAnswer {
 }
 
 /// A client, and what its requests came to so far.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct ClientAnswer {
     pub client: u32,
     pub host: String,
@@ -89,8 +98,8 @@ pub struct ClientAnswer {
     pub p99_ms: Option<f64>,
 }
 
-/// The session so far.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+/// A load host so far.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Info {
     pub host: String,
     pub labels: Labels,
@@ -122,7 +131,7 @@ impl Answer {
     pub fn leaves(&self) -> bool {
         match self {
             Self::Left => true,
-            Self::Sourced { answers, .. } => answers.iter().any(Self::leaves),
+            Self::Sourced { answers, .. } | Self::Each(answers) => answers.iter().any(Self::leaves),
             Self::Hosts(_)
             | Self::Clients(_)
             | Self::Info(_)
@@ -134,6 +143,7 @@ impl Answer {
             | Self::Slept { .. }
             | Self::Date(_)
             | Self::Said(_)
+            | Self::Refused { .. }
             | Self::Routed(_)
             | Self::Unrouted(_)
             | Self::Marked(_)
@@ -155,15 +165,20 @@ impl Answer {
                 let more = number(clients, "client");
                 Vec::from([format!("{service}: {more} more, {of} in all; `rps` lets them send")])
             }
-            Self::Rate { service, rate, clients } => {
+            Self::Rate { service, rate, clients, hosts: 0 | 1 } => {
                 Vec::from([format!("{service}: {rate} requests/s by {}", number(clients, "client"))])
+            }
+            Self::Rate { service, rate, clients, hosts } => {
+                let clients = number(clients, "client");
+                Vec::from([format!("{service}: {rate} requests/s from each of {hosts} hosts, by {clients} together")])
             }
             Self::Requested { service, requests } => Vec::from([format!("{service}: {}", number(requests, "request"))]),
             Self::Closed { service, clients } => {
                 Vec::from([format!("{service}: {} closed", number(clients, "client"))])
             }
             Self::Slept { .. } | Self::Left => Vec::new(),
-            Self::Sourced { answers, .. } => answers.iter().flat_map(Self::lines).collect(),
+            Self::Sourced { answers, .. } | Self::Each(answers) => answers.iter().flat_map(Self::lines).collect(),
+            Self::Refused { host, problem } => Vec::from([format!("{host} does not: {problem}")]),
             Self::Date(at) => Vec::from([at.to_string()]),
             Self::Said(text) => Vec::from([text.clone()]),
             Self::Routed(records) if records.is_empty() => Vec::from(["no service is routed".to_owned()]),

@@ -21,12 +21,22 @@ pub enum Refused {
         number: usize,
         refused: Box<Refused>,
     },
+    /// Hosts that it was for are gone; what they did of it nobody knows.
+    #[error(
+        "{} of {} load hosts not heard of any more: {}; {}\n  help: `hosts` lists those that are there; what is missing is not made up for by the others",
+        .gone.len(), .gone.len() + .did.len(), .gone.join(", "), others(.did)
+    )]
+    Gone { gone: Vec<String>, did: Vec<String> },
     /// The table does not do it, or is away.
     #[error(transparent)]
     Table(#[from] KnowledgeError),
     /// A thread is gone, and the session can do no more.
     #[error(transparent)]
     Lost(#[from] RunError),
+}
+
+fn others(did: &[String]) -> String {
+    if did.is_empty() { "nobody did it".to_owned() } else { format!("done by {}", did.join(", ")) }
 }
 
 impl From<Invalid> for Refused {

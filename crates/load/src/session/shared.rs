@@ -162,6 +162,13 @@ impl OnTable {
             let Invalid { problem, help } = not_allowed(address);
             return Err(Invalid::new(format!("{file}: service `{service}`: {problem}"), help).into());
         }
-        Ok(Enqueue { key: (self.on.new_key)(), name: specification.name, file: name, files, by: self.on.by.clone() })
+        Ok(Enqueue {
+            key: (self.on.new_key)(),
+            name: specification.name,
+            file: name,
+            files,
+            on: None,
+            by: self.on.by.clone(),
+        })
     }
 }

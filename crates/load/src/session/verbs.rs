@@ -1,27 +1,24 @@
 //! The session, and what each verb does.
 
-use super::answer::{Answer, ClientAnswer, Form, HostAnswer, Info};
+use super::answer::{Answer, Form, HostAnswer, Info};
+use super::errand::{Did, Errand};
 use super::experiment::{Marker, Markers};
-use super::group::{Group, Member};
+use super::fleet::{self, Heard};
+use super::local::LocalHost;
 use super::refused::Refused;
-use super::routes::{Routes, unknown};
+use super::routes::Routes;
+use super::routing_table::RoutingTable;
 use super::shared::{OnTable, SharedTable};
-use crate::generator::{Bounds, Client, Figures, Plan, Route, RunError, Steered, Steering, Template};
-use crate::routes::{News, Routed};
+use crate::generator::{Figures, Recorded, RunError};
+use crate::register::hosts::LoadHost;
+use crate::register::orders::Task;
+use crate::routes::News;
 use crate::steering::forms::{self, FORMS, forms_of};
-use crate::steering::{CLIENTS_MAX, Experiment, Routing, Selection, Verb};
-use agent_arrivals::Within;
+use crate::steering::{Experiment, Selection, Verb, pack};
 use agent_core::clock::WallTime;
 use agent_core::config::Invalid;
 use agent_core::domain::labels::Labels;
-use std::collections::BTreeMap;
-use std::iter;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::time::Duration;
-
-/// What is in flight when a client is closed, or the session ends, has so long to end.
-const GRACE: Duration = Duration::from_secs(1);
 
 /// What a session is begun with.
 #[derive(Clone, PartialEq, Debug)]
@@ -31,32 +28,35 @@ pub struct Settings {
     pub labels: Labels,
     /// Hosts other than this machine that may be sent to: `shop.example.org`, with every port, or `shop.example.org:80`.
     pub allowed: Vec<String>,
-    /// Clients are dealt out to so many.
+    /// Clients are dealt out to so many threads.
     pub threads: NonZeroUsize,
 }
 
+/// What the load host of a process is called unless it is named.
+pub const HERE: &str = "here";
+
 impl Default for Settings {
     fn default() -> Self {
-        Self { name: "here".to_owned(), labels: Labels::new(), allowed: Vec::new(), threads: NonZeroUsize::MIN }
+        Self { name: HERE.to_owned(), labels: Labels::new(), allowed: Vec::new(), threads: NonZeroUsize::MIN }
     }
 }
 
-/// A load host that does what it is asked until it is dropped: then its clients end.
+/// Load hosts that do what it is asked: the one of this process, until the session is dropped, and those that joined by its table.
 pub struct Session {
-    name: String,
-    labels: Labels,
-    threads: NonZeroUsize,
-    steered: Steered,
-    /// Its own; of no use where it has a table.
-    routes: Routes,
-    table: Option<OnTable>,
-    /// By service; none is empty.
-    groups: BTreeMap<String, Group>,
+    /// `None`: this process makes no load.
+    here: Option<LocalHost>,
+    routes: RoutingTable,
+    /// Whose hosts are asked, too.
+    fleet: Option<SharedTable>,
+    /// Names of other hosts, as far as they were heard of.
+    known: Vec<String>,
     markers: Markers,
-    /// Clients that there ever were.
-    spawned: u32,
-    /// What every client sends: `GET /`.
-    template: Arc<Template>,
+}
+
+/// The hosts that a verb is for: at least one.
+struct Chosen {
+    is_here: bool,
+    others: Vec<LoadHost>,
 }
 
 impl Session {
@@ -64,42 +64,46 @@ impl Session {
     /// When the system gives no thread.
     pub fn new(settings: Settings) -> Result<Self, RunError> {
         let Settings { name, labels, allowed, threads } = settings;
-        let template = Template::new("GET", "/", [], "").expect("it is the plainest request that there is");
-        Ok(Self {
-            name,
-            labels,
-            threads,
-            steered: Steered::begin(threads, GRACE)?,
-            routes: Routes::new(allowed),
-            table: None,
-            groups: BTreeMap::new(),
-            markers: Markers::default(),
-            spawned: 0,
-            template: Arc::new(template),
-        })
+        let here = LocalHost::begin(name, labels, threads)?;
+        let routes = RoutingTable::Own(Routes::new(allowed));
+        Ok(Self { here: Some(here), routes, fleet: None, known: Vec::new(), markers: Markers::default() })
     }
 
-    /// The same whose routing records and experiments are those of a table. Within a runtime, whose threads look at the table.
+    /// The same whose routing records, experiments and further hosts are those of a table. Within a runtime, whose threads look at
+    /// the table.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub fn on_table(settings: Settings, on: SharedTable) -> Result<Self, RunError> {
-        let table = OnTable::begin(on, settings.allowed.clone());
-        Ok(Self { table: Some(table), ..Self::new(settings)? })
+        let Settings { name, labels, allowed, threads } = settings;
+        let here = LocalHost::begin(name, labels, threads)?;
+        Ok(Self { here: Some(here), ..Self::of_others(on, allowed) })
+    }
+
+    /// A session whose hosts are those of a table alone. Within a runtime.
+    pub fn of_others(on: SharedTable, allowed: Vec<String>) -> Self {
+        let routes = RoutingTable::Shared(OnTable::begin(on.clone(), allowed));
+        Self { here: None, routes, fleet: Some(on), known: Vec::new(), markers: Markers::default() }
     }
 
     /// What others changed in the table since this was asked last.
     pub fn news(&self) -> Vec<News> {
-        self.table.as_ref().map(OnTable::news).unwrap_or_default()
+        match &self.routes {
+            RoutingTable::Own(_) => Vec::new(),
+            RoutingTable::Shared(table) => table.news(),
+        }
     }
 
-    pub fn name(&self) -> &str {
-        &self.name
+    /// Those that were heard of, the one of this process first.
+    pub fn hosts(&self) -> Vec<String> {
+        let here = self.here.iter().map(|here| here.name().to_owned());
+        here.chain(self.known.iter().cloned()).collect()
     }
 
-    /// Those that are routed, and those that have clients, in their order.
+    /// Those that are routed, and those that have clients here, in their order.
     pub fn services(&self) -> Vec<String> {
-        let mut services: Vec<String> = self.routed().into_iter().chain(self.groups.keys().cloned()).collect();
+        let mut services = self.routes.services();
+        services.extend(self.here.iter().flat_map(LocalHost::services).map(str::to_owned));
         services.sort_unstable();
         services.dedup();
         services
@@ -110,43 +114,65 @@ impl Session {
         self.markers.all()
     }
 
-    /// Sends nothing more, and says what came of all that was sent. What is in flight has a second to end.
+    /// Sends nothing more from here, and says what came of all that was sent from here. What is in flight has a second to end.
     ///
     /// # Errors
     /// When a thread is gone.
     pub async fn end(self) -> Result<Figures, RunError> {
-        self.steered.end().await
+        match self.here {
+            Some(here) => here.end().await,
+            None => Ok(Recorded::none().figures()),
+        }
     }
 
     /// Does a verb that is no `source`.
     pub(super) async fn answer(&mut self, verb: &Verb) -> Result<Answer, Refused> {
         match verb {
-            Verb::Hosts(on) => Ok(self.hosts(on)),
-            Verb::Clients(on) => Ok(self.clients(on)),
-            Verb::Info => Ok(Answer::Info(self.info())),
+            Verb::Hosts(on) => self.list_hosts(on).await,
+            Verb::Clients(on) => {
+                let chosen = self.matching(on).await?;
+                let heard = self.all(&chosen, &Errand::Clients).await?;
+                Ok(said(heard, |did| Answer::Clients(did.into_iter().flat_map(|(_, did)| did.listed()).collect()))?)
+            }
+            Verb::Info => {
+                let chosen = self.matching(&Selection::any()).await?;
+                let heard = self.all(&chosen, &Errand::Info).await?;
+                let experiment = self.markers.running().map(str::to_owned);
+                Ok(said(heard, |did| {
+                    let info =
+                        |(_, did): (_, Did)| Some(Answer::Info(Info { experiment: experiment.clone(), ..did.info()? }));
+                    each(did.into_iter().filter_map(info))
+                })?)
+            }
             Verb::Ping => {
-                let after_ms = self.steered.ping().await?.as_secs_f64() * 1e3;
-                Ok(Answer::Pong { host: self.name.clone(), after_ms })
+                let chosen = self.matching(&Selection::any()).await?;
+                let heard = self.all(&chosen, &Errand::Ping).await?;
+                Ok(said(heard, |did| {
+                    let pong = |(host, did): (_, Did)| Some(Answer::Pong { host, after_ms: did.pong()? });
+                    each(did.into_iter().filter_map(pong))
+                })?)
             }
             Verb::Spawn { on, service, clients, within_ticks } => {
-                self.meant(on)?;
-                self.spawn(service, *clients, *within_ticks).await
+                let chosen = self.chosen(on).await?;
+                let spawn = |clients| Errand::Spawn { service: service.clone(), clients, within_ticks: *within_ticks };
+                let heard = self.spawn(&chosen, *clients, spawn).await?;
+                Ok(said(heard, |did| Answer::Spawned { service: service.clone(), clients: *clients, of: sum(&did) })?)
             }
-            Verb::Rps { on, service, rate } => {
-                self.meant(on)?;
-                self.change_rate(service, *rate).await
-            }
-            Verb::Pause { on, service } => {
-                self.meant(on)?;
-                self.change_rate(service, 0.0).await
-            }
+            Verb::Rps { on, service, rate } => self.change_rate(on, service, *rate).await,
+            Verb::Pause { on, service } => self.change_rate(on, service, 0.0).await,
             Verb::Request { on, service, count } => {
-                self.meant(on)?;
-                self.request(service, *count).await
+                let chosen = self.chosen(on).await?;
+                let request = Errand::Request { service: service.clone(), requests: *count };
+                let heard = self.all(&chosen, &request).await?;
+                Ok(said(heard, |did| {
+                    let hosts = u32::try_from(did.len()).unwrap_or(u32::MAX);
+                    Answer::Requested { service: service.clone(), requests: count.saturating_mul(hosts) }
+                })?)
             }
             Verb::Close { on, service } => {
-                self.meant(on)?;
-                self.close(service).await
+                let chosen = self.chosen(on).await?;
+                let heard = self.all(&chosen, &Errand::Close { service: service.clone() }).await?;
+                Ok(said(heard, |did| Answer::Closed { service: service.clone(), clients: sum(&did) })?)
             }
             Verb::Sleep(duration) => {
                 tokio::time::sleep(*duration).await;
@@ -156,142 +182,118 @@ impl Session {
             Verb::Source(file) => Ok(Answer::Sourced { file: file.clone(), answers: Vec::new() }),
             Verb::Date => Ok(Answer::Date(WallTime::now())),
             Verb::Echo(text) => Ok(Answer::Said(text.clone())),
-            Verb::Routing(routing) => match &self.table {
-                Some(table) => table.route(routing).await,
-                None => Ok(self.route(routing)?),
-            },
+            Verb::Routing(routing) => self.routes.perform(routing).await,
             Verb::Experiment(experiment) => self.experiment(experiment).await,
             Verb::Help(verb) => Ok(help(verb.as_deref())),
             Verb::Exit => Ok(Answer::Left),
         }
     }
 
-    fn hosts(&self, on: &Selection) -> Answer {
-        let host = HostAnswer {
-            host: self.name.clone(),
-            labels: self.labels.clone(),
-            clients: self.count(),
-            rate: self.groups.values().fold(0.0, |rate, group| rate + group.rate),
-        };
-        Answer::Hosts(on.matches(&self.name, &self.labels).then_some(host).into_iter().collect())
+    async fn change_rate(&mut self, on: &Selection, service: &str, rate: f64) -> Result<Answer, Refused> {
+        let chosen = self.chosen(on).await?;
+        let heard = self.all(&chosen, &Errand::Rate { service: service.to_owned(), rate }).await?;
+        Ok(said(heard, |did| {
+            let (hosts, clients) = (did.len(), sum(&did));
+            Answer::Rate { service: service.to_owned(), rate, clients, hosts }
+        })?)
     }
 
-    fn clients(&self, on: &Selection) -> Answer {
-        let client = |(service, client): (&String, &Member)| {
-            let (counted, times) = client.steering.tally.figures();
-            ClientAnswer {
-                client: client.id,
-                host: self.name.clone(),
-                service: service.clone(),
-                rate: client.rate,
-                sent: counted.sent,
-                errors: counted.errors.values().sum(),
-                p50_ms: times.map(|times| times.p50),
-                p99_ms: times.map(|times| times.p99),
+    async fn list_hosts(&mut self, on: &Selection) -> Result<Answer, Refused> {
+        let Chosen { is_here, others } = self.matching(on).await?;
+        let here = self.here.iter().filter(|_| is_here).map(LocalHost::answer);
+        let other = |LoadHost { name, labels, busy, .. }: LoadHost| HostAnswer {
+            host: name,
+            labels,
+            clients: busy.clients,
+            rate: busy.rate,
+        };
+        Ok(Answer::Hosts(here.chain(others.into_iter().map(other)).collect()))
+    }
+
+    /// The hosts that match; perhaps none.
+    async fn matching(&mut self, on: &Selection) -> Result<Chosen, Refused> {
+        let others = match &self.fleet {
+            Some(table) => fleet::hosts(table, &Selection::any()).await?,
+            None => Vec::new(),
+        };
+        self.known = others.iter().map(|host| host.name.clone()).collect();
+        let is_here = self.here.as_ref().is_some_and(|here| on.matches(here.name(), here.labels()));
+        let others = others.into_iter().filter(|host| on.matches(&host.name, &host.labels)).collect();
+        Ok(Chosen { is_here, others })
+    }
+
+    /// The hosts that a verb is for.
+    async fn chosen(&mut self, on: &Selection) -> Result<Chosen, Refused> {
+        let chosen = self.matching(on).await?;
+        if chosen.is_here || !chosen.others.is_empty() {
+            return Ok(chosen);
+        }
+        let labels: Vec<String> = on.labels.iter().map(|(key, value)| format!(" with {key}={value}")).collect();
+        let problem = format!("no load host matches `{}`{}", on.pattern.as_str().escape_debug(), labels.concat());
+        let help = match (&self.here, &self.fleet) {
+            (Some(here), None) => format!("the only one is `{}`: this process", here.name()),
+            (Some(_) | None, _) => "`hosts` lists those that are there; `agent load host NAME` makes one".to_owned(),
+        };
+        Err(Invalid::new(problem, help).into())
+    }
+
+    /// New clients go to the hosts that have the fewest.
+    async fn spawn(
+        &mut self,
+        chosen: &Chosen,
+        clients: u32,
+        errand: impl Fn(u32) -> Errand,
+    ) -> Result<Heard<Did>, Refused> {
+        let here = self.here.as_ref().filter(|_| chosen.is_here);
+        let here = here.map(|here| (here.name(), here.clients() as u64));
+        let others = chosen.others.iter().map(|host| (host.name.as_str(), host.busy.clients as u64));
+        let placed = pack(clients, &here.into_iter().chain(others).collect::<Vec<_>>());
+        let of = |name: &str| placed.get(name).map(|clients| errand(*clients));
+        let here = here.and_then(|(name, _)| of(name));
+        let others = chosen.others.iter().filter_map(|host| Some((host.clone(), of(&host.name)?))).collect();
+        self.send(here, others).await
+    }
+
+    /// The same of each of these hosts.
+    async fn all(&mut self, chosen: &Chosen, errand: &Errand) -> Result<Heard<Did>, Refused> {
+        let here = chosen.is_here.then(|| errand.clone());
+        let others = chosen.others.iter().map(|host| (host.clone(), errand.clone())).collect();
+        self.send(here, others).await
+    }
+
+    /// The others are asked first: that takes longer.
+    async fn send(&mut self, here: Option<Errand>, others: Vec<(LoadHost, Errand)>) -> Result<Heard<Did>, Refused> {
+        let asking = async {
+            match &self.fleet {
+                Some(table) => {
+                    let tasks = others.into_iter().map(|(host, errand)| (host, Task::Errand(errand))).collect();
+                    fleet::ask(table, tasks).await.map_err(Refused::from)
+                }
+                None => Ok(Heard::none()),
             }
         };
-        let groups = self.groups.iter().filter(|_| on.matches(&self.name, &self.labels));
-        let clients = groups.flat_map(|(service, group)| group.clients.iter().map(move |client| (service, client)));
-        Answer::Clients(clients.map(client).collect())
-    }
-
-    fn info(&self) -> Info {
-        let progress = self.steered.progress();
-        Info {
-            host: self.name.clone(),
-            labels: self.labels.clone(),
-            lasted_s: self.steered.elapsed().as_secs_f64(),
-            threads: self.threads.get(),
-            clients: self.count(),
-            services_routed: self.routed().len(),
-            experiment: self.markers.running().map(str::to_owned),
-            intended: progress.intended(),
-            ended: progress.ended(),
-            errors: progress.errors(),
-            late: progress.late(),
-            dropped: progress.dropped(),
-        }
-    }
-
-    async fn spawn(&mut self, service: &str, clients: u32, within_ticks: Within) -> Result<Answer, Refused> {
-        let route = match &self.table {
-            Some(table) => table.of(service).await?,
-            None => Arc::clone(self.routes.of(service).ok_or_else(|| unknown(service))?),
-        };
-        if self.count() + clients as usize > CLIENTS_MAX as usize {
-            let problem = format!("there would be more than {CLIENTS_MAX} clients");
-            return Err(Invalid::new(problem, "`close` some, or let fewer send more").into());
-        }
-        let name: Arc<str> = service.into();
-        for _ in 0..clients {
-            let client = self.newcomer(Arc::clone(&name), Arc::clone(&route))?;
-            let (id, steering) = (client.id, self.steered.add(client).await?);
-            let group = self.groups.entry(service.to_owned()).or_default();
-            group.clients.push(Member { id, within_ticks, rate: 0.0, steering });
-        }
-        let of = self.groups.get(service).map_or(0, |group| group.clients.len());
-        Ok(Answer::Spawned { service: service.to_owned(), clients, of })
-    }
-
-    /// A client that sends nothing yet.
-    fn newcomer(&mut self, service: Arc<str>, route: Arc<Routed>) -> Result<Client, Invalid> {
-        let too_many = || Invalid::new("there were more clients than have a number", "begin another session");
-        self.spawned = self.spawned.checked_add(1).ok_or_else(too_many)?;
-        Ok(Client {
-            id: self.spawned,
-            service,
-            plan: Box::new(iter::empty()),
-            template: Arc::clone(&self.template),
-            route: route as Arc<dyn Route>,
-            bounds: Bounds::default(),
-            seed: self.spawned.into(),
-        })
-    }
-
-    async fn change_rate(&mut self, service: &str, rate: f64) -> Result<Answer, Refused> {
-        let since = self.steered.elapsed();
-        let group = self.groups.get_mut(service).ok_or_else(|| clientless(service))?;
-        let plans = group.change_rate(rate, since)?;
-        let clients: Vec<(&Steering, Plan)> = group.clients.iter().map(|client| &client.steering).zip(plans).collect();
-        self.steered.replan(since, clients).await?;
-        Ok(Answer::Rate { service: service.to_owned(), rate, clients: group.clients.len() })
-    }
-
-    async fn request(&mut self, service: &str, requests: u32) -> Result<Answer, Refused> {
-        let at = self.steered.elapsed();
-        let group = self.groups.get(service).ok_or_else(|| clientless(service))?;
-        for (client, count) in group.share(requests) {
-            self.steered.ask(&client.steering, at, group.tick.unwrap_or(0), count).await?;
-        }
-        Ok(Answer::Requested { service: service.to_owned(), requests })
-    }
-
-    async fn close(&mut self, service: &str) -> Result<Answer, Refused> {
-        let group = self.groups.get(service).ok_or_else(|| clientless(service))?;
-        let clients: Vec<&Steering> = group.clients.iter().map(|client| &client.steering).collect();
-        let (count, landing) = (clients.len(), self.steered.close(&clients).await?);
-        self.groups.remove(service);
-        landing.landed().await?;
-        Ok(Answer::Closed { service: service.to_owned(), clients: count })
-    }
-
-    fn route(&mut self, routing: &Routing) -> Result<Answer, Invalid> {
-        match routing {
-            Routing::Change { service, change } => Ok(match self.routes.change(service, change)? {
-                Some(record) => Answer::Routed(Vec::from([record])),
-                None => Answer::Unrouted(Vec::from([service.clone()])),
-            }),
-            Routing::Info { service } => {
-                let record = self.routes.record(service).ok_or_else(|| unknown(service))?;
-                Ok(Answer::Routed(Vec::from([record])))
+        let doing = async {
+            match (&mut self.here, here) {
+                (Some(local), Some(errand)) => {
+                    let done = local.perform(&errand, &self.routes).await;
+                    Some((local.name().to_owned(), done))
+                }
+                (Some(_) | None, _) => None,
             }
-            Routing::List => Ok(Answer::Routed(self.routes.records().collect())),
-            Routing::Flush => Ok(Answer::Unrouted(self.routes.flush())),
+        };
+        let (heard, done) = tokio::join!(asking, doing);
+        let mut heard = heard?;
+        match done {
+            Some((host, Ok(did))) => heard.did.insert(0, (host, did)),
+            Some((host, Err(Refused::Verb(invalid)))) => heard.refused.insert(0, (host, invalid)),
+            Some((_, Err(other))) => return Err(other),
+            None => {}
         }
+        Ok(heard)
     }
 
     async fn experiment(&mut self, experiment: &Experiment) -> Result<Answer, Refused> {
-        if let Some(table) = &self.table
+        if let RoutingTable::Shared(table) = &self.routes
             && let Some(answer) = table.experiment(experiment).await?
         {
             return Ok(answer);
@@ -310,32 +312,39 @@ impl Session {
             )),
         }
     }
-
-    /// The services that have a record, as far as it is known here.
-    fn routed(&self) -> Vec<String> {
-        match &self.table {
-            Some(table) => table.services(),
-            None => self.routes.records().map(|record| record.service().to_owned()).collect(),
-        }
-    }
-
-    /// The verb is for this host.
-    fn meant(&self, on: &Selection) -> Result<(), Invalid> {
-        if on.matches(&self.name, &self.labels) {
-            return Ok(());
-        }
-        let labels: Vec<String> = on.labels.iter().map(|(key, value)| format!(" with {key}={value}")).collect();
-        let problem = format!("no load host matches `{}`{}", on.pattern.as_str().escape_debug(), labels.concat());
-        Err(Invalid::new(problem, format!("the only one is `{}`: this process", self.name)))
-    }
-
-    fn count(&self) -> usize {
-        self.groups.values().map(|group| group.clients.len()).sum()
-    }
 }
 
-fn clientless(service: &str) -> Invalid {
-    Invalid::new(format!("service `{service}` has no clients"), format!("`spawn .* {service}` makes one"))
+/// What the hosts that did it say together. Who refused is told beside, unless all did.
+///
+/// # Errors
+/// Nobody did it, or a host is gone: its part is missing.
+fn said(heard: Heard<Did>, together: impl FnOnce(Vec<(String, Did)>) -> Answer) -> Result<Answer, Refused> {
+    let Heard { did, refused, gone } = heard;
+    if !gone.is_empty() {
+        let did = did.into_iter().map(|(host, _)| host).collect();
+        return Err(Refused::Gone { gone, did });
+    }
+    if did.is_empty()
+        && let Some((host, invalid)) = refused.first()
+    {
+        let Invalid { problem, help } = invalid.clone();
+        let problem =
+            if refused.len() == 1 { problem } else { format!("load host `{host}`, and all others: {problem}") };
+        return Err(Invalid::new(problem, help).into());
+    }
+    let refused = refused.into_iter().map(|(host, Invalid { problem, .. })| Answer::Refused { host, problem });
+    Ok(each([together(did)].into_iter().chain(refused)))
+}
+
+/// One answer as it is.
+fn each(answers: impl Iterator<Item = Answer>) -> Answer {
+    let mut answers: Vec<Answer> = answers.collect();
+    if answers.len() == 1 { answers.remove(0) } else { Answer::Each(answers) }
+}
+
+/// Clients that they have or closed.
+fn sum(did: &[(String, Did)]) -> usize {
+    did.iter().map(|(_, did)| did.clients()).sum()
 }
 
 fn help(verb: Option<&str>) -> Answer {

@@ -184,6 +184,16 @@ fn what_arrivals_refuse_has_the_place_of_its_client() {
     check("gaps = { replay = \"1+x\" }", "client 1: gaps", "`1+x`: ");
     check("gaps = { replay = \"1\", colum = \"a\" }", "client 1: gaps", "colum");
     check("rate = 1\nrequest = { path = \"/{nn}\" }", "client 1: request.path", "`{nn}`");
+    let object = "s3 = { bucket = \"b\", key = \"k\" }";
+    check(&format!("rate = 1\nrequest = {{ path = \"/\", {object} }}"), "client 1: request.path", "stands beside `s3`");
+    let host = format!("rate = 1\nrequest = {{ headers = {{ host = \"a\" }}, {object} }}");
+    check(&host, "client 1: request.headers", "stands beside `s3`");
+    check(
+        "rate = 1\nrequest = { s3 = { bucket = \"a/b\", key = \"k\" } }",
+        "client 1: request.s3.bucket",
+        "`a/b` is none",
+    );
+    check("rate = 1\nrequest = { s3 = { bucket = \"b\", key = \"\" } }", "client 1: request.s3.key", "`` is none");
 }
 
 #[test]

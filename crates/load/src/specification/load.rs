@@ -6,6 +6,7 @@ use crate::generator::Template;
 use agent_arrivals::Plan;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+use serde::Deserialize;
 use std::time::Duration;
 
 /// Who sends what where, and when. All of it can be done: its services can be routed, its clients end.
@@ -76,6 +77,16 @@ pub struct Request {
     pub body: String,
     /// The same, ready to be sent.
     pub template: Template,
+    /// An object to be read by S3, of which this is the request without its signature.
+    pub s3: Option<S3Object>,
+}
+
+/// An object in a bucket of whatever serves it.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct S3Object {
+    pub bucket: String,
+    pub key: String,
 }
 
 impl Specification {

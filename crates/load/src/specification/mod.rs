@@ -23,6 +23,7 @@
 //! path = "/items/{n}"
 //! headers = { Accept = "text/plain" }
 //! body = ""
+//! # or an object, read by S3: s3 = { bucket = "blood_tests", key = "blood_tests.json" }
 //! ```
 //!
 //! `hosts = "table"` leaves it to the record of the service in the table of a network, and follows that while load runs.
@@ -35,13 +36,15 @@ mod check;
 mod load;
 mod loopback;
 mod profile;
+mod share;
 mod targets;
 pub(crate) mod within_ticks;
 mod written;
 
 pub use arrivals::Arrivals;
 pub use check::{CLIENTS_MAX, IN_FLIGHT_MAX};
-pub use load::{Client, Hosts, Listed, Request, Service, Specification};
+pub use load::{Client, Hosts, Listed, Request, S3Object, Service, Specification};
 pub use loopback::{RefusedTarget, refused_targets};
 pub(crate) use loopback::{elsewhere, may_be_sent_to, not_allowed};
 pub use profile::load_profile;
+pub use share::Share;

@@ -1,6 +1,6 @@
 //! What requests go to, and what they are.
 
-use super::load::{Hosts, Listed, Request, Service};
+use super::load::{Hosts, Listed, Request, S3Object, Service};
 use super::written::{WrittenHost, WrittenHosts, WrittenRequest, WrittenService};
 use crate::balancer::{BalancerKind, CPU_THRESHOLD, Host, Record, UnknownBalancer};
 use crate::generator::Template;
@@ -57,6 +57,9 @@ fn listed(written: &WrittenService, hosts: &[WrittenHost], problems: &mut Proble
 
 /// `None` after noting its problem.
 pub(super) fn request(written: &WrittenRequest, problems: &mut Problems) -> Option<Request> {
+    if let Some(object) = &written.s3 {
+        return reading(object, written, problems);
+    }
     let method = written.method.as_deref().unwrap_or("GET");
     let path = written.path.as_deref().unwrap_or("/");
     let headers = written.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -69,5 +72,38 @@ pub(super) fn request(written: &WrittenRequest, problems: &mut Problems) -> Opti
         headers: written.headers.clone().into_iter().collect(),
         body: written.body.clone(),
         template: template.ok()?,
+        s3: None,
+    })
+}
+
+/// Of an object by S3.
+fn reading(object: &S3Object, written: &WrittenRequest, problems: &mut Problems) -> Option<Request> {
+    let beside = [
+        ("method", written.method.is_some()),
+        ("path", written.path.is_some()),
+        ("body", !written.body.is_empty()),
+        ("headers", written.headers.keys().any(|name| name.eq_ignore_ascii_case("host"))),
+    ];
+    for (key, _) in beside.iter().filter(|(_, is_written)| *is_written) {
+        let help = "leave it out: an object is read with GET, and what it is signed for cannot be changed";
+        problems.add(format!("request.{key}"), Invalid::new("stands beside `s3`", help));
+    }
+    for (key, text) in [("bucket", &object.bucket), ("key", &object.key)] {
+        if text.is_empty() || (key == "bucket" && text.contains('/')) {
+            let help = "name a data set of the endpoint and an object of it: `s3 = { bucket = \"blood_tests\", key = \"blood_tests.json\" }`";
+            problems.add(format!("request.s3.{key}"), Invalid::new(format!("`{}` is none", text.escape_debug()), help));
+        }
+    }
+    let headers = written.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let template = Template::new("GET", "/", headers, "");
+    let template = template
+        .map_err(|error| problems.add(format!("request.{}", error.place), Invalid::new(error.problem, error.help)));
+    Some(Request {
+        method: "GET".to_owned(),
+        path: format!("/{}/{}", object.bucket, object.key),
+        headers: written.headers.clone().into_iter().collect(),
+        body: String::new(),
+        template: template.ok()?,
+        s3: Some(object.clone()),
     })
 }

@@ -1,5 +1,6 @@
 //! The file as people write it.
 
+use super::load::S3Object;
 use agent_core::config::Guide;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
@@ -65,6 +66,7 @@ pub(super) struct WrittenRequest {
     pub headers: BTreeMap<String, String>,
     #[serde(default)]
     pub body: String,
+    pub s3: Option<S3Object>,
 }
 
 impl<'de> Deserialize<'de> for WrittenHosts {
@@ -139,6 +141,9 @@ pub(super) const GUIDE: Guide = Guide {
         ("path", r#"path = "/items/{n}""#),
         ("headers", r#"headers = { Accept = "text/plain" }"#),
         ("body", r#"body = "{n}""#),
+        ("s3", r#"s3 = { bucket = "blood_tests", key = "blood_tests.json" }"#),
+        ("bucket", r#"bucket = "blood_tests""#),
+        ("key", r#"key = "blood_tests.json""#),
         ("replay", r#"gaps = { replay = "gaps.csv" }"#),
     ],
     document: "docs/load.md",

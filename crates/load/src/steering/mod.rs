@@ -22,6 +22,6 @@ pub use pack::pack;
 pub use parse::{CLIENTS_MAX, REQUESTS_MAX, parse, routing as parse_routing};
 pub use routing::{Change, Routing};
 pub use script::{LINES_MAX, Line, Script};
-pub use selection::{Pattern, Selection};
+pub use selection::{Pattern, Selection, label};
 pub use translation::{VERBS_MAX, Workload, translate};
 pub use verb::{Experiment, Verb};

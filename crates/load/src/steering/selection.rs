@@ -3,6 +3,7 @@
 use agent_core::config::Invalid;
 use agent_core::domain::labels::{self, Labels};
 use regex_lite::Regex;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +12,8 @@ use std::str::FromStr;
 const LONGEST: usize = 1_000;
 
 /// A regular expression that the whole name of a host has to match. Two are equal when they are written alike.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Pattern {
     written: String,
     whole: Regex,
@@ -56,6 +58,20 @@ impl FromStr for Pattern {
     }
 }
 
+impl TryFrom<String> for Pattern {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        text.parse()
+    }
+}
+
+impl From<Pattern> for String {
+    fn from(pattern: Pattern) -> Self {
+        pattern.written
+    }
+}
+
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
         self.written == other.written
@@ -63,7 +79,7 @@ impl PartialEq for Pattern {
 }
 
 /// Hosts by name and labels.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Selection {
     pub pattern: Pattern,
     /// Each of them has to be the host's; a host that lacks one is not meant.
@@ -71,6 +87,11 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// Every host.
+    pub fn any() -> Self {
+        Self::named(Pattern::any())
+    }
+
     /// By name alone.
     pub fn named(pattern: Pattern) -> Self {
         Self { pattern, labels: BTreeMap::new() }
@@ -81,8 +102,11 @@ impl Selection {
     }
 }
 
-/// `zone=A`.
-pub(super) fn label(text: &str) -> Result<(String, String), Invalid> {
+/// A label as it is written: `zone=A`.
+///
+/// # Errors
+/// It is none.
+pub fn label(text: &str) -> Result<(String, String), Invalid> {
     let wrong = |why: String| {
         Invalid::new(format!("`{}` is no label: {why}", text.escape_debug()), "write it like `--label zone=A`")
     };

@@ -7,11 +7,15 @@
 use super::{Listing, LoadTable, carry_out, find};
 use crate::balancer::{BalancerKind, Host};
 use crate::register::experiment::{Experiment, ExperimentId, Files, Holder, State};
+use crate::register::hosts::{self, Beat, Busy, Join, Leave, LoadHost};
+use crate::register::orders::{ANSWER_MAX, Answer, Ask, Forget, Order, Task, Withdraw};
 use crate::register::queue::*;
 use crate::register::routing::{Entry, Flush, Reroute};
-use crate::register::{Request, Scope};
+use crate::register::{Request, Scope, Which};
+use crate::session::Errand;
 use crate::steering::Change;
 use agent_core::clock::{Clock as _, VirtualClock};
+use agent_core::domain::labels::Labels;
 use agent_core::domain::time::Timestamp;
 use serde_json::json;
 use std::any::Any;
@@ -52,6 +56,12 @@ macro_rules! contract {
             who_names_an_old_revision_changes_nothing,
             records_are_looked_at_by_their_services,
             all_records_go_at_once,
+            a_load_host_is_there_as_long_as_it_says_so,
+            a_load_host_s_name_is_one_process_s_at_a_time,
+            a_load_host_is_asked_and_answers,
+            who_is_gone_is_not_asked_and_the_next_one_does_nothing_of_it,
+            what_is_withdrawn_is_seen_to_be,
+            an_experiment_is_claimed_by_its_number,
         }
     };
     ($factory:path, $($rule:ident,)*) => {
@@ -79,11 +89,11 @@ fn holder(name: &str) -> Holder {
 
 fn enqueue(key: &str) -> Enqueue {
     let (key, name, file, by) = (key.to_owned(), format!("load {key}"), "load.toml".to_owned(), "ada".to_owned());
-    Enqueue { key, name, file, files: files(), by }
+    Enqueue { key, name, file, files: files(), on: None, by }
 }
 
 fn claim(name: &str) -> Claim {
-    Claim { holder: holder(name), lease: LEASE }
+    Claim { holder: holder(name), only: None, lease: LEASE }
 }
 
 fn end(id: ExperimentId, name: &str, ending: Ending) -> End {
@@ -396,4 +406,121 @@ pub async fn all_records_go_at_once(fixture: Fixture) {
     assert_eq!(fixture.ask(flush("other")).await, Vec::<String>::new());
     let entries = fixture.table.look(Scope::of_all_services()).await.unwrap().entries;
     assert_eq!(entries.values().map(shown).collect::<Vec<_>>(), ["2", "2"]);
+}
+
+fn join(name: &str, process: &str) -> Join {
+    let labels = Labels::from([("zone".to_owned(), "A".to_owned())]);
+    Join { name: name.to_owned(), labels, holder: holder(process), lease: hosts::LEASE }
+}
+
+fn beat(name: &str, process: &str, clients: usize) -> Beat {
+    let busy = Busy { clients, rate: 2.5, shares: 1 };
+    Beat { name: name.to_owned(), holder: holder(process), busy, lease: hosts::LEASE }
+}
+
+fn ask(key: &str, hosts: &[&LoadHost]) -> Ask {
+    let errand = |host: &&LoadHost| ((*host).clone(), Task::Errand(Errand::Close { service: "größer".to_owned() }));
+    Ask { key: key.to_owned(), by: "ada".to_owned(), tasks: hosts.iter().map(errand).collect() }
+}
+
+fn answer(order: &Order, text: &str) -> Answer {
+    Answer { order: order.clone(), text: text.to_owned() }
+}
+
+impl Fixture {
+    async fn there(&self) -> Vec<String> {
+        let seen = self.table.look(Scope { hosts: Which::All, ..Scope::default() }).await.unwrap();
+        seen.hosts_there().map(|host| host.name.clone()).collect()
+    }
+
+    async fn orders_of(&self, host: &str) -> Vec<Order> {
+        let scope = Scope { orders_of: Which::only(host.to_owned()), ..Scope::default() };
+        self.table.look(scope).await.unwrap().orders.into_values().collect()
+    }
+}
+
+pub async fn a_load_host_is_there_as_long_as_it_says_so(fixture: Fixture) {
+    let joined = fixture.ask(join("pico1", "x")).await;
+    assert_eq!((joined.joined_at, joined.until), (START, START + hosts::LEASE));
+    fixture.ask(join("pico2", "y")).await;
+    assert_eq!(fixture.there().await, ["pico1", "pico2"]);
+    fixture.clock.advance(hosts::HEARTBEAT * 2);
+    assert!(fixture.ask(beat("pico1", "x", 3)).await);
+    let seen = fixture.table.look(Scope { hosts: Which::only("pico1".to_owned()), ..Scope::default() }).await.unwrap();
+    assert_eq!(seen.hosts.keys().collect::<Vec<_>>(), ["pico1"], "only what is asked for");
+    let host = &seen.hosts["pico1"];
+    assert_eq!((host.busy.clients, host.labels["zone"].as_str(), host.joined_at), (3, "A", START));
+    fixture.clock.advance(hosts::HEARTBEAT);
+    assert_eq!(fixture.there().await, ["pico1"], "the other one was not heard of for three heartbeats");
+    fixture.ask(Leave { name: "pico1".to_owned(), holder: holder("other") }).await;
+    assert_eq!(fixture.there().await, ["pico1"], "only it itself leaves");
+    fixture.ask(Leave { name: "pico1".to_owned(), holder: holder("x") }).await;
+    assert_eq!(fixture.there().await.len(), 0);
+    assert!(!fixture.ask(beat("pico1", "x", 3)).await, "it has left");
+}
+
+pub async fn a_load_host_s_name_is_one_process_s_at_a_time(fixture: Fixture) {
+    fixture.ask(join("pico1", "x")).await;
+    fixture.ask(join("pico1", "x")).await;
+    let refused = fixture.refused(join("pico1", "y")).await;
+    assert!(refused.contains("load host `pico1` is there already: x; take another name"), "{refused}");
+    fixture.clock.advance(hosts::LEASE);
+    fixture.ask(join("pico1", "y")).await;
+    assert!(!fixture.ask(beat("pico1", "x", 1)).await, "it is another's");
+    assert!(fixture.ask(beat("pico1", "y", 1)).await);
+}
+
+pub async fn a_load_host_is_asked_and_answers(fixture: Fixture) {
+    let (first, second) = (fixture.ask(join("pico1", "x")).await, fixture.ask(join("pico2", "y")).await);
+    let asked = fixture.ask(ask("a", &[&first, &second])).await;
+    assert_eq!(asked.iter().map(|order| order.host.as_str()).collect::<Vec<_>>(), ["pico1", "pico2"]);
+    assert_eq!(fixture.ask(ask("a", &[&first, &second])).await, asked, "the same key");
+    let orders = fixture.orders_of("pico1").await;
+    assert_eq!(orders, asked[..1], "as it was asked");
+    assert_eq!((orders[0].is_done, orders[0].asked_at), (false, START));
+    assert_eq!(fixture.table.answer(orders[0].id).await.unwrap(), None);
+    assert!(fixture.ask(answer(&orders[0], "{\"did\": \"größer\"}")).await);
+    assert!(fixture.ask(answer(&orders[0], "another")).await, "said twice it is heard once");
+    assert!(fixture.orders_of("pico1").await[0].is_done);
+    assert_eq!(fixture.table.answer(orders[0].id).await.unwrap().as_deref(), Some("{\"did\": \"größer\"}"));
+    let too_long = fixture.refused(answer(&asked[1], &"x".repeat(ANSWER_MAX + 1))).await;
+    assert!(too_long.contains("is too long"), "{too_long}");
+    let long = "y".repeat(2 << 20);
+    assert!(fixture.ask(answer(&asked[1], &long)).await);
+    assert_eq!(fixture.table.answer(asked[1].id).await.unwrap(), Some(long));
+    fixture.ask(Forget { orders: asked.clone() }).await;
+    fixture.ask(Forget { orders: asked.clone() }).await;
+    assert_eq!((fixture.orders_of("pico1").await.len(), fixture.orders_of("pico2").await.len()), (0, 0));
+    assert_eq!(fixture.table.answer(orders[0].id).await.unwrap(), None);
+    assert!(!fixture.ask(answer(&orders[0], "late")).await, "nobody waits for it");
+    let next = fixture.ask(ask("b", &[&first])).await;
+    assert!(next[0].id > asked[1].id, "no number comes twice");
+}
+
+pub async fn who_is_gone_is_not_asked_and_the_next_one_does_nothing_of_it(fixture: Fixture) {
+    let first = fixture.ask(join("pico1", "x")).await;
+    assert_eq!(fixture.ask(ask("a", &[&first])).await.len(), 1);
+    fixture.clock.advance(hosts::LEASE);
+    assert_eq!(fixture.ask(ask("b", &[&first])).await, [], "it is gone");
+    let next = fixture.ask(join("pico1", "y")).await;
+    assert_eq!(fixture.orders_of("pico1").await, [], "what the former process was asked");
+    assert_eq!(fixture.ask(ask("c", &[&first])).await, [], "it is another process");
+    assert_eq!(fixture.ask(ask("d", &[&next])).await.len(), 1);
+}
+
+pub async fn what_is_withdrawn_is_seen_to_be(fixture: Fixture) {
+    let host = fixture.ask(join("pico1", "x")).await;
+    let asked = fixture.ask(ask("a", &[&host])).await;
+    fixture.ask(Withdraw { orders: asked.clone() }).await;
+    let seen = fixture.orders_of("pico1").await;
+    assert_eq!((seen[0].is_withdrawn, seen[0].is_done), (true, false));
+    assert!(fixture.ask(answer(&asked[0], "what came of it")).await);
+}
+
+pub async fn an_experiment_is_claimed_by_its_number(fixture: Fixture) {
+    let (a, b) = (fixture.queue("a").await, fixture.queue("b").await);
+    let only = |id| Claim { only: Some(id), ..claim("x") };
+    assert_eq!(fixture.ask(only(b)).await.map(|it| it.id), Some(b));
+    assert_eq!(fixture.ask(Claim { only: Some(b), ..claim("y") }).await, None, "it is held");
+    assert_eq!(fixture.claimed("y").await, Some(a));
 }

@@ -2,6 +2,7 @@
 
 use super::{LISTED_MAX, Listing, LoadTable, Work};
 use crate::register::experiment::{Experiment, ExperimentId, Files};
+use crate::register::orders::OrderId;
 use crate::register::{Register, Scope, Which};
 use agent_core::clock::Clock;
 use agent_core::domain::time::Timestamp;
@@ -20,6 +21,7 @@ pub struct MemoryLoadTable {
 struct Rows {
     register: Register,
     files: BTreeMap<ExperimentId, Files>,
+    answers: BTreeMap<OrderId, String>,
 }
 
 impl MemoryLoadTable {
@@ -48,14 +50,29 @@ impl Rows {
         loaded.experiments = experiments.map(|(id, it)| (*id, it.clone())).collect();
         let entries = all.entries.iter().filter(|(service, _)| scope.services.has(service));
         loaded.entries = entries.map(|(service, entry)| (service.clone(), entry.clone())).collect();
+        let hosts = all.hosts.iter().filter(|(name, _)| scope.hosts.has(name));
+        loaded.hosts = hosts.map(|(name, host)| (name.clone(), host.clone())).collect();
+        let orders = all.orders.iter().filter(|(_, order)| scope.orders_of.has(&order.host));
+        loaded.orders = orders.map(|(id, order)| (*id, order.clone())).collect();
         loaded
     }
 
     fn keep(&mut self, mut changed: Register) {
-        self.files.append(&mut changed.take_changed().files);
+        let mut what = changed.take_changed();
+        self.files.append(&mut what.files);
+        self.answers.append(&mut what.answers);
+        for name in what.hosts.iter().filter(|name| !changed.hosts.contains_key(*name)) {
+            self.register.hosts.remove(name);
+        }
+        for id in what.orders.iter().filter(|id| !changed.orders.contains_key(id)) {
+            self.register.orders.remove(id);
+            self.answers.remove(id);
+        }
         self.register.settings = changed.settings;
         self.register.experiments.append(&mut changed.experiments);
         self.register.entries.append(&mut changed.entries);
+        self.register.hosts.append(&mut changed.hosts);
+        self.register.orders.append(&mut changed.orders);
     }
 }
 
@@ -82,6 +99,10 @@ impl LoadTable for MemoryLoadTable {
 
     async fn files(&self, id: ExperimentId) -> Result<Files> {
         Ok(self.rows().files.get(&id).cloned().unwrap_or_default())
+    }
+
+    async fn answer(&self, id: OrderId) -> Result<Option<String>> {
+        Ok(self.rows().answers.get(&id).cloned())
     }
 }
 

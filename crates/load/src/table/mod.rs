@@ -1,4 +1,4 @@
-//! Where experiments and routing records are kept: in the table that all share.
+//! Where experiments, routing records and load hosts are kept: in the table that all share.
 
 // What every technology promises, as tests.
 #[doc(hidden)]
@@ -9,6 +9,7 @@ pub mod memory;
 pub mod rows;
 
 use crate::register::experiment::{Experiment, ExperimentId, Files, State};
+use crate::register::orders::OrderId;
 use crate::register::{Register, Request, Scope};
 use agent_core::knowledge::{Result, requests};
 use async_trait::async_trait;
@@ -32,6 +33,9 @@ pub trait LoadTable: Send + Sync {
 
     /// What an experiment was queued with; nothing of one that is not there.
     async fn files(&self, id: ExperimentId) -> Result<Files>;
+
+    /// What a load host answered. `None`: it has not, or it is forgotten.
+    async fn answer(&self, id: OrderId) -> Result<Option<String>>;
 }
 
 /// Which experiments are asked for.
