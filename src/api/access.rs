@@ -144,7 +144,9 @@ const HELP: &str = "send `Authorization: Bearer TOKEN`; `agent token` prints it,
 
 /// What says nothing of the network: whether the process lives, and the page before it has a token.
 fn is_open(path: &str) -> bool {
-    matches!(path, "/" | "/healthz" | "/readyz" | DOCUMENT) || path.starts_with("/assets/") || is_documentation(path)
+    matches!(path, "/" | "/load" | "/healthz" | "/readyz" | DOCUMENT)
+        || path.starts_with("/assets/")
+        || is_documentation(path)
 }
 
 /// The pages that show what the API is.

@@ -21,7 +21,8 @@ pub const BODY_AT_MOST: usize = 1 << 20;
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// A person or a program that changes things does not need more.
 const WRITES_A_SECOND: u32 = 200;
-/// Answers that are remembered, each for an hour and of so many bytes at most.
+/// Answers that are remembered, each for an hour and of so many bytes at most. What is longer is said again: only what changes
+/// nothing answers so much.
 const REMEMBERED: usize = 1024;
 const REMEMBERED_FOR: Duration = Duration::from_secs(3600);
 const ANSWER_AT_MOST: usize = 64 << 10;
@@ -169,15 +170,17 @@ async fn write(intake: &Intake, request: Request, next: Next) -> Result<Response
 /// What was carried out, or refused for good, is answered alike when it is asked again.
 async fn remember(intake: &Intake, key: &str, response: Response) -> Result<Response, Problem> {
     let (parts, body) = response.into_parts();
-    let body = to_bytes(body, ANSWER_AT_MOST).await;
+    // What is answered to a write is in memory already.
+    let body = to_bytes(body, usize::MAX).await;
     let body = body.map_err(|error| Problem::new(ErrorCode::Internal, format!("an answer was lost: {error}")))?;
     let is_final = parts.status.is_success() || parts.status == StatusCode::CONFLICT;
+    let is_kept = is_final && body.len() <= ANSWER_AT_MOST;
     let mut headers = HeaderMap::new();
     for name in [header::CONTENT_TYPE, header::ETAG] {
         headers.extend(parts.headers.get(&name).map(|value| (name, value.clone())));
     }
     let answer = Answer { status: parts.status, headers, body: body.clone() };
-    intake.end(key, is_final.then_some(answer));
+    intake.end(key, is_kept.then_some(answer));
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 
@@ -210,6 +213,18 @@ mod tests {
         assert!(matches!(intake.begin("a", [1; 32], now), Ok(Known::New)));
         drop(Begun { intake: &intake, key: "a" });
         assert!(matches!(intake.begin("a", [1; 32], now), Ok(Known::New)));
+    }
+
+    #[tokio::test]
+    async fn a_long_answer_is_given_and_not_remembered() {
+        let (intake, now) = (Intake::default(), Instant::now());
+        for (length, is_new) in [(ANSWER_AT_MOST, false), (ANSWER_AT_MOST + 1, true)] {
+            let key = length.to_string();
+            assert!(matches!(intake.begin(&key, [1; 32], now), Ok(Known::New)));
+            let response = remember(&intake, &key, "x".repeat(length).into_response()).await.ok().unwrap();
+            assert_eq!(to_bytes(response.into_body(), usize::MAX).await.unwrap().len(), length);
+            assert_eq!(matches!(intake.begin(&key, [1; 32], now), Ok(Known::New)), is_new);
+        }
     }
 
     #[test]

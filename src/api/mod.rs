@@ -59,6 +59,8 @@ pub struct Api {
     writing: Mutex<()>,
     /// Plans are simulated one at a time: each takes a core.
     planning: Semaphore,
+    /// Loads are checked one at a time, too.
+    checking: Arc<Semaphore>,
     /// `true`: the server is told to stop.
     stopping: watch::Receiver<bool>,
 }

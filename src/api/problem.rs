@@ -2,7 +2,7 @@
 
 use crate::app::Failure;
 use crate::knowledge::KnowledgeError;
-use agent_core::config::ConfigError;
+use agent_core::config::{self, ConfigError};
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -104,6 +104,28 @@ pub struct Problem {
     detail: String,
     help: Option<String>,
     current: Option<Box<Value>>,
+    faults: Vec<Fault>,
+}
+
+/// One thing that is wrong with a file.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Fault {
+    /// The key, the item or the line and column; empty when it is the file as a whole.
+    pub place: String,
+    pub problem: String,
+    /// What to do.
+    pub help: String,
+}
+
+impl Fault {
+    /// All that is wrong, in the order of the file.
+    pub fn of(error: &ConfigError) -> Vec<Self> {
+        let fault = |problem: &config::Problem| {
+            let config::Problem { file: _, place, problem, help } = problem.clone();
+            Self { place, problem, help }
+        };
+        error.problems().iter().map(fault).collect()
+    }
 }
 
 /// The same as it is sent.
@@ -123,11 +145,14 @@ pub struct ProblemDocument {
     /// What it is now, where it has changed meanwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
     current: Option<Value>,
+    /// Of a file: all that is wrong with it, each with its place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    faults: Vec<Fault>,
 }
 
 impl From<Problem> for ProblemDocument {
     fn from(problem: Problem) -> Self {
-        let Problem { code, detail, help, current } = problem;
+        let Problem { code, detail, help, current, faults } = problem;
         Self {
             kind: format!("urn:agent:{}", code.name()),
             title: code.title().to_owned(),
@@ -135,13 +160,14 @@ impl From<Problem> for ProblemDocument {
             detail,
             help,
             current: current.map(|current| *current),
+            faults,
         }
     }
 }
 
 impl Problem {
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), help: None, current: None }
+        Self { code, detail: detail.into(), help: None, current: None, faults: Vec::new() }
     }
 
     pub fn detail(&self) -> &str {
@@ -239,7 +265,14 @@ impl From<anyhow::Error> for Problem {
             None => None,
         };
         let code = error.chain().find_map(cause).unwrap_or(ErrorCode::Refused);
-        Self::new(code, detail)
+        let faults = error.chain().find_map(|error| error.downcast_ref::<ConfigError>().map(Fault::of));
+        Self { faults: faults.unwrap_or_default(), ..Self::new(code, detail) }
+    }
+}
+
+impl From<ConfigError> for Problem {
+    fn from(error: ConfigError) -> Self {
+        Self { faults: Fault::of(&error), ..Self::new(ErrorCode::Invalid, error.to_string()) }
     }
 }
 

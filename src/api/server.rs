@@ -82,6 +82,7 @@ pub fn start(of: Of, options: &Options) -> anyhow::Result<HttpServer> {
         meter: Meter::new(),
         writing: Mutex::default(),
         planning: Semaphore::new(1),
+        checking: Arc::new(Semaphore::new(1)),
         stopping: listener.stopping(),
         surroundings,
     });

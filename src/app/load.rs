@@ -1,6 +1,7 @@
 //! `agent load`: requests at their intended times, and what they took.
 
 pub mod daemon;
+pub mod drafts;
 pub mod experiments;
 mod holding;
 pub mod host;

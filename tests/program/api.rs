@@ -31,7 +31,7 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 }
@@ -100,7 +100,7 @@ impl Demo {
         self
     }
 
-    fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
         let head =
@@ -112,13 +112,13 @@ impl Demo {
         self.ask("GET", path, &[], "")
     }
 
-    fn write(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+    pub fn write(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
         let token = format!("Bearer {}", self.token);
         let own = [("Authorization", token.as_str()), ("Content-Type", "application/json")];
         self.ask(method, path, &[&own, headers].concat(), &body.to_string())
     }
 
-    fn data(&self) -> String {
+    pub fn data(&self) -> String {
         text(&self.place.data()).to_owned()
     }
 
@@ -526,6 +526,11 @@ fn a_simulation_is_watched_at_any_speed_and_stays_what_it_is() {
         assert_eq!(watched.write("POST", path, &[], &body).status, 422, "{body}");
     }
     assert_eq!(watched.write("PATCH", "/api/v1/simulation", &[], &json!({"speed": 0})).status, 422);
+
+    assert_eq!(watched.get("/api/v1/load/experiments").json()["items"], json!([]));
+    let load = json!({"text": ""});
+    let answer = watched.write("POST", "/api/v1/load/experiments", &[], &load);
+    assert_eq!(answer.status, 409, "nobody would ever run it: {answer:?}");
 
     let jobs = |watched: &Demo| watched.get("/api/v1/measurements?limit=1000").json()["items"].as_array().map(Vec::len);
     let before = jobs(&watched);

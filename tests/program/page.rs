@@ -1,14 +1,15 @@
-//! The page in a real browser, driven as a person would: by the keyboard, wide and narrow, light and dark.
+//! The pages in a real browser, driven as a person would: by the keyboard, wide and narrow, light and dark.
 
 use super::api::{Answer, Demo, exchange};
 use crate::network::{PATIENCE, wait_until};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// A browser with one window, driven over the protocol of WebDriver.
-struct Browser {
+pub struct Browser {
     driver: Child,
     address: SocketAddr,
     session: String,
@@ -26,11 +27,11 @@ impl Drop for Browser {
 }
 
 const TAB: &str = "\u{e004}";
-const ENTER: &str = "\u{e007}";
+pub const ENTER: &str = "\u{e007}";
 
 impl Browser {
     /// `None`: there is none here.
-    fn start(demo: &Demo) -> Option<Self> {
+    pub fn start(demo: &Demo) -> Option<Self> {
         let output = demo.place.path().join("driver");
         let file = File::create(&output).expect("a file");
         let started = Command::new("chromedriver").arg("--port=0").stdout(file).stderr(Stdio::null()).spawn();
@@ -69,29 +70,65 @@ impl Browser {
         answer.json()["value"].take()
     }
 
-    fn open(&self, url: &str) {
+    pub fn open(&self, url: &str) {
         self.ask("POST", "/url", &json!({"url": url}));
     }
 
     /// What a script in the page returns.
-    fn run(&self, script: &str) -> Value {
+    pub fn run(&self, script: &str) -> Value {
         self.ask("POST", "/execute/sync", &json!({"script": script, "args": []}))
     }
 
-    fn resize(&self, width: u32, height: u32) {
+    pub fn resize(&self, width: u32, height: u32) {
         let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         let wanted = json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": size});
         self.ask("POST", "/goog/cdp/execute", &wanted);
     }
 
-    fn scheme(&self, scheme: &str) {
+    pub fn scheme(&self, scheme: &str) {
         let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
         let wanted = json!({"cmd": "Emulation.setEmulatedMedia", "params": {"features": features}});
         self.ask("POST", "/goog/cdp/execute", &wanted);
     }
 
+    /// Files that are saved come into this folder, without a question.
+    pub fn saves_to(&self, folder: &Path) {
+        let wanted =
+            json!({"cmd": "Browser.setDownloadBehavior", "params": {"behavior": "allow", "downloadPath": folder}});
+        self.ask("POST", "/goog/cdp/execute", &wanted);
+    }
+
+    /// Chooses a file in the field that a selector finds.
+    pub fn choose(&self, selector: &str, file: &Path) {
+        let found = self.ask("POST", "/element", &json!({"using": "css selector", "value": selector}));
+        let id = found.as_object().and_then(|found| found.values().next()?.as_str()).expect("an element");
+        self.ask("POST", &format!("/element/{id}/value"), &json!({ "text": file }));
+    }
+
+    /// Nothing overflows, wide or narrow, and the colours change.
+    pub fn looks_right(&self) {
+        let mut papers = Vec::new();
+        for (width, scheme) in [(1400, "light"), (1400, "dark"), (360, "light"), (360, "dark")] {
+            self.resize(width, 900);
+            self.scheme(scheme);
+            let widths = self.run("return [document.documentElement.scrollWidth, innerWidth]");
+            assert!(widths[0].as_f64() <= widths[1].as_f64(), "{width} px, {scheme}: {widths}");
+            papers.push(self.run("return getComputedStyle(document.body).backgroundColor"));
+        }
+        assert_eq!((&papers[0], &papers[1]), (&papers[2], &papers[3]));
+        assert_ne!(papers[0], papers[1]);
+    }
+
+    /// Whatever was fetched came from the server.
+    pub fn fetched_from_there_alone(&self, demo: &Demo) {
+        let fetched = self.run("return performance.getEntriesByType('resource').map((one) => one.name)");
+        for url in fetched.as_array().expect("a list") {
+            assert!(url.as_str().is_some_and(|url| url.starts_with(&demo.url())), "{url}");
+        }
+    }
+
     /// Presses keys, one after the other, wherever the focus is.
-    fn press(&self, keys: &str) {
+    pub fn press(&self, keys: &str) {
         let pressed = keys
             .chars()
             .flat_map(|key| ["keyDown", "keyUp"].map(|kind| json!({"type": kind, "value": key.to_string()})));
@@ -100,7 +137,7 @@ impl Browser {
     }
 
     /// Goes on with the tabulator key until the focus is on what a script finds.
-    fn tab_to(&self, what: &str) {
+    pub fn tab_to(&self, what: &str) {
         const STEPS: usize = 200;
         let is_there = format!("const one = {what}; return one !== null && document.activeElement === one");
         let reached = (0..STEPS).any(|_| {
@@ -126,7 +163,7 @@ impl Browser {
         self.ask("POST", "/actions", &json!({"actions": actions}));
     }
 
-    fn waits_for(&self, what: &str, script: &str) {
+    pub fn waits_for(&self, what: &str, script: &str) {
         wait_until(what, PATIENCE, || self.run(script) == json!(true));
     }
 }
@@ -205,21 +242,6 @@ fn the_page_works_by_keyboard_wide_and_narrow_light_and_dark() {
     browser.press(ENTER);
     browser.waits_for("it shows what is", "return document.querySelector('.past') === null");
 
-    // Nothing overflows, and the colours change.
-    let mut papers = Vec::new();
-    for (width, scheme) in [(1400, "light"), (1400, "dark"), (360, "light"), (360, "dark")] {
-        browser.resize(width, 900);
-        browser.scheme(scheme);
-        let widths = browser.run("return [document.documentElement.scrollWidth, innerWidth]");
-        assert!(widths[0].as_f64() <= widths[1].as_f64(), "{width} px, {scheme}: {widths}");
-        papers.push(browser.run("return getComputedStyle(document.body).backgroundColor"));
-    }
-    assert_eq!((&papers[0], &papers[1]), (&papers[2], &papers[3]));
-    assert_ne!(papers[0], papers[1]);
-
-    // Whatever was fetched came from the server.
-    let fetched = browser.run("return performance.getEntriesByType('resource').map((one) => one.name)");
-    for url in fetched.as_array().expect("a list") {
-        assert!(url.as_str().is_some_and(|url| url.starts_with(&demo.url())), "{url}");
-    }
+    browser.looks_right();
+    browser.fetched_from_there_alone(&demo);
 }

@@ -277,6 +277,7 @@ fn forbidden(from: &[String], to: &[String]) -> Option<String> {
                 "membership",
                 "agent_membership",
                 "batch",
+                "load",
             ],
             &["storage", "links", "jobs"],
         ),

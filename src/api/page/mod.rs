@@ -1,12 +1,13 @@
-//! The page: a network at a glance, live, and what can be changed about it.
+//! The pages: a network at a glance, live, and what can be changed about it; and beside it, in `load`, experiments of load.
 //!
-//! It is written here and sent whole; a script of its own fetches the parts again when something happened. The frame says nothing
-//! of the network, so it needs no token; the parts do, off this machine.
+//! They are written here and sent whole; scripts of their own fetch the parts again when something happened. The frames say nothing
+//! of the network, so they need no token; the parts do, off this machine.
 
 mod changes;
 mod events;
 mod history;
 mod jobs;
+mod load;
 mod map;
 mod now;
 mod pace;
@@ -25,7 +26,19 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 const STYLE: &str = include_str!("page.css");
+/// What the scripts of all pages have in common; it comes before theirs.
+const SHARED: &str = include_str!("shared.js");
 const SCRIPT: &str = include_str!("page.js");
+
+/// A page, as the links between pages name it.
+struct Page {
+    name: &'static str,
+    address: &'static str,
+    script: &'static str,
+}
+
+const NETWORK: Page = Page { name: "network", address: "/", script: "/assets/page.js" };
+const LOAD: Page = Page { name: "load", address: "/load", script: "/assets/load.js" };
 
 /// What is looked at: it stands in the page's address.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -94,41 +107,71 @@ fn percent_encoded(text: &str) -> String {
 }
 
 pub fn routes() -> Router<Arc<Api>> {
+    let script =
+        |text: &'static str| get(async move || ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], text));
     Router::new()
-        .route("/", get(frame))
+        .route(NETWORK.address, get(frame))
         .route("/page/now", get(parts))
         .route("/page/changes", get(changeable))
         .route("/assets/page.css", get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE)))
-        .route("/assets/page.js", get(async || ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], SCRIPT)))
+        .route("/assets/shared.js", script(SHARED))
+        .route(NETWORK.script, script(SCRIPT))
+        .route(LOAD.script, script(load::SCRIPT))
+        .merge(load::routes())
+}
+
+/// What stands where the network would, off this machine and before there is a token.
+fn closed() -> Markup {
+    html! { p { "Enter the token: off the machine itself nothing is shown without one." } }
 }
 
 /// The page. On this machine with all that it shows; elsewhere the script fetches that with a token.
 async fn frame(State(api): Shared, Query(looking): Query<Looking>) -> Result<impl IntoResponse, Problem> {
-    let is_open = api.doors.is_loopback;
-    let (now, changes) = match is_open {
+    let (now, changes) = match api.doors.is_loopback {
         true => {
             let view = api.view().await?;
             let changes = changes::changes(&view, &looking);
             (now::now(&api, view, &looking).await?, changes)
         }
-        false => (html! { p { "Enter the token: off the machine itself nothing is shown without one." } }, html! {}),
+        false => (closed(), html! {}),
     };
-    let token = if is_open { "Token for changes" } else { "Token" };
-    let page = html! {
+    Ok(document(
+        &api,
+        &NETWORK,
+        html! {
+            @if api.simulation.is_some() { (pace::controls()) }
+            div #now { (now) }
+            section #change aria-labelledby="change-title" {
+                h2 #change-title { "Change" }
+                div #changes { (changes) }
+                p #told role="status" {}
+            }
+        },
+    ))
+}
+
+/// A whole page.
+fn document(api: &Api, page: &Page, main: Markup) -> Html<String> {
+    let token = if api.doors.is_loopback { "Token for changes" } else { "Token" };
+    let document = html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { "agent" }
+                title { "agent" @if page.address != NETWORK.address { ": " (page.name) } }
                 link rel="stylesheet" href="/assets/page.css";
-                script src="/assets/page.js" defer {}
+                script src="/assets/shared.js" defer {}
+                script src=(page.script) defer {}
             }
             body {
-                a.skip href="#now" { "To the network" }
+                a.skip href="#main" { "To the " (page.name) }
                 header {
                     h1 { "agent" }
+                    nav aria-label="Pages" {
+                        @for other in [&NETWORK, &LOAD] { (choice(other.address, other.address == page.address, other.name)) " " }
+                    }
                     p #live role="status" { "" }
                     form #door autocomplete="off" {
                         label for="token" { (token) }
@@ -137,19 +180,11 @@ async fn frame(State(api): Shared, Query(looking): Query<Looking>) -> Result<imp
                     }
                     p { a href="/api/docs/" { "API" } " · " a href="/metrics" { "metrics" } }
                 }
-                main {
-                    @if api.simulation.is_some() { (pace::controls()) }
-                    div #now { (now) }
-                    section #change aria-labelledby="change-title" {
-                        h2 #change-title { "Change" }
-                        div #changes { (changes) }
-                        p #told role="status" {}
-                    }
-                }
+                main #main { (main) }
             }
         }
     };
-    Ok(Html(page.into_string()))
+    Html(document.into_string())
 }
 
 async fn parts(State(api): Shared, Query(looking): Query<Looking>) -> Result<Html<String>, Problem> {
@@ -190,7 +225,7 @@ mod tests {
 
     #[test]
     fn style_and_script_fetch_nothing_from_elsewhere() {
-        for text in [STYLE, SCRIPT] {
+        for text in [STYLE, SHARED, SCRIPT, load::SCRIPT] {
             for word in ["http:", "https:", "@import", "url(", "import(", "eval(", "innerHTML = '"] {
                 assert!(!text.contains(word), "{word}");
             }

@@ -1,91 +1,22 @@
 "use strict";
-// Fetches the page's parts again when something happened, and sends what was edited. Everything else is written by the server.
+// The page of the network. What it shows is written by the server.
 
-const find = (id) => document.getElementById(id);
-const KEY = "agent-token";
-let token = sessionStorage.getItem(KEY) || "";
 let undo = [];
 let drawn = null;
 
-function headers(more) {
-  return token ? { Authorization: "Bearer " + token, ...more } : { ...more };
-}
-
-// The parts that changed are replaced; whoever has the focus keeps it.
-function show(place, text) {
-  const fresh = new DOMParser().parseFromString(text, "text/html").body;
-  const focused = document.activeElement;
-  const way = focused && place.contains(focused) ? focused.getAttribute("href") || focused.id || focused.name : null;
-  const old = [...place.children];
-  const parts = [...fresh.children];
-  if (old.length !== parts.length) {
-    place.replaceChildren(...parts);
-  } else {
-    parts.forEach((part, at) => {
-      if (old[at].outerHTML !== part.outerHTML && !(old[at].contains(focused) && focused.matches("input"))) old[at].replaceWith(part);
-    });
-  }
-  if (way && !place.contains(document.activeElement)) {
-    const again = [...place.querySelectorAll("a, button, input")].find((one) => (one.getAttribute("href") || one.id || one.name) === way);
-    if (again) again.focus();
-  }
-}
-
-async function problem(response) {
-  try {
-    const told = await response.json();
-    return told.detail + (told.help ? " (" + told.help + ")" : "");
-  } catch (_) {
-    return "status " + response.status;
-  }
-}
-
-let renewing = null;
-async function renew() {
-  try {
-    const response = await fetch("/page/now" + location.search, { headers: headers() });
-    if (response.ok) show(find("now"), await response.text());
-    else find("live").textContent = await problem(response);
-  } catch (_) {
-    find("live").textContent = "The agent does not answer.";
-  }
-}
+const renew = () => drawn ? Promise.resolve() : fetchPart("/page/now", find("now"));
 
 // What was does not change, and nobody is disturbed while drawing.
 const isPast = () => Date.parse(new URLSearchParams(location.search).get("until") || "") < Date.now() - 5000;
-
-// At most one request at a time, and one more for what came meanwhile.
-function soon() {
-  if (drawn) return;
-  if (renewing) { renewing.again = true; return; }
-  const now = { again: false };
-  renewing = now;
-  renew().finally(() => setTimeout(() => { renewing = null; if (now.again) soon(); }, 250));
-}
 
 async function renewChanges() {
   const response = await fetch("/page/changes" + location.search, { headers: headers() });
   if (response.ok) { find("changes").innerHTML = await response.text(); staged(); }
 }
 
-// EventSource cannot show a token; a stream that is read can.
-async function listen() {
-  try {
-    const response = await fetch("/api/v1/events/stream", { headers: headers() });
-    if (!response.ok) throw new Error(await problem(response));
-    find("live").textContent = "live";
-    const reader = response.body.getReader();
-    for (;;) {
-      const { done } = await reader.read();
-      if (done) break;
-      if (!isPast()) soon();
-    }
-    find("live").textContent = "The stream has ended.";
-  } catch (error) {
-    find("live").textContent = "Not live: " + error.message;
-  }
-  setTimeout(listen, 2000);
-}
+const heard = () => { if (!isPast()) soon(); };
+const entered = renewChanges;
+const moved = () => { if (edited().length === 0) renewChanges(); };
 
 function edited() {
   return [...document.querySelectorAll("#edits input")].filter((input) => input.value !== input.defaultValue);
@@ -101,30 +32,10 @@ function staged() {
   find("revert").disabled = all.length === 0 && undo.length === 0;
 }
 
-async function send(method, path, body) {
-  const options = { method, headers: headers({ "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID ? crypto.randomUUID() : String(Math.random()) }), body: JSON.stringify(body) };
-  const response = await fetch(path, options);
-  if (!response.ok) throw new Error(await problem(response));
-  return response.json();
-}
-
 function change(path, member, value, oneWay) {
   const body = { [member]: value };
   if (oneWay) body.both_directions = false;
   return send("PATCH", path, body);
-}
-
-async function told(work, done) {
-  try {
-    const result = await work();
-    find("told").textContent = done || result.changed || "done";
-    return result;
-  } catch (error) {
-    find("told").textContent = error.message;
-    return null;
-  } finally {
-    soon();
-  }
 }
 
 // A staged edit as a plan supposes it: /api/v1/nodes/2, /api/v1/links/1/2, /api/v1/agents/3.
@@ -191,15 +102,6 @@ async function addNode(form) {
 document.addEventListener("input", (event) => { if (event.target.closest("#edits")) staged(); });
 document.addEventListener("submit", (event) => {
   if (event.target.id === "edits") { event.preventDefault(); apply(); }
-  if (event.target.id === "door") {
-    event.preventDefault();
-    token = find("token").value.trim();
-    sessionStorage.setItem(KEY, token);
-    find("token").value = "";
-    find("told").textContent = token ? "The token is used for this tab." : "No token is used.";
-    soon();
-    renewChanges();
-  }
   if (event.target.id === "addition") {
     event.preventDefault();
     addNode(event.target);
@@ -213,20 +115,12 @@ document.addEventListener("submit", (event) => {
 });
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
-  if (button) {
-    const { method, path, body } = button.dataset;
-    if (method && (!button.dataset.sure || confirm(button.dataset.sure))) told(() => send(method, path, JSON.parse(body || "{}")), " ");
-    if (button.id === "revert") revert();
-    if (button.id === "pause") told(() => send("POST", "/api/v1/pause", {}));
-    if (button.id === "resume") told(() => send("POST", "/api/v1/resume", {}));
-    if (button.id === "plan") plan();
-    if (button.id === "do") told(() => send("POST", "/api/v1/plans/apply", {})).then(() => { button.hidden = true; });
-    return;
-  }
-  const link = event.target.closest("a");
-  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
-  const way = link.getAttribute("href");
-  if (way && way.startsWith("/?")) { event.preventDefault(); go(way); }
+  if (!button) return;
+  if (button.id === "revert") revert();
+  if (button.id === "pause") told(() => send("POST", "/api/v1/pause", {}));
+  if (button.id === "resume") told(() => send("POST", "/api/v1/resume", {}));
+  if (button.id === "plan") plan();
+  if (button.id === "do") told(() => send("POST", "/api/v1/plans/apply", {})).then(() => { button.hidden = true; });
 });
 
 // A period is chosen by drawing over the line of time; its address shows the network as it was at the end.
@@ -256,15 +150,7 @@ document.addEventListener("pointerup", (event) => {
   go("/?" + query);
 });
 
-// Every state has an address.
-function go(way) {
-  history.pushState(null, "", way);
-  soon();
-  if (edited().length === 0) renewChanges();
-}
-window.addEventListener("popstate", () => { soon(); if (edited().length === 0) renewChanges(); });
-
 soon();
 if (token) renewChanges();
 listen();
-setInterval(() => { if (!isPast()) soon(); }, 2000);
+setInterval(heard, 2000);

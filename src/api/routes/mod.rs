@@ -6,6 +6,8 @@ mod batch;
 mod data_sets;
 pub mod events;
 mod links;
+mod load;
+mod load_verbs;
 mod members;
 mod network;
 mod nodes;
@@ -87,6 +89,13 @@ pub fn routes() -> (axum::Router<Arc<Api>>, Value) {
         .routes(routes!(batch::strategy, batch::use_strategy))
         .routes(routes!(batch::workers))
         .routes(routes!(batch::change_worker))
+        .routes(routes!(load::list, load::queue))
+        .routes(routes!(load::show))
+        .routes(routes!(load::cancel))
+        .routes(routes!(load::check))
+        .routes(routes!(load::routes))
+        .routes(routes!(load_verbs::perform))
+        .routes(routes!(load::route, load::set_route, load::unset_route))
         .routes(routes!(simulation::show, simulation::change))
         .routes(routes!(simulation::step));
     let (router, mut document) = OpenApiRouter::with_openapi(Described::openapi()).nest(BASE, api).split_for_parts();

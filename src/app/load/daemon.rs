@@ -267,6 +267,10 @@ impl<'a> Serving<'a> {
                 (self.tell)(News::Away { id, why });
                 self.give_back(id).await;
             }
+            // Whoever runs this one alone waits for what it came to.
+            Ok((outcome, Some(Stopped::Signal))) if self.only.is_some() => {
+                self.ended(id, outcome, State::Cancelled).await;
+            }
             Ok((_, Some(Stopped::Signal))) => self.give_back(id).await,
             // It is not the experiment's fault that the table is away.
             Err(error) if error.is::<KnowledgeError>() => {

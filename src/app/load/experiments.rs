@@ -2,6 +2,7 @@
 
 use super::{Outcome, SharedBy, require_allowed};
 use crate::app::batch::new_key;
+use agent_core::clock::Clock;
 use agent_load::generator::{Counted, Times};
 use agent_load::register::experiment::{Experiment, ExperimentId, State};
 use agent_load::register::hosts::LoadHost;
@@ -13,9 +14,13 @@ use agent_load::table::{Listing, LoadTable, carry_out, find};
 use anyhow::Context as _;
 use serde::Serialize;
 use std::path::Path;
+use std::time::Duration;
 
 /// Figures of more services than this are not kept in the table.
 const SERVICES_KEPT: usize = 100;
+
+/// A daemon that is not busy claims what waits within this.
+const CLAIMED_WITHIN: Duration = Duration::from_secs(5);
 
 /// What is kept of a run in the table: its figures without those of hosts and ticks.
 #[derive(Serialize)]
@@ -105,8 +110,18 @@ pub async fn show(table: &dyn LoadTable, id: ExperimentId) -> anyhow::Result<Sho
     Ok(Shown { experiment, specification })
 }
 
-pub async fn cancel(table: &dyn LoadTable, id: ExperimentId) -> anyhow::Result<State> {
-    Ok(carry_out(table, Cancel { id, by: who() }).await?)
+pub async fn cancel(table: &dyn LoadTable, id: ExperimentId, by: String) -> anyhow::Result<State> {
+    Ok(carry_out(table, Cancel { id, by }).await?)
+}
+
+/// Whether something waits that a daemon would have claimed by now: none seems to run. As long as one is busy, what waits has its
+/// turn after that.
+pub async fn waits_for_nobody(table: &dyn LoadTable, clock: &dyn Clock) -> anyhow::Result<bool> {
+    let seen = table.look(Scope { experiments: Which::All, ..Scope::default() }).await?;
+    let patience = clock.record(CLAIMED_WITHIN);
+    let waits = |it: &Experiment| it.state == State::Queued && seen.now.since(it.queued_at) >= patience;
+    let mut all = seen.experiments.values();
+    Ok(!all.any(|it| it.is_held(seen.now)) && seen.experiments.values().any(waits))
 }
 
 /// `USER@MACHINE`: as others are told who did something.

@@ -67,6 +67,7 @@ impl Sending<'_> {
             let (Ok(()) | Err(_)) = asked.withdraw().await;
             let (Ok(()) | Err(_)) = timeout(ENDS_WITHIN, heard.listen_to_all(&mut asked)).await;
         }
+        heard.hosts.extend(asked.silent().map(missing));
         // What stays there is forgotten after an hour.
         let (Ok(()) | Err(_)) = asked.end().await;
         if let Some(refused) = heard.refused.filter(|_| !is_stopped) {

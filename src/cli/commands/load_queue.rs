@@ -47,7 +47,7 @@ impl Place {
         self.with_knowledge(Purpose::Change, async |_, existing| {
             let mut cancelled = Vec::new();
             for id in &arguments.experiments {
-                cancelled.push((*id, experiments::cancel(existing.load.as_ref(), *id).await?));
+                cancelled.push((*id, experiments::cancel(existing.load.as_ref(), *id, experiments::who()).await?));
             }
             let document = |(id, state): &(ExperimentId, State)| serde_json::json!({ "id": id, "state": state });
             let line = |(id, state): &(ExperimentId, State)| match state {

@@ -111,6 +111,11 @@ impl Asked {
         })))
     }
 
+    /// The hosts that have not answered yet.
+    pub fn silent(&self) -> impl Iterator<Item = String> {
+        self.waiting.values().map(|order| order.host.clone())
+    }
+
     /// Nobody wants any more what has not been answered yet: it ends, and is answered.
     pub async fn withdraw(&self) -> Looked<()> {
         let orders = self.waiting.values().cloned().collect();

@@ -132,31 +132,31 @@ impl Session {
             Verb::Clients(on) => {
                 let chosen = self.matching(on).await?;
                 let heard = self.all(&chosen, &Errand::Clients).await?;
-                Ok(said(heard, |did| Answer::Clients(did.into_iter().flat_map(|(_, did)| did.listed()).collect()))?)
+                said(heard, |did| Answer::Clients(did.into_iter().flat_map(|(_, did)| did.listed()).collect()))
             }
             Verb::Info => {
                 let chosen = self.matching(&Selection::any()).await?;
                 let heard = self.all(&chosen, &Errand::Info).await?;
                 let experiment = self.markers.running().map(str::to_owned);
-                Ok(said(heard, |did| {
+                said(heard, |did| {
                     let info =
                         |(_, did): (_, Did)| Some(Answer::Info(Info { experiment: experiment.clone(), ..did.info()? }));
                     each(did.into_iter().filter_map(info))
-                })?)
+                })
             }
             Verb::Ping => {
                 let chosen = self.matching(&Selection::any()).await?;
                 let heard = self.all(&chosen, &Errand::Ping).await?;
-                Ok(said(heard, |did| {
+                said(heard, |did| {
                     let pong = |(host, did): (_, Did)| Some(Answer::Pong { host, after_ms: did.pong()? });
                     each(did.into_iter().filter_map(pong))
-                })?)
+                })
             }
             Verb::Spawn { on, service, clients, within_ticks } => {
                 let chosen = self.chosen(on).await?;
                 let spawn = |clients| Errand::Spawn { service: service.clone(), clients, within_ticks: *within_ticks };
                 let heard = self.spawn(&chosen, *clients, spawn).await?;
-                Ok(said(heard, |did| Answer::Spawned { service: service.clone(), clients: *clients, of: sum(&did) })?)
+                said(heard, |did| Answer::Spawned { service: service.clone(), clients: *clients, of: sum(&did) })
             }
             Verb::Rps { on, service, rate } => self.change_rate(on, service, *rate).await,
             Verb::Pause { on, service } => self.change_rate(on, service, 0.0).await,
@@ -164,15 +164,15 @@ impl Session {
                 let chosen = self.chosen(on).await?;
                 let request = Errand::Request { service: service.clone(), requests: *count };
                 let heard = self.all(&chosen, &request).await?;
-                Ok(said(heard, |did| {
+                said(heard, |did| {
                     let hosts = u32::try_from(did.len()).unwrap_or(u32::MAX);
                     Answer::Requested { service: service.clone(), requests: count.saturating_mul(hosts) }
-                })?)
+                })
             }
             Verb::Close { on, service } => {
                 let chosen = self.chosen(on).await?;
                 let heard = self.all(&chosen, &Errand::Close { service: service.clone() }).await?;
-                Ok(said(heard, |did| Answer::Closed { service: service.clone(), clients: sum(&did) })?)
+                said(heard, |did| Answer::Closed { service: service.clone(), clients: sum(&did) })
             }
             Verb::Sleep(duration) => {
                 tokio::time::sleep(*duration).await;
@@ -192,10 +192,10 @@ impl Session {
     async fn change_rate(&mut self, on: &Selection, service: &str, rate: f64) -> Result<Answer, Refused> {
         let chosen = self.chosen(on).await?;
         let heard = self.all(&chosen, &Errand::Rate { service: service.to_owned(), rate }).await?;
-        Ok(said(heard, |did| {
+        said(heard, |did| {
             let (hosts, clients) = (did.len(), sum(&did));
             Answer::Rate { service: service.to_owned(), rate, clients, hosts }
-        })?)
+        })
     }
 
     async fn list_hosts(&mut self, on: &Selection) -> Result<Answer, Refused> {

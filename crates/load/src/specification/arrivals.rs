@@ -3,7 +3,7 @@
 use super::within_ticks;
 use super::written::WrittenClient;
 use agent_arrivals::replay::{Kind, ReplayError};
-use agent_arrivals::{Gaps, Plan, Profile, Replay, Within};
+use agent_arrivals::{Gaps, Plan, Profile, Replay, Within, duration};
 use agent_core::config::{Invalid, Problems};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -65,7 +65,7 @@ pub(super) fn arrivals(
             Some(Arrivals::Profile { profile: profile?, within_ticks: within? })
         }
         (None, Some(profile), None) => {
-            let profile = problems.check("profile", read(profile, "docs/load.md shows every form of a profile"));
+            let profile = self::profile(profile, problems);
             Some(Arrivals::Profile { profile: profile?, within_ticks: within? })
         }
         (None, None, Some(gaps)) => {
@@ -92,6 +92,19 @@ pub(super) fn arrivals(
             None
         }
     }
+}
+
+/// `None` after noting at least one problem. Durations are looked at first: what is wrong with one does not say which it is.
+fn profile(written: &toml::Table, problems: &mut Problems) -> Option<Profile> {
+    let texts = ["interval", "over"].into_iter().filter_map(|key| Some((key, written.get(key)?.as_str()?)));
+    let wrong: Vec<_> = texts.filter_map(|(key, text)| Some((key, duration::parse(text).err()?))).collect();
+    if wrong.is_empty() {
+        return problems.check("profile", read(written, "docs/load.md shows every form of a profile"));
+    }
+    for (key, error) in wrong {
+        problems.add(format!("profile.{key}"), Invalid::new(error.problem, error.help));
+    }
+    None
 }
 
 fn gaps(written: &toml::Table, open: &impl Fn(&Path) -> io::Result<String>) -> Result<Gaps, Invalid> {

@@ -177,6 +177,7 @@ fn what_arrivals_refuse_has_the_place_of_its_client() {
     check("profile = { ticks = [2, -6], interval = \"10 s\" }", "client 1: profile", "ticks[1]");
     check("profile = { tics = [2] }", "client 1: profile", "tics");
     check("profile = { ticks = [2], interval = \"0 s\" }", "client 1: profile", "interval");
+    check("profile = { ticks = [2], interval = \"soon\" }", "client 1: profile.interval", "`soon` has no number");
     check("rate = -1", "client 1: rate", "-1 is out of range");
     check("rate = nan", "client 1: rate", "NaN is out of range");
     check("gaps = { distribution = \"gama\" }", "client 1: gaps", "did you mean `gamma`?");
