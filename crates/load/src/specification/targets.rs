@@ -76,7 +76,7 @@ pub(super) fn request(written: &WrittenRequest, problems: &mut Problems) -> Opti
     })
 }
 
-/// Of an object by S3.
+/// Of an object by S3. `None` after noting its problems.
 fn reading(object: &S3Object, written: &WrittenRequest, problems: &mut Problems) -> Option<Request> {
     let beside = [
         ("method", written.method.is_some()),
@@ -84,12 +84,15 @@ fn reading(object: &S3Object, written: &WrittenRequest, problems: &mut Problems)
         ("body", !written.body.is_empty()),
         ("headers", written.headers.keys().any(|name| name.eq_ignore_ascii_case("host"))),
     ];
+    let mut is_well = true;
     for (key, _) in beside.iter().filter(|(_, is_written)| *is_written) {
+        is_well = false;
         let help = "leave it out: an object is read with GET, and what it is signed for cannot be changed";
         problems.add(format!("request.{key}"), Invalid::new("stands beside `s3`", help));
     }
     for (key, text) in [("bucket", &object.bucket), ("key", &object.key)] {
         if text.is_empty() || (key == "bucket" && text.contains('/')) {
+            is_well = false;
             let help = "name a data set of the endpoint and an object of it: `s3 = { bucket = \"blood_tests\", key = \"blood_tests.json\" }`";
             problems.add(format!("request.s3.{key}"), Invalid::new(format!("`{}` is none", text.escape_debug()), help));
         }
@@ -98,12 +101,13 @@ fn reading(object: &S3Object, written: &WrittenRequest, problems: &mut Problems)
     let template = Template::new("GET", "/", headers, "");
     let template = template
         .map_err(|error| problems.add(format!("request.{}", error.place), Invalid::new(error.problem, error.help)));
+    let template = template.ok().filter(|_| is_well)?;
     Some(Request {
         method: "GET".to_owned(),
         path: format!("/{}/{}", object.bucket, object.key),
         headers: written.headers.clone().into_iter().collect(),
         body: String::new(),
-        template: template.ok()?,
+        template,
         s3: Some(object.clone()),
     })
 }
