@@ -4,6 +4,8 @@ use super::problem::{ErrorCode, Problem};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 use utoipa::{IntoParams, ToSchema};
 
 /// So many are on a page unless another number is asked for, and at most.
@@ -49,6 +51,31 @@ pub struct Listing {
     /// `next` of the page before.
     pub cursor: Option<String>,
     pub sort: Option<Sort>,
+}
+
+/// Which part of a list of what comes, runs and ends; the latest come first.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Latest {
+    /// Items on a page.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    pub limit: Option<usize>,
+    /// `next` of the page before.
+    pub cursor: Option<String>,
+    /// Only in this state.
+    pub state: Option<String>,
+}
+
+impl Latest {
+    /// How many are asked for, which number comes before them, and in which state they are.
+    pub fn read<State: FromStr<Err: fmt::Display>>(&self) -> Result<(usize, Option<i64>, Option<State>), Problem> {
+        let limit = limit(self.limit)?;
+        let before = self.cursor.as_deref().map(decode).transpose()?;
+        let state = self.state.as_deref().map(str::parse).transpose();
+        let state = state.map_err(|error| Problem::new(ErrorCode::Malformed, format!("state: {error}")))?;
+        Ok((limit, before, state))
+    }
 }
 
 /// How many are asked for.

@@ -32,19 +32,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A process that holds something in the table: no two are called alike.
-fn holder() -> Holder {
-    Holder(format!("{}:{}-{:08x}", experiments::machine(), std::process::id(), rand::random::<u32>()))
-}
-
-/// For the requests of each experiment.
-fn make_folder(folder: &Path) -> Result<(), Failure> {
-    std::fs::create_dir_all(folder).map_err(|error| {
-        let help = "name a folder; the requests of each experiment are kept there";
-        Failure::Configuration(format!("--output {}: {error}\n  help: {help}", folder.display()))
-    })
-}
-
 /// What is in flight when a run is stopped has so long to end.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -160,6 +147,8 @@ impl Outcome {
 /// What was sent of a load, and recorded.
 struct Sent {
     recorded: Recorded,
+    /// Of that.
+    figures: Figures,
     /// Before its end.
     is_stopped: bool,
     not_recorded: Option<String>,
@@ -221,9 +210,9 @@ pub async fn run(
     progress: Arc<Progress>,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Outcome> {
-    let Sent { recorded, is_stopped, not_recorded } =
+    let Sent { figures, is_stopped, not_recorded, .. } =
         send(specification, Share::WHOLE, options, progress, stop).await?;
-    let (name, seed, figures) = (specification.name.clone(), specification.seed, recorded.figures());
+    let (name, seed) = (specification.name.clone(), specification.seed);
     Ok(Outcome { name, seed, is_stopped, not_recorded, load_hosts: Vec::new(), figures })
 }
 
@@ -260,11 +249,25 @@ async fn send(
     };
     let is_stopped = is_stopped.get();
     let recorded = recorded?;
+    let figures = recorded.figures();
     let not_recorded = match recorder {
-        Some(recorder) => recorder.end(&recorded.figures(), is_stopped, options.parquet.as_deref()).err(),
+        Some(recorder) => recorder.end(&figures, is_stopped, options.parquet.as_deref()).err(),
         None => None,
     };
-    Ok(Sent { recorded, is_stopped, not_recorded: not_recorded.map(|error| format!("{error:#}")) })
+    Ok(Sent { recorded, figures, is_stopped, not_recorded: not_recorded.map(|error| format!("{error:#}")) })
+}
+
+/// A process that holds something in the table: no two are called alike.
+fn holder() -> Holder {
+    Holder(format!("{}:{}-{:08x}", experiments::machine(), std::process::id(), rand::random::<u32>()))
+}
+
+/// For the requests of each experiment.
+fn make_folder(folder: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder).map_err(|error| {
+        let help = "name a folder; the requests of each experiment are kept there";
+        Failure::Configuration(format!("--output {}: {error}\n  help: {help}", folder.display()))
+    })
 }
 
 /// Where the requests of each service go: those of the file, and those of the table as they are now.

@@ -1,7 +1,8 @@
 //! Batch jobs, and the nodes that run them.
 
+use super::request_key;
 use crate::api::extract::{Json, Path, Query};
-use crate::api::listing::{Page, decode, limit};
+use crate::api::listing::{Latest, Page};
 use crate::api::problem::{ErrorCode, Problem};
 use crate::api::wire::{
     BatchCancel, BatchChange, BatchCheckpoint, BatchJob, BatchResize, BatchStrategy, BatchSubmission, BatchTasks,
@@ -17,32 +18,13 @@ use agent_batch::table::{BatchTable, Listing, find};
 use agent_core::domain::ids::NodeId;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::Deserialize;
-use utoipa::IntoParams;
-
-/// Which jobs; the latest come first.
-#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct Asked {
-    /// Jobs on a page.
-    #[param(minimum = 1, maximum = 1000, default = 100)]
-    pub limit: Option<usize>,
-    /// `next` of the page before.
-    pub cursor: Option<String>,
-    /// Only in this state.
-    pub state: Option<String>,
-}
 
 /// Batch jobs, the latest first.
-#[utoipa::path(get, path = "/batch/jobs", operation_id = "list_batch_jobs", tag = "batch", params(Asked),
+#[utoipa::path(get, path = "/batch/jobs", operation_id = "list_batch_jobs", tag = "batch", params(Latest),
     responses((status = OK, body = Page<BatchJob>)))]
-pub async fn list(State(api): Shared, Query(asked): Query<Asked>) -> Result<axum::Json<Page<BatchJob>>, Problem> {
-    let limit = limit(asked.limit)?;
-    let before = asked.cursor.as_deref().map(decode::<i64>).transpose()?.map(JobId);
-    let state = asked.state.as_deref().map(str::parse::<JobState>).transpose();
-    let state = state.map_err(|error| Problem::new(ErrorCode::Malformed, format!("state: {error}")))?;
-    let listing = Listing { states: state.into_iter().collect(), before, limit: limit + 1 };
+pub async fn list(State(api): Shared, Query(asked): Query<Latest>) -> Result<axum::Json<Page<BatchJob>>, Problem> {
+    let (limit, before, state) = asked.read::<JobState>()?;
+    let listing = Listing { states: state.into_iter().collect(), before: before.map(JobId), limit: limit + 1 };
     let found = api.batch().jobs(&listing).await?;
     let item = |found: (Job, Vec<Task>)| (found.0.id.0, BatchJob::new(&JobView::new(found), api.scale));
     Ok(axum::Json(Page::cut(found.into_iter().map(item).collect(), limit)))
@@ -58,11 +40,7 @@ pub async fn submit(
     let BatchSubmission { job, wait, key } = wanted;
     let written: Written =
         serde_json::from_value(job).map_err(|error| Problem::new(ErrorCode::Invalid, format!("job: {error}")))?;
-    let key = match key {
-        Some(key) if (1..=255).contains(&key.len()) => key,
-        Some(_) => return Err(Problem::new(ErrorCode::Invalid, "key: it is 1 to 255 bytes long")),
-        None => batch::new_key(),
-    };
+    let key = request_key(key)?;
     let clock = api.surroundings.clock.as_ref();
     let id = batch::submit(&api.table(), clock, "job", &written, &key, wait).await?;
     let view = api.batch_job(id.0).await?;

@@ -1,8 +1,8 @@
 //! Load: experiments that wait for a daemon, and where services are routed.
 
-use super::{BASE, tag, tagged};
+use super::{BASE, request_key, tag, tagged};
 use crate::api::extract::{IfMatch, Json, Path, Query};
-use crate::api::listing::{Listing, Page, decode, limit};
+use crate::api::listing::{Latest, Listing, Page};
 use crate::api::problem::{ErrorCode, Problem};
 use crate::api::wire::{
     Changed, LoadCheck, LoadDraft, LoadExperiment, LoadExperimentDetail, LoadRoute, LoadRouteChange, LoadSubmission,
@@ -23,32 +23,17 @@ use agent_load::table::{LISTED_MAX, LoadTable, carry_out, find};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use serde::Deserialize;
 use std::collections::BTreeMap;
-use utoipa::IntoParams;
-
-/// Which experiments; the latest come first.
-#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct Asked {
-    /// Experiments on a page.
-    #[param(minimum = 1, maximum = 1000, default = 100)]
-    pub limit: Option<usize>,
-    /// `next` of the page before.
-    pub cursor: Option<String>,
-    /// Only in this state.
-    pub state: Option<String>,
-}
 
 /// Experiments of load, the latest first; of more than 10,000 the latest.
-#[utoipa::path(get, path = "/load/experiments", operation_id = "list_load_experiments", tag = "load", params(Asked),
+#[utoipa::path(get, path = "/load/experiments", operation_id = "list_load_experiments", tag = "load", params(Latest),
     responses((status = OK, body = Page<LoadExperiment>)))]
-pub async fn list(State(api): Shared, Query(asked): Query<Asked>) -> Result<axum::Json<Page<LoadExperiment>>, Problem> {
-    let limit = limit(asked.limit)?;
-    let before = asked.cursor.as_deref().map(decode::<i64>).transpose()?.map(ExperimentId);
-    let state = asked.state.as_deref().map(str::parse::<ExperimentState>).transpose();
-    let state = state.map_err(|error| Problem::new(ErrorCode::Malformed, format!("state: {error}")))?;
+pub async fn list(
+    State(api): Shared,
+    Query(asked): Query<Latest>,
+) -> Result<axum::Json<Page<LoadExperiment>>, Problem> {
+    let (limit, before, state) = asked.read::<ExperimentState>()?;
+    let before = before.map(ExperimentId);
     let read = if before.is_some() { LISTED_MAX } else { limit + 1 };
     let found = experiments::list(api.load(), state.as_slice(), read).await?;
     let rest = found.into_iter().filter(|experiment| before.is_none_or(|before| experiment.id < before));
@@ -62,11 +47,7 @@ pub async fn list(State(api): Shared, Query(asked): Query<Asked>) -> Result<axum
 pub async fn queue(State(api): Shared, Json(wanted): Json<LoadSubmission>) -> Result<Response, Problem> {
     api.require_load()?;
     let LoadSubmission { file, text, recordings, allow, key } = wanted;
-    let key = match key {
-        Some(key) if (1..=255).contains(&key.len()) => key,
-        Some(_) => return Err(Problem::new(ErrorCode::Invalid, "key: it is 1 to 255 bytes long")),
-        None => new_key(),
-    };
+    let key = request_key(key)?;
     let draft = Draft { file, text, recordings };
     let experiment = api.checked(move || draft.experiment(&allow, key, asker())).await??;
     let queued = experiments::queue(api.load(), experiment).await?;

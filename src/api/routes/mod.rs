@@ -19,7 +19,8 @@ mod stream;
 
 use super::Api;
 use super::listing::Sort;
-use super::problem::{CONTENT_TYPE, ProblemDocument};
+use super::problem::{CONTENT_TYPE, ErrorCode, Problem, ProblemDocument};
+use crate::app::batch::new_key;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
@@ -137,6 +138,15 @@ fn describe_refusals(document: &mut OpenApi) {
         for operation in operations {
             operation.responses.responses.insert("default".to_owned(), RefOr::T(problem()));
         }
+    }
+}
+
+/// Of a write that is done once, however often it is sent; a new one where none is.
+fn request_key(sent: Option<String>) -> Result<String, Problem> {
+    match sent {
+        Some(key) if (1..=255).contains(&key.len()) => Ok(key),
+        Some(_) => Err(Problem::new(ErrorCode::Invalid, "key: it is 1 to 255 bytes long")),
+        None => Ok(new_key()),
     }
 }
 

@@ -5,7 +5,6 @@ use crate::app::batch::new_key;
 use agent_core::clock::Clock;
 use agent_load::generator::{Counted, Times};
 use agent_load::register::experiment::{Experiment, ExperimentId, State};
-use agent_load::register::hosts::LoadHost;
 use agent_load::register::queue::{Cancel, Enqueue};
 use agent_load::register::{Scope, Which};
 use agent_load::specification::Specification;
@@ -135,10 +134,4 @@ pub fn machine() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "this-machine".to_owned() } else { name.to_owned() }
-}
-
-/// The load hosts that are there and meant, by their names.
-pub async fn load_hosts(table: &dyn LoadTable, on: &Selection) -> anyhow::Result<Vec<LoadHost>> {
-    let seen = table.look(Scope { hosts: Which::All, ..Scope::default() }).await?;
-    Ok(seen.hosts_there().filter(|host| on.matches(&host.name, &host.labels)).cloned().collect())
 }

@@ -308,7 +308,7 @@ impl<T: Fn(News) + 'static> Host<T> {
                     };
                     let said = match send_part(&hosting, &part, begins, stop).await {
                         Ok(sent) => {
-                            let intended = sent.recorded.figures().counted.intended;
+                            let intended = sent.figures.counted.intended;
                             let (experiment, not_recorded) = (part.experiment, sent.not_recorded);
                             tell(News::Sent { experiment, intended, not_recorded });
                             Said::Did(sent.recorded)

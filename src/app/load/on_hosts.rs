@@ -49,7 +49,7 @@ impl Sending<'_> {
     /// No host is meant, or one does not send its share; then the others do not go on either.
     pub async fn send(&self, specification: &Specification, stop: impl Future<Output = ()>) -> anyhow::Result<Outcome> {
         let on = SharedTable { table: self.daemon.table.clone(), by: self.holder.to_string(), new_key };
-        let chosen = hosts(&on, self.on).await?;
+        let chosen = hosts(on.table.as_ref(), self.on).await?;
         if chosen.is_empty() {
             let problem = format!("no load host matches `{}`", self.on.pattern.as_str().escape_debug());
             let help = "`agent load hosts` lists those that are there; `agent load host NAME` makes one";
@@ -117,7 +117,7 @@ impl Heard {
         };
         let counted = match became {
             Became::Said(Said::Did(recorded)) => {
-                let counted = recorded.figures().counted;
+                let counted = recorded.counted();
                 self.all.merge(recorded);
                 Some(counted)
             }

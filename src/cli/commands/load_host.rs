@@ -1,6 +1,6 @@
 //! `agent load host`, `hosts`: who makes load for whoever asks.
 
-use crate::app::load::experiments::{self, machine};
+use crate::app::load::experiments::machine;
 use crate::app::load::host::{self, Hosting, News};
 use crate::app::{Existing, Purpose};
 use crate::cli::load_arguments::{Host, Hosts};
@@ -10,6 +10,7 @@ use agent_core::domain::text::{MESSAGE_MAX, legible, legible_lines};
 use agent_core::domain::time::Timestamp;
 use agent_core::domain::units::show_duration;
 use agent_load::register::hosts::LoadHost;
+use agent_load::session::fleet;
 use agent_load::steering::Selection;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -45,7 +46,7 @@ impl Place {
         let Hosts { pattern, label, json } = arguments;
         let on = Selection { pattern: pattern.clone(), labels: label.iter().cloned().collect() };
         self.with_knowledge(Purpose::Look, async |_, existing| {
-            let listed = experiments::load_hosts(existing.load.as_ref(), &on).await?;
+            let listed = fleet::hosts(existing.load.as_ref(), &on).await?;
             if *json { print::json(&listed) } else { print::lines(list_lines(&listed, existing.clock.now())) }
         })
     }

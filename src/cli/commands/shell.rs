@@ -89,7 +89,7 @@ fn converse(runtime: &Runtime, session: &mut Session, json: bool) -> anyhow::Res
     const UNREADABLE: &str = "the terminal cannot be read";
     let mut editor = LineEditor::new(names(session), shell::history()).context(UNREADABLE)?;
     display::note("# `help` lists the verbs, Tab completes them; `exit` ends it");
-    let prompt = format!("{}> ", HERE);
+    let prompt = format!("{HERE}> ");
     loop {
         let line = match editor.ask(&prompt).context(UNREADABLE)? {
             Typed::Line(line) => line,

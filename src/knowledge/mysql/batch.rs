@@ -2,7 +2,7 @@
 
 use super::MysqlKnowledge;
 use super::select::{Answer, Part, Question};
-use super::tables::{Result, Tables, is_one_of, text, values};
+use super::tables::{Result, Tables, is_meant, is_one_of, text, values};
 use agent_batch::job::{Change, Job, JobId, Task};
 use agent_batch::queue::{Changed, Queue, Scope, Utilisation};
 use agent_batch::table::rows::{self as documents, LIVE, OCCUPYING, reason};
@@ -92,8 +92,8 @@ impl Tables {
     async fn queue(&mut self, scope: &Scope) -> Result<Queue> {
         let nodes = values(&scope.nodes, |node| node.0.into());
         let jobs = values(&scope.jobs, |job| job.0.into());
-        let of_nodes = nodes.as_ref().map_or("true".to_owned(), |nodes| is_one_of("node", nodes));
-        let of_jobs = jobs.as_ref().map_or(format!("state in {LIVE}"), |jobs| is_one_of("id", jobs));
+        let of_nodes = is_meant("node", &nodes, "true");
+        let of_jobs = is_meant("id", &jobs, &format!("state in {LIVE}"));
         let meant = format!(
             "id in (select job from batch_tasks where state in {OCCUPYING} and {of_nodes}) or {of_jobs} or request_key = ?"
         );

@@ -2,7 +2,7 @@
 
 use super::MysqlKnowledge;
 use super::select::{Part, Question};
-use super::tables::{Result, Tables, is_one_of, text, values};
+use super::tables::{Result, Tables, is_meant, text, values};
 use agent_core::knowledge;
 use agent_core::knowledge::requests::document;
 use agent_load::register::experiment::{Experiment, ExperimentId, Files};
@@ -89,21 +89,20 @@ impl Tables {
     async fn register(&mut self, scope: &Scope) -> Result<Register> {
         let ids = values(&scope.experiments, |id| id.0.into());
         let services = values(&scope.services, |service| text(service));
-        let of_experiments = ids.as_ref().map_or(format!("state in {LIVE}"), |ids| is_one_of("id", ids));
-        let of_services = services.as_ref().map_or("true".to_owned(), |services| is_one_of("service", services));
+        let hosts = values(&scope.hosts, |host| text(host));
+        let asked = values(&scope.orders_of, |host| text(host));
+        let of_experiments = is_meant("id", &ids, &format!("state in {LIVE}"));
         // No key is empty.
         let key = text(scope.key.as_deref().unwrap_or_default());
         let experiments = format!("where {of_experiments} or request_key = ?");
-        let hosts = values(&scope.hosts, |host| text(host));
-        let of_hosts = hosts.as_ref().map_or("true".to_owned(), |hosts| is_one_of("name", hosts));
-        let ordered = values(&scope.orders_of, |host| text(host));
-        let orders = ordered.as_ref().map_or("true".to_owned(), |hosts| is_one_of("host", hosts));
+        let [of_services, of_hosts, of_asked] = [("service", &services), ("name", &hosts), ("host", &asked)]
+            .map(|(column, values)| format!("where {}", is_meant(column, values, "true")));
         let question = Question::new()
             .and(&SETTINGS, "where id = 1", [])
             .and_each(&EXPERIMENTS, &experiments, ids.into_iter().flatten().chain([key]))
-            .and_each(&ROUTES, &format!("where {of_services}"), services.into_iter().flatten())
-            .and_each(&HOSTS, &format!("where {of_hosts}"), hosts.into_iter().flatten())
-            .and_each(&ORDERS, &format!("where {orders}"), ordered.into_iter().flatten());
+            .and_each(&ROUTES, &of_services, services.into_iter().flatten())
+            .and_each(&HOSTS, &of_hosts, hosts.into_iter().flatten())
+            .and_each(&ORDERS, &of_asked, asked.into_iter().flatten());
         let answer = self.ask(question).await?;
         let settings = answer.read(&SETTINGS, documents::settings).pop().unwrap_or_default();
         let mut register = Register::new(answer.now, settings);

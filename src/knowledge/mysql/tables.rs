@@ -429,6 +429,11 @@ pub(super) fn values<T>(which: &Which<T>, value: impl Fn(&T) -> Value) -> Option
     }
 }
 
+/// A condition on those that are meant; `all` where no values are named.
+pub(super) fn is_meant(column: &str, values: &Option<Vec<Value>>, all: &str) -> String {
+    values.as_ref().map_or_else(|| all.to_owned(), |values| is_one_of(column, values))
+}
+
 /// A condition.
 pub(super) fn is_one_of(column: &str, values: &[Value]) -> String {
     match values.len() {

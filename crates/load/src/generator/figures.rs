@@ -142,7 +142,7 @@ impl Figures {
 }
 
 impl Counted {
-    fn of(counts: &Counts) -> Self {
+    pub(super) fn of(counts: &Counts) -> Self {
         let errors = Kind::ALL.into_iter().filter(|kind| kind.is_error() && counts.of(*kind) > 0);
         Self {
             intended: counts.intended,

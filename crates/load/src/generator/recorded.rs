@@ -1,11 +1,10 @@
 //! All that a run recorded, as it travels from the machine that sent the requests to the one that says what they took: figures
 //! of parts cannot be put together, their histograms can.
 
-use super::figures::Figures;
+use super::figures::{Counted, Figures};
 use super::outcome::Kind;
-use super::recording::{CoarseRecord, Counts, Record, Recording, ServiceRecord, Spread};
-use hdrhistogram::Counter;
-use hdrhistogram::Histogram;
+use super::recording::{CoarseRecord, Counts, Record, Recording, ServiceRecord, Spread, nanoseconds};
+use hdrhistogram::{Counter, Histogram};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::{BTreeMap, HashMap};
@@ -29,6 +28,16 @@ impl Recorded {
 
     pub fn figures(&self) -> Figures {
         Figures::of(&self.recording, &self.services, self.traces_missed)
+    }
+
+    /// The requests alone: figures of their times take longer.
+    pub fn counted(&self) -> Counted {
+        let mut all = Counts::default();
+        for service in &self.recording.services {
+            service.hosts.values().for_each(|host| all.merge(&host.counts));
+            all.merge(&service.hostless);
+        }
+        Counted::of(&all)
     }
 
     /// Adds what another machine recorded, whose run began at the same moment.
@@ -207,10 +216,6 @@ fn read_histogram<T: Counter>(histogram: &mut Histogram<T>, written: &WrittenHis
     Some(())
 }
 
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::outcome::Outcome;
@@ -263,6 +268,7 @@ mod tests {
             figures.services.iter().find(|it| it.service == service).map_or(0, |it| it.counted.intended)
         };
         assert_eq!(figures.counted.intended, 1_000);
+        assert_eq!(all.counted(), figures.counted);
         for service in ["shop", "bank", "café"] {
             let parts = [&first, &second].map(|part| intended(&part.figures(), service));
             assert_eq!(intended(&figures, service), parts.iter().sum::<u64>(), "{service}");

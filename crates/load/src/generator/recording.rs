@@ -228,7 +228,7 @@ fn add<T: Counter>(histogram: &mut Histogram<T>, other: &Histogram<T>) {
     histogram.add(other).expect("both have the same bounds, or grow");
 }
 
-fn nanoseconds(time: Duration) -> u64 {
+pub fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 

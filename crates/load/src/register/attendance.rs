@@ -1,8 +1,9 @@
-//! What a load host does about what it is asked, without I/O: what it begins, what it ends, and when it is not the host any more.
+//! What a load host does about what it is asked, without I/O: what it begins, and what it ends.
 
 use super::Register;
-use super::experiment::{Experiment, ExperimentId, Holder, State};
+use super::experiment::{ExperimentId, Holder};
 use super::orders::{Order, OrderId, Part, Task};
+use super::queue::{Standing, standing};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A host that joined.
@@ -37,13 +38,10 @@ impl Attendance {
         // What is forgotten will not be seen again.
         self.begun.retain(|id, part| part.is_some() || seen.orders.contains_key(id));
         let mut duties = Vec::new();
-        for (id, part) in &self.begun {
-            let is_withdrawn = seen.orders.get(id).is_none_or(|order| order.is_withdrawn);
-            duties.extend(
-                part.as_ref()
-                    .filter(|part| is_withdrawn || !is_run(seen.experiments.get(&part.experiment), part, seen))
-                    .map(|_| Duty::End(*id)),
-            );
+        for (id, part) in self.begun.iter().filter_map(|(id, part)| Some((id, part.as_ref()?))) {
+            if seen.orders.get(id).is_none_or(|order| order.is_withdrawn) || !is_run(part, seen) {
+                duties.push(Duty::End(*id));
+            }
         }
         for order in seen.orders.values().filter(|order| order.holder == self.holder && !order.is_done) {
             if self.begun.contains_key(&order.id) {
@@ -67,14 +65,15 @@ impl Attendance {
     }
 }
 
-/// Whoever has it sent is there, and wants it.
-fn is_run(experiment: Option<&Experiment>, part: &Part, seen: &Register) -> bool {
-    experiment.is_some_and(|it| it.state == State::Running && it.is_of(&part.holder) && it.is_held(seen.now))
+/// Whoever has it sent holds the experiment, and is there. When it is called off they withdraw it.
+fn is_run(part: &Part, seen: &Register) -> bool {
+    let experiment = seen.experiments.get(&part.experiment);
+    standing(experiment, &part.holder) != Standing::Lost && experiment.is_some_and(|it| it.is_held(seen.now))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::experiment::Claim;
+    use super::super::experiment::{Claim, Experiment, State};
     use super::super::hosts::LEASE;
     use super::*;
     use crate::session::Errand;

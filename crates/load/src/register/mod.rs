@@ -9,10 +9,10 @@
 pub mod experiment;
 // Who makes load for whoever asks, and is there.
 pub mod hosts;
-// What a host does about what it is asked.
-pub mod attendance;
 // What they are asked, and what they answer.
 pub mod orders;
+// What a host does about what it is asked.
+pub mod attendance;
 // Experiments come, are run, and are called off.
 pub mod queue;
 // Where the requests of a service go.

@@ -10,8 +10,6 @@ use std::time::Duration;
 /// How a lease is held.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Terms {
-    /// Whoever is not heard of for so long has lost what it held.
-    pub lease: Duration,
     /// Whoever cannot say for so long that it is there ends what it does: a second is left for requests in flight, and some for clocks
     /// that run at different speeds, before others count it as gone.
     hopes_for: Duration,
@@ -20,15 +18,13 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Of an experiment, which another begins anew when its holder is lost.
-    pub const EXPERIMENT: Self =
-        Self { lease: LEASE, hopes_for: Duration::from_secs(10), renewed_every: Duration::from_secs(3) };
-    /// Of a load host, whose share is missing when it is lost.
-    pub const LOAD_HOST: Self =
-        Self { lease: hosts::LEASE, hopes_for: Duration::from_secs(7), renewed_every: hosts::HEARTBEAT };
+    /// Of an experiment, which another begins anew when its holder is lost: its lease is [`LEASE`].
+    pub const EXPERIMENT: Self = Self { hopes_for: Duration::from_secs(10), renewed_every: Duration::from_secs(3) };
+    /// Of a load host, whose share is missing when it is lost: its lease is [`hosts::LEASE`].
+    pub const LOAD_HOST: Self = Self { hopes_for: Duration::from_secs(7), renewed_every: hosts::HEARTBEAT };
 }
 
-/// Of an experiment.
+/// Whoever runs an experiment and is not heard of for so long has lost it.
 pub const LEASE: Duration = Duration::from_secs(15);
 /// A cancel is seen after this long, and what a look takes.
 pub const LOOKS_EVERY: Duration = Duration::from_millis(400);

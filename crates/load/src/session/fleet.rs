@@ -6,9 +6,9 @@ use crate::register::hosts::LoadHost;
 use crate::register::orders::{Answer, Ask, Forget, Order, OrderId, Task, Withdraw};
 use crate::register::{Scope, Which};
 use crate::steering::Selection;
-use crate::table::carry_out;
+use crate::table::{LoadTable, carry_out};
 use agent_core::config::Invalid;
-use agent_core::knowledge::{KnowledgeError, Result as Looked};
+use agent_core::knowledge::Result as Looked;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -53,8 +53,8 @@ pub struct Asked {
 }
 
 /// The hosts that are there and meant, by their names.
-pub async fn hosts(on: &SharedTable, selection: &Selection) -> Looked<Vec<LoadHost>> {
-    let seen = on.table.look(Scope { hosts: Which::All, ..Scope::default() }).await?;
+pub async fn hosts(table: &dyn LoadTable, selection: &Selection) -> Looked<Vec<LoadHost>> {
+    let seen = table.look(Scope { hosts: Which::All, ..Scope::default() }).await?;
     Ok(seen.hosts_there().filter(|host| selection.matches(&host.name, &host.labels)).cloned().collect())
 }
 
@@ -153,10 +153,7 @@ impl<T> Heard<T> {
 }
 
 /// Asks hosts and waits until each has answered or is gone.
-pub async fn ask<T: DeserializeOwned>(
-    on: &SharedTable,
-    tasks: Vec<(LoadHost, Task)>,
-) -> Result<Heard<T>, KnowledgeError> {
+pub async fn ask<T: DeserializeOwned>(on: &SharedTable, tasks: Vec<(LoadHost, Task)>) -> Looked<Heard<T>> {
     let mut heard = Heard::none();
     if tasks.is_empty() {
         return Ok(heard);

@@ -5,9 +5,7 @@ use super::errand::{Did, Errand};
 use super::group::{Group, Member};
 use super::refused::Refused;
 use super::routing_table::RoutingTable;
-use crate::generator::{
-    Bounds, Client, Figures, Numbers, Plan, Progress, Route, RunError, Steered, Steering, Template,
-};
+use crate::generator::{Bounds, Client, Figures, Numbers, Plan, Route, RunError, Steered, Steering, Template};
 use crate::routes::Routed;
 use crate::steering::CLIENTS_MAX;
 use agent_arrivals::Within;
@@ -67,14 +65,6 @@ impl LocalHost {
     /// Requests/s of all clients.
     pub fn rate(&self) -> f64 {
         self.groups.values().fold(0.0, |rate, group| rate + group.rate)
-    }
-
-    pub fn progress(&self) -> &Progress {
-        self.steered.progress()
-    }
-
-    pub fn threads(&self) -> NonZeroUsize {
-        self.threads
     }
 
     pub(super) fn answer(&self) -> HostAnswer {

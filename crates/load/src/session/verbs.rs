@@ -213,7 +213,7 @@ impl Session {
     /// The hosts that match; perhaps none.
     async fn matching(&mut self, on: &Selection) -> Result<Chosen, Refused> {
         let others = match &self.fleet {
-            Some(table) => fleet::hosts(table, &Selection::any()).await?,
+            Some(on) => fleet::hosts(on.table.as_ref(), &Selection::any()).await?,
             None => Vec::new(),
         };
         self.known = others.iter().map(|host| host.name.clone()).collect();
