@@ -46,6 +46,34 @@ fn data_follows_users_who_wander() {
     }
 }
 
+/// The same with users who stay on a node for half an hour only, and one replica for all of them, as in `agent demo --live`.
+fn hurried(window: &str) -> Scenario {
+    let visits = |at: usize| {
+        let day: Vec<&str> = (0..48).map(|visit| if visit % 3 == at { "2" } else { "0" }).collect();
+        format!("window = \"{window}\"\ntraffic = {{ ticks = [{}], interval = \"30 min\" }}", day.join(", "))
+    };
+    let mut text = text().replace("max_replicas = 2", "max_replicas = 1");
+    for at in 0..3 {
+        let begins = text.find("traffic = ").unwrap();
+        let ends = begins + text[begins..].find('}').unwrap() + 1;
+        // The next one is found by its first letters.
+        text.replace_range(begins..ends, &visits(at).replace("traffic", "TRAFFIC"));
+    }
+    read(&text.replace("TRAFFIC", "traffic")).unwrap()
+}
+
+#[test]
+fn who_is_refused_by_those_who_still_seem_awake_is_not_kept_waiting_longer_each_day() {
+    let scenario = hurried("30 s");
+    for seed in 1..=3 {
+        let outcome = day(&scenario, "cooperative", seed);
+        let share = met(&outcome);
+        assert!(share >= 0.95, "seed {seed}: {share}");
+    }
+    let none = met(&day(&scenario, "none", 1));
+    assert!(none < 0.4, "{none}");
+}
+
 #[test]
 fn a_service_is_written_as_it_was_read() {
     let scenario = read(&text()).unwrap();

@@ -503,6 +503,8 @@ impl Protocol {
             return self.move_work(scene, work, (arm, Next::Rest));
         };
         self.arms.note(Arm::Step);
+        // Whoever is refused after that is refused for the first time, also where it was before.
+        self.pause = Pause::default();
         let deliberation = deliberation(scene, &accepted.plan.set, &accepted.plan.responses, &readers, ask);
         Next::Act(scene.decision(step, Reason::Planned { gain: accepted.gain }, self, Some(deliberation)))
     }
