@@ -82,7 +82,8 @@ impl MonitorActor {
     fn perform(&mut self, effect: Effect, ctx: &mut Context<Self>) {
         let world = self.world.clone();
         match effect {
-            Effect::Wake { after } => {
+            Effect::Wake { pause } => {
+                let after = pause.after(world.clock.now());
                 ctx.run_later(world.clock.apply(after), |actor, ctx| actor.step(Input::Woken, ctx));
             }
             Effect::Load => self.load(ctx),

@@ -54,7 +54,7 @@ impl SharedLoop {
     pub fn new(parts: &Parts, streams: Streams, performers: Performers, world: Arc<World>) -> Self {
         let Parts { parameters, policy, experiences, rhythm, .. } = parts;
         let life = world.identity.life.to_string();
-        let control_loop = ControlLoop::new(parameters, policy, *rhythm, &life, experiences.clone());
+        let control_loop = ControlLoop::new(parameters, policy, rhythm.clone(), &life, experiences.clone());
         let control_loop = control_loop.timed(Some(stopwatch(&world)));
         Self { control_loop: RefCell::new(control_loop), streams: RefCell::new(streams), performers, world }
     }

@@ -392,6 +392,7 @@ mod tests {
     use super::*;
     use crate::jobs::{DataSource, FailedFor, Job, JobReport};
     use agent_core::domain::ids::AgentId;
+    use agent_core::domain::job_gap::JobGap;
     use agent_core::domain::placement::Node;
     use agent_core::domain::time::Timestamp;
     use agent_core::knowledge::contract::{RULE, Table, clock, data_set, identity};
@@ -454,7 +455,7 @@ mod tests {
             parameters: Arc::new(scene::parameters("response_time <= 35 s")),
             policy: Arc::new(Fixed),
             experiences: vec![(data_set(), scene::experience(&[]))],
-            rhythm: Rhythm { gap: Duration::ZERO, gap_deviation: Duration::ZERO },
+            rhythm: Rhythm { gap: JobGap::Mean(Duration::ZERO), gap_deviation: Duration::ZERO },
             watch,
             seed: 1,
         };

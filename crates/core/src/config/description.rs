@@ -194,7 +194,7 @@ fn durations(network: &NetworkSettings) -> Vec<DurationDescription> {
         real_seconds: clock.apply(scenario).as_secs_f64(),
     };
     let all = [
-        ("job gap", network.rhythm.job_gap),
+        ("job gap", network.rhythm.job_gap.mean()),
         ("heartbeat", network.rhythm.heartbeat),
         ("lease", network.rhythm.lease),
         ("drain", network.rhythm.drain),

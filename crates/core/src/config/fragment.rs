@@ -186,7 +186,7 @@ pub struct Membership {
 #[derive(Deserialize, Default, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Rhythm {
-    pub job_gap: Option<Quantity>,
+    pub job_gap: Option<JobGap>,
     pub job_gap_deviation: Option<Quantity>,
     pub heartbeat: Option<Quantity>,
     pub lease: Option<Quantity>,
@@ -351,6 +351,32 @@ impl<'de> Deserialize<'de> for Quantity {
             }
         }
         deserializer.deserialize_str(Text)
+    }
+}
+
+/// A [`Quantity`], or a profile of jobs per second.
+#[derive(Clone, Debug)]
+pub enum JobGap {
+    Mean(Quantity),
+    Profile(toml::Table),
+}
+
+impl<'de> Deserialize<'de> for JobGap {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = JobGap;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(A_QUANTITY)
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<JobGap, E> {
+                Ok(JobGap::Mean(Quantity(text.to_owned())))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<JobGap, A::Error> {
+                Deserialize::deserialize(MapAccessDeserializer::new(map)).map(JobGap::Profile)
+            }
+        }
+        deserializer.deserialize_any(Either)
     }
 }
 

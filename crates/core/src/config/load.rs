@@ -169,6 +169,7 @@ mod tests {
     use crate::domain::action::ActionType;
     use crate::domain::ids::NodeId;
     use crate::domain::metric::Metric;
+    use crate::domain::time::Timestamp;
     use std::time::Duration;
 
     const VOCABULARY: Vocabulary =
@@ -255,6 +256,10 @@ mod tests {
         let links: Vec<_> = network.links.iter().map(|link| (link.from.0, link.latency_ms, link.jitter_ms)).collect();
         assert_eq!(links, [(10, 20.0, 0.0), (20, 35.0, 0.5)]);
         assert_eq!(network.feedback.window, Duration::from_secs(210));
+        let at = |hour: u32| network.rhythm.job_gap.after(Timestamp(i64::from(hour) * 3_600_000)).as_secs_f64();
+        assert_eq!([0, 6, 12, 18].map(at), [500.0, 20.0, 20.0, 100.0], "by the time of the day");
+        let document = include_str!("../../../../docs/configuration.md");
+        assert!(document.contains("job_gap = { ticks = [0.002, 0.05, 0.05, 0.01], interval = \"6 h\" }"));
 
         let agent = &agents[&AgentId(7)];
         assert_eq!((agent.node, agent.policy.as_str()), (NodeId(20), "reference"));

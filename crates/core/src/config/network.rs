@@ -12,11 +12,13 @@ use crate::clock::TimeScale;
 use crate::domain::constraints::Constraints;
 use crate::domain::environment::Availability;
 use crate::domain::ids::{DataSetName, NodeId};
+use crate::domain::job_gap::{JobGap, Recurring};
 use crate::domain::placement::Link;
 use crate::domain::secret::{Secret, presentable};
 use crate::domain::store_url::StoreUrl;
 use crate::domain::text::without_userinfo;
 use crate::domain::units::show_duration;
+use agent_arrivals::Profile;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -541,14 +543,31 @@ fn learning(written: &fragment::Learning, problems: &mut Problems) -> Option<Lea
     })
 }
 
+fn job_gap_of(written: &toml::Table) -> Result<Recurring, Invalid> {
+    let profile: Result<Profile, toml::de::Error> = written.clone().try_into();
+    let help = "docs/load.md shows every form of a profile; its rates are jobs in a second";
+    let profile = profile.map_err(|error| Invalid::new(error.message(), help))?;
+    let help = "let at least one come: its rates are jobs in a second";
+    Recurring::new(profile).map_err(|error| Invalid::new(error.to_string(), help))
+}
+
 fn rhythm(written: &fragment::Rhythm, problems: &mut Problems) -> Option<RhythmSettings> {
     type Read = fn(&str) -> Result<Duration, Invalid>;
+    let (mean, profile) = match &written.job_gap {
+        Some(fragment::JobGap::Mean(mean)) => (Some(mean.clone()), None),
+        Some(fragment::JobGap::Profile(profile)) => (None, Some(profile)),
+        None => (None, None),
+    };
+    let recurring = profile.map(|profile| problems.check("rhythm.job_gap", job_gap_of(profile)));
     let mut pace = |key: &str, written: &Option<fragment::Quantity>, default: &str, read: Read| {
         let text = problems.text(("rhythm", key), written.as_ref(), default);
         problems.check(format!("rhythm.{key}"), read(text))
     };
     let (any, positive): (Read, Read) = (quantity::duration, quantity::positive_duration);
-    let job_gap = pace("job_gap", &written.job_gap, defaults::JOB_GAP, any);
+    let job_gap = match recurring {
+        Some(recurring) => recurring.map(JobGap::from),
+        None => pace("job_gap", &mean, defaults::JOB_GAP, any).map(JobGap::Mean),
+    };
     let deviation = pace("job_gap_deviation", &written.job_gap_deviation, defaults::JOB_GAP_DEVIATION, any);
     let heartbeat = pace("heartbeat", &written.heartbeat, defaults::HEARTBEAT, positive);
     let lease = pace("lease", &written.lease, defaults::LEASE, positive);

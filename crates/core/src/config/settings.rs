@@ -8,6 +8,7 @@ use crate::domain::environment::{Availability, Links};
 use crate::domain::goal::Goal;
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::impact::Rho;
+use crate::domain::job_gap::JobGap;
 use crate::domain::labels::Labels;
 use crate::domain::manifest::Selection;
 use crate::domain::money::Budget;
@@ -243,10 +244,10 @@ pub struct LearningSettings {
     pub max_copies: u32,
 }
 
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct RhythmSettings {
-    /// Mean and standard deviation of the pause before a job.
-    pub job_gap: Duration,
+    /// The pause before a job, and its standard deviation.
+    pub job_gap: JobGap,
     pub job_gap_deviation: Duration,
     /// How often an agent says that it is alive; three of them missed and it counts as dead.
     pub heartbeat: Duration,

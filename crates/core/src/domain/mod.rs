@@ -14,6 +14,7 @@ pub mod goal;
 pub mod ids;
 pub mod impact;
 pub mod invariants;
+pub mod job_gap;
 pub mod labels;
 pub mod link_table;
 pub mod manifest;

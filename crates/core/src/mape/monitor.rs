@@ -17,6 +17,7 @@ use crate::domain::convergence::CONVERGED_JOBS;
 use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::goal::Goal;
 use crate::domain::ids::{AgentId, EventId, NodeId};
+use crate::domain::job_gap::JobGap;
 use crate::domain::measurement::{Measurement, Part};
 use crate::domain::metric::{Metric, Metrics};
 use crate::domain::placement::Replica;
@@ -28,19 +29,40 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The pause before each job, or window of a service: normal, whole seconds, never negative.
-#[derive(Clone, Copy, PartialEq, Debug)]
+/// The pauses before jobs, or windows of a service.
+#[derive(Clone, PartialEq, Debug)]
 pub struct Rhythm {
-    pub gap: Duration,
+    pub gap: JobGap,
     pub gap_deviation: Duration,
 }
 
+/// How long it is until the next job, whenever it begins.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Pause {
+    gap: JobGap,
+    /// By so many seconds it is longer, or shorter.
+    deviates_s: f64,
+    at_least: Duration,
+}
+
 impl Rhythm {
-    fn pause(&self, rng: &mut Rng) -> Duration {
-        let (mean, deviation) = (self.gap.as_secs_f64(), self.gap_deviation.as_secs_f64());
+    fn pause(&self, at_least: Duration, rng: &mut Rng) -> Pause {
         // A deviation from a duration is never negative nor infinite, so there is always such a distribution.
-        let seconds = Normal::new(mean, deviation).map_or(mean, |normal| normal.sample(rng));
-        Duration::from_secs_f64(seconds.round().max(0.0))
+        let normal = Normal::new(0.0, self.gap_deviation.as_secs_f64());
+        let deviates_s = normal.map_or(0.0, |normal| normal.sample(rng));
+        Pause { gap: self.gap.clone(), deviates_s, at_least }
+    }
+}
+
+impl Pause {
+    /// When it begins `now`: whole seconds where the gap is a mean, never negative.
+    pub fn after(&self, now: Timestamp) -> Duration {
+        let seconds = self.gap.after(now).as_secs_f64() + self.deviates_s;
+        let seconds = match self.gap {
+            JobGap::Mean(_) => seconds.round(),
+            JobGap::Profile(_) => seconds,
+        };
+        Duration::from_secs_f64(seconds.max(0.0)).max(self.at_least)
     }
 }
 
@@ -175,7 +197,7 @@ pub struct Violation {
 #[derive(Clone, Debug)]
 pub enum Effect {
     Wake {
-        after: Duration,
+        pause: Pause,
     },
     Load,
     /// Run the job on a node, on these replicas, one of each data set.
@@ -330,14 +352,14 @@ impl Monitor {
 
     fn pause(&mut self, rng: &mut Rng) -> Vec<Effect> {
         self.state = State::Pausing;
-        vec![Effect::Wake { after: self.rhythm.pause(rng) }]
+        vec![Effect::Wake { pause: self.rhythm.pause(Duration::ZERO, rng) }]
     }
 
     /// A pause that is longer each time in a row.
     fn back_off(&mut self, rng: &mut Rng) -> Vec<Effect> {
         self.state = State::Pausing;
-        let after = self.backoff.failed(rng).max(self.rhythm.pause(rng));
-        vec![Effect::Wake { after }]
+        let at_least = self.backoff.failed(rng);
+        vec![Effect::Wake { pause: self.rhythm.pause(at_least, rng) }]
     }
 
     fn start(&mut self) -> Vec<Effect> {
@@ -584,6 +606,7 @@ mod tests {
     use super::super::scene::{self, NOW};
     use super::*;
     use crate::domain::ids::ReplicaId;
+    use crate::domain::job_gap::Recurring;
 
     struct Bench {
         monitor: Monitor,
@@ -596,7 +619,7 @@ mod tests {
         }
 
         fn of(goal: &str, policy: Arc<dyn Policy>) -> Self {
-            let rhythm = Rhythm { gap: Duration::from_secs(15), gap_deviation: Duration::ZERO };
+            let rhythm = Rhythm { gap: JobGap::Mean(Duration::from_secs(15)), gap_deviation: Duration::ZERO };
             let parameters = Arc::new(scene::parameters(goal));
             let monitor = Monitor::new(parameters, policy, rhythm, "life".to_owned());
             Self { monitor, rng: scene::rng() }
@@ -646,7 +669,7 @@ mod tests {
 
     fn name(effect: &Effect) -> String {
         match effect {
-            Effect::Wake { after } => format!("wake({} s)", after.as_secs()),
+            Effect::Wake { pause } => format!("wake({} s)", pause.after(NOW).as_secs()),
             Effect::Load => "load".to_owned(),
             Effect::Run { reads, .. } => {
                 let nodes: Vec<String> = reads.iter().map(|read| read.replica.node.to_string()).collect();
@@ -1063,12 +1086,20 @@ mod tests {
     #[test]
     fn pauses_are_whole_seconds_and_a_longer_one_is_never_cut() {
         let mut rng = scene::rng();
-        let rhythm = Rhythm { gap: Duration::from_secs(2), gap_deviation: Duration::from_secs(2) };
-        let pauses: Vec<Duration> = (0..100).map(|_| rhythm.pause(&mut rng)).collect();
+        let rhythm = Rhythm { gap: JobGap::Mean(Duration::from_secs(2)), gap_deviation: Duration::from_secs(2) };
+        let pauses: Vec<Duration> = (0..100).map(|_| rhythm.pause(Duration::ZERO, &mut rng).after(NOW)).collect();
         assert!(pauses.iter().all(|pause| pause.subsec_nanos() == 0), "{pauses:?}");
-        assert!(pauses.contains(&Duration::ZERO) && pauses.iter().any(|pause| *pause > rhythm.gap), "{pauses:?}");
+        assert!(
+            pauses.contains(&Duration::ZERO) && pauses.iter().any(|pause| *pause > rhythm.gap.mean()),
+            "{pauses:?}"
+        );
+        let day = toml::from_str("ticks = [0.5, 0.1]\ninterval = \"60 s\"").unwrap();
+        let gap = JobGap::from(Recurring::new(day).unwrap());
+        let rhythm = Rhythm { gap, gap_deviation: Duration::ZERO };
+        let at = |second: i64| rhythm.pause(Duration::from_secs(3), &mut scene::rng()).after(Timestamp(second * 1000));
+        assert_eq!([0, 60].map(at), [3, 10].map(Duration::from_secs), "by the time of the day");
         let mut bench = Bench::new(GOAL);
-        bench.monitor.rhythm.gap = Duration::from_secs(1000);
+        bench.monitor.rhythm.gap = JobGap::Mean(Duration::from_secs(1000));
         bench.give(Input::Started);
         bench.give(Input::Woken);
         bench.load(&scene::snapshot(&[3], &[(1, 1)]));

@@ -11,6 +11,7 @@ use crate::domain::failure::JobFailure;
 use crate::domain::goal::Goal;
 use crate::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
+use crate::domain::job_gap::JobGap;
 use crate::domain::placement::{Claim, Identity, Registration, Replica};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
@@ -274,7 +275,7 @@ impl Agent {
         };
         let experiences = self.data_sets.iter().zip(&self.trained).map(experience).collect();
         let life = self.named.to_string();
-        let control_loop = ControlLoop::new(&self.parameters, &self.policy, self.rhythm, &life, experiences);
+        let control_loop = ControlLoop::new(&self.parameters, &self.policy, self.rhythm.clone(), &life, experiences);
         self.control_loop = Some(control_loop.timed(self.stopwatch.clone()));
         self.was_converged = false;
     }
@@ -314,8 +315,8 @@ const BETWEEN_WINDOWS: Duration = Duration::from_secs(1);
 /// The pauses between what an agent measures.
 pub fn rhythm(network: &NetworkSettings, settings: &AgentSettings) -> Rhythm {
     match settings.job.is_service() {
-        true => Rhythm { gap: BETWEEN_WINDOWS, gap_deviation: Duration::ZERO },
-        false => Rhythm { gap: network.rhythm.job_gap, gap_deviation: network.rhythm.job_gap_deviation },
+        true => Rhythm { gap: JobGap::Mean(BETWEEN_WINDOWS), gap_deviation: Duration::ZERO },
+        false => Rhythm { gap: network.rhythm.job_gap.clone(), gap_deviation: network.rhythm.job_gap_deviation },
     }
 }
 

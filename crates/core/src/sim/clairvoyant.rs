@@ -234,7 +234,7 @@ impl World<'_> {
     /// As an agent would: claimed, brought, committed.
     fn take_step(&mut self, shelf: usize, awaited: &Awaited, index: usize) -> Result<EventId, String> {
         self.shelves[shelf].touched = true;
-        let rhythm = self.scenario.network.rhythm;
+        let rhythm = &self.scenario.network.rhythm;
         let window = self.scenario.network.feedback.window;
         let plan = self.plan(shelf, awaited, index).ok_or("it was made for another placement")?;
         let claim = match self.table.ask(|table| table.claim(&plan, rhythm.lease, window))? {

@@ -60,7 +60,7 @@ impl World<'_> {
 
     /// From the end of a job to the end of the next, and then some.
     fn longest_round(&self) -> Duration {
-        let (physics, rhythm) = (&self.scenario.physics, self.scenario.network.rhythm);
+        let (physics, rhythm) = (&self.scenario.physics, &self.scenario.network.rhythm);
         let all =
             self.scenario.network.links.iter().chain(self.scenario.changes.iter().flat_map(|change| &change.links));
         let latency_s = all.map(|link| link.latency_ms + link.jitter_ms * f64::from(SPREAD)).fold(0.0, f64::max) / 1e3;
@@ -73,13 +73,13 @@ impl World<'_> {
             window.map_or_else(|| slot.shelves().iter().map(of_part).sum(), |window| window.as_secs_f64())
         };
         let job = self.agents.iter().map(of_agent).fold(0.0, f64::max);
-        let gap = rhythm.job_gap + rhythm.job_gap_deviation * SPREAD;
+        let gap = rhythm.job_gap.longest() + rhythm.job_gap_deviation * SPREAD;
         WAITS + gap + Duration::from_secs_f64(job) + physics.response_time.deviation * SPREAD + physics.poll
     }
 
     /// What somebody should have brought to an end.
     fn ills_of_table(&self, shelf: usize, snapshot: &Snapshot) -> Vec<String> {
-        let (rhythm, grace) = (self.scenario.network.rhythm, self.scenario.network.feedback.grace);
+        let (rhythm, grace) = (&self.scenario.network.rhythm, self.scenario.network.feedback.grace);
         let rounds = rhythm.heartbeat * ROUNDS;
         let is_left = |row: &&Replica| {
             let overdue = row.lease.is_none_or(|held| held.until + rhythm.lease + rounds < snapshot.at);

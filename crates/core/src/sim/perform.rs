@@ -72,9 +72,9 @@ impl World<'_> {
 
     fn perform_for_monitor(&mut self, agent: usize, effect: monitor::Effect) -> Option<monitor::Input> {
         match effect {
-            monitor::Effect::Wake { after } => {
-                let life = self.agents[agent].life();
-                self.agenda.arrange(self.now() + after, Happening::Wakes { agent, life });
+            monitor::Effect::Wake { pause } => {
+                let (life, now) = (self.agents[agent].life(), self.now());
+                self.agenda.arrange(now + pause.after(now), Happening::Wakes { agent, life });
                 None
             }
             monitor::Effect::Load => Some(match self.load(agent) {

@@ -422,7 +422,7 @@ impl<'a> World<'a> {
 
     /// The periodic duties: a sign of life, windows that are due, what somebody left unfinished.
     fn duties(&mut self, agent: usize) {
-        let rhythm = self.scenario.network.rhythm;
+        let rhythm = &self.scenario.network.rhythm;
         let done = self.beat(agent);
         self.trouble_of(agent, done);
         self.probe_links(agent);

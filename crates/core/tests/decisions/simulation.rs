@@ -4,6 +4,7 @@ use agent_core::config::Vocabulary;
 use agent_core::config::scenario::{self, Scenario};
 use agent_core::domain::adaptation::Order;
 use agent_core::domain::ids::{AgentId, NodeId};
+use agent_core::domain::job_gap::{JobGap, Recurring};
 use agent_core::domain::time::Timestamp;
 use agent_core::domain::units::Percent;
 use agent_core::mape::planner::POLICIES;
@@ -81,6 +82,28 @@ fn a_branch_without_changes_goes_on_as_its_trunk_to_the_byte() {
         let [one, two] = [&trunk, &branch].map(|it| Figures::new(it.scenario(), &it.outcome()));
         assert_eq!(one, two, "{name}");
     }
+}
+
+#[test]
+fn jobs_come_as_often_as_a_day_says_and_a_scenario_is_written_with_its_day() {
+    let vocabulary = Vocabulary { policies: &POLICIES, expression: |_| Ok(()) };
+    let mut scenario = scenario("published");
+    let day = "ticks = [0.02, 0.002, 0]\ninterval = \"1 h\"";
+    let recurring = Recurring::new(toml::from_str(day).unwrap()).unwrap();
+    scenario.network.rhythm.job_gap = JobGap::from(recurring);
+    let again = scenario::parse("again.toml", &scenario::write("", &scenario), &vocabulary).unwrap();
+    assert_eq!(again.network.rhythm, scenario.network.rhythm);
+
+    let mut simulation = begin(&again, "none");
+    let mut jobs = Vec::new();
+    for hour in 1..=4 {
+        simulation.run(minutes(60 * hour), |_| {}).unwrap();
+        jobs.push(simulation.outcome().tallies[&AgentId(1)].jobs);
+    }
+    let each: Vec<u64> = [0].iter().chain(&jobs).zip(&jobs).map(|(before, after)| after - before).collect();
+    // A pause of 50 s and a job of almost a minute; then 500 s; then none, and the next day.
+    assert!((30..=40).contains(&each[0]) && (5..=7).contains(&each[1]), "{each:?}");
+    assert!(each[2] <= 1 && (30..=40).contains(&each[3]), "{each:?}");
 }
 
 #[test]

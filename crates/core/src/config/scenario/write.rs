@@ -11,10 +11,12 @@ use crate::domain::books::{Payer, Tariff};
 use crate::domain::constraints::Constraints;
 use crate::domain::ids::NodeId;
 use crate::domain::impact::{Impacts, Rho};
+use crate::domain::job_gap::JobGap;
 use crate::domain::labels::Labels;
 use crate::domain::manifest::Extent;
 use crate::domain::metric::Metric;
 use crate::domain::placement::Link;
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -89,7 +91,10 @@ fn network(text: &mut String, scenario: &Scenario) {
     line!(text, "exploration = {:?}\npenalty = {:?}", learning.exploration, learning.penalty);
     line!(text, "max_copies = {}", learning.max_copies);
     let rhythm = &network.rhythm;
-    line!(text, "\n[rhythm]\njob_gap = {}", duration(rhythm.job_gap));
+    match &rhythm.job_gap {
+        JobGap::Mean(mean) => line!(text, "\n[rhythm]\njob_gap = {}", duration(*mean)),
+        JobGap::Profile(recurring) => line!(text, "\n[rhythm]\njob_gap = {}", toml(recurring.profile())),
+    }
     line!(text, "job_gap_deviation = {}", duration(rhythm.job_gap_deviation));
     line!(text, "heartbeat = {}\nlease = {}", duration(rhythm.heartbeat), duration(rhythm.lease));
     line!(text, "drain = {}\nprobes = {}", duration(rhythm.drain), rhythm.probes);
@@ -227,17 +232,19 @@ fn agents(text: &mut String, scenario: &Scenario) {
     }
 }
 
+/// What was read from TOML can be written as TOML.
+fn toml(value: &impl Serialize) -> String {
+    toml::Value::try_from(value).map_or_else(|_| String::new(), |it| it.to_string())
+}
+
 /// `[agent.service]`
 fn service(text: &mut String, window: Duration, service: &Service) {
     let Service { answer_bytes, round_trips, overhead, spread, connections, time_limit, traffic, within } = service;
-    // What was read from TOML can be written as TOML.
-    let value =
-        |value: Result<toml::Value, toml::ser::Error>| value.map_or_else(|_| String::new(), |it| it.to_string());
     line!(text, "\n[agent.service]\nwindow = {}\nanswer = \"{answer_bytes} B\"", duration(window));
     line!(text, "round_trips = {round_trips:?}\noverhead = {}\nspread = {spread:?}", duration(*overhead));
     line!(text, "connections = {connections}\ntime_limit = {}", duration(*time_limit));
-    line!(text, "traffic = {}", value(toml::Value::try_from(traffic)));
-    line!(text, "within_ticks = {}", value(toml::Value::try_from(within)));
+    line!(text, "traffic = {}", toml(traffic));
+    line!(text, "within_ticks = {}", toml(within));
 }
 
 /// `[generate]`, with the policy of its agents.

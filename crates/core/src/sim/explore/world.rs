@@ -13,11 +13,13 @@ use crate::domain::books::Payer;
 use crate::domain::constraints::{MustNot, Transfers};
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::impact::Impacts;
+use crate::domain::job_gap::{JobGap, Recurring};
 use crate::domain::labels::Labels;
 use crate::domain::metric::Metric;
 use crate::domain::placement::Link;
 use crate::domain::units::Percent;
 use crate::mape::planner::{POLICIES, Rng};
+use agent_arrivals::Profile;
 use rand::{RngExt as _, SeedableRng as _};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -70,6 +72,7 @@ pub fn make(seed: u64, number: u64) -> RandomWorld {
     draw.prices(&mut scenario);
     draw.writes(&mut scenario);
     draw.jobs_over_several(&mut scenario);
+    draw.days(&mut scenario);
     RandomWorld { scenario, seed }
 }
 
@@ -119,7 +122,7 @@ impl Draw {
         if self.chance(0.4) {
             let heartbeat = self.seconds(1..=40);
             network.rhythm = RhythmSettings {
-                job_gap: self.seconds(0..=60),
+                job_gap: JobGap::Mean(self.seconds(0..=60)),
                 job_gap_deviation: self.seconds(0..=10),
                 heartbeat,
                 lease: heartbeat + self.seconds(1..=300),
@@ -128,6 +131,19 @@ impl Draw {
                 watch: network.rhythm.watch,
                 scrub: None,
             };
+        }
+    }
+
+    /// Jobs come faster at one time of a day than at another, and not at all at a third.
+    fn days(&mut self, scenario: &mut Scenario) {
+        if !self.chance(0.1) {
+            return;
+        }
+        let rates = (0..self.within(2..=6)).map(|_| f64::from(self.within(0..=20)) / 100.0).collect();
+        let day = Profile::of_ticks(self.seconds(60..=1200), rates);
+        // Where hardly any job comes, it stays as it was.
+        if let Some(recurring) = day.ok().and_then(|day| Recurring::new(day).ok()) {
+            scenario.network.rhythm.job_gap = JobGap::from(recurring);
         }
     }
 
