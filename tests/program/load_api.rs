@@ -2,7 +2,7 @@
 
 use super::api::{Answer, Demo};
 use super::load::Server;
-use crate::network::process::{Running, succeed};
+use crate::network::process::{Running, run, succeed};
 use crate::network::{PATIENCE, text, wait_until};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -69,15 +69,37 @@ fn what_is_queued_over_the_api_a_daemon_runs() {
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.ends_within(PATIENCE), Some(0), "{}", daemon.errors());
 
+    // Load hosts send what is queued for them.
+    let _host = Running::start(
+        demo.place.path(),
+        "host",
+        &["load", "host", "pico1", "--label", "zone=A", "--data", text(&data)],
+    );
+    let shared = json!({"text": file(&hosts, "profile = { ticks = [20], interval = \"1 s\" }"),
+        "on": {"pattern": "pico.*", "labels": {"zone": "A"}}});
+    assert_eq!(demo.write("POST", EXPERIMENTS, &[], &shared).json()["id"], 4);
+    let nobody = json!({"text": file(&hosts, "rate = 1"), "on": {"pattern": "pico["}});
+    assert_eq!(demo.write("POST", EXPERIMENTS, &[], &nobody).status, 422);
+    let listed = || demo.write("POST", "/api/v1/load/verbs", &[], &json!({"verb": "hosts"})).json().to_string();
+    wait_until("the host has joined", PATIENCE, || listed().contains("pico1"));
+    let idle = ["load", "daemon", "--until-idle", "--data", text(&data)];
+    assert_eq!(run(demo.place.path(), &idle).code, Some(0));
+    let sent = shown(&demo, 4);
+    assert_eq!(
+        (&sent["summary"]["load_hosts"][0]["sent"], &sent["on"]["pattern"]),
+        (&json!(20), &json!("pico.*")),
+        "{sent:#}"
+    );
+
     let ids = |answer: Answer| -> Vec<i64> {
         let items = answer.json()["items"].as_array().expect("a list").clone();
         items.iter().filter_map(|item| item["id"].as_i64()).collect()
     };
-    assert_eq!(ids(demo.get(EXPERIMENTS)), [3, 2, 1]);
+    assert_eq!(ids(demo.get(EXPERIMENTS)), [4, 3, 2, 1]);
     assert_eq!(ids(demo.get(&format!("{EXPERIMENTS}?state=cancelled"))), [3, 2]);
     let page = demo.get(&format!("{EXPERIMENTS}?limit=2"));
     let next = page.json()["next"].as_str().expect("a cursor").to_owned();
-    assert_eq!((ids(page), ids(demo.get(&format!("{EXPERIMENTS}?limit=2&cursor={next}")))), (vec![3, 2], vec![1]));
+    assert_eq!((ids(page), ids(demo.get(&format!("{EXPERIMENTS}?limit=2&cursor={next}")))), (vec![4, 3], vec![2, 1]));
 }
 
 fn bearer(demo: &Demo) -> String {

@@ -5,14 +5,15 @@ use crate::api::extract::{IfMatch, Json, Path, Query};
 use crate::api::listing::{Latest, Listing, Page};
 use crate::api::problem::{ErrorCode, Problem};
 use crate::api::wire::{
-    Changed, LoadCheck, LoadDraft, LoadExperiment, LoadExperimentDetail, LoadRoute, LoadRouteChange, LoadSubmission,
+    Changed, LoadCheck, LoadDraft, LoadExperiment, LoadExperimentDetail, LoadHostSelection, LoadRoute, LoadRouteChange,
+    LoadSubmission,
 };
 use crate::api::{Api, Shared};
 use crate::app::batch::new_key;
 use crate::app::load::drafts::Draft;
 use crate::app::load::experiments::{self, machine};
 use crate::knowledge::KnowledgeError;
-use agent_core::config::quantity;
+use agent_core::config::{Invalid, quantity};
 use agent_load::balancer::{BalancerKind, Host, Record};
 use agent_load::register::Scope;
 use agent_load::register::experiment::{Experiment, ExperimentId, State as ExperimentState};
@@ -46,10 +47,13 @@ pub async fn list(
     request_body = LoadSubmission, responses((status = CREATED, body = LoadExperiment)))]
 pub async fn queue(State(api): Shared, Json(wanted): Json<LoadSubmission>) -> Result<Response, Problem> {
     api.require_load()?;
-    let LoadSubmission { file, text, recordings, allow, key } = wanted;
+    let LoadSubmission { file, text, recordings, allow, on, key } = wanted;
     let key = request_key(key)?;
+    let not_meant =
+        |Invalid { problem, help }| Problem::new(ErrorCode::Invalid, format!("on: {problem}")).with_help(help);
+    let on = on.map(LoadHostSelection::read).transpose().map_err(not_meant)?;
     let draft = Draft { file, text, recordings };
-    let experiment = api.checked(move || draft.experiment(&allow, key, asker())).await??;
+    let experiment = api.checked(move || draft.experiment(&allow, on, key, asker())).await??;
     let queued = experiments::queue(api.load(), experiment).await?;
     let location = format!("{BASE}/load/experiments/{}", queued.id);
     let queued = axum::Json(LoadExperiment::new(queued, api.scale));

@@ -4,12 +4,15 @@ use super::{object, objects};
 use crate::api::problem::Fault;
 use crate::app::load::drafts::{ClientForecast, Draft, Forecast, Ticks};
 use agent_core::clock::TimeScale;
+use agent_core::config::Invalid;
 use agent_core::domain::time::Timestamp;
 use agent_load::balancer::Host;
 use agent_load::register::experiment::{Experiment, Files};
 use agent_load::register::routing::Entry;
-use agent_load::specification::{Design, Drawn, DrawnCurve, Specification};
-use serde::{Deserialize, Serialize};
+use agent_load::specification::{Design, Drawn, DrawnCurve, SEED_MAX, Specification};
+use agent_load::steering::{Selection, label};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -33,6 +36,9 @@ pub struct LoadExperiment {
     pub ended_at: Option<String>,
     /// The daemon that runs it, or ran it last.
     pub holder: Option<String>,
+    /// The load hosts that send it, each its share; absent: whichever daemon runs it sends it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on: Option<LoadHostSelection>,
     /// Who wants it to end.
     pub cancelled_by: Option<String>,
     /// How often it was begun.
@@ -57,6 +63,7 @@ impl LoadExperiment {
             started_at: experiment.started_at.map(at),
             ended_at: experiment.ended_at.map(at),
             holder: experiment.claim.map(|claim| claim.holder.0),
+            on: experiment.on.map(LoadHostSelection::from),
             cancelled_by: experiment.cancelled_by,
             begun: experiment.begun,
             lost: experiment.lost,
@@ -83,6 +90,31 @@ impl LoadExperimentDetail {
     }
 }
 
+/// Load hosts, by name and labels.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoadHostSelection {
+    /// A regular expression that a host's whole name matches, like `pico[0-9]`.
+    #[schema(min_length = 1, max_length = 1000)]
+    pub pattern: String,
+    /// Each of them has to be the host's.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}
+
+impl From<Selection> for LoadHostSelection {
+    fn from(selection: Selection) -> Self {
+        Self { pattern: selection.pattern.into(), labels: selection.labels }
+    }
+}
+
+impl LoadHostSelection {
+    pub fn read(self) -> Result<Selection, Invalid> {
+        let labels = self.labels.iter().map(|(key, value)| label(&format!("{key}={value}")));
+        Ok(Selection { pattern: self.pattern.parse()?, labels: labels.collect::<Result<_, _>>()? })
+    }
+}
+
 /// A load to be queued.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -99,6 +131,9 @@ pub struct LoadSubmission {
     /// Hosts other than this machine that may be sent to. The daemon that runs it has its own say.
     #[serde(default)]
     pub allow: Vec<String>,
+    /// The load hosts that are to send it, each its share; absent: whichever daemon runs it sends it.
+    #[serde(default, deserialize_with = "object")]
+    pub on: Option<LoadHostSelection>,
     /// Queued again with the same key, it is the same experiment.
     #[schema(min_length = 1, max_length = 255)]
     pub key: Option<String>,
@@ -132,6 +167,8 @@ fn load_toml() -> String {
 #[serde(deny_unknown_fields)]
 pub struct LoadDesign {
     pub name: String,
+    #[serde(deserialize_with = "seed")]
+    #[schema(maximum = 9_007_199_254_740_992_u64)]
     pub seed: u64,
     pub service: String,
     /// `HOST:PORT`; `null`: those of the service's route.
@@ -152,6 +189,15 @@ pub struct LoadDesign {
     pub interval: String,
     /// How long the whole takes, like `1 min`.
     pub over: String,
+}
+
+/// Up to [`SEED_MAX`]: no file holds a much larger one.
+fn seed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let seed = u64::deserialize(deserializer)?;
+    match seed <= SEED_MAX {
+        true => Ok(seed),
+        false => Err(D::Error::custom(format_args!("a seed is at most {SEED_MAX}, and this one is {seed}"))),
+    }
 }
 
 impl From<Design> for LoadDesign {
@@ -345,6 +391,23 @@ mod tests {
             "interval": "1 s", "over": "3 s"});
         let read: LoadDesign = serde_json::from_value(design.clone()).unwrap();
         assert_eq!(serde_json::to_value(LoadDesign::from(Design::from(read))).unwrap(), design);
+        let with = |seed: u64| {
+            let mut design = design.clone();
+            design["seed"] = seed.into();
+            serde_json::from_value::<LoadDesign>(design).map(|design| design.seed)
+        };
+        assert_eq!(with(SEED_MAX).unwrap(), 9_007_199_254_740_992);
+        let refused = with(9_223_372_036_854_775_808).err().unwrap().to_string();
+        assert!(refused.contains("a seed is at most 9007199254740992"), "{refused}");
+    }
+
+    #[test]
+    fn load_hosts_are_meant_by_name_and_labels_or_refused() {
+        let read = |on: Value| serde_json::from_value::<LoadHostSelection>(on).unwrap().read();
+        let meant = read(json!({"pattern": "pico[0-9]", "labels": {"zone": "A"}})).unwrap();
+        assert!(meant.matches("pico1", &[("zone".to_owned(), "A".to_owned())].into()));
+        assert!(read(json!({"pattern": "pico["})).unwrap_err().problem.contains("is no pattern"));
+        assert!(read(json!({"pattern": ".*", "labels": {"zo ne": "A"}})).unwrap_err().problem.contains("is no label"));
     }
 
     #[test]

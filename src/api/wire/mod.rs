@@ -23,7 +23,8 @@ pub use changes::{
 };
 pub use events::{Ask, Counter, Event, EventDetail};
 pub use load::{
-    LoadCheck, LoadDraft, LoadExperiment, LoadExperimentDetail, LoadRoute, LoadRouteChange, LoadSubmission,
+    LoadCheck, LoadDraft, LoadExperiment, LoadExperimentDetail, LoadHostSelection, LoadRoute, LoadRouteChange,
+    LoadSubmission,
 };
 pub use load_verbs::{LoadVerb, LoadVerbAnswer};
 pub use members::{Member, MembershipChange, MembershipTuned};

@@ -5,6 +5,7 @@ use agent_core::config::{ConfigError, Invalid, Problems};
 use agent_load::register::experiment::Files;
 use agent_load::register::queue::Enqueue;
 use agent_load::specification::{Arrivals, Client, RefusedTarget, Specification, refused_targets};
+use agent_load::steering::Selection;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io;
@@ -69,11 +70,17 @@ impl Draft {
     }
 
     /// As it is queued.
-    pub fn experiment(self, allowed: &[String], key: String, by: String) -> Result<Enqueue, ConfigError> {
+    pub fn experiment(
+        self,
+        allowed: &[String],
+        on: Option<Selection>,
+        key: String,
+        by: String,
+    ) -> Result<Enqueue, ConfigError> {
         let Specification { name, .. } = self.read(allowed)?;
         let Self { file, text, recordings: mut files } = self;
         files.insert(file.clone(), text);
-        Ok(Enqueue { key, name, file, files, on: None, by })
+        Ok(Enqueue { key, name, file, files, on, by })
     }
 }
 
@@ -240,7 +247,8 @@ mod tests {
     #[test]
     fn recordings_are_those_that_are_named() {
         let replay = "gaps = { replay = \"gaps.csv\" }";
-        let queued = draft(replay, &[("gaps.csv", "0.1\n0.2\n")]).experiment(&[], "k".to_owned(), "me".to_owned());
+        let queued =
+            draft(replay, &[("gaps.csv", "0.1\n0.2\n")]).experiment(&[], None, "k".to_owned(), "me".to_owned());
         let queued = queued.unwrap();
         assert_eq!((queued.name.as_str(), queued.file.as_str()), ("evening", "load.toml"));
         assert_eq!(queued.files.keys().collect::<Vec<_>>(), ["gaps.csv", "load.toml"]);

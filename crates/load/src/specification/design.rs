@@ -8,7 +8,7 @@ use std::io;
 use toml::Value;
 
 /// Larger numbers are not whole to everybody who draws.
-const SEED_MAX: u64 = 1 << 53;
+pub const SEED_MAX: u64 = 1 << 53;
 
 /// What is drawn, as it is written: nothing of it is checked before its file is.
 #[derive(Clone, PartialEq, Debug)]
