@@ -1,6 +1,8 @@
 //! `agent load`: requests at their intended times, and what they took.
 
+mod conditions;
 pub mod daemon;
+mod deeds;
 pub mod drafts;
 pub mod experiments;
 mod holding;
@@ -9,28 +11,40 @@ mod on_hosts;
 mod recorder;
 pub mod routing;
 mod s3_reads;
+mod steered_run;
+mod telemetry;
 
-use super::{Failure, open_files, output};
+pub use recorder::Keeping;
+pub use steered_run::SteeredRun;
+
+use super::members::{Knowing, around};
+use super::{Existing, Failure, existing_directory, open_files, output};
+use crate::knowledge::Knowledge;
+use crate::membership::asking::Around;
 use agent_arrivals::Plan;
+use agent_core::clock::Clock;
 use agent_core::config::Invalid;
+use agent_core::config::settings::NetworkSettings;
+use agent_core::domain::labels::Labels;
 use agent_load::balancer::SharedBalancer;
-use agent_load::generator::{
-    self, Bounds, Client, Counted, Figures, Load, Observer, Progress, Recorded, Route, Template,
-};
+use agent_load::generator::{self, Bounds, Client, Counted, Figures, Load, Observer, Progress, Recorded, Template};
 use agent_load::register::Scope;
 use agent_load::register::experiment::Holder;
 use agent_load::routes::{self, Followed, Shared};
 use agent_load::specification::{self, Hosts, Listed, RefusedTarget, Share, Specification, refused_targets};
 use agent_load::table::LoadTable;
-use recorder::Recorder;
+use conditions::{Balanced, Conditions};
+use recorder::{About, Recorder};
 use serde::Serialize;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use telemetry::{Machine, Watch};
+use tokio::time::Instant;
 
 /// What is in flight when a run is stopped has so long to end.
 const GRACE: Duration = Duration::from_secs(1);
@@ -41,12 +55,36 @@ const COUNTED_AT_MOST: usize = 10_000_000;
 /// How a load is made.
 pub struct Options {
     pub threads: NonZeroUsize,
-    /// Where every request is kept.
-    pub output: Option<PathBuf>,
-    /// Where its tables are written as Parquet.
-    pub parquet: Option<PathBuf>,
+    /// As this machine is called among those that send load.
+    pub name: String,
+    pub labels: Labels,
+    /// Every request is kept.
+    pub keeping: Option<Keeping>,
     /// For services that the file does not route itself.
     pub router: Option<Router>,
+    /// Who may know how busy other machines are.
+    pub members: Option<Around>,
+}
+
+/// The table of a network, and its members.
+#[derive(Clone)]
+pub struct Network {
+    pub load: Arc<dyn LoadTable>,
+    pub knowledge: Arc<dyn Knowledge>,
+    pub clock: Arc<dyn Clock>,
+    pub members: Around,
+}
+
+impl Network {
+    /// `data`: the directory that was named.
+    pub async fn of(settings: &NetworkSettings, data: Option<&Path>, existing: &Existing) -> Self {
+        let Existing { load, knowledge, clock, .. } = existing;
+        let data = existing_directory(settings, data).ok();
+        let knowing = Knowing { network: settings, data: data.as_ref(), at: Vec::new() };
+        // What the table does not say is known here, or nobody asks.
+        let (members, _) = around(knowing, Some(knowledge.as_ref())).await;
+        Self { load: load.clone(), knowledge: knowledge.clone(), clock: clock.clone(), members }
+    }
 }
 
 /// The table of a network, which routes services while load runs.
@@ -105,6 +143,8 @@ pub struct Outcome {
     /// Why the file does not hold every request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_recorded: Option<String>,
+    /// Hosts that were nearer than the one that was chosen, and busy; of services that go to the nearest below a threshold.
+    pub passed_over: u64,
     /// The load hosts that sent it, each its share; none where this process did.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub load_hosts: Vec<SharedBy>,
@@ -152,6 +192,9 @@ struct Sent {
     /// Before its end.
     is_stopped: bool,
     not_recorded: Option<String>,
+    passed_over: u64,
+    /// Which sent it.
+    machine: Machine,
 }
 
 /// Reads a load, which goes to this machine alone and to hosts that were named.
@@ -210,10 +253,10 @@ pub async fn run(
     progress: Arc<Progress>,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Outcome> {
-    let Sent { figures, is_stopped, not_recorded, .. } =
+    let Sent { figures, is_stopped, not_recorded, passed_over, .. } =
         send(specification, Share::WHOLE, options, progress, stop).await?;
     let (name, seed) = (specification.name.clone(), specification.seed);
-    Ok(Outcome { name, seed, is_stopped, not_recorded, load_hosts: Vec::new(), figures })
+    Ok(Outcome { name, seed, is_stopped, not_recorded, passed_over, load_hosts: Vec::new(), figures })
 }
 
 /// Sends a share of it.
@@ -224,37 +267,58 @@ async fn send(
     progress: Arc<Progress>,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Sent> {
-    if let Some(file) = options.output.as_deref().filter(|file| !output::is_file(file)) {
-        let problem = format!("--output {}: requests are kept in a file; name one, like load.db", file.display());
-        return Err(Failure::Configuration(problem).into());
+    let Options { threads, name, labels, keeping, router, members } = options;
+    if let Some(keeping) = keeping {
+        require_file(&keeping.output)?;
     }
     open_files::allow_all()?;
-    let followed = Shared::new(Followed::new(
-        options.router.as_ref().map(|router| router.allowed.clone()).unwrap_or_default(),
-        specification.seed,
-    ));
-    let routes = routes_of(specification, options.router.as_ref(), &followed).await?;
+    let allowed = router.as_ref().map(|router| router.allowed.clone()).unwrap_or_default();
+    let followed = Shared::new(Followed::new(allowed, specification.seed));
+    let routes = routes_of(specification, router.as_ref(), &followed).await?;
     let templates = s3_reads::templates(specification).await?;
-    let recorder = options.output.as_deref().map(|output| Recorder::begin(output, specification)).transpose()?;
+    let mut conditions = Conditions::new(routes.values().cloned().collect(), members.clone());
+    conditions.look().await;
+    let begins = Instant::now();
+    let recorder = match keeping {
+        Some(keeping) => Some(Recorder::begin(keeping.clone(), About::from(specification), begins).await?),
+        None => None,
+    };
+    let notes = recorder.as_ref().map(Recorder::notes);
+    let mut watch = Watch::begin(name, labels, begins);
+    notes.iter().for_each(|notes| notes.host(watch.machine()));
+    let sampled = |machine: &Machine, sampled| notes.iter().for_each(|notes| notes.sampled(machine, sampled));
+    let rerouted = |news: &routes::News| notes.iter().for_each(|notes| notes.rerouted(news));
     let observer = Observer { progress, traces: recorder.as_ref().map(Recorder::traces) };
     let is_stopped = Cell::new(false);
     let stop = async {
         stop.await;
         is_stopped.set(true);
     };
-    let load = of(specification, share, &routes, &templates, options.threads);
+    let load = of(specification, share, &routes, &templates, *threads);
     let recorded = tokio::select! {
         recorded = generator::record(load, observer, stop) => recorded,
-        never = following(options.router.as_ref(), &followed) => match never {},
+        never = following(router.as_ref(), &followed, rerouted) => match never {},
+        never = watch.go_on(sampled) => match never {},
+        never = conditions.go_on() => match never {},
     };
-    let is_stopped = is_stopped.get();
+    let passed_over = routes.values().map(Balanced::passed_over).sum();
+    let (is_stopped, machine) = (is_stopped.get(), watch.end(sampled));
     let recorded = recorded?;
     let figures = recorded.figures();
     let not_recorded = match recorder {
-        Some(recorder) => recorder.end(&figures, is_stopped, options.parquet.as_deref()).err(),
+        Some(recorder) => recorder.end(&figures, is_stopped).await.err(),
         None => None,
     };
-    Ok(Sent { recorded, figures, is_stopped, not_recorded: not_recorded.map(|error| format!("{error:#}")) })
+    let not_recorded = not_recorded.map(|error| format!("{error:#}"));
+    Ok(Sent { recorded, figures, is_stopped, not_recorded, passed_over, machine })
+}
+
+pub fn require_file(output: &Path) -> Result<(), Failure> {
+    if output::is_file(output) {
+        return Ok(());
+    }
+    let problem = format!("--output {}: requests are kept in a file; name one, like load.db", output.display());
+    Err(Failure::Configuration(problem))
 }
 
 /// A process that holds something in the table: no two are called alike.
@@ -275,16 +339,18 @@ async fn routes_of<'a>(
     specification: &'a Specification,
     router: Option<&Router>,
     followed: &Shared,
-) -> anyhow::Result<BTreeMap<&'a str, Arc<dyn Route>>> {
+) -> anyhow::Result<BTreeMap<&'a str, Balanced>> {
     let scope = Scope::of_services(specification.routed_by_the_table());
     let entries = match router {
         Some(router) if scope != Scope::default() => router.table.look(scope).await?.entries,
         Some(_) | None => BTreeMap::new(),
     };
     let route = |service: &'a specification::Service| -> Result<_, Invalid> {
-        let route: Arc<dyn Route> = match &service.hosts {
-            Hosts::Listed(listed) => Arc::new(SharedBalancer::new(listed.balancer(specification.seed))),
-            Hosts::Table => routes::lock(followed).begin(&service.name, entries.get(&service.name))?,
+        let route = match &service.hosts {
+            Hosts::Listed(listed) => {
+                Balanced::Listed(Arc::new(SharedBalancer::new(listed.balancer(specification.seed))))
+            }
+            Hosts::Table => Balanced::ByTable(routes::lock(followed).begin(&service.name, entries.get(&service.name))?),
         };
         Ok((service.name.as_str(), route))
     };
@@ -293,10 +359,14 @@ async fn routes_of<'a>(
 }
 
 /// As long as load runs.
-async fn following(router: Option<&Router>, followed: &Shared) -> Infallible {
+async fn following(router: Option<&Router>, followed: &Shared, hears: impl Fn(&routes::News)) -> Infallible {
     match router {
         Some(router) if routes::lock(followed).services().next().is_some() => {
-            routes::follow(router.table.as_ref(), followed, |news| (router.tell)(news)).await
+            let tell = |news| {
+                hears(&news);
+                (router.tell)(news);
+            };
+            routes::follow(router.table.as_ref(), followed, tell).await
         }
         Some(_) | None => std::future::pending().await,
     }
@@ -306,7 +376,7 @@ async fn following(router: Option<&Router>, followed: &Shared) -> Infallible {
 fn of(
     specification: &Specification,
     share: Share,
-    routes: &BTreeMap<&str, Arc<dyn Route>>,
+    routes: &BTreeMap<&str, Balanced>,
     templates: &[Arc<Template>],
     threads: NonZeroUsize,
 ) -> Load {
@@ -323,7 +393,7 @@ fn of(
             numbers: share.numbers(id),
             template: template.clone(),
             // The specification names no service that it does not have.
-            route: routes[client.service.as_str()].clone(),
+            route: routes[client.service.as_str()].route(),
             bounds,
             seed: specification.seed ^ u64::from(id),
         }));

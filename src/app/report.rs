@@ -16,7 +16,7 @@ use agent_laboratory::report::experiment::comparison::{Case, Comparison};
 use agent_laboratory::report::experiment::tables as experiment_tables;
 use agent_laboratory::report::experiment::wanted::Wanted;
 use agent_laboratory::report::experiment::{self, Content, Experiment, Run, Shown};
-use agent_laboratory::report::load::{self, Drawing, Drawn, LoadRun, Loads};
+use agent_laboratory::report::load::{self, Beside, Drawing, Drawn, LoadRun, Loads};
 use agent_laboratory::report::membership::{self, Networks};
 use agent_laboratory::report::network::batch::{Batch, BatchJob, BatchTimes, BatchWorker};
 use agent_laboratory::report::network::tables as network_tables;
@@ -159,13 +159,23 @@ fn of_loads(path: &Path, wanted: &[Wanted]) -> anyhow::Result<Report> {
             load::tables::runs(&loads, &drawn),
             load::tables::percentiles(&drawn),
             load::tables::course(&drawn),
+            load::tables::hosts(&drawn),
+            load::tables::telemetry(&drawn),
+            load::tables::happened(&drawn),
         ],
     })
 }
 
 /// Its requests are read one after the other: there may be millions of them.
 fn drawn<'a>(file: &ExperimentFile, run: &'a LoadRun) -> anyhow::Result<Drawn<'a>> {
-    let mut drawing = Drawing::new(run, file.trace_extent(run.id)?);
+    let beside = Beside {
+        hosts: file.of_load(run.id)?,
+        telemetry: file.of_load(run.id)?,
+        markers: file.of_load(run.id)?,
+        events: file.of_load(run.id)?,
+        measurements: file.of_load(run.id)?,
+    };
+    let mut drawing = Drawing::new(run, file.trace_extent(run.id)?, beside);
     file.for_each_trace(run.id, |trace| drawing.hear(trace))?;
     Ok(drawing.drawn())
 }

@@ -2,43 +2,70 @@
 
 use super::batch::new_key;
 use super::load::experiments::who;
+use super::load::{Network, SteeredRun};
 use super::open_files;
 use agent_load::generator::Figures;
 use agent_load::session::{Marker, Session, Settings, SharedTable};
 use agent_load::steering::Script;
-use agent_load::table::LoadTable;
 use anyhow::{Context as _, anyhow};
 use serde::Serialize;
 use std::env;
 use std::io::Read as _;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// What a session came to.
 #[derive(Serialize)]
 pub struct Outcome {
     /// What was marked, in its order.
     pub markers: Vec<Marker>,
+    /// Why the file does not hold every request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_recorded: Option<String>,
     #[serde(flatten)]
     pub figures: Figures,
 }
 
-/// A host named `here`, without clients. Load goes to this machine alone and to the hosts that are allowed. With a table its routing
-/// records and experiments are used; that has to be begun within a runtime.
-pub fn begin(allowed: &[String], threads: NonZeroUsize, table: Option<Arc<dyn LoadTable>>) -> anyhow::Result<Session> {
-    open_files::allow_all()?;
-    let settings = Settings { allowed: allowed.to_vec(), threads, ..Settings::default() };
-    Ok(match table {
-        Some(table) => Session::on_table(settings, SharedTable { table, by: who(), new_key })?,
-        None => Session::new(settings)?,
-    })
+/// A session, and where it is kept.
+pub struct Shell {
+    pub session: Session,
+    kept: Option<SteeredRun>,
 }
 
-/// Ends all clients.
-pub async fn end(session: Session) -> anyhow::Result<Outcome> {
-    let markers = session.markers().to_vec();
-    Ok(Outcome { markers, figures: session.end().await? })
+impl Shell {
+    /// A host named `here`, without clients. Load goes to this machine alone and to the hosts that are allowed. With a network its
+    /// table's routing records and experiments are used. `output`: a file that every request is kept in. Within a runtime.
+    pub async fn begin(
+        allowed: &[String],
+        threads: NonZeroUsize,
+        network: Option<Network>,
+        output: Option<&Path>,
+    ) -> anyhow::Result<Self> {
+        open_files::allow_all()?;
+        let settings = Settings { allowed: allowed.to_vec(), threads, ..Settings::default() };
+        let kept = match output {
+            Some(output) => Some(SteeredRun::begin(output, &settings, network.clone()).await?),
+            None => None,
+        };
+        let (traces, hears) = (kept.as_ref().map(SteeredRun::traces), kept.as_ref().map(SteeredRun::hears_verbs));
+        let settings = Settings { traces, hears, ..settings };
+        let session = match network {
+            Some(network) => Session::on_table(settings, SharedTable { table: network.load, by: who(), new_key })?,
+            None => Session::new(settings)?,
+        };
+        Ok(Self { session, kept })
+    }
+
+    /// Ends all clients.
+    pub async fn end(self) -> anyhow::Result<Outcome> {
+        let markers = self.session.markers().to_vec();
+        let figures = self.session.end().await?;
+        let not_recorded = match self.kept {
+            Some(kept) => kept.end(&figures).await.err(),
+            None => None,
+        };
+        Ok(Outcome { markers, not_recorded: not_recorded.map(|error| format!("{error:#}")), figures })
+    }
 }
 
 /// What a script is called, and what it says.

@@ -304,6 +304,8 @@ Examples:
   agent load run evening.toml --strict                   fails when the load was less than intended
   agent load run evening.toml --output evening.db        keeps every request; `agent report evening.db` draws them
   agent load run evening.toml --output evening.db --parquet evening/
+  agent load run evening.toml --output evening.db --agents
+                                                         and what the network's agents do meanwhile
   agent load run evening.toml --hosts 'pico[0-9]'        the load hosts of the network's table send it, each its share
 
 Ctrl-C ends it before its time, with the figures up to then. A thread spends its core on waiting for the next moment when requests
@@ -320,12 +322,16 @@ pub struct Run {
     /// Exit code 1 when requests were late or dropped
     #[arg(long)]
     pub strict: bool,
-    /// Adds the run and every request of it to this file, an SQLite database
-    #[arg(long, value_name = "FILE", conflicts_with = "hosts")]
+    /// Adds the run, every request of it and what this machine did meanwhile to this file, an SQLite database; with --hosts what the
+    /// hosts did, whose own --output keeps their requests
+    #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Writes the tables of that file into this folder, as Parquet
     #[arg(long, value_name = "FOLDER", requires = "output")]
     pub parquet: Option<PathBuf>,
+    /// Keeps there, too, what the agents of the network's table decide and measure meanwhile; always so when the load uses that table
+    #[arg(long, requires = "output")]
+    pub agents: bool,
     #[command(flatten)]
     pub on: OnHosts,
     /// Print JSON

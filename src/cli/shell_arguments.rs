@@ -11,6 +11,7 @@ Examples:
   agent shell --source evening.load            does what a file says, then ends
   echo 'help rps' | agent shell
   agent shell --allow shop.example.org         another machine, that is yours and bears it
+  agent shell --output evening.db              keeps every request; `agent report evening.db` draws them
   agent shell --table                          `rtbl` and `exp` are about the network's table
 
 A first load:
@@ -35,6 +36,10 @@ pub struct Shell {
     /// Clients are dealt out to so many threads
     #[arg(long, default_value = "1")]
     pub threads: NonZeroUsize,
+    /// Adds the session and every request that is sent from here to this file, an SQLite database, with the verbs that were done and
+    /// what this machine did meanwhile
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
     /// Print JSON: each answer in a line of its own
     #[arg(long)]
     pub json: bool,

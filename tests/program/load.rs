@@ -120,6 +120,27 @@ fn a_load_is_sent_as_its_file_says_and_every_request_is_kept() {
 }
 
 #[test]
+fn the_nearest_host_is_one_that_is_there() {
+    let (place, server) = (Place::new(), Server::start(true));
+    // Nobody listens there any more.
+    let gone = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+    let path = place.path().join("near.toml");
+    let hosts = format!("hosts = [\"{gone}\", \"{}\"]", server.address);
+    let service = format!("name = \"near\"\n[[service]]\nname = \"web\"\n{hosts}\nbalancer = \"nearest-below\"\n");
+    let client = "[[client]]\nservice = \"web\"\nprofile = { ticks = [20], interval = \"1 s\" }\n";
+    let run_with = |threshold: &str| {
+        std::fs::write(&path, format!("{service}cpu_threshold = {threshold}\n{client}")).expect("it is written");
+        json(&run(place.path(), &["load", "run", text(&path), "--json"]))
+    };
+    let figures = run_with("1.0");
+    assert_eq!((&figures["done"], &figures["errors"]), (&20.into(), &serde_json::json!({})), "{figures:#}");
+    assert_eq!(server.times().len(), 20);
+    // No machine is below this: the nearest is taken, and both were passed over for each request.
+    let figures = run_with("1e-9");
+    assert_eq!((&figures["done"], &figures["passed_over"]), (&20.into(), &40.into()), "{figures:#}");
+}
+
+#[test]
 fn what_is_wrong_is_said_before_anything_is_sent() {
     let (place, server) = (Place::new(), Server::start(true));
     let check = |client: &str, parts: &[&str]| {

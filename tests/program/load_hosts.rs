@@ -2,8 +2,10 @@
 
 use super::load::Server;
 use super::load_table::{load, network};
-use crate::network::process::{Running, json, run};
+use crate::network::mariadb::{self, PASSWORD, USER};
+use crate::network::process::{Running, json, run, run_with};
 use crate::network::{PATIENCE, Place, text, wait_until};
+use rusqlite::Connection;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -61,7 +63,8 @@ fn load_hosts_send_together_exactly_what_one_would() {
     let kept = ["--output", "kept"];
     let mut running = [host(&place, "pico1", &kept), host(&place, "pico2", &[]), host(&place, "other", &[])];
     wait_until("they have joined", PATIENCE, || there(&place) == ["other", "pico1", "pico2"]);
-    let outcome = json(place.path(), &load(&["run", text(&load_file), "--hosts", "pico.*", "--json"]));
+    let all = ["run", text(&load_file), "--hosts", "pico.*", "--json", "--output", "all.db"];
+    let outcome = json(place.path(), &load(&all));
     assert_eq!((&outcome["intended"], &outcome["done"], &outcome["errors"]), (&json!(102), &json!(102), &json!({})));
     let shares = outcome["load_hosts"].as_array().expect("a list");
     let sent = |share: &Value| (share["load_host"].as_str().expect("a name").to_owned(), share["sent"].clone());
@@ -78,6 +81,15 @@ fn load_hosts_send_together_exactly_what_one_would() {
     let shown = json(place.path(), &load(&["show", "2", "--json"]));
     assert_eq!((&shown["state"], &shown["on"]["pattern"]), (&json!("finished"), &json!("pico.*")), "{shown:#}");
     assert_eq!(super::load::kept(&place.path().join("kept/2.db"), "answered"), 51);
+    // Whoever has it sent keeps what came of it, and what the hosts did; their requests each keeps itself.
+    let all = Connection::open(place.path().join("all.db")).expect("it is a database");
+    let sql = "select experiment, json_extract(figures, '$.done'), (select count(*) from traces), \
+               (select group_concat(host) from (select host from host_info order by host)), \
+               (select count(distinct host) from telemetry where at_us between began_us and ended_us) from load_runs";
+    let said: (i64, i64, i64, String, i64) = all
+        .query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
+        .expect("one run");
+    assert_eq!(said, (2, 102, 0, "pico1,pico2".to_owned(), 2));
 
     // What a host must not send it refuses, and the others do not go on.
     let elsewhere = place.path().join("elsewhere.toml");
@@ -114,6 +126,9 @@ fn the_share_of_a_host_that_is_killed_is_missing_and_said_to_be() {
     // The next one by the name does nothing of it.
     let _next = host(&place, "pico2", &[]);
     wait_until("it has joined", PATIENCE, || there(&place) == ["pico1", "pico2"]);
+    let shells_own = run(place.path(), &load(&["host", "here"]));
+    assert_eq!(shells_own.code, Some(2), "{shells_own:?}");
+    assert!(shells_own.err.contains("so each `agent shell` calls"), "{}", shells_own.err);
     let twice = run(place.path(), &load(&["host", "pico2"]));
     assert_eq!(twice.code, Some(1), "{twice:?}");
     assert!(twice.err.contains("load host `pico2` is there already"), "{}", twice.err);
@@ -181,4 +196,42 @@ fn a_shell_steers_hosts_that_joined() {
     assert!(closed.out.contains("pico1 answers after "), "{}", closed.out);
     let nobody = shell("spawn nano.* shop\n");
     assert!(nobody.err.contains("no load host matches `nano.*`"), "{}", nobody.err);
+}
+
+#[test]
+fn hosts_and_daemons_share_a_table_in_mariadb() {
+    let server = match mariadb::shared() {
+        Ok(server) => server,
+        Err(why) => return println!("SKIPPED: {why}"),
+    };
+    let (place, asked) = (Place::new(), Server::start(true));
+    let address = format!("mysql://{USER}@127.0.0.1:{}/{}", server.port(), server.schema());
+    let environment = [("AGENT_KNOWLEDGE", address.as_str()), ("AGENT_DATABASE_PASSWORD", PASSWORD)];
+    let agent = |arguments: &[&str]| run_with(&environment, PATIENCE, place.path(), arguments);
+    assert_eq!(agent(&["db", "init"]).code, Some(0));
+    let start = |name: &str, arguments: &[&str]| Running::start_with(&environment, place.path(), name, arguments);
+    let _hosts = ["pico1", "pico2"].map(|name| start(name, &["load", "host", name]));
+    let listed = || agent(&["load", "hosts"]).out;
+    wait_until("they have joined", PATIENCE, || listed().contains("pico1") && listed().contains("pico2"));
+    let load_file = file(&place, &asked, "profile = { ticks = [20, 20], interval = \"1 s\" }");
+    for on_hosts in [false, true, false, true] {
+        let on: &[&str] = if on_hosts { &["--hosts", "pico.*"] } else { &[] };
+        let queued = agent(&[&["load", "queue", text(&load_file)], on].concat());
+        assert_eq!(queued.code, Some(0), "{queued:?}");
+    }
+    let mut daemons = ["one", "two"].map(|name| start(name, &["load", "daemon", "--until-idle", "--output", name]));
+    for daemon in &mut daemons {
+        assert_eq!(daemon.ends_within(PATIENCE), Some(0), "{}\n{}", daemon.output(), daemon.errors());
+    }
+    for id in 1..=4 {
+        let shown: Value =
+            serde_json::from_str(&agent(&["load", "show", &id.to_string(), "--json"]).out).expect("JSON");
+        assert_eq!((&shown["state"], &shown["begun"]), (&json!("finished"), &json!(1)), "{shown:#}");
+        assert_eq!((&shown["summary"]["done"], &shown["summary"]["errors"]), (&json!(40), &json!({})), "{shown:#}");
+        let shares = shown["summary"]["load_hosts"].as_array().map_or(0, Vec::len);
+        assert_eq!(shares, if id % 2 == 0 { 2 } else { 0 }, "{shown:#}");
+        let kept = ["one", "two"].map(|daemon| place.path().join(format!("{daemon}/{id}.db")).is_file());
+        assert_eq!(kept.iter().filter(|is_there| **is_there).count(), 1, "one of them ran it: {kept:?}");
+    }
+    assert_eq!(asked.times().len(), 160);
 }

@@ -22,6 +22,7 @@ mod links_processes;
 mod load;
 mod load_api;
 mod load_hosts;
+mod load_kept;
 mod load_page;
 mod load_table;
 mod many_objects;

@@ -197,7 +197,7 @@ fn forbidden(from: &[String], to: &[String]) -> Option<String> {
         return None;
     }
     let (may, traits): (&[&str], &[&str]) = match layer {
-        "domain" => (&[], &[]),
+        "domain" => (&["arrivals"], &[]),
         "clock" | "mape" => (&["domain"], &[]),
         "emulator" | "sampler" | "agent_membership" | "runner" | "arrivals" => (&[], &[]),
         "aggregator" => (&["sampler"], &[]),
@@ -258,6 +258,7 @@ fn forbidden(from: &[String], to: &[String]) -> Option<String> {
                 "worker",
                 "arrivals",
                 "load",
+                "sampler",
             ],
             &[],
         ),

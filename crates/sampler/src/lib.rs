@@ -87,6 +87,12 @@ pub fn host_name() -> Option<String> {
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
+/// The kernel of this machine, with its version: `Linux 6.1.0`.
+pub fn kernel() -> Option<String> {
+    let read = |file| std::fs::read_to_string(format!("/proc/sys/kernel/{file}")).ok();
+    Some(format!("{} {}", read("ostype")?.trim(), read("osrelease")?.trim()))
+}
+
 fn memory() -> Option<Space> {
     let memory = procfs::Meminfo::current().ok()?;
     let (total_bytes, free_bytes) = (memory.mem_total, memory.mem_available?);
@@ -155,5 +161,7 @@ mod tests {
     fn the_machine_has_a_name() {
         let name = host_name().expect("every Linux has one");
         assert_eq!(name, name.trim());
+        let kernel = kernel().expect("every Linux has one");
+        assert!(kernel.starts_with("Linux ") && kernel == kernel.trim(), "{kernel}");
     }
 }

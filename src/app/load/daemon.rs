@@ -1,9 +1,9 @@
 //! `agent load daemon`: takes the experiments that wait, one after another, and runs each as `agent load run` does.
 
-use super::experiments::Summary;
+use super::experiments::{Summary, machine};
 use super::holding::Holding;
-use super::{Options, Outcome, Router, make_folder, on_hosts, require_allowed, run};
-use agent_core::clock::Clock;
+use super::{Keeping, Network, Options, Outcome, Router, make_folder, on_hosts, require_allowed, run};
+use agent_core::domain::labels::Labels;
 use agent_core::domain::units::show_duration;
 use agent_core::knowledge::{KnowledgeError, Result};
 use agent_load::generator::Progress;
@@ -13,7 +13,7 @@ use agent_load::register::tenure::{LEASE, Word};
 use agent_load::register::{Request, Scope, Which};
 use agent_load::routes;
 use agent_load::specification::Specification;
-use agent_load::table::{LoadTable, carry_out};
+use agent_load::table::carry_out;
 use anyhow::Context as _;
 use futures::future::{FutureExt as _, Shared};
 use serde::Serialize;
@@ -34,15 +34,32 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 const LAST_TRIES: u32 = 3;
 
 pub struct Daemon {
-    pub table: Arc<dyn LoadTable>,
-    pub clock: Arc<dyn Clock>,
+    pub network: Network,
     /// Hosts other than this machine that may be sent to.
     pub allowed: Vec<String>,
     pub threads: NonZeroUsize,
-    /// A folder for the requests of each experiment.
-    pub output: Option<PathBuf>,
+    /// Where the requests of each experiment are kept.
+    pub output: Option<Output>,
     /// Hears what is changed of routes that an experiment follows.
     pub hears_of_routes: Arc<dyn Fn(routes::News) + Send + Sync>,
+}
+
+/// Where experiments are kept.
+pub enum Output {
+    /// Each in a file of its own, by its number.
+    Folder(PathBuf),
+    /// The one that is run.
+    File { output: PathBuf, parquet: Option<PathBuf> },
+}
+
+impl Output {
+    fn of(&self, id: ExperimentId, network: &Network) -> Keeping {
+        let (output, parquet) = match self {
+            Self::Folder(folder) => (folder.join(format!("{id}.db")), None),
+            Self::File { output, parquet } => (output.clone(), parquet.clone()),
+        };
+        Keeping { output, parquet, experiment: Some(id), network: Some(network.clone()) }
+    }
 }
 
 /// Until when a daemon goes on, unless it is stopped.
@@ -195,7 +212,7 @@ impl<'a> Serving<'a> {
         stop: Stop<'a>,
         tell: &'a mut dyn FnMut(News),
     ) -> anyhow::Result<Self> {
-        if let Some(folder) = &daemon.output {
+        if let Some(Output::Folder(folder)) = &daemon.output {
             make_folder(folder)?;
         }
         Ok(Self { daemon, holder: super::holder(), only, stop, tell, is_troubled: false, failed: 0 })
@@ -220,7 +237,7 @@ impl<'a> Serving<'a> {
     }
 
     async fn ask_for_one(&self) -> Result<Option<Experiment>> {
-        let (table, lease) = (self.daemon.table.as_ref(), self.daemon.clock.record(LEASE));
+        let (table, lease) = (self.daemon.network.load.as_ref(), self.daemon.network.clock.record(LEASE));
         // A claim is a write, and mostly there is nothing.
         let seen = table.look(Scope { experiments: Which::All, ..Scope::default() }).await?;
         match seen.has_free() {
@@ -249,8 +266,8 @@ impl<'a> Serving<'a> {
 
     async fn perform(&mut self, experiment: &Experiment, claimed: Instant) {
         let Experiment { id, name, begun, .. } = experiment.clone();
-        let (table, holder) = (self.daemon.table.clone(), self.holder.clone());
-        let holding = Holding::begin(table.clone(), self.daemon.clock.as_ref(), id, holder.clone(), claimed);
+        let (table, holder) = (self.daemon.network.load.clone(), self.holder.clone());
+        let holding = Holding::begin(table.clone(), self.daemon.network.clock.as_ref(), id, holder.clone(), claimed);
         (self.tell)(News::Begins { id, name, begun });
         let files = match table.files(id).await {
             Ok(files) => files,
@@ -299,13 +316,21 @@ impl<'a> Serving<'a> {
     ) -> anyhow::Result<(Outcome, Option<Stopped>)> {
         let specification = Specification::of_files(&experiment.file, files)?;
         require_allowed(&experiment.file, &specification, &self.daemon.allowed)?;
-        let output = self.daemon.output.as_ref().map(|folder| folder.join(format!("{}.db", experiment.id)));
+        let Daemon { network, output, .. } = self.daemon;
+        let keeping = output.as_ref().map(|output| output.of(experiment.id, network));
         let router = Router {
-            table: self.daemon.table.clone(),
+            table: network.load.clone(),
             allowed: self.daemon.allowed.clone(),
             tell: self.daemon.hears_of_routes.clone(),
         };
-        let options = Options { threads: self.daemon.threads, output, parquet: None, router: Some(router) };
+        let options = Options {
+            threads: self.daemon.threads,
+            name: machine(),
+            labels: Labels::new(),
+            keeping,
+            router: Some(router),
+            members: Some(network.members.clone()),
+        };
         let stopped = Cell::new(None);
         let stop = async {
             let why = tokio::select! {
@@ -318,7 +343,8 @@ impl<'a> Serving<'a> {
         let outcome = match &experiment.on {
             None => run(&specification, &options, Arc::<Progress>::default(), stop).await?,
             Some(on) => {
-                let sending = on_hosts::Sending { daemon: self.daemon, holder: &self.holder, id: experiment.id, on };
+                let sending =
+                    on_hosts::Sending { options: &options, network, holder: &self.holder, id: experiment.id, on };
                 sending.send(&specification, stop).await?
             }
         };
@@ -346,7 +372,7 @@ impl<'a> Serving<'a> {
     async fn note<R: Request + Clone>(&mut self, id: ExperimentId, request: R) -> Option<R::Answer> {
         let mut last_tries = 0;
         loop {
-            let answer = carry_out(self.daemon.table.as_ref(), request.clone()).await;
+            let answer = carry_out(self.daemon.network.load.as_ref(), request.clone()).await;
             let why = match &answer {
                 Ok(_) => return self.heard(answer),
                 Err(error) => error.to_string(),

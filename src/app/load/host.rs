@@ -1,9 +1,9 @@
 //! `agent load host`: makes load for whoever asks it by the table, until it is stopped.
 
-use super::{Options, Router, Sent, make_folder, require_allowed, send};
+use super::on_hosts::SentShare;
+use super::{Keeping, Network, Options, Router, Sent, make_folder, require_allowed, send};
 use crate::app::batch::new_key;
-use crate::app::open_files;
-use agent_core::clock::Clock;
+use crate::app::{Failure, open_files};
 use agent_core::config::Invalid;
 use agent_core::domain::labels::Labels;
 use agent_core::domain::time::Timestamp;
@@ -18,7 +18,7 @@ use agent_load::register::tenure::{Question, Tenure, Terms};
 use agent_load::register::{Register, Scope, Which};
 use agent_load::routes;
 use agent_load::session::fleet::{self, Said, answer, told};
-use agent_load::session::{LocalHost, OnTable, RoutingTable, SharedTable};
+use agent_load::session::{HERE, LocalHost, OnTable, RoutingTable, SharedTable};
 use agent_load::specification::{Share, Specification};
 use agent_load::table::{LoadTable, carry_out, find};
 use anyhow::Context as _;
@@ -41,8 +41,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// A host that is to be.
 pub struct Hosting {
-    pub table: Arc<dyn LoadTable>,
-    pub clock: Arc<dyn Clock>,
+    pub network: Network,
     /// As others call it.
     pub name: String,
     pub labels: Labels,
@@ -122,12 +121,16 @@ pub async fn serve(
     if let Some(folder) = &hosting.output {
         make_folder(folder)?;
     }
+    if hosting.name == HERE {
+        let problem = format!("load host `{HERE}`: so each `agent shell` calls the host of its own process");
+        return Err(Failure::Configuration(format!("{problem}\n  help: choose another name")).into());
+    }
     open_files::allow_all()?;
-    let local = LocalHost::begin(hosting.name.clone(), hosting.labels.clone(), hosting.threads)?;
+    let local = LocalHost::begin(hosting.name.clone(), hosting.labels.clone(), hosting.threads, None)?;
     let holder = super::holder();
-    let on = SharedTable { table: hosting.table.clone(), by: format!("load host {}", hosting.name), new_key };
+    let on = SharedTable { table: hosting.network.load.clone(), by: format!("load host {}", hosting.name), new_key };
     let routes = RoutingTable::Shared(OnTable::begin(on, hosting.allowed.clone()));
-    let (table, leave) = (hosting.table.clone(), Leave { name: hosting.name.clone(), holder: holder.clone() });
+    let (table, leave) = (hosting.network.load.clone(), Leave { name: hosting.name.clone(), holder: holder.clone() });
     let (ended, ending) = mpsc::channel(1);
     let mut host = Host {
         hosting: Rc::new(hosting),
@@ -199,8 +202,8 @@ impl<T: Fn(News) + 'static> Host<T> {
     async fn join(&mut self) -> Result<()> {
         self.told = Busy::default();
         let (name, labels) = (self.hosting.name.clone(), self.hosting.labels.clone());
-        let join = Join { name, labels, holder: self.holder.clone(), lease: self.hosting.clock.record(LEASE) };
-        carry_out(self.hosting.table.as_ref(), join).await.map(drop)
+        let join = Join { name, labels, holder: self.holder.clone(), lease: self.hosting.network.clock.record(LEASE) };
+        carry_out(self.hosting.network.load.as_ref(), join).await.map(drop)
     }
 
     /// Does what it is asked while it is counted on; why it is not any more.
@@ -249,7 +252,7 @@ impl<T: Fn(News) + 'static> Host<T> {
         if (question == Question::Renew || self.busy() != self.told) && !self.beat().await? {
             return Ok(None);
         }
-        let (table, name) = (self.hosting.table.as_ref(), self.hosting.name.clone());
+        let (table, name) = (self.hosting.network.load.as_ref(), self.hosting.name.clone());
         let scope = Scope {
             experiments: Which::These(of),
             hosts: Which::only(name.clone()),
@@ -268,8 +271,8 @@ impl<T: Fn(News) + 'static> Host<T> {
     /// Says that it is there, and what it does. `false`: the table does not count this process as the host.
     async fn beat(&mut self) -> Result<bool> {
         let (name, holder, busy) = (self.hosting.name.clone(), self.holder.clone(), self.busy());
-        let beat = Beat { name, holder, busy: busy.clone(), lease: self.hosting.clock.record(LEASE) };
-        let is_it = carry_out(self.hosting.table.as_ref(), beat).await?;
+        let beat = Beat { name, holder, busy: busy.clone(), lease: self.hosting.network.clock.record(LEASE) };
+        let is_it = carry_out(self.hosting.network.load.as_ref(), beat).await?;
         self.told = busy;
         Ok(is_it)
     }
@@ -277,7 +280,7 @@ impl<T: Fn(News) + 'static> Host<T> {
     /// `looked`: when the table's clock said `now`.
     async fn begin(&mut self, order: Order, looked: Instant, now: Timestamp) {
         (self.tell)(News::Asked { by: order.by.clone(), task: order.task.clone() });
-        let table = self.hosting.table.clone();
+        let table = self.hosting.network.load.clone();
         match &order.task {
             Task::Errand(_) | Task::Send(_) if order.is_withdrawn => {
                 let help = "ask again if it is wanted after all";
@@ -298,7 +301,7 @@ impl<T: Fn(News) + 'static> Host<T> {
             Task::Send(part) => {
                 let (stop, mut stopped) = watch::channel(false);
                 self.parts.insert(order.id, stop);
-                let begins = looked + self.hosting.clock.apply(part.begins_at.since(now));
+                let begins = looked + self.hosting.network.clock.apply(part.begins_at.since(now));
                 let (hosting, tell, part, ended) =
                     (self.hosting.clone(), self.tell.clone(), part.clone(), self.ended.clone());
                 spawn_local(async move {
@@ -308,10 +311,10 @@ impl<T: Fn(News) + 'static> Host<T> {
                     };
                     let said = match send_part(&hosting, &part, begins, stop).await {
                         Ok(sent) => {
-                            let intended = sent.figures.counted.intended;
-                            let (experiment, not_recorded) = (part.experiment, sent.not_recorded);
+                            let Sent { recorded, figures, not_recorded, passed_over, machine, .. } = sent;
+                            let (experiment, intended) = (part.experiment, figures.counted.intended);
                             tell(News::Sent { experiment, intended, not_recorded });
-                            Said::Did(sent.recorded)
+                            Said::Did(SentShare { recorded, passed_over, machine })
                         }
                         Err(error) => {
                             let error = format!("{error:#}");
@@ -342,14 +345,28 @@ async fn send_part(
     begins: Instant,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Sent> {
-    let table = hosting.table.clone();
+    let table = hosting.network.load.clone();
     let experiment = find(table.as_ref(), part.experiment).await?.context("the experiment is not there any more")?;
     let files = table.files(part.experiment).await?;
     let specification = Specification::of_files(&experiment.file, &files)?;
     require_allowed(&experiment.file, &specification, &hosting.allowed)?;
-    let output = hosting.output.as_ref().map(|folder| folder.join(format!("{}.db", part.experiment)));
+    let keeping = hosting.output.as_ref().map(|folder| Keeping {
+        output: folder.join(format!("{}.db", part.experiment)),
+        parquet: None,
+        experiment: Some(part.experiment),
+        // Whoever has it sent keeps what agents do.
+        network: None,
+    });
     let router = Router { table, allowed: hosting.allowed.clone(), tell: hosting.hears_of_routes.clone() };
-    let options = Options { threads: hosting.threads, output, parquet: None, router: Some(router) };
+    let Hosting { network, threads, name, labels, .. } = hosting;
+    let options = Options {
+        threads: *threads,
+        name: name.clone(),
+        labels: labels.clone(),
+        keeping,
+        router: Some(router),
+        members: Some(network.members.clone()),
+    };
     tokio::pin!(stop);
     tokio::select! {
         () = sleep_until(begins) => {}

@@ -1,8 +1,9 @@
 //! An experiment that the hosts which joined the table send, each its share; what they recorded is put together here. The share of a
 //! host that is gone is missing, and nobody makes up for it: the load would be another one than was measured until then.
 
-use super::daemon::Daemon;
-use super::{Outcome, SharedBy};
+use super::recorder::{About, Notes, Recorder};
+use super::telemetry::Machine;
+use super::{Network, Options, Outcome, SharedBy, following, routes_of};
 use crate::app::Failure;
 use crate::app::batch::new_key;
 use agent_core::knowledge::KnowledgeError;
@@ -11,12 +12,16 @@ use agent_load::register::Scope;
 use agent_load::register::experiment::{ExperimentId, Holder};
 use agent_load::register::hosts::LoadHost;
 use agent_load::register::orders::{Part, Task};
+use agent_load::routes::{Followed, Shared};
 use agent_load::session::SharedTable;
 use agent_load::session::fleet::{Asked, Outcome as Became, Said, hosts};
 use agent_load::specification::{Share, Specification};
 use agent_load::steering::Selection;
+use serde::{Deserialize, Serialize};
+use std::convert::Infallible;
+use std::future::pending;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Between what is asked and the moment when all begin: by then every host has seen it, and read the files.
 const LEAD: Duration = Duration::from_secs(2);
@@ -26,7 +31,8 @@ const ENDS_WITHIN: Duration = Duration::from_secs(10);
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 pub struct Sending<'a> {
-    pub daemon: &'a Daemon,
+    pub options: &'a Options,
+    pub network: &'a Network,
     /// Holds the experiment.
     pub holder: &'a Holder,
     pub id: ExperimentId,
@@ -34,10 +40,20 @@ pub struct Sending<'a> {
     pub on: &'a Selection,
 }
 
+/// What a host says of its share.
+#[derive(Serialize, Deserialize)]
+pub struct SentShare {
+    pub recorded: Recorded,
+    pub passed_over: u64,
+    pub machine: Machine,
+}
+
 /// What hosts said so far.
-struct Heard {
+struct Heard<'a> {
     all: Recorded,
+    passed_over: u64,
     hosts: Vec<SharedBy>,
+    notes: Option<&'a Notes>,
     /// Why it cannot be sent as it is meant.
     refused: Option<String>,
 }
@@ -48,19 +64,31 @@ impl Sending<'_> {
     /// # Errors
     /// No host is meant, or one does not send its share; then the others do not go on either.
     pub async fn send(&self, specification: &Specification, stop: impl Future<Output = ()>) -> anyhow::Result<Outcome> {
-        let on = SharedTable { table: self.daemon.table.clone(), by: self.holder.to_string(), new_key };
+        let on = SharedTable { table: self.network.load.clone(), by: self.holder.to_string(), new_key };
         let chosen = hosts(on.table.as_ref(), self.on).await?;
         if chosen.is_empty() {
             let problem = format!("no load host matches `{}`", self.on.pattern.as_str().escape_debug());
             let help = "`agent load hosts` lists those that are there; `agent load host NAME` makes one";
             return Err(Failure::Configuration(format!("{problem}\n  help: {help}")).into());
         }
+        let begins = Instant::now() + LEAD;
+        let recorder = match &self.options.keeping {
+            Some(keeping) => Some(Recorder::begin(keeping.clone(), About::from(specification), begins).await?),
+            None => None,
+        };
         let (mut asked, gone) = Asked::begin(on, self.parts(chosen).await?).await?;
         let missing = |load_host| SharedBy { load_host, counted: None };
-        let mut heard = Heard { all: Recorded::none(), hosts: gone.into_iter().map(missing).collect(), refused: None };
+        let mut heard = Heard {
+            all: Recorded::none(),
+            passed_over: 0,
+            hosts: gone.into_iter().map(missing).collect(),
+            notes: recorder.as_ref().map(Recorder::notes),
+            refused: None,
+        };
         let is_stopped = tokio::select! {
             () = heard.listen(&mut asked) => false,
             () = stop => true,
+            never = self.watch_routes(specification, recorder.as_ref()) => match never {},
         };
         if is_stopped || heard.refused.is_some() {
             // If the table is away, they end by themselves: the experiment is not held any more.
@@ -70,23 +98,37 @@ impl Sending<'_> {
         heard.hosts.extend(asked.silent().map(missing));
         // What stays there is forgotten after an hour.
         let (Ok(()) | Err(_)) = asked.end().await;
-        if let Some(refused) = heard.refused.filter(|_| !is_stopped) {
+        let Heard { all, passed_over, hosts: mut load_hosts, refused, .. } = heard;
+        load_hosts.sort_by(|a, b| a.load_host.cmp(&b.load_host));
+        let figures = all.figures();
+        let not_recorded = match recorder {
+            Some(recorder) => recorder.end(&figures, is_stopped || refused.is_some()).await.err(),
+            None => None,
+        };
+        if let Some(refused) = refused.filter(|_| !is_stopped) {
             anyhow::bail!(refused);
         }
-        heard.hosts.sort_by(|a, b| a.load_host.cmp(&b.load_host));
-        Ok(Outcome {
-            name: specification.name.clone(),
-            seed: specification.seed,
-            is_stopped,
-            not_recorded: None,
-            load_hosts: heard.hosts,
-            figures: heard.all.figures(),
-        })
+        let not_recorded = not_recorded.map(|error| format!("{error:#}"));
+        let (name, seed) = (specification.name.clone(), specification.seed);
+        Ok(Outcome { name, seed, is_stopped, not_recorded, passed_over, load_hosts, figures })
+    }
+
+    /// Notes what is changed of the routes that the hosts follow, as long as somebody keeps that.
+    async fn watch_routes(&self, specification: &Specification, recorder: Option<&Recorder>) -> Infallible {
+        let (Some(router), Some(notes)) = (&self.options.router, recorder.map(Recorder::notes)) else {
+            return pending().await;
+        };
+        let followed = Shared::new(Followed::new(router.allowed.clone(), specification.seed));
+        match routes_of(specification, Some(router), &followed).await {
+            Ok(_) => following(Some(router), &followed, |news| notes.rerouted(news)).await,
+            // The hosts, which follow them too, say why not.
+            Err(_) => pending().await,
+        }
     }
 
     async fn parts(&self, hosts: Vec<LoadHost>) -> Result<Vec<(LoadHost, Task)>, KnowledgeError> {
-        let now = self.daemon.table.look(Scope::default()).await?.now;
-        let begins_at = now + self.daemon.clock.record(LEAD);
+        let now = self.network.load.look(Scope::default()).await?.now;
+        let begins_at = now + self.network.clock.record(LEAD);
         let of = u32::try_from(hosts.len()).unwrap_or(u32::MAX);
         let part =
             |index| Part { experiment: self.id, holder: self.holder.clone(), share: Share { index, of }, begins_at };
@@ -94,7 +136,7 @@ impl Sending<'_> {
     }
 }
 
-impl Heard {
+impl Heard<'_> {
     /// Until all have said what they recorded, or one refuses.
     async fn listen(&mut self, asked: &mut Asked) {
         while self.refused.is_none() && self.hear(asked).await {}
@@ -106,7 +148,7 @@ impl Heard {
 
     /// `false`: there is nobody more to be heard.
     async fn hear(&mut self, asked: &mut Asked) -> bool {
-        let (load_host, became) = match asked.next::<Recorded>().await {
+        let (load_host, became) = match asked.next::<SentShare>().await {
             Ok(None) => return false,
             Ok(Some(heard)) => heard,
             Err(_) => {
@@ -116,7 +158,12 @@ impl Heard {
             }
         };
         let counted = match became {
-            Became::Said(Said::Did(recorded)) => {
+            Became::Said(Said::Did(SentShare { recorded, passed_over, machine })) => {
+                self.passed_over += passed_over;
+                if let Some(notes) = self.notes {
+                    notes.host(&machine);
+                    machine.samples.iter().for_each(|sampled| notes.sampled(&machine, *sampled));
+                }
                 let counted = recorded.counted();
                 self.all.merge(recorded);
                 Some(counted)

@@ -1,60 +1,190 @@
-//! Every request of a run, into a file, beside the run: whatever the disk does, no request waits for it.
+//! Every request of a run, and what else went on, into a file, beside the run: whatever the disk does, no request waits for it.
 
+use super::Network;
+use super::deeds::Moment;
+use super::telemetry::{Machine, Sampled};
 use crate::app::experiment::WRITTEN_BY;
-use agent_laboratory::results::{Database, DatabaseError, FileKind, Json, LoadRun, TraceRow, export};
+use agent_laboratory::results::{
+    Database, DatabaseError, FileKind, HostInfo, Json, LoadRun, MarkerRow, TelemetryRow, TraceRow, export,
+};
+use agent_load::balancer::Host;
 use agent_load::generator::{Figures, Outcome, Trace, Traces};
+use agent_load::register::experiment::ExperimentId;
+use agent_load::routes::News;
 use agent_load::specification::Specification;
 use anyhow::{Context as _, anyhow};
-use std::path::Path;
+use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::SystemTime;
+use tokio::runtime;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 /// Requests that wait to be written: two seconds of the highest rate that a core reaches.
 const WAITING_AT_MOST: usize = 200_000;
 /// Requests that are written together, at most: those that came while the last ones were written.
 const TOGETHER: usize = 20_000;
 
+/// Where a run is kept, and with what.
+#[derive(Clone)]
+pub struct Keeping {
+    pub output: PathBuf,
+    /// Where its tables are written as Parquet.
+    pub parquet: Option<PathBuf>,
+    /// As which the run is known in the table of a network.
+    pub experiment: Option<ExperimentId>,
+    /// Whose agents' deeds are kept, too.
+    pub network: Option<Network>,
+}
+
+/// What is kept of a run from its beginning on.
+pub struct About<'a> {
+    pub name: &'a str,
+    pub seed: u64,
+    /// What was asked for, as it was written.
+    pub text: &'a str,
+}
+
+impl<'a> From<&'a Specification> for About<'a> {
+    fn from(specification: &'a Specification) -> Self {
+        Self { name: &specification.name, seed: specification.seed, text: &specification.text }
+    }
+}
+
 pub struct Recorder {
+    keeping: Keeping,
     traces: Traces,
+    notes: Notes,
     run: LoadRun,
+    /// When agents' deeds begin to belong to the run.
+    since: Option<Moment>,
     writer: JoinHandle<Result<Database, DatabaseError>>,
 }
 
+/// Takes what else goes on, at any time and from anywhere.
+#[derive(Clone)]
+pub struct Notes {
+    sender: mpsc::UnboundedSender<Note>,
+    began: Instant,
+    began_us: i64,
+}
+
+enum Note {
+    Host(HostInfo),
+    Telemetry(TelemetryRow),
+    /// Its number is still to come.
+    Marker(MarkerRow),
+}
+
+impl Notes {
+    /// A machine sends requests.
+    pub fn host(&self, machine: &Machine) {
+        let machine = machine.clone();
+        self.take(Note::Host(HostInfo {
+            host: machine.name,
+            machine: Some(machine.machine),
+            system: machine.system,
+            agent: machine.agent,
+            cores: machine.cores,
+            memory_bytes: machine.memory_bytes,
+            labels: Json(machine.labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()),
+        }));
+    }
+
+    pub fn sampled(&self, host: &Machine, sampled: Sampled) {
+        self.take(Note::Telemetry(TelemetryRow {
+            host: host.name.clone(),
+            at_us: self.began_us.saturating_add(i64::try_from(sampled.after.as_micros()).unwrap_or(i64::MAX)),
+            cpu_percent: sampled.cpu_percent,
+            memory_used_bytes: sampled.memory_used_bytes,
+            received_bytes_per_s: sampled.received_bytes_per_s,
+            sent_bytes_per_s: sampled.sent_bytes_per_s,
+            load: sampled.load,
+        }));
+    }
+
+    /// It happens now.
+    pub fn marked(&self, kind: &str, name: impl Into<String>, value: Option<String>) {
+        let after = i64::try_from(self.began.elapsed().as_micros()).unwrap_or(i64::MAX);
+        let at_us = self.began_us.saturating_add(after);
+        self.take(Note::Marker(MarkerRow { sequence: 0, at_us, kind: kind.to_owned(), name: name.into(), value }));
+    }
+
+    /// The table routes services otherwise, or is away.
+    pub fn rerouted(&self, news: &News) {
+        let (name, value) = match news {
+            News::Changed { service, hosts, revision } => {
+                let hosts: Vec<String> = hosts.iter().map(Host::to_string).collect();
+                (service.as_str(), format!("{}, revision {revision}", hosts.join(", ")))
+            }
+            News::Unset { service, revision } => (service.as_str(), format!("nowhere, revision {revision}")),
+            News::NotAllowed { service, address, revision } => {
+                (service.as_str(), format!("as before: {address} of revision {revision} is not allowed"))
+            }
+            News::Away { why } => ("table", format!("away: {why}")),
+            News::Back => ("table", "there again".to_owned()),
+        };
+        self.marked(MarkerRow::ROUTE, name, Some(value));
+    }
+
+    fn take(&self, note: Note) {
+        // Once the disk is full nobody takes any more: the end of the run says so.
+        let (Ok(()) | Err(_)) = self.sender.send(note);
+    }
+}
+
 impl Recorder {
-    /// The run is in the file from then on.
-    pub fn begin(output: &Path, specification: &Specification) -> anyhow::Result<Self> {
-        let about = "Requests at their intended times.";
-        let mut database = Database::open_as(FileKind::Load, output, "load", about, WRITTEN_BY)?;
+    /// The run is in the file from then on. `begins`: when it does.
+    pub async fn begin(keeping: Keeping, about: About<'_>, begins: Instant) -> anyhow::Result<Self> {
+        let Keeping { output, experiment, network, .. } = &keeping;
+        let for_people = "Requests at their intended times.";
+        let mut database = Database::open_as(FileKind::Load, output, "load", for_people, WRITTEN_BY)?;
+        let now = Instant::now();
+        let ahead = i64::try_from(begins.saturating_duration_since(now).as_micros()).unwrap_or(i64::MAX);
+        let began_us = microseconds(SystemTime::now()).saturating_add(ahead);
+        let since = match network {
+            Some(network) => Some(network.moment(|| microseconds(SystemTime::now())).await?),
+            None => None,
+        };
         let mut run = LoadRun {
-            name: specification.name.clone(),
-            seed: specification.seed,
+            experiment: experiment.map(|id| id.0),
+            name: about.name.to_owned(),
+            seed: about.seed,
             state: LoadRun::RUNNING.to_owned(),
-            began_us: microseconds(SystemTime::now()),
-            specification: specification.text.clone(),
+            began_us,
+            specification: about.text.to_owned(),
             ..LoadRun::default()
         };
         run.id = database.begin_load(&run)?;
         let (traces, received) = Traces::bounded(WAITING_AT_MOST);
+        let (sender, notes) = mpsc::unbounded_channel();
         let id = run.id;
+        let runtime = runtime::Builder::new_current_thread().build().context("a runtime cannot be made")?;
         let writer = std::thread::Builder::new().name("load record".to_owned());
-        let writer = writer.spawn(move || write(database, id, received)).context("a thread cannot be started")?;
-        Ok(Self { traces, run, writer })
+        let writer = writer
+            .spawn(move || runtime.block_on(write(database, id, received, notes)))
+            .context("a thread cannot be started")?;
+        let notes = Notes { sender, began: begins, began_us };
+        Ok(Self { keeping, traces, notes, run, since, writer })
     }
 
     pub fn traces(&self) -> Traces {
         self.traces.clone()
     }
 
+    pub fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
     /// Waits until all is written, and writes its tables into the folder.
     ///
     /// # Errors
     /// Some of it is not; what was written before stays.
-    pub fn end(self, figures: &Figures, is_stopped: bool, parquet: Option<&Path>) -> anyhow::Result<()> {
-        let Self { traces, run, writer } = self;
+    pub async fn end(self, figures: &Figures, is_stopped: bool) -> anyhow::Result<()> {
+        let Self { keeping, traces, notes, run, since, writer } = self;
         let traces_missed = traces.missed();
-        // With the last sender the writer ends.
-        drop(traces);
+        // With the last sender of requests the writer ends.
+        drop((traces, notes));
         let mut database = writer.join().map_err(|_| anyhow!("the writer of requests has failed"))??;
         let state = if is_stopped { LoadRun::CANCELLED } else { LoadRun::FINISHED };
         database.end_load(&LoadRun {
@@ -64,21 +194,75 @@ impl Recorder {
             traces_missed,
             ..run
         })?;
-        if let Some(folder) = parquet {
+        let deeds = match keeping.network.as_ref().zip(since) {
+            Some((network, since)) => store_deeds(&mut database, run.id, network, since).await,
+            None => Ok(()),
+        };
+        // The tables are written with what there is.
+        if let Some(folder) = &keeping.parquet {
             export(&database, folder)?;
         }
-        Ok(())
+        deeds.context("what the agents of the network did meanwhile")
     }
 }
 
-fn write(mut database: Database, run: i64, mut received: mpsc::Receiver<Trace>) -> Result<Database, DatabaseError> {
-    let (mut sequence, mut traces, mut rows) = (0.., Vec::new(), Vec::new());
-    while received.blocking_recv_many(&mut traces, TOGETHER) > 0 {
-        rows.extend(sequence.by_ref().zip(traces.drain(..)).map(|(sequence, trace)| row(sequence, trace)));
-        database.store_traces(run, &rows)?;
-        rows.clear();
+async fn store_deeds(database: &mut Database, run: i64, network: &Network, since: Moment) -> anyhow::Result<()> {
+    let mut after = i64::MIN;
+    loop {
+        let page = network.events(since, after).await?;
+        let Some(last) = page.last() else { break };
+        after = last.id;
+        database.store_of_load(run, &page)?;
+    }
+    let mut after = i64::MIN;
+    loop {
+        let page = network.measurements(since, after).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.id;
+        database.store_of_load(run, &page)?;
+    }
+}
+
+async fn write(
+    mut database: Database,
+    run: i64,
+    mut received: mpsc::Receiver<Trace>,
+    mut notes: mpsc::UnboundedReceiver<Note>,
+) -> Result<Database, DatabaseError> {
+    let (mut sequence, mut traces, mut rows, mut markers) = (0.., Vec::new(), Vec::new(), 0..);
+    loop {
+        tokio::select! {
+            received = received.recv_many(&mut traces, TOGETHER) => {
+                if received == 0 {
+                    break;
+                }
+                rows.extend(sequence.by_ref().zip(traces.drain(..)).map(|(sequence, trace)| row(sequence, trace)));
+                database.store_of_load(run, &rows)?;
+                rows.clear();
+            }
+            Some(note) = notes.recv() => store_note(&mut database, run, note, &mut markers)?,
+        }
+    }
+    while let Ok(note) = notes.try_recv() {
+        store_note(&mut database, run, note, &mut markers)?;
     }
     Ok(database)
+}
+
+fn store_note(
+    database: &mut Database,
+    run: i64,
+    note: Note,
+    numbers: &mut impl Iterator<Item = u64>,
+) -> Result<(), DatabaseError> {
+    match note {
+        Note::Host(host) => database.store_of_load(run, &[host]),
+        Note::Telemetry(row) => database.store_of_load(run, &[row]),
+        Note::Marker(marker) => {
+            let numbered = numbers.next().map(|sequence| MarkerRow { sequence, ..marker });
+            numbered.map_or(Ok(()), |marker| database.store_of_load(run, &[marker]))
+        }
+    }
 }
 
 fn row(sequence: u64, trace: Trace) -> TraceRow {

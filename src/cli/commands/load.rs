@@ -1,12 +1,13 @@
 //! `agent load`: requests at their intended times.
 
-use crate::app::load::daemon::{self, Daemon};
+use crate::app::Purpose;
+use crate::app::load::daemon::{self, Daemon, Output};
 use crate::app::load::experiments;
-use crate::app::load::{self, Options, Outcome, Preview, PreviewedHosts, Router};
-use crate::app::{Existing, Purpose};
+use crate::app::load::{self, Keeping, Network, Options, Outcome, Preview, PreviewedHosts, Router};
 use crate::cli::load_arguments::{Check, Load, Run};
 use crate::cli::place::{Place, services};
 use crate::cli::{display, load_figures, print, signals};
+use agent_core::domain::labels::Labels;
 use agent_core::domain::text::{MESSAGE_MAX, legible, legible_lines};
 use agent_load::balancer::Host;
 use agent_load::generator::{Counted, Progress};
@@ -49,15 +50,14 @@ impl Place {
             return self.run_on_hosts(arguments, on);
         }
         let specification = load::read(&arguments.file, &arguments.allow)?;
-        if specification.routed_by_the_table().next().is_none() {
+        if specification.routed_by_the_table().next().is_none() && !arguments.agents {
             let outcome = services()?.block_on(make(arguments, &specification, None))?;
             return say(arguments, &outcome);
         }
         let mut code = ExitCode::SUCCESS;
-        self.with_knowledge(Purpose::Look, async |_, existing| {
-            let (table, allowed) = (existing.load.clone(), arguments.allow.clone());
-            let router = Router { table, allowed, tell: hears_of_routes() };
-            code = say(arguments, &make(arguments, &specification, Some(router)).await?)?;
+        self.with_knowledge(Purpose::Look, async |settings, existing| {
+            let network = Network::of(&settings.network, self.data.as_deref(), existing).await;
+            code = say(arguments, &make(arguments, &specification, Some(network)).await?)?;
             Ok(())
         })?;
         Ok(code)
@@ -68,15 +68,18 @@ impl Place {
     /// The load hosts that joined the table send it, each its share; this process puts together what they recorded.
     fn run_on_hosts(&self, arguments: &Run, on: Selection) -> anyhow::Result<ExitCode> {
         let experiment = experiments::read(&arguments.file, &arguments.allow, None, Some(on))?;
+        // Before it is queued.
+        arguments.output.as_deref().map_or(Ok(()), load::require_file)?;
         let mut code = ExitCode::SUCCESS;
-        self.with_knowledge(Purpose::Change, async |_, Existing { load, clock, .. }| {
-            let experiment = experiments::queue(load.as_ref(), experiment).await?;
+        let output = arguments.output.clone();
+        let output = output.map(|output| Output::File { output, parquet: arguments.parquet.clone() });
+        self.with_knowledge(Purpose::Change, async |settings, existing| {
+            let experiment = experiments::queue(existing.load.as_ref(), experiment).await?;
             let daemon = Daemon {
-                table: Arc::clone(load),
-                clock: Arc::clone(clock),
+                network: Network::of(&settings.network, self.data.as_deref(), existing).await,
                 allowed: arguments.allow.clone(),
                 threads: arguments.threads,
-                output: None,
+                output,
                 hears_of_routes: hears_of_routes(),
             };
             let mut told = Ok(());
@@ -95,9 +98,28 @@ impl Place {
     }
 }
 
-async fn make(arguments: &Run, specification: &Specification, router: Option<Router>) -> anyhow::Result<Outcome> {
-    let Run { threads, output, parquet, .. } = arguments;
-    let options = Options { threads: *threads, output: output.clone(), parquet: parquet.clone(), router };
+/// `network`: whose table routes services, and whose agents' deeds are kept.
+async fn make(arguments: &Run, specification: &Specification, network: Option<Network>) -> anyhow::Result<Outcome> {
+    let Run { threads, allow, output, parquet, .. } = arguments;
+    let router = network.as_ref().map(|network| Router {
+        table: network.load.clone(),
+        allowed: allow.clone(),
+        tell: hears_of_routes(),
+    });
+    let keeping = output.clone().map(|output| Keeping {
+        output,
+        parquet: parquet.clone(),
+        experiment: None,
+        network: network.clone(),
+    });
+    let options = Options {
+        threads: *threads,
+        name: experiments::machine(),
+        labels: Labels::new(),
+        keeping,
+        router,
+        members: network.map(|network| network.members),
+    };
     let progress = Arc::new(Progress::default());
     let running = load::run(specification, &options, progress.clone(), display::stop());
     tokio::select! {
@@ -175,12 +197,15 @@ fn preview_lines(preview: &Preview) -> Vec<String> {
 }
 
 pub(super) fn lines(outcome: &Outcome) -> Vec<String> {
-    let Outcome { name, seed, is_stopped, not_recorded, load_hosts, figures } = outcome;
+    let Outcome { name, seed, is_stopped, not_recorded, passed_over, load_hosts, figures } = outcome;
     let mut also = Vec::new();
     also.extend(outcome.shortfall());
     also.extend(not_recorded.as_ref().map(|why| format!("NOT ALL RECORDED: {why}")));
     if figures.traces_missed > 0 {
         also.push(format!("{} requests are not in the file: writing was too slow for them", figures.traces_missed));
+    }
+    if *passed_over > 0 {
+        also.push(format!("{passed_over} times a nearer host was passed over, because it was busy"));
     }
     also.extend(load_hosts.iter().filter_map(|host| {
         let Counted { intended, sent, late, dropped, .. } = host.counted.as_ref()?;

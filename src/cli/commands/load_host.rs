@@ -1,8 +1,9 @@
 //! `agent load host`, `hosts`: who makes load for whoever asks.
 
+use crate::app::Purpose;
+use crate::app::load::Network;
 use crate::app::load::experiments::machine;
 use crate::app::load::host::{self, Hosting, News};
-use crate::app::{Existing, Purpose};
 use crate::cli::load_arguments::{Host, Hosts};
 use crate::cli::place::Place;
 use crate::cli::{display, load_figures, print};
@@ -13,16 +14,14 @@ use agent_load::register::hosts::LoadHost;
 use agent_load::session::fleet;
 use agent_load::steering::Selection;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 impl Place {
     pub(super) fn load_host(&self, arguments: &Host) -> anyhow::Result<ExitCode> {
         let Host { name, label, allow, threads, output, json } = arguments;
         let is_json = *json;
-        self.with_knowledge(Purpose::Change, async |_, Existing { load, clock, .. }| {
+        self.with_knowledge(Purpose::Change, async |settings, existing| {
             let hosting = Hosting {
-                table: Arc::clone(load),
-                clock: Arc::clone(clock),
+                network: Network::of(&settings.network, self.data.as_deref(), existing).await,
                 name: name.clone().unwrap_or_else(machine),
                 labels: label.iter().cloned().collect(),
                 allowed: allow.clone(),

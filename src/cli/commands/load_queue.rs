@@ -1,8 +1,9 @@
 //! `agent load queue`, `list`, `show`, `cancel`, `daemon`: experiments, which wait in the network's table.
 
+use crate::app::Purpose;
+use crate::app::load::Network;
 use crate::app::load::daemon::{self, News, Until};
 use crate::app::load::experiments::{self, Shown};
-use crate::app::{Existing, Purpose};
 use crate::cli::load_arguments::{Cancel, Daemon, List, OfExperiment, Queue};
 use crate::cli::place::Place;
 use crate::cli::{display, print};
@@ -12,7 +13,6 @@ use agent_core::domain::units::show_duration;
 use agent_load::register::experiment::{Experiment, ExperimentId, State};
 use serde_json::Value;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 impl Place {
     pub(super) fn queue_experiment(&self, arguments: &Queue) -> anyhow::Result<ExitCode> {
@@ -66,14 +66,12 @@ impl Place {
     pub(super) fn load_daemon(&self, arguments: &Daemon) -> anyhow::Result<ExitCode> {
         let Daemon { allow, threads, output, until_idle, json } = arguments;
         let (until, mut code) = (if *until_idle { Until::Idle } else { Until::Stopped }, ExitCode::SUCCESS);
-        self.with_knowledge(Purpose::Change, async |_, existing| {
-            let Existing { load, clock, .. } = existing;
+        self.with_knowledge(Purpose::Change, async |settings, existing| {
             let daemon = daemon::Daemon {
-                table: Arc::clone(load),
-                clock: Arc::clone(clock),
+                network: Network::of(&settings.network, self.data.as_deref(), existing).await,
                 allowed: allow.clone(),
                 threads: *threads,
-                output: output.clone(),
+                output: output.clone().map(daemon::Output::Folder),
                 hears_of_routes: super::load::hears_of_routes(),
             };
             let mut told = Ok(());

@@ -1,7 +1,8 @@
 //! `agent shell`: load that is steered by hand while it runs.
 
 use crate::app::Purpose;
-use crate::app::shell::{self, Outcome};
+use crate::app::load::Network;
+use crate::app::shell::{self as app, Outcome};
 use crate::cli::line_editor::{LineEditor, Names, Typed};
 use crate::cli::place::{Place, services};
 use crate::cli::shell_arguments::Shell;
@@ -9,13 +10,11 @@ use crate::cli::{display, load_figures, print, signals};
 use agent_core::domain::text::{MESSAGE_MAX, legible_lines};
 use agent_load::session::{Answer, HERE, Refused, Session};
 use agent_load::steering::{Verb, parse};
-use agent_load::table::LoadTable;
 use anyhow::Context as _;
 use serde::Serialize;
 use std::io::IsTerminal as _;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
-use std::sync::Arc;
 use tokio::runtime::Runtime;
 
 /// How verbs came to their end.
@@ -35,27 +34,34 @@ struct Last<'a> {
 impl Place {
     pub(super) fn shell(&self, arguments: &Shell) -> anyhow::Result<ExitCode> {
         let runtime = services()?;
-        let table = match arguments.table {
-            true => Some(self.open(Purpose::Change, &runtime)?.1.load),
+        let network = match arguments.table {
+            true => {
+                let (settings, existing) = self.open(Purpose::Change, &runtime)?;
+                let of = Network::of(&settings.network, self.data.as_deref(), &existing);
+                Some(runtime.block_on(of))
+            }
             false => None,
         };
-        shell(arguments, &runtime, table)
+        shell(arguments, &runtime, network)
     }
 }
 
-fn shell(arguments: &Shell, runtime: &Runtime, table: Option<Arc<dyn LoadTable>>) -> anyhow::Result<ExitCode> {
-    let mut session = runtime.block_on(async { shell::begin(&arguments.allow, arguments.threads, table) })?;
+fn shell(arguments: &Shell, runtime: &Runtime, network: Option<Network>) -> anyhow::Result<ExitCode> {
+    let Shell { allow, threads, output, .. } = arguments;
+    let mut shell = runtime.block_on(app::Shell::begin(allow, *threads, network, output.as_deref()))?;
     let ended = match arguments.source.is_none() && std::io::stdin().is_terminal() {
-        true => converse(runtime, &mut session, arguments.json)?,
-        false => follow(runtime, &mut session, arguments)?,
+        true => converse(runtime, &mut shell.session, arguments.json)?,
+        false => follow(runtime, &mut shell.session, arguments)?,
     };
-    let outcome = runtime.block_on(shell::end(session))?;
+    let outcome = runtime.block_on(shell.end())?;
+    let not_recorded = outcome.not_recorded.as_ref().map(|why| format!("NOT ALL RECORDED: {why}"));
     if arguments.json {
         print::json_line(&Last { ended: &outcome })?
-    } else if outcome.figures.counted.intended > 0 {
-        print::lines(load_figures::lines("the session", Vec::new(), &outcome.figures))?
+    } else if outcome.figures.counted.intended > 0 || not_recorded.is_some() {
+        print::lines(load_figures::lines("the session", not_recorded.into_iter().collect(), &outcome.figures))?
     }
     Ok(match ended {
+        Ended::Done if outcome.not_recorded.is_some() => ExitCode::FAILURE,
         Ended::Done => ExitCode::SUCCESS,
         Ended::Refused => ExitCode::FAILURE,
         Ended::Stopped => ExitCode::from(signals::INTERRUPTED),
@@ -64,7 +70,7 @@ fn shell(arguments: &Shell, runtime: &Runtime, table: Option<Arc<dyn LoadTable>>
 
 /// Does a script.
 fn follow(runtime: &Runtime, session: &mut Session, arguments: &Shell) -> anyhow::Result<Ended> {
-    let (name, script) = shell::script(arguments.source.as_deref())?;
+    let (name, script) = app::script(arguments.source.as_deref())?;
     let mut telling = Telling::new(arguments.json);
     let done = runtime.block_on(async {
         let mut tell = |answer: Answer| telling.tell(&answer);
@@ -87,7 +93,7 @@ fn follow(runtime: &Runtime, session: &mut Session, arguments: &Shell) -> anyhow
 /// Asks for verbs until there is an `exit`, or the end. What is refused is said, and the next verb asked for.
 fn converse(runtime: &Runtime, session: &mut Session, json: bool) -> anyhow::Result<Ended> {
     const UNREADABLE: &str = "the terminal cannot be read";
-    let mut editor = LineEditor::new(names(session), shell::history()).context(UNREADABLE)?;
+    let mut editor = LineEditor::new(names(session), app::history()).context(UNREADABLE)?;
     display::note("# `help` lists the verbs, Tab completes them; `exit` ends it");
     let prompt = format!("{HERE}> ");
     loop {

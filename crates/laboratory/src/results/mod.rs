@@ -15,7 +15,9 @@ mod writer;
 
 pub use columns::Json;
 pub use export::{ExportError, export};
-pub use load_tables::{LoadRun, TraceExtent, TraceRow};
+pub use load_tables::{
+    AgentEvent, AgentMeasurement, HostInfo, LoadRun, MarkerRow, OfLoad, TelemetryRow, TraceExtent, TraceRow,
+};
 pub use membership_tables::{NetworkNode, NetworkQuery, NetworkResults, NetworkRound, NetworkRun};
 pub use offloading_tables::OffloadingRun;
 pub use reader::{Contents, ExperimentFile, ReadError, contents};

@@ -1,7 +1,7 @@
 //! Reading an experiment's file; while it is written, too.
 
 use super::columns::Columns;
-use super::load_tables::{LoadRun, TraceExtent, TraceRow};
+use super::load_tables::{LoadRun, OfLoad, TraceExtent, TraceRow};
 use super::membership_tables::{NetworkQuery, NetworkRound, NetworkRun};
 use super::offloading_tables::OffloadingRun;
 use super::tables::{FileKind, Head, Placed, Run, Sample, Table};
@@ -148,9 +148,9 @@ impl ExperimentFile {
         self.rows(Table::LoadRuns, RUNS, [])
     }
 
-    /// The requests of a load's run, as they ended.
-    pub fn traces(&self, run: i64) -> Result<Vec<TraceRow>> {
-        self.rows(Table::Traces, OF_RUN, [run])
+    /// What belongs to a run of a load, in order.
+    pub fn of_load<Row: OfLoad>(&self, run: i64) -> Result<Vec<Row>> {
+        self.rows(Row::TABLE, &format!("where run = ? {}", Row::TABLE.order()), [run])
     }
 
     /// What the requests of a load's run lie between; `None`: there are none.

@@ -1,7 +1,7 @@
 //! The tables of an experiment of policies, and which there are of each kind. What a column means, and how it is counted: docs/experiments.md.
 
 use super::columns::{Column, Columns, Json, columns};
-use super::load_tables::{LoadRun, TraceRow};
+use super::load_tables::{AgentEvent, AgentMeasurement, HostInfo, LoadRun, MarkerRow, TelemetryRow, TraceRow};
 use super::membership_tables::{NetworkNode, NetworkQuery, NetworkRound, NetworkRun};
 use super::offloading_tables::OffloadingRun;
 use std::collections::{BTreeMap, BTreeSet};
@@ -157,7 +157,8 @@ impl FileKind {
     pub fn format(self) -> i64 {
         match self {
             Self::Policies => 3,
-            Self::Membership | Self::Offloading | Self::Load => 1,
+            Self::Load => 2,
+            Self::Membership | Self::Offloading => 1,
         }
     }
 
@@ -171,7 +172,16 @@ impl FileKind {
                 &[Table::Experiment, Table::Networks, Table::NetworkRounds, Table::NetworkNodes, Table::NetworkQueries]
             }
             Self::Offloading => &[Table::Experiment, Table::OffloadingRuns],
-            Self::Load => &[Table::Experiment, Table::LoadRuns, Table::Traces],
+            Self::Load => &[
+                Table::Experiment,
+                Table::LoadRuns,
+                Table::Traces,
+                Table::HostInfo,
+                Table::Telemetry,
+                Table::Markers,
+                Table::AgentEvents,
+                Table::AgentMeasurements,
+            ],
         }
     }
 
@@ -201,6 +211,11 @@ pub enum Table {
     OffloadingRuns,
     LoadRuns,
     Traces,
+    HostInfo,
+    Telemetry,
+    Markers,
+    AgentEvents,
+    AgentMeasurements,
 }
 
 /// The run that a row of the other tables belongs to.
@@ -221,6 +236,11 @@ impl Table {
             Self::OffloadingRuns => "offloading_runs",
             Self::LoadRuns => "load_runs",
             Self::Traces => "traces",
+            Self::HostInfo => "host_info",
+            Self::Telemetry => "telemetry",
+            Self::Markers => "markers",
+            Self::AgentEvents => "agent_events",
+            Self::AgentMeasurements => "agent_measurements",
         }
     }
 
@@ -240,6 +260,11 @@ impl Table {
             Self::OffloadingRuns => OffloadingRun::COLUMNS.to_vec(),
             Self::LoadRuns => LoadRun::COLUMNS.to_vec(),
             Self::Traces => of_run(TraceRow::COLUMNS),
+            Self::HostInfo => of_run(HostInfo::COLUMNS),
+            Self::Telemetry => of_run(TelemetryRow::COLUMNS),
+            Self::Markers => of_run(MarkerRow::COLUMNS),
+            Self::AgentEvents => of_run(AgentEvent::COLUMNS),
+            Self::AgentMeasurements => of_run(AgentMeasurement::COLUMNS),
         }
     }
 
@@ -252,8 +277,12 @@ impl Table {
             | Self::RunPlacements
             | Self::NetworkRounds
             | Self::NetworkQueries
-            | Self::Traces => 2,
-            Self::NetworkNodes => 3,
+            | Self::Traces
+            | Self::HostInfo
+            | Self::Markers
+            | Self::AgentEvents
+            | Self::AgentMeasurements => 2,
+            Self::NetworkNodes | Self::Telemetry => 3,
         }
     }
 
@@ -280,7 +309,12 @@ impl Table {
             Self::NetworkRounds | Self::NetworkNodes | Self::NetworkQueries => {
                 self.of_run(FileKind::Membership, &columns)
             }
-            Self::Traces => self.of_run(FileKind::Load, &columns),
+            Self::Traces
+            | Self::HostInfo
+            | Self::Telemetry
+            | Self::Markers
+            | Self::AgentEvents
+            | Self::AgentMeasurements => self.of_run(FileKind::Load, &columns),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Writing an experiment's file. One process does so at a time; a run is there as a whole or not at all.
 
 use super::columns::Columns;
-use super::load_tables::{LoadRun, TraceRow};
+use super::load_tables::{LoadRun, OfLoad};
 use super::membership_tables::{NetworkResults, NetworkRun};
 use super::offloading_tables::OffloadingRun;
 use super::tables::{FileKind, Head, Results, Run, Table};
@@ -141,9 +141,9 @@ impl Database {
         Ok(id)
     }
 
-    /// Stores requests of a run, all of them or none.
-    pub fn store_traces(&mut self, run: i64, traces: &[TraceRow]) -> Result<(), DatabaseError> {
-        self.insert(|transaction| traces.iter().try_for_each(|row| add(transaction, Table::Traces, Some(run), row)))
+    /// Stores what belongs to a run of a load, all of it or none.
+    pub fn store_of_load<Row: OfLoad>(&mut self, run: i64, rows: &[Row]) -> Result<(), DatabaseError> {
+        self.insert(|transaction| rows.iter().try_for_each(|row| add(transaction, Row::TABLE, Some(run), row)))
     }
 
     /// Says what a run of a load came to.
@@ -276,7 +276,7 @@ fn add(transaction: &Transaction<'_>, table: Table, run: Option<i64>, row: &impl
 #[cfg(test)]
 mod tests {
     use super::super::columns::{Column, Json, Kind};
-    use super::super::load_tables::TraceExtent;
+    use super::super::load_tables::{TelemetryRow, TraceExtent, TraceRow};
     use super::super::membership_tables::{NetworkNode, NetworkQuery, NetworkRound};
     use super::super::reader::ExperimentFile;
     use super::super::tables::{AgentFigures, Placed, Sample};
@@ -502,11 +502,11 @@ mod tests {
             ..TraceRow::default()
         };
         let traces = [trace(0, Some(200)), trace(1, None)];
-        database.store_traces(2, &traces).unwrap();
-        assert!(database.store_traces(2, &[trace(2, None), trace(1, None)]).is_err(), "one is there already");
+        database.store_of_load(2, &traces).unwrap();
+        assert!(database.store_of_load(2, &[trace(2, None), trace(1, None)]).is_err(), "one is there already");
         let file = ExperimentFile::open(&path).unwrap();
         assert_eq!(file.load_runs().unwrap()[1], LoadRun { id: 2, ..run.clone() });
-        assert_eq!(file.traces(2).unwrap(), traces, "all of what is stored at once, or none");
+        assert_eq!(file.of_load::<TraceRow>(2).unwrap(), traces, "all of what is stored at once, or none");
         let mut told = Vec::new();
         file.for_each_trace(2, |trace| told.push(trace)).unwrap();
         assert_eq!(told, traces);
@@ -521,8 +521,13 @@ mod tests {
         };
         database.end_load(&ended).unwrap();
         assert_eq!(file.load_runs().unwrap()[1], ended);
+        let telemetry = |host: &str, at_us| TelemetryRow { host: host.to_owned(), at_us, ..TelemetryRow::default() };
+        let [b, late, a] = [telemetry("b", 5), telemetry("a", 9), telemetry("a", 5)];
+        database.store_of_load(2, &[b.clone(), late.clone(), a.clone()]).unwrap();
+        assert_eq!(file.of_load::<TelemetryRow>(2).unwrap(), [a, late, b], "by host and time");
         database.remove(&[2]).unwrap();
-        assert_eq!(file.traces(2).unwrap(), []);
+        assert_eq!(file.of_load::<TraceRow>(2).unwrap(), []);
+        assert_eq!(file.of_load::<TelemetryRow>(2).unwrap(), []);
     }
 
     #[test]
@@ -544,8 +549,9 @@ mod tests {
             FileKind::ALL.into_iter().flat_map(|kind| kind.tables().iter().map(move |table| (kind, table)))
         {
             let (place, document) = match (kind, table) {
-                (FileKind::Load, Table::LoadRuns | Table::Traces) => LOAD,
-                _ => EXPERIMENTS,
+                (_, Table::Experiment) => EXPERIMENTS,
+                (FileKind::Load, _) => LOAD,
+                (FileKind::Policies | FileKind::Membership | FileKind::Offloading, _) => EXPERIMENTS,
             };
             let name = table.name();
             assert!(document.contains(&format!("\n`{name}`, ")), "{name} is not in {place}");

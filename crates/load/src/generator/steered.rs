@@ -9,6 +9,7 @@ use super::progress::Progress;
 use super::recording::Recording;
 use super::run::{self, RunError};
 use super::tally::Tally;
+use super::traces::Traces;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub struct Steered {
     /// In the order of the recordings.
     services: Vec<Arc<str>>,
     progress: Arc<Progress>,
+    traces: Option<Traces>,
     stopper: watch::Sender<bool>,
 }
 
@@ -58,11 +60,12 @@ impl Landing {
 }
 
 impl Steered {
-    /// `grace`: so long has what is in flight to end, when its client is closed or the run ends.
+    /// `grace`: so long has what is in flight to end, when its client is closed or the run ends. `traces`: where each request goes as
+    /// it ended.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn begin(threads: NonZeroUsize, grace: Duration) -> Result<Self, RunError> {
+    pub fn begin(threads: NonZeroUsize, grace: Duration, traces: Option<Traces>) -> Result<Self, RunError> {
         let (start, clock) = (Instant::now(), SystemTime::now());
         let (stopper, receiver) = watch::channel(false);
         let progress = Arc::<Progress>::default();
@@ -77,12 +80,12 @@ impl Steered {
                 services: 0,
                 orders,
                 progress: Arc::clone(&progress),
-                traces: None,
+                traces: traces.clone(),
             };
             let recording = run::start(departure, Stop::new(receiver.clone())).map_err(RunError::Start)?;
             lanes.push(Lane { orders: sender, recording, clients: 0, places: 0 });
         }
-        Ok(Self { start, lanes, services: Vec::new(), progress, stopper })
+        Ok(Self { start, lanes, services: Vec::new(), progress, traces, stopper })
     }
 
     /// Since it began.
@@ -168,7 +171,8 @@ impl Steered {
         self.stopper.send_replace(true);
         let recordings = self.lanes.into_iter().map(|lane| lane.recording);
         let all = run::merged(recordings, self.services.len()).await?;
-        Ok(Figures::of(&all, &self.services, 0))
+        let traces_missed = self.traces.as_ref().map_or(0, Traces::missed);
+        Ok(Figures::of(&all, &self.services, traces_missed))
     }
 
     /// Of a service in the recordings.

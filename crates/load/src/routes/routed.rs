@@ -37,6 +37,11 @@ impl Routed {
         self.is_routed.load(Ordering::Acquire)
     }
 
+    /// Who chooses, also while it is routed nowhere.
+    pub fn balancer(&self) -> &SharedBalancer {
+        &self.balancer
+    }
+
     /// `None`: it is routed nowhere.
     pub fn record(&self) -> Option<Record> {
         self.is_routed().then(|| self.balancer.lock().record().clone())

@@ -5,7 +5,7 @@ use super::errand::{Did, Errand};
 use super::group::{Group, Member};
 use super::refused::Refused;
 use super::routing_table::RoutingTable;
-use crate::generator::{Bounds, Client, Figures, Numbers, Plan, Route, RunError, Steered, Steering, Template};
+use crate::generator::{Bounds, Client, Figures, Numbers, Plan, Route, RunError, Steered, Steering, Template, Traces};
 use crate::routes::Routed;
 use crate::steering::CLIENTS_MAX;
 use agent_arrivals::Within;
@@ -35,13 +35,18 @@ pub struct LocalHost {
 }
 
 impl LocalHost {
-    /// Clients are dealt out to so many threads.
+    /// Clients are dealt out to so many threads. `traces`: where each request goes as it ended.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn begin(name: String, labels: Labels, threads: NonZeroUsize) -> Result<Self, RunError> {
+    pub fn begin(
+        name: String,
+        labels: Labels,
+        threads: NonZeroUsize,
+        traces: Option<Traces>,
+    ) -> Result<Self, RunError> {
         let template = Template::new("GET", "/", [], "").expect("it is the plainest request that there is");
-        let steered = Steered::begin(threads, GRACE)?;
+        let steered = Steered::begin(threads, GRACE, traces)?;
         Ok(Self { name, labels, threads, steered, groups: BTreeMap::new(), spawned: 0, template: Arc::new(template) })
     }
 

@@ -38,4 +38,4 @@ pub use routes::SERVICES_MAX;
 pub use routing_table::RoutingTable;
 pub use script::NESTED_MAX;
 pub use shared::{OnTable, SharedTable};
-pub use verbs::{HERE, Session, Settings};
+pub use verbs::{HERE, HearsVerbs, Session, Settings};

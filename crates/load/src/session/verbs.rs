@@ -9,7 +9,7 @@ use super::refused::Refused;
 use super::routes::Routes;
 use super::routing_table::RoutingTable;
 use super::shared::{OnTable, SharedTable};
-use crate::generator::{Figures, Recorded, RunError};
+use crate::generator::{Figures, Recorded, RunError, Traces};
 use crate::register::hosts::LoadHost;
 use crate::register::orders::Task;
 use crate::routes::News;
@@ -19,9 +19,13 @@ use agent_core::clock::WallTime;
 use agent_core::config::Invalid;
 use agent_core::domain::labels::Labels;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+/// Hears each verb that was done, and what it came to.
+pub type HearsVerbs = Arc<dyn Fn(&Verb, &Answer) + Send + Sync>;
 
 /// What a session is begun with.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// Of its load host.
     pub name: String,
@@ -30,6 +34,9 @@ pub struct Settings {
     pub allowed: Vec<String>,
     /// Clients are dealt out to so many threads.
     pub threads: NonZeroUsize,
+    /// Where each request that is sent from here goes as it ended.
+    pub traces: Option<Traces>,
+    pub hears: Option<HearsVerbs>,
 }
 
 /// What the load host of a process is called unless it is named.
@@ -37,7 +44,14 @@ pub const HERE: &str = "here";
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { name: HERE.to_owned(), labels: Labels::new(), allowed: Vec::new(), threads: NonZeroUsize::MIN }
+        Self {
+            name: HERE.to_owned(),
+            labels: Labels::new(),
+            allowed: Vec::new(),
+            threads: NonZeroUsize::MIN,
+            traces: None,
+            hears: None,
+        }
     }
 }
 
@@ -51,6 +65,7 @@ pub struct Session {
     /// Names of other hosts, as far as they were heard of.
     known: Vec<String>,
     markers: Markers,
+    hears: Option<HearsVerbs>,
 }
 
 /// The hosts that a verb is for: at least one.
@@ -63,10 +78,10 @@ impl Session {
     /// # Errors
     /// When the system gives no thread.
     pub fn new(settings: Settings) -> Result<Self, RunError> {
-        let Settings { name, labels, allowed, threads } = settings;
-        let here = LocalHost::begin(name, labels, threads)?;
+        let Settings { name, labels, allowed, threads, traces, hears } = settings;
+        let here = LocalHost::begin(name, labels, threads, traces)?;
         let routes = RoutingTable::Own(Routes::new(allowed));
-        Ok(Self { here: Some(here), routes, fleet: None, known: Vec::new(), markers: Markers::default() })
+        Ok(Self { here: Some(here), routes, fleet: None, known: Vec::new(), markers: Markers::default(), hears })
     }
 
     /// The same whose routing records, experiments and further hosts are those of a table. Within a runtime, whose threads look at
@@ -75,15 +90,15 @@ impl Session {
     /// # Errors
     /// When the system gives no thread.
     pub fn on_table(settings: Settings, on: SharedTable) -> Result<Self, RunError> {
-        let Settings { name, labels, allowed, threads } = settings;
-        let here = LocalHost::begin(name, labels, threads)?;
-        Ok(Self { here: Some(here), ..Self::of_others(on, allowed) })
+        let Settings { name, labels, allowed, threads, traces, hears } = settings;
+        let here = LocalHost::begin(name, labels, threads, traces)?;
+        Ok(Self { here: Some(here), hears, ..Self::of_others(on, allowed) })
     }
 
     /// A session whose hosts are those of a table alone. Within a runtime.
     pub fn of_others(on: SharedTable, allowed: Vec<String>) -> Self {
         let routes = RoutingTable::Shared(OnTable::begin(on.clone(), allowed));
-        Self { here: None, routes, fleet: Some(on), known: Vec::new(), markers: Markers::default() }
+        Self { here: None, routes, fleet: Some(on), known: Vec::new(), markers: Markers::default(), hears: None }
     }
 
     /// What others changed in the table since this was asked last.
@@ -127,6 +142,12 @@ impl Session {
 
     /// Does a verb that is no `source`.
     pub(super) async fn answer(&mut self, verb: &Verb) -> Result<Answer, Refused> {
+        let answer = self.done(verb).await?;
+        self.hears.iter().for_each(|hears| hears(verb, &answer));
+        Ok(answer)
+    }
+
+    async fn done(&mut self, verb: &Verb) -> Result<Answer, Refused> {
         match verb {
             Verb::Hosts(on) => self.list_hosts(on).await,
             Verb::Clients(on) => {

@@ -39,16 +39,16 @@ impl Point {
     }
 }
 
-const WIDTH: f64 = 400.0;
+pub(super) const WIDTH: f64 = 400.0;
 const LEFT: f64 = 40.0;
-const RIGHT: f64 = 96.0;
+pub(super) const RIGHT: f64 = 96.0;
 const TOP: f64 = 8.0;
 /// Between two names.
 const GAP: f64 = 13.0;
 /// A line that ends further from the names has its name at its end.
 const FAR: f64 = 60.0;
 /// Longer names are cut \[characters\].
-const NAME: usize = 15;
+pub(super) const NAME: usize = 15;
 /// Lines with more points show none of them.
 const MARKED: usize = 12;
 
@@ -61,26 +61,53 @@ enum Intervals {
     Band,
 }
 
+/// The axis to the right.
+struct Across<'a> {
+    scale: Scale,
+    unit: Unit,
+    /// Places on it that are marked.
+    marked: &'a [f64],
+}
+
 /// `label` is what the picture shows, in words; `across` and `up` are the units of the axes.
 pub fn against(label: &str, lines: &[Line], across: Unit, up: Unit) -> Markup {
     let points = lines.iter().flat_map(|line| &line.points);
     let x = Scale::of(points.map(|point| point.x).chain([0.0]), Origin::Zero, LEFT, WIDTH - RIGHT);
-    on_axes(label, lines, Intervals::Whiskers, (x, across), (apart(lines), up))
+    on_axes(label, lines, Intervals::Whiskers, Across { scale: x, unit: across, marked: &[] }, (apart(lines), up))
 }
 
 /// The same in proportion on both axes, with the intervals as bands.
 pub fn banded(label: &str, lines: &[Line], across: Unit, up: Unit) -> Markup {
     let last = lines.iter().flat_map(|line| &line.points).map(|point| point.x).fold(0.0, f64::max);
     let x = Scale::linear(0.0, last, LEFT, WIDTH - RIGHT);
-    on_axes(label, lines, Intervals::Band, (x, across), (in_proportion(lines), up))
+    on_axes(label, lines, Intervals::Band, Across { scale: x, unit: across, marked: &[] }, (in_proportion(lines), up))
 }
 
-/// The same over seconds, which lie as far apart as they passed, however many there are. `y` is the axis upwards, wherever
-/// it is.
-pub fn over_time(label: &str, lines: &[Line], y: Scale, up: Unit) -> Markup {
-    let last = lines.iter().flat_map(|line| &line.points).map(|point| point.x).fold(0.0, f64::max);
-    let x = Scale::linear(0.0, last, LEFT, WIDTH - RIGHT);
-    on_axes(label, lines, Intervals::Whiskers, (x, Unit::Seconds), (y, up))
+/// The seconds that several pictures have in common; they lie as far apart as they passed, however many there are.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Seconds {
+    pub last: f64,
+    /// Moments that are to be found again in every picture.
+    pub marked: Vec<f64>,
+}
+
+impl Seconds {
+    pub(super) fn axis(&self) -> Scale {
+        Scale::linear(0.0, self.last, LEFT, WIDTH - RIGHT)
+    }
+}
+
+/// The same over seconds. `y` is the axis upwards, wherever it is.
+pub fn over_time(label: &str, lines: &[Line], seconds: &Seconds, y: Scale, up: Unit) -> Markup {
+    let across = Across { scale: seconds.axis(), unit: Unit::Seconds, marked: &seconds.marked };
+    on_axes(label, lines, Intervals::Whiskers, across, (y, up))
+}
+
+/// Lines at these moments.
+pub(super) fn marked(x: Scale, moments: &[f64], top: f64, bottom: f64) -> Markup {
+    html! {
+        @for at in moments { line.moment x1=(At(x.at(*at))) x2=(At(x.at(*at))) y1=(At(top)) y2=(At(bottom)) {} }
+    }
 }
 
 /// An axis upwards on which all values can be told apart.
@@ -95,13 +122,8 @@ pub fn in_proportion(lines: &[Line]) -> Scale {
     Scale::linear(0.0, if highest > 0.0 { highest } else { 1.0 }, 0.0, 1.0)
 }
 
-fn on_axes(
-    label: &str,
-    lines: &[Line],
-    intervals: Intervals,
-    (x, across): (Scale, Unit),
-    (y, up): (Scale, Unit),
-) -> Markup {
+fn on_axes(label: &str, lines: &[Line], intervals: Intervals, across: Across, (y, up): (Scale, Unit)) -> Markup {
+    let Across { scale: x, unit: across, marked: moments } = across;
     let bottom = TOP + 230.0_f64.max(lines.len() as f64 * GAP);
     let y = y.between(bottom, TOP);
     let ends: Vec<(&Line, &Point)> = lines.iter().filter_map(|line| Some((line, line.points.last()?))).collect();
@@ -111,6 +133,7 @@ fn on_axes(
     let places = spread_out(&wanted, GAP, TOP + 4.0, bottom);
     let content = html! {
         (axes(x, y, bottom, across, up))
+        (marked(x, moments, TOP, bottom))
         @for line in lines { (drawn(line, intervals, x, y, up)) }
         @for ((line, last), place) in near.into_iter().zip(places) { g class=(line.class) {
             path.leader d={ "M" (At(x.at(last.x) + 5.0)) " " (At(y.at(last.y))) "L" (At(WIDTH - RIGHT + 9.0)) " " (At(place)) } {}
@@ -213,10 +236,12 @@ mod tests {
     fn time_passes_evenly_and_nothing_is_bent_in_proportion() {
         let points = [0.5, 1.0, 60.0].map(|at| Point::at(at, at * 2.0)).to_vec();
         let lines = [Line { name: "meant".to_owned(), class: "k0", points, is_yardstick: false }];
-        let svg = over_time("Rates", &lines, in_proportion(&lines), Unit::Things).into_string();
+        let seconds = Seconds { last: 60.0, marked: vec![30.0] };
+        let svg = over_time("Rates", &lines, &seconds, in_proportion(&lines), Unit::Things).into_string();
         // 0 to 60 s lie between 40 and 304, 0 to 120 between 238 and 8: one straight line.
         assert!(svg.contains(r#"<path class="line" d="M42.2 236.1l261.8-228.1">"#), "{svg}");
         assert!(svg.contains("aria-label=\"Rates. meant 120 at 60\u{a0}s\""), "{svg}");
+        assert!(svg.contains(r#"<line class="moment" x1="172" x2="172" y1="8" y2="238">"#), "{svg}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod heat;
 pub mod intervals;
 pub mod jobs;
 mod lanes;
+pub mod moments;
 pub mod scale;
 mod time_axis;
 pub mod timeline;

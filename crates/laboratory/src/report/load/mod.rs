@@ -1,5 +1,6 @@
 //! A page about requests: what they took, whether as many were made as intended, and what became of those that failed.
 
+mod beside;
 mod course;
 mod figures;
 mod outcomes;
@@ -9,6 +10,7 @@ mod records;
 pub mod tables;
 mod times;
 
+pub use beside::{Beside, Happened};
 pub use course::{Course, Part};
 pub use figures::{Counted, Figures, HostFigures, ServiceFigures};
 pub use page::{Content, page};
@@ -17,7 +19,7 @@ pub use times::Times;
 use crate::results::Head;
 pub use crate::results::{LoadRun, TraceExtent, TraceRow};
 use course::CourseInMaking;
-use records::Records;
+use records::{Records, between};
 
 /// Of more runs the latest are drawn.
 const DRAWN: usize = 20;
@@ -46,6 +48,17 @@ pub struct Drawn<'a> {
     pub figures: Option<Figures>,
     /// Without parts where there are no traces.
     pub course: Course,
+    pub beside: Beside,
+    /// What its seconds count from: when the first request was meant to start that is stored, or else when it began \[microseconds
+    /// since 1970\].
+    pub began_us: i64,
+}
+
+impl Drawn<'_> {
+    /// How long after [`Drawn::began_us`] that was; what was before it lies at 0.
+    pub fn second(&self, at_us: i64) -> f64 {
+        between(self.began_us, at_us) as f64 / 1e6
+    }
 }
 
 /// Where figures come from.
@@ -66,6 +79,7 @@ pub struct Drawing<'a> {
     basis: Basis,
     told: Option<Figures>,
     counted: Option<Counting>,
+    beside: Beside,
 }
 
 #[derive(Debug)]
@@ -78,7 +92,7 @@ struct Counting {
 
 impl<'a> Drawing<'a> {
     /// `extent`: what all of the run's requests lie between, `None` when there are none.
-    pub fn new(run: &'a LoadRun, extent: Option<TraceExtent>) -> Self {
+    pub fn new(run: &'a LoadRun, extent: Option<TraceExtent>, beside: Beside) -> Self {
         let (basis, told) = match Figures::told(run) {
             Some(Ok(figures)) => (Basis::Told, Some(figures)),
             Some(Err(problem)) => (Basis::NotRead(problem.to_string()), None),
@@ -87,7 +101,7 @@ impl<'a> Drawing<'a> {
         let records = |extent| told.is_none().then(|| Records::new(extent));
         let counted =
             extent.map(|extent| Counting { extent, course: CourseInMaking::new(extent), records: records(extent) });
-        Self { run, basis, told, counted }
+        Self { run, basis, told, counted, beside }
     }
 
     /// One of its requests. What came after the extent had been looked at is left out, so that no part has more than others.
@@ -102,12 +116,13 @@ impl<'a> Drawing<'a> {
     }
 
     pub fn drawn(self) -> Drawn<'a> {
-        let Self { run, basis, told, counted } = self;
+        let Self { run, basis, told, counted, beside } = self;
+        let began_us = counted.as_ref().map_or(run.began_us, |counting| counting.extent.first_us);
         let (course, records) = match counted {
             Some(counting) => (counting.course.course(), counting.records),
             None => (Course::default(), None),
         };
-        Drawn { run, basis, figures: told.or(records.map(Records::figures)), course }
+        Drawn { run, basis, figures: told.or(records.map(Records::figures)), course, beside, began_us }
     }
 }
 
@@ -156,7 +171,7 @@ pub(super) mod tests {
             first_us,
             last_us,
         });
-        let mut drawing = Drawing::new(run, extent);
+        let mut drawing = Drawing::new(run, extent, Beside::default());
         traces.iter().for_each(|trace| drawing.hear(trace.clone()));
         drawing.drawn()
     }
@@ -190,7 +205,8 @@ pub(super) mod tests {
     #[test]
     fn what_ended_after_the_extent_was_looked_at_is_left_out() {
         let run = run(1, None);
-        let mut drawing = Drawing::new(&run, Some(TraceExtent { requests: 1, first_us: 0, last_us: 10_000 }));
+        let extent = TraceExtent { requests: 1, first_us: 0, last_us: 10_000 };
+        let mut drawing = Drawing::new(&run, Some(extent), Beside::default());
         drawing.hear(trace(0, 10, "answered"));
         drawing.hear(trace(5, 10, "answered"));
         let drawn = drawing.drawn();

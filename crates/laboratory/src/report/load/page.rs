@@ -85,8 +85,15 @@ fn section(drawn: &Drawn) -> Markup {
             @for warning in warnings(drawn) { p.warning { (warning) } }
             p.lead { (lead(drawn.run, drawn.figures.as_ref())) }
             @if drawn.figures.is_some() { (percentiles(drawn)) }
-            (pictures::all(&name, &drawn.course))
+            (pictures::all(&name, drawn))
             @if let Some(errors) = drawn.figures.as_ref().and_then(tables::errors) { (errors.html()) }
+            @if !drawn.beside.hosts.is_empty() { (of_one(tables::hosts(std::slice::from_ref(drawn)))) }
+            @if !drawn.beside.happened().is_empty() {
+                details {
+                    summary { "What happened during " (name) " as a table" }
+                    (of_one(tables::happened(std::slice::from_ref(drawn))))
+                }
+            }
             @if !drawn.course.parts.is_empty() {
                 details {
                     summary { "The course of " (name) " as a table" }

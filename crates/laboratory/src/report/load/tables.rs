@@ -1,8 +1,9 @@
 //! The tables of a page about requests.
 
-use super::{Counted, Drawn, Figures, LoadRun, Loads, Part, Times, outcomes};
+use super::{Counted, Drawn, Figures, Happened, LoadRun, Loads, Part, Times, outcomes};
 use crate::report::number::Unit;
 use crate::report::table::{Cell, Column, Table};
+use crate::results::{HostInfo, TelemetryRow};
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -21,6 +22,7 @@ pub fn runs(loads: &Loads, drawn: &[Drawn]) -> Table {
             |of: fn(&Times) -> f64| Cell::number(figures.and_then(|figures| figures.response_ms.as_ref().map(of)));
         vec![
             Cell::Number(run.id as f64),
+            run.experiment.map_or(Cell::Missing, |id| Cell::Number(id as f64)),
             Cell::text(&run.name),
             Cell::Count(run.seed),
             Cell::text(&run.state),
@@ -47,6 +49,7 @@ pub fn runs(loads: &Loads, drawn: &[Drawn]) -> Table {
         caption: "Runs".to_owned(),
         columns: vec![
             Column::count("run", "Run"),
+            Column::count("experiment", "Experiment"),
             Column::text("name", "Name"),
             Column::count("seed", "Seed"),
             Column::text("state", "State"),
@@ -166,6 +169,92 @@ pub fn course(drawn: &[Drawn]) -> Table {
     Table { name: "load_course", caption: caption.to_owned(), columns, rows: drawn.iter().flat_map(of_run).collect() }
 }
 
+/// The machines that sent requests of these runs.
+pub fn hosts(drawn: &[Drawn]) -> Table {
+    let text = |text: &Option<String>| text.as_deref().map_or(Cell::Missing, Cell::text);
+    let row = |run: i64, host: &HostInfo| {
+        let labels: Vec<String> = host.labels.0.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        vec![
+            Cell::Number(run as f64),
+            Cell::text(&host.host),
+            text(&host.machine),
+            Cell::text(labels.join(", ")),
+            host.cores.map_or(Cell::Missing, Cell::Count),
+            Cell::number(host.memory_bytes.map(|bytes| bytes as f64)),
+            text(&host.system),
+            Cell::text(&host.agent),
+        ]
+    };
+    Table {
+        name: "load_machines",
+        caption: "Machines that sent requests".to_owned(),
+        columns: vec![
+            Column::count("run", "Run"),
+            Column::text("host", "Load host"),
+            Column::text("machine", "Machine"),
+            Column::text("labels", "Labels"),
+            Column::count("cores", "Cores"),
+            Column::number("memory", "Memory", Unit::Bytes),
+            Column::text("system", "System"),
+            Column::text("agent", "Program"),
+        ],
+        rows: drawn.iter().flat_map(|drawn| drawn.beside.hosts.iter().map(|host| row(drawn.run.id, host))).collect(),
+    }
+}
+
+/// What these machines did meanwhile.
+pub fn telemetry(drawn: &[Drawn]) -> Table {
+    let row = |drawn: &Drawn, row: &TelemetryRow| {
+        vec![
+            Cell::Number(drawn.run.id as f64),
+            Cell::text(&row.host),
+            Cell::Number(drawn.second(row.at_us)),
+            Cell::number(row.cpu_percent),
+            Cell::number(row.memory_used_bytes.map(|bytes| bytes as f64)),
+            Cell::number(row.received_bytes_per_s),
+            Cell::number(row.sent_bytes_per_s),
+            Cell::number(row.load),
+        ]
+    };
+    let rows = drawn.iter().flat_map(|drawn| drawn.beside.telemetry.iter().map(|telemetry| row(drawn, telemetry)));
+    Table {
+        name: "load_telemetry",
+        caption: "What the machines that sent requests did".to_owned(),
+        columns: vec![
+            Column::count("run", "Run"),
+            Column::text("host", "Load host"),
+            Column::number("at", "At", Unit::Seconds),
+            Column::number("cpu", "Processors", Unit::Percent),
+            Column::number("memory_used", "Memory used", Unit::Bytes),
+            Column::number("received_per_s", "Received in a second", Unit::Bytes),
+            Column::number("sent_per_s", "Sent in a second", Unit::Bytes),
+            Column::number("load", "Load", Unit::Things),
+        ],
+        rows: rows.collect(),
+    }
+}
+
+/// What happened during these runs.
+pub fn happened(drawn: &[Drawn]) -> Table {
+    let row = |drawn: &Drawn, Happened { at_us, who, what }: Happened| {
+        vec![Cell::Number(drawn.run.id as f64), Cell::Number(drawn.second(at_us)), Cell::Text(who), Cell::Text(what)]
+    };
+    let of_run = |drawn: &Drawn| -> Vec<_> {
+        drawn.beside.happened().into_iter().map(|happened| row(drawn, happened)).collect()
+    };
+    Table {
+        name: "load_happened",
+        caption: "What happened meanwhile".to_owned(),
+        columns: vec![
+            Column::count("run", "Run"),
+            Column::number("at", "At", Unit::Seconds),
+            Column::text("who", "Who"),
+            Column::prose("what", "What"),
+        ],
+        rows: drawn.iter().flat_map(of_run).collect(),
+    }
+}
+
 /// Requests of a run that were not answered below 400, by service and how they ended; `None`: there are none.
 pub(super) fn errors(figures: &Figures) -> Option<Table> {
     let kinds = outcomes::in_order(figures.counted.errors.keys().map(String::as_str));
@@ -192,6 +281,7 @@ pub(super) fn errors(figures: &Figures) -> Option<Table> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::beside::tests::beside;
     use super::super::figures::tests::told;
     use super::super::tests::{drawn, run, traces};
     use super::*;
@@ -200,10 +290,28 @@ mod tests {
     fn every_table_has_as_many_cells_as_columns() {
         let loads = Loads { runs: vec![run(1, Some(told())), run(2, None)], ..Loads::default() };
         let all: Vec<Drawn> = loads.drawn().map(|run| drawn(run, &traces(40))).collect();
-        let tables =
-            [runs(&loads, &all), percentiles(&all), course(&all), errors(all[0].figures.as_ref().unwrap()).unwrap()];
+        let tables = [
+            runs(&loads, &all),
+            percentiles(&all),
+            course(&all),
+            errors(all[0].figures.as_ref().unwrap()).unwrap(),
+            hosts(&all),
+            telemetry(&all),
+            happened(&all),
+        ];
         let sizes: Vec<(&str, usize)> = tables.iter().map(|table| (table.name, table.rows.len())).collect();
-        assert_eq!(sizes, [("load_runs", 2), ("load_percentiles", 12), ("load_course", 4), ("load_errors", 2)]);
+        assert_eq!(
+            sizes,
+            [
+                ("load_runs", 2),
+                ("load_percentiles", 12),
+                ("load_course", 4),
+                ("load_errors", 2),
+                ("load_machines", 0),
+                ("load_telemetry", 0),
+                ("load_happened", 0)
+            ]
+        );
         for table in tables {
             assert!(table.rows.iter().all(|row| row.len() == table.columns.len()), "{table:#?}");
         }
@@ -218,9 +326,9 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "1,evening,7,finished,2023-11-14T22:13:20Z,2.5,4,3,2,2,1,1,0,2,0.8,10,100,100,100.5",
-                "2,evening,7,running,2023-11-14T22:13:20Z,0.4,40,40,36,4,,0,0,102.56410256410255,90,10,10,10,10",
-                "3,evening,7,running,2023-11-14T22:13:20Z,,,,,,,,0,,,,,,",
+                "1,,evening,7,finished,2023-11-14T22:13:20Z,2.5,4,3,2,2,1,1,0,2,0.8,10,100,100,100.5",
+                "2,,evening,7,running,2023-11-14T22:13:20Z,0.4,40,40,36,4,,0,0,102.56410256410255,90,10,10,10,10",
+                "3,,evening,7,running,2023-11-14T22:13:20Z,,,,,,,,0,,,,,,",
             ]
         );
         let csv = percentiles(&of_second).csv();
@@ -230,6 +338,22 @@ mod tests {
         let csv = course(&of_second).csv();
         let row = csv.lines().nth(1).unwrap();
         assert!(row.starts_with("2,0,0.2,20,18,10,10,10,1,0,0,1,0,0,0,0,0,0"), "{csv}");
+    }
+
+    #[test]
+    fn programs_read_what_else_went_on() {
+        let run = LoadRun { experiment: Some(7), ..run(1, None) };
+        let of_run = [Drawn { beside: beside(run.began_us), ..drawn(&run, &[]) }];
+        assert_eq!(
+            happened(&of_run).csv(),
+            "run,at_s,who,what\n1,1,route,shop: 127.0.0.1:2\n1,2,agent 2,\"M1_2 of blood, done\"\n"
+        );
+        let csv = telemetry(&of_run).csv();
+        let expected = "run,host,at_s,cpu_percent,memory_used_bytes,received_per_s_bytes,sent_per_s_bytes,load\n\
+                        1,pico1,0,,2000000,,,\n1,pico1,1,40,2000000,,,\n";
+        assert!(csv.starts_with(expected), "{csv}");
+        let csv = hosts(&of_run).csv();
+        assert_eq!(csv, "run,host,machine,labels,cores,memory_bytes,system,agent\n1,pico1,,,2,,,\n");
     }
 
     #[test]
