@@ -175,7 +175,7 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             listener.local_addr().expect("an address").to_string()
         };
-        let service = balanced(BalancerKind::NearestBelow, &[gone.clone(), there.clone()], 1.1);
+        let service = balanced(BalancerKind::NearestBelow, &[gone.clone(), there.clone()], 1.0);
         let first = |service: &Balanced| service.route().choose().expect("a host").host.to_string();
         assert_eq!(first(&service), gone, "nothing is known yet, and the first is as good as any");
         let passed_over = service.passed_over();
