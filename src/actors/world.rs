@@ -345,6 +345,7 @@ pub async fn run_job(
         p95: world.clock.record(answered.p95),
         p99: world.clock.record(answered.p99),
         error_percent: answered.error_percent(),
+        are_over: answered.fell_silent,
     });
     Ok(Some(Observation {
         at: world.clock.now(),

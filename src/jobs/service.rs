@@ -6,11 +6,12 @@ use super::{DataSource, FailedFor, Job, JobError, JobReport};
 use crate::storage::Content;
 use crate::storage::set::SetAt;
 use agent_core::domain::manifest::Extent;
+use agent_core::domain::silence::fell_silent;
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
 use hdrhistogram::Histogram;
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,8 @@ const TRAINED: u32 = 20;
 #[derive(Debug)]
 pub struct Requests {
     is_served: AtomicBool,
+    /// That have come and not ended.
+    under_way: AtomicUsize,
     window: Mutex<Window>,
 }
 
@@ -35,6 +38,8 @@ struct Window {
     /// From a request to the end of its answer \[us\].
     times: Histogram<u64>,
     failed: u64,
+    /// When the latest one ended.
+    latest: Option<Instant>,
 }
 
 /// What the requests of a window came to. Times are real.
@@ -49,11 +54,13 @@ pub struct Answered {
     /// What 95 and 99 of 100 answers did not exceed.
     pub p95: Duration,
     pub p99: Duration,
+    /// At the window's end nobody asked any more.
+    pub fell_silent: bool,
 }
 
 impl Default for Requests {
     fn default() -> Self {
-        Self { is_served: AtomicBool::new(false), window: Mutex::new(Window::new()) }
+        Self { is_served: AtomicBool::new(false), under_way: AtomicUsize::new(0), window: Mutex::new(Window::new()) }
     }
 }
 
@@ -63,7 +70,17 @@ impl Requests {
         self.is_served.store(true, Ordering::Relaxed);
     }
 
-    /// One has ended.
+    /// One has come.
+    pub fn begun(&self) {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It is under way no more, whether it counts or not.
+    pub fn over(&self) {
+        self.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// One has ended, and counts.
     pub fn note(&self, took: Duration, is_answered: bool) {
         self.window().note(took, is_answered);
     }
@@ -74,7 +91,10 @@ impl Requests {
     }
 
     fn answered(&self) -> Answered {
-        self.window().answered()
+        let answered = self.window().answered();
+        // Who waits for an answer is awake.
+        let nobody_waits = self.under_way.load(Ordering::Relaxed) == 0;
+        Answered { fell_silent: answered.fell_silent && nobody_waits, ..answered }
     }
 
     fn window(&self) -> MutexGuard<'_, Window> {
@@ -85,10 +105,11 @@ impl Requests {
 impl Window {
     fn new() -> Self {
         let times = Histogram::new_with_max(LONGEST_US, DIGITS).expect("there are histograms of so many digits");
-        Self { began: Instant::now(), times, failed: 0 }
+        Self { began: Instant::now(), times, failed: 0, latest: None }
     }
 
     fn note(&mut self, took: Duration, is_answered: bool) {
+        self.latest = Some(Instant::now());
         if is_answered {
             self.times.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         } else {
@@ -98,10 +119,13 @@ impl Window {
 
     fn answered(&self) -> Answered {
         let of = |quantile| Duration::from_micros(self.times.value_at_quantile(quantile));
+        let (asked, within) = (self.times.len() + self.failed, self.began.elapsed());
+        let silence = self.latest.map_or(within, |latest| latest.elapsed());
         Answered {
             answered: self.times.len(),
             failed: self.failed,
-            within: self.began.elapsed(),
+            within,
+            fell_silent: fell_silent(asked, silence, within),
             mean: Duration::try_from_secs_f64(self.times.mean() / 1e6).unwrap_or_default(),
             p95: of(0.95),
             p99: of(0.99),

@@ -85,6 +85,7 @@ enum End {
 impl<R: AsRef<Reads>> Measured<R> {
     /// Of a request that came then.
     pub fn since(began: Instant, reads: R) -> Self {
+        reads.as_ref().each.iter().for_each(|requests| requests.begun());
         Self { reads, began, first: None, bytes: 0, end: End::Read }
     }
 
@@ -113,6 +114,7 @@ impl<R: AsRef<Reads>> Measured<R> {
 
 impl<R: AsRef<Reads>> Drop for Measured<R> {
     fn drop(&mut self) {
+        self.reads.as_ref().each.iter().for_each(|requests| requests.over());
         let is_error = match self.end {
             End::Dismissed => return,
             End::Failed => true,

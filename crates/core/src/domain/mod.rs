@@ -30,6 +30,7 @@ pub mod records_path;
 pub mod saga;
 pub mod score;
 pub mod secret;
+pub mod silence;
 pub mod snapshot;
 pub mod store_url;
 pub mod text;

@@ -116,6 +116,8 @@ pub struct Requests {
     pub p99: Duration,
     /// Of all requests, those that were not answered \[%\].
     pub error_percent: f64,
+    /// At the window's end nobody asked any more: see [`fell_silent`](crate::domain::silence::fell_silent).
+    pub are_over: bool,
 }
 
 impl Requests {
@@ -419,9 +421,14 @@ impl Monitor {
         // What nobody measured says nothing for or against a place.
         let Some(satisfied) = self.parameters.goal.judge(&measurement.metrics) else { return self.pause(rng) };
         self.content_jobs = if satisfied { self.content_jobs + 1 } else { 0 };
-        let mut effects = Vec::with_capacity(2);
+        let mut effects = Vec::with_capacity(3);
         effects.push(Effect::Record { measurement: measurement.clone(), satisfied });
-        if satisfied {
+        if observation.requests.is_some_and(|requests| requests.are_over) {
+            // Who sleeps has no need, and peers are to hear so at once.
+            self.previous = Some(PreviousJob { began: run.began, satisfied });
+            effects.extend(self.pause(rng));
+            effects.push(Effect::NothingAsked);
+        } else if satisfied {
             self.previous = Some(PreviousJob { began: run.began, satisfied });
             effects.extend(self.pause(rng));
         } else {
@@ -704,22 +711,24 @@ mod tests {
         let mut bench = Bench::new("response_time_p95 <= 1 s and error_rate <= 1 %");
         let here = scene::snapshot(&[1], &[(1, 1)]);
         bench.give(Input::Started);
-        let mut window = |requests: Option<(u64, f64)>| {
+        let mut window = |requests: Option<(u64, f64)>, are_over: bool| {
             bench.give(Input::Woken);
             bench.load(&here);
             let requests = requests.map(|(p95_ms, error_percent)| Requests {
                 p95: Duration::from_millis(p95_ms),
                 p99: Duration::from_secs(9),
                 error_percent,
+                are_over,
             });
             match requests {
                 Some(_) => bench.give(Input::JobEnded(Observation { requests, ..observation(10) })),
                 None => bench.give(Input::NothingAsked),
             }
         };
-        assert_eq!(window(None), "wake(15 s) nothing asked");
-        assert_eq!(window(Some((900, 0.5))), "record(true) wake(15 s)");
-        assert_eq!(window(Some((1100, 0.5))), "record(false) load");
+        assert_eq!(window(None, false), "wake(15 s) nothing asked");
+        assert_eq!(window(Some((900, 0.5)), false), "record(true) wake(15 s)");
+        assert_eq!(window(Some((1100, 0.5)), true), "record(false) wake(15 s) nothing asked");
+        assert_eq!(window(Some((1100, 0.5)), false), "record(false) load");
     }
 
     #[test]

@@ -200,7 +200,7 @@ impl World<'_> {
         let (way, now) = (Way::new(&self.shelves[shelf].physics, link, slow), self.passed());
         let slot = &mut self.agents[agent];
         let came = slot.traffic.as_mut().map(|traffic| traffic.within(now, long)).unwrap_or_default();
-        let window = requests::window(service, &way, &came, long, &mut slot.jobs);
+        let window = requests::window(service, &way, &came, (now, long), &mut slot.jobs);
         self.begin_work(agent, Job::Serves(Served { replica: read.replica, way }, window), long);
     }
 
@@ -285,7 +285,7 @@ impl World<'_> {
             self.is_asked(agent, false);
             return Input::Monitor(monitor::Input::NothingAsked);
         };
-        self.is_asked(agent, true);
+        self.is_asked(agent, !window.fell_silent);
         let Some(Times { mean, p95, p99 }) = window.times.filter(|_| self.stores.holds(replica)) else {
             let why = "no request of a window was answered";
             return self.job_failed(JobFailure::new(FailureKind::Store, why), 0);
@@ -301,7 +301,12 @@ impl World<'_> {
             emulated_latency: None,
             traffic: None,
             parts: Vec::new(),
-            requests: Some(monitor::Requests { p95, p99, error_percent: window.error_percent }),
+            requests: Some(monitor::Requests {
+                p95,
+                p99,
+                error_percent: window.error_percent,
+                are_over: window.fell_silent,
+            }),
             data_consistency: None,
             result: None,
         }))

@@ -5,6 +5,7 @@ use super::physics;
 use crate::config::scenario::{Physics, Service};
 use crate::domain::metric::{Metric, Metrics};
 use crate::domain::placement::Link;
+use crate::domain::silence::fell_silent;
 use crate::mape::monitor;
 use crate::mape::planner::Rng;
 use agent_arrivals::{Arrival, Plan};
@@ -63,6 +64,8 @@ pub struct Window {
     pub error_percent: f64,
     /// All answers together.
     pub answered_bytes: u64,
+    /// At its end nobody asked any more.
+    pub fell_silent: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -72,8 +75,14 @@ pub struct Times {
     pub p99: Duration,
 }
 
-/// Requests that came at these times, in order; `None` where none did.
-pub fn window(service: &Service, way: &Way, came: &[Duration], long: Duration, rng: &mut Rng) -> Option<Window> {
+/// Requests that came at these times, in order, in a window that began then; `None` where none did.
+pub fn window(
+    service: &Service,
+    way: &Way,
+    came: &[Duration],
+    (began, long): (Duration, Duration),
+    rng: &mut Rng,
+) -> Option<Window> {
     let mut free: BinaryHeap<Reverse<Duration>> = BinaryHeap::new();
     let mut took = Vec::with_capacity(came.len());
     for at in came {
@@ -93,7 +102,9 @@ pub fn window(service: &Service, way: &Way, came: &[Duration], long: Duration, r
     let rank = |percent: usize| took.get((took.len() * percent).div_ceil(100).saturating_sub(1)).copied();
     let mean = || Some(took.iter().sum::<Duration>() / u32::try_from(took.len()).ok().filter(|count| *count > 0)?);
     let times = mean().zip(rank(95)).zip(rank(99)).map(|((mean, p95), p99)| Times { mean, p95, p99 });
+    let silence = came.last().map_or(long, |last| (began + long).saturating_sub(*last));
     (!came.is_empty()).then(|| Window {
+        fell_silent: fell_silent(came.len() as u64, silence, long),
         answered_per_s: took.len() as f64 / long.as_secs_f64(),
         times,
         error_percent: (came.len() - took.len()) as f64 / came.len() as f64 * 100.0,
@@ -120,7 +131,8 @@ impl Window {
             .with(Metric::ErrorRate, self.error_percent)
             .with(Metric::NetworkLatency, way.link.latency_ms);
         if let Some(Times { mean, p95, p99 }) = self.times {
-            let requests = monitor::Requests { p95, p99, error_percent: self.error_percent };
+            let requests =
+                monitor::Requests { p95, p99, error_percent: self.error_percent, are_over: self.fell_silent };
             let mean = mean.as_secs_f64();
             let times = [(Metric::ResponseTime, mean), (Metric::ExecutionTime, mean)];
             times.into_iter().chain(requests.metrics()).for_each(|(metric, value)| metrics.set(metric, value));
@@ -140,7 +152,7 @@ pub fn train(service: &Service, way: &Way, availability: f64, rng: &mut Rng) -> 
     // So far apart that none waits for another; how many come says nothing of the node.
     let came: Vec<Duration> = (0..REQUESTS).map(|number| Duration::from_secs(1) * number).collect();
     let long = Duration::from_secs(u64::from(REQUESTS));
-    let seen = (0..TRAINED).filter_map(|_| window(&alone, way, &came, long, rng));
+    let seen = (0..TRAINED).filter_map(|_| window(&alone, way, &came, (Duration::ZERO, long), rng));
     seen.map(|window| window.metrics(way).with(Metric::Availability, availability)).collect()
 }
 
@@ -173,12 +185,13 @@ mod tests {
     fn at(connections: usize, latency_ms: f64, came: &[u64]) -> Option<Window> {
         let came: Vec<Duration> = came.iter().map(|at| Duration::from_millis(*at)).collect();
         let mut rng = Rng::seed_from_u64(1);
-        window(&service(connections), &way(latency_ms), &came, Duration::from_secs(60), &mut rng)
+        window(&service(connections), &way(latency_ms), &came, (Duration::ZERO, Duration::from_secs(60)), &mut rng)
     }
 
     #[test]
     fn an_answer_takes_round_trips_bytes_and_overhead() {
-        let Window { times, error_percent, answered_per_s, answered_bytes } = at(4, 100.0, &[0, 1000, 2000]).unwrap();
+        let Window { times, error_percent, answered_per_s, answered_bytes, fell_silent: _ } =
+            at(4, 100.0, &[0, 1000, 2000]).unwrap();
         let Times { mean, p95, p99 } = times.unwrap();
         let expected = Duration::from_millis(2 * 100 + 100 + 10);
         assert_eq!([mean, p95, p99].map(|time| time.as_millis()), [expected.as_millis(); 3]);
@@ -212,7 +225,9 @@ mod tests {
     fn times_have_the_mean_that_link_and_store_say() {
         let spread = Service { spread: 0.8, connections: 1000, ..service(1) };
         let came: Vec<Duration> = (0..20_000).map(|at| Duration::from_secs(at * 10)).collect();
-        let seen = window(&spread, &way(100.0), &came, Duration::from_secs(60), &mut Rng::seed_from_u64(1)).unwrap();
+        let seen =
+            window(&spread, &way(100.0), &came, (Duration::ZERO, Duration::from_secs(60)), &mut Rng::seed_from_u64(1))
+                .unwrap();
         let Times { mean, p95, p99 } = seen.times.unwrap();
         assert!((mean.as_secs_f64() - 0.31).abs() < 0.01, "{mean:?}");
         // exp(mu + 1.645 sigma), exp(mu + 2.326 sigma)

@@ -39,10 +39,11 @@ fn data_follows_users_who_wander() {
     let scenario = read(&text()).unwrap();
     for seed in 1..=5 {
         let (cooperative, none) = (met(&day(&scenario, "cooperative", seed)), met(&day(&scenario, "none", seed)));
-        assert!(cooperative >= 0.95, "seed {seed}: {cooperative}");
+        assert!(cooperative >= 0.99, "seed {seed}: {cooperative}");
         assert!(none < 0.4, "seed {seed}: {none}");
         let oracle = met(&day(&scenario, "oracle", seed));
-        assert!(oracle >= cooperative - 0.01, "seed {seed}: {oracle} and {cooperative}");
+        // It hears of who is awake by a window, and does not let the next one wait for its move: one more is missed each time.
+        assert!(oracle >= cooperative - 0.02, "seed {seed}: {oracle} and {cooperative}");
     }
 }
 

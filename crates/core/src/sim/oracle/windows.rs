@@ -36,7 +36,10 @@ impl Windows<'_> {
             let plan = Plan::of_profile(&traffic, self.service.within, number).until(self.long);
             let came: Vec<Duration> = plan.map(|Arrival { at, .. }| at).collect();
             let mut rng = Rng::seed_from_u64(number);
-            let Some(window) = requests::window(self.service, &way, &came, self.long, &mut rng) else { continue };
+            let Some(window) = requests::window(self.service, &way, &came, (Duration::ZERO, self.long), &mut rng)
+            else {
+                continue;
+            };
             let metrics = window
                 .metrics(&way)
                 .with(Metric::Availability, place.availability_percent)

@@ -40,7 +40,7 @@ impl Point {
 }
 
 pub(super) const WIDTH: f64 = 400.0;
-const LEFT: f64 = 40.0;
+const LEFT: f64 = 48.0;
 pub(super) const RIGHT: f64 = 96.0;
 const TOP: f64 = 8.0;
 /// Between two names.
@@ -224,9 +224,9 @@ mod tests {
             Line { name: "published".to_owned(), class: "k0", points: vec![Point::at(100.0, 8.0)], is_yardstick: true },
         ];
         let svg = against("Rounds", &lines, Unit::Things, Unit::Things).into_string();
-        // 0 to 100 lie between 40 and 304, 0 to 8 between 238 and 8.
-        assert!(svg.contains(r#"<path class="line" d="M172 180.5l132-57.5">"#), "{svg}");
-        assert!(svg.contains(r#"<line class="whisker" x1="172" x2="172" y1="209.3" y2="151.8">"#), "{svg}");
+        // 0 to 100 lie between 48 and 304, 0 to 8 between 238 and 8.
+        assert!(svg.contains(r#"<path class="line" d="M176 180.5l128-57.5">"#), "{svg}");
+        assert!(svg.contains(r#"<line class="whisker" x1="176" x2="176" y1="209.3" y2="151.8">"#), "{svg}");
         assert!(svg.contains(r#"<circle class="hollow" cx="304" cy="8" r="3.2">"#), "{svg}");
         assert!(svg.contains("aria-label=\"Rounds. fan-out &lt;3&gt; 4 at 100; published 8 at 100\""), "{svg}");
         assert_eq!((svg.matches("<circle").count(), svg.matches("<path class=\"line\"").count()), (3, 1));
@@ -238,10 +238,10 @@ mod tests {
         let lines = [Line { name: "meant".to_owned(), class: "k0", points, is_yardstick: false }];
         let seconds = Seconds { last: 60.0, marked: vec![30.0] };
         let svg = over_time("Rates", &lines, &seconds, in_proportion(&lines), Unit::Things).into_string();
-        // 0 to 60 s lie between 40 and 304, 0 to 120 between 238 and 8: one straight line.
-        assert!(svg.contains(r#"<path class="line" d="M42.2 236.1l261.8-228.1">"#), "{svg}");
+        // 0 to 60 s lie between 48 and 304, 0 to 120 between 238 and 8: one straight line.
+        assert!(svg.contains(r#"<path class="line" d="M50.1 236.1l253.9-228.1">"#), "{svg}");
         assert!(svg.contains("aria-label=\"Rates. meant 120 at 60\u{a0}s\""), "{svg}");
-        assert!(svg.contains(r#"<line class="moment" x1="172" x2="172" y1="8" y2="238">"#), "{svg}");
+        assert!(svg.contains(r#"<line class="moment" x1="176" x2="176" y1="8" y2="238">"#), "{svg}");
     }
 
     #[test]
@@ -250,9 +250,9 @@ mod tests {
         let line = |points| Line { name: "below".to_owned(), class: "k0", points, is_yardstick: false };
         let svg =
             banded("Served", &[line(vec![point(0.0, 1.0, 0.0), point(1.0, 0.5, 0.25)])], Unit::Share, Unit::Share);
-        // 0 to 1 lie between 40 and 304 across, and between 238 and 8 upwards.
+        // 0 to 1 lie between 48 and 304 across, and between 238 and 8 upwards.
         let svg = svg.into_string();
-        assert!(svg.contains(r#"<path class="band" d="M40 8l264 57.5v115l-264-172.5z">"#), "{svg}");
+        assert!(svg.contains(r#"<path class="band" d="M48 8l256 57.5v115l-256-172.5z">"#), "{svg}");
         assert_eq!((svg.matches("<circle").count(), svg.contains("whisker")), (2, false), "{svg}");
         let svg = banded("Served", &[line(vec![point(0.5, 0.5, 0.25)])], Unit::Share, Unit::Share).into_string();
         assert!(svg.contains("whisker") && !svg.contains("class=\"band\""), "{svg}");

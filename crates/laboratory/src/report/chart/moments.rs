@@ -99,15 +99,15 @@ mod tests {
         ];
         let seconds = Seconds { last: 100.0, marked: vec![50.0] };
         let svg = moments("What happened", &lanes, &seconds).into_string();
-        // 0 to 100 s lie between 40 and 304.
-        assert!(svg.contains("<circle cx=\"172\" cy=\"20\" r=\"3.2\"><title>50\u{a0}s: to &lt;b&gt;</title>"), "{svg}");
-        assert!(svg.contains("<circle cx=\"40\" cy=\"50\" r=\"3.2\"><title>0\u{a0}s: M1_2</title>"), "{svg}");
+        // 0 to 100 s lie between 48 and 304.
+        assert!(svg.contains("<circle cx=\"176\" cy=\"20\" r=\"3.2\"><title>50\u{a0}s: to &lt;b&gt;</title>"), "{svg}");
+        assert!(svg.contains("<circle cx=\"48\" cy=\"50\" r=\"3.2\"><title>0\u{a0}s: M1_2</title>"), "{svg}");
         assert_eq!(svg.matches("<circle").count(), 3);
         assert!(
-            svg.contains("class=\"met\" d=\"M106 60v-4\"") && svg.contains("class=\"violated\" d=\"M238 60v-7\""),
+            svg.contains("class=\"met\" d=\"M112 60v-4\"") && svg.contains("class=\"violated\" d=\"M240 60v-7\""),
             "{svg}"
         );
-        assert!(svg.contains("<line class=\"moment\" x1=\"172\" x2=\"172\" y1=\"8\" y2=\"68\">"), "{svg}");
+        assert!(svg.contains("<line class=\"moment\" x1=\"176\" x2=\"176\" y1=\"8\" y2=\"68\">"), "{svg}");
         assert!(svg.contains("aria-label=\"What happened. routes 3; agent 2 1\""), "{svg}");
     }
 }

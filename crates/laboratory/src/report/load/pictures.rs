@@ -195,7 +195,7 @@ mod tests {
         assert!(svg.contains("Processors of the machines over run 1. pico1 80\u{a0}% at 2\u{a0}s"), "{svg}");
         assert!(svg.contains("What happened during run 1. route 1; agent 2 1"), "{svg}");
         // At 1 s and at 2 s of 2, in each picture.
-        assert_eq!(svg.matches("<line class=\"moment\" x1=\"172\"").count(), 3, "{svg}");
+        assert_eq!(svg.matches("<line class=\"moment\" x1=\"176\"").count(), 3, "{svg}");
         assert_eq!(svg.matches("<line class=\"moment\" x1=\"304\"").count(), 3, "{svg}");
     }
 }
