@@ -93,7 +93,7 @@ impl MonitorActor {
                 let latencies: Vec<Duration> = reads.iter().map(latency).collect();
                 self.input_from(ctx, async move {
                     match run_job(&world, at, &reads, &latencies).await {
-                        Ok(Some(observation)) => Input::JobEnded(observation),
+                        Ok(Some(observation)) => Input::JobEnded(Box::new(observation)),
                         Ok(None) => Input::NothingAsked,
                         Err(FailedRun { failure, part }) => Input::JobFailed { at: world.clock.now(), failure, part },
                     }

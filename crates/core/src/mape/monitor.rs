@@ -77,7 +77,7 @@ pub enum Input {
     /// The shared table cannot be reached.
     LoadFailed,
     /// The job ended.
-    JobEnded(Observation),
+    JobEnded(Box<Observation>),
     /// Nobody asked the service for anything while it was looked at: there is nothing to judge.
     NothingAsked,
     /// It failed. `part`: the position of the data set that it failed for, as far as anybody can tell; else of the first.
@@ -653,7 +653,7 @@ mod tests {
         }
 
         fn end(&mut self, seconds: u64) -> String {
-            self.give(Input::JobEnded(observation(seconds)))
+            self.give(Input::JobEnded(Box::new(observation(seconds))))
         }
     }
 
@@ -721,7 +721,7 @@ mod tests {
                 are_over,
             });
             match requests {
-                Some(_) => bench.give(Input::JobEnded(Observation { requests, ..observation(10) })),
+                Some(_) => bench.give(Input::JobEnded(Box::new(Observation { requests, ..observation(10) }))),
                 None => bench.give(Input::NothingAsked),
             }
         };
@@ -874,7 +874,7 @@ mod tests {
             bench.give(Input::Woken);
             bench.load(&scene::snapshot(&[3], &[(1, 1)]));
             let ended = Observation { throughput, ..observation(10) };
-            assert_eq!(bench.give(Input::JobEnded(ended)), expected);
+            assert_eq!(bench.give(Input::JobEnded(Box::new(ended))), expected);
         }
     }
 
@@ -1044,7 +1044,7 @@ mod tests {
         let available = |snapshots: &[Snapshot]| {
             let mut bench = begun(snapshots);
             let ended = Observation { parts: vec![part(2, 20), part(3, 40)], ..observation(10) };
-            let effects = bench.monitor.handle(Input::JobEnded(ended), &mut bench.rng);
+            let effects = bench.monitor.handle(Input::JobEnded(Box::new(ended)), &mut bench.rng);
             let Some(Effect::Record { measurement, .. }) = effects.first() else { panic!("{effects:?}") };
             let read: Vec<_> = measurement.parts.iter().map(|part| (part.data_set.to_string(), part.node.0)).collect();
             let urine = measurement.seen_from(&"urine".into()).unwrap();

@@ -269,7 +269,7 @@ impl World<'_> {
                         let bytes = self.scenario.bytes(&part.replica.data_set);
                         self.has_read(agent, runs_at, &part.replica, bytes);
                     }
-                    Input::Monitor(monitor::Input::JobEnded(self.observation(agent, &parts)))
+                    Input::Monitor(monitor::Input::JobEnded(Box::new(self.observation(agent, &parts))))
                 }
             },
             Some(Job::Serves(served, window)) => self.window_ends(agent, &served, window),
@@ -292,7 +292,7 @@ impl World<'_> {
         };
         let home = self.agents[agent].home();
         self.has_read(agent, home, replica, window.answered_bytes);
-        Input::Monitor(monitor::Input::JobEnded(Observation {
+        let observation = Observation {
             at: self.now(),
             response_time: mean,
             execution_time: mean,
@@ -309,7 +309,8 @@ impl World<'_> {
             }),
             data_consistency: None,
             result: None,
-        }))
+        };
+        Input::Monitor(monitor::Input::JobEnded(Box::new(observation)))
     }
 
     /// Whether anybody asks it for anything: to who knows the network that is a change of it.
