@@ -137,7 +137,7 @@ fn each_mistake_is_named_with_its_place_and_its_remedy() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(cases().count(), 144);
+    assert_eq!(cases().count(), 147);
 }
 
 #[test]
