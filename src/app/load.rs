@@ -40,7 +40,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use telemetry::{Machine, Watch};
@@ -62,28 +62,36 @@ pub struct Options {
     pub keeping: Option<Keeping>,
     /// For services that the file does not route itself.
     pub router: Option<Router>,
-    /// Who may know how busy other machines are.
-    pub members: Option<Around>,
+    /// Whose members may know how busy other machines are.
+    pub network: Option<Network>,
 }
 
-/// The table of a network, and its members.
+/// The table of a network, and where its members are found.
 #[derive(Clone)]
 pub struct Network {
     pub load: Arc<dyn LoadTable>,
     pub knowledge: Arc<dyn Knowledge>,
     pub clock: Arc<dyn Clock>,
-    pub members: Around,
+    settings: Arc<NetworkSettings>,
+    /// The directory that was named.
+    data: Option<PathBuf>,
 }
 
 impl Network {
     /// `data`: the directory that was named.
-    pub async fn of(settings: &NetworkSettings, data: Option<&Path>, existing: &Existing) -> Self {
+    pub fn of(settings: &NetworkSettings, data: Option<&Path>, existing: &Existing) -> Self {
         let Existing { load, knowledge, clock, .. } = existing;
-        let data = existing_directory(settings, data).ok();
-        let knowing = Knowing { network: settings, data: data.as_ref(), at: Vec::new() };
+        let (settings, data) = (Arc::new(settings.clone()), data.map(Path::to_owned));
+        Self { load: load.clone(), knowledge: knowledge.clone(), clock: clock.clone(), settings, data }
+    }
+
+    /// Those that are known now; few ask, and it takes a question to the table and to those who know names.
+    async fn members(&self) -> Around {
+        let data = existing_directory(&self.settings, self.data.as_deref()).ok();
+        let knowing = Knowing { network: &self.settings, data: data.as_ref(), at: Vec::new() };
         // What the table does not say is known here, or nobody asks.
-        let (members, _) = around(knowing, Some(knowledge.as_ref())).await;
-        Self { load: load.clone(), knowledge: knowledge.clone(), clock: clock.clone(), members }
+        let (members, _) = around(knowing, Some(self.knowledge.as_ref())).await;
+        members
     }
 }
 
@@ -267,7 +275,7 @@ async fn send(
     progress: Arc<Progress>,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Sent> {
-    let Options { threads, name, labels, keeping, router, members } = options;
+    let Options { threads, name, labels, keeping, router, network } = options;
     if let Some(keeping) = keeping {
         require_file(&keeping.output)?;
     }
@@ -276,7 +284,7 @@ async fn send(
     let followed = Shared::new(Followed::new(allowed, specification.seed));
     let routes = routes_of(specification, router.as_ref(), &followed).await?;
     let templates = s3_reads::templates(specification).await?;
-    let mut conditions = Conditions::new(routes.values().cloned().collect(), members.clone());
+    let mut conditions = Conditions::new(routes.values().cloned().collect(), network.clone());
     conditions.look().await;
     let begins = Instant::now();
     let recorder = match keeping {

@@ -1,6 +1,7 @@
 //! How hosts are whose services go to the nearest that is not busy: how long a connection to each takes, and how busy its machine is, as far as
 //! anybody knows.
 
+use super::Network;
 use crate::membership::asking::{Around, Asked};
 use agent_load::balancer::{BalancerKind, Condition, SharedBalancer};
 use agent_load::generator::Route;
@@ -67,7 +68,9 @@ impl Balanced {
 /// Looks at hosts while requests are sent.
 pub struct Conditions {
     balanced: Vec<Balanced>,
-    /// Who may know how busy other machines are.
+    /// Whose members may know how busy other machines are.
+    network: Option<Network>,
+    /// These, once they were needed.
     members: Option<Around>,
     /// This machine.
     here: Sampler,
@@ -75,11 +78,11 @@ pub struct Conditions {
 }
 
 impl Conditions {
-    pub fn new(balanced: Vec<Balanced>, members: Option<Around>) -> Self {
+    pub fn new(balanced: Vec<Balanced>, network: Option<Network>) -> Self {
         let mut here = Sampler::new("/");
         // What follows is since then.
         here.sample(Instant::now().into_std());
-        Self { balanced, members, here, connected: BTreeMap::new() }
+        Self { balanced, network, members: None, here, connected: BTreeMap::new() }
     }
 
     /// As long as requests are sent.
@@ -127,8 +130,12 @@ impl Conditions {
         let local = machines.iter().filter(|machine| machine.is_loopback());
         let mut busy: BTreeMap<IpAddr, f64> = local.filter_map(|machine| Some((*machine, here? / 100.0))).collect();
         let elsewhere: BTreeSet<IpAddr> = machines.iter().copied().filter(|machine| !machine.is_loopback()).collect();
-        if let Some(members) = self.members.as_ref().filter(|_| !elsewhere.is_empty()) {
-            busy.extend(told(members, &elsewhere).await);
+        if let Some(network) = self.network.as_ref().filter(|_| !elsewhere.is_empty()) {
+            let members = match self.members.take() {
+                Some(members) => members,
+                None => network.members().await,
+            };
+            busy.extend(told(self.members.insert(members), &elsewhere).await);
         }
         busy
     }

@@ -329,7 +329,7 @@ impl<'a> Serving<'a> {
             labels: Labels::new(),
             keeping,
             router: Some(router),
-            members: Some(network.members.clone()),
+            network: Some(network.clone()),
         };
         let stopped = Cell::new(None);
         let stop = async {

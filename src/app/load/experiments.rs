@@ -10,6 +10,7 @@ use agent_load::register::{Scope, Which};
 use agent_load::specification::Specification;
 use agent_load::steering::Selection;
 use agent_load::table::{Listing, LoadTable, carry_out, find};
+use agent_sampler::host_name;
 use anyhow::Context as _;
 use serde::Serialize;
 use std::path::Path;
@@ -131,7 +132,5 @@ pub fn who() -> String {
 
 /// What this machine is called.
 pub fn machine() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = name.trim();
-    if name.is_empty() { "this-machine".to_owned() } else { name.to_owned() }
+    host_name().unwrap_or_else(|| "this-machine".to_owned())
 }

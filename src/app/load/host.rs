@@ -365,7 +365,7 @@ async fn send_part(
         labels: labels.clone(),
         keeping,
         router: Some(router),
-        members: Some(network.members.clone()),
+        network: Some(network.clone()),
     };
     tokio::pin!(stop);
     tokio::select! {

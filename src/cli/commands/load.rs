@@ -56,7 +56,7 @@ impl Place {
         }
         let mut code = ExitCode::SUCCESS;
         self.with_knowledge(Purpose::Look, async |settings, existing| {
-            let network = Network::of(&settings.network, self.data.as_deref(), existing).await;
+            let network = Network::of(&settings.network, self.data.as_deref(), existing);
             code = say(arguments, &make(arguments, &specification, Some(network)).await?)?;
             Ok(())
         })?;
@@ -76,7 +76,7 @@ impl Place {
         self.with_knowledge(Purpose::Change, async |settings, existing| {
             let experiment = experiments::queue(existing.load.as_ref(), experiment).await?;
             let daemon = Daemon {
-                network: Network::of(&settings.network, self.data.as_deref(), existing).await,
+                network: Network::of(&settings.network, self.data.as_deref(), existing),
                 allowed: arguments.allow.clone(),
                 threads: arguments.threads,
                 output,
@@ -112,14 +112,8 @@ async fn make(arguments: &Run, specification: &Specification, network: Option<Ne
         experiment: None,
         network: network.clone(),
     });
-    let options = Options {
-        threads: *threads,
-        name: experiments::machine(),
-        labels: Labels::new(),
-        keeping,
-        router,
-        members: network.map(|network| network.members),
-    };
+    let options =
+        Options { threads: *threads, name: experiments::machine(), labels: Labels::new(), keeping, router, network };
     let progress = Arc::new(Progress::default());
     let running = load::run(specification, &options, progress.clone(), display::stop());
     tokio::select! {

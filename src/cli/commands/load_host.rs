@@ -21,7 +21,7 @@ impl Place {
         let is_json = *json;
         self.with_knowledge(Purpose::Change, async |settings, existing| {
             let hosting = Hosting {
-                network: Network::of(&settings.network, self.data.as_deref(), existing).await,
+                network: Network::of(&settings.network, self.data.as_deref(), existing),
                 name: name.clone().unwrap_or_else(machine),
                 labels: label.iter().cloned().collect(),
                 allowed: allow.clone(),

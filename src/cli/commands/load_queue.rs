@@ -68,7 +68,7 @@ impl Place {
         let (until, mut code) = (if *until_idle { Until::Idle } else { Until::Stopped }, ExitCode::SUCCESS);
         self.with_knowledge(Purpose::Change, async |settings, existing| {
             let daemon = daemon::Daemon {
-                network: Network::of(&settings.network, self.data.as_deref(), existing).await,
+                network: Network::of(&settings.network, self.data.as_deref(), existing),
                 allowed: allow.clone(),
                 threads: *threads,
                 output: output.clone().map(daemon::Output::Folder),

@@ -37,8 +37,7 @@ impl Place {
         let network = match arguments.table {
             true => {
                 let (settings, existing) = self.open(Purpose::Change, &runtime)?;
-                let of = Network::of(&settings.network, self.data.as_deref(), &existing);
-                Some(runtime.block_on(of))
+                Some(Network::of(&settings.network, self.data.as_deref(), &existing))
             }
             false => None,
         };

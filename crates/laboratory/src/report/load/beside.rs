@@ -31,19 +31,9 @@ pub struct Happened {
 impl Beside {
     /// What somebody did, in the order of time. Decisions to do nothing are none.
     pub fn happened(&self) -> Vec<Happened> {
-        let marker = |marker: &MarkerRow| Happened {
-            at_us: marker.at_us,
-            who: marker.kind.clone(),
-            what: match &marker.value {
-                Some(value) => format!("{}: {value}", marker.name),
-                None => marker.name.clone(),
-            },
-        };
-        let event = |event: &AgentEvent| Happened {
-            at_us: event.at_us,
-            who: agent(event.agent),
-            what: format!("{} of {}, {}", event.action, event.data_set, event.outcome),
-        };
+        let marker =
+            |marker: &MarkerRow| Happened { at_us: marker.at_us, who: marker.kind.clone(), what: marked(marker) };
+        let event = |event: &AgentEvent| Happened { at_us: event.at_us, who: agent(event.agent), what: decided(event) };
         let mut all: Vec<Happened> = self.markers.iter().map(marker).chain(self.acts().map(event)).collect();
         all.sort_by_key(|happened| happened.at_us);
         all
@@ -65,27 +55,47 @@ impl Beside {
 
     /// A lane for each kind of markers, and for each agent, whose jobs lie beneath its acts. `second`: of a run.
     pub(super) fn lanes(&self, second: impl Fn(i64) -> f64) -> Vec<Lane> {
-        let mut moments: BTreeMap<String, Vec<Moment>> = BTreeMap::new();
-        for Happened { at_us, who, what } in self.happened() {
-            moments.entry(who).or_default().push(Moment { at_s: second(at_us), what });
+        let moment = |at_us, what| Moment { at_s: second(at_us), what };
+        let mut kinds: BTreeMap<&str, Vec<Moment>> = BTreeMap::new();
+        for marker in &self.markers {
+            kinds.entry(&marker.kind).or_default().push(moment(marker.at_us, marked(marker)));
+        }
+        let mut acts: BTreeMap<u32, Vec<Moment>> = BTreeMap::new();
+        // Also of those that did nothing.
+        acts.extend(self.events.iter().map(|event| (event.agent, Vec::new())));
+        for event in self.acts() {
+            acts.entry(event.agent).or_default().push(moment(event.at_us, decided(event)));
         }
         let mut jobs: BTreeMap<u32, Vec<(f64, bool)>> = BTreeMap::new();
-        jobs.extend(self.events.iter().map(|event| (event.agent, Vec::new())));
         for row in &self.measurements {
+            acts.entry(row.agent).or_default();
             jobs.entry(row.agent).or_default().push((second(row.at_us), row.outcome == AgentMeasurement::MET));
         }
-        let agents: Vec<(String, Vec<(f64, bool)>)> =
-            jobs.into_iter().take(AGENTS).map(|(number, jobs)| (agent(number), jobs)).collect();
-        let mut of_agents = Vec::new();
-        for (index, (name, beneath)) in agents.into_iter().enumerate() {
-            let moments = moments.remove(&name).unwrap_or_default();
-            of_agents.push(Lane { name, class: palette::agent(index), moments, beneath });
-        }
-        let is_agents = |name: &str| self.acts().any(|event| agent(event.agent) == name);
-        let others = moments.into_iter().filter(|(name, _)| !is_agents(name));
-        let others = others.map(|(name, moments)| Lane { name, class: "nobody", moments, beneath: Vec::new() });
-        others.chain(of_agents).collect()
+        let of_kind = |(kind, moments): (&str, Vec<Moment>)| Lane {
+            name: kind.to_owned(),
+            class: "nobody",
+            moments,
+            beneath: Vec::new(),
+        };
+        let of_agent = |(index, (number, moments)): (usize, (u32, Vec<Moment>))| Lane {
+            name: agent(number),
+            class: palette::agent(index),
+            moments,
+            beneath: jobs.remove(&number).unwrap_or_default(),
+        };
+        kinds.into_iter().map(of_kind).chain(acts.into_iter().take(AGENTS).enumerate().map(of_agent)).collect()
     }
+}
+
+fn marked(marker: &MarkerRow) -> String {
+    match &marker.value {
+        Some(value) => format!("{}: {value}", marker.name),
+        None => marker.name.clone(),
+    }
+}
+
+fn decided(event: &AgentEvent) -> String {
+    format!("{} of {}, {}", event.action, event.data_set, event.outcome)
 }
 
 fn agent(number: u32) -> String {
