@@ -19,6 +19,7 @@ use agent_core::domain::text::{MESSAGE_MAX, legible};
 use agent_core::domain::time::Timestamp;
 use agent_core::domain::units::show_duration;
 use agent_load::specification::load_profile;
+use futures::FutureExt as _;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeSet;
@@ -221,8 +222,10 @@ impl Place {
             None => ("the default job".to_owned(), default_load()),
         };
         self.with_knowledge(Purpose::Change, async |_, existing| {
-            let submitted = submit_load(existing, arrivals, (&file, &written), !arguments.json).await?;
-            let ended = wait_for_all(existing, &submitted, !arguments.json).await?;
+            // One signal ends all of it, whatever it is at.
+            let stop = signals::stop().shared();
+            let submitted = submit_load(existing, arrivals, (&file, &written), !arguments.json, stop.clone()).await?;
+            let ended = wait_for_all(existing, &submitted, !arguments.json, stop).await?;
             let figures = Figures::of(ended.iter().map(|view| &view.job));
             if arguments.json { print::json(&figures) } else { print::lines(figure_lines(&figures)) }
         })
@@ -278,11 +281,10 @@ async fn submit_load(
     arrivals: Arrivals,
     (file, written): (&str, &Written),
     tells: bool,
+    mut stop: impl Future<Output = ()> + Unpin,
 ) -> anyhow::Result<BTreeSet<JobId>> {
     let (began, mut submitted) = (Instant::now(), BTreeSet::new());
     let mut told = began;
-    let stop = signals::stop();
-    tokio::pin!(stop);
     for (due, jobs) in arrivals {
         tokio::select! {
             () = tokio::time::sleep_until(began + due) => {}
@@ -301,9 +303,12 @@ async fn submit_load(
     Ok(submitted)
 }
 
-async fn wait_for_all(existing: &Existing, submitted: &BTreeSet<JobId>, tells: bool) -> anyhow::Result<Vec<JobView>> {
-    let stop = signals::stop();
-    tokio::pin!(stop);
+async fn wait_for_all(
+    existing: &Existing,
+    submitted: &BTreeSet<JobId>,
+    tells: bool,
+    mut stop: impl Future<Output = ()> + Unpin,
+) -> anyhow::Result<Vec<JobView>> {
     let mut told = Instant::now();
     let submitted_in = async |states: &[State]| {
         let mut jobs = batch::list(existing.batch.as_ref(), states, usize::MAX).await?;
