@@ -142,6 +142,9 @@ fn a_store_that_fails_jobs_is_left() {
     let outcome = simulate(&scenario("hard/failing"), "cooperative", 1, 4);
     let read = |agent| outcome.snapshot().placement.reference(AgentId(agent)).map(|replica| replica.node);
     assert_eq!((read(1), read(4)), (Some(NodeId(3)), Some(NodeId(3))));
+    // Nor is it gone back to for a job in fifty.
+    at_most("failing_again", 4, 60);
+    at_most("failing_again", 12, 140);
     // Where it fails again and again, as well as who hears of every outage at once.
     let ten = scenario("hard/failing_ten");
     for seed in 1..=3 {

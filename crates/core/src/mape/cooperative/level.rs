@@ -10,11 +10,16 @@ const CHANCE_SHARE: f64 = 0.95;
 const PRIOR_OUTCOMES: f64 = 4.0;
 
 /// How jobs ended under the conditions that a forecast is for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Outcomes {
-    pub jobs: u32,
+    /// Jobs that ran.
+    pub ran: u32,
     /// Of these, how many missed the goal.
     pub violated: u32,
+    /// Jobs besides these that could not run.
+    pub failed: u32,
+    /// What is left of the doubt that they raised: at most as many.
+    pub doubt: f64,
 }
 
 /// 0 (hopeless) to 1 (the goal holds in every job).
@@ -35,10 +40,11 @@ pub fn chance(goal: &Goal, forecast: &Forecast) -> f64 {
 impl Outcomes {
     /// The chance as it is, unless more jobs missed the goal than chance explains: then the model does not hold here.
     fn corrected(self, chance: f64) -> f64 {
-        let (jobs, violated) = (f64::from(self.jobs), f64::from(self.violated));
+        let (ran, violated, failed) = (f64::from(self.ran), f64::from(self.violated), f64::from(self.failed));
+        let jobs = ran + failed;
         let explained = jobs * (1.0 - chance) + 1.0 + 2.0 * (jobs * chance * (1.0 - chance)).sqrt();
-        match violated > explained {
-            true => (PRIOR_OUTCOMES * chance + jobs - violated) / (PRIOR_OUTCOMES + jobs),
+        match violated + failed > explained {
+            true => (PRIOR_OUTCOMES * chance + ran - violated) / (PRIOR_OUTCOMES + ran + self.doubt),
             false => chance,
         }
     }
@@ -135,15 +141,17 @@ mod tests {
 
     #[test]
     fn a_model_that_outcomes_refute_is_not_believed() {
-        let check = |chance: f64, jobs, violated, expected: f64| {
-            let found = Outcomes { jobs, violated }.corrected(chance);
-            assert!((found - expected).abs() < 1e-12, "{chance}, {violated} of {jobs}: {found}");
+        let check = |chance: f64, ran, violated, expected: f64| {
+            let found = Outcomes { ran, violated, ..Outcomes::default() }.corrected(chance);
+            assert!((found - expected).abs() < 1e-12, "{chance}, {violated} of {ran}: {found}");
         };
         check(1.0, 0, 0, 1.0);
         check(1.0, 10, 1, 1.0);
         check(1.0, 10, 2, 12.0 / 14.0);
         check(0.5, 10, 9, 0.5);
         check(0.5, 10, 10, 2.0 / 14.0);
+        let failed = |failed, doubt| Outcomes { ran: 6, violated: 0, failed, doubt }.corrected(1.0);
+        assert_eq!((failed(1, 1.0), failed(4, 4.0), failed(4, 0.5)), (1.0, 10.0 / 14.0, 10.0 / 10.5));
     }
 
     #[test]

@@ -185,7 +185,7 @@ impl<'a> Prospects<'a> {
             availability_percent: place.availability.value(),
             data_consistency: self.counts_replicas.then_some(consistency),
         };
-        level(&self.parameters.goal, &forecast, self.jobs.outcomes(&conditions))
+        level(&self.parameters.goal, &forecast, self.jobs.outcomes(&conditions, self.snapshot.at))
     }
 
     /// For each number of replicas from 1 on that makes a difference.
