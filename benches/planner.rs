@@ -124,6 +124,7 @@ fn snapshot(nodes: u32, rng: &mut Rng) -> Snapshot {
         measured: Default::default(),
         stored_bytes: BTreeMap::new(),
         books: None,
+        derived: Default::default(),
     };
     Snapshot::new(Timestamp(0), content)
 }

@@ -19,6 +19,7 @@ use agent_core::domain::snapshot::Snapshot;
 use agent_core::domain::time::Timestamp;
 use agent_core::mape::planner::Decision;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Events before a moment of which some may still have been under way then.
 const LATELY: usize = 50;
@@ -55,7 +56,7 @@ impl Api {
         status.replicas = nodes.into_iter().map(present).collect();
         (status.unhealthy, status.broken, status.converged) = (Vec::new(), Vec::new(), false);
         let under_way = before.into_iter().filter(|event| event.ended_at.is_none_or(|ended| ended > at));
-        let running = |event: Event| Event { outcome: Outcome::Running, ended_at: None, ..event };
+        let running = |event: Event| Arc::new(Event { outcome: Outcome::Running, ended_at: None, ..event });
         snapshot.open_events = under_way.map(running).collect();
         Ok(())
     }

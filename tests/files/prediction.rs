@@ -82,6 +82,7 @@ fn snapshot(settings: &Settings, reads: NodeId) -> Snapshot {
         measured: Default::default(),
         stored_bytes: BTreeMap::new(),
         books: None,
+        derived: Default::default(),
     };
     Snapshot::new(Timestamp(0), content)
 }

@@ -550,13 +550,14 @@ impl Tables {
             measured: Arc::new(answer.measured_links(&nodes)),
             placement: answer.placement(name),
             agents: Arc::new(agents.into_iter().filter(|(agent, _)| readers.contains(agent)).collect()),
-            open_events: in_order(open),
+            open_events: in_order(open).into_iter().map(Arc::new).collect(),
             counters: answer.counters(name),
             copies_made: answer.read(&COPIES, quarantine::copies).into_iter().collect(),
             changed_at: answer.changed_at(),
             generation,
             stored_bytes: answer.stored_bytes(),
             books: books.map(Arc::new),
+            derived: Default::default(),
             nodes: Arc::new(nodes),
         };
         Ok(Some(Snapshot::new(answer.now, content)))

@@ -467,6 +467,7 @@ impl Tables<'_> {
             generation,
             stored_bytes: self.stored_bytes()?,
             books: self.books()?.map(Arc::new),
+            derived: Default::default(),
             nodes: Arc::new(nodes),
         };
         Ok(Some(Snapshot::new(self.now, content)))

@@ -15,6 +15,7 @@ use agent_core::knowledge::quarantine::{self, EVENTS, FEEDBACK, Fields, IMPACTS,
 use agent_core::knowledge::rules::{self, Rejection};
 use rusqlite::{Params, params};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 type Result<T> = std::result::Result<T, Failure>;
@@ -158,10 +159,10 @@ impl Tables<'_> {
         data_set: &DataSetName,
         nodes: &FlatMap<NodeId, Node>,
         agents: &FlatMap<AgentId, Peer>,
-    ) -> Result<Vec<Event>> {
+    ) -> Result<Vec<Arc<Event>>> {
         let sql = select_event!("where data_set = ? and state = 'open' order by id");
         let removed = self.removed_nodes()?;
-        let event = |row: &mut Fields<'_>| quarantine::open_event(row, nodes, agents, &removed);
+        let event = |row: &mut Fields<'_>| quarantine::open_event(row, nodes, agents, &removed).map(Arc::new);
         Ok(rows::read(self.transaction, self.quarantine, EVENTS, sql, [&data_set.0], event)?)
     }
 

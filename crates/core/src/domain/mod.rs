@@ -23,6 +23,7 @@ pub mod metric;
 pub mod money;
 pub mod oscillation;
 pub mod placement;
+pub mod planned;
 /// Where agents read.
 pub mod reads;
 /// The way to an array of records within an object.

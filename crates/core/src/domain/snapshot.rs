@@ -9,11 +9,12 @@ use super::flat_map::FlatMap;
 use super::ids::{AgentId, NodeId, ReplicaId};
 use super::link_table::LinkTable;
 use super::placement::{DataSet, Link, Node, NodeState, Peer, Placement, Replica};
+use super::planned::Planned;
 use super::time::Timestamp;
 use std::collections::BTreeMap;
-use std::ops;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use std::{fmt, ops};
 
 /// How others' answers to an action add up.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -43,8 +44,8 @@ pub struct Content {
     pub placement: Placement,
     /// Those that read it.
     pub agents: Arc<FlatMap<AgentId, Peer>>,
-    /// Events about this data set whose window is open, oldest first.
-    pub open_events: Vec<Event>,
+    /// Events about this data set whose window is open, oldest first. Each says at length why it was decided: they are shared, too.
+    pub open_events: Vec<Arc<Event>>,
     /// Of the actions on it.
     pub counters: BTreeMap<Action, Counter>,
     /// Copy events ever made on a replica (not failed or aborted): the published system's data consistency counts these.
@@ -58,6 +59,32 @@ pub struct Content {
     pub stored_bytes: BTreeMap<NodeId, u64>,
     /// Absent where nothing has a price.
     pub books: Option<Arc<Books>>,
+    pub derived: Derived,
+}
+
+/// What follows from a content, found out once for all who share it. It is no part of it: contents that are equal are equal.
+#[derive(Default)]
+pub struct Derived {
+    planned: OnceLock<Arc<Planned>>,
+}
+
+/// A copy is made to be changed.
+impl Clone for Derived {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Derived {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for Derived {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Derived")
+    }
 }
 
 impl ops::Deref for Snapshot {
@@ -71,7 +98,9 @@ impl ops::Deref for Snapshot {
 impl ops::DerefMut for Snapshot {
     /// Changes this snapshot alone.
     fn deref_mut(&mut self) -> &mut Content {
-        Arc::make_mut(&mut self.content)
+        let content = Arc::make_mut(&mut self.content);
+        content.derived = Derived::default();
+        content
     }
 }
 
@@ -83,6 +112,11 @@ impl Snapshot {
     /// Whether both share one content: then nothing has changed from one to the other.
     pub fn has_content_of(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.content, &other.content)
+    }
+
+    /// The placement as it will be.
+    pub fn planned(&self) -> &Arc<Planned> {
+        self.derived.planned.get_or_init(|| Arc::new(Planned::of(self)))
     }
 
     /// An action's counter, 0 when nobody ever answered.

@@ -3,7 +3,7 @@
 //! Each data set is decided about by a planner of its own, which takes the others to be where they are: one step at a time raises what
 //! the agent has of it. Where no single step helps, though several together would, each planner is told what to hope for.
 
-use super::cooperative::{MARGIN, Outcomes, Planned, level};
+use super::cooperative::{MARGIN, Outcomes, level};
 use super::planner::{Parameters, Planner};
 use super::prediction::{Estimate, Forecast, Hope, Predictor, Rest, Share, Wanted, place_of};
 use crate::domain::goal::Goal;
@@ -68,10 +68,10 @@ impl<'a> Part<'a> {
     fn of(planner: &'a Planner) -> Option<Self> {
         let (parameters, predictor, snapshot) = planner.outlook();
         let snapshot = snapshot?;
-        let planned = Planned::of(snapshot);
+        let planned = snapshot.planned();
         let here = planned.reads.get(&parameters.agent).copied()?;
         let replicas = planned.set.len();
-        let mut open = planned.set;
+        let mut open = planned.set.clone();
         if !planner.holds_back(snapshot.at) {
             open.extend(snapshot.nodes.values().filter(|node| snapshot.is_free(node)).map(|node| node.id));
         }

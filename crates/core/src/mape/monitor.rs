@@ -781,7 +781,7 @@ mod tests {
         let mut here = scene::snapshot(&[1], &[(1, 1)]);
         bench.job(&here, 10);
         here = scene::snapshot(&[2], &[(1, 1)]);
-        here.open_events = vec![scene::event(1, "M1_2", NOW + Duration::from_secs(12))];
+        here.open_events = vec![scene::event(1, "M1_2", NOW + Duration::from_secs(12)).into()];
         bench.job(&here, 50);
         assert_eq!(bench.load(&here), "feedback(1) plan");
     }
@@ -797,7 +797,7 @@ mod tests {
         bench.monitor.previous = Some(PreviousJob { began: here.at, satisfied: true });
         assert_eq!(bench.give(Input::Repaired(Repair::Acted)), "load");
         here = scene::snapshot(&[2], &[(1, 1)]);
-        here.open_events = vec![scene::event(1, "M1_2", NOW + Duration::from_secs(12))];
+        here.open_events = vec![scene::event(1, "M1_2", NOW + Duration::from_secs(12)).into()];
         bench.load(&here);
         bench.end(50);
         assert_eq!(bench.load(&here), "plan");
@@ -818,7 +818,7 @@ mod tests {
         let mut bench = Bench::new(GOAL);
         bench.give(Input::Started);
         let mut here = scene::snapshot(&[2], &[(1, 1)]);
-        here.open_events = vec![scene::event(1, "M1_2", NOW + Duration::from_secs(12))];
+        here.open_events = vec![scene::event(1, "M1_2", NOW + Duration::from_secs(12)).into()];
         bench.job(&here, 50);
         assert_eq!(bench.load(&here), "plan");
     }
@@ -999,7 +999,7 @@ mod tests {
         bench.job(&scene::snapshot(&[1], &[(1, 1)]), 10);
         between(&mut bench);
         let mut here = scene::snapshot(&[2], &[(1, 1)]);
-        here.open_events = vec![scene::event(1, "M1_2", NOW + Duration::from_secs(12))];
+        here.open_events = vec![scene::event(1, "M1_2", NOW + Duration::from_secs(12)).into()];
         bench.job(&here, 50);
         bench.load(&here)
     }

@@ -83,6 +83,7 @@ pub fn snapshot(nodes: &[u32], reads: &[(u32, i64)]) -> Snapshot {
         measured: Default::default(),
         stored_bytes: BTreeMap::new(),
         books: None,
+        derived: Default::default(),
     };
     Snapshot::new(NOW, content)
 }

@@ -195,6 +195,7 @@ fn snapshot(case: &Value) -> Snapshot {
         measured: Default::default(),
         stored_bytes: BTreeMap::new(),
         books: None,
+        derived: Default::default(),
         data_set,
     };
     Snapshot::new(Timestamp(0), content)

@@ -52,7 +52,7 @@ pub async fn a_claim_takes_the_lease_and_makes_the_destination(table: Table) {
     assert_eq!((event.posted_at, event.closes_at), (Timestamp(1_000_000), Timestamp(1_210_000)));
     assert_eq!((event.window, event.outcome, event.feedback_sum), (Window::Open, Outcome::Running, 0.0));
     assert_eq!((event.explored, event.detail.as_str()), (true, r#"{"chosen":"M3_1"}"#));
-    assert_eq!(table.snapshot().await.open_events, [event]);
+    assert_eq!(table.snapshot().await.open_events, [event.into()]);
 }
 
 pub async fn the_same_key_is_granted_the_same(table: Table) {

@@ -109,7 +109,7 @@ struct Posed {
 
 /// An event with all that is about it alone.
 struct Posted {
-    event: Event,
+    event: Arc<Event>,
     /// In the order left.
     feedback: Vec<Feedback>,
     /// As granted; absent for a decision to do nothing.
@@ -758,8 +758,8 @@ impl Table {
             *changed_at = (*changed_at).max(Some(now));
         }
         let posted = self.posted_mut(event)?;
-        posted.event.outcome = Outcome::Done;
-        posted.event.ended_at = Some(now);
+        let row = Arc::make_mut(&mut posted.event);
+        (row.outcome, row.ended_at) = (Outcome::Done, Some(now));
         posted.leftover.clone_from(&leftover);
         self.running.remove(&event);
         Ok(Committed::Done { leftover })
@@ -781,11 +781,10 @@ impl Table {
             self.apply(&claim.data_set, &changes)?;
             shelf(&mut self.data_sets, &claim.data_set)?.generation += 1;
             self.running.remove(&event);
-            let posted = self.posted_mut(event)?;
-            posted.event.outcome = outcome;
-            posted.event.ended_at = Some(now);
-            posted.event.detail = rules::with_failure(&posted.event.detail, why);
-            let copied = posted.event.replica;
+            let row = Arc::make_mut(&mut self.posted_mut(event)?.event);
+            (row.outcome, row.ended_at) = (outcome, Some(now));
+            row.detail = rules::with_failure(&row.detail, why);
+            let copied = row.replica;
             if claim.action.kind() == ActionType::Copy
                 && let Some(copies) = shelf(&mut self.data_sets, &claim.data_set)?.copies_made.get_mut(&copied)
             {
@@ -832,7 +831,7 @@ impl Table {
             self.running.insert(id);
         }
         self.keys.insert(key.to_owned(), id);
-        self.events.push(Posted { event, feedback: Vec::new(), claim, leftover: None });
+        self.events.push(Posted { event: Arc::new(event), feedback: Vec::new(), claim, leftover: None });
         id
     }
 
@@ -933,7 +932,7 @@ impl Table {
             }
             let feedback = Feedback { event, agent, p, left_at: now };
             posted.feedback.push(feedback);
-            posted.event.feedback_sum += p;
+            Arc::make_mut(&mut posted.event).feedback_sum += p;
             left.push(feedback);
         }
         left
@@ -953,7 +952,7 @@ impl Table {
         for (closes_at, id) in due {
             self.open.remove(&(closes_at, id));
             let Ok(posted) = self.posted_mut(id) else { continue };
-            posted.event.window = Window::Closed;
+            Arc::make_mut(&mut posted.event).window = Window::Closed;
             let event = posted.event.clone();
             let feedback = self.feedback(id);
             let (heartbeats, known) = match self.data_sets.get(&event.data_set) {
@@ -1015,13 +1014,14 @@ impl Table {
             measured: self.measured.clone(),
             placement: shelf.placement.clone(),
             agents: self.peers(shelf),
-            open_events: shelf.open.iter().filter_map(|id| self.event(*id)).collect(),
+            open_events: shelf.open.iter().filter_map(|id| self.find(*id)).map(|posted| posted.event.clone()).collect(),
             counters: shelf.counters.clone(),
             copies_made: shelf.copies_made.iter().filter(|(_, copies)| **copies > 0).map(|(k, v)| (*k, *v)).collect(),
             changed_at: shelf.changed_at,
             generation: shelf.generation,
             stored_bytes: self.stored_bytes(),
             books: self.books(now).map(Arc::new),
+            derived: Default::default(),
         }
     }
 
@@ -1096,19 +1096,19 @@ impl Table {
     }
 
     pub(super) fn events(&self, after: EventId, limit: usize) -> Vec<Event> {
-        rows_after(&self.events, after.0).iter().take(limit).map(|posted| posted.event.clone()).collect()
+        rows_after(&self.events, after.0).iter().take(limit).map(|posted| Event::clone(&posted.event)).collect()
     }
 
     pub(super) fn select_events(&self, asked: &Selection) -> Vec<Event> {
         fn key(posted: &Posted) -> (i64, AgentId, &DataSetName, Timestamp) {
-            let Event { id, agent, data_set, posted_at, .. } = &posted.event;
+            let Event { id, agent, data_set, posted_at, .. } = &*posted.event;
             (id.0, *agent, data_set, *posted_at)
         }
-        asked.of(&self.events, key).into_iter().map(|posted| posted.event.clone()).collect()
+        asked.of(&self.events, key).into_iter().map(|posted| Event::clone(&posted.event)).collect()
     }
 
     pub(super) fn event(&self, id: EventId) -> Option<Event> {
-        self.find(id).map(|posted| posted.event.clone())
+        self.find(id).map(|posted| Event::clone(&posted.event))
     }
 
     pub(super) fn event_by_key(&self, key: &str) -> Option<Event> {

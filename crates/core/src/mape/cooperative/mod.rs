@@ -2,7 +2,7 @@
 //! replicas is worth to all ([`Valuation`]), which set is worth most ([`plan()`]), and how much others' words count ([`Trust`]).
 //! The protocol puts them together: who asks when, who answers what, and who does what of a plan.
 //!
-//! Reading order: `level` (how content one would be), `course` (in an environment that moves), `prospects` (anywhere), `planned` (the placement to come), `valuation` and
+//! Reading order: `level` (how content one would be), `course` (in an environment that moves), `prospects` (anywhere) ([`Planned`]: the placement to come), `valuation` and
 //! `search` (what is best for all), `peers` and `trust` (whose word counts how much), `patience` (when not to ask), `protocol`,
 //! `arms` (which of its ways were taken, to be counted).
 
@@ -13,7 +13,6 @@ mod jobs;
 mod level;
 mod patience;
 mod peers;
-mod planned;
 mod prices;
 mod prospects;
 pub mod protocol;
@@ -22,9 +21,9 @@ mod search;
 mod trust;
 mod valuation;
 
+pub use crate::domain::planned::Planned;
 pub use arms::Arms;
 pub use level::{Outcomes, chance, level};
-pub use planned::Planned;
 pub use search::{Accepted, plan};
 pub use trust::{Budget, Cause, Trust};
 pub use valuation::{Answer, Plan, Reader, ReplicaSet, Valuation};

@@ -21,9 +21,8 @@ const KEPT: usize = 256;
 #[derive(Debug, Default)]
 pub struct Peers {
     known: BTreeMap<AgentId, Peer>,
-    /// Where everybody was to read before all that has not been heard yet, and how many replicas there were to be.
-    reads: BTreeMap<AgentId, NodeId>,
-    replicas: u32,
+    /// The placement that was to be before all that has not been heard yet; absent before the first.
+    planned: Option<Arc<Planned>>,
     /// Not heard yet, oldest first, and how many were before these.
     happened: VecDeque<Happened>,
     before: usize,
@@ -49,21 +48,11 @@ enum Happened {
 /// The planned placement has become another one.
 #[derive(Debug)]
 pub struct Executed {
-    /// Who is to read elsewhere than before, and where.
-    moved: Vec<(AgentId, Option<NodeId>)>,
-    replicas: u32,
+    /// As it is to be from then on: shared by all who saw the same.
+    pub planned: Arc<Planned>,
     /// Who changed the placement; `None`: nobody, something came to nothing.
-    acted: Option<BTreeSet<AgentId>>,
-    at: Timestamp,
-}
-
-impl Executed {
-    pub fn new(before: &Planned, after: &Planned, acted: Option<BTreeSet<AgentId>>, at: Timestamp) -> Self {
-        let new = after.reads.iter().filter(|(agent, node)| before.reads.get(agent) != Some(node));
-        let gone = before.reads.keys().filter(|agent| !after.reads.contains_key(agent));
-        let moved = new.map(|(agent, node)| (*agent, Some(*node))).chain(gone.map(|agent| (*agent, None)));
-        Self { moved: moved.collect(), replicas: after.replicas(), acted, at }
-    }
+    pub acted: Option<BTreeSet<AgentId>>,
+    pub at: Timestamp,
 }
 
 #[derive(Debug)]
@@ -109,8 +98,8 @@ impl Peers {
     }
 
     /// Begins with a placement.
-    pub fn begin(&mut self, planned: &Planned) {
-        (self.reads, self.replicas) = (planned.reads.clone(), planned.replicas());
+    pub fn begin(&mut self, planned: &Arc<Planned>) {
+        self.planned = Some(planned.clone());
     }
 
     pub fn executed(&mut self, what: Executed) {
@@ -120,7 +109,7 @@ impl Peers {
     fn keep(&mut self, what: Happened) {
         if self.happened.len() == KEPT {
             if let Some(Happened::Executed(forgotten)) = self.happened.pop_front() {
-                self.follow(&forgotten);
+                self.planned = Some(forgotten.planned);
             }
             self.before += 1;
         }
@@ -140,7 +129,7 @@ impl Peers {
         let mut open = VecDeque::new();
         for what in std::mem::take(&mut self.happened) {
             match what {
-                Happened::Executed(what) => self.judge(&what),
+                Happened::Executed(what) => self.judge(what),
                 Happened::Asked { id, ask: Some(ask), is_timely, seen_at, mut heard } => {
                     self.hear(me, &ask, is_timely, seen_at, &mut heard);
                     self.noted.insert(id, None);
@@ -186,26 +175,12 @@ impl Peers {
 
     /// Where an agent was to read, and how many replicas there were to be, after all that has been heard.
     fn state(&self, agent: AgentId) -> Option<State> {
-        self.reads.get(&agent).map(|node| (*node, self.replicas))
+        state_in(self.planned.as_deref()?, agent)
     }
 
-    fn follow(&mut self, what: &Executed) {
-        self.replicas = what.replicas;
-        for (agent, node) in &what.moved {
-            match node {
-                Some(node) => _ = self.reads.insert(*agent, *node),
-                None => _ = self.reads.remove(agent),
-            }
-        }
-    }
-
-    fn judge(&mut self, what: &Executed) {
-        let Some(acted) = &what.acted else { return self.follow(what) };
-        let now = what.at;
-        let before: BTreeMap<AgentId, Option<State>> =
-            self.known.keys().map(|agent| (*agent, self.state(*agent))).collect();
-        self.follow(what);
-        let (reads, replicas) = (&self.reads, self.replicas);
+    fn judge(&mut self, Executed { planned: after, acted, at: now }: Executed) {
+        let before = self.planned.replace(after.clone());
+        let (Some(before), Some(acted)) = (before, acted) else { return };
         for (agent, peer) in &mut self.known {
             peer.check = peer.check.filter(|check| now.since(check.since) < CHECKED_WITHIN);
             if acted.contains(agent) {
@@ -213,8 +188,7 @@ impl Peers {
                 peer.check = None;
                 continue;
             }
-            let after = reads.get(agent).map(|node| (*node, replicas));
-            let (Some(from), Some(to)) = (before.get(agent).copied().flatten(), after) else { continue };
+            let (Some(from), Some(to)) = (state_in(&before, *agent), state_in(&after, *agent)) else { continue };
             let Some((forecast, level)) = peer.forecast(from, to).filter(|_| from != to) else { continue };
             let cause = if from.0 == to.0 { Cause::Count } else { Cause::Place };
             peer.trust.executed(cause, forecast, now);
@@ -258,8 +232,8 @@ impl Peers {
         let Some(peer) = self.known.get(&agent).filter(|peer| !peer.was_missed) else { return Answer::Silent };
         let Some(known) = peer.said.seen_from(state) else { return Answer::Silent };
         // What it never spoke about may be as bad as anything.
-        let unknown = asked.difference(peer.said.nodes()).map(|node| ((*node, None), -1.0));
-        Answer::Said(known.into_iter().chain(unknown).collect())
+        let unknown = asked.iter().filter(|node| !peer.said.mentions(**node)).map(|node| ((*node, None), -1.0));
+        Answer::Said(known.chain(unknown).collect())
     }
 
     fn level_shown(&mut self, agent: AgentId, level: f64, posted_at: Timestamp) {
@@ -287,6 +261,11 @@ impl Peers {
     }
 }
 
+/// Where an agent is to read, and how many replicas there are to be.
+fn state_in(planned: &Planned, agent: AgentId) -> Option<State> {
+    planned.reads.get(&agent).map(|node| (*node, planned.replicas()))
+}
+
 impl Peer {
     fn hear(&mut self, from: State, reply: &Reply) {
         self.said.hear(from, &reply.nodes, &reply.forecasts);
@@ -304,24 +283,29 @@ impl Peer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mape::scene::NOW;
+    use crate::mape::scene::{self, NOW};
 
     const PEER: AgentId = AgentId(2);
 
     /// Agent 2 reads at node 3, the only replica, and has said what it would lose at node 1; then that was done to it.
     fn hurt() -> Peers {
-        let mut peers = Peers { replicas: 1, ..Peers::default() };
-        peers.reads.insert(PEER, NodeId(3));
+        let mut peers = Peers::default();
+        peers.begin(&reading_at(3));
         let peer = peers.peer(PEER, NOW);
         peer.said.hear((NodeId(3), 1), &[NodeId(1)].into(), &[((NodeId(1), None), -0.8)].into());
         peer.level = 0.9;
-        peers.judge(&Executed { moved: vec![(PEER, Some(NodeId(1)))], ..by(9, NOW) });
+        peers.judge(by(9, NOW));
         peers
     }
 
-    /// Somebody has done something that moves nobody.
+    /// Agent 2, at the only replica.
+    fn reading_at(node: u32) -> Arc<Planned> {
+        Arc::new(Planned::of(&scene::snapshot(&[node], &[(PEER.0, 1)])))
+    }
+
+    /// Somebody has done something, and agent 2 reads at node 1.
     fn by(agent: u32, at: Timestamp) -> Executed {
-        Executed { moved: Vec::new(), replicas: 1, acted: Some([AgentId(agent)].into()), at }
+        Executed { planned: reading_at(1), acted: Some([AgentId(agent)].into()), at }
     }
 
     #[test]
@@ -329,7 +313,7 @@ mod tests {
         let mut peers = hurt();
         let left = |peers: &Peers| peers.known[&PEER].budget.left(NOW);
         assert!((left(&peers) - 0.2).abs() < 1e-9, "{}", left(&peers));
-        peers.judge(&by(PEER.0, NOW));
+        peers.judge(by(PEER.0, NOW));
         assert_eq!(left(&peers), 1.0);
     }
 
@@ -347,9 +331,9 @@ mod tests {
     #[test]
     fn what_was_not_checked_in_time_is_checked_no_more() {
         let mut peers = hurt();
-        peers.judge(&by(9, NOW + (CHECKED_WITHIN - Duration::from_millis(1))));
+        peers.judge(by(9, NOW + (CHECKED_WITHIN - Duration::from_millis(1))));
         assert!(peers.known[&PEER].check.is_some());
-        peers.judge(&by(9, NOW + CHECKED_WITHIN));
+        peers.judge(by(9, NOW + CHECKED_WITHIN));
         assert!(peers.known[&PEER].check.is_none());
     }
 }

@@ -172,9 +172,8 @@ impl Protocol {
         self.jobs.forget_before(now);
         self.note_placement(view, planned);
         self.peers.note(view.conversation, planned, now);
-        let idle: BTreeSet<NodeId> = planned.idle().collect();
-        self.idle_since.retain(|node, _| idle.contains(node));
-        idle.into_iter().for_each(|node| _ = self.idle_since.entry(node).or_insert(now));
+        self.idle_since.retain(|node, _| planned.idle.contains(node));
+        planned.idle.iter().for_each(|node| _ = self.idle_since.entry(*node).or_insert(now));
     }
 
     fn note_failures(&mut self, now: Timestamp) {
@@ -255,12 +254,6 @@ impl Protocol {
         }
     }
 
-    /// The placement to come; nothing has to be looked up again where nothing has changed.
-    fn planned(&self, snapshot: &Snapshot) -> Arc<Planned> {
-        let seen = self.seen.as_ref().filter(|seen| seen.table.has_content_of(snapshot));
-        seen.map_or_else(|| Arc::new(Planned::of(snapshot)), |seen| seen.planned.clone())
-    }
-
     fn note_placement(&mut self, view: &View, planned: &Arc<Planned>) {
         let now = view.now();
         let events = &view.snapshot.open_events;
@@ -271,9 +264,9 @@ impl Protocol {
         let mut now_seen = Seen { table: view.snapshot.clone(), planned: planned.clone(), latest };
         if let Some(Seen { planned: before, latest: seen, .. }) = self.seen.take() {
             // What came to nothing has left nothing: the placement is as it was.
-            let undone = |event: &&Event| matches!(event.outcome, Outcome::Failed | Outcome::Aborted);
+            let undone = |event: &&Arc<Event>| matches!(event.outcome, Outcome::Failed | Outcome::Aborted);
             events.iter().filter(undone).for_each(|event| self.left.retract(event.id));
-            let new: Vec<&Event> = events.iter().filter(|event| event.id > seen && !undone(event)).collect();
+            let new: Vec<&Arc<Event>> = events.iter().filter(|event| event.id > seen && !undone(event)).collect();
             if let (true, Some(last)) = (before.set != planned.set, new.last()) {
                 self.left.note(before.set.clone(), Some(last.id), now);
                 before.set.difference(&planned.set).for_each(|node| self.dropped.note(*node, Some(last.id), now));
@@ -281,8 +274,8 @@ impl Protocol {
             let came_to_nothing =
                 new.is_empty() && before.set != planned.set || before.generation == planned.generation;
             let acted = (!came_to_nothing).then(|| new.iter().map(|event| event.agent).collect());
-            if before != *planned {
-                self.peers.executed(Executed::new(&before, planned, acted, now));
+            if !Arc::ptr_eq(&before, planned) && before != *planned {
+                self.peers.executed(Executed { planned: planned.clone(), acted, at: now });
             }
             now_seen.latest = latest.max(seen);
         } else {
@@ -471,7 +464,7 @@ impl Protocol {
         readers.push(Reader {
             agent: me,
             reads: here,
-            answer: Answer::Said(prospects.changes(planned, here, &all)),
+            answer: Answer::Said(prospects.changes(planned, here, &all).into_iter().collect()),
             count_weight: 1.0,
             place_weight: 1.0,
             budget: 1.0,
@@ -599,8 +592,8 @@ impl Decider for Protocol {
     }
 
     fn looked(&mut self, view: &View, rng: &mut Rng) -> Vec<Intent> {
-        let planned = self.planned(view.snapshot);
-        self.note(view, &planned);
+        let planned = view.snapshot.planned();
+        self.note(view, planned);
         let me = view.parameters.agent;
         let Some(here) = planned.reads.get(&me).copied() else {
             self.is_awaited = false;
@@ -608,11 +601,11 @@ impl Decider for Protocol {
         };
         let avoided = self.avoided(view.now());
         self.note_company(view);
-        self.note_environment(view, &planned, &avoided);
+        self.note_environment(view, planned, &avoided);
         let (jobs, courses) = (std::mem::take(&mut self.jobs), std::mem::take(&mut self.courses));
         let prospects = Prospects::new(view, &jobs, &courses, &avoided).hoping(here, planned.replicas());
         let level = prospects.standing(here, planned.replicas());
-        let scene = Scene { view, planned: &planned, prospects: &prospects, me, here, level, epoch: self.epoch };
+        let scene = Scene { view, planned, prospects: &prospects, me, here, level, epoch: self.epoch };
         let intents = self.decided(&scene, rng);
         (self.jobs, self.courses) = (jobs, courses);
         intents

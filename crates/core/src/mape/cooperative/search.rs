@@ -229,6 +229,7 @@ fn after(present: &ReplicaSet, step: Option<Action>) -> ReplicaSet {
 
 #[cfg(test)]
 mod tests {
+    use super::super::said::Changes;
     use super::super::valuation::{Answer, Reader};
     use super::super::{LOSS_FACTOR, PER_COST, PER_REPLICA, PER_RETURN};
     use super::*;
@@ -288,7 +289,7 @@ mod tests {
     #[test]
     fn an_even_trade_is_refused() {
         let both_have_one_place =
-            |gain| Answer::Said([((NodeId(1), Some(1)), gain), ((NodeId(3), Some(2)), -1.0)].into());
+            |gain| Answer::Said([((NodeId(1), Some(1)), gain), ((NodeId(3), Some(2)), -1.0)].into_iter().collect());
         let readers = [
             Reader { answer: both_have_one_place(0.9), ..reader(1, 3, &[]) },
             Reader { answer: both_have_one_place(-0.9), ..reader(2, 3, &[]) },
@@ -371,7 +372,8 @@ mod tests {
             -0.9..0.9f64,
             0..12,
         );
-        let answer = prop_oneof![5 => said.prop_map(Answer::Said), 1 => Just(Answer::Silent)];
+        let answer =
+            prop_oneof![5 => said.prop_map(|said| Answer::Said(said.into_iter().collect())), 1 => Just(Answer::Silent)];
         let one = (any::<prop::sample::Index>(), answer, weight(), weight(), weight());
         let some_nodes = move |least| proptest::collection::btree_set((1..=nodes).prop_map(NodeId), least..4);
         let readers = proptest::collection::vec(one, 1..=most_readers);
@@ -386,7 +388,7 @@ mod tests {
                 Reader {
                     agent: AgentId(agent),
                     reads: reads[place.index(reads.len())],
-                    answer: if own && answer == Answer::Silent { Answer::Said(BTreeMap::new()) } else { answer },
+                    answer: if own && answer == Answer::Silent { Answer::Said(Changes::default()) } else { answer },
                     count_weight: exact(count_weight),
                     place_weight: exact(place_weight),
                     budget: exact(budget),
@@ -407,9 +409,9 @@ mod tests {
             Answer::Silent => f64::from(u8::from(node == reader.reads)) - 1.0,
             Answer::Said(said) => {
                 // What is said of fewer replicas holds for more.
-                let up_to = |r: &Option<u32>| r.is_none_or(|r| r as usize <= replicas);
-                let of_node = said.iter().filter(|((at, r), _)| *at == node && up_to(r));
-                of_node.max_by_key(|((_, r), _)| *r).map_or(0.0, |(_, gain)| *gain)
+                let up_to = |r: Option<u32>| r.is_none_or(|r| r as usize <= replicas);
+                let of_node = said.iter().filter(|((at, r), _)| *at == node && up_to(*r));
+                of_node.max_by_key(|((_, r), _)| *r).map_or(0.0, |(_, gain)| gain)
             }
         }
     }

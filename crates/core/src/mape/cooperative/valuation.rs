@@ -1,6 +1,6 @@
 //! What a set of replicas is worth to everybody: each agent's best response to it, less what it costs to get there.
 
-use super::said::change_of;
+use super::said::Changes;
 use super::{LOSS_FACTOR, PER_COST};
 use crate::domain::action::ActionType;
 use crate::domain::ids::{AgentId, NodeId};
@@ -16,7 +16,7 @@ pub type ReplicaSet = BTreeSet<NodeId>;
 #[derive(Clone, PartialEq, Debug)]
 pub enum Answer {
     /// Reading at a node while there are so many replicas (`None`: however many); what is not listed changes nothing.
-    Said(BTreeMap<(NodeId, Option<u32>), f64>),
+    Said(Changes),
     /// It did not answer: nobody may take away what it reads.
     Silent,
 }
@@ -74,7 +74,7 @@ impl Reader {
         match &self.answer {
             // The present state is no change by definition, whatever anybody says of it.
             _ if node == self.reads && replicas == replicas_now => 0.0,
-            Answer::Said(gains) => change_of(gains, (node, Some(replicas))),
+            Answer::Said(gains) => gains.of((node, Some(replicas))),
             Answer::Silent if node == self.reads => 0.0,
             Answer::Silent => -1.0,
         }
@@ -266,7 +266,7 @@ impl Gains {
         let mut counts: BTreeSet<u32> = [1, now, now + 1].into();
         for reader in valuation.readers {
             if let Answer::Said(gains) = &reader.answer {
-                counts.extend(gains.keys().filter_map(|(_, count)| *count));
+                counts.extend(gains.iter().filter_map(|((_, count), _)| count));
             }
         }
         let counts: Vec<u32> = counts.into_iter().collect();
@@ -275,9 +275,7 @@ impl Gains {
             for node in &nodes {
                 match &reader.answer {
                     // Of most nodes most say nothing.
-                    Answer::Said(gains) if gains.range((*node, None)..=(*node, Some(u32::MAX))).next().is_none() => {
-                        values.extend(counts.iter().map(|_| 0.0));
-                    }
+                    Answer::Said(gains) if !gains.mention(*node) => values.extend(counts.iter().map(|_| 0.0)),
                     Answer::Said(_) | Answer::Silent => {
                         values.extend(counts.iter().map(|count| reader.gain(*node, *count, now)));
                     }
@@ -392,7 +390,10 @@ mod tests {
     #[test]
     fn the_number_of_replicas_matters_to_who_says_so() {
         let said = [((NodeId(3), Some(2)), -0.5), ((NodeId(3), Some(1)), 0.9), ((NodeId(1), None), -0.9)];
-        let readers = [reader(1, 3, &[(1, 0.5)]), Reader { answer: Answer::Said(said.into()), ..reader(2, 3, &[]) }];
+        let readers = [
+            reader(1, 3, &[(1, 0.5)]),
+            Reader { answer: Answer::Said(said.into_iter().collect()), ..reader(2, 3, &[]) },
+        ];
         check(plan(set([3]), &readers, set([1, 3])).value, 0.5 - 1.1 * 0.5 - 0.018 - 0.012);
         // What is said of the present state counts for nothing.
         check(plan(set([3]), &readers, set([3])).value, 0.0);

@@ -194,7 +194,7 @@ mod tests {
         let check = |action: &str, ended_after: i64, satisfied: bool, expected: usize| {
             let mut snapshot = scene::snapshot(&[2], &[(1, 1)]);
             let ended = crate::domain::time::Timestamp(NOW.0 + ended_after);
-            snapshot.open_events = vec![scene::event(1, action, ended)];
+            snapshot.open_events = vec![scene::event(1, action, ended).into()];
             let measurement = Measurement {
                 agent: crate::domain::ids::AgentId(1),
                 data_set: "blood".into(),

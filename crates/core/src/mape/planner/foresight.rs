@@ -100,14 +100,19 @@ fn change(action: Action) -> isize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::event::Event;
     use crate::domain::ids::AgentId;
     use crate::mape::scene::{self, NOW};
+    use std::sync::Arc;
 
     /// Agent 1 expects 1 s at node 1, 41 s at node 2, 61 s at node 3.
     fn check(goal: &str, running: &[&str], look: impl Fn(&Foresight) -> f64, is_content: bool) {
         let mut snapshot = scene::inhabited(scene::snapshot(&[3], &[(1, 1)]), 1);
-        snapshot.open_events = (1..).zip(running).map(|(id, action)| scene::event(id, action, NOW)).collect();
-        snapshot.open_events.iter_mut().for_each(|event| event.outcome = Outcome::Running);
+        let event = |(id, action): (i64, &&str)| {
+            let event = scene::event(id, action, NOW);
+            Arc::new(Event { outcome: Outcome::Running, ..event })
+        };
+        snapshot.open_events = (1..).zip(running).map(event).collect();
         let experience = Experience { predictor: scene::predictor(), ..Experience::default() };
         let parameters = scene::parameters(goal);
         let view = View { parameters: &parameters, experience: &experience, snapshot: &snapshot, conversation: &[] };

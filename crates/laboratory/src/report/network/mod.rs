@@ -298,6 +298,7 @@ pub(super) mod tests {
             measured: Default::default(),
             stored_bytes: BTreeMap::new(),
             books: None,
+            derived: Default::default(),
         };
         Course { snapshot: Snapshot::new(Timestamp(1_000_000), content), jobs, acts, charges: Vec::new() }
     }

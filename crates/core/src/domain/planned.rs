@@ -1,32 +1,33 @@
 //! The placement as it will be when all that is under way has ended: a remedy that has begun needs no second one.
 
-use super::ReplicaSet;
-use crate::domain::action::Action;
-use crate::domain::event::Outcome;
-use crate::domain::ids::{AgentId, NodeId};
-use crate::domain::snapshot::Snapshot;
+use super::action::Action;
+use super::event::Outcome;
+use super::ids::{AgentId, NodeId};
+use super::snapshot::Content;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Planned {
     pub generation: i64,
     /// Where replicas will be.
-    pub set: ReplicaSet,
-    /// Where everybody will read.
-    pub reads: BTreeMap<AgentId, NodeId>,
+    pub set: BTreeSet<NodeId>,
     /// Replicas that can be read, and will be.
     pub ready: BTreeSet<NodeId>,
+    /// Of these, those that nobody will read.
+    pub idle: BTreeSet<NodeId>,
+    /// Where everybody will read.
+    pub reads: BTreeMap<AgentId, NodeId>,
 }
 
 impl Planned {
     /// The present placement with the running actions applied, in the order in which they began.
-    pub fn of(snapshot: &Snapshot) -> Self {
-        let placement = &snapshot.placement;
+    pub fn of(content: &Content) -> Self {
+        let placement = &content.placement;
         let mut set = placement.nodes();
         let mut ready = set.clone();
         let read = |agent: &AgentId| placement.reference(*agent).map(|replica| (*agent, replica.node));
         let mut reads: BTreeMap<AgentId, NodeId> = placement.references.keys().filter_map(read).collect();
-        for event in snapshot.open_events.iter().filter(|event| event.outcome == Outcome::Running) {
+        for event in content.open_events.iter().filter(|event| event.outcome == Outcome::Running) {
             let (gone, new) = (event.action.from_node(), event.action.to_node());
             match event.action {
                 Action::Move { from, to } => {
@@ -43,17 +44,14 @@ impl Planned {
             }
             set.extend(new);
         }
-        Self { generation: snapshot.generation, set, reads, ready }
+        let mut idle = ready.clone();
+        reads.values().for_each(|read| _ = idle.remove(read));
+        Self { generation: content.generation, set, ready, idle, reads }
     }
 
     /// How many replicas there will be.
     pub fn replicas(&self) -> u32 {
         u32::try_from(self.set.len()).unwrap_or(u32::MAX)
-    }
-
-    /// Replicas that nobody will read.
-    pub fn idle(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.ready.iter().copied().filter(|node| !self.reads.values().any(|read| read == node))
     }
 }
 
@@ -70,9 +68,10 @@ mod tests {
     /// Replicas on nodes 2 and 3; agents 1 and 2 read at 3, agent 3 at 2.
     fn check(actions: &[(u32, &str)], set: &[u32], ready: &[u32], reads: &[(u32, u32)]) {
         let mut snapshot = scene::snapshot(&[3, 2], &[(1, 1), (2, 1), (3, 2)]);
-        snapshot.open_events = (1..).zip(actions).map(|(id, (agent, action))| running(id, *agent, action)).collect();
+        snapshot.open_events =
+            (1..).zip(actions).map(|(id, (agent, action))| running(id, *agent, action).into()).collect();
         // One that has ended is in the placement already.
-        snapshot.open_events.push(scene::event(9, "M3_1", NOW));
+        snapshot.open_events.push(scene::event(9, "M3_1", NOW).into());
         let planned = Planned::of(&snapshot);
         let nodes = |ids: &[u32]| ids.iter().copied().map(NodeId).collect::<BTreeSet<_>>();
         assert_eq!((planned.set, planned.ready), (nodes(set), nodes(ready)), "{actions:?}");
@@ -92,6 +91,6 @@ mod tests {
     #[test]
     fn what_nobody_reads_is_idle() {
         let planned = Planned::of(&scene::snapshot(&[3, 2], &[(1, 1)]));
-        assert_eq!(planned.idle().collect::<Vec<_>>(), [NodeId(2)]);
+        assert_eq!(planned.idle, [NodeId(2)].into());
     }
 }
