@@ -87,7 +87,7 @@ fn url(knowledge: &KnowledgeSettings) -> Result<&DatabaseUrl, Failure> {
     }
 }
 
-fn settings(url: &DatabaseUrl) -> MysqlSettings {
+pub(super) fn settings(url: &DatabaseUrl) -> MysqlSettings {
     let DatabaseUrl { hosts, user, password, schema, tls } = url.clone();
     MysqlSettings {
         hosts: hosts.into_iter().map(|DatabaseHost { name, port }| Host { name, port }).collect(),

@@ -7,8 +7,10 @@ pub mod drafts;
 pub mod experiments;
 mod holding;
 pub mod host;
+pub mod in_mysql;
 mod on_hosts;
 mod recorder;
+mod replicas;
 pub mod routing;
 mod s3_reads;
 mod steered_run;
@@ -24,17 +26,22 @@ use crate::membership::asking::Around;
 use agent_arrivals::Plan;
 use agent_core::clock::Clock;
 use agent_core::config::Invalid;
-use agent_core::config::settings::NetworkSettings;
+use agent_core::config::settings::{DatabaseUrl, NetworkSettings};
+use agent_core::domain::ids::{AgentId, DataSetName};
 use agent_core::domain::labels::Labels;
 use agent_load::balancer::SharedBalancer;
-use agent_load::generator::{self, Bounds, Client, Counted, Figures, Load, Observer, Progress, Recorded, Template};
+use agent_load::generator::{
+    self, Bounds, Client, Counted, Figures, Load, Observer, Progress, Recorded, Route, Template,
+};
 use agent_load::register::Scope;
 use agent_load::register::experiment::Holder;
 use agent_load::routes::{self, Followed, Shared};
 use agent_load::specification::{self, Hosts, Listed, RefusedTarget, Share, Specification, refused_targets};
 use agent_load::table::LoadTable;
 use conditions::{Balanced, Conditions};
+use in_mysql::Copied;
 use recorder::{About, Recorder};
+use replicas::Replicas;
 use serde::Serialize;
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -117,9 +124,15 @@ pub struct Preview {
 #[derive(Serialize)]
 pub struct PreviewedService {
     pub name: String,
-    /// `None`: the table of a network says where its requests go, and how.
+    /// `None`: the table of a network says where its requests go.
     #[serde(flatten)]
     pub listed: Option<PreviewedHosts>,
+    /// To its replicas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_set: Option<DataSetName>,
+    /// Only to that which this agent refers to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentId>,
 }
 
 #[derive(Serialize)]
@@ -225,12 +238,15 @@ fn require_allowed(file: &str, specification: &Specification, allowed: &[String]
 
 pub fn preview(specification: &Specification) -> Preview {
     let listed = |listed: &Listed| PreviewedHosts {
-        balancer: listed.balancer.to_string(),
+        balancer: listed.balancing.kind.to_string(),
         hosts: listed.record.hosts().iter().map(|host| (host.address.clone(), host.weight)).collect(),
     };
-    let service = |service: &specification::Service| PreviewedService {
-        name: service.name.clone(),
-        listed: service.listed().map(listed),
+    let service = |service: &specification::Service| {
+        let (data_set, agent) = match &service.hosts {
+            Hosts::Replicas(of) => (Some(of.data_set.clone()), of.of),
+            Hosts::Listed(_) | Hosts::Table => (None, None),
+        };
+        PreviewedService { name: service.name.clone(), listed: service.listed().map(listed), data_set, agent }
     };
     Preview {
         name: specification.name.clone(),
@@ -281,8 +297,10 @@ async fn send(
     }
     open_files::allow_all()?;
     let allowed = router.as_ref().map(|router| router.allowed.clone()).unwrap_or_default();
-    let followed = Shared::new(Followed::new(allowed, specification.seed));
-    let routes = routes_of(specification, router.as_ref(), &followed).await?;
+    let followed = Shared::new(Followed::new(allowed.clone(), specification.seed));
+    let mut routes = routes_of(specification, router.as_ref(), &followed).await?;
+    let mut replicas = Replicas::begin(specification, network.as_ref(), &allowed).await?;
+    routes.extend(replicas.routed().map(|(service, routed)| (service.to_owned(), Balanced::Followed(routed.clone()))));
     let templates = s3_reads::templates(specification).await?;
     let mut conditions = Conditions::new(routes.values().cloned().collect(), network.clone());
     conditions.look().await;
@@ -302,10 +320,11 @@ async fn send(
         stop.await;
         is_stopped.set(true);
     };
-    let load = of(specification, share, &routes, &templates, *threads);
+    let load = of(specification, share, &routes, &replicas.routes(), &templates, *threads);
     let recorded = tokio::select! {
         recorded = generator::record(load, observer, stop) => recorded,
         never = following(router.as_ref(), &followed, rerouted) => match never {},
+        never = replicas.follow(|news| told(router.as_ref(), &rerouted, news)) => match never {},
         never = watch.go_on(sampled) => match never {},
         never = conditions.go_on() => match never {},
     };
@@ -334,6 +353,29 @@ fn holder() -> Holder {
     Holder(format!("{}:{}-{:08x}", experiments::machine(), std::process::id(), rand::random::<u32>()))
 }
 
+/// What was made of a file that load is kept in.
+#[derive(Serialize)]
+pub struct Exported {
+    /// The files.
+    pub parquet: Vec<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mysql: Option<Copied>,
+}
+
+/// Writes the tables of a file where else they are wanted.
+pub async fn export(file: &Path, parquet: Option<&Path>, mysql: Option<&DatabaseUrl>) -> anyhow::Result<Exported> {
+    let database = recorder::reopen(file)?;
+    let parquet = match parquet {
+        Some(folder) => agent_laboratory::results::export(&database, folder)?,
+        None => Vec::new(),
+    };
+    let mysql = match mysql {
+        Some(url) => Some(in_mysql::copy(database, url).await?),
+        None => None,
+    };
+    Ok(Exported { parquet, mysql })
+}
+
 /// For the requests of each experiment.
 fn make_folder(folder: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(folder).map_err(|error| {
@@ -342,27 +384,30 @@ fn make_folder(folder: &Path) -> Result<(), Failure> {
     })
 }
 
-/// Where the requests of each service go: those of the file, and those of the table as they are now.
-async fn routes_of<'a>(
-    specification: &'a Specification,
+/// Where the requests of each service go: those of the file, and those of the table's records as they are now.
+async fn routes_of(
+    specification: &Specification,
     router: Option<&Router>,
     followed: &Shared,
-) -> anyhow::Result<BTreeMap<&'a str, Balanced>> {
+) -> anyhow::Result<BTreeMap<String, Balanced>> {
     let scope = Scope::of_services(specification.routed_by_the_table());
     let entries = match router {
         Some(router) if scope != Scope::default() => router.table.look(scope).await?.entries,
         Some(_) | None => BTreeMap::new(),
     };
-    let route = |service: &'a specification::Service| -> Result<_, Invalid> {
+    let route = |service: &specification::Service| -> Result<_, Invalid> {
+        let name = &service.name;
         let route = match &service.hosts {
-            Hosts::Listed(listed) => {
-                Balanced::Listed(Arc::new(SharedBalancer::new(listed.balancer(specification.seed))))
+            Hosts::Listed(Listed { record, balancing }) => {
+                let balancer = balancing.balancer(record.clone(), specification.seed);
+                Some(Balanced::Listed(Arc::new(SharedBalancer::new(balancer))))
             }
-            Hosts::Table => Balanced::ByTable(routes::lock(followed).begin(&service.name, entries.get(&service.name))?),
+            Hosts::Table => Some(Balanced::Followed(routes::lock(followed).begin(name, entries.get(name))?)),
+            Hosts::Replicas(_) => None,
         };
-        Ok((service.name.as_str(), route))
+        Ok(route.map(|route| (name.clone(), route)))
     };
-    let routes: Result<_, Invalid> = specification.services.iter().map(route).collect();
+    let routes: Result<_, Invalid> = specification.services.iter().filter_map(|it| route(it).transpose()).collect();
     Ok(routes.map_err(|Invalid { problem, help }| Failure::Configuration(format!("{problem}\n  help: {help}")))?)
 }
 
@@ -370,26 +415,29 @@ async fn routes_of<'a>(
 async fn following(router: Option<&Router>, followed: &Shared, hears: impl Fn(&routes::News)) -> Infallible {
     match router {
         Some(router) if routes::lock(followed).services().next().is_some() => {
-            let tell = |news| {
-                hears(&news);
-                (router.tell)(news);
-            };
-            routes::follow(router.table.as_ref(), followed, tell).await
+            routes::follow(router.table.as_ref(), followed, |news| told(Some(router), &hears, news)).await
         }
         Some(_) | None => std::future::pending().await,
     }
 }
 
-/// As the generator takes it: the sources of all clients, those of one service behind one balancer. `templates`: of each client.
+fn told(router: Option<&Router>, hears: &impl Fn(&routes::News), news: routes::News) {
+    hears(&news);
+    router.into_iter().for_each(|router| (router.tell)(news.clone()));
+}
+
+/// As the generator takes it: the sources of all clients, those of one service behind one balancer. `own`: how some clients, by their
+/// places, get there; `templates`: of each client.
 fn of(
     specification: &Specification,
     share: Share,
-    routes: &BTreeMap<&str, Balanced>,
+    routes: &BTreeMap<String, Balanced>,
+    own: &BTreeMap<usize, Arc<dyn Route>>,
     templates: &[Arc<Template>],
     threads: NonZeroUsize,
 ) -> Load {
     let (mut ids, mut clients) = (1.., Vec::new());
-    for ((client, plans), template) in specification.plans().zip(templates) {
+    for (((client, plans), template), place) in specification.plans().zip(templates).zip(0..) {
         // What its sources have in common.
         let service: Arc<str> = client.service.as_str().into();
         let in_flight = share.in_flight(client.in_flight);
@@ -401,7 +449,7 @@ fn of(
             numbers: share.numbers(id),
             template: template.clone(),
             // The specification names no service that it does not have.
-            route: routes[client.service.as_str()].route(),
+            route: own.get(&place).map_or_else(|| routes[client.service.as_str()].route(), Arc::clone),
             bounds,
             seed: specification.seed ^ u64::from(id),
         }));

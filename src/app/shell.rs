@@ -2,7 +2,7 @@
 
 use super::batch::new_key;
 use super::load::experiments::who;
-use super::load::{Network, SteeredRun};
+use super::load::{Keeping, Network, SteeredRun};
 use super::open_files;
 use agent_load::generator::Figures;
 use agent_load::session::{Marker, Session, Settings, SharedTable};
@@ -44,7 +44,10 @@ impl Shell {
         open_files::allow_all()?;
         let settings = Settings { allowed: allowed.to_vec(), threads, ..Settings::default() };
         let kept = match output {
-            Some(output) => Some(SteeredRun::begin(output, &settings, network.clone()).await?),
+            Some(output) => {
+                let keeping = Keeping::of_network(output.to_owned(), network.clone());
+                Some(SteeredRun::begin(keeping, "shell", &settings.name, &settings.labels).await?)
+            }
             None => None,
         };
         let (traces, hears) = (kept.as_ref().map(SteeredRun::traces), kept.as_ref().map(SteeredRun::hears_verbs));

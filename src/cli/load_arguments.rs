@@ -3,7 +3,7 @@
 use agent_load::balancer::BalancerKind;
 use agent_load::register::experiment::{ExperimentId, State};
 use agent_load::steering::{Pattern, Selection, label};
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -47,6 +47,32 @@ pub enum Load {
     /// Say where the requests of services go whose file says `hosts = "table"`, while load runs too
     #[command(subcommand)]
     Route(Route),
+    /// Write what a file of --output keeps as Parquet, or into a MySQL or MariaDB schema
+    Export(Export),
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent load export evening.db --parquet evening/
+  agent load export evening.db --mysql mysql://lab@db.example.org/results
+
+The schema has to be there; its tables begin with `load_` and are made. A run that is there already is replaced. The password stands in
+AGENT_DATABASE_PASSWORD.")]
+#[command(group(ArgGroup::new("where").required(true).multiple(true).args(["parquet", "mysql"])))]
+pub struct Export {
+    /// That requests were kept in
+    pub file: PathBuf,
+    /// Writes its tables into this folder
+    #[arg(long, value_name = "FOLDER")]
+    pub parquet: Option<PathBuf>,
+    /// Copies its tables into this schema: mysql://USER@HOST:PORT/SCHEMA
+    // Read later: an error must not repeat what may hold a password.
+    #[arg(long, value_name = "URL")]
+    pub mysql: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Subcommand, Debug)]
@@ -329,6 +355,9 @@ pub struct Run {
     /// Writes the tables of that file into this folder, as Parquet
     #[arg(long, value_name = "FOLDER", requires = "output")]
     pub parquet: Option<PathBuf>,
+    /// Copies them into a schema of a MySQL or MariaDB server; `agent load export` does so later
+    #[arg(long, value_name = "URL", requires = "output")]
+    pub mysql: Option<String>,
     /// Keeps there, too, what the agents of the network's table decide and measure meanwhile; always so when the load uses that table
     #[arg(long, requires = "output")]
     pub agents: bool,

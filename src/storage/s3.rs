@@ -17,7 +17,7 @@ mod trust;
 pub use self::examination::{Examination, Step};
 pub use self::multipart::{UnfinishedUpload, UploadLog};
 pub use self::settings::{Attempts, Encryption, S3Settings, Timeouts};
-pub use self::signed::{SIGNED_HOST, SigningError, signed_path};
+pub use self::signed::{SIGNED_HOST, SignedGet, SigningError, signed_get, signed_path};
 pub use self::trust::{Trust, TrustError};
 
 use self::abilities::Abilities;

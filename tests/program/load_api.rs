@@ -251,6 +251,13 @@ fn load_hosts_are_steered_over_the_api() {
     wait_until("requests come", PATIENCE, || server.times().len() > 50);
     assert_eq!(verb("clients").json()["answer"]["clients"][1]["host"], "pico1");
     assert_eq!(verb("close pico1 shop").json()["answer"]["closed"]["clients"], 2);
+    // What is marked is the host's to keep: each request is a session of its own.
+    let marked = |line: &str| verb(line).json()["answer"]["marked"].clone();
+    assert_eq!(marked("exp start evening")["moment"], "start");
+    let peak = marked("exp event peak 6");
+    assert_eq!((&peak["experiment"], &peak["name"], &peak["value"]), (&json!("evening"), &json!("peak"), &json!("6")));
+    assert_eq!(verb("info").json()["answer"]["info"]["experiment"], "evening");
+    assert_eq!(marked("exp stop")["moment"], "stop");
 
     let refused = |line: &str, status: u16, part: &str| {
         let answer = verb(line);
@@ -260,6 +267,8 @@ fn load_hosts_are_steered_over_the_api() {
     refused("close pico1 shop", 409, "service `shop` has no clients");
     refused("spawn nano.* shop", 409, "no load host matches `nano.*`");
     refused("rtbl set shop example.org:80 1", 409, "`example.org:80` is another machine");
+    refused("exp event peak", 409, "no experiment goes on");
+    refused("traces pico1 off", 409, "requests are not kept there one by one");
     refused("spwan .* shop", 422, "spwan");
     refused("source /etc/passwd", 422, "has no place here");
     refused("sleep 600", 422, "has no place here");

@@ -199,6 +199,103 @@ fn a_shell_steers_hosts_that_joined() {
 }
 
 #[test]
+fn what_is_steered_on_a_host_is_kept_there_with_marks_and_rows_can_be_left_out() {
+    let (place, server) = (network(), Server::start(true));
+    let mut running = host(&place, "pico1", &["--output", "kept"]);
+    let _other = host(&place, "pico2", &[]);
+    wait_until("they have joined", PATIENCE, || there(&place) == ["pico1", "pico2"]);
+    let script = place.path().join("evening.load");
+    let shell = |verbs: &str| {
+        std::fs::write(&script, verbs).expect("it is written");
+        run(place.path(), &["--data", "data", "shell", "--table", "--source", text(&script)])
+    };
+    let begun = shell(&format!(
+        "rtbl set shop {} 1\nexp start evening\nspawn pico1 shop\nrequest pico1 shop 7\ninfo\n",
+        server.address
+    ));
+    assert_eq!(begun.code, Some(0), "{begun:?}");
+    assert_eq!(begun.out.matches("experiment evening").count(), 3, "at every host: {}", begun.out);
+    wait_until("they have come", PATIENCE, || server.times().len() == 7);
+    let off = shell("traces pico1 off\nexp event peak 6\nrequest pico1 shop 11\n");
+    // The shell's own host, which is new, has no experiment.
+    assert!(off.out.contains("requests are not kept from now on, at 1 load host"), "{off:?}");
+    assert!(off.out.contains("evening: peak 6") && off.out.contains("here does not: no experiment goes on"), "{off:?}");
+    wait_until("they have come, too", PATIENCE, || server.times().len() == 18);
+    let nowhere = shell("traces pico2 off\n");
+    assert!(nowhere.err.contains("requests are not kept there one by one"), "{nowhere:?}");
+    let on = shell("traces pico1 on\nclose pico1 shop\nexp stop\n");
+    assert!(on.out.contains("each request is kept from now on, at 1 load host"), "{on:?}");
+    running.signal(Signal::TERM);
+    assert_eq!(running.ends_within(PATIENCE), Some(0), "{}", running.errors());
+    let kept = Connection::open(place.path().join("kept/steered-pico1.db")).expect("it is a database");
+    let requests: i64 = kept.query_row("select count(*) from traces", [], |row| row.get(0)).expect("it counts");
+    assert_eq!(requests, 7, "of 18");
+    let mut marked = kept
+        .prepare("select kind || ' ' || name || coalesce(' ' || value, '') from markers order by sequence")
+        .expect("it makes sense");
+    let marked: Vec<String> =
+        marked.query_map([], |row| row.get(0)).expect("it is read").map_while(Result::ok).collect();
+    let expected = [
+        "experiment evening begins",
+        "verb spawn pico1 shop 1",
+        "verb request pico1 shop 7",
+        "verb traces pico1 off",
+        "event peak 6",
+        "verb request pico1 shop 11",
+        "verb traces pico1 on",
+        "verb close pico1 shop",
+        "experiment evening ends",
+    ];
+    assert_eq!(marked, expected);
+    let state: String = kept.query_row("select state from load_runs", [], |row| row.get(0)).expect("one run");
+    assert_eq!(state, "finished");
+}
+
+#[test]
+fn what_is_kept_is_copied_into_mariadb() {
+    let server = match mariadb::shared() {
+        Ok(server) => server,
+        Err(why) => return println!("SKIPPED: {why}"),
+    };
+    let (place, asked) = (Place::new(), Server::start(true));
+    let schema = server.schema();
+    let rows = |sql: &str| server.execute(&format!("use `{schema}`; {sql}"));
+    let url = format!("mysql://{USER}@127.0.0.1:{}/{schema}", server.port());
+    let environment = [("AGENT_DATABASE_PASSWORD", PASSWORD)];
+    let agent = |arguments: &[&str]| run_with(&environment, PATIENCE, place.path(), arguments);
+    let load_file = file(&place, &asked, "profile = { ticks = [20, 20], interval = \"1 s\" }");
+    let sent = agent(&["load", "run", text(&load_file), "--output", "kept.db", "--mysql", &url]);
+    assert_eq!(sent.code, Some(0), "{sent:?}");
+    let counted = "select count(*), count(distinct sequence), sum(outcome = 'answered' and status = 200), min(host) from load_traces";
+    let expected = format!("40\t40\t40\t{}", asked.address);
+    assert_eq!(rows(counted), [expected.as_str()]);
+    assert_eq!(rows("select name, state, json_value(figures, '$.done') from load_runs"), ["evening\tfinished\t40"]);
+    assert_eq!(rows("select count(*) from load_telemetry where `load` >= 0 or `load` is null").len(), 1);
+    // Again, and then with another run: what is there is replaced, and not twice there.
+    let again = agent(&["load", "export", "kept.db", "--mysql", &url, "--parquet", "tables"]);
+    assert_eq!(again.code, Some(0), "{again:?}");
+    assert!(again.out.contains("1 run, ") && again.out.contains(&format!("are in {url}")), "{again:?}");
+    assert!(place.path().join("tables/traces.parquet").is_file());
+    assert_eq!(rows(counted), [expected.as_str()]);
+    assert_eq!(agent(&["load", "run", text(&load_file), "--output", "kept.db"]).code, Some(0));
+    assert_eq!(agent(&["load", "export", "kept.db", "--mysql", &url]).code, Some(0));
+    assert_eq!(rows("select count(*), count(distinct run) from load_traces"), ["80\t2"]);
+    assert_eq!(
+        rows("select count(*) from load_traces where run not in (select id from load_runs where state = 'finished')"),
+        ["0"]
+    );
+
+    let before = asked.times().len();
+    let nowhere = agent(&["load", "run", text(&load_file), "--output", "other.db", "--mysql", &format!("{url}_not")]);
+    assert_ne!(nowhere.code, Some(0), "{nowhere:?}");
+    assert_eq!(asked.times().len(), before, "it is said before anything is sent");
+    assert!(!nowhere.err.contains(PASSWORD), "{}", nowhere.err);
+    let missing = agent(&["load", "export", "missing.db", "--mysql", &url]);
+    assert_eq!(missing.code, Some(2), "{missing:?}");
+    assert!(missing.err.contains("missing.db: there is no such file"), "{}", missing.err);
+}
+
+#[test]
 fn hosts_and_daemons_share_a_table_in_mariadb() {
     let server = match mariadb::shared() {
         Ok(server) => server,

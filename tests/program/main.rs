@@ -24,6 +24,7 @@ mod load_api;
 mod load_hosts;
 mod load_kept;
 mod load_page;
+mod load_replicas;
 mod load_table;
 mod many_objects;
 mod members;

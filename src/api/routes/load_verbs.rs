@@ -12,7 +12,7 @@ use agent_load::steering::{Experiment, Verb, parse};
 use axum::extract::State;
 
 /// Does a verb of `agent shell --table`, with the load hosts that joined (`agent load host`), and answers when all hosts that it is for have
-/// done it. `sleep`, `source`, `exit`, `exp queue` and the marks `exp start`, `stop` and `event` have no place here.
+/// done it. `sleep`, `source`, `exit` and `exp queue` have no place here.
 #[utoipa::path(post, path = "/load/verbs", operation_id = "perform_load_verb", tag = "load",
     request_body = LoadVerb, responses((status = OK, body = LoadVerbAnswer)))]
 pub async fn perform(
@@ -38,10 +38,13 @@ fn require_place(verb: &Verb) -> Result<(), Problem> {
         Verb::Sleep(_) | Verb::Exit => "a request is one verb; wait between two of them",
         Verb::Source(_) => "send its lines one after another; files of this machine are not read",
         Verb::Experiment(Experiment::Queue { .. }) => "`POST load/experiments` queues one with its text",
-        Verb::Experiment(Experiment::Start { .. } | Experiment::Stop | Experiment::Event { .. }) => {
-            "marks belong to a session: `agent shell --table` has one"
-        }
-        Verb::Experiment(Experiment::List | Experiment::Cancel { .. })
+        Verb::Experiment(
+            Experiment::Start { .. }
+            | Experiment::Stop
+            | Experiment::Event { .. }
+            | Experiment::List
+            | Experiment::Cancel { .. },
+        )
         | Verb::Hosts(_)
         | Verb::Clients(_)
         | Verb::Info
@@ -51,6 +54,7 @@ fn require_place(verb: &Verb) -> Result<(), Problem> {
         | Verb::Close { .. }
         | Verb::Request { .. }
         | Verb::Pause { .. }
+        | Verb::Traces { .. }
         | Verb::Date
         | Verb::Echo(_)
         | Verb::Routing(_)

@@ -29,21 +29,22 @@ const FRESH: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub enum Balanced {
     Listed(Arc<SharedBalancer>),
-    ByTable(Arc<Routed>),
+    /// As the table of a network says while load runs.
+    Followed(Arc<Routed>),
 }
 
 impl Balanced {
     pub fn route(&self) -> Arc<dyn Route> {
         match self {
             Self::Listed(balancer) => balancer.clone(),
-            Self::ByTable(routed) => routed.clone(),
+            Self::Followed(routed) => routed.clone(),
         }
     }
 
     fn balancer(&self) -> &SharedBalancer {
         match self {
             Self::Listed(balancer) => balancer,
-            Self::ByTable(routed) => routed.balancer(),
+            Self::Followed(routed) => routed.balancer(),
         }
     }
 

@@ -3,6 +3,7 @@
 use super::experiments::{Summary, machine};
 use super::holding::Holding;
 use super::{Keeping, Network, Options, Outcome, Router, make_folder, on_hosts, require_allowed, run};
+use agent_core::config::settings::DatabaseUrl;
 use agent_core::domain::labels::Labels;
 use agent_core::domain::units::show_duration;
 use agent_core::knowledge::{KnowledgeError, Result};
@@ -49,16 +50,16 @@ pub enum Output {
     /// Each in a file of its own, by its number.
     Folder(PathBuf),
     /// The one that is run.
-    File { output: PathBuf, parquet: Option<PathBuf> },
+    File { output: PathBuf, parquet: Option<PathBuf>, mysql: Option<DatabaseUrl> },
 }
 
 impl Output {
     fn of(&self, id: ExperimentId, network: &Network) -> Keeping {
-        let (output, parquet) = match self {
-            Self::Folder(folder) => (folder.join(format!("{id}.db")), None),
-            Self::File { output, parquet } => (output.clone(), parquet.clone()),
+        let (output, parquet, mysql) = match self {
+            Self::Folder(folder) => (folder.join(format!("{id}.db")), None, None),
+            Self::File { output, parquet, mysql } => (output.clone(), parquet.clone(), mysql.clone()),
         };
-        Keeping { output, parquet, experiment: Some(id), network: Some(network.clone()) }
+        Keeping { parquet, mysql, experiment: Some(id), ..Keeping::of_network(output, Some(network.clone())) }
     }
 }
 

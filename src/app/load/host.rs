@@ -1,14 +1,14 @@
 //! `agent load host`: makes load for whoever asks it by the table, until it is stopped.
 
 use super::on_hosts::SentShare;
-use super::{Keeping, Network, Options, Router, Sent, make_folder, require_allowed, send};
+use super::{Keeping, Network, Options, Router, Sent, SteeredRun, make_folder, require_allowed, send};
 use crate::app::batch::new_key;
 use crate::app::{Failure, open_files};
 use agent_core::config::Invalid;
 use agent_core::domain::labels::Labels;
 use agent_core::domain::time::Timestamp;
 use agent_core::knowledge::{KnowledgeError, Result};
-use agent_load::generator::{Figures, Progress};
+use agent_load::generator::{Figures, Progress, Switch};
 use agent_load::register::attendance::{Attendance, Duty};
 use agent_load::register::experiment::{ExperimentId, Holder};
 use agent_load::register::hosts::{Beat, Busy, Join, LEASE, Leave};
@@ -26,7 +26,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,12 +112,22 @@ impl fmt::Display for News {
     }
 }
 
-/// Makes load for whoever asks, until `stop`; says what came of what was steered.
+/// What came of what was steered.
+#[derive(Serialize)]
+pub struct Served {
+    /// Why the file does not hold all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_recorded: Option<String>,
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// Makes load for whoever asks, until `stop`.
 pub async fn serve(
     hosting: Hosting,
     stop: impl Future<Output = ()>,
     tell: impl Fn(News) + 'static,
-) -> anyhow::Result<Figures> {
+) -> anyhow::Result<Served> {
     if let Some(folder) = &hosting.output {
         make_folder(folder)?;
     }
@@ -126,7 +136,13 @@ pub async fn serve(
         return Err(Failure::Configuration(format!("{problem}\n  help: choose another name")).into());
     }
     open_files::allow_all()?;
-    let local = LocalHost::begin(hosting.name.clone(), hosting.labels.clone(), hosting.threads, None)?;
+    let requests = Switch::default();
+    let steered = match &hosting.output {
+        Some(folder) => Some(hosting.keep_steered(folder, &requests).await?),
+        None => None,
+    };
+    let traces = steered.as_ref().map(SteeredRun::traces);
+    let local = LocalHost::begin(hosting.name.clone(), hosting.labels.clone(), hosting.threads, traces)?;
     let holder = super::holder();
     let on = SharedTable { table: hosting.network.load.clone(), by: format!("load host {}", hosting.name), new_key };
     let routes = RoutingTable::Shared(OnTable::begin(on, hosting.allowed.clone()));
@@ -137,6 +153,8 @@ pub async fn serve(
         holder,
         local,
         routes,
+        steered,
+        requests,
         parts: BTreeMap::new(),
         ended,
         told: Busy::default(),
@@ -155,9 +173,25 @@ pub async fn serve(
     drop(set);
     // It is gone by itself soon, if the table is away.
     let (Ok(()) | Err(_)) = carry_out(table.as_ref(), leave).await;
-    let figures = host.local.end().await;
+    let Host { local, steered, .. } = host;
+    let figures = local.end().await;
     joined?;
-    Ok(figures?)
+    let figures = figures?;
+    let not_recorded = match steered {
+        Some(steered) => steered.end(&figures).await.err(),
+        None => None,
+    };
+    Ok(Served { not_recorded: not_recorded.map(|error| format!("{error:#}")), figures })
+}
+
+impl Hosting {
+    /// What is steered by hand, in a file of its own.
+    async fn keep_steered(&self, folder: &Path, requests: &Switch) -> anyhow::Result<SteeredRun> {
+        let output = folder.join(format!("steered-{}.db", self.name));
+        // Agents' deeds are kept with experiments, by whoever has them sent.
+        let keeping = Keeping { requests: requests.clone(), ..Keeping::of_network(output, None) };
+        SteeredRun::begin(keeping, &format!("load host {}", self.name), &self.name, &self.labels).await
+    }
 }
 
 struct Host<T> {
@@ -165,6 +199,10 @@ struct Host<T> {
     holder: Holder,
     local: LocalHost,
     routes: RoutingTable,
+    /// What is steered, if it is kept.
+    steered: Option<SteeredRun>,
+    /// Whether requests are kept now, of whatever is sent.
+    requests: Switch,
     /// Those that are sent; told when they are to end.
     parts: BTreeMap<OrderId, watch::Sender<bool>>,
     /// Hears which of them is sent no more.
@@ -211,6 +249,7 @@ impl<T: Fn(News) + 'static> Host<T> {
         let mut tenure = Tenure::new(Terms::LOAD_HOST);
         let mut attendance = Attendance::new(self.holder.clone());
         loop {
+            self.routes.news().iter().for_each(|news| self.hears_of_routes(news));
             while let Ok(ended) = ending.try_recv() {
                 attendance.ended(ended);
                 self.parts.remove(&ended);
@@ -289,7 +328,10 @@ impl<T: Fn(News) + 'static> Host<T> {
             }
             Task::Errand(errand) => {
                 let said = match self.local.perform(errand, &self.routes).await {
-                    Ok(did) => Said::Did(did),
+                    Ok(did) => {
+                        self.steered.iter().for_each(|kept| kept.hears_errand(&self.hosting.name, errand, &did));
+                        Said::Did(did)
+                    }
                     Err(refused) => self.refuses(told(&refused)),
                 };
                 if self.busy() != self.told {
@@ -304,12 +346,13 @@ impl<T: Fn(News) + 'static> Host<T> {
                 let begins = looked + self.hosting.network.clock.apply(part.begins_at.since(now));
                 let (hosting, tell, part, ended) =
                     (self.hosting.clone(), self.tell.clone(), part.clone(), self.ended.clone());
+                let requests = self.requests.clone();
                 spawn_local(async move {
                     let stop = async {
                         // Whoever tells it ends after this.
                         let (Ok(_) | Err(_)) = stopped.wait_for(|is_stopped| *is_stopped).await;
                     };
-                    let said = match send_part(&hosting, &part, begins, stop).await {
+                    let said = match send_part(&hosting, &part, requests, begins, stop).await {
                         Ok(sent) => {
                             let Sent { recorded, figures, not_recorded, passed_over, machine, .. } = sent;
                             let (experiment, intended) = (part.experiment, figures.counted.intended);
@@ -332,6 +375,12 @@ impl<T: Fn(News) + 'static> Host<T> {
         }
     }
 
+    /// Of services that have clients here.
+    fn hears_of_routes(&self, news: &routes::News) {
+        (self.hosting.hears_of_routes)(news.clone());
+        self.steered.iter().for_each(|kept| kept.hears_of_routes(news));
+    }
+
     fn refuses<D>(&self, why: Invalid) -> Said<D> {
         (self.tell)(News::Refused { problem: why.problem.clone() });
         Said::refused(why)
@@ -342,6 +391,7 @@ impl<T: Fn(News) + 'static> Host<T> {
 async fn send_part(
     hosting: &Hosting,
     part: &Part,
+    requests: Switch,
     begins: Instant,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Sent> {
@@ -351,11 +401,10 @@ async fn send_part(
     let specification = Specification::of_files(&experiment.file, &files)?;
     require_allowed(&experiment.file, &specification, &hosting.allowed)?;
     let keeping = hosting.output.as_ref().map(|folder| Keeping {
-        output: folder.join(format!("{}.db", part.experiment)),
-        parquet: None,
         experiment: Some(part.experiment),
+        requests,
         // Whoever has it sent keeps what agents do.
-        network: None,
+        ..Keeping::of_network(folder.join(format!("{}.db", part.experiment)), None)
     });
     let router = Router { table, allowed: hosting.allowed.clone(), tell: hosting.hears_of_routes.clone() };
     let Hosting { network, threads, name, labels, .. } = hosting;

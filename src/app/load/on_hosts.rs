@@ -2,8 +2,9 @@
 //! host that is gone is missing, and nobody makes up for it: the load would be another one than was measured until then.
 
 use super::recorder::{About, Notes, Recorder};
+use super::replicas::Replicas;
 use super::telemetry::Machine;
-use super::{Network, Options, Outcome, SharedBy, following, routes_of};
+use super::{Network, Options, Outcome, SharedBy, following, routes_of, told};
 use crate::app::Failure;
 use crate::app::batch::new_key;
 use agent_core::knowledge::KnowledgeError;
@@ -12,7 +13,7 @@ use agent_load::register::Scope;
 use agent_load::register::experiment::{ExperimentId, Holder};
 use agent_load::register::hosts::LoadHost;
 use agent_load::register::orders::{Part, Task};
-use agent_load::routes::{Followed, Shared};
+use agent_load::routes::{Followed, News, Shared};
 use agent_load::session::SharedTable;
 use agent_load::session::fleet::{Asked, Outcome as Became, Said, hosts};
 use agent_load::specification::{Share, Specification};
@@ -119,10 +120,14 @@ impl Sending<'_> {
             return pending().await;
         };
         let followed = Shared::new(Followed::new(router.allowed.clone(), specification.seed));
-        match routes_of(specification, Some(router), &followed).await {
-            Ok(_) => following(Some(router), &followed, |news| notes.rerouted(news)).await,
-            // The hosts, which follow them too, say why not.
-            Err(_) => pending().await,
+        let routes = routes_of(specification, Some(router), &followed).await;
+        let replicas = Replicas::begin(specification, Some(self.network), &router.allowed).await;
+        // Where one cannot be followed, the hosts, which follow it too, say why not.
+        let (Ok(_), Ok(mut replicas)) = (routes, replicas) else { return pending().await };
+        let hears = |news: &News| notes.rerouted(news);
+        tokio::select! {
+            never = following(Some(router), &followed, hears) => never,
+            never = replicas.follow(|news| told(Some(router), &hears, news)) => never,
         }
     }
 

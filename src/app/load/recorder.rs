@@ -1,19 +1,21 @@
 //! Every request of a run, and what else went on, into a file, beside the run: whatever the disk does, no request waits for it.
 
-use super::Network;
 use super::deeds::Moment;
 use super::telemetry::{Machine, Sampled};
+use super::{Network, in_mysql};
+use crate::app::Failure;
 use crate::app::experiment::WRITTEN_BY;
+use agent_core::config::settings::DatabaseUrl;
 use agent_laboratory::results::{
     Database, DatabaseError, FileKind, HostInfo, Json, LoadRun, MarkerRow, TelemetryRow, TraceRow, export,
 };
 use agent_load::balancer::Host;
-use agent_load::generator::{Figures, Outcome, Trace, Traces};
+use agent_load::generator::{Figures, Outcome, Switch, Trace, Traces};
 use agent_load::register::experiment::ExperimentId;
 use agent_load::routes::News;
 use agent_load::specification::Specification;
 use anyhow::{Context as _, anyhow};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 use tokio::runtime;
@@ -31,10 +33,21 @@ pub struct Keeping {
     pub output: PathBuf,
     /// Where its tables are written as Parquet.
     pub parquet: Option<PathBuf>,
+    /// A schema that they are copied to.
+    pub mysql: Option<DatabaseUrl>,
     /// As which the run is known in the table of a network.
     pub experiment: Option<ExperimentId>,
     /// Whose agents' deeds are kept, too.
     pub network: Option<Network>,
+    /// Whether requests are kept now; everything else is.
+    pub requests: Switch,
+}
+
+impl Keeping {
+    /// In a file, with what the agents of a network do meanwhile.
+    pub fn of_network(output: PathBuf, network: Option<Network>) -> Self {
+        Self { output, parquet: None, mysql: None, experiment: None, network, requests: Switch::default() }
+    }
 }
 
 /// What is kept of a run from its beginning on.
@@ -121,6 +134,7 @@ impl Notes {
             News::NotAllowed { service, address, revision } => {
                 (service.as_str(), format!("as before: {address} of revision {revision} is not allowed"))
             }
+            News::Unusable { service, why } => (service.as_str(), format!("as before: {why}")),
             News::Away { why } => ("table", format!("away: {why}")),
             News::Back => ("table", "there again".to_owned()),
         };
@@ -133,12 +147,28 @@ impl Notes {
     }
 }
 
+fn open(output: &Path) -> Result<Database, DatabaseError> {
+    Database::open_as(FileKind::Load, output, "load", "Requests at their intended times.", WRITTEN_BY)
+}
+
+/// A file that load was kept in.
+pub fn reopen(file: &Path) -> anyhow::Result<Database> {
+    if !file.is_file() {
+        let help = "name one that `agent load run --output` made";
+        return Err(Failure::Configuration(format!("{}: there is no such file\n  help: {help}", file.display())).into());
+    }
+    Ok(open(file)?)
+}
+
 impl Recorder {
     /// The run is in the file from then on. `begins`: when it does.
     pub async fn begin(keeping: Keeping, about: About<'_>, begins: Instant) -> anyhow::Result<Self> {
-        let Keeping { output, experiment, network, .. } = &keeping;
-        let for_people = "Requests at their intended times.";
-        let mut database = Database::open_as(FileKind::Load, output, "load", for_people, WRITTEN_BY)?;
+        let Keeping { output, mysql, experiment, network, .. } = &keeping;
+        if let Some(mysql) = mysql {
+            // What cannot be copied is better known now than at the end.
+            in_mysql::prepare(mysql).await?;
+        }
+        let mut database = open(output)?;
         let now = Instant::now();
         let ahead = i64::try_from(begins.saturating_duration_since(now).as_micros()).unwrap_or(i64::MAX);
         let began_us = microseconds(SystemTime::now()).saturating_add(ahead);
@@ -157,6 +187,7 @@ impl Recorder {
         };
         run.id = database.begin_load(&run)?;
         let (traces, received) = Traces::bounded(WAITING_AT_MOST);
+        let traces = traces.switched_by(keeping.requests.clone());
         let (sender, notes) = mpsc::unbounded_channel();
         let id = run.id;
         let runtime = runtime::Builder::new_current_thread().build().context("a runtime cannot be made")?;
@@ -201,6 +232,9 @@ impl Recorder {
         // The tables are written with what there is.
         if let Some(folder) = &keeping.parquet {
             export(&database, folder)?;
+        }
+        if let Some(mysql) = &keeping.mysql {
+            in_mysql::copy(database, mysql).await?;
         }
         deeds.context("what the agents of the network did meanwhile")
     }

@@ -5,7 +5,7 @@ use crate::app::Failure;
 use crate::storage::credentials::{Credentials, Variables, profile};
 use crate::storage::s3;
 use agent_load::generator::Template;
-use agent_load::specification::{Request, S3Object, Specification};
+use agent_load::specification::{Reads, Request, S3Object, Specification};
 use std::sync::Arc;
 
 /// What each client of a load sends.
@@ -15,10 +15,11 @@ use std::sync::Arc;
 pub async fn templates(specification: &Specification) -> anyhow::Result<Vec<Arc<Template>>> {
     let mut known = None;
     let mut templates = Vec::with_capacity(specification.clients.len());
-    for Request { s3, headers, template, .. } in specification.clients.iter().map(|client| &client.request) {
-        let template = match s3 {
-            None => template.clone(),
-            Some(object) => {
+    for Request { reads, headers, template, .. } in specification.clients.iter().map(|client| &client.request) {
+        let template = match reads {
+            // Of a replica, what is sent depends on where it goes.
+            None | Some(Reads::Replica(_)) => template.clone(),
+            Some(Reads::Object(object)) => {
                 let credentials = match known.take() {
                     Some(credentials) => credentials,
                     None => credentials().await?,

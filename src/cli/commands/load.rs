@@ -3,8 +3,9 @@
 use crate::app::Purpose;
 use crate::app::load::daemon::{self, Daemon, Output};
 use crate::app::load::experiments;
-use crate::app::load::{self, Keeping, Network, Options, Outcome, Preview, PreviewedHosts, Router};
-use crate::cli::load_arguments::{Check, Load, Run};
+use crate::app::load::in_mysql::{self, Copied};
+use crate::app::load::{self, Keeping, Network, Options, Outcome, Preview, PreviewedHosts, PreviewedService, Router};
+use crate::cli::load_arguments::{Check, Export, Load, Run};
 use crate::cli::place::{Place, services};
 use crate::cli::{display, load_figures, print, signals};
 use agent_core::domain::labels::Labels;
@@ -35,6 +36,7 @@ impl Place {
             Load::Host(arguments) => self.load_host(arguments),
             Load::Hosts(arguments) => self.list_load_hosts(arguments),
             Load::Route(arguments) => self.route(arguments),
+            Load::Export(arguments) => export(arguments),
         }
     }
 }
@@ -50,7 +52,7 @@ impl Place {
             return self.run_on_hosts(arguments, on);
         }
         let specification = load::read(&arguments.file, &arguments.allow)?;
-        if specification.routed_by_the_table().next().is_none() && !arguments.agents {
+        if !specification.asks_the_table() && !arguments.agents {
             let outcome = services()?.block_on(make(arguments, &specification, None))?;
             return say(arguments, &outcome);
         }
@@ -70,9 +72,10 @@ impl Place {
         let experiment = experiments::read(&arguments.file, &arguments.allow, None, Some(on))?;
         // Before it is queued.
         arguments.output.as_deref().map_or(Ok(()), load::require_file)?;
+        let mysql = arguments.mysql.as_deref().map(in_mysql::schema).transpose()?;
         let mut code = ExitCode::SUCCESS;
         let output = arguments.output.clone();
-        let output = output.map(|output| Output::File { output, parquet: arguments.parquet.clone() });
+        let output = output.map(|output| Output::File { output, parquet: arguments.parquet.clone(), mysql });
         self.with_knowledge(Purpose::Change, async |settings, existing| {
             let experiment = experiments::queue(existing.load.as_ref(), experiment).await?;
             let daemon = Daemon {
@@ -100,17 +103,17 @@ impl Place {
 
 /// `network`: whose table routes services, and whose agents' deeds are kept.
 async fn make(arguments: &Run, specification: &Specification, network: Option<Network>) -> anyhow::Result<Outcome> {
-    let Run { threads, allow, output, parquet, .. } = arguments;
+    let Run { threads, allow, output, parquet, mysql, .. } = arguments;
     let router = network.as_ref().map(|network| Router {
         table: network.load.clone(),
         allowed: allow.clone(),
         tell: hears_of_routes(),
     });
+    let mysql = mysql.as_deref().map(in_mysql::schema).transpose()?;
     let keeping = output.clone().map(|output| Keeping {
-        output,
         parquet: parquet.clone(),
-        experiment: None,
-        network: network.clone(),
+        mysql,
+        ..Keeping::of_network(output, network.clone())
     });
     let options =
         Options { threads: *threads, name: experiments::machine(), labels: Labels::new(), keeping, router, network };
@@ -157,6 +160,24 @@ async fn tell<T>(progress: &Progress, tells: bool) -> T {
     }
 }
 
+/// Copies what a file keeps to where else it is wanted.
+fn export(arguments: &Export) -> anyhow::Result<ExitCode> {
+    let Export { file, parquet, mysql, json } = arguments;
+    let mysql = mysql.as_deref().map(in_mysql::schema).transpose()?;
+    let exported = services()?.block_on(load::export(file, parquet.as_deref(), mysql.as_ref()))?;
+    if *json {
+        print::json(&exported)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let written = exported.parquet.iter().map(|file| format!("written {}", file.display()));
+    let copied = exported.mysql.zip(mysql.as_ref()).map(|(Copied { runs, rows }, url)| {
+        let runs = if runs == 1 { "1 run".to_owned() } else { format!("{runs} runs") };
+        format!("{runs}, {rows} rows in all, are in {url}")
+    });
+    print::lines(written.chain(copied))?;
+    Ok(ExitCode::SUCCESS)
+}
+
 fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
     let preview = load::preview(&load::read(&arguments.file, &arguments.allow)?);
     if arguments.json {
@@ -177,7 +198,7 @@ fn preview_lines(preview: &Preview) -> Vec<String> {
                 let hosts: Vec<String> = hosts.iter().map(host).collect();
                 format!("service {}: {}; {balancer}", service.name, hosts.join(", "))
             }
-            None => format!("service {}: where the network's table routes it", service.name),
+            None => format!("service {}: {}", service.name, where_the_table_says(service)),
         });
     }
     for client in clients {
@@ -188,6 +209,14 @@ fn preview_lines(preview: &Preview) -> Vec<String> {
         ));
     }
     lines
+}
+
+fn where_the_table_says(service: &PreviewedService) -> String {
+    match (&service.data_set, service.agent) {
+        (Some(data_set), Some(agent)) => format!("the replica of {data_set} that agent {agent} refers to"),
+        (Some(data_set), None) => format!("the replicas of {data_set}, as the network's catalogue says"),
+        (None, _) => "where the network's table routes it".to_owned(),
+    }
 }
 
 pub(super) fn lines(outcome: &Outcome) -> Vec<String> {

@@ -3,7 +3,7 @@
 use crate::app::Purpose;
 use crate::app::load::Network;
 use crate::app::load::experiments::machine;
-use crate::app::load::host::{self, Hosting, News};
+use crate::app::load::host::{self, Hosting, News, Served};
 use crate::cli::load_arguments::{Host, Hosts};
 use crate::cli::place::Place;
 use crate::cli::{display, load_figures, print};
@@ -30,13 +30,15 @@ impl Place {
                 hears_of_routes: super::load::hears_of_routes(),
             };
             let hears = move |news: News| tell(&news, is_json);
-            let figures = host::serve(hosting, display::stop(), hears).await?;
+            let served = host::serve(hosting, display::stop(), hears).await?;
+            let Served { not_recorded, figures } = &served;
+            let not_recorded = not_recorded.as_ref().map(|why| format!("NOT ALL RECORDED: {why}"));
             match is_json {
-                true => print::json_line(&serde_json::json!({ "ended": figures })),
+                true => print::json_line(&serde_json::json!({ "ended": served })),
                 false if figures.counted.intended > 0 => {
-                    print::lines(load_figures::lines("what was steered", Vec::new(), &figures))
+                    print::lines(load_figures::lines("what was steered", Vec::from_iter(not_recorded), figures))
                 }
-                false => Ok(()),
+                false => not_recorded.map_or(Ok(()), |why| print::lines([why])),
             }
         })
     }

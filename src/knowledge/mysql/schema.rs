@@ -206,7 +206,7 @@ fn is_race(failure: &Failure) -> bool {
 }
 
 /// To the first server that answers.
-async fn connect(settings: &MysqlSettings) -> Result<Conn> {
+pub(super) async fn connect(settings: &MysqlSettings) -> Result<Conn> {
     connect_to_any(settings, |at| settings.options_to_administer(at)).await
 }
 

@@ -1,7 +1,7 @@
 //! Reading an object with a request that was signed before: whoever sends it needs no credentials.
 
+use super::settings::S3Settings;
 use crate::storage::credentials::Credentials;
-use agent_core::domain::store_url::REGION;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials as SdkCredentials, Region};
 use aws_sdk_s3::error::{DisplayErrorContext, SdkError};
@@ -23,25 +23,40 @@ pub struct SigningError {
     source: Box<SdkError<GetObjectError>>,
 }
 
-/// Path and query of a GET of an object, path-style, to be sent with [`SIGNED_HOST`] as its host, for a week from now on.
-pub async fn signed_path(credentials: &Credentials, bucket: &str, key: &str) -> Result<String, SigningError> {
-    let Credentials { access_key_id, secret_access_key, session_token } = credentials.clone();
+/// A GET of an object that is signed for a week, to be sent as it is to the host that it names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SignedGet {
+    pub host: String,
+    /// With the query.
+    pub path: String,
+}
+
+/// Of an object in the store's bucket, by its own name for itself.
+pub async fn signed_get(store: &S3Settings, key: &str) -> Result<SignedGet, SigningError> {
+    let Credentials { access_key_id, secret_access_key, session_token } = store.credentials.clone();
     let credentials = SdkCredentials::new(access_key_id, secret_access_key, session_token, None, "settings");
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(format!("http://{SIGNED_HOST}"))
-        .force_path_style(true)
-        .region(Region::new(REGION))
+        .endpoint_url(&store.endpoint)
+        .force_path_style(store.path_style)
+        .region(Region::new(store.region.clone()))
         .credentials_provider(credentials)
         .build();
     let valid = PresigningConfig::expires_in(VALID_FOR).expect("a week is allowed");
-    let request = Client::from_conf(config).get_object().bucket(bucket).key(key).presigned(valid).await;
+    let request = Client::from_conf(config).get_object().bucket(&store.bucket).key(key).presigned(valid).await;
     let request = request.map_err(|source| {
-        let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        let (bucket, key) = (store.bucket.clone(), key.to_owned());
         SigningError { bucket, key, source: Box::new(source) }
     })?;
-    let uri = request.uri();
-    Ok(uri.strip_prefix("http://").and_then(|rest| rest.find('/').map(|at| rest[at..].to_owned())).unwrap_or_default())
+    let without_scheme = request.uri().split_once("://").map_or(request.uri(), |(_, rest)| rest);
+    let (host, path) = without_scheme.split_at(without_scheme.find('/').unwrap_or(without_scheme.len()));
+    Ok(SignedGet { host: host.to_owned(), path: path.to_owned() })
+}
+
+/// Path and query of such a request, path-style, to be sent with [`SIGNED_HOST`] as its host wherever it goes.
+pub async fn signed_path(credentials: &Credentials, bucket: &str, key: &str) -> Result<String, SigningError> {
+    let endpoint = format!("http://{SIGNED_HOST}");
+    Ok(signed_get(&S3Settings::new(endpoint, bucket, credentials.clone()), key).await?.path)
 }
 
 #[cfg(test)]
@@ -56,5 +71,19 @@ mod tests {
             assert!(path.contains(part), "{path}");
         }
         assert!(!path.contains("secret"), "{path}");
+    }
+
+    #[tokio::test]
+    async fn a_request_names_the_store_as_it_names_itself() {
+        let credentials = Credentials::new("KEY", "secret");
+        let plain = S3Settings::new("http://127.0.0.1:9000", "data", credentials.clone());
+        let get = signed_get(&plain, "a.json").await.unwrap();
+        assert_eq!((get.host.as_str(), get.path.split('?').next()), ("127.0.0.1:9000", Some("/data/a.json")));
+        assert!(get.path.contains("us-east-1"), "{}", get.path);
+        let settings = S3Settings { path_style: false, region: "eu-central-1".to_owned(), ..plain };
+        let settings = S3Settings { endpoint: "http://s3.example.org".to_owned(), ..settings };
+        let get = signed_get(&settings, "a.json").await.unwrap();
+        assert_eq!((get.host.as_str(), get.path.split('?').next()), ("data.s3.example.org", Some("/a.json")));
+        assert!(get.path.contains("eu-central-1"), "{}", get.path);
     }
 }

@@ -13,7 +13,7 @@ mod reader;
 mod tables;
 mod writer;
 
-pub use columns::Json;
+pub use columns::{Column, Json, Kind};
 pub use export::{ExportError, export};
 pub use load_tables::{
     AgentEvent, AgentMeasurement, HostInfo, LoadRun, MarkerRow, OfLoad, TelemetryRow, TraceExtent, TraceRow,
@@ -21,5 +21,5 @@ pub use load_tables::{
 pub use membership_tables::{NetworkNode, NetworkQuery, NetworkResults, NetworkRound, NetworkRun};
 pub use offloading_tables::OffloadingRun;
 pub use reader::{Contents, ExperimentFile, ReadError, contents};
-pub use tables::{AgentFigures, Factors, FileKind, Head, Placed, Results, Run, Sample};
+pub use tables::{AgentFigures, Factors, FileKind, Head, Placed, Results, Run, Sample, Table};
 pub use writer::{Database, DatabaseError};

@@ -7,6 +7,7 @@ use super::offloading_tables::OffloadingRun;
 use super::tables::{FileKind, Head, Results, Run, Table};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, ToSql, Transaction, params, params_from_iter};
+use serde_json::Value;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -182,8 +183,25 @@ impl Database {
         Ok(())
     }
 
+    /// The same as JSON: null, numbers and texts.
+    pub fn json_rows(&self, table: Table, mut hear: impl FnMut(Vec<Value>)) -> Result<(), DatabaseError> {
+        self.rows(table, |row| {
+            hear(row.iter().copied().map(json).collect());
+            Ok(())
+        })
+    }
+
     fn failed(&self, source: rusqlite::Error) -> DatabaseError {
         DatabaseError::Sqlite { path: self.path.clone(), source }
+    }
+}
+
+fn json(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(integer) => integer.into(),
+        ValueRef::Real(real) => real.into(),
+        ValueRef::Text(text) | ValueRef::Blob(text) => String::from_utf8_lossy(text).into(),
     }
 }
 

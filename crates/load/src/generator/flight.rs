@@ -59,7 +59,9 @@ impl Flight {
         let Some(target) = &self.target else { return };
         let source = &self.source;
         let values = Values { number: self.number, client: source.client, tick: self.due.tick, seed: source.seed };
-        let exchange = self.lane.wire.exchange(&target.host, &source.template, &values, &self.sent);
+        let of_host = source.route.template(target);
+        let template = of_host.as_ref().unwrap_or(&source.template);
+        let exchange = self.lane.wire.exchange(&target.host, template, &values, &self.sent);
         let outcome = tokio::select! {
             biased;
             outcome = tokio::time::timeout(source.bounds.timeout, exchange) => outcome.unwrap_or(Outcome::TimedOut),

@@ -52,4 +52,4 @@ pub use request::{Template, TemplateError};
 pub use route::{Route, Target};
 pub use run::{Observer, RunError, record, run};
 pub(crate) use steered::{Steered, Steering};
-pub use traces::{Trace, Traces};
+pub use traces::{Switch, Trace, Traces};

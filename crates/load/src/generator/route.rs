@@ -1,5 +1,6 @@
 //! How a host is chosen for a request.
 
+use super::request::Template;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,4 +20,9 @@ pub trait Route: Send + Sync {
 
     /// Once for each target that was chosen, however its request ended; `took` counts from the choice.
     fn ended(&self, target: &Target, took: Duration);
+
+    /// What is sent to a target that was chosen, where that differs from host to host. `None`: the same to all.
+    fn template(&self, _target: &Target) -> Option<Arc<Template>> {
+        None
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::outcome::Outcome;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 use tokio::sync::mpsc;
 
@@ -22,19 +22,51 @@ pub struct Trace {
     pub outcome: Outcome,
 }
 
+/// Whether requests are kept at all; clones are one switch. On unless somebody says otherwise.
+#[derive(Clone, Debug)]
+pub struct Switch(Arc<AtomicBool>);
+
+impl Default for Switch {
+    fn default() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+}
+
+impl Switch {
+    /// For requests that end from now on.
+    pub fn turn(&self, is_on: bool) {
+        self.0.store(is_on, Ordering::Relaxed);
+    }
+
+    fn is_on(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Where traces go. A receiver that is slower than the requests misses some, which are counted: waiting for it would
 /// make the requests wait.
 #[derive(Clone, Debug)]
 pub struct Traces {
     sender: mpsc::Sender<Trace>,
     missed: Arc<AtomicU64>,
+    switch: Switch,
 }
 
 impl Traces {
     /// Holds so many (at least one) that the receiver has not taken yet.
     pub fn bounded(capacity: usize) -> (Self, mpsc::Receiver<Trace>) {
         let (sender, receiver) = mpsc::channel(capacity.max(1));
-        (Self { sender, missed: Arc::default() }, receiver)
+        (Self { sender, missed: Arc::default(), switch: Switch::default() }, receiver)
+    }
+
+    /// The same, which takes none while this one is off.
+    #[must_use]
+    pub fn switched_by(self, switch: Switch) -> Self {
+        Self { switch, ..self }
+    }
+
+    pub fn switch(&self) -> &Switch {
+        &self.switch
     }
 
     /// How many the receiver did not get.
@@ -43,6 +75,9 @@ impl Traces {
     }
 
     pub(super) fn offer(&self, trace: impl FnOnce() -> Trace) {
+        if !self.switch.is_on() {
+            return;
+        }
         match self.sender.try_reserve() {
             Ok(place) => place.send(trace()),
             Err(_) => {
@@ -75,5 +110,25 @@ mod tests {
         drop(receiver);
         traces.offer(|| trace(10));
         assert_eq!(traces.missed(), 4, "nobody receives any more");
+    }
+
+    #[test]
+    fn while_it_is_off_nothing_is_kept_and_nothing_is_missed() {
+        let trace = || Trace {
+            client: 1,
+            service: "s".into(),
+            host: None,
+            intended: SystemTime::UNIX_EPOCH,
+            sent: None,
+            done: SystemTime::UNIX_EPOCH,
+            outcome: Outcome::Dropped,
+        };
+        let (traces, mut receiver) = Traces::bounded(1);
+        traces.switch().turn(false);
+        (0..3).for_each(|_| traces.offer(trace));
+        assert_eq!((receiver.try_recv().is_err(), traces.missed()), (true, 0));
+        traces.switch().turn(true);
+        traces.offer(trace);
+        assert!(receiver.try_recv().is_ok());
     }
 }

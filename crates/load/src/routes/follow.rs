@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// A change is acted on after this long, and what a look takes.
-const LOOKS_EVERY: Duration = Duration::from_millis(250);
+pub const LOOKS_EVERY: Duration = Duration::from_millis(250);
 
 /// What is followed, by whoever looks at the table and by whoever begins to follow a service.
 pub type Shared = Mutex<Followed>;

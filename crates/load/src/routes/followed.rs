@@ -15,12 +15,28 @@ pub struct Followed {
     allowed: Vec<String>,
     seed: u64,
     services: BTreeMap<String, Service>,
-    /// Looks at the table in a row that failed.
-    misses: u32,
+    misses: Misses,
 }
 
-/// So many looks in a row may fail before the table counts as away: one fails now and then while somebody opens or closes a file.
-const MISSES_TOLERATED: u32 = 1;
+/// Looks at the table in a row that failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Misses(u32);
+
+impl Misses {
+    /// So many may fail before the table counts as away: one fails now and then while somebody opens or closes a file.
+    const TOLERATED: u32 = 1;
+
+    /// The table was read; said if it counted as away.
+    pub fn end(&mut self) -> Option<News> {
+        (std::mem::take(&mut self.0) > Self::TOLERATED).then_some(News::Back)
+    }
+
+    /// It cannot be read; said once.
+    pub fn another(&mut self, why: String) -> Option<News> {
+        self.0 = self.0.saturating_add(1);
+        (self.0 == Self::TOLERATED + 1).then_some(News::Away { why })
+    }
+}
 
 struct Service {
     route: Arc<Routed>,
@@ -47,6 +63,11 @@ pub enum News {
         address: String,
         revision: u64,
     },
+    /// The hosts before are followed still.
+    Unusable {
+        service: String,
+        why: String,
+    },
     /// All go on as they are.
     Away {
         why: String,
@@ -70,6 +91,7 @@ impl fmt::Display for News {
                  help: allow it by name if it is yours and bears the load (--allow), or route the service elsewhere",
                 elsewhere(address)
             ),
+            Self::Unusable { service, why } => write!(f, "service `{service}` goes on as before: {why}"),
             Self::Away { why } => write!(f, "the table is away, and services go on as they are routed: {why}"),
             Self::Back => f.write_str("the table is there again"),
         }
@@ -78,7 +100,7 @@ impl fmt::Display for News {
 
 impl Followed {
     pub fn new(allowed: Vec<String>, seed: u64) -> Self {
-        Self { allowed, seed, services: BTreeMap::new(), misses: 0 }
+        Self { allowed, seed, services: BTreeMap::new(), misses: Misses::default() }
     }
 
     /// Those that are followed.
@@ -118,8 +140,7 @@ impl Followed {
 
     /// What stands in the table now. Records that are new are followed; a service of which nothing is said goes on.
     pub fn hear(&mut self, entries: &BTreeMap<String, Entry>) -> Vec<News> {
-        let mut news = Vec::new();
-        news.extend((std::mem::take(&mut self.misses) > MISSES_TOLERATED).then_some(News::Back));
+        let mut news = Vec::from_iter(self.misses.end());
         for entry in entries.values() {
             let Some(service) = self.services.get(&entry.service) else { continue };
             if entry.revision <= service.seen {
@@ -135,8 +156,7 @@ impl Followed {
 
     /// The table cannot be read; said once.
     pub fn misses(&mut self, why: String) -> Option<News> {
-        self.misses = self.misses.saturating_add(1);
-        (self.misses == MISSES_TOLERATED + 1).then_some(News::Away { why })
+        self.misses.another(why)
     }
 
     fn take(&self, entry: &Entry) -> News {

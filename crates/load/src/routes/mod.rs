@@ -10,6 +10,6 @@ mod follow;
 mod followed;
 mod routed;
 
-pub use follow::{Shared, follow, lock};
-pub use followed::{Followed, News};
+pub use follow::{LOOKS_EVERY, Shared, follow, lock};
+pub use followed::{Followed, Misses, News};
 pub use routed::Routed;

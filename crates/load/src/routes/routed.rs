@@ -15,7 +15,11 @@ pub struct Routed {
 impl Routed {
     /// `seed`: of what the balancer draws.
     pub fn new(kind: BalancerKind, record: Record, seed: u64) -> Self {
-        Self { balancer: SharedBalancer::new(Balancer::new(kind, record, seed)), is_routed: AtomicBool::new(true) }
+        Self::by(Balancer::new(kind, record, seed))
+    }
+
+    pub fn by(balancer: Balancer) -> Self {
+        Self { balancer: SharedBalancer::new(balancer), is_routed: AtomicBool::new(true) }
     }
 
     /// Requests that begin from now on follow it, if it is newer than the one before.

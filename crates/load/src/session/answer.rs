@@ -38,6 +38,11 @@ pub enum Answer {
         service: String,
         clients: usize,
     },
+    /// Whether requests of these hosts are kept one by one.
+    Traces {
+        are_kept: bool,
+        hosts: usize,
+    },
     Slept {
         seconds: f64,
     },
@@ -127,6 +132,15 @@ pub struct Form {
 }
 
 impl Answer {
+    /// What was marked, also where not all hosts did.
+    pub fn marker(&self) -> Option<&Marker> {
+        match self {
+            Self::Marked(marker) => Some(marker),
+            Self::Each(answers) => answers.iter().find_map(Self::marker),
+            _ => None,
+        }
+    }
+
     /// Whether an `exit` was among what was done.
     pub fn leaves(&self) -> bool {
         match self {
@@ -140,6 +154,7 @@ impl Answer {
             | Self::Rate { .. }
             | Self::Requested { .. }
             | Self::Closed { .. }
+            | Self::Traces { .. }
             | Self::Slept { .. }
             | Self::Date(_)
             | Self::Said(_)
@@ -175,6 +190,10 @@ impl Answer {
             Self::Requested { service, requests } => Vec::from([format!("{service}: {}", number(requests, "request"))]),
             Self::Closed { service, clients } => {
                 Vec::from([format!("{service}: {} closed", number(clients, "client"))])
+            }
+            Self::Traces { are_kept, hosts } => {
+                let what = if *are_kept { "each request is" } else { "requests are not" };
+                Vec::from([format!("{what} kept from now on, at {}", number(hosts, "load host"))])
             }
             Self::Slept { .. } | Self::Left => Vec::new(),
             Self::Sourced { answers, .. } | Self::Each(answers) => answers.iter().flat_map(Self::lines).collect(),

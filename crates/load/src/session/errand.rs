@@ -1,6 +1,7 @@
 //! What one load host is asked to do, and what it did: alike for the host of this process and for those that are asked by the table.
 
 use super::answer::{ClientAnswer, Info};
+use super::experiment::Mark;
 use agent_arrivals::Within;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,11 @@ pub enum Errand {
     Close {
         service: String,
     },
+    /// Whether requests are kept one by one, from now on.
+    Traces {
+        are_kept: bool,
+    },
+    Mark(Mark),
     Clients,
     Info,
     Ping,
@@ -46,6 +52,11 @@ pub enum Did {
     Closed {
         clients: usize,
     },
+    Traced,
+    Marked {
+        /// Which goes on, or ended with it.
+        experiment: String,
+    },
     Clients(Vec<ClientAnswer>),
     Info(Info),
     Pong {
@@ -58,8 +69,19 @@ impl Did {
     pub(super) fn clients(&self) -> usize {
         match self {
             Self::Spawned { of: clients } | Self::Rated { clients } | Self::Closed { clients } => *clients,
-            Self::Requested | Self::Clients(_) | Self::Info(_) | Self::Pong { .. } => 0,
+            Self::Requested
+            | Self::Traced
+            | Self::Marked { .. }
+            | Self::Clients(_)
+            | Self::Info(_)
+            | Self::Pong { .. } => 0,
         }
+    }
+
+    /// The experiment of a mark.
+    pub(super) fn experiment(&self) -> Option<&str> {
+        let Self::Marked { experiment } = self else { return None };
+        Some(experiment)
     }
 
     pub(super) fn listed(self) -> Vec<ClientAnswer> {

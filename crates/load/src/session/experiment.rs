@@ -1,11 +1,71 @@
 //! What is marked in time: the beginning and the end of experiments, and what happened in them.
 
+use crate::steering::Experiment;
 use agent_core::clock::WallTime;
 use agent_core::config::Invalid;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-/// More are no marks any more.
-pub const MARKERS_MAX: usize = 100_000;
+/// What is to be marked, at every load host: each knows which experiment goes on there.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mark {
+    Start { name: String },
+    Stop,
+    Event { name: String, value: Option<String> },
+}
+
+impl Mark {
+    /// `None`: it is about experiments that are queued.
+    pub fn of(experiment: &Experiment) -> Option<Self> {
+        match experiment {
+            Experiment::Start { name } => Some(Self::Start { name: name.clone() }),
+            Experiment::Stop => Some(Self::Stop),
+            Experiment::Event { name, value } => Some(Self::Event { name: name.clone(), value: value.clone() }),
+            Experiment::Queue { .. } | Experiment::List | Experiment::Cancel { .. } => None,
+        }
+    }
+
+    pub fn moment(&self) -> Moment {
+        match self {
+            Self::Start { .. } => Moment::Start,
+            Self::Stop => Moment::Stop,
+            Self::Event { name, value } => Moment::Event { name: name.clone(), value: value.clone() },
+        }
+    }
+}
+
+/// The experiment that goes on at a host.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Running(Option<String>);
+
+impl Running {
+    pub fn name(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
+    /// Which experiment it is a mark of.
+    ///
+    /// # Errors
+    /// One goes on already, or none does.
+    pub fn mark(&mut self, mark: &Mark) -> Result<String, Invalid> {
+        match (mark, &self.0) {
+            (Mark::Start { .. }, Some(running)) => {
+                let problem = format!("experiment `{running}` goes on");
+                Err(Invalid::new(problem, "`exp stop` ends it; one at a time is measured"))
+            }
+            (Mark::Start { name }, None) => Ok(self.0.insert(name.clone()).clone()),
+            (Mark::Stop | Mark::Event { .. }, None) => {
+                Err(Invalid::new("no experiment goes on", "begin one: `exp start NAME`"))
+            }
+            (Mark::Event { .. }, Some(running)) => Ok(running.clone()),
+            (Mark::Stop, Some(running)) => {
+                let ended = running.clone();
+                self.0 = None;
+                Ok(ended)
+            }
+        }
+    }
+}
 
 /// A moment of an experiment.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -24,79 +84,22 @@ pub enum Moment {
     Event { name: String, value: Option<String> },
 }
 
-/// Those of a session, in their order.
-#[derive(Default)]
-pub struct Markers {
-    /// The experiment that goes on.
-    running: Option<String>,
-    all: Vec<Marker>,
-}
-
-impl Markers {
-    pub fn running(&self) -> Option<&str> {
-        self.running.as_deref()
-    }
-
-    pub fn all(&self) -> &[Marker] {
-        &self.all
-    }
-
-    pub fn start(&mut self, name: &str) -> Result<Marker, Invalid> {
-        if let Some(running) = &self.running {
-            let problem = format!("experiment `{running}` goes on");
-            return Err(Invalid::new(problem, "`exp stop` ends it; one at a time is measured"));
-        }
-        let marker = self.mark(name.to_owned(), Moment::Start)?;
-        self.running = Some(name.to_owned());
-        Ok(marker)
-    }
-
-    pub fn stop(&mut self) -> Result<Marker, Invalid> {
-        let marker = self.mark(self.name()?, Moment::Stop)?;
-        self.running = None;
-        Ok(marker)
-    }
-
-    pub fn event(&mut self, name: &str, value: Option<&str>) -> Result<Marker, Invalid> {
-        let moment = Moment::Event { name: name.to_owned(), value: value.map(str::to_owned) };
-        self.mark(self.name()?, moment)
-    }
-
-    fn name(&self) -> Result<String, Invalid> {
-        let none = || Invalid::new("no experiment goes on", "begin one: `exp start NAME`");
-        self.running.clone().ok_or_else(none)
-    }
-
-    fn mark(&mut self, experiment: String, moment: Moment) -> Result<Marker, Invalid> {
-        if self.all.len() == MARKERS_MAX {
-            let problem = format!("there are {MARKERS_MAX} markers already");
-            return Err(Invalid::new(problem, "begin another session; this one keeps all of them"));
-        }
-        let marker = Marker { experiment, moment, at: WallTime::now() };
-        self.all.push(marker.clone());
-        Ok(marker)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn events_are_those_of_the_experiment_that_goes_on() {
-        let mut markers = Markers::default();
-        assert_eq!(markers.event("peak", None).unwrap_err().problem, "no experiment goes on");
-        assert_eq!(markers.stop().unwrap_err().help, "begin one: `exp start NAME`");
-        markers.start("evening").unwrap();
-        assert_eq!(markers.start("night").unwrap_err().problem, "experiment `evening` goes on");
-        markers.event("peak", Some("100")).unwrap();
-        markers.stop().unwrap();
-        markers.start("night").unwrap();
-        let all: Vec<String> = markers.all().iter().map(|it| format!("{} {:?}", it.experiment, it.moment)).collect();
-        assert_eq!(
-            all,
-            ["evening Start", "evening Event { name: \"peak\", value: Some(\"100\") }", "evening Stop", "night Start"]
-        );
-        assert_eq!(markers.running(), Some("night"));
+        let mut running = Running::default();
+        let start = |name: &str| Mark::Start { name: name.to_owned() };
+        let peak = Mark::Event { name: "peak".to_owned(), value: Some("100".to_owned()) };
+        assert_eq!(running.mark(&peak).unwrap_err().problem, "no experiment goes on");
+        assert_eq!(running.mark(&Mark::Stop).unwrap_err().help, "begin one: `exp start NAME`");
+        assert_eq!(running.mark(&start("evening")).unwrap(), "evening");
+        assert_eq!(running.mark(&start("night")).unwrap_err().problem, "experiment `evening` goes on");
+        assert_eq!(running.mark(&peak).unwrap(), "evening");
+        assert_eq!(running.mark(&Mark::Stop).unwrap(), "evening");
+        assert_eq!(running.name(), None);
+        assert_eq!((running.mark(&start("night")).unwrap(), running.name()), ("night".to_owned(), Some("night")));
     }
 }

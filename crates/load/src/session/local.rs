@@ -2,6 +2,7 @@
 
 use super::answer::{ClientAnswer, HostAnswer, Info};
 use super::errand::{Did, Errand};
+use super::experiment::{Mark, Running};
 use super::group::{Group, Member};
 use super::refused::Refused;
 use super::routing_table::RoutingTable;
@@ -32,6 +33,9 @@ pub struct LocalHost {
     spawned: u32,
     /// What every client sends: `GET /`.
     template: Arc<Template>,
+    /// Where each request goes as it ended.
+    traces: Option<Traces>,
+    experiment: Running,
 }
 
 impl LocalHost {
@@ -46,8 +50,18 @@ impl LocalHost {
         traces: Option<Traces>,
     ) -> Result<Self, RunError> {
         let template = Template::new("GET", "/", [], "").expect("it is the plainest request that there is");
-        let steered = Steered::begin(threads, GRACE, traces)?;
-        Ok(Self { name, labels, threads, steered, groups: BTreeMap::new(), spawned: 0, template: Arc::new(template) })
+        let steered = Steered::begin(threads, GRACE, traces.clone())?;
+        Ok(Self {
+            name,
+            labels,
+            threads,
+            steered,
+            groups: BTreeMap::new(),
+            spawned: 0,
+            template: Arc::new(template),
+            traces,
+            experiment: Running::default(),
+        })
     }
 
     pub fn name(&self) -> &str {
@@ -88,10 +102,24 @@ impl LocalHost {
             Errand::Rate { service, rate } => self.change_rate(service, *rate).await,
             Errand::Request { service, requests } => self.request(service, *requests).await,
             Errand::Close { service } => self.close(service).await,
+            Errand::Traces { are_kept } => Ok(self.keep_traces(*are_kept)?),
+            Errand::Mark(mark) => Ok(self.mark(mark)?),
             Errand::Clients => Ok(Did::Clients(self.listed())),
             Errand::Info => Ok(Did::Info(self.info(routes))),
             Errand::Ping => Ok(Did::Pong { after_ms: self.steered.ping().await?.as_secs_f64() * 1e3 }),
         }
+    }
+
+    fn keep_traces(&self, are_kept: bool) -> Result<Did, Invalid> {
+        let none = || {
+            Invalid::new("requests are not kept there one by one", "begin the load host, or the shell, with --output")
+        };
+        self.traces.as_ref().ok_or_else(none)?.switch().turn(are_kept);
+        Ok(Did::Traced)
+    }
+
+    fn mark(&mut self, mark: &Mark) -> Result<Did, Invalid> {
+        self.experiment.mark(mark).map(|experiment| Did::Marked { experiment })
     }
 
     /// Ends the clients of all services.
@@ -110,6 +138,8 @@ impl LocalHost {
     /// # Errors
     /// When a thread is gone.
     pub async fn end(self) -> Result<Figures, RunError> {
+        // Whoever keeps them waits until nobody can send any more.
+        drop(self.traces);
         self.steered.end().await
     }
 
@@ -140,7 +170,7 @@ impl LocalHost {
             threads: self.threads.get(),
             clients: self.clients(),
             services_routed: routes.services().len(),
-            experiment: None,
+            experiment: self.experiment.name().map(str::to_owned),
             intended: progress.intended(),
             ended: progress.ended(),
             errors: progress.errors(),

@@ -4,7 +4,7 @@ use super::answer::Answer;
 use super::refused::Refused;
 use super::routes::{Routes, unknown};
 use super::shared::OnTable;
-use crate::routes::Routed;
+use crate::routes::{News, Routed};
 use crate::steering::Routing;
 use agent_core::config::Invalid;
 use std::sync::Arc;
@@ -28,6 +28,14 @@ impl RoutingTable {
         match self {
             Self::Own(routes) => routes.records().map(|record| record.service().to_owned()).collect(),
             Self::Shared(table) => table.services(),
+        }
+    }
+
+    /// What others changed of services that are followed, since this was asked last.
+    pub fn news(&self) -> Vec<News> {
+        match self {
+            Self::Own(_) => Vec::new(),
+            Self::Shared(table) => table.news(),
         }
     }
 

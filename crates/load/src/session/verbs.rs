@@ -1,8 +1,8 @@
 //! The session, and what each verb does.
 
-use super::answer::{Answer, Form, HostAnswer, Info};
+use super::answer::{Answer, Form, HostAnswer};
 use super::errand::{Did, Errand};
-use super::experiment::{Marker, Markers};
+use super::experiment::{Mark, Marker};
 use super::fleet::{self, Heard};
 use super::local::LocalHost;
 use super::refused::Refused;
@@ -39,6 +39,9 @@ pub struct Settings {
     pub hears: Option<HearsVerbs>,
 }
 
+/// More are no marks any more.
+pub const MARKERS_MAX: usize = 100_000;
+
 /// What the load host of a process is called unless it is named.
 pub const HERE: &str = "here";
 
@@ -64,7 +67,8 @@ pub struct Session {
     fleet: Option<SharedTable>,
     /// Names of other hosts, as far as they were heard of.
     known: Vec<String>,
-    markers: Markers,
+    /// Of the marks that were made, in their order.
+    markers: Vec<Marker>,
     hears: Option<HearsVerbs>,
 }
 
@@ -81,7 +85,7 @@ impl Session {
         let Settings { name, labels, allowed, threads, traces, hears } = settings;
         let here = LocalHost::begin(name, labels, threads, traces)?;
         let routes = RoutingTable::Own(Routes::new(allowed));
-        Ok(Self { here: Some(here), routes, fleet: None, known: Vec::new(), markers: Markers::default(), hears })
+        Ok(Self { here: Some(here), routes, fleet: None, known: Vec::new(), markers: Vec::new(), hears })
     }
 
     /// The same whose routing records, experiments and further hosts are those of a table. Within a runtime, whose threads look at
@@ -98,15 +102,12 @@ impl Session {
     /// A session whose hosts are those of a table alone. Within a runtime.
     pub fn of_others(on: SharedTable, allowed: Vec<String>) -> Self {
         let routes = RoutingTable::Shared(OnTable::begin(on.clone(), allowed));
-        Self { here: None, routes, fleet: Some(on), known: Vec::new(), markers: Markers::default(), hears: None }
+        Self { here: None, routes, fleet: Some(on), known: Vec::new(), markers: Vec::new(), hears: None }
     }
 
     /// What others changed in the table since this was asked last.
     pub fn news(&self) -> Vec<News> {
-        match &self.routes {
-            RoutingTable::Own(_) => Vec::new(),
-            RoutingTable::Shared(table) => table.news(),
-        }
+        self.routes.news()
     }
 
     /// Those that were heard of, the one of this process first.
@@ -126,7 +127,7 @@ impl Session {
 
     /// What was marked so far, in its order.
     pub fn markers(&self) -> &[Marker] {
-        self.markers.all()
+        &self.markers
     }
 
     /// Sends nothing more from here, and says what came of all that was sent from here. What is in flight has a second to end.
@@ -158,12 +159,7 @@ impl Session {
             Verb::Info => {
                 let chosen = self.matching(&Selection::any()).await?;
                 let heard = self.all(&chosen, &Errand::Info).await?;
-                let experiment = self.markers.running().map(str::to_owned);
-                said(heard, |did| {
-                    let info =
-                        |(_, did): (_, Did)| Some(Answer::Info(Info { experiment: experiment.clone(), ..did.info()? }));
-                    each(did.into_iter().filter_map(info))
-                })
+                said(heard, |did| each(did.into_iter().filter_map(|(_, did)| did.info().map(Answer::Info))))
             }
             Verb::Ping => {
                 let chosen = self.matching(&Selection::any()).await?;
@@ -194,6 +190,11 @@ impl Session {
                 let chosen = self.chosen(on).await?;
                 let heard = self.all(&chosen, &Errand::Close { service: service.clone() }).await?;
                 said(heard, |did| Answer::Closed { service: service.clone(), clients: sum(&did) })
+            }
+            Verb::Traces { on, are_kept } => {
+                let chosen = self.chosen(on).await?;
+                let heard = self.all(&chosen, &Errand::Traces { are_kept: *are_kept }).await?;
+                said(heard, |did| Answer::Traces { are_kept: *are_kept, hosts: did.len() })
             }
             Verb::Sleep(duration) => {
                 tokio::time::sleep(*duration).await;
@@ -319,19 +320,29 @@ impl Session {
         {
             return Ok(answer);
         }
-        Ok(self.mark(experiment).map(Answer::Marked)?)
-    }
-
-    fn mark(&mut self, experiment: &Experiment) -> Result<Marker, Invalid> {
-        match experiment {
-            Experiment::Start { name } => self.markers.start(name),
-            Experiment::Stop => self.markers.stop(),
-            Experiment::Event { name, value } => self.markers.event(name, value.as_deref()),
-            Experiment::Queue { .. } | Experiment::List | Experiment::Cancel { .. } => Err(Invalid::new(
+        match Mark::of(experiment) {
+            Some(mark) => self.mark(&mark).await,
+            None => Err(Invalid::new(
                 "experiments are queued in the table of a network, and this session has none",
                 "`agent shell --table` begins one with it; `agent load run FILE` runs one now",
-            )),
+            )
+            .into()),
         }
+    }
+
+    /// At all load hosts.
+    async fn mark(&mut self, mark: &Mark) -> Result<Answer, Refused> {
+        if self.markers.len() == MARKERS_MAX {
+            let problem = format!("there are {MARKERS_MAX} markers already");
+            return Err(Invalid::new(problem, "begin another session; this one keeps all of them").into());
+        }
+        let chosen = self.chosen(&Selection::any()).await?;
+        let heard = self.all(&chosen, &Errand::Mark(mark.clone())).await?;
+        let experiment = heard.did.iter().find_map(|(_, did)| did.experiment()).unwrap_or_default();
+        let marker = Marker { experiment: experiment.to_owned(), moment: mark.moment(), at: WallTime::now() };
+        let answer = said(heard, |_| Answer::Marked(marker.clone()))?;
+        self.markers.push(marker);
+        Ok(answer)
     }
 }
 

@@ -3,12 +3,12 @@
 use super::arrivals::arrivals;
 use super::load::{Client, Specification};
 use super::targets::{request, service};
-use super::written::{GUIDE, Written, WrittenClient};
+use super::written::{GUIDE, Written, WrittenClient, WrittenService};
 use crate::register::experiment::Files;
 use agent_core::config::{ConfigError, Invalid, Problems, parse_by, quantity};
 use agent_core::domain::goal::nearest;
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 use std::{fs, io};
@@ -87,10 +87,10 @@ fn meant(
     let duration = written.duration.as_ref().map(quantity::positive_duration).transpose();
     let duration = problems.check("duration", duration);
     let mut services = Vec::new();
-    let mut names = BTreeSet::new();
+    let mut known = BTreeMap::new();
     for (index, written) in written.service.iter().enumerate() {
         let mut own = problems.within(format!("service {}{}", index + 1, called(&written.name)));
-        if !names.insert(written.name.as_str()) {
+        if known.insert(written.name.as_str(), written).is_some() {
             own.add("name", Invalid::new("another service is called so", "give each a name of its own"));
         }
         services.extend(service(written, &mut own));
@@ -99,7 +99,7 @@ fn meant(
     let mut clients = Vec::new();
     for (index, written) in written.client.iter().enumerate() {
         let mut own = problems.within(format!("client {}", index + 1));
-        let client = client(written, &names, open, &mut own);
+        let client = client(written, &known, open, &mut own);
         if client.as_ref().is_some_and(|client| !client.arrivals.has_end()) && duration == Some(None) {
             let help = "write a `duration = \"60 s\"` above the services, or let the profile end";
             own.add("duration", Invalid::new("is missing, and this client sends without end", help));
@@ -135,12 +135,13 @@ fn called(name: &str) -> String {
 /// `None` after noting at least one problem.
 fn client(
     written: &WrittenClient,
-    services: &BTreeSet<&str>,
+    services: &BTreeMap<&str, &WrittenService>,
     open: &impl Fn(&Path) -> io::Result<String>,
     problems: &mut Problems,
 ) -> Option<Client> {
-    if !services.contains(written.service.as_str()) {
-        problems.add("service", unknown_service(&written.service, services));
+    let service = services.get(written.service.as_str());
+    if service.is_none() {
+        problems.add("service", unknown_service(&written.service, services.keys().copied().collect()));
     }
     let count = problems.check("count", quantity::whole(written.count.unwrap_or(1), 1..=CLIENTS_MAX));
     let arrivals = arrivals(written, open, problems);
@@ -151,7 +152,8 @@ fn client(
     };
     let late_after = duration("late_after", written.late_after.as_ref(), LATE_AFTER);
     let timeout = duration("timeout", written.timeout.as_ref(), TIMEOUT);
-    let request = request(&written.request, problems);
+    let of_data_set = service.and_then(|service| service.data_set.as_deref());
+    let request = request(&written.request, of_data_set, problems);
     Some(Client {
         service: written.service.clone(),
         count: count?,
@@ -163,8 +165,7 @@ fn client(
     })
 }
 
-fn unknown_service(name: &str, services: &BTreeSet<&str>) -> Invalid {
-    let services: Vec<&str> = services.iter().copied().collect();
+fn unknown_service(name: &str, services: Vec<&str>) -> Invalid {
     let near = nearest(name, &services).map_or(String::new(), |near| format!("did you mean `{near}`? "));
     let known = if services.is_empty() {
         "there is no `[[service]]`".to_owned()

@@ -1,8 +1,9 @@
 use super::super::arrivals::Arrivals;
-use super::super::load::Hosts;
+use super::super::load::{Hosts, Reads};
 use super::*;
 use crate::balancer::{BalancerKind, Host};
 use agent_arrivals::{Profile, Within};
+use agent_core::domain::ids::AgentId;
 
 /// A recording is what its file is called, with a line for each `+`.
 fn read(text: &str) -> Result<Specification, ConfigError> {
@@ -29,7 +30,7 @@ fn the_shortest_load_has_sensible_defaults() {
     let [service] = load.services.as_slice() else { panic!("one service") };
     let listed = service.listed().unwrap();
     assert_eq!(
-        (service.name.as_str(), listed.balancer, listed.cpu_threshold),
+        (service.name.as_str(), listed.balancing.kind, listed.balancing.cpu_threshold),
         ("shop", BalancerKind::WeightedRoundRobin, 0.8)
     );
     assert_eq!(listed.record.hosts(), [Host::new("127.0.0.1:8080", 1.0)]);
@@ -74,7 +75,7 @@ fn everything_can_be_said() {
     assert_eq!((load.seed, load.duration), (7, Some(Duration::from_secs(60))));
     let listed = load.services[0].listed().unwrap();
     assert_eq!(listed.record.hosts()[1], Host::new("127.0.0.1:8081", 4.0));
-    assert_eq!((listed.balancer, listed.cpu_threshold), (BalancerKind::NearestBelow, 0.5));
+    assert_eq!((listed.balancing.kind, listed.balancing.cpu_threshold), (BalancerKind::NearestBelow, 0.5));
     assert_eq!(load.routed_by_the_table().count(), 0);
     let client = &load.clients[0];
     assert_eq!((client.count, client.in_flight), (2, 50));
@@ -290,6 +291,39 @@ fn a_service_may_be_routed_by_the_table() {
         "load.toml: service 1 `shop`: hosts: `127.0.0.1:80` is no list of hosts\n  \
          help: write a list, like `[\"127.0.0.1:8080\"]`, or `\"table\"`: those of the service's record in the network's table"
     );
+}
+
+#[test]
+fn a_service_may_be_a_data_set() {
+    let load = |service: &str, request: &str| {
+        let text = format!("name = \"a\"\n[[service]]\nname = \"blood\"\n{service}\n[[client]]\nservice = \"blood\"\n");
+        read(&format!("{text}profile = {{ ticks = [1], interval = \"1 s\" }}\nrequest = {{ {request} }}"))
+    };
+    let meant = load("data_set = \"blood_tests\"\nagent = 3\nbalancer = \"least-outstanding\"", "").unwrap();
+    let Hosts::Replicas(replicas) = &meant.services[0].hosts else { panic!("replicas") };
+    assert_eq!((&*replicas.data_set.0, replicas.of), ("blood_tests", Some(AgentId(3))));
+    assert_eq!(replicas.balancing.kind, BalancerKind::LeastOutstanding);
+    assert!(meant.asks_the_table() && meant.routed_by_the_table().next().is_none());
+    let request = &meant.clients[0].request;
+    assert_eq!((request.path.as_str(), request.reads.clone()), ("/blood_tests", Some(Reads::Replica(None))));
+    let one = load("data_set = \"scans\"", "object = \"a/1.json\", headers = { Range = \"bytes=0-9\" }").unwrap();
+    assert_eq!(one.clients[0].request.reads, Some(Reads::Replica(Some("a/1.json".to_owned()))));
+
+    let check = |service: &str, request: &str, expected: &str| {
+        let said = load(service, request).map_or_else(|error| error.to_string(), |_| "fine".to_owned());
+        let first = said.lines().next().unwrap();
+        assert_eq!(first, format!("load.toml: {expected}"), "{service} {request}");
+    };
+    check("", "", "service 1 `blood`: hosts: are missing");
+    check("data_set = \"x\"\nhosts = \"table\"", "", "service 1 `blood`: hosts: stand beside `data_set`");
+    check("data_set = \"a b\"", "", "service 1 `blood`: data_set: `a b` is not a name");
+    check("data_set = \"x\"\nagent = 0", "", "service 1 `blood`: agent: 0 is out of range");
+    check("hosts = \"table\"\nagent = 1", "", "service 1 `blood`: agent: says whose replica of a data set is read");
+    check("hosts = \"table\"", "object = \"a\"", "client 1: request.object: is of a data set, and the service is none");
+    check("data_set = \"x\"", "object = \"\"", "client 1: request.object: `` is none");
+    let object = "s3 = { bucket = \"b\", key = \"k\" }";
+    check("data_set = \"x\"", object, "client 1: request.s3: the service says what is read: a data set");
+    check("data_set = \"x\"", "path = \"/\"", "client 1: request.path: is said by the service, which is a data set");
 }
 
 #[test]

@@ -96,7 +96,8 @@ impl Design {
 fn hosts(service: &Service) -> Option<Vec<String>> {
     match &service.hosts {
         Hosts::Listed(Listed { record, .. }) => Some(record.hosts().iter().map(|host| host.address.clone()).collect()),
-        Hosts::Table => None,
+        // Replicas it cannot say: then its file means something else.
+        Hosts::Table | Hosts::Replicas(_) => None,
     }
 }
 

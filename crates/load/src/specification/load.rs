@@ -4,6 +4,7 @@ use super::arrivals::Arrivals;
 use crate::balancer::{Balancer, BalancerKind, Record};
 use crate::generator::Template;
 use agent_arrivals::Plan;
+use agent_core::domain::ids::{AgentId, DataSetName};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
@@ -38,13 +39,30 @@ pub enum Hosts {
     Listed(Listed),
     /// The service's record in the table of a network, while load runs too.
     Table,
+    /// The catalogue in that table, in the same way.
+    Replicas(Replicas),
 }
 
 #[derive(Clone, PartialEq, Debug)]
 pub struct Listed {
     /// With the service's name; its revision is 1.
     pub record: Record,
-    pub balancer: BalancerKind,
+    pub balancing: Balancing,
+}
+
+/// The stores that hold a replica of a data set.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Replicas {
+    pub data_set: DataSetName,
+    /// Only the replica that this agent refers to.
+    pub of: Option<AgentId>,
+    pub balancing: Balancing,
+}
+
+/// How one of several hosts is chosen.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Balancing {
+    pub kind: BalancerKind,
     /// For [`BalancerKind::NearestBelow`]: a share of the CPU, 0 to 1.
     pub cpu_threshold: f64,
 }
@@ -77,8 +95,16 @@ pub struct Request {
     pub body: String,
     /// The same, ready to be sent.
     pub template: Template,
-    /// An object to be read by S3, of which this is the request without its signature.
-    pub s3: Option<S3Object>,
+    /// What is read by S3; of that, this is the request without place and signature.
+    pub reads: Option<Reads>,
+}
+
+/// What a request reads by S3.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reads {
+    Object(S3Object),
+    /// The service is a data set: its object or, where it has many, the one of this key.
+    Replica(Option<String>),
 }
 
 /// An object in a bucket of whatever serves it.
@@ -107,8 +133,13 @@ impl Specification {
 
     /// The services that the table routes.
     pub fn routed_by_the_table(&self) -> impl Iterator<Item = &str> {
-        let services = self.services.iter().filter(|service| service.listed().is_none());
+        let services = self.services.iter().filter(|service| service.hosts == Hosts::Table);
         services.map(|service| service.name.as_str())
+    }
+
+    /// Whether the table of a network says where some of its requests go.
+    pub fn asks_the_table(&self) -> bool {
+        self.services.iter().any(|service| service.listed().is_none())
     }
 
     fn seed_of(&self, client: u32, copy: u32) -> u64 {
@@ -122,14 +153,14 @@ impl Service {
     pub fn listed(&self) -> Option<&Listed> {
         match &self.hosts {
             Hosts::Listed(listed) => Some(listed),
-            Hosts::Table => None,
+            Hosts::Table | Hosts::Replicas(_) => None,
         }
     }
 }
 
-impl Listed {
-    /// Follows the service's record, from the specification's seed.
-    pub fn balancer(&self, seed: u64) -> Balancer {
-        Balancer::new(self.balancer, self.record.clone(), seed).with_cpu_threshold(self.cpu_threshold)
+impl Balancing {
+    /// Follows a record, from the specification's seed.
+    pub fn balancer(&self, record: Record, seed: u64) -> Balancer {
+        Balancer::new(self.kind, record, seed).with_cpu_threshold(self.cpu_threshold)
     }
 }

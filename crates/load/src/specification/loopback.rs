@@ -34,7 +34,7 @@ pub fn refused_targets(specification: &Specification, allowed: &[String]) -> Vec
 }
 
 /// Of an address that load must not go to.
-pub(crate) fn not_allowed(address: &str) -> Invalid {
+pub fn not_allowed(address: &str) -> Invalid {
     Invalid::new(
         elsewhere(address),
         "load goes to this machine alone unless its host is allowed by name; allow it only if it is yours, and bears the \
@@ -48,7 +48,7 @@ pub(crate) fn elsewhere(address: &str) -> String {
 }
 
 /// Whether the address is this machine's own, or allowed.
-pub(crate) fn may_be_sent_to(address: &str, allowed: &[String]) -> bool {
+pub fn may_be_sent_to(address: &str, allowed: &[String]) -> bool {
     // No record has an address that is none; if one had, nothing would allow it.
     Address::parse(address).is_ok_and(|parsed| {
         let is_named =

@@ -45,8 +45,9 @@ mod written;
 pub use arrivals::Arrivals;
 pub use check::{CLIENTS_MAX, IN_FLIGHT_MAX};
 pub use design::{Design, Drawn, DrawnCurve, SEED_MAX};
-pub use load::{Client, Hosts, Listed, Request, S3Object, Service, Specification};
-pub use loopback::{RefusedTarget, refused_targets};
-pub(crate) use loopback::{elsewhere, may_be_sent_to, not_allowed};
+pub use load::{Balancing, Client, Hosts, Listed, Reads, Replicas, Request, S3Object, Service, Specification};
+pub use loopback::{RefusedTarget, may_be_sent_to, not_allowed, refused_targets};
+
+pub(crate) use loopback::elsewhere;
 pub use profile::load_profile;
 pub use share::Share;

@@ -22,7 +22,9 @@ pub(super) struct Written {
 #[serde(deny_unknown_fields)]
 pub(super) struct WrittenService {
     pub name: String,
-    pub hosts: WrittenHosts,
+    pub hosts: Option<WrittenHosts>,
+    pub data_set: Option<String>,
+    pub agent: Option<i64>,
     pub balancer: Option<String>,
     pub cpu_threshold: Option<f64>,
 }
@@ -67,6 +69,7 @@ pub(super) struct WrittenRequest {
     #[serde(default)]
     pub body: String,
     pub s3: Option<S3Object>,
+    pub object: Option<String>,
 }
 
 impl<'de> Deserialize<'de> for WrittenHosts {
@@ -126,6 +129,8 @@ pub(super) const GUIDE: Guide = Guide {
         ("service", r#"service = "shop""#),
         ("client", "[[client]]"),
         ("hosts", r#"hosts = ["127.0.0.1:8080"]"#),
+        ("data_set", r#"data_set = "blood_tests""#),
+        ("agent", "agent = 3"),
         ("balancer", r#"balancer = "least-outstanding""#),
         ("cpu_threshold", "cpu_threshold = 0.8"),
         ("count", "count = 2"),
@@ -144,6 +149,7 @@ pub(super) const GUIDE: Guide = Guide {
         ("s3", r#"s3 = { bucket = "blood_tests", key = "blood_tests.json" }"#),
         ("bucket", r#"bucket = "blood_tests""#),
         ("key", r#"key = "blood_tests.json""#),
+        ("object", r#"object = "patients/part-1.json""#),
         ("replay", r#"gaps = { replay = "gaps.csv" }"#),
     ],
     document: "docs/load.md",

@@ -85,6 +85,12 @@ pub const FORMS: &[Form] = &[
         "request pico1 shop 10",
     ),
     of_hosts("pause", "PATTERN SERVICE", "lets them send nothing until the next `rps`", "pause 'pico.*' shop"),
+    of_hosts(
+        "traces",
+        "PATTERN on|off",
+        "keeps a row of each request that these hosts send, where they keep any, or of none until `on`",
+        "traces 'pico.*' off",
+    ),
     form("sleep", "SECONDS", "waits before the next verb", "sleep 1.5"),
     form("source", "FILE", "does what a file of verbs says", "source evening.load"),
     form("date", "", "says what time it is", "date"),

@@ -94,6 +94,8 @@ fn verb(form: &Form, words: &[&str]) -> Result<Verb, Invalid> {
             Ok(Verb::Request { on: on(pattern)?, service: quantity::name(service)?, count })
         }
         ("pause", [pattern, service]) => Ok(Verb::Pause { on: on(pattern)?, service: quantity::name(service)? }),
+        ("traces", [pattern, "on"]) => Ok(Verb::Traces { on: on(pattern)?, are_kept: true }),
+        ("traces", [pattern, "off"]) => Ok(Verb::Traces { on: on(pattern)?, are_kept: false }),
         ("sleep", [seconds]) => {
             let seconds = number("SECONDS", seconds, SLEEP_MAX_S, "s")?;
             // In range; to the microsecond, so that what is printed is read back as the same.

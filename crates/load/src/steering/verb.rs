@@ -42,6 +42,11 @@ pub enum Verb {
         on: Selection,
         service: String,
     },
+    /// Whether requests of these hosts are kept one by one.
+    Traces {
+        on: Selection,
+        are_kept: bool,
+    },
     /// Whole microseconds.
     Sleep(Duration),
     /// The file.
@@ -94,6 +99,7 @@ impl Verb {
             Self::Close { on, service } => selecting("close", on, &[service]),
             Self::Request { on, service, count } => selecting("request", on, &[service, &count.to_string()]),
             Self::Pause { on, service } => selecting("pause", on, &[service]),
+            Self::Traces { on, are_kept } => selecting("traces", on, &[if *are_kept { "on" } else { "off" }]),
             Self::Sleep(duration) => words(&["sleep", &duration.as_secs_f64().to_string()]),
             Self::Source(file) => words(&["source", file]),
             Self::Date => words(&["date"]),
