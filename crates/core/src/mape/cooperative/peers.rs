@@ -163,8 +163,13 @@ impl Peers {
             self.level_shown(ask.agent, ask.level, ask.posted_at);
         }
         for (agent, reply) in ask.replies.iter().filter(|(agent, _)| **agent != me) {
-            if heard.insert(*agent, reply.nodes.len()) == Some(reply.nodes.len()) {
+            let before = heard.insert(*agent, reply.nodes.len());
+            if before == Some(reply.nodes.len()) {
                 continue;
+            }
+            // It says all of it again, and counts from there on.
+            if ask.afresh && before.is_none() {
+                self.peer(*agent, seen_at).said = Said::default();
             }
             self.level_shown(*agent, reply.level, ask.posted_at);
             if let Some(state) = self.state(*agent).filter(|_| is_timely) {
@@ -306,6 +311,47 @@ mod tests {
     /// Somebody has done something, and agent 2 reads at node 1.
     fn by(agent: u32, at: Timestamp) -> Executed {
         Executed { planned: reading_at(1), acted: Some([AgentId(agent)].into()), at }
+    }
+
+    /// Agent 9 has asked, and agent 2 has answered with these changes, as many as it says.
+    fn answered(id: i64, afresh: bool, changes: &[(u32, f64)]) -> Arc<Ask> {
+        let reply = Reply {
+            nodes: changes.iter().map(|(node, _)| NodeId(*node)).collect(),
+            forecasts: changes.iter().map(|(node, change)| ((NodeId(*node), None), *change)).collect(),
+            said: u32::try_from(changes.len()).unwrap(),
+            ..Reply::default()
+        };
+        Arc::new(Ask {
+            id: AskId(id),
+            agent: AgentId(9),
+            generation: reading_at(3).generation,
+            nodes: reply.nodes.clone(),
+            action: None,
+            afresh,
+            level: 0.5,
+            posted_at: NOW,
+            closed: true,
+            replies: [(PEER, reply)].into(),
+        })
+    }
+
+    #[test]
+    fn who_says_everything_again_is_heard_as_if_for_the_first_time() {
+        let mut peers = Peers::default();
+        peers.begin(&reading_at(3));
+        let mut hear = |ask: Arc<Ask>| {
+            let conversation = [ask];
+            peers.note(&conversation, &reading_at(3), NOW);
+            peers.catch_up(AgentId(1), &conversation);
+            peers.have_missed([PEER].into_iter())
+        };
+        assert!(!hear(answered(1, false, &[(1, -0.8), (2, 0.3)])));
+        assert!(
+            hear(answered(2, false, &[(4, 0.1)])),
+            "it has said one change in all: others were taken back, unheard"
+        );
+        assert!(!hear(answered(3, true, &[(4, 0.1)])), "now it is known what it says");
+        assert!(matches!(peers.answer(PEER, (NodeId(3), 1), &[NodeId(4)].into()), Answer::Said(_)));
     }
 
     #[test]
