@@ -22,8 +22,8 @@ const PRIOR_JOBS: f64 = 2.0;
 const BREAK: f64 = 5.0;
 /// Jobs never lie closer to the curve than this share of what is expected, however well it fits.
 const LEAST_DEVIATION_SHARE: f64 = 0.02;
-/// A node that was found to be apart is believed to be so for this long after its last job, and twice as long each time that it
-/// is found so again, up to so many times (I-7): it may have been mended, and who does not try it never learns of that.
+/// A node that was found to be apart, or slower than it was, is believed to be so for this long after its last job, and twice as long
+/// each time that it is found so again, up to so many times (I-7): it may have been mended, and who does not try it never learns of that.
 const BELIEVED_FOR: Duration = Duration::from_secs(3600);
 const DOUBLED: u32 = 5;
 
@@ -70,8 +70,10 @@ struct History {
     doubted: Option<Point>,
     /// The node does not follow the curve, and its jobs do not enter it: it is slower (or faster) than others.
     is_apart: bool,
-    /// How often in a row it was found to be so, after it was believed to be as others again and no job showed it.
-    times_apart: u32,
+    /// What it was before it became slower; none if it has not.
+    before: VecDeque<Point>,
+    /// How often in a row it was found to be apart or slower, after it was believed not to be any more and no job showed it.
+    times_found: u32,
     /// When a job was last measured here.
     tried_at: Timestamp,
 }
@@ -88,12 +90,26 @@ impl DurationModel {
 
     /// One more job.
     pub fn measured(&mut self, node: NodeId, point: Point, at: Timestamp) {
+        self.believe_again(at);
         let new = || History { tried_at: at, ..History::default() };
         self.nodes.entry(node).or_insert_with(new).tried(at);
         if self.is_doubtful(node, point) {
             self.doubt(node, point);
         } else {
             self.push(node, point);
+        }
+    }
+
+    /// Nodes that became slower long ago are what they were before.
+    fn believe_again(&mut self, now: Timestamp) {
+        for history in self.nodes.values_mut().filter(|history| history.was_slower(now)) {
+            let slower = history.clone();
+            (history.points, history.is_apart, history.doubted) = (std::mem::take(&mut history.before), false, None);
+            if let Some(features) = &mut self.features {
+                slower.on_curve().for_each(|point| features.remove(*point));
+                history.on_curve().for_each(|point| features.add(*point));
+            }
+            self.last_line = self.line.take().flatten().or(self.last_line);
         }
     }
 
@@ -210,8 +226,17 @@ impl DurationModel {
 impl History {
     /// Whether it was found apart so long ago that it may be as others again.
     fn is_past(&self, now: Timestamp) -> bool {
-        let doubled = self.times_apart.saturating_sub(1).min(DOUBLED);
-        self.is_apart && now.since(self.tried_at) >= BELIEVED_FOR * (1 << doubled)
+        self.is_apart && self.is_long_ago(now)
+    }
+
+    /// Whether it became slower so long ago that it may be as it was again.
+    fn was_slower(&self, now: Timestamp) -> bool {
+        !self.before.is_empty() && self.is_long_ago(now)
+    }
+
+    fn is_long_ago(&self, now: Timestamp) -> bool {
+        let doubled = self.times_found.saturating_sub(1).min(DOUBLED);
+        now.since(self.tried_at) >= BELIEVED_FOR * (1 << doubled)
     }
 
     /// A job is measured here again: what was past begins anew.
@@ -229,8 +254,8 @@ impl History {
         self.doubted = None;
         let forgotten = if self.points.len() == KEPT_JOBS { self.points.pop_front() } else { None };
         self.points.push_back(point);
-        if !self.is_apart {
-            self.times_apart = 0;
+        if !self.is_apart && self.before.is_empty() {
+            self.times_found = 0;
         }
         forgotten
     }
@@ -240,13 +265,19 @@ impl History {
     fn doubt(&mut self, point: Point, usual: f64, is_apart: bool) -> bool {
         match self.doubted {
             Some(before) if (before.seconds > usual) == (point.seconds > usual) => {
-                self.points = [before, point].into();
+                let was_found = self.is_apart || !self.before.is_empty();
+                let points = std::mem::replace(&mut self.points, [before, point].into());
+                match point.seconds > usual {
+                    true if self.before.is_empty() => self.before = points,
+                    true => {}
+                    false => self.before.clear(),
+                }
                 self.doubted = None;
-                self.times_apart = match is_apart {
-                    true => self.times_apart.saturating_add(u32::from(!self.is_apart)),
+                self.is_apart = is_apart;
+                self.times_found = match is_apart || !self.before.is_empty() {
+                    true => self.times_found.saturating_add(u32::from(!was_found)),
                     false => 0,
                 };
-                self.is_apart = is_apart;
                 true
             }
             Some(_) | None => {

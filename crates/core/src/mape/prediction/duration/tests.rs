@@ -120,6 +120,29 @@ fn a_node_that_was_slow_long_ago_is_worth_another_try_and_a_later_one_if_it_stil
 }
 
 /// A job of 4 requests in turn that takes 2 s, 4 latencies, and this long for its bytes, give or take 0.01.
+#[test]
+fn where_two_nodes_are_all_there_is_one_that_became_slower_is_what_it_was_after_an_hour() {
+    let (mut model, far) = (model(), point(1000.0, 42.0));
+    for seconds in [60.0, 61.0] {
+        model.measured(NEAR, point(0.0, seconds), NOW);
+    }
+    let hour = Duration::from_secs(3600);
+    let near = |model: &DurationModel| model.at(NEAR, &latency(0.0), None).expect("it was tried").mean;
+    assert!(near(&model) > 50.0, "no line tells it from the other one");
+    model.measured(FAR, far, NOW + (hour - Duration::from_secs(1)));
+    assert!(near(&model) > 50.0);
+    model.measured(FAR, far, NOW + hour);
+    assert!((near(&model) - 2.0).abs() < 0.5, "{}", near(&model));
+    // It is as slow as it was: for two hours now.
+    for seconds in [60.0, 61.0] {
+        model.measured(NEAR, point(0.0, seconds), NOW + hour);
+    }
+    model.measured(FAR, far, NOW + hour * 2);
+    assert!(near(&model) > 50.0);
+    model.measured(FAR, far, NOW + hour * 3);
+    assert!((near(&model) - 2.0).abs() < 0.5, "{}", near(&model));
+}
+
 fn counted(latency_ms: f64, transport: f64, noise: f64) -> Point {
     let load = Load { requests: 4.0, transport: Estimate::certain(transport) };
     let seconds = 2.0 + 4e-3 * latency_ms + transport + 0.01 * noise;
