@@ -175,13 +175,13 @@ pub async fn serve(
     let (Ok(()) | Err(_)) = carry_out(table.as_ref(), leave).await;
     let Host { local, steered, .. } = host;
     let figures = local.end().await;
-    joined?;
-    let figures = figures?;
-    let not_recorded = match steered {
-        Some(steered) => steered.end(&figures).await.err(),
-        None => None,
+    // Also when it could not join, or stay.
+    let not_recorded = match (steered, &figures) {
+        (Some(steered), Ok(figures)) => steered.end(figures).await.err(),
+        (Some(_) | None, _) => None,
     };
-    Ok(Served { not_recorded: not_recorded.map(|error| format!("{error:#}")), figures })
+    joined?;
+    Ok(Served { not_recorded: not_recorded.map(|error| format!("{error:#}")), figures: figures? })
 }
 
 impl Hosting {
