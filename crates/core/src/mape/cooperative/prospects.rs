@@ -7,7 +7,7 @@ use super::said::Said;
 use super::{MARGIN, PER_COST, PER_REPLICA, Planned, level};
 use crate::domain::action::{Action, ActionType};
 use crate::domain::ask::Reply;
-use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::ids::NodeId;
 use crate::domain::metric::{Metric, Metrics};
 use crate::domain::placement::{self, Node};
 use crate::domain::snapshot::Snapshot;
@@ -367,11 +367,4 @@ impl<'a> Prospects<'a> {
 /// The level and the way to it that are worth more.
 fn better(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
     if b.0 - b.1 > a.0 - a.1 { b } else { a }
-}
-
-/// Who of the readers of a data set is heard of, and so is asked.
-pub fn living<'a>(view: &View<'a>, planned: &'a Planned) -> impl Iterator<Item = (AgentId, NodeId)> + 'a {
-    let (snapshot, silence) = (view.snapshot, view.parameters.silence);
-    let alive = planned.reads.iter().filter(move |(agent, _)| snapshot.is_alive(**agent, silence));
-    alive.map(|(agent, node)| (*agent, *node))
 }

@@ -15,7 +15,7 @@ use super::course::Seen as SeenFrom;
 use super::jobs::{Conditions, Jobs};
 use super::patience::{Ground, Left, Pause};
 use super::peers::{Executed, Peers};
-use super::prospects::{Avoided, Prospects, living};
+use super::prospects::{Avoided, Prospects};
 use super::said::Said;
 use super::{Answer, MARGIN, PER_COST, PER_EXCUSED_RETURN, Planned, Reader, ReplicaSet, Valuation, plan};
 use crate::domain::action::{Action, ActionType};
@@ -102,6 +102,9 @@ pub struct Protocol {
     acting: Option<Action>,
     /// The next job waits for a repair.
     is_awaited: bool,
+    /// Nobody else was heard of at the last look; and until when all count as there all the same.
+    was_alone: bool,
+    all_live_until: Timestamp,
     /// What was judged last: as long as it is the same, there is nothing new to judge.
     judged: Option<Judged>,
     /// Which ways were taken since somebody counted them.
@@ -169,11 +172,32 @@ impl Protocol {
     fn note(&mut self, view: &View, planned: &Arc<Planned>) {
         let now = view.now();
         self.note_failures(now);
+        self.note_silence(view, planned);
         self.jobs.forget_before(now);
         self.note_placement(view, planned);
         self.peers.note(view.conversation, planned, now);
         self.idle_since.retain(|node, _| planned.idle.contains(node));
         planned.idle.iter().for_each(|node| _ = self.idle_since.entry(*node).or_insert(now));
+    }
+
+    /// Where nobody else is heard of any more, it was mostly the table that was away, and all of them are there: as long as it takes to
+    /// hear of them again nothing is done without them.
+    fn note_silence(&mut self, view: &View, planned: &Planned) {
+        let (me, silence) = (view.parameters.agent, view.parameters.silence);
+        let mut others = planned.reads.keys().filter(|agent| **agent != me).peekable();
+        let is_alone = others.peek().is_some() && !others.any(|agent| view.snapshot.is_alive(*agent, silence));
+        if is_alone && !self.was_alone {
+            self.all_live_until = view.now() + silence;
+        }
+        self.was_alone = is_alone;
+    }
+
+    /// Who of the readers of a data set is heard of, and so is asked.
+    fn living<'a>(&self, view: &View<'a>, planned: &'a Planned) -> impl Iterator<Item = (AgentId, NodeId)> + use<'a> {
+        let (snapshot, silence) = (view.snapshot, view.parameters.silence);
+        let all_live = view.now() < self.all_live_until;
+        let alive = planned.reads.iter().filter(move |(agent, _)| all_live || snapshot.is_alive(**agent, silence));
+        alive.map(|(agent, node)| (*agent, *node))
     }
 
     fn note_failures(&mut self, now: Timestamp) {
@@ -426,7 +450,8 @@ impl Protocol {
             let again = Next::Wait(now + LOOK_EVERY.mul_f64(rng.random()));
             return (close(), self.came_to(Arm::Overtaken, again));
         }
-        let all_answered = living(view, scene.planned).all(|(agent, _)| agent == scene.me || ask.is_answered_by(agent));
+        let all_answered =
+            self.living(view, scene.planned).all(|(agent, _)| agent == scene.me || ask.is_answered_by(agent));
         if !all_answered && now < deadline {
             self.asking = Some(asking);
             return (Vec::new(), self.came_to(Arm::WaitsForAnswers, Next::Wait(deadline)));
@@ -434,7 +459,7 @@ impl Protocol {
         self.arms.note(if all_answered { Arm::AllAnswered } else { Arm::SomeSilent });
         self.peers.catch_up(scene.me, view.conversation);
         // Who has missed something asks for all of it, once.
-        let missed = self.peers.have_missed(living(view, scene.planned).map(|(agent, _)| agent));
+        let missed = self.peers.have_missed(self.living(view, scene.planned).map(|(agent, _)| agent));
         let next = match missed && !ask.afresh {
             true => self.came_to(Arm::Missed, Next::Ask(asking.own)),
             false => self.decide(scene, ask, &asking.own),
@@ -458,7 +483,7 @@ impl Protocol {
             .collect();
         let all: BTreeSet<NodeId> = asked.union(&planned.set).copied().collect();
         let replicas = planned.replicas();
-        let peers = living(view, planned).filter(|(agent, _)| *agent != me);
+        let peers = self.living(view, planned).filter(|(agent, _)| *agent != me);
         let mut readers: Vec<Reader> =
             peers.map(|(agent, reads)| self.peers.reader(agent, (reads, replicas), &all, now)).collect();
         readers.push(Reader {
@@ -542,7 +567,7 @@ impl Protocol {
         let Scene { view, planned, prospects, me, here, level, .. } = *scene;
         let (now, replicas) = (view.now(), planned.replicas());
         let mut loss = (level - prospects.standing(here, replicas - 1)).max(0.0);
-        for (agent, reads) in living(view, planned).filter(|(agent, _)| *agent != me) {
+        for (agent, reads) in self.living(view, planned).filter(|(agent, _)| *agent != me) {
             loss += self.peers.loss_of_one_less(agent, (reads, replicas), now)?;
         }
         Some(loss < prospects.per_replica())
@@ -559,7 +584,7 @@ impl Protocol {
             generation,
             nodes,
             action: None,
-            afresh: self.peers.have_missed(living(scene.view, scene.planned).map(|(agent, _)| agent)),
+            afresh: self.peers.have_missed(self.living(scene.view, scene.planned).map(|(agent, _)| agent)),
             level: scene.level,
         }))
     }

@@ -70,3 +70,34 @@ fn a_node_that_could_not_be_read_is_left_alone_for_half_a_minute() {
 fn what_came_back_is_held_ten_times_as_long_each_time() {
     assert_eq!([0, 1, 2, 3].map(|came_back| held_idle(came_back).as_secs()), [20, 200, 2000, 2000]);
 }
+
+#[test]
+fn where_nobody_is_heard_of_at_once_nothing_is_done_without_the_others_until_they_could_be() {
+    let (parameters, experience) = (scene::parameters("response_time <= 35 s"), scene::experience(&[]));
+    // Agents 1 to 3, heard of now; this one is the first.
+    let mut snapshot = scene::inhabited(scene::snapshot(&[3], &[(1, 1), (2, 1), (3, 1)]), 3);
+    let silence = parameters.silence;
+    let mut protocol = protocol();
+    let mut living = |snapshot: &Snapshot| {
+        let view = View { parameters: &parameters, experience: &experience, snapshot, conversation: &[] };
+        protocol.note_silence(&view, snapshot.planned());
+        protocol.living(&view, snapshot.planned()).map(|(agent, _)| agent.0).collect::<Vec<_>>()
+    };
+    assert_eq!(living(&snapshot), [1, 2, 3]);
+    // The table was away for long, and this agent is the first to be heard of again.
+    let back = snapshot.at + silence * 10;
+    let hear = |snapshot: &mut Snapshot, agent: u32, at: Timestamp| {
+        snapshot.at = at;
+        let agents = Arc::make_mut(&mut snapshot.agents);
+        agents.get_mut(&AgentId(agent)).expect("it is there").heartbeat_at = Some(at);
+    };
+    hear(&mut snapshot, 1, back);
+    assert_eq!(living(&snapshot), [1, 2, 3], "who knows");
+    hear(&mut snapshot, 2, back + silence / 2);
+    assert_eq!(living(&snapshot), [1, 2, 3], "there was no time for the third yet");
+    snapshot.at = back + silence;
+    assert_eq!(living(&snapshot), [1, 2]);
+    // Who dies beside others is missed at once.
+    hear(&mut snapshot, 3, back + silence * 2);
+    assert_eq!(living(&snapshot), [3]);
+}
