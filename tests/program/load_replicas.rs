@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 /// Of what reads; nothing while the file is not there yet.
 fn texts(file: &Path, sql: &str) -> Vec<String> {
     let Ok(database) = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY) else { return Vec::new() };
+    // Others are writing to it.
+    database.busy_timeout(PATIENCE).expect("it can wait");
     let Ok(mut statement) = database.prepare(sql) else { return Vec::new() };
     statement.query_map([], |row| row.get(0)).expect("it is read").map_while(Result::ok).collect()
 }
@@ -28,8 +30,10 @@ fn network() -> (Place, Running) {
 
 /// `HOST:PORT` of a node's store.
 fn store(place: &Place, node: u32) -> String {
-    let sql = format!("select store_url from nodes where id = {node}");
-    let url = texts(&place.data().join("network.db"), &sql).pop().expect("it has a store");
+    let sql = format!("select store_url from nodes where id = {node} and store_url is not null");
+    let known = || texts(&place.data().join("network.db"), &sql).pop();
+    wait_until("it has a store", PATIENCE, || known().is_some());
+    let url = known().expect("it stays");
     let address = url.strip_prefix("http://").and_then(|rest| rest.split('/').next());
     address.expect("a URL of a store").to_owned()
 }
