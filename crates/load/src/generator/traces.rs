@@ -91,9 +91,8 @@ impl Traces {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_the_receiver_has_no_room_for_is_missed_and_counted() {
-        let trace = |client| Trace {
+    fn trace(client: u32) -> Trace {
+        Trace {
             client,
             service: "s".into(),
             host: None,
@@ -101,7 +100,11 @@ mod tests {
             sent: None,
             done: SystemTime::UNIX_EPOCH,
             outcome: Outcome::Dropped,
-        };
+        }
+    }
+
+    #[test]
+    fn what_the_receiver_has_no_room_for_is_missed_and_counted() {
         let (traces, mut receiver) = Traces::bounded(2);
         (0..5).for_each(|client| traces.offer(|| trace(client)));
         assert_eq!(traces.missed(), 3);
@@ -114,21 +117,12 @@ mod tests {
 
     #[test]
     fn while_it_is_off_nothing_is_kept_and_nothing_is_missed() {
-        let trace = || Trace {
-            client: 1,
-            service: "s".into(),
-            host: None,
-            intended: SystemTime::UNIX_EPOCH,
-            sent: None,
-            done: SystemTime::UNIX_EPOCH,
-            outcome: Outcome::Dropped,
-        };
         let (traces, mut receiver) = Traces::bounded(1);
         traces.switch().turn(false);
-        (0..3).for_each(|_| traces.offer(trace));
+        (0..3).for_each(|_| traces.offer(|| trace(1)));
         assert_eq!((receiver.try_recv().is_err(), traces.missed()), (true, 0));
         traces.switch().turn(true);
-        traces.offer(trace);
+        traces.offer(|| trace(1));
         assert!(receiver.try_recv().is_ok());
     }
 }

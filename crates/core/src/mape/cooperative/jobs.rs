@@ -45,8 +45,8 @@ pub struct Jobs {
 #[derive(Clone, PartialEq, Debug, Default)]
 struct AtNode {
     last: VecDeque<(Timestamp, Ended)>,
-    /// Since when jobs that could run follow the latest that could not.
-    runs_since: Option<Timestamp>,
+    /// A job that could run followed the latest that could not.
+    runs: bool,
     /// How often jobs began to fail, and when one did last.
     spells: u32,
     failed_at: Timestamp,
@@ -56,13 +56,13 @@ impl AtNode {
     fn remember(&mut self, ended: Ended, at: Timestamp) {
         match ended {
             Ended::Failed => {
-                if self.spells > 0 && at.since(self.failed_at) >= PARDONED_AFTER {
+                if at.since(self.failed_at) >= PARDONED_AFTER {
                     self.spells = 0;
                 }
-                self.spells = self.spells.saturating_add(u32::from(self.spells == 0 || self.runs_since.is_some()));
-                (self.runs_since, self.failed_at) = (None, at);
+                self.spells = self.spells.saturating_add(u32::from(self.spells == 0 || self.runs));
+                (self.runs, self.failed_at) = (false, at);
             }
-            Ended::Satisfied(_) | Ended::Violated(_) => _ = self.runs_since.get_or_insert(at),
+            Ended::Satisfied(_) | Ended::Violated(_) => self.runs = true,
         }
         if self.last.len() == REMEMBERED {
             self.last.pop_front();

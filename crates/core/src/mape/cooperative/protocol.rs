@@ -298,7 +298,7 @@ impl Protocol {
             let came_to_nothing =
                 new.is_empty() && before.set != planned.set || before.generation == planned.generation;
             let acted = (!came_to_nothing).then(|| new.iter().map(|event| event.agent).collect());
-            if !Arc::ptr_eq(&before, planned) && before != *planned {
+            if before != *planned {
                 self.peers.executed(Executed { planned: planned.clone(), acted, at: now });
             }
             now_seen.latest = latest.max(seen);
