@@ -51,7 +51,9 @@ pub use world::{Over, Reach, ReachError, Reached, World, chain, run_job};
 
 use actix::prelude::*;
 use agent_core::domain::ids::DataSetName;
+use agent_core::domain::placement::Overrides;
 use agent_core::mape::chance::Streams;
+use agent_core::mape::control_loop::Adoption;
 use agent_core::mape::monitor::Rhythm;
 use agent_core::mape::planner::{Experience, Parameters, Policy};
 use shared_loop::{Performers, SharedLoop};
@@ -68,7 +70,11 @@ pub struct Parts {
     pub rhythm: Rhythm,
     pub watch: Watch,
     pub seed: u64,
+    pub adopt: Adopt,
 }
+
+/// What an agent pursues when that is asked of it in place of its configuration. An error says why it makes no sense.
+pub type Adopt = Arc<dyn Fn(&Overrides) -> Result<Adoption, String> + Send + Sync>;
 
 /// A running agent.
 pub struct Agent {

@@ -3,15 +3,15 @@
 use super::inspection::{Depth, judge};
 use super::shared_loop::{Perform, SharedLoop};
 use super::world::{FailedRun, World, chain, run_job};
-use super::{Notice, Over, Parts};
+use super::{Adopt, Notice, Over, Parts};
 use crate::knowledge::{KnowledgeError, Registered};
 use actix::prelude::*;
 use agent_core::domain::goal::Goal;
 use agent_core::domain::ids::DataSetName;
 use agent_core::domain::measurement::Measurement;
-use agent_core::domain::placement::Registration;
+use agent_core::domain::placement::{Overrides, Registration};
 use agent_core::domain::snapshot::Snapshot;
-use agent_core::mape::control_loop;
+use agent_core::mape::control_loop::{self, Adoption};
 use agent_core::mape::monitor::{Effect, Input, Read};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -31,6 +31,11 @@ pub struct MonitorActor {
     world: Arc<World>,
     goal: Goal,
     registration: Registration,
+    /// Whether the table has it so.
+    registered: bool,
+    /// What was asked last in place of the configuration; followed where it makes sense.
+    overrides: Overrides,
+    adopt: Adopt,
     window: Duration,
     /// The load or job under way.
     work: Option<SpawnHandle>,
@@ -57,6 +62,9 @@ impl MonitorActor {
             world,
             goal,
             registration,
+            registered: true,
+            overrides: Overrides::default(),
+            adopt: parts.adopt.clone(),
             window: parts.parameters.window,
             work: None,
             waiting: VecDeque::new(),
@@ -149,6 +157,9 @@ impl MonitorActor {
         self.work = Some(ctx.spawn(load.into_actor(self).map(|loaded, actor, ctx| {
             actor.work = None;
             let input = actor.loaded(loaded);
+            if let Input::Loaded(snapshots) = &input {
+                actor.follow(snapshots, ctx);
+            }
             actor.step(input, ctx);
         })));
     }
@@ -166,6 +177,42 @@ impl MonitorActor {
         };
         self.told(Some(obstacle));
         Input::LoadFailed
+    }
+
+    /// What is asked of this agent in place of its configuration holds from the next job on.
+    fn follow(&mut self, snapshots: &[Snapshot], ctx: &mut Context<Self>) {
+        let own = snapshots.first().and_then(|snapshot| snapshot.agents.get(&self.world.agent));
+        if let Some(peer) = own.filter(|peer| peer.overrides != self.overrides && self.agent.is_at_rest()) {
+            self.overrides.clone_from(&peer.overrides);
+            match (self.adopt)(&peer.overrides) {
+                Ok(adoption) => self.pursue(adoption, ctx),
+                Err(why) => self.world.trouble(format!("what is asked of this agent is not followed: {why}")),
+            }
+        }
+        if !self.registered {
+            self.register_anew(ctx);
+        }
+    }
+
+    fn pursue(&mut self, adoption: Adoption, ctx: &mut Context<Self>) {
+        self.goal.clone_from(&adoption.parameters.goal);
+        let (goal, policy) = (self.goal.to_string(), adoption.policy.name().to_owned());
+        self.world.notify(Notice::Pursues { agent: self.world.agent, goal: goal.clone(), policy: policy.clone() });
+        (self.registration.goal, self.registration.policy) = (goal, policy);
+        self.registered = false;
+        let effects = self.agent.handle(control_loop::Input::Adopt(adoption), |wanted| &mut wanted.monitor);
+        self.perform_all(effects, ctx);
+    }
+
+    /// Until the table has it, with each job.
+    fn register_anew(&self, ctx: &mut Context<Self>) {
+        let (world, registration) = (self.world.clone(), self.registration.clone());
+        let register = async move { world.register(&registration).await };
+        ctx.spawn(register.into_actor(self).map(|registered, actor, _| match registered {
+            Ok(Registered::Done) => actor.registered = true,
+            Ok(Registered::Taken { .. }) => actor.world.must_end(Over::Displaced),
+            Err(error) => actor.world.trouble(chain(&error)),
+        }));
     }
 
     fn told(&mut self, obstacle: Option<String>) {

@@ -28,7 +28,8 @@ const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(10);
 pub struct PlannerActor {
     agent: Rc<SharedLoop>,
     world: Arc<World>,
-    looks: bool,
+    /// What asks whether something has changed, while the policy looks.
+    looks: Option<SpawnHandle>,
     /// How old questions it is shown.
     remembered: Duration,
     /// The table as it was at the last look, of each data set.
@@ -47,7 +48,7 @@ impl PlannerActor {
         Self {
             agent,
             world,
-            looks: parts.policy.looks(),
+            looks: None,
             remembered: parts.parameters.remembered(),
             pulses: None,
             looking: false,
@@ -72,12 +73,29 @@ impl PlannerActor {
             }),
             Effect::Learn(lesson) => self.learn(lesson, ctx),
             Effect::Say(message) => self.say(message, ctx),
-            Effect::Look { after } => self.arrange(after, ctx),
+            Effect::Look { after } => {
+                self.keep_looking(ctx);
+                self.arrange(after, ctx);
+            }
             Effect::Adapted(adaptation) => {
                 self.world.notify(Notice::Adapted { agent: self.world.agent, adaptation });
             }
             // The loop keeps them.
             Effect::Execute(_) | Effect::Repaired(_) => {}
+        }
+    }
+
+    /// As long as the policy does: its agent may be given another one.
+    fn keep_looking(&mut self, ctx: &mut Context<Self>) {
+        if self.looks.is_none() && self.agent.looks() {
+            let every = self.world.clock.apply(LOOK_EVERY).max(LOOK_AT_MOST_EVERY);
+            self.looks = Some(ctx.run_interval(every, |actor, ctx| {
+                if actor.agent.looks() {
+                    actor.look(false, ctx);
+                } else if let Some(looks) = actor.looks.take() {
+                    ctx.cancel_future(looks);
+                }
+            }));
         }
     }
 
@@ -193,10 +211,7 @@ impl Actor for PlannerActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        if self.looks {
-            let every = self.world.clock.apply(LOOK_EVERY).max(LOOK_AT_MOST_EVERY);
-            ctx.run_interval(every, |actor, ctx| actor.look(false, ctx));
-        }
+        self.keep_looking(ctx);
     }
 }
 

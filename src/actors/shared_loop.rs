@@ -122,6 +122,16 @@ impl SharedLoop {
         self.control_loop.borrow().executor().is_idle()
     }
 
+    /// It can be given something else to pursue.
+    pub fn is_at_rest(&self) -> bool {
+        self.control_loop.borrow().is_at_rest()
+    }
+
+    /// Its policy looks at the table between jobs.
+    pub fn looks(&self) -> bool {
+        self.control_loop.borrow().looks()
+    }
+
     pub fn is_transferring(&self) -> bool {
         self.control_loop.borrow().executor().is_transferring()
     }

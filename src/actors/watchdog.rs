@@ -458,6 +458,7 @@ mod tests {
             rhythm: Rhythm { gap: JobGap::Mean(Duration::ZERO), gap_deviation: Duration::ZERO },
             watch,
             seed: 1,
+            adopt: Arc::new(|_| Err("nobody asks".to_owned())),
         };
         let nobody = Nobody.start();
         let performers = Performers {

@@ -5,6 +5,7 @@
 
 mod figures;
 mod process;
+mod reads;
 mod seen;
 
 use super::problem::{ErrorCode, Problem};
@@ -121,6 +122,7 @@ async fn registry(api: &Api) -> Registry {
     );
     figures::register_members(&mut registry, &api.surroundings.switchboard);
     figures::register_deciding(&mut registry, &api.surroundings.switchboard, &api.meter.decisions);
+    reads::register(&mut registry, api.surroundings.switchboard.reads());
     if let Some(connections) = &api.surroundings.connections {
         let help = "Connections that this process's emulator carries";
         figures::register_one(&mut registry, "agent_emulator_connections", help, connections.count() as f64);

@@ -1,8 +1,7 @@
 //! The network as it was: what the table's records tell of an earlier moment.
 //!
 //! Where replicas were follows from the decision that was made next, which says what it saw, and from what had been done between the two;
-//! who read where and was content, from everybody's last job before. Availability and latency are not recorded, and stay the present
-//! ones.
+//! who read where and was content, from everybody's last job before. What availability and latency were is kept when they are changed.
 
 use super::Api;
 use super::problem::Problem;
@@ -11,12 +10,14 @@ use super::wire;
 use crate::app::status::{ReplicaStatus, Status};
 use crate::knowledge::{Order, Recorded, Selection};
 use agent_core::domain::action::Action;
+use agent_core::domain::environment::{Basis, Quantity, Saying};
 use agent_core::domain::event::{Event, Outcome};
 use agent_core::domain::ids::{AgentId, NodeId};
 use agent_core::domain::measurement::Measurement;
 use agent_core::domain::placement::ReplicaState;
 use agent_core::domain::snapshot::Snapshot;
 use agent_core::domain::time::Timestamp;
+use agent_core::domain::units::Percent;
 use agent_core::mape::planner::Decision;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,8 +28,16 @@ const LATELY: usize = 50;
 impl Api {
     /// The same network at an earlier moment.
     pub(super) async fn look_back(&self, mut view: View, at: Timestamp) -> Result<View, Problem> {
+        let former = self.knowledge().former_environment(at).await?;
         for (snapshot, status) in view.snapshots.iter_mut().zip(&mut view.statuses) {
+            restore(&former, snapshot);
             self.look_back_on(at, snapshot, status).await?;
+        }
+        if let Some(snapshot) = view.snapshots.first() {
+            for (id, node) in &mut view.nodes {
+                let row = snapshot.nodes.get(&NodeId(*id));
+                row.into_iter().for_each(|row| node.set_availability(row.availability));
+            }
         }
         for agent in view.agents.values_mut() {
             let last = Selection {
@@ -60,6 +69,30 @@ impl Api {
         snapshot.open_events = under_way.map(running).collect();
         Ok(())
     }
+}
+
+/// What was said of nodes and links.
+fn restore(former: &[Saying], snapshot: &mut Snapshot) {
+    let (mut nodes, mut links, mut measured) =
+        ((*snapshot.nodes).clone(), (*snapshot.links).clone(), (*snapshot.measured).clone());
+    for Saying { quantity, basis, value } in former {
+        match (*quantity, basis) {
+            (Quantity::Availability(id), basis) => {
+                let Some(node) = nodes.get_mut(&id) else { continue };
+                let value = value.and_then(Percent::new);
+                match basis {
+                    Basis::Measured => node.availability.measured = value,
+                    Basis::Declared | Basis::Assumed => node.availability.declared = value,
+                }
+            }
+            (Quantity::Latency(from, to), Basis::Measured) => measured.set_latency(from, to, *value),
+            (Quantity::Latency(from, to), Basis::Declared | Basis::Assumed) => {
+                let known = nodes.contains_key(&from) && nodes.contains_key(&to);
+                links.set_latency(from, to, value.filter(|_| known));
+            }
+        }
+    }
+    (snapshot.nodes, snapshot.links, snapshot.measured) = (Arc::new(nodes), Arc::new(links), Arc::new(measured));
 }
 
 /// The nodes that held a replica when an event was decided on.

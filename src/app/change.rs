@@ -3,11 +3,15 @@
 use super::catalogue::Catalogue;
 use super::data_sets;
 use crate::knowledge::Knowledge;
+use agent_core::config::settings::Settings;
+use agent_core::config::{Invalid, known_policy, overridden, parsed_goal};
 use agent_core::domain::books::{Payer, Stated};
 use agent_core::domain::constraints::{Constraints, Guard, contradictions};
-use agent_core::domain::ids::{DataSetName, NodeId};
+use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
 use agent_core::domain::labels::Labels;
+use agent_core::domain::placement::{Override, Overrides};
 use agent_core::domain::units::{Percent, show_duration};
+use agent_core::mape::planner::POLICIES;
 use anyhow::{Context as _, anyhow, bail};
 use serde::Serialize;
 use std::fmt;
@@ -32,6 +36,16 @@ pub enum Changed {
     Labels {
         node: NodeId,
         labels: Labels,
+    },
+    Goal {
+        agent: AgentId,
+        /// Absent: as its configuration says.
+        goal: Option<String>,
+    },
+    Policy {
+        agent: AgentId,
+        /// Absent: as its configuration says.
+        policy: Option<String>,
     },
     Constraints {
         data_set: DataSetName,
@@ -75,6 +89,18 @@ impl fmt::Display for Changed {
                     false => write!(f, "the link from node {from} to node {to} {takes}, from the next job on"),
                 }
             }
+            Changed::Goal { agent, goal: Some(goal) } => {
+                write!(f, "agent {agent} pursues {goal}, from its next job on")
+            }
+            Changed::Goal { agent, goal: None } => {
+                write!(f, "agent {agent} pursues the goal of its configuration, from its next job on")
+            }
+            Changed::Policy { agent, policy: Some(policy) } => {
+                write!(f, "agent {agent} decides by {policy}, from its next job on")
+            }
+            Changed::Policy { agent, policy: None } => {
+                write!(f, "agent {agent} decides by the policy that it was started with, from its next job on")
+            }
             Changed::Labels { node, labels } if labels.is_empty() => write!(f, "node {node} has no labels"),
             Changed::Labels { node, labels } => write!(f, "node {node} is called {}", show_labels(labels)),
             Changed::Constraints { data_set, constraints } => {
@@ -104,6 +130,46 @@ fn names(data_sets: &[DataSetName]) -> String {
 /// `region=eu, tier=edge`
 pub fn show_labels(labels: &Labels) -> String {
     labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
+}
+
+/// What an application is asked to do in place of its configuration.
+pub async fn overriding(
+    knowledge: &dyn Knowledge,
+    settings: &Settings,
+    agent: AgentId,
+    stated: Override,
+) -> anyhow::Result<Changed> {
+    let stated = match sound(settings, agent, &stated) {
+        Ok(stated) => stated,
+        Err(why) => bail!("{why}; nothing was changed"),
+    };
+    knowledge.set_override(agent, &stated).await?;
+    Ok(match stated {
+        Override::Goal(goal) => Changed::Goal { agent, goal },
+        Override::Policy(policy) => Changed::Policy { agent, policy },
+    })
+}
+
+/// The same as agents write it. Whether the application's job measures all that a goal speaks of is seen where its configuration is
+/// at hand, else by its agent. An error says why it makes no sense.
+pub fn sound(settings: &Settings, agent: AgentId, stated: &Override) -> Result<Override, String> {
+    let mut asked = Overrides::default();
+    asked.set(stated.clone());
+    let place = |what: &'static str| move |invalid: Invalid| format!("{what}: {invalid}");
+    let settings = settings.agents.get(&agent);
+    match stated {
+        Override::Goal(Some(text)) => {
+            let goal = match settings {
+                Some(settings) => overridden(settings, &asked, &POLICIES).map(|settings| settings.goal),
+                None => parsed_goal(text),
+            };
+            Ok(Override::Goal(Some(goal.map_err(place("goal"))?.to_string())))
+        }
+        Override::Policy(Some(policy)) => {
+            Ok(Override::Policy(Some(known_policy(policy, &POLICIES).map_err(place("policy"))?)))
+        }
+        Override::Goal(None) | Override::Policy(None) => Ok(stated.clone()),
+    }
 }
 
 pub async fn labels(knowledge: &dyn Knowledge, node: NodeId, labels: Labels) -> crate::knowledge::Result<Changed> {

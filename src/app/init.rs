@@ -53,8 +53,9 @@ fn configuration_in(directory: &Path) -> anyhow::Result<Vec<OsString>> {
     Ok(names)
 }
 
-/// Writes all files or none, and gives their paths. They are made in a folder beside, which becomes the folder itself where that is
-/// not there or empty. Into another one they are moved, the network's at last: until then there is no configuration that could be run.
+/// Writes all files, and gives their paths. They are made in a folder beside, which becomes the folder itself where that is not there or
+/// empty. Into another one they are moved, after what is replaced has gone: the network's file goes first and comes last, and in
+/// between there is no configuration that could be run.
 pub fn write(directory: &Path, outline: &Outline, present: Present) -> anyhow::Result<Vec<PathBuf>> {
     check_folder(directory, present)?;
     let growing = Growing::beside(directory)?;
@@ -91,14 +92,15 @@ impl Growing {
             Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {}
             renamed => return renamed.with_context(cannot),
         }
-        let last = |name: &&String| *name == NETWORK;
-        for name in files.keys().filter(|name| !last(name)).chain(files.keys().filter(last)) {
-            fs::rename(self.path.join(name), directory.join(name)).with_context(cannot)?;
+        // Whatever ends this on the way, nobody runs a former network's agents in the new one, or the other way round.
+        let is_network = |name: &&String| *name == NETWORK;
+        let mut old = configuration_in(directory)?;
+        old.sort_by_key(|name| name != NETWORK);
+        for name in old {
+            fs::remove_file(directory.join(name)).with_context(cannot)?;
         }
-        // Agents of the network that was there.
-        let is_new = |name: &OsString| name.to_str().is_some_and(|name| files.contains_key(name));
-        for old in configuration_in(directory)?.iter().filter(|name| !is_new(name)) {
-            fs::remove_file(directory.join(old)).with_context(cannot)?;
+        for name in files.keys().filter(|name| !is_network(name)).chain(files.keys().filter(is_network)) {
+            fs::rename(self.path.join(name), directory.join(name)).with_context(cannot)?;
         }
         Ok(())
     }
@@ -143,9 +145,10 @@ mod tests {
         assert!(refused.contains("new/1.toml: is there already; "), "{refused}");
         write(&directory, &outline(1), Present::Replaced).unwrap();
         assert_eq!(names(&directory), ["1.toml", NETWORK]);
-        // Something that cannot be replaced.
+        // It ends half-way, at something that cannot be replaced: no part of a network is there that is not whole.
         fs::create_dir(directory.join("2.toml")).unwrap();
         assert!(write(&directory, &outline(3), Present::Replaced).is_err());
+        assert!(!names(&directory).contains(&NETWORK.to_owned()));
         assert_eq!(names(&directory.with_file_name("")), ["new"]);
     }
 }

@@ -8,10 +8,10 @@ use super::members;
 use super::orphans;
 use super::stores::{self, LeftUploads};
 use super::surroundings::Surroundings;
-use super::switchboard::Connection;
+use super::switchboard::{Connection, Line};
 use super::training_file::TrainingFile;
 use super::worker;
-use crate::actors::{Agent, Notice, Over, Parts, Scrub, Watch, World, chain, go_on, recover};
+use crate::actors::{Adopt, Agent, Notice, Over, Parts, Scrub, Watch, World, chain, go_on, recover};
 use crate::jobs::command::left_behind;
 use crate::knowledge::{ClosingRule, Recorded, Registered};
 use crate::membership::{Attached, Membership};
@@ -20,12 +20,14 @@ use crate::storage::ObjectStore;
 use crate::storage::embedded::EmbeddedStore;
 use crate::worker::Worker;
 use agent_core::clock::Clock;
+use agent_core::config::overridden;
 use agent_core::config::settings::{AgentSettings, NetworkSettings, ScrubSettings};
 use agent_core::domain::ids::{AgentId, DataSetName, Life};
 use agent_core::domain::placement::{Claim, DataSet, Identity, Registration};
 use agent_core::mape::chance::seed_of;
+use agent_core::mape::control_loop::Adoption;
 use agent_core::mape::learner::learned_about;
-use agent_core::mape::planner::{self, Experience, Parameters, Policy, REMEMBERED_JOBS};
+use agent_core::mape::planner::{self, Experience, POLICIES, Parameters, Policy, REMEMBERED_JOBS};
 use agent_core::mape::prediction::Latency;
 use agent_core::sim;
 use anyhow::{Context as _, bail};
@@ -138,6 +140,7 @@ impl LiveAgent {
         };
         let network = surroundings.network();
         let parts = Parts {
+            adopt: adopts(surroundings, settings, &policy),
             parameters: Arc::new(parameters(surroundings.clock.as_ref(), network, settings)),
             policy,
             experiences: experiences(surroundings, &world, training, &known).await?,
@@ -161,7 +164,9 @@ impl LiveAgent {
         let looking = AbortOnDropHandle::new(looking);
         let resumed = left_half_done.into_iter().map(|claim| go_on_with(&world, watch, claim)).collect();
         let member = membership.as_ref().map(Membership::watched);
-        let connection = surroundings.switchboard.connect(id, agent.controls(&world), member);
+        let reads = endpoint.as_ref().map(S3Endpoint::counters).unwrap_or_default();
+        let line = Line { controls: agent.controls(&world), member, reads };
+        let connection = surroundings.switchboard.connect(id, line);
         Ok(Self {
             agent,
             world,
@@ -275,6 +280,17 @@ async fn experiences(
         (data_set.name.clone(), experience)
     };
     Ok(data_sets.iter().map(experience).collect())
+}
+
+/// What the agent pursues when something else is asked of it; `policy` is what it begins by.
+fn adopts(surroundings: &Surroundings, settings: &AgentSettings, policy: &Arc<dyn Policy>) -> Adopt {
+    let (surroundings, settings, policy) = (surroundings.clone(), settings.clone(), policy.clone());
+    Arc::new(move |asked| {
+        let settings = overridden(&settings, asked, &POLICIES).map_err(|invalid| invalid.to_string())?;
+        let named = asked.policy.as_deref().and_then(planner::policy).map(Arc::from);
+        let parameters = parameters(surroundings.clock.as_ref(), surroundings.network(), &settings);
+        Ok(Adoption { parameters: Arc::new(parameters), policy: named.unwrap_or_else(|| policy.clone()) })
+    })
 }
 
 /// What the settings state, with time for answers on the wall: however short a second of the scenario is, processes and the
@@ -403,6 +419,7 @@ async fn look_at_stores(surroundings: &Surroundings, world: &World, is_embedded:
         stores::give_up(surroundings, world.agent, left).await.iter().for_each(|key| given_up(world, key));
         if !is_embedded {
             give_up_uploads(surroundings, world).await;
+            remove_probes(surroundings, world).await;
         }
     };
     let (examined, ()) = tokio::join!(stores::examine_unmanned(surroundings), noted);
@@ -431,5 +448,18 @@ async fn give_up_uploads(surroundings: &Surroundings, world: &World) {
     match found.await {
         Ok(keys) => keys.iter().for_each(|key| given_up(world, key)),
         Err(error) => world.trouble(format!("{error:#}")),
+    }
+}
+
+/// What examinations that were killed left in somebody else's store. Where nothing may be listed or deleted, it stays.
+async fn remove_probes(surroundings: &Surroundings, world: &World) {
+    let age = surroundings.clock.apply(surroundings.network().rhythm.lease);
+    let Ok(store) = surroundings.direct_store(world.home).await else { return };
+    match orphans::sweep_probes(&store, age).await {
+        Ok(keys) => keys.into_iter().for_each(|key| {
+            let what = format!("`{key}`, which a look at the store had left there, is removed");
+            world.notify(Notice::Recovered { agent: world.agent, what });
+        }),
+        Err(error) => tracing::debug!(error = %error, "what looks at the store have left there is not known"),
     }
 }

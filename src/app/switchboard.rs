@@ -2,7 +2,8 @@
 
 use crate::actors::Controls;
 use crate::membership::Watched;
-use agent_core::domain::ids::AgentId;
+use crate::s3_endpoint::{Counted, Reads};
+use agent_core::domain::ids::{AgentId, DataSetName};
 use agent_membership::{Tuning, View};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,12 +17,14 @@ pub struct Line {
     pub controls: Controls,
     /// Its node among the others; absent where that is no member.
     pub member: Option<Watched>,
+    /// What applications read through its endpoint; nothing where it has none.
+    pub reads: BTreeMap<DataSetName, Arc<Reads>>,
 }
 
 impl Switchboard {
     /// Until what is returned is dropped.
-    pub fn connect(&self, agent: AgentId, controls: Controls, member: Option<Watched>) -> Connection {
-        self.lines().insert(agent, Line { controls, member });
+    pub fn connect(&self, agent: AgentId, line: Line) -> Connection {
+        self.lines().insert(agent, line);
         Connection { switchboard: self.clone(), agent }
     }
 
@@ -33,6 +36,16 @@ impl Switchboard {
     /// All that run now.
     pub fn all(&self) -> BTreeMap<AgentId, Controls> {
         self.lines().iter().map(|(agent, line)| (*agent, line.controls.clone())).collect()
+    }
+
+    /// What applications have read so far through the endpoints of those that run now.
+    pub fn reads(&self) -> Vec<(AgentId, DataSetName, Counted)> {
+        let lines = self.lines();
+        let of = |(agent, line): (&AgentId, &Line)| {
+            let counted = |(data_set, reads): (&DataSetName, &Arc<Reads>)| (*agent, data_set.clone(), reads.so_far());
+            line.reads.iter().map(counted).collect::<Vec<_>>()
+        };
+        lines.iter().flat_map(of).collect()
     }
 
     /// Whom the nodes of those see that run now.

@@ -554,6 +554,26 @@ pub enum Set {
         #[arg(long)]
         json: bool,
     },
+    /// What an application asks for, in place of its configuration
+    #[command(
+        after_help = "Examples:\n  agent set goal 2 'response_time <= 40 s and availability >= 80 %'\n  agent set goal 2 configured"
+    )]
+    Goal {
+        agent: AgentId,
+        /// As goals are written, or `configured`: that of its configuration again
+        goal: String,
+        #[arg(long)]
+        json: bool,
+    },
+    /// How an agent decides, in place of its configuration
+    #[command(after_help = "Examples:\n  agent set policy 2 fixed\n  agent set policy 2 configured")]
+    Policy {
+        agent: AgentId,
+        /// As in docs/policies.md, or `configured`: the one that it was started with
+        policy: String,
+        #[arg(long)]
+        json: bool,
+    },
     /// What a node is called by in constraints
     Labels(SetLabels),
     /// What nobody may do with a data set

@@ -26,9 +26,11 @@ pub fn of(notice: &Notice) -> Style {
         Notice::Job { satisfied: false, .. } => style.yellow(),
         Notice::JobFailed { .. } | Notice::Trouble { .. } => style.red(),
         Notice::Acted { .. } => style.green(),
-        Notice::Decided { .. } | Notice::Started { .. } | Notice::Serves { .. } | Notice::Stopped { .. } => {
-            style.bold()
-        }
+        Notice::Decided { .. }
+        | Notice::Started { .. }
+        | Notice::Pursues { .. }
+        | Notice::Serves { .. }
+        | Notice::Stopped { .. } => style.bold(),
         Notice::Said { .. } | Notice::UnderWay { .. } | Notice::Adapted { .. } => style.dim(),
         Notice::Job { .. }
         | Notice::FeedbackLeft { .. }

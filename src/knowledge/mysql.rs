@@ -30,7 +30,7 @@ use agent_core::domain::action::Action;
 use agent_core::domain::ask::{Question, Reply};
 use agent_core::domain::books::{Bill, Charge, Stated, Tariff};
 use agent_core::domain::constraints::Constraints;
-use agent_core::domain::environment::{Contact, Links, Measured};
+use agent_core::domain::environment::{Contact, Links, Measured, Saying};
 use agent_core::domain::event::{Event, Outcome};
 use agent_core::domain::flat_map::FlatMap;
 use agent_core::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
@@ -38,7 +38,7 @@ use agent_core::domain::impact::Impacts;
 use agent_core::domain::labels::Labels;
 use agent_core::domain::measurement::Measurement;
 use agent_core::domain::placement::{
-    Condition, DataSet, Health, Identity, Link, Node, Placement, Plan, Registration, Replica, StoreTraits,
+    Condition, DataSet, Health, Identity, Link, Node, Override, Placement, Plan, Registration, Replica, StoreTraits,
 };
 use agent_core::domain::time::Timestamp;
 use agent_core::domain::units::Percent;
@@ -345,6 +345,13 @@ impl Knowledge for MysqlKnowledge {
         .await
     }
 
+    async fn set_override(&self, agent: AgentId, stated: &Override) -> Result<()> {
+        self.run("set override", (agent, stated.clone()), |tables, (agent, stated)| {
+            Box::pin(tables.set_override(*agent, stated))
+        })
+        .await
+    }
+
     async fn heartbeat(&self, agent: AgentId, life: &Life, health: Health) -> Result<bool> {
         self.run("heartbeat", (agent, life.clone(), health), |tables, (agent, life, health)| {
             Box::pin(tables.heartbeat(*agent, life, *health))
@@ -572,6 +579,10 @@ impl Knowledge for MysqlKnowledge {
             Box::pin(tables.set_latency(*from, *to, *declared_ms))
         })
         .await
+    }
+
+    async fn former_environment(&self, at: Timestamp) -> Result<Vec<Saying>> {
+        self.run("former environment", at, |tables, at| Box::pin(tables.former_environment(*at))).await
     }
 }
 

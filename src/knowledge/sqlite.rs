@@ -25,7 +25,7 @@ use agent_core::domain::action::Action;
 use agent_core::domain::ask::{Question, Reply};
 use agent_core::domain::books::{Bill, Charge, Stated, Tariff};
 use agent_core::domain::constraints::Constraints;
-use agent_core::domain::environment::{Contact, Links, Measured};
+use agent_core::domain::environment::{Contact, Links, Measured, Saying};
 use agent_core::domain::event::{Event, Outcome};
 use agent_core::domain::flat_map::FlatMap;
 use agent_core::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
@@ -33,7 +33,7 @@ use agent_core::domain::impact::Impacts;
 use agent_core::domain::labels::Labels;
 use agent_core::domain::measurement::Measurement;
 use agent_core::domain::placement::{
-    Condition, DataSet, Health, Identity, Link, Node, Placement, Plan, Registration, Replica, StoreTraits,
+    Condition, DataSet, Health, Identity, Link, Node, Override, Placement, Plan, Registration, Replica, StoreTraits,
 };
 use agent_core::domain::time::Timestamp;
 use agent_core::domain::units::Percent;
@@ -304,6 +304,11 @@ impl Knowledge for SqliteKnowledge {
         self.write("register agent", move |tables| tables.register_agent(&registration, &data_sets, &identity)).await
     }
 
+    async fn set_override(&self, agent: AgentId, stated: &Override) -> Result<()> {
+        let stated = stated.clone();
+        self.write("set override", move |tables| tables.set_override(agent, &stated)).await
+    }
+
     async fn heartbeat(&self, agent: AgentId, life: &Life, health: Health) -> Result<bool> {
         let life = life.clone();
         self.write("heartbeat", move |tables| tables.heartbeat(agent, &life, health)).await
@@ -506,6 +511,10 @@ impl Knowledge for SqliteKnowledge {
 
     async fn set_latency(&self, from: NodeId, to: NodeId, declared_ms: Option<f64>) -> Result<()> {
         self.write("set latency", move |tables| tables.set_latency(from, to, declared_ms)).await
+    }
+
+    async fn former_environment(&self, at: Timestamp) -> Result<Vec<Saying>> {
+        self.read("former environment", move |tables| tables.former_environment(at)).await
     }
 }
 

@@ -74,6 +74,11 @@ impl S3Endpoint {
         self.server.address()
     }
 
+    /// For whoever goes on counting with it.
+    pub fn counters(&self) -> BTreeMap<DataSetName, Arc<Reads>> {
+        self.reads.clone()
+    }
+
     /// What was read of each data set since it was started.
     pub fn reads(&self) -> BTreeMap<DataSetName, Counted> {
         self.reads.iter().map(|(data_set, reads)| (data_set.clone(), reads.so_far())).collect()

@@ -175,6 +175,12 @@ fn a_change_acts_once_and_only_on_what_it_was_meant_for() {
     let status = json(demo.place.path(), &["status", "--json", "--data", &demo.data()]);
     assert_eq!(status["nodes"][1]["availability"], json!(75.5));
 
+    let tag = demo.get("/api/v1/agents/2").header("etag").expect("it can be changed").to_owned();
+    let goal = json!({"goal": "response_time <= 90 s"});
+    let asked = demo.write("PATCH", "/api/v1/agents/2", &[("If-Match", &tag)], &goal);
+    assert_eq!((asked.status, &asked.json()["goal_override"]), (200, &json!("response_time <= 90 s")));
+    assert_eq!(demo.write("PATCH", "/api/v1/agents/2", &[("If-Match", &tag)], &goal).status, 412);
+
     let one_way = json!({"latency_ms": 200.0, "both_directions": false});
     assert_eq!(demo.write("PATCH", "/api/v1/links/1/2", &[], &one_way).status, 200);
     assert_eq!(demo.get("/api/v1/links/1/2").json()["latency_ms"], 200.0);
@@ -288,6 +294,10 @@ fn what_makes_no_sense_is_refused_in_words_and_disturbs_nobody() {
     );
     check("PATCH", "/api/v1/nodes/9", r#"{"availability_percent": 5}"#, 404, "there is no node 9");
     check("PATCH", "/api/v1/nodes/one", "{}", 404, "one");
+    check("PATCH", "/api/v1/agents/9", r#"{"policy": "fixed"}"#, 404, "there is no agent 9");
+    check("PATCH", "/api/v1/agents/1", r#"{"policy": "wise"}"#, 422, "unknown policy `wise`");
+    check("PATCH", "/api/v1/agents/1", r#"{"goal": "speed <= 1"}"#, 422, "unknown metric");
+    check("PATCH", "/api/v1/agents/1", r#"{"goal": "error_rate <= 1 %"}"#, 422, "only the requests to a service show");
     check("POST", "/api/v1/nodes", r#"{"availability_percent": 5, "latency_ms": {"x": 1}}"#, 422, "`x` is no node");
     check("POST", "/api/v1/actions", r#"{"agent": 1, "action": "fly"}"#, 422, "`fly` is none");
     check("POST", "/api/v1/plans", r#"{"policy": "best"}"#, 422, "there is no `best`");
@@ -557,6 +567,9 @@ fn what_was_and_what_would_be_are_shown_beside_what_is() {
     let events = demo.get("/api/v1/events").json();
     let first = events["items"][0]["posted_at"].as_str().expect("an instant").to_owned();
     let shown = |query: &str| demo.get(&format!("/page/now{query}")).body;
+    let available = |query: &str, percent: &str| shown(query).contains(&format!("{percent} %"));
+    assert_eq!(demo.write("PATCH", "/api/v1/nodes/2", &[], &json!({"availability_percent": 61.25})).status, 200);
+    assert!(available("", "61.25") && !available(&format!("?until={first}"), "61.25"), "it was 80 % then");
     assert!(!shown("").contains("Replicas are on edge (3)."), "it was moved since");
     let past = shown(&format!("?until={first}"));
     assert!(past.contains("Replicas are on edge (3).") && past.contains("as it was at"), "{past}");

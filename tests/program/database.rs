@@ -92,8 +92,8 @@ fn a_database_is_made_migrated_and_checked() {
     let refused = bench.run(&["run", "--id", "3"]);
     assert_eq!(refused.code, Some(1));
     assert_eq!(refused.err, format!("error: {address}: the schema is empty; `agent db init` makes the tables\n"));
-    assert_eq!(bench.succeed(&["db", "init"]), format!("{address}: the tables are made, version 22\n"));
-    let nothing = format!("{address}: nothing to do, the tables are of version 22\n");
+    assert_eq!(bench.succeed(&["db", "init"]), format!("{address}: the tables are made, version 23\n"));
+    let nothing = format!("{address}: nothing to do, the tables are of version 23\n");
     assert_eq!(bench.succeed(&["db", "init", &bench.server.url(&bench.schema)]), nothing);
     assert_eq!(bench.succeed(&["db", "migrate"]), nothing);
 

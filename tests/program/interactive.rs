@@ -54,6 +54,7 @@ fn a_branch_is_changed_and_held_beside_its_trunk() {
          set availability 3 50\n\
          set latency 1 2 \"200 ms\"\n\
          set goal 2 \"response_time <= 1 h\"\n\
+         set policy 2 fixed\n\
          run 1 h\n\
          switch main\n\
          run 1 h\n\
@@ -139,6 +140,7 @@ fn the_first_mistake_ends_a_script_and_says_what_is_right() {
     check("run 10 parsecs\n", &["line 1: ", "parsecs"]);
     check("set goal 1 \"speed <= 1\"\n", &["speed", "unknown metric"]);
     check("set goal 9 \"response_time <= 1 s\"\n", &["there is no agent 9"]);
+    check("set policy 1 fixd\n", &["unknown policy `fixd`", "did you mean `fixed`"]);
     check("set availability 2 170\n", &["170"]);
     check("switch b\n", &["there is no branch b; branches are main"]);
     check("branch main\n", &["there is a branch main already"]);

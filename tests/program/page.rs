@@ -232,6 +232,28 @@ fn the_page_works_by_keyboard_wide_and_narrow_light_and_dark() {
     browser.tab_to("document.getElementById('revert')");
     browser.press(ENTER);
 
+    // An application is asked for something else, and follows with its next job; then for what it was configured to.
+    browser.tab_to("[...document.querySelectorAll('a')].find((one) => one.textContent === 'Agent 2')");
+    browser.press(ENTER);
+    let goal = "document.querySelector('input[data-path=\"/api/v1/agents/2\"][data-member=goal]')";
+    browser.waits_for("its goal can be edited", &format!("return {goal} !== null"));
+    browser.run(&format!("{goal}.focus(); {goal}.select()"));
+    browser.press(&format!("response_time <= 90 s{ENTER}"));
+    let shown = |what: &str| format!("{now}.includes('{what}')");
+    browser.waits_for("it pursues that", &shown("response_time <= 90 s"));
+    browser
+        .waits_for("the form is fresh", &format!("return {goal} !== null && {goal}.value === 'response_time <= 90 s'"));
+    browser.run(&format!(
+        "{goal}.focus(); {goal}.value = ''; {goal}.dispatchEvent(new Event('input', {{bubbles: true}}))"
+    ));
+    browser.press(ENTER);
+    browser.waits_for(
+        "it pursues what is configured",
+        &format!("return !(() => {{ {} }})()", shown("response_time <= 90 s")),
+    );
+    browser.tab_to("[...document.querySelectorAll('a')].find((one) => one.textContent === 'Agent 2')");
+    browser.press(ENTER);
+
     // A time is chosen by drawing over the line; it stands in the address, and the page shows what was.
     browser.draw("document.getElementById('timeline')", 0.02, 0.3);
     browser.waits_for("it shows what was", "return document.querySelector('.past') !== null");

@@ -2,6 +2,8 @@
 
 use super::{Looking, node_name};
 use crate::api::view::View;
+use crate::api::wire::Agent;
+use agent_core::mape::planner::POLICIES;
 use maud::{Markup, html};
 
 /// With so many nodes all can be edited here; with more, the one that is chosen on the map.
@@ -18,7 +20,7 @@ pub fn changes(view: &View, looking: &Looking) -> Markup {
         None => view.nodes.len() <= WITH_LINKS,
     };
     let links: Vec<_> = links.filter(|link| is_shown(link.from.0, link.to.0)).collect();
-    let supposed = view.agents.values().filter(|agent| looking.agent == Some(agent.id));
+    let chosen = view.agents.values().filter(|agent| looking.agent == Some(agent.id));
     let paused = view.statuses.iter().any(|status| status.paused);
     html! {
         form #edits autocomplete="off" {
@@ -41,15 +43,7 @@ pub fn changes(view: &View, looking: &Looking) -> Markup {
                                 data-path={ "/api/v1/links/" (link.from) "/" (link.to) } data-member="latency_ms" data-one-way="true"; }
                     }
                 }
-                @for agent in supposed {
-                    fieldset {
-                        legend { "Goal, only supposed" }
-                        label { span { "Agent " (agent.id) }
-                            input.goal type="text" value=(agent.goal) spellcheck="false"
-                                data-path={ "/api/v1/agents/" (agent.id) } data-member="goal" data-supposed; }
-                        p { small { "It is its user's, in the configuration; a plan says what would follow from another one." } }
-                    }
-                }
+                @for agent in chosen { (application(agent)) }
             }
             p {
                 span #staged role="status" { "Nothing is changed yet." } " "
@@ -65,6 +59,30 @@ pub fn changes(view: &View, looking: &Looking) -> Markup {
         }
         div #planned role="status" {}
         (addition(view))
+    }
+}
+
+/// What an application asks for, and how it decides.
+fn application(agent: &Agent) -> Markup {
+    let path = format!("/api/v1/agents/{}", agent.id);
+    let field = |what: &str, member: &str, value: &str, asked: &Option<String>| {
+        let own = asked.is_none();
+        html! {
+            label { span { (what) }
+                input.goal type="text" value=(value) spellcheck="false" placeholder="as its configuration says"
+                    list=[(member == "policy").then_some("policies")]
+                    data-path=(path) data-member=(member) data-kind="text" data-own[own]; }
+        }
+    };
+    let in_force = |asked: &Option<String>, now: &str| asked.clone().unwrap_or_else(|| now.to_owned());
+    html! {
+        fieldset {
+            legend { "Agent " (agent.id) }
+            (field(&format!("Goal of agent {}", agent.id), "goal", &in_force(&agent.goal_override, &agent.goal), &agent.goal_override))
+            (field(&format!("Policy of agent {}", agent.id), "policy", &in_force(&agent.policy_override, &agent.policy), &agent.policy_override))
+            datalist #policies { @for policy in POLICIES { option value=(policy) {} } }
+            p { small { "In place of its configuration, from its next job on. Empty: as that says." } }
+        }
     }
 }
 

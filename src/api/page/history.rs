@@ -60,7 +60,7 @@ pub async fn line(api: &Api, looking: &Looking) -> Result<Markup, Problem> {
             @if looking.until.is_some() {
                 p.past role="status" {
                     "This is the network as it was at " (looking.until.as_deref().unwrap_or_default())
-                    "; availability and latency are the present ones. "
+                    ". "
                     a href=(looking.at_present()) { "Back to now" }
                 }
             }

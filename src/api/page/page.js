@@ -28,7 +28,7 @@ function staged() {
   find("staged").textContent = all.length === 0 ? "Nothing is changed yet." : all.map((input) =>
     input.closest("label").firstElementChild.textContent + ": " + input.defaultValue + " to " + input.value).join("; ");
   find("plan").textContent = all.length === 0 ? "What would be done now?" : "What would follow?";
-  find("apply").disabled = !all.some((input) => !("supposed" in input.dataset));
+  find("apply").disabled = all.length === 0;
   find("revert").disabled = all.length === 0 && undo.length === 0;
 }
 
@@ -38,18 +38,21 @@ function change(path, member, value, oneWay) {
   return send("PATCH", path, body);
 }
 
+// A field's text as it is sent; of texts nothing is null: as is configured.
+const meant = (input, text) => input.dataset.kind === "text" ? text.trim() || null : Number(text);
+
 // A staged edit as a plan supposes it: /api/v1/nodes/2, /api/v1/links/1/2, /api/v1/agents/3.
 function supposed(input) {
   const [kind, first, second] = input.dataset.path.split("/").slice(3);
-  const value = input.dataset.member === "goal" ? input.value : Number(input.value);
+  const value = meant(input, input.value);
   const what = kind === "links" ? { from: Number(first), to: Number(second) } : { [kind === "nodes" ? "node" : "agent"]: Number(first) };
   return { ...what, [input.dataset.member]: value };
 }
 
 async function apply() {
-  const all = edited().filter((input) => !("supposed" in input.dataset)).map((input) => ({
+  const all = edited().map((input) => ({
     path: input.dataset.path, member: input.dataset.member, oneWay: input.dataset.oneWay === "true",
-    before: Number(input.defaultValue), after: Number(input.value) }));
+    before: "own" in input.dataset ? null : meant(input, input.defaultValue), after: meant(input, input.value) }));
   const done = await told(async () => {
     for (const one of all) await change(one.path, one.member, one.after, one.oneWay);
     return {};
@@ -72,7 +75,8 @@ async function revert() {
 
 async function plan() {
   find("planned").textContent = "Simulating ...";
-  const changes = edited().map(supposed);
+  // What is configured elsewhere nobody here can suppose.
+  const changes = edited().map(supposed).filter((one) => !Object.values(one).includes(null));
   const planned = await told(() => send("POST", "/api/v1/plans", { changes }), " ");
   find("planned").textContent = "";
   if (!planned) return;

@@ -66,7 +66,7 @@ pub fn routes() -> (axum::Router<Arc<Api>>, Value) {
         .routes(routes!(data_sets::pause))
         .routes(routes!(data_sets::resume))
         .routes(routes!(agents::list, agents::add))
-        .routes(routes!(agents::show))
+        .routes(routes!(agents::show, agents::change))
         .routes(routes!(events::list))
         .routes(routes!(stream::stream))
         .routes(routes!(events::show))

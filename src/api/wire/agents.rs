@@ -18,8 +18,16 @@ pub struct Agent {
     /// Where its jobs were moved to; absent: they are at home.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runs_at: Option<u32>,
+    /// As of its last job.
     pub goal: String,
+    /// As of its last job.
     pub policy: String,
+    /// What is asked for in place of its configuration; absent: nothing. In force once `goal` says the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub goal_override: Option<String>,
+    /// The same of `policy`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy_override: Option<String>,
     /// Whether it was heard of lately.
     pub alive: bool,
     #[schema(format = DateTime)]
@@ -59,6 +67,8 @@ impl Agent {
             runs_at: status.peer.seat().away().map(|node| node.0),
             goal: registration.goal.clone(),
             policy: registration.policy.clone(),
+            goal_override: status.peer.overrides.goal.clone(),
+            policy_override: status.peer.overrides.policy.clone(),
             alive: status.alive,
             silent_since: status.silent_since.map(|at| at.to_string()),
             reads: reads.collect(),

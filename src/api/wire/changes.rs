@@ -19,8 +19,22 @@ pub struct NodeChange {
 }
 
 /// What is there is said, also if it is `null`.
-fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<f64>>, D::Error> {
+fn said<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
+}
+
+/// What an application is to do in place of its configuration. What is not named stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AgentChange {
+    /// `null`: that of its configuration again.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<String>)]
+    pub goal: Option<Option<String>>,
+    /// `null`: the one that it was started with again.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<String>)]
+    pub policy: Option<Option<String>>,
 }
 
 /// A node that comes.

@@ -18,7 +18,7 @@ pub use batch::{
     BatchWhy, Worker, WorkerChange,
 };
 pub use changes::{
-    ActionRequest, AgentAddition, BudgetChange, Changed, ConstraintsChange, EgressPriceChange, LinkChange,
+    ActionRequest, AgentAddition, AgentChange, BudgetChange, Changed, ConstraintsChange, EgressPriceChange, LinkChange,
     NodeAddition, NodeChange, PauseRequest, StoragePriceChange,
 };
 pub use events::{Ask, Counter, Event, EventDetail};

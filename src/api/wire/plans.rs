@@ -28,7 +28,7 @@ pub struct PlanRequest {
 }
 
 /// One change: of a node (`node`, `availability_percent`), of one direction of a link (`from`, `to`, `latency_ms`), or of an
-/// application (`agent`, `goal`).
+/// application (`agent`, and `goal` or `policy`).
 #[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct WhatIf {
@@ -42,28 +42,32 @@ pub struct WhatIf {
     pub agent: Option<u32>,
     /// `response_time <= 35 s and availability >= 95 %`
     pub goal: Option<String>,
+    pub policy: Option<String>,
 }
 
 impl WhatIf {
     pub fn edit(&self) -> Result<Edit, Problem> {
         let invalid = |what: String| Problem::new(ErrorCode::Invalid, format!("changes: {what}"));
         match self {
-            Self { node: Some(node), availability_percent: Some(percent), from: None, to: None, latency_ms: None, agent: None, goal: None } => {
+            Self { node: Some(node), availability_percent: Some(percent), from: None, to: None, latency_ms: None, agent: None, goal: None, policy: None } => {
                 let availability = Percent::new(*percent);
                 let availability = availability.ok_or_else(|| invalid(format!("{percent} % is not from 0 to 100")))?;
                 Ok(Edit::Availability { node: NodeId(*node), availability })
             }
-            Self { node: None, availability_percent: None, from: Some(from), to: Some(to), latency_ms: Some(latency_ms), agent: None, goal: None } => {
+            Self { node: None, availability_percent: None, from: Some(from), to: Some(to), latency_ms: Some(latency_ms), agent: None, goal: None, policy: None } => {
                 if !(0.0..=LATENCY_MAX_MS).contains(latency_ms) {
                     return Err(invalid(format!("{latency_ms} ms is not from 0 to {LATENCY_MAX_MS}")));
                 }
                 Ok(Edit::Latency { from: NodeId(*from), to: NodeId(*to), latency_ms: *latency_ms })
             }
-            Self { node: None, availability_percent: None, from: None, to: None, latency_ms: None, agent: Some(agent), goal: Some(goal) } => {
+            Self { node: None, availability_percent: None, from: None, to: None, latency_ms: None, agent: Some(agent), goal: Some(goal), policy: None } => {
                 let goal = goal.parse().map_err(|error| invalid(format!("goal: {error}")))?;
                 Ok(Edit::Goal { agent: AgentId(*agent), goal })
             }
-            _ => Err(invalid("one is of a node (`node`, `availability_percent`), of a link (`from`, `to`, `latency_ms`) or of an application (`agent`, `goal`)".to_owned())),
+            Self { node: None, availability_percent: None, from: None, to: None, latency_ms: None, agent: Some(agent), goal: None, policy: Some(policy) } => {
+                Ok(Edit::Policy { agent: AgentId(*agent), policy: policy.clone() })
+            }
+            _ => Err(invalid("one is of a node (`node`, `availability_percent`), of a link (`from`, `to`, `latency_ms`) or of an application (`agent`, and `goal` or `policy`)".to_owned())),
         }
     }
 }

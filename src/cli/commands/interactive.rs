@@ -178,6 +178,7 @@ fn set(session: &mut Session, set: Set) -> anyhow::Result<()> {
             print::changed(&Changed::Latency { from, to, latency_ms: Some(latency_ms), both_directions: !one_way })
         }
         Set::Goal { agent, goal } => edit(session, Edit::Goal { agent, goal }),
+        Set::Policy { agent, policy } => edit(session, Edit::Policy { agent, policy }),
     }
 }
 

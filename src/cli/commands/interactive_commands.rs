@@ -107,8 +107,10 @@ pub enum Set {
         #[arg(long)]
         one_way: bool,
     },
-    /// An agent's goal, with which it starts again: `set goal 3 "response_time <= 20 s"`
+    /// An agent's goal, from its next job on: `set goal 3 "response_time <= 20 s"`
     Goal { agent: AgentId, goal: Goal },
+    /// How an agent decides, from its next job on: `set policy 3 fixed`
+    Policy { agent: AgentId, policy: String },
 }
 
 /// What `run` waits for, and for how long at most.

@@ -1,4 +1,5 @@
-//! `agent set`: what is known of a node or a link, and what nobody may do with a data set, changed by hand.
+//! `agent set`: what is known of a node or a link, what an application asks for, and what nobody may do with a data set, changed by
+//! hand.
 
 use crate::app::{Failure, change};
 use crate::cli::arguments::{Declared, DeclaredMs, Set};
@@ -6,6 +7,7 @@ use crate::cli::constraint_arguments::SetLabels;
 use crate::cli::place::Place;
 use crate::cli::print;
 use agent_core::domain::environment::Links;
+use agent_core::domain::placement::Override;
 use std::process::ExitCode;
 
 impl Place {
@@ -24,6 +26,14 @@ impl Place {
                 Set::Latency { from, to, latency, one_way, json } => {
                     (change::latency(knowledge, (from, to), latency.0, !one_way).await?, json)
                 }
+                Set::Goal { agent, goal, json } => {
+                    let stated = Override::Goal(unless_configured(goal));
+                    (change::overriding(knowledge, settings, agent, stated).await?, json)
+                }
+                Set::Policy { agent, policy, json } => {
+                    let stated = Override::Policy(unless_configured(policy));
+                    (change::overriding(knowledge, settings, agent, stated).await?, json)
+                }
                 Set::Labels(SetLabels { node, labels, none: _, json }) => {
                     (change::labels(knowledge, node, labels.into_iter().collect()).await?, json)
                 }
@@ -38,4 +48,9 @@ impl Place {
             if json { print::json(&changed) } else { print::changed(&changed) }
         })
     }
+}
+
+/// `configured`: nothing is asked any more.
+fn unless_configured(asked: String) -> Option<String> {
+    (asked != "configured").then_some(asked)
 }

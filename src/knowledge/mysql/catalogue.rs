@@ -2,16 +2,18 @@
 
 use super::select::{Answer, Part, Question};
 use super::tables::{
-    AGENTS, COUNTERS, DATA_SETS, EVENTS, NODES, READERS, REMOVED, REPLICAS, Result, Tables, in_order, places, text,
+    AGENTS, COUNTERS, DATA_SETS, EVENTS, LINKS, NODES, READERS, REMOVED, REPLICAS, Result, Tables, in_order, places,
+    text,
 };
 use crate::knowledge::{Counter, NotedUpload, Registered, Snapshot, quarantine};
 use agent_core::domain::action::Action;
 use agent_core::domain::constraints::Constraints;
+use agent_core::domain::environment::{Basis, Quantity, Saying};
 use agent_core::domain::flat_map::FlatMap;
 use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
 use agent_core::domain::labels::Labels;
 use agent_core::domain::placement::{
-    Condition, DataSet, Health, Identity, Lease, Node, Placement, Registration, Replica, StoreTraits,
+    Condition, DataSet, Health, Identity, Lease, Node, Override, Placement, Registration, Replica, StoreTraits,
 };
 use agent_core::domain::saga::{self, Change};
 use agent_core::domain::snapshot::Content;
@@ -310,10 +312,23 @@ impl Tables {
         Ok(true)
     }
 
+    pub(super) async fn set_override(&mut self, agent: AgentId, stated: &Override) -> Result<()> {
+        let (sql, value) = match stated {
+            Override::Goal(goal) => ("update agents set goal_override = ? where id = ?", goal),
+            Override::Policy(policy) => ("update agents set policy_override = ? where id = ?", policy),
+        };
+        let values = vec![value.as_deref().into(), agent.0.into()];
+        self.change_one(sql, values, Rejection::UnknownAgent(agent)).await
+    }
+
     pub(super) async fn set_availability(&mut self, node: NodeId, declared: Option<Percent>) -> Result<()> {
+        let answer = self.ask(Question::new().and(&NODES, "where id = ?", [node.0.into()])).await?;
+        let (was, value) = (answer.require_node(node)?.availability.declared, declared.map(Percent::value));
+        let quantity = Quantity::Availability(node);
+        let former = Saying::former(quantity, Basis::Declared, was.map(Percent::value), value);
+        self.keep_former(former, answer.now).await?;
         let sql = "update nodes set availability_percent = ? where id = ?";
-        self.change_one(sql, vec![declared.map(Percent::value).into(), node.0.into()], Rejection::UnknownNode(node))
-            .await
+        self.change_one(sql, vec![value.into(), node.0.into()], Rejection::UnknownNode(node)).await
     }
 
     pub(super) async fn set_labels(&mut self, node: NodeId, labels: &Labels) -> Result<()> {
@@ -337,11 +352,17 @@ impl Tables {
 
     pub(super) async fn set_latency(&mut self, from: NodeId, to: NodeId, declared_ms: Option<f64>) -> Result<()> {
         let ends = || [from.0.into(), to.0.into()];
-        let nodes = self.ask(Question::new().and(&NODES, "where id in (?, ?)", ends())).await?.nodes();
+        let question = Question::new().and(&NODES, "where id in (?, ?)", ends());
+        let question = question.and(&LINKS, "where from_node = ? and to_node = ?", ends());
+        let answer = self.ask(question).await?;
+        let nodes = answer.nodes();
         rules::check_ends((from, to), |node| nodes.contains_key(node))?;
+        declared_ms.map_or(Ok(()), rules::check_latency)?;
+        let was = answer.links(&nodes).get(from, to).map(|link| link.latency_ms);
+        let former = Saying::former(Quantity::Latency(from, to), Basis::Declared, was, declared_ms);
+        self.keep_former(former, answer.now).await?;
         match declared_ms {
             Some(latency_ms) => {
-                rules::check_latency(latency_ms)?;
                 let sql = "insert into links (from_node, to_node, latency_ms, jitter_ms) values (?, ?, ?, 0)
                     on duplicate key update latency_ms = values(latency_ms)";
                 self.execute_alone(sql, vec![from.0.into(), to.0.into(), latency_ms.into()]).await?;

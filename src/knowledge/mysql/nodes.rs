@@ -1,16 +1,26 @@
 //! Nodes and links that come and go. Who may is `rules` to say.
 
 use super::catalogue::sql_integer;
-use super::select::{Answer, Question};
-use super::tables::{AGENTS, DATA_SETS, LINKS, NODES, REFERENCES, REMOVED, REPLICAS, Result, Tables, places, text};
-use agent_core::domain::environment::{Contact, Links, Measured, MeasuredLink};
+use super::select::{Answer, Part, Question};
+use super::tables::{
+    AGENTS, DATA_SETS, LINKS, MEASURED_LINKS, NODES, REFERENCES, REMOVED, REPLICAS, Result, Tables, places, text,
+};
+use agent_core::domain::environment::{Basis, Contact, Links, Measured, MeasuredLink, Quantity, Saying};
 use agent_core::domain::ids::NodeId;
 use agent_core::domain::placement::{Link, Node, NodeState, Replica};
+use agent_core::domain::time::Timestamp;
 use agent_core::domain::units::Percent;
 use agent_core::knowledge::quarantine;
 use agent_core::knowledge::rules::{self, Rejection};
 use mysql_async::Value;
 use std::time::Duration;
+
+const FORMER: Part = Part {
+    name: "former",
+    table: quarantine::FORMER,
+    columns: &["from_node", "to_node", "basis", "until_ms", "value"],
+    from: "from former_environment",
+};
 
 impl Tables {
     pub(super) async fn register_network(&mut self, nodes: &[Node], links: &[Link]) -> Result<()> {
@@ -153,17 +163,30 @@ impl Tables {
         self.change_one(sql, vec![node.0.into()], Rejection::UnknownNode(node)).await
     }
 
-    /// Two statements, each by itself: repeating what was measured does no harm, and nothing else is written with it.
+    /// Each statement by itself: repeating what was measured does no harm, and nothing else is written with it.
     pub(super) async fn measured(&mut self, from: NodeId, measured: &Measured) -> Result<()> {
         rules::check_measured(measured)?;
-        for (node, percent) in &measured.availability {
+        let question = Question::new().and(&NODES, "", []);
+        let answer = self.ask(question.and(&MEASURED_LINKS, "where from_node = ?", [from.0.into()])).await?;
+        let (nodes, now) = (answer.nodes(), answer.now);
+        let (known, is_known) = (answer.measured_links(&nodes), |node: &NodeId| nodes.contains_key(node));
+        let availability = measured.availability.iter().filter(|(node, _)| is_known(node));
+        let links = measured.links.iter().filter(|link| is_known(&from) && is_known(&link.to));
+        let was_available = |(node, percent): &(NodeId, Percent)| {
+            let was = nodes.get(node).and_then(|row| row.availability.measured).map(Percent::value);
+            Saying::former(Quantity::Availability(*node), Basis::Measured, was, Some(percent.value()))
+        };
+        let took = |link: &MeasuredLink| {
+            let was = known.get(from, link.to).map(|link| link.latency_ms);
+            Saying::former(Quantity::Latency(from, link.to), Basis::Measured, was, Some(link.latency_ms))
+        };
+        let former = availability.clone().filter_map(was_available).chain(links.clone().filter_map(took));
+        self.keep_former(former, now).await?;
+        for (node, percent) in availability {
             let sql = "update nodes set measured_availability_percent = ? where id = ?";
             self.execute_alone(sql, vec![percent.value().into(), node.0.into()]).await?;
         }
-        let answer = self.ask(Question::new().and(&NODES, "", [])).await?;
-        let (nodes, now) = (answer.nodes(), answer.now.0);
-        let links = measured.links.iter().filter(|link| nodes.contains_key(&from) && nodes.contains_key(&link.to));
-        let links: Vec<[Value; 6]> = links.map(|link| measured_values(from, link, now)).collect();
+        let links: Vec<[Value; 6]> = links.map(|link| measured_values(from, link, now.0)).collect();
         if !links.is_empty() {
             let rows = places(links.len(), 6);
             let sql = format!(
@@ -172,6 +195,25 @@ impl Tables {
             self.execute_alone(&sql, links.into_iter().flatten().collect()).await?;
         }
         Ok(())
+    }
+
+    /// What is said otherwise from now on: before it is, so that whoever does not get further has kept what is true.
+    pub(super) async fn keep_former(&mut self, former: impl IntoIterator<Item = Saying>, now: Timestamp) -> Result<()> {
+        let rows: Vec<[Value; 5]> = former.into_iter().map(|said| former_values(&said, now)).collect();
+        if !rows.is_empty() {
+            let rows_of = places(rows.len(), 5);
+            let sql =
+                format!("insert into former_environment (from_node, to_node, basis, until_ms, value) values {rows_of}");
+            self.execute_alone(&sql, rows.into_iter().flatten().collect()).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn former_environment(&mut self, at: Timestamp) -> Result<Vec<Saying>> {
+        Ok(self
+            .ask(Question::new().and(&FORMER, quarantine::FORMER_AT, [at.0.into()]))
+            .await?
+            .read(&FORMER, quarantine::saying))
     }
 
     /// What is missing.
@@ -215,6 +257,11 @@ fn node_values(node: &Node) -> [Value; 8] {
 fn measured_values(from: NodeId, link: &MeasuredLink, now: i64) -> [Value; 6] {
     let MeasuredLink { to, latency_ms, loss_percent, bytes_per_s, .. } = link;
     [from.0.into(), to.0.into(), latency_ms.into(), loss_percent.into(), (*bytes_per_s).into(), now.into()]
+}
+
+fn former_values(said: &Saying, now: Timestamp) -> [Value; 5] {
+    let quarantine::FormerRow { from_node, to_node, basis, value } = said.into();
+    [from_node.into(), to_node.into(), basis.into(), now.0.into(), value.into()]
 }
 
 fn link_values(link: &Link) -> [Value; 4] {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// Migration N lies at N - 1. Files that were released never change; a new one is added. Each can be repeated, for the server
 /// does not take back what it made when it is interrupted: only its last statement may fail then, with one of [`EXISTS`].
-const MIGRATIONS: [&str; 22] = [
+const MIGRATIONS: [&str; 23] = [
     include_str!("001_tables.sql"),
     include_str!("002_asks.sql"),
     include_str!("003_stores.sql"),
@@ -36,16 +36,18 @@ const MIGRATIONS: [&str; 22] = [
     include_str!("020_requests.sql"),
     include_str!("021_load.sql"),
     include_str!("022_load_hosts.sql"),
+    include_str!("023_overrides.sql"),
 ];
 
 /// The comment of every table of ours. By it tables of other programs are known, and left alone.
 const MARK: &str = "agent";
 
 /// Everything that a run needs a right to: rows of all tables.
-const TABLES: [&str; 38] = [
+const TABLES: [&str; 39] = [
     "nodes",
     "links",
     "measured_links",
+    "former_environment",
     "data_sets",
     "replicas",
     "agents",

@@ -84,7 +84,19 @@ pub(super) const MEASURED_LINKS: Part = Part {
 pub(super) const AGENTS: Part = Part {
     name: "agents",
     table: quarantine::AGENTS,
-    columns: &["id", "node", "goal", "policy", "may_run_on", "runs_at", "heartbeat_at", "converged", "unexpected"],
+    columns: &[
+        "id",
+        "node",
+        "goal",
+        "policy",
+        "may_run_on",
+        "runs_at",
+        "heartbeat_at",
+        "converged",
+        "unexpected",
+        "goal_override",
+        "policy_override",
+    ],
     from: "from agents",
 };
 pub(super) const DATA_SETS: Part = Part {

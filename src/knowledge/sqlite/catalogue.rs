@@ -6,13 +6,13 @@ use super::rows;
 use crate::knowledge::{Counter, NotedUpload, Registered, Snapshot};
 use agent_core::domain::action::Action;
 use agent_core::domain::constraints::{Constraints, Guard};
-use agent_core::domain::environment::MeasuredLinks;
+use agent_core::domain::environment::{Basis, MeasuredLinks, Quantity, Saying};
 use agent_core::domain::flat_map::FlatMap;
 use agent_core::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
 use agent_core::domain::labels::Labels;
 use agent_core::domain::link_table::LinkTable;
 use agent_core::domain::placement::{
-    Condition, DataSet, Health, Identity, Node, Peer, Placement, Registration, Replica, StoreTraits,
+    Condition, DataSet, Health, Identity, Node, Override, Peer, Placement, Registration, Replica, StoreTraits,
 };
 use agent_core::domain::saga::{self, Change};
 use agent_core::domain::snapshot::Content;
@@ -252,9 +252,20 @@ impl Tables<'_> {
         Ok(true)
     }
 
+    pub(super) fn set_override(&mut self, agent: AgentId, stated: &Override) -> Result<()> {
+        let (sql, value) = match stated {
+            Override::Goal(goal) => ("update agents set goal_override = ? where id = ?", goal),
+            Override::Policy(policy) => ("update agents set policy_override = ? where id = ?", policy),
+        };
+        self.change_one(sql, params![value, agent.0], Rejection::UnknownAgent(agent))
+    }
+
     pub(super) fn set_availability(&mut self, node: NodeId, declared: Option<Percent>) -> Result<()> {
+        let (was, value) = (self.require_node(node)?.availability.declared, declared.map(Percent::value));
+        let quantity = Quantity::Availability(node);
+        self.keep_former(Saying::former(quantity, Basis::Declared, was.map(Percent::value), value))?;
         let sql = "update nodes set availability_percent = ? where id = ?";
-        self.change_one(sql, params![declared.map(Percent::value), node.0], Rejection::UnknownNode(node))
+        self.change_one(sql, params![value, node.0], Rejection::UnknownNode(node))
     }
 
     pub(super) fn set_labels(&mut self, node: NodeId, labels: &Labels) -> Result<()> {
@@ -279,9 +290,11 @@ impl Tables<'_> {
     pub(super) fn set_latency(&mut self, from: NodeId, to: NodeId, declared_ms: Option<f64>) -> Result<()> {
         let nodes = self.nodes()?;
         rules::check_ends((from, to), |node| nodes.contains_key(node))?;
+        declared_ms.map_or(Ok(()), rules::check_latency)?;
+        let was = self.links(&nodes)?.get(from, to).map(|link| link.latency_ms);
+        self.keep_former(Saying::former(Quantity::Latency(from, to), Basis::Declared, was, declared_ms))?;
         match declared_ms {
             Some(latency_ms) => {
-                rules::check_latency(latency_ms)?;
                 let sql = "insert into links (from_node, to_node, latency_ms, jitter_ms) values (?, ?, ?, 0)
                     on conflict (from_node, to_node) do update set latency_ms = excluded.latency_ms";
                 self.execute(sql, params![from.0, to.0, latency_ms])?;
@@ -538,7 +551,8 @@ impl Tables<'_> {
     }
 
     pub(super) fn agents(&mut self, nodes: &FlatMap<NodeId, Node>) -> Result<FlatMap<AgentId, Peer>> {
-        let sql = "select id, node, goal, policy, may_run_on, runs_at, heartbeat_at, converged, unexpected from agents";
+        let sql = "select id, node, goal, policy, may_run_on, runs_at, heartbeat_at, converged, unexpected,
+            goal_override, policy_override from agents";
         let peer = |row: &mut Fields<'_>| quarantine::peer(row, nodes);
         let agents = rows::read(self.transaction, self.quarantine, AGENTS, sql, [], peer)?;
         Ok(agents.into_iter().collect())

@@ -12,7 +12,7 @@ use std::time::Duration;
 const APPLICATION_ID: i64 = 0x6167_6e74;
 
 /// Migration N lies at N - 1. Files that were released never change; a new one is added.
-const MIGRATIONS: [&str; 16] = [
+const MIGRATIONS: [&str; 17] = [
     include_str!("001_tables.sql"),
     include_str!("002_nodes_come_and_go.sql"),
     include_str!("003_asks.sql"),
@@ -29,6 +29,7 @@ const MIGRATIONS: [&str; 16] = [
     include_str!("014_requests.sql"),
     include_str!("015_load.sql"),
     include_str!("016_load_hosts.sql"),
+    include_str!("017_overrides.sql"),
 ];
 
 /// The version that these make.

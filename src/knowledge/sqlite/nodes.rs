@@ -4,11 +4,12 @@ use super::Tables;
 use super::catalogue::sql_integer;
 use super::connect::Failure;
 use super::rows;
-use agent_core::domain::environment::{Contact, Links, Measured, MeasuredLink};
+use agent_core::domain::environment::{Basis, Contact, Links, Measured, MeasuredLink, Quantity, Saying};
 use agent_core::domain::ids::NodeId;
 use agent_core::domain::placement::{Claim, Link, Node, NodeState, Replica};
+use agent_core::domain::time::Timestamp;
 use agent_core::domain::units::Percent;
-use agent_core::knowledge::quarantine::{self, REMOVED, REPLICAS};
+use agent_core::knowledge::quarantine::{self, FORMER, FORMER_AT, FormerRow, REMOVED, REPLICAS};
 use agent_core::knowledge::rules::{self, Rejection};
 use rusqlite::params;
 use std::collections::BTreeSet;
@@ -124,17 +125,39 @@ impl Tables<'_> {
 
     pub(super) fn measured(&mut self, from: NodeId, measured: &Measured) -> Result<()> {
         rules::check_measured(measured)?;
+        let nodes = self.nodes()?;
+        let known = self.measured_links(&nodes)?;
         for (node, percent) in &measured.availability {
+            let Some(row) = nodes.get(node) else { continue };
+            let (quantity, was) = (Quantity::Availability(*node), row.availability.measured.map(Percent::value));
+            self.keep_former(Saying::former(quantity, Basis::Measured, was, Some(percent.value())))?;
             let sql = "update nodes set measured_availability_percent = ? where id = ?";
             self.execute(sql, params![percent.value(), node.0])?;
         }
-        for link in &measured.links {
-            let sql = "insert or replace into measured_links (from_node, to_node, latency_ms, loss_percent, bytes_per_s, at_ms)
-                select ?1, ?2, ?3, ?4, ?5, ?6 where (select count(*) from nodes where id in (?1, ?2)) = 2";
+        let is_known = |node: &NodeId| nodes.contains_key(node);
+        for link in measured.links.iter().filter(|link| is_known(&from) && is_known(&link.to)) {
             let MeasuredLink { to, latency_ms, loss_percent, bytes_per_s, .. } = link;
+            let was = known.get(from, *to).map(|link| link.latency_ms);
+            self.keep_former(Saying::former(Quantity::Latency(from, *to), Basis::Measured, was, Some(*latency_ms)))?;
+            let sql = "insert or replace into measured_links (from_node, to_node, latency_ms, loss_percent, bytes_per_s, at_ms)
+                values (?, ?, ?, ?, ?, ?)";
             self.execute(sql, params![from.0, to.0, latency_ms, loss_percent, bytes_per_s, self.now.0])?;
         }
         Ok(())
+    }
+
+    /// What is said otherwise from now on.
+    pub(super) fn keep_former(&self, former: Option<Saying>) -> Result<()> {
+        let Some(former) = former else { return Ok(()) };
+        let FormerRow { from_node, to_node, basis, value } = FormerRow::from(&former);
+        let sql = "insert into former_environment (from_node, to_node, basis, until_ms, value) values (?, ?, ?, ?, ?)";
+        self.execute(sql, params![from_node, to_node, basis, self.now.0, value])?;
+        Ok(())
+    }
+
+    pub(super) fn former_environment(&mut self, at: Timestamp) -> Result<Vec<Saying>> {
+        let sql = format!("select from_node, to_node, basis, until_ms, value from former_environment {FORMER_AT}");
+        Ok(rows::read(self.transaction, self.quarantine, FORMER, &sql, [at.0], quarantine::saying)?)
     }
 
     pub(super) fn running_claims(&mut self) -> Result<Vec<Claim>> {

@@ -141,7 +141,7 @@ fn six_create_the_file() {
         .unwrap()
         .query_row("select count(*) from schema_version", [], |row| row.get(0))
         .unwrap();
-    assert_eq!(versions, 16);
+    assert_eq!(versions, 17);
 }
 
 #[tokio::test]

@@ -3,13 +3,14 @@
 use super::load::Vocabulary;
 use super::network::node_id;
 use super::problem::{Invalid, Problems};
-use super::settings::AgentSettings;
+use super::settings::{AgentSettings, JobSettings};
 use super::{defaults, fragment, job, prices, quantity, worker};
 use crate::domain::action::ActionType;
 use crate::domain::goal::{Goal, GoalError, nearest};
 use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::impact::Rho;
 use crate::domain::metric::Metric;
+use crate::domain::placement::Overrides;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
@@ -27,7 +28,7 @@ pub fn validate(
     context: &Context<'_>,
     problems: &mut Problems,
 ) -> Option<AgentSettings> {
-    let goal = problems.check("goal", goal(&agent.goal));
+    let goal = problems.check("goal", parsed_goal(&agent.goal));
     let policy = problems.text(("", "policy"), agent.policy.as_ref(), defaults::POLICY);
     let policy = problems.check("policy", known_policy(policy, context.vocabulary.policies));
     let node = node(id, agent.node, problems);
@@ -64,13 +65,53 @@ pub fn validate(
     })
 }
 
-fn goal(text: &str) -> Result<Goal, Invalid> {
+/// What an application is to do of which something else is asked than its file says. What follows from its goal follows from the new
+/// one.
+pub fn overridden(settings: &AgentSettings, asked: &Overrides, policies: &[&str]) -> Result<AgentSettings, Invalid> {
+    let mut settings = settings.clone();
+    if let Some(policy) = &asked.policy {
+        settings.policy = known_policy(policy, policies)?;
+    }
+    if let Some(text) = &asked.goal {
+        let goal = parsed_goal(text)?;
+        if let Some(metric) =
+            only_of_services(&goal).next().filter(|_| !matches!(settings.job, JobSettings::Service(_)))
+        {
+            return Err(unmeasured(metric));
+        }
+        for metric in Metric::ALL {
+            let followed = settings.rho.get(metric).is_none_or(|rho| rho == defaults::rho(metric, &settings.goal));
+            if followed && (!metric.is_on_demand() || goal.mentions(metric)) {
+                settings.rho.set(metric, defaults::rho(metric, &goal));
+            }
+        }
+        (settings.goal, settings.goal_text) = (goal, text.clone());
+    }
+    Ok(settings)
+}
+
+/// What a goal speaks of that only the requests to a service show.
+fn only_of_services(goal: &Goal) -> impl Iterator<Item = Metric> {
+    Metric::ALL.into_iter().filter(|metric| metric.is_of_requests() && goal.mentions(*metric))
+}
+
+fn unmeasured(metric: Metric) -> Invalid {
+    let problem = format!("speaks of {metric}, which only the requests to a service show");
+    Invalid::new(problem, "set `kind = \"service\"` in `[job]`, or leave it out of the goal")
+}
+
+pub fn parsed_goal(text: &str) -> Result<Goal, Invalid> {
     text.parse().map_err(|error: GoalError| Invalid::new(error.to_string(), error.help))
 }
 
 /// Whether what the application says of requests can be measured: they come to a service, through its agent's endpoint, and each is
 /// for one data set.
 fn requests(agent: &fragment::Agent, goal: Option<&Goal>, problems: &mut Problems) -> bool {
+    if agent.job.kind != job::SERVICE {
+        let spoken_of: Vec<Metric> = goal.into_iter().flat_map(only_of_services).collect();
+        spoken_of.iter().for_each(|metric| problems.add("goal", unmeasured(*metric)));
+        return spoken_of.is_empty();
+    }
     let mut is_sound = true;
     let mut require = |holds: bool, place: &str, problem: String, help: &str| {
         is_sound &= holds;
@@ -78,14 +119,6 @@ fn requests(agent: &fragment::Agent, goal: Option<&Goal>, problems: &mut Problem
             problems.add(place, Invalid::new(problem, help));
         }
     };
-    if agent.job.kind != job::SERVICE {
-        let spoken_of = Metric::ALL.into_iter().filter(|metric| metric.is_of_requests());
-        for metric in spoken_of.filter(|metric| goal.is_some_and(|goal| goal.mentions(*metric))) {
-            let problem = format!("speaks of {metric}, which only the requests to a service show");
-            require(false, "goal", problem, "set `kind = \"service\"` in `[job]`, or leave it out of the goal");
-        }
-        return is_sound;
-    }
     let help = "add `[s3]` with `listen = \"127.0.0.1:9100\"`: its users read through that";
     require(agent.s3.is_some(), "s3", "is missing: a service is asked through its agent's endpoint".to_owned(), help);
     let reads = agent.data_sets.as_ref().map_or(1, Vec::len);

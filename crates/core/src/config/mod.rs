@@ -28,6 +28,7 @@ pub mod settings;
 mod worker;
 
 pub use addition::{Addition, read_addition};
+pub use agent::{known_policy, overridden, parsed_goal};
 pub use description::{Description, describe};
 pub use fragment::{Guide, parse_by};
 pub use knowledge::knowledge;

@@ -82,7 +82,7 @@ pub enum Links {
 }
 
 /// Where a value is from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Basis {
     Declared,
     Measured,
@@ -97,6 +97,55 @@ impl Basis {
             Basis::Measured => "measured",
             Basis::Assumed => "assumed",
         }
+    }
+}
+
+/// What a value is about.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Quantity {
+    /// Of a node \[%\].
+    Availability(NodeId),
+    /// From one node to another \[ms\].
+    Latency(NodeId, NodeId),
+}
+
+/// What was said of an environment at some moment, in the past.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Saying {
+    pub quantity: Quantity,
+    pub basis: Basis,
+    /// Absent: nobody said anything.
+    pub value: Option<f64>,
+}
+
+impl Saying {
+    /// What was said, when something else is said from now on.
+    pub fn former(quantity: Quantity, basis: Basis, was: Option<f64>, becomes: Option<f64>) -> Option<Self> {
+        (was != becomes).then_some(Self { quantity, basis, value: was })
+    }
+}
+
+/// What was said before it was changed, each until when. What was never changed takes no room.
+#[derive(Default)]
+pub struct Former(BTreeMap<(Quantity, Basis), Vec<Until>>);
+
+/// What was said until then.
+struct Until(Timestamp, Option<f64>);
+
+impl Former {
+    /// From now on it is something else.
+    pub fn note(&mut self, Saying { quantity, basis, value }: Saying, now: Timestamp) {
+        self.0.entry((quantity, basis)).or_default().push(Until(now, value));
+    }
+
+    /// What was said at a moment, where that has been changed since.
+    pub fn at(&self, moment: Timestamp) -> Vec<Saying> {
+        let at = |said: &Vec<Until>| {
+            let then = said.partition_point(|Until(until, _)| *until <= moment);
+            said.get(then).map(|Until(_, value)| *value)
+        };
+        let saying = |(&(quantity, basis), said)| Some(Saying { quantity, basis, value: at(said)? });
+        self.0.iter().filter_map(saying).collect()
     }
 }
 
@@ -145,6 +194,15 @@ impl MeasuredLinks {
 
     pub fn insert(&mut self, link: MeasuredLink) {
         self.0.insert((link.from, link.to), link);
+    }
+
+    /// What was measured in place of what is known \[ms\]; `None`: nothing was.
+    pub fn set_latency(&mut self, from: NodeId, to: NodeId, latency_ms: Option<f64>) {
+        match (latency_ms, self.0.get_mut(&(from, to))) {
+            (Some(latency_ms), Some(link)) => link.latency_ms = latency_ms,
+            (None, Some(_)) => _ = self.0.remove(&(from, to)),
+            (_, None) => {}
+        }
     }
 
     /// In the order of the nodes where they begin, then of those that they lead to.

@@ -45,6 +45,17 @@ impl LinkTable {
     }
 
     /// No error when there is none.
+    /// What one direction takes \[ms\], however much it varies; `None`: there is no such link.
+    pub fn set_latency(&mut self, from: NodeId, to: NodeId, latency_ms: Option<f64>) {
+        match latency_ms {
+            Some(latency_ms) => {
+                self.insert_missing(Link { from, to, latency_ms, jitter_ms: 0.0 });
+                self.get_mut(from, to).into_iter().for_each(|link| link.latency_ms = latency_ms);
+            }
+            None => self.remove(from, to),
+        }
+    }
+
     pub fn remove(&mut self, from: NodeId, to: NodeId) {
         self.rows.retain(|begins, row| {
             if *begins == from {

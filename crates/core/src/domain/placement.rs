@@ -337,11 +337,45 @@ pub struct Peer {
     /// Where its jobs were moved to; absent: they are at home. Where they do run is [`work`](super::work)'s to say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runs_at: Option<NodeId>,
+    /// What it is asked to pursue instead; in force once its registration says so, too.
+    #[serde(skip_serializing_if = "Overrides::is_empty")]
+    pub overrides: Overrides,
     /// When it was last heard of; absent after a clean stop.
     #[serde(rename = "heartbeat_at_scenario_ms")]
     pub heartbeat_at: Option<Timestamp>,
     #[serde(flatten)]
     pub health: Health,
+}
+
+/// What is asked of an agent in place of its configuration, until it is taken back.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Overrides {
+    /// As goals are written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub goal: Option<String>,
+    /// By its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+}
+
+impl Overrides {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub fn set(&mut self, one: Override) {
+        match one {
+            Override::Goal(goal) => self.goal = goal,
+            Override::Policy(policy) => self.policy = policy,
+        }
+    }
+}
+
+/// One of them; `None`: as its configuration says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Override {
+    Goal(Option<String>),
+    Policy(Option<String>),
 }
 
 /// What an agent says of itself with each sign of life.

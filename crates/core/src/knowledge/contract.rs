@@ -74,6 +74,8 @@ macro_rules! contract {
                 what_is_added_is_new_and_linked_with_all,
                 only_known_data_sets_have_a_snapshot,
                 availability_and_latency_can_be_set,
+                what_is_asked_of_an_application_stays_until_it_is_taken_back,
+                what_nodes_and_links_were_is_kept,
                 what_is_measured_counts_where_nothing_is_declared,
                 a_node_is_known_by_one_key,
                 stored_bytes_count_every_replica_of_every_data_set,

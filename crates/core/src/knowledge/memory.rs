@@ -15,7 +15,7 @@ use crate::domain::action::Action;
 use crate::domain::ask::{Question, Reply};
 use crate::domain::books::{Bill, Charge, Stated, Tariff};
 use crate::domain::constraints::Constraints;
-use crate::domain::environment::{Contact, Links, Measured};
+use crate::domain::environment::{Contact, Links, Measured, Saying};
 use crate::domain::event::{Event, Outcome};
 use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
@@ -23,7 +23,7 @@ use crate::domain::impact::Impacts;
 use crate::domain::labels::Labels;
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::{
-    Condition, DataSet, Health, Identity, Link, Node, Placement, Plan, Registration, Replica, StoreTraits,
+    Condition, DataSet, Health, Identity, Link, Node, Override, Placement, Plan, Registration, Replica, StoreTraits,
 };
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
@@ -201,6 +201,10 @@ impl Knowledge for MemoryKnowledge {
         registered.map_err(|why| why.during("register agent"))
     }
 
+    async fn set_override(&self, agent: AgentId, stated: &Override) -> Result<()> {
+        self.changing_settled().set_override(agent, stated.clone()).map_err(|why| why.during("set override"))
+    }
+
     async fn heartbeat(&self, agent: AgentId, life: &Life, health: Health) -> Result<bool> {
         Ok(self.table().heartbeat(agent, life, health, self.clock.now()))
     }
@@ -329,7 +333,8 @@ impl Knowledge for MemoryKnowledge {
     }
 
     async fn set_availability(&self, node: NodeId, declared: Option<Percent>) -> Result<()> {
-        self.changing().set_availability(node, declared).map_err(|why| why.during("set availability"))
+        let now = self.clock.now();
+        self.changing().set_availability(node, declared, now).map_err(|why| why.during("set availability"))
     }
 
     async fn introduce(&self, node: NodeId, contact: &Contact) -> Result<()> {
@@ -375,7 +380,12 @@ impl Knowledge for MemoryKnowledge {
     }
 
     async fn set_latency(&self, from: NodeId, to: NodeId, declared_ms: Option<f64>) -> Result<()> {
-        self.changing().set_latency(from, to, declared_ms).map_err(|why| why.during("set latency"))
+        let now = self.clock.now();
+        self.changing().set_latency(from, to, declared_ms, now).map_err(|why| why.during("set latency"))
+    }
+
+    async fn former_environment(&self, at: Timestamp) -> Result<Vec<Saying>> {
+        Ok(self.table().former_environment(at))
     }
 }
 

@@ -23,7 +23,7 @@ use crate::domain::action::Action;
 use crate::domain::ask::{Ask, Question, Reply};
 use crate::domain::books::{Bill, Charge, Stated, Tariff};
 use crate::domain::constraints::Constraints;
-use crate::domain::environment::{Contact, Links, Measured};
+use crate::domain::environment::{Contact, Links, Measured, Saying};
 use crate::domain::event::{Event, Outcome};
 pub use crate::domain::feedback::{ClosedEvent, Feedback};
 use crate::domain::flat_map::FlatMap;
@@ -32,7 +32,7 @@ use crate::domain::impact::Impacts;
 use crate::domain::labels::Labels;
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::{
-    Claim, Condition, DataSet, Health, Identity, Link, Node, Plan, Registration, Replica, StoreTraits,
+    Claim, Condition, DataSet, Health, Identity, Link, Node, Override, Plan, Registration, Replica, StoreTraits,
 };
 pub use crate::domain::saga::{Claimed, Committed};
 pub use crate::domain::snapshot::{Counter, Snapshot};
@@ -241,6 +241,10 @@ pub trait Knowledge: Send + Sync {
         identity: &Identity,
     ) -> Result<Registered>;
 
+    /// Asks something of an agent in place of its configuration, which it follows from its next job on. Rejected when there is no such
+    /// agent.
+    async fn set_override(&self, agent: AgentId, stated: &Override) -> Result<()>;
+
     /// States that an agent (and its node) is alive. `false`: the agent belongs to another life by now, or is not registered
     /// any more; nothing was changed, and this life must stop.
     async fn heartbeat(&self, agent: AgentId, life: &Life, health: Health) -> Result<bool>;
@@ -396,6 +400,10 @@ pub trait Knowledge: Send + Sync {
     /// Declares what one direction of a link takes, whatever is measured; `None`: it is what is measured. Rejected when there is
     /// no such node or the latency is negative.
     async fn set_latency(&self, from: NodeId, to: NodeId, declared_ms: Option<f64>) -> Result<()>;
+
+    /// What was declared and measured of nodes and links at a moment, where that has been changed since; all else was as it is. Also of
+    /// nodes that are gone.
+    async fn former_environment(&self, at: Timestamp) -> Result<Vec<Saying>>;
 }
 
 #[cfg(test)]

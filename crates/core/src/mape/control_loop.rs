@@ -23,10 +23,16 @@ use crate::domain::ids::{AgentId, DataSetName, NodeId};
 use crate::domain::impact::Impacts;
 use crate::domain::snapshot::Snapshot;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub struct ControlLoop {
+    /// Unique for each start of the agent.
+    life: String,
+    /// How often it was given something else to pursue.
+    adoptions: u32,
     monitor: Monitor,
     /// One for each data set, in the order in which the job reads them; at least one.
     planners: Vec<Planner>,
@@ -64,6 +70,22 @@ pub enum Input {
     /// The table as it is, because something has changed or the policy asked for it.
     Looked(Vec<Looked>),
     Executor(Box<executor::Input>),
+    /// Only while the loop [is at rest](ControlLoop::is_at_rest).
+    Adopt(Adoption),
+}
+
+/// What an agent pursues from now on, and how: its user has thought again.
+#[derive(Clone)]
+pub struct Adoption {
+    pub parameters: Arc<Parameters>,
+    pub policy: Arc<dyn Policy>,
+}
+
+impl fmt::Debug for Adoption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { parameters, policy } = self;
+        f.debug_struct("Adoption").field("goal", &parameters.goal).field("policy", &policy.name()).finish()
+    }
 }
 
 /// All that the table knows of one data set.
@@ -118,12 +140,12 @@ impl ControlLoop {
     ) -> Self {
         let one_of_several = experiences.len() > 1;
         let planner = |(at, (data_set, experience)): (usize, (DataSetName, Experience))| {
-            // What they write into the table has keys of their own.
-            let life = if at == 0 { life.to_owned() } else { format!("{life}-d{}", at + 1) };
             let subject = planner::Subject { data_set, one_of_several };
-            Planner::new(subject, parameters.clone(), policy.clone(), experience, life)
+            Planner::new(subject, parameters.clone(), policy.clone(), experience, life_of(life, at))
         };
         Self {
+            life: life.to_owned(),
+            adoptions: 0,
             monitor: Monitor::new(parameters.clone(), policy.clone(), rhythm, life.to_owned()),
             planners: experiences.into_iter().enumerate().map(planner).collect(),
             executor: Executor::default(),
@@ -186,8 +208,37 @@ impl ControlLoop {
             Input::Planner(input) => self.shown(input, streams, &mut effects),
             Input::Looked(looked) => self.looked(looked, streams, &mut effects),
             Input::Executor(input) => self.executing(*input, streams, &mut effects),
+            Input::Adopt(adoption) => self.adopt(&adoption, &mut effects),
         }
         effects
+    }
+
+    /// The next job is about to begin, and nothing is under way that was decided by what the agent pursues now.
+    pub fn is_at_rest(&self) -> bool {
+        self.monitor.is_starting() && self.executor.is_idle()
+    }
+
+    /// What was learned stays; what was being talked about, and whoever was blamed, is forgotten as after a start.
+    fn adopt(&mut self, adoption: &Adoption, effects: &mut Vec<Effect>) {
+        if !self.is_at_rest() {
+            return effects.push(Effect::Unexpected(Unexpected::new("control loop", adoption, &self.monitor.state())));
+        }
+        let Adoption { parameters, policy } = adoption;
+        self.adoptions += 1;
+        let life = format!("{}-g{}", self.life, self.adoptions);
+        for (at, planner) in self.planners.iter_mut().enumerate() {
+            planner.adopt(parameters, policy, life_of(&life, at));
+        }
+        self.monitor.adopt(parameters, policy);
+        self.looks = policy.looks();
+        if self.looks {
+            effects.push(Effect::Planner(Box::new(planner::Effect::Look { after: Duration::ZERO })));
+        }
+    }
+
+    /// Its policy looks at the table between jobs.
+    pub fn looks(&self) -> bool {
+        self.looks
     }
 
     fn monitoring(&mut self, input: monitor::Input, streams: &mut Streams, effects: &mut Vec<Effect>) {
@@ -378,4 +429,9 @@ impl ControlLoop {
             }
         }
     }
+}
+
+/// What the planner of each data set writes into the table has keys of its own.
+fn life_of(life: &str, at: usize) -> String {
+    if at == 0 { life.to_owned() } else { format!("{life}-d{}", at + 1) }
 }

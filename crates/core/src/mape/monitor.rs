@@ -297,6 +297,18 @@ impl Monitor {
         }
     }
 
+    /// The next job is about to begin, once the table was loaded.
+    pub fn is_starting(&self) -> bool {
+        matches!(self.state, State::Starting)
+    }
+
+    /// Judges the jobs that are to come by this; those before say nothing about it.
+    pub fn adopt(&mut self, parameters: &Arc<Parameters>, policy: &Arc<dyn Policy>) {
+        (self.parameters, self.policy) = (parameters.clone(), policy.clone());
+        (self.previous, self.last_known) = (None, None);
+        self.content_jobs = 0;
+    }
+
     pub fn agent(&self) -> AgentId {
         self.parameters.agent
     }

@@ -27,6 +27,12 @@ pub enum Notice {
         /// The address of the shared table.
         table: String,
     },
+    /// What it was asked to do in place of its configuration, or its configuration again.
+    Pursues {
+        agent: AgentId,
+        goal: String,
+        policy: String,
+    },
     /// Where applications read its data sets by S3, and the file with what they sign their requests with.
     Serves {
         agent: AgentId,
@@ -110,6 +116,7 @@ impl Notice {
             Notice::FeedbackLeft { feedback } => feedback.agent,
             Notice::Closed { closed } => closed.agent,
             Notice::Started { agent, .. }
+            | Notice::Pursues { agent, .. }
             | Notice::Serves { agent, .. }
             | Notice::Stopped { agent }
             | Notice::JobFailed { agent, .. }
@@ -141,6 +148,7 @@ impl Notice {
             Notice::Job { measurement: Measurement { result: Some(text), .. }, .. }
             | Notice::Adapted { adaptation: Adaptation { reason: Some(text), .. }, .. } => text,
             Notice::Started { .. }
+            | Notice::Pursues { .. }
             | Notice::Serves { .. }
             | Notice::Stopped { .. }
             | Notice::Job { .. }
@@ -167,6 +175,7 @@ impl fmt::Display for Notice {
             Notice::Started { node, goal, policy, job, table, .. } => {
                 write!(f, "started   on node {node}; goal {goal}; policy {policy}; job {job}; table {table}")
             }
+            Notice::Pursues { goal, policy, .. } => write!(f, "pursues   goal {goal}; policy {policy}"),
             Notice::Serves { endpoint, buckets, credentials, .. } => {
                 let buckets = buckets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                 write!(f, "serves    {buckets} by S3 on {endpoint}; credentials in {credentials}")

@@ -120,6 +120,7 @@ pub fn inhabited(mut snapshot: Snapshot, agents: u32) -> Snapshot {
             may_run_on: BTreeSet::new(),
         },
         runs_at: None,
+        overrides: Default::default(),
         heartbeat_at: Some(snapshot.at),
         health: Health::default(),
     };

@@ -3,23 +3,23 @@
 use super::physics;
 use super::requests::{self, Way};
 use super::streams::{self, Purpose};
+use crate::config::overridden;
 use crate::config::scenario::Service;
 use crate::config::settings::{AgentSettings, NetworkSettings};
 use crate::domain::books::Unbilled;
 use crate::domain::convergence::RecentJobs;
 use crate::domain::failure::JobFailure;
-use crate::domain::goal::Goal;
 use crate::domain::ids::{AgentId, DataSetName, Life, NodeId, ReplicaId};
 use crate::domain::impact::Impacts;
 use crate::domain::job_gap::JobGap;
-use crate::domain::placement::{Claim, Identity, Registration, Replica};
+use crate::domain::placement::{Claim, Identity, Overrides, Registration, Replica};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::mape::chance::{Streams, seed_of};
-use crate::mape::control_loop::{ControlLoop, Stopwatch};
+use crate::mape::control_loop::{Adoption, ControlLoop, Stopwatch};
 use crate::mape::learner::learned_about;
 use crate::mape::monitor::Rhythm;
-use crate::mape::planner::{ANSWERED_WITHIN, Experience, LOOK_EVERY, Parameters, Policy, Rng};
+use crate::mape::planner::{self, ANSWERED_WITHIN, Experience, LOOK_EVERY, POLICIES, Parameters, Policy, Rng};
 use rand::RngExt as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -95,6 +95,10 @@ pub struct Tally {
 pub struct Agent {
     parameters: Arc<Parameters>,
     policy: Arc<dyn Policy>,
+    /// The one that it has unless something else is asked.
+    begins_by: Arc<dyn Policy>,
+    /// What was asked of it last in place of the scenario's; followed where it makes sense.
+    pub overrides: Overrides,
     rhythm: Rhythm,
     /// What its job reads, and the position of each among all.
     data_sets: Vec<DataSetName>,
@@ -153,7 +157,9 @@ impl Agent {
         let traffic = |service| requests::Traffic::new(service, streams::stream(seed, id, Purpose::Traffic).random());
         Self {
             parameters: Arc::new(parameters(network, settings)),
+            begins_by: policy.clone(),
             policy,
+            overrides: Overrides::default(),
             rhythm: rhythm(network, settings),
             data_sets: settings.data_sets.clone(),
             shelves,
@@ -216,9 +222,13 @@ impl Agent {
         self.policy.consistency(snapshot, replica, self.parameters.max_copies)
     }
 
-    /// From its next life on.
-    pub fn set_goal(&mut self, goal: Goal) {
-        Arc::make_mut(&mut self.parameters).goal = goal;
+    /// What it pursues from now on, as it is asked to. An error says why that makes no sense.
+    pub fn adopt(&mut self, network: &NetworkSettings, settings: &AgentSettings) -> Result<Adoption, String> {
+        let settings = overridden(settings, &self.overrides, &POLICIES).map_err(|invalid| invalid.to_string())?;
+        let named = self.overrides.policy.as_deref().and_then(planner::policy).map(Arc::from);
+        self.policy = named.unwrap_or_else(|| self.begins_by.clone());
+        self.parameters = Arc::new(parameters(network, &settings));
+        Ok(Adoption { parameters: self.parameters.clone(), policy: self.policy.clone() })
     }
 
     pub fn registration(&self) -> Registration {

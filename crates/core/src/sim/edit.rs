@@ -1,16 +1,19 @@
-//! What people change in a simulation while it runs: what a scenario's changes and faults can say, and an agent's goal.
+//! What people change in a simulation while it runs: what a scenario's changes and faults can say, and what an agent is to do.
 
 use super::checkers::Violated;
 use super::faults::Broken;
 use super::table::ready;
 use super::world::{Told, World};
+use crate::config::known_policy;
+use crate::config::settings::AgentSettings;
 use crate::domain::adaptation::Order;
 use crate::domain::goal::Goal;
 use crate::domain::ids::{AgentId, NodeId};
+use crate::domain::placement::Override;
 use crate::domain::units::Percent;
 use crate::knowledge::Knowledge as _;
 use crate::mape::control_loop::Input;
-use crate::mape::planner;
+use crate::mape::planner::{self, POLICIES};
 use std::fmt;
 
 /// A change at the present moment; it acts from the next job on.
@@ -26,10 +29,15 @@ pub enum Edit {
         to: NodeId,
         latency_ms: f64,
     },
-    /// The agent ends and starts again with it, as a real one does whose file has changed.
+    /// In place of the scenario's.
     Goal {
         agent: AgentId,
         goal: Goal,
+    },
+    /// In place of the scenario's.
+    Policy {
+        agent: AgentId,
+        policy: String,
     },
     /// Until it is mended. No partition: whom it keeps apart is the scenario's to say.
     Break(Broken),
@@ -52,6 +60,7 @@ impl fmt::Display for Edit {
             Edit::Availability { node, availability } => write!(f, "node {node}: available {availability}"),
             Edit::Latency { from, to, latency_ms } => write!(f, "link {from}-{to}: {latency_ms} ms"),
             Edit::Goal { agent, goal } => write!(f, "agent {agent}: goal {goal}"),
+            Edit::Policy { agent, policy } => write!(f, "agent {agent}: policy {policy}"),
             Edit::Break(broken) => broken.fmt(f),
             Edit::Mend(broken) => write!(f, "{broken}: over"),
             Edit::Join { node } => write!(f, "node {node} joins"),
@@ -99,7 +108,14 @@ impl World<'_> {
             Edit::Latency { from, to, latency_ms } => {
                 refused(ready(self.table.knowledge.set_latency(*from, *to, Some(*latency_ms))))?;
             }
-            Edit::Goal { agent, goal } => self.set_goal(*agent, goal)?,
+            Edit::Goal { agent, goal } => self.ask_for(*agent, Override::Goal(Some(goal.to_string())), |settings| {
+                (settings.goal, settings.goal_text) = (goal.clone(), goal.to_string());
+            })?,
+            Edit::Policy { agent, policy } => {
+                known_policy(policy, &POLICIES).map_err(|invalid| EditError::Refused(invalid.to_string()))?;
+                let stated = Override::Policy(Some(policy.clone()));
+                self.ask_for(*agent, stated, |settings| settings.policy.clone_from(policy))?
+            }
             Edit::Break(broken) => self.break_by_hand(*broken)?,
             Edit::Mend(broken) => self.mend_by_hand(*broken)?,
             Edit::Join { node } => self.join(*node),
@@ -122,7 +138,9 @@ impl World<'_> {
         match edit {
             Edit::Availability { node: one, .. } => node(one),
             Edit::Latency { from, to, .. } => node(from).and(node(to)),
-            Edit::Goal { agent, .. } | Edit::Order { agent, .. } => self.position(*agent).map(|_| ()),
+            Edit::Goal { agent, .. } | Edit::Policy { agent, .. } | Edit::Order { agent, .. } => {
+                self.position(*agent).map(|_| ())
+            }
             Edit::Break(broken) | Edit::Mend(broken) => match broken {
                 Broken::Node(one) | Broken::Store(one) => node(one),
                 Broken::Slow(_, factor) if !(*factor > 0.0 && factor.is_finite()) => Err(EditError::Factor(*factor)),
@@ -143,16 +161,17 @@ impl World<'_> {
         self.agents.iter().position(|slot| slot.id() == agent).ok_or(EditError::UnknownAgent(agent))
     }
 
-    fn set_goal(&mut self, agent: AgentId, goal: &Goal) -> Result<(), EditError> {
-        let position = self.position(agent)?;
+    /// As of a real agent: it follows from its next job on. The clairvoyant and the figures go by the scenario as it is `edited`.
+    fn ask_for(
+        &mut self,
+        agent: AgentId,
+        stated: Override,
+        edit: impl FnOnce(&mut AgentSettings),
+    ) -> Result<(), EditError> {
+        refused(ready(self.table.knowledge.set_override(agent, &stated)))?;
         let edited = self.edited.get_or_insert_with(|| Box::new(self.scenario.clone()));
         if let Some(settings) = edited.agents.get_mut(&agent) {
-            (settings.goal, settings.goal_text) = (goal.clone(), goal.to_string());
-        }
-        self.agents[position].set_goal(goal.clone());
-        if self.agents[position].control_loop.is_some() {
-            self.agents[position].crash();
-            self.start(position);
+            edit(settings);
         }
         Ok(())
     }

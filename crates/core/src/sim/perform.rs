@@ -15,12 +15,12 @@ use crate::domain::event::Outcome;
 use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::ids::NodeId;
 use crate::domain::measurement::Measurement;
-use crate::domain::placement::{Claim, Link, Plan, Replica};
+use crate::domain::placement::{Claim, Link, Plan, Registration, Replica};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::domain::validators::Validators;
 use crate::knowledge::{Claimed, Knowledge as _, Registered};
-use crate::mape::control_loop::{Effect, Input, Looked};
+use crate::mape::control_loop::{ControlLoop, Effect, Input, Looked};
 use crate::mape::executor::{self, Report};
 use crate::mape::monitor::{self, Observation, PartObservation, PartTimes, Read};
 use crate::mape::notice::Notice;
@@ -78,7 +78,10 @@ impl World<'_> {
                 None
             }
             monitor::Effect::Load => Some(match self.load(agent) {
-                Ok(snapshots) => monitor::Input::Loaded(snapshots),
+                Ok(snapshots) => {
+                    self.follow(agent, &snapshots);
+                    monitor::Input::Loaded(snapshots)
+                }
                 Err(why) => {
                     self.trouble(agent, why);
                     monitor::Input::LoadFailed
@@ -123,6 +126,29 @@ impl World<'_> {
             | monitor::Effect::Failed { .. }
             | monitor::Effect::NothingAsked
             | monitor::Effect::Unexpected(_) => None,
+        }
+    }
+
+    /// What is asked of an agent in place of its configuration holds from the next job on.
+    fn follow(&mut self, agent: usize, snapshots: &[Snapshot]) {
+        let slot = &mut self.agents[agent];
+        let Some(peer) = snapshots.first().and_then(|snapshot| snapshot.agents.get(&slot.id())) else { return };
+        if peer.overrides == slot.overrides || !slot.control_loop.as_ref().is_some_and(ControlLoop::is_at_rest) {
+            return;
+        }
+        slot.overrides.clone_from(&peer.overrides);
+        let (network, settings) = (&self.scenario.network, self.scenario.agents.get(&slot.id()));
+        let adopted = settings.map_or(Ok(None), |settings| slot.adopt(network, settings).map(Some));
+        match adopted {
+            Ok(adoption) => {
+                self.inputs.extend(adoption.map(Input::Adopt));
+                let (id, registration) = (self.agents[agent].id(), self.agents[agent].registration());
+                let Registration { goal, policy, .. } = registration;
+                self.notify(|| Notice::Pursues { agent: id, goal, policy });
+                let done = self.register(agent);
+                self.trouble_of(agent, done);
+            }
+            Err(why) => self.trouble(agent, why),
         }
     }
 

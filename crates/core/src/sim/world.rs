@@ -142,7 +142,7 @@ pub(super) struct World<'a> {
     /// Lives of agents that people have ended: what these had arranged is still there for a while.
     pub ended_by_hand: usize,
     /// What the agent whose turn it is has not been given yet.
-    inputs: VecDeque<Input>,
+    pub(super) inputs: VecDeque<Input>,
     /// Whether any agent looks at the table between jobs.
     has_watchers: bool,
     /// Decides instead of the agents, where it is the policy.

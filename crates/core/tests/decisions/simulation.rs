@@ -5,8 +5,10 @@ use agent_core::config::scenario::{self, Scenario};
 use agent_core::domain::adaptation::Order;
 use agent_core::domain::ids::{AgentId, NodeId};
 use agent_core::domain::job_gap::{JobGap, Recurring};
+use agent_core::domain::placement::Override;
 use agent_core::domain::time::Timestamp;
 use agent_core::domain::units::Percent;
+use agent_core::knowledge::Knowledge as _;
 use agent_core::mape::planner::POLICIES;
 use agent_core::sim::{
     Broken, DataSetState, Edit, EditError, Figures, NetworkState, Options, Simulation, Start, Told, Trace, Until,
@@ -161,18 +163,18 @@ fn what_is_waited_for_is_so_when_it_stops() {
 }
 
 #[test]
-fn an_agent_with_another_goal_starts_again_and_follows_it() {
+fn an_agent_with_another_goal_follows_it() {
     let scenario = scenario("published");
     let mut network = begin(&scenario, "cooperative");
     assert!(network.run_until(Until::Converged, minutes(60), |_| {}).unwrap());
     network.edit(goal(1, "response_time <= 1 ms")).unwrap();
     assert_eq!(network.scenario().agents[&AgentId(1)].goal_text, "response_time <= 0.001 s");
-    assert_eq!(network.outcome().snapshot().agents[&AgentId(1)].registration.goal, "response_time <= 0.001 s");
     assert!(
         network.run_until(Until::Missed(Some(AgentId(1))), network.now() + Duration::from_secs(600), |_| {}).unwrap()
     );
+    assert_eq!(network.outcome().snapshot().agents[&AgentId(1)].registration.goal, "response_time <= 0.001 s");
     assert!(!network.outcome().converged);
-    // As often as anybody likes: what the lives before had arranged is no bug.
+    // As often as anybody likes.
     for _ in 0..100 {
         network.edit(goal(1, "response_time <= 1 h")).unwrap();
     }
@@ -213,6 +215,46 @@ fn an_edit_that_makes_no_sense_is_refused_and_forgotten() {
     let negative = Edit::Latency { from: NodeId(1), to: NodeId(2), latency_ms: -1.0 };
     assert!(matches!(network.edit(negative), Err(EditError::Refused(_))));
     assert_eq!(network.edits().count(), 0);
+}
+
+#[tokio::test]
+async fn what_is_asked_of_an_application_holds_from_its_next_job_on_until_it_is_taken_back() {
+    let scenario = scenario("published");
+    let mut network = begin(&scenario, "cooperative");
+    network.count_states();
+    network.run(minutes(30), |_| {}).unwrap();
+    let registered = |network: &Simulation| {
+        let peer = network.outcome().snapshot().agents[&AgentId(2)].registration.clone();
+        (peer.goal, peer.policy)
+    };
+    let missed = |network: &Simulation| network.outcome().tallies[&AgentId(2)].violated;
+    let (own, before) = (registered(&network), missed(&network));
+    let table = network.table();
+    let ask = async |stated| table.set_override(AgentId(2), &stated).await.unwrap();
+
+    // Nobody can meet it.
+    let impossible = "response_time <= 0.001 s".to_owned();
+    ask(Override::Goal(Some(impossible.clone()))).await;
+    network.run(minutes(40), |_| {}).unwrap();
+    assert_eq!(registered(&network), (impossible.clone(), "cooperative".to_owned()));
+    let then = missed(&network);
+    assert!(then > before + 5, "{before}, then {then}");
+    ask(Override::Policy(Some("none".to_owned()))).await;
+    network.run(minutes(45), |_| {}).unwrap();
+    assert_eq!(registered(&network), (impossible, "none".to_owned()));
+
+    // What makes no sense is not followed.
+    ask(Override::Policy(Some("wisest".to_owned()))).await;
+    network.run(minutes(50), |_| {}).unwrap();
+    assert_eq!(registered(&network).1, "none");
+
+    ask(Override::Goal(None)).await;
+    ask(Override::Policy(None)).await;
+    network.run(minutes(55), |_| {}).unwrap();
+    assert_eq!(registered(&network), own);
+    let then = missed(&network);
+    network.run(minutes(85), |_| {}).unwrap();
+    assert_eq!(missed(&network), then);
 }
 
 #[test]

@@ -45,7 +45,16 @@ pub mod scene {
                 policy: "fixed".to_owned(),
                 may_run_on: Default::default(),
             };
-            (AgentId(id), Peer { registration, runs_at: None, heartbeat_at: None, health: Health::default() })
+            (
+                AgentId(id),
+                Peer {
+                    registration,
+                    runs_at: None,
+                    overrides: Default::default(),
+                    heartbeat_at: None,
+                    health: Health::default(),
+                },
+            )
         };
         snapshot.agents = Arc::new([peer(1), peer(2)].into());
         let link = |(from, to, latency_ms): (u32, u32, f64)| Link {

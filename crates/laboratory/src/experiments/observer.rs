@@ -112,6 +112,7 @@ impl Observer {
             }
             Told::Notice(
                 Notice::Started { .. }
+                | Notice::Pursues { .. }
                 | Notice::Serves { .. }
                 | Notice::Stopped { .. }
                 | Notice::Adapted { .. }

@@ -1,8 +1,8 @@
 use super::{CONVERGED, Table, blood, data_set, identity, link, lives, node, registration, rejected};
-use crate::domain::environment::{Availability, Contact, Links, Measured, MeasuredLink};
+use crate::domain::environment::{Availability, Basis, Contact, Links, Measured, MeasuredLink, Quantity};
 use crate::domain::event::Outcome;
 use crate::domain::ids::{AgentId, Life, NodeId, ReplicaId};
-use crate::domain::placement::{DataSet, Health, Identity, Link, Node, NodeState, Registration};
+use crate::domain::placement::{DataSet, Health, Identity, Link, Node, NodeState, Override, Overrides, Registration};
 use crate::domain::time::Timestamp;
 use crate::domain::units::Percent;
 use crate::domain::versions::Versions;
@@ -301,6 +301,56 @@ pub async fn availability_and_latency_can_be_set(table: Table) {
     assert_eq!(rejected(unknown), "there is no link from node 1 to node 9");
     let negative = table.knowledge.set_latency(NodeId(1), NodeId(2), Some(-1.0)).await;
     assert_eq!(rejected(negative), "a latency or jitter of -1 ms is negative");
+}
+
+pub async fn what_is_asked_of_an_application_stays_until_it_is_taken_back(table: Table) {
+    let table = table.three_agents().await;
+    let set = async |stated| table.knowledge.set_override(AgentId(2), &stated).await.unwrap();
+    let asked = async || table.snapshot().await.agents[&AgentId(2)].overrides.clone();
+    assert!(asked().await.is_empty());
+    let goal = "response_time <= 5 s".to_owned();
+    set(Override::Goal(Some(goal.clone()))).await;
+    set(Override::Policy(Some("fixed".to_owned()))).await;
+    // A start of its agent changes nothing about it.
+    table.knowledge.register_agent(&registration(2), &[data_set()], &identity()).await.unwrap();
+    assert_eq!(asked().await, Overrides { goal: Some(goal), policy: Some("fixed".to_owned()) });
+    assert_eq!(table.snapshot().await.agents[&AgentId(2)].registration, registration(2));
+    set(Override::Goal(None)).await;
+    assert_eq!(asked().await, Overrides { goal: None, policy: Some("fixed".to_owned()) });
+    let nobody = table.knowledge.set_override(AgentId(9), &Override::Goal(None)).await;
+    assert_eq!(rejected(nobody), "agent 9 is not registered");
+}
+
+pub async fn what_nodes_and_links_were_is_kept(table: Table) {
+    let table = table.three_agents().await;
+    let then = async |at| {
+        let mut said = table.knowledge.former_environment(at).await.unwrap();
+        said.sort_by_key(|said| (said.quantity, said.basis));
+        said.into_iter().map(|said| (said.quantity, said.basis, said.value)).collect::<Vec<_>>()
+    };
+    let (node, way) = (Quantity::Availability(NodeId(2)), Quantity::Latency(NodeId(1), NodeId(2)));
+    let (before, declared) = (table.now(), Basis::Declared);
+    assert_eq!(then(before).await, []);
+    table.advance(10);
+    table.knowledge.set_availability(NodeId(2), Percent::new(75.0)).await.unwrap();
+    table.knowledge.set_availability(NodeId(2), Percent::new(75.0)).await.unwrap();
+    let after_one = table.now();
+    table.advance(10);
+    table.knowledge.set_availability(NodeId(2), None).await.unwrap();
+    table.knowledge.set_latency(NodeId(1), NodeId(2), Some(200.0)).await.unwrap();
+    table.knowledge.set_latency(NodeId(1), NodeId(2), None).await.unwrap();
+    let seen = vec![(NodeId(2), Percent::new(60.0).unwrap()), (NodeId(9), Percent::FULL)];
+    let all = Measured { links: vec![measured(2, 7.0), measured(9, 7.0)], availability: seen };
+    table.knowledge.measured(NodeId(1), &all).await.unwrap();
+    let measured = |quantity| (quantity, Basis::Measured, None);
+    let way_was = (way, declared, Some(1000.0));
+    assert_eq!(
+        then(before).await,
+        [(node, declared, Some(80.0)), measured(node), way_was, measured(way)],
+        "it is what it was before it was changed first"
+    );
+    assert_eq!(then(after_one).await, [(node, declared, Some(75.0)), measured(node), way_was, measured(way)]);
+    assert_eq!(then(table.now()).await, [], "what is said now stands elsewhere");
 }
 
 /// From node 1, measured so.

@@ -5,7 +5,9 @@ use crate::domain::action::{Action, ActionType};
 use crate::domain::ask::{Ask, Question, Reply};
 use crate::domain::books::{Bill, Books, Charge, Held, Running, Stated, Tariff};
 use crate::domain::constraints::Constraints;
-use crate::domain::environment::{Contact, Links, Measured, MeasuredLink, MeasuredLinks};
+use crate::domain::environment::{
+    Basis, Contact, Former, Links, Measured, MeasuredLink, MeasuredLinks, Quantity, Saying,
+};
 use crate::domain::event::{Event, Outcome, Window};
 use crate::domain::flat_map::FlatMap;
 use crate::domain::ids::{AgentId, AskId, DataSetName, EventId, Life, NodeId, ReplicaId};
@@ -14,8 +16,8 @@ use crate::domain::labels::Labels;
 use crate::domain::link_table::LinkTable;
 use crate::domain::measurement::Measurement;
 use crate::domain::placement::{
-    Claim, Condition, DataSet, Health, Identity, Link, Node, NodeState, Peer, Placement, Plan, Registration, Replica,
-    StoreTraits,
+    Claim, Condition, DataSet, Health, Identity, Link, Node, NodeState, Override, Peer, Placement, Plan, Registration,
+    Replica, StoreTraits,
 };
 use crate::domain::saga::{self, Change, Lost, Refused};
 use crate::domain::snapshot::Content;
@@ -41,6 +43,8 @@ pub(super) struct Table {
     removed: BTreeSet<NodeId>,
     links: Arc<LinkTable>,
     measured: Arc<MeasuredLinks>,
+    /// What these were, and the nodes.
+    former: Former,
     agents: Arc<FlatMap<AgentId, Peer>>,
     /// Signs of life that are not in `agents` and `nodes` yet: see [`Table::settle`].
     beats: BTreeMap<AgentId, Beat>,
@@ -202,6 +206,28 @@ impl Table {
         }
         let all = Arc::make_mut(&mut self.links);
         links.iter().for_each(|link| all.insert_missing(*link));
+    }
+
+    /// What is declared or measured is about to become `value`.
+    fn becomes_said(&mut self, quantity: Quantity, basis: Basis, value: Option<f64>, now: Timestamp) {
+        let was = match (quantity, basis) {
+            (Quantity::Availability(node), basis) => {
+                let Some(Node { availability, .. }) = self.nodes.get(&node) else { return };
+                let was = if basis == Basis::Measured { availability.measured } else { availability.declared };
+                was.map(Percent::value)
+            }
+            (Quantity::Latency(from, to), Basis::Measured) => self.measured.get(from, to).map(|link| link.latency_ms),
+            (Quantity::Latency(from, to), Basis::Declared | Basis::Assumed) => {
+                self.links.get(from, to).map(|link| link.latency_ms)
+            }
+        };
+        if let Some(former) = Saying::former(quantity, basis, was, value) {
+            self.former.note(former, now);
+        }
+    }
+
+    pub(super) fn former_environment(&self, at: Timestamp) -> Vec<Saying> {
+        self.former.at(at)
     }
 
     pub(super) fn leave_node(
@@ -468,12 +494,19 @@ impl Table {
                 shelf.generation += 1;
             }
         }
-        let runs_at = self.agents.get(&agent).and_then(|peer| peer.runs_at);
+        let known = self.agents.get(&agent).map(|peer| (peer.runs_at, peer.overrides.clone()));
+        let (runs_at, overrides) = known.unwrap_or_default();
         let registration = registration.clone();
-        let peer = Peer { registration, runs_at, heartbeat_at: Some(now), health: Health::default() };
+        let peer = Peer { registration, runs_at, overrides, heartbeat_at: Some(now), health: Health::default() };
         Arc::make_mut(&mut self.agents).insert(agent, peer);
         self.lives.insert(agent, identity.life.clone());
         Ok(Registered::Done)
+    }
+
+    pub(super) fn set_override(&mut self, agent: AgentId, stated: Override) -> Result<()> {
+        let peer = Arc::make_mut(&mut self.agents).get_mut(&agent).ok_or(Rejection::UnknownAgent(agent))?;
+        peer.overrides.set(stated);
+        Ok(())
     }
 
     pub(super) fn heartbeat(&mut self, agent: AgentId, life: &Life, health: Health, now: Timestamp) -> bool {
@@ -497,7 +530,8 @@ impl Table {
         true
     }
 
-    pub(super) fn set_availability(&mut self, node: NodeId, declared: Option<Percent>) -> Result<()> {
+    pub(super) fn set_availability(&mut self, node: NodeId, declared: Option<Percent>, now: Timestamp) -> Result<()> {
+        self.becomes_said(Quantity::Availability(node), Basis::Declared, declared.map(Percent::value), now);
         self.node(node)?.availability.declared = declared;
         self.conditions_set += 1;
         Ok(())
@@ -522,6 +556,7 @@ impl Table {
         rules::check_measured(measured)?;
         let before = (self.availabilities(), self.measured.clone());
         for (id, percent) in &measured.availability {
+            self.becomes_said(Quantity::Availability(*id), Basis::Measured, Some(percent.value()), now);
             if let Ok(node) = self.node(*id) {
                 node.availability.measured = Some(*percent);
             }
@@ -529,7 +564,10 @@ impl Table {
         let is_known = |node: &NodeId| self.nodes.contains_key(node);
         let links = measured.links.iter().filter(|link| is_known(&from) && is_known(&link.to));
         let links: Vec<MeasuredLink> = links.map(|link| MeasuredLink { from, at: now, ..*link }).collect();
-        links.into_iter().for_each(|link| Arc::make_mut(&mut self.measured).insert(link));
+        for link in links {
+            self.becomes_said(Quantity::Latency(from, link.to), Basis::Measured, Some(link.latency_ms), now);
+            Arc::make_mut(&mut self.measured).insert(link);
+        }
         // Of a link that is declared nothing else is in force.
         let counts = |links: &MeasuredLinks| -> Vec<(NodeId, f64)> {
             let own = links.iter().filter(|link| link.from == from && self.links.get(from, link.to).is_none());
@@ -573,17 +611,17 @@ impl Table {
         Ok(())
     }
 
-    pub(super) fn set_latency(&mut self, from: NodeId, to: NodeId, declared_ms: Option<f64>) -> Result<()> {
+    pub(super) fn set_latency(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+        declared_ms: Option<f64>,
+        now: Timestamp,
+    ) -> Result<()> {
         rules::check_ends((from, to), |node| self.nodes.contains_key(node))?;
-        let links = Arc::make_mut(&mut self.links);
-        match declared_ms {
-            Some(latency_ms) => {
-                rules::check_latency(latency_ms)?;
-                links.insert_missing(Link { from, to, latency_ms, jitter_ms: 0.0 });
-                links.get_mut(from, to).into_iter().for_each(|link| link.latency_ms = latency_ms);
-            }
-            None => links.remove(from, to),
-        }
+        declared_ms.map_or(Ok(()), rules::check_latency)?;
+        self.becomes_said(Quantity::Latency(from, to), Basis::Declared, declared_ms, now);
+        Arc::make_mut(&mut self.links).set_latency(from, to, declared_ms);
         self.conditions_set += 1;
         Ok(())
     }

@@ -5,7 +5,7 @@ use crate::domain::action::Action;
 use crate::domain::ask::{Ask, Prospect, Reply};
 use crate::domain::books::{Cause, Charge, ChargeKind, Held, Payer, Running, Spent, Stated};
 use crate::domain::constraints::{Constraints, Guard};
-use crate::domain::environment::{Availability, Contact, MeasuredLink};
+use crate::domain::environment::{Availability, Basis, Contact, MeasuredLink, Quantity, Saying};
 use crate::domain::event::{Event, Outcome, Window};
 use crate::domain::failure::{FailureKind, JobFailure};
 use crate::domain::flat_map::FlatMap;
@@ -15,7 +15,7 @@ use crate::domain::measurement::{Measurement, Part};
 use crate::domain::metric::{Metric, Metrics};
 use crate::domain::money::{Amount, Budget, Currency, StoragePrice, TransferPrice};
 use crate::domain::placement::{
-    DataSet, Health, Lease, Link, Node, NodeState, Peer, Registration, Replica, ReplicaState, StoreTraits,
+    DataSet, Health, Lease, Link, Node, NodeState, Overrides, Peer, Registration, Replica, ReplicaState, StoreTraits,
 };
 use crate::domain::store_url::StoreUrl;
 use crate::domain::text::{LINE_MAX, NAME_MAX};
@@ -33,6 +33,12 @@ use std::ops::RangeInclusive;
 pub const NODES: Table = Table { name: "nodes", key: &["id"] };
 pub const LINKS: Table = Table { name: "links", key: &["from_node", "to_node"] };
 pub const MEASURED_LINKS: Table = Table { name: "measured_links", key: &["from_node", "to_node"] };
+pub const FORMER: Table = Table { name: "former_environment", key: &["from_node", "to_node", "basis", "until_ms"] };
+
+/// Those rows that say what was at a moment.
+pub const FORMER_AT: &str = "where (from_node, to_node, basis, until_ms) in
+    (select from_node, to_node, basis, min(until_ms) from former_environment where until_ms > ?
+        group by from_node, to_node, basis)";
 pub const AGENTS: Table = Table { name: "agents", key: &["id"] };
 pub const DATA_SETS: Table = Table { name: "data_sets", key: &["name"] };
 pub const REPLICAS: Table = Table { name: "replicas", key: &["id"] };
@@ -379,7 +385,45 @@ pub fn peer(row: &mut Fields<'_>, nodes: &Nodes) -> Field<(AgentId, Peer)> {
     let heartbeat_at = row.maybe_past("heartbeat_at")?;
     let unexpected = u32::try_from(row.amount("unexpected")?).unwrap_or(u32::MAX);
     let health = Health { converged: row.flag("converged")?, unexpected };
-    Ok((agent, Peer { registration, runs_at, heartbeat_at, health }))
+    Ok((agent, Peer { registration, runs_at, overrides: overrides(row)?, heartbeat_at, health }))
+}
+
+/// What cannot be read asks for nothing: an agent does what its configuration says.
+fn overrides(row: &mut Fields<'_>) -> Field<Overrides> {
+    Ok(Overrides {
+        goal: row.maybe_exact("goal_override", GOAL_MAX)?,
+        policy: row.maybe_exact("policy_override", NAME_MAX)?,
+    })
+}
+
+/// A row of `former_environment`, as it is written, but for its time.
+pub struct FormerRow {
+    pub from_node: u32,
+    /// Of a link; else 0.
+    pub to_node: u32,
+    pub basis: &'static str,
+    pub value: Option<f64>,
+}
+
+impl From<&Saying> for FormerRow {
+    fn from(said: &Saying) -> Self {
+        let (from_node, to_node) = match said.quantity {
+            Quantity::Availability(node) => (node.0, 0),
+            Quantity::Latency(from, to) => (from.0, to.0),
+        };
+        Self { from_node, to_node, basis: said.basis.name(), value: said.value }
+    }
+}
+
+/// What was said of a node or a link before it was changed.
+pub fn saying(row: &mut Fields<'_>) -> Field<Saying> {
+    let (from, to) = (NodeId(row.id("from_node")?), row.id("to_node")?);
+    let (quantity, possible) = match to {
+        0 => (Quantity::Availability(from), 0.0..=100.0),
+        to => (Quantity::Latency(from, NodeId(to)), longest_ms()),
+    };
+    let basis = row.one_of("basis", [Basis::Declared, Basis::Measured], Basis::name)?;
+    Ok(Saying { quantity, basis, value: row.measured("value", possible)? })
 }
 
 /// Where an agent lives.

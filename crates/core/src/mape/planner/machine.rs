@@ -147,6 +147,13 @@ impl Planner {
         }
     }
 
+    /// Decides by something else from now on, with what it knows. `life` as at a start. Not while something is under way.
+    pub fn adopt(&mut self, parameters: &Arc<Parameters>, policy: &Arc<dyn Policy>, life: String) {
+        let (subject, experience) = (self.subject.clone(), self.experience.clone());
+        let anew = Self::new(subject, parameters.clone(), policy.clone(), experience, life);
+        *self = Self { last: self.last, seen: self.seen.take(), ..anew };
+    }
+
     /// The names of its states.
     pub const STATES: [&str; 3] = ["planner idle", "planner awaited", "planner holding back"];
 

@@ -68,7 +68,11 @@ impl Coverage {
     pub fn hear(&mut self, told: &Told) {
         let Told::Notice(notice) = told else { return };
         match notice {
-            Notice::Started { .. } | Notice::Serves { .. } | Notice::Stopped { .. } | Notice::Decided { .. } => {}
+            Notice::Started { .. }
+            | Notice::Pursues { .. }
+            | Notice::Serves { .. }
+            | Notice::Stopped { .. }
+            | Notice::Decided { .. } => {}
             Notice::Adapted { adaptation, .. } => {
                 self.count(EVENT, &format!("order {}", adaptation.status.name()));
             }

@@ -262,6 +262,7 @@ pub(super) mod tests {
         };
         let peer = |agent: u32| Peer {
             runs_at: None,
+            overrides: Default::default(),
             registration: Registration {
                 agent: AgentId(agent),
                 node: NodeId(agent),
