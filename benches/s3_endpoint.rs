@@ -71,7 +71,7 @@ fn main() {
     let credentials = Credentials::new("AGENT", "secret");
     let world = client.block_on(world(&direct, Arc::new(own), bytes, middle.handle()));
     let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    let endpoint = S3Endpoint::start(world, listener, &credentials).unwrap();
+    let endpoint = S3Endpoint::start(world, listener, &credentials, None).unwrap();
     let url = format!("http://{}", endpoint.address());
     let through = Arc::new(S3Store::new(S3Settings::new(url, "data_set", credentials)));
 

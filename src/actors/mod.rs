@@ -40,7 +40,7 @@ pub use deciding::Deciding;
 pub use inspection::{Depth, inspect, judge, judge_in};
 pub use mending::plan_for;
 pub use observer::{Observer, Step};
-pub use origin::{Announced, FIRST_VERSION, announce};
+pub use origin::{Announced, FIRST_VERSION, announce, is_written};
 pub use probing::probe_links;
 pub use rates::Rates;
 pub use removal::remove as remove_object;

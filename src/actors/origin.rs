@@ -73,7 +73,7 @@ async fn look_twice(
 }
 
 /// Whether what is found in a replica is its owner's to change.
-pub(super) fn is_written(snapshot: &Snapshot, replica: &Replica) -> bool {
+pub fn is_written(snapshot: &Snapshot, replica: &Replica) -> bool {
     let data_set = &snapshot.data_set;
     data_set.guard.constraints.origin == Some(replica.node) && replica.object_key == data_set.object_key
 }

@@ -156,6 +156,11 @@ impl DataDirectory {
         self.path.join(format!("agent-{agent}.s3-credentials"))
     }
 
+    /// Where what applications write through an agent's S3 endpoint lies until it is at its origin.
+    pub fn staging(&self, agent: AgentId) -> PathBuf {
+        self.path.join(format!("agent-{agent}.arriving"))
+    }
+
     /// One process for each agent.
     pub fn lock_agent(&self, agent: AgentId) -> anyhow::Result<Lock> {
         self.lock(&format!("agent-{agent}"), &format!("agent {agent}"))

@@ -8,7 +8,7 @@ use crate::storage::s3::{Attempts, S3Settings, S3Store};
 use crate::storage::{Content, ObjectStore as _, StorageError};
 use agent_arrivals::{Arrival, Plan, Profile, Within};
 use agent_core::clock::Clock;
-use agent_core::config::settings::{JobSettings, ServiceSettings, Settings};
+use agent_core::config::settings::{EndpointSettings, JobSettings, ServiceSettings, Settings};
 use agent_core::domain::goal::Goal;
 use agent_core::domain::ids::AgentId;
 use agent_core::domain::manifest::Extent;
@@ -51,7 +51,7 @@ pub fn of_services(settings: &mut Settings) -> anyhow::Result<()> {
         agent.job = JobSettings::Service(ServiceSettings { window: WINDOW, request_bytes: ANSWER });
         agent.data_sets.truncate(1);
         agent.may_run_on.clear();
-        _ = agent.s3.get_or_insert(([127, 0, 0, 1], 0).into());
+        _ = agent.s3.get_or_insert(EndpointSettings { listen: ([127, 0, 0, 1], 0).into(), writes: false });
         RHO.into_iter().for_each(|(metric, rho)| agent.rho.set(metric, rho));
     }
     for data_set in settings.network.data_sets.values_mut() {

@@ -1,4 +1,5 @@
-//! The S3 operations that read. What is asked about objects is answered from the catalogue, their bytes come from replicas.
+//! The S3 operations. What is asked about objects is answered from the catalogue, their bytes come from replicas; what is written goes to
+//! their origin.
 
 use super::conditions::{Conditions, Verdict};
 use super::delivery::{GivenUp, PAUSES_MS};
@@ -7,10 +8,13 @@ use super::objects::{Named, Objects, named, of_bucket};
 use super::reading::{Object, Reading, Shared};
 use super::reads::{Measured, Reads};
 use super::version::View;
+use super::writes::Left;
+use super::writing::Writing;
+use crate::storage::{Content, StorageError};
 use agent_core::domain::ids::DataSetName;
 use agent_core::domain::manifest::{Extent, Manifest};
 use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, StreamExt as _};
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::dto::*;
 use s3s::validation::NameValidation;
@@ -27,9 +31,11 @@ const CONTENT_TYPE: &str = "binary/octet-stream";
 /// How often the version may change before the first byte of an answer is there (I-7).
 const VERSIONS_AT_MOST: usize = 5;
 
-pub struct ReadService {
+pub struct Service {
     pub shared: Arc<Shared>,
     pub reads: BTreeMap<DataSetName, Arc<Reads>>,
+    /// Absent: nobody writes here.
+    pub writing: Option<Arc<Writing>>,
 }
 
 /// An object at a moment, as it is told about.
@@ -40,7 +46,7 @@ struct Found {
     modified: Timestamp,
 }
 
-impl ReadService {
+impl Service {
     fn data_set(&self, bucket: &str) -> S3Result<&DataSetName> {
         let known = &self.shared.world.data_sets;
         of_bucket(bucket, known).ok_or_else(|| {
@@ -105,6 +111,59 @@ impl ReadService {
         }
     }
 
+    /// What was written here of an object, where the version that is read does not have it yet.
+    async fn left(&self, bucket: &str, key: &str) -> S3Result<Option<Left>> {
+        let Some(writing) = &self.writing else { return Ok(None) };
+        let data_set = self.data_set(bucket)?;
+        Ok(writing.left(data_set, key, self.view(data_set).await?.as_ref()))
+    }
+
+    fn writing(&self) -> S3Result<&Writing> {
+        self.writing.as_deref().ok_or_else(|| s3_error!(AccessDenied))
+    }
+
+    /// An object as it was left at its origin; `None`: something else lies there by now.
+    async fn own(&self, request: &S3Request<GetObjectInput>, left: Left) -> S3Result<Option<GetObjectOutput>> {
+        let (began, input) = (Instant::now(), &request.input);
+        let Left::Object { bytes, sha256, etag, at } = left else { return Err(s3_error!(NoSuchKey)) };
+        let (e_tag, modified) = (ETag::Strong(sha256), Timestamp::from(at));
+        check(
+            &e_tag,
+            &modified,
+            Conditions {
+                if_match: input.if_match.as_ref(),
+                if_none_match: input.if_none_match.as_ref(),
+                if_modified_since: input.if_modified_since.as_ref(),
+                if_unmodified_since: input.if_unmodified_since.as_ref(),
+            },
+        )?;
+        let part = Part::of(input.range, bytes)?;
+        let data_set = self.data_set(&input.bucket)?;
+        let origin = self.writing()?.origin(data_set, &input.key).await?;
+        let content = Content { bytes, etag };
+        let body = match origin.store().read_range(&input.key, part.range.clone(), &content).await {
+            Ok(body) => body.bytes,
+            Err(StorageError::Changed { .. } | StorageError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(unreadable(data_set, &error.to_string())),
+        };
+        let mut measured = Measured::since(began, self.reads.get(data_set).cloned().unwrap_or_default());
+        measured.answered();
+        let body = body.map(move |piece| {
+            piece.iter().for_each(|bytes| measured.sent(bytes.len() as u64));
+            piece.map_err(io::Error::other)
+        });
+        Ok(Some(GetObjectOutput {
+            content_length: part.bytes(),
+            content_range: part.content_range,
+            body: Some(StreamingBlob::wrap(Exclusive(Mutex::new(Box::pin(body))))),
+            accept_ranges: Some("bytes".into()),
+            last_modified: Some(modified),
+            e_tag: Some(e_tag),
+            content_type: Some(CONTENT_TYPE.to_owned()),
+            ..Default::default()
+        }))
+    }
+
     /// An answer whose first bytes are on their way.
     async fn begin(&self, request: &S3Request<GetObjectInput>) -> S3Result<(Found, Part, Reading)> {
         let (began, input) = (Instant::now(), &request.input);
@@ -141,11 +200,15 @@ impl ReadService {
 
 impl Found {
     fn check(&self, conditions: Conditions<'_>) -> S3Result<()> {
-        match conditions.verdict(&self.etag, &self.modified) {
-            Verdict::Answer => Ok(()),
-            Verdict::NotModified => Err(s3_error!(NotModified)),
-            Verdict::Failed => Err(s3_error!(PreconditionFailed)),
-        }
+        check(&self.etag, &self.modified, conditions)
+    }
+}
+
+fn check(etag: &ETag, modified: &Timestamp, conditions: Conditions<'_>) -> S3Result<()> {
+    match conditions.verdict(etag, modified) {
+        Verdict::Answer => Ok(()),
+        Verdict::NotModified => Err(s3_error!(NotModified)),
+        Verdict::Failed => Err(s3_error!(PreconditionFailed)),
     }
 }
 
@@ -183,9 +246,14 @@ fn refuse_other_versions(version: Option<&str>, part: Option<i32>) -> S3Result<(
 }
 
 #[async_trait::async_trait]
-impl S3 for ReadService {
+impl S3 for Service {
     async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         refuse_other_versions(request.input.version_id.as_deref(), request.input.part_number)?;
+        if let Some(left) = self.left(&request.input.bucket, &request.input.key).await?
+            && let Some(output) = self.own(&request, left).await?
+        {
+            return Ok(S3Response::new(output));
+        }
         let (found, part, reading) = self.begin(&request).await?;
         let bytes = futures::stream::try_unfold(reading, |mut reading| async move {
             Ok::<_, io::Error>(reading.next().await?.map(|bytes| (bytes, reading)))
@@ -205,18 +273,26 @@ impl S3 for ReadService {
     async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
         let input = request.input;
         refuse_other_versions(input.version_id.as_deref(), input.part_number)?;
-        let found = self.find(&input.bucket, &input.key).await?;
-        found.check(Conditions {
+        let (bytes, etag, modified) = match self.left(&input.bucket, &input.key).await? {
+            Some(Left::Object { bytes, sha256, at, .. }) => (bytes, ETag::Strong(sha256), at.into()),
+            Some(Left::Deleted) => return Err(s3_error!(NoSuchKey)),
+            None => {
+                let found = self.find(&input.bucket, &input.key).await?;
+                (found.object.bytes, found.etag, found.modified)
+            }
+        };
+        let conditions = Conditions {
             if_match: input.if_match.as_ref(),
             if_none_match: input.if_none_match.as_ref(),
             if_modified_since: input.if_modified_since.as_ref(),
             if_unmodified_since: input.if_unmodified_since.as_ref(),
-        })?;
+        };
+        check(&etag, &modified, conditions)?;
         Ok(S3Response::new(HeadObjectOutput {
-            content_length: i64::try_from(found.object.bytes).ok(),
+            content_length: i64::try_from(bytes).ok(),
             accept_ranges: Some("bytes".into()),
-            last_modified: Some(found.modified),
-            e_tag: Some(found.etag),
+            last_modified: Some(modified),
+            e_tag: Some(etag),
             content_type: Some(CONTENT_TYPE.to_owned()),
             ..Default::default()
         }))
@@ -310,6 +386,71 @@ impl S3 for ReadService {
         Ok(S3Response::new(GetBucketLocationOutput::default()))
     }
 
+    async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+        let data_set = self.data_set(&request.input.bucket)?;
+        self.writing()?.put(data_set, request).await
+    }
+
+    async fn create_multipart_upload(
+        &self,
+        request: S3Request<CreateMultipartUploadInput>,
+    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        let data_set = self.data_set(&request.input.bucket)?;
+        self.writing()?.begin(data_set, request).await
+    }
+
+    async fn upload_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+        self.writing()?.part(request).await
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        request: S3Request<CompleteMultipartUploadInput>,
+    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        let data_set = self.data_set(&request.input.bucket)?;
+        self.writing()?.complete(data_set, request).await
+    }
+
+    async fn abort_multipart_upload(
+        &self,
+        request: S3Request<AbortMultipartUploadInput>,
+    ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        self.writing()?.abort(request).await
+    }
+
+    async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
+        let input = request.input;
+        refuse_other_versions(input.version_id.as_deref(), None)?;
+        if input.if_match.is_some() {
+            return Err(s3_error!(NotImplemented, "deletions on condition are not known here"));
+        }
+        self.writing()?.delete(self.data_set(&input.bucket)?, &input.key).await?;
+        Ok(S3Response::new(DeleteObjectOutput::default()))
+    }
+
+    async fn delete_objects(
+        &self,
+        request: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        let DeleteObjectsInput { bucket, delete, .. } = request.input;
+        let (data_set, writing) = (self.data_set(&bucket)?, self.writing()?);
+        let (mut deleted, mut errors) = (Vec::new(), Vec::new());
+        for ObjectIdentifier { key, .. } in delete.objects {
+            match writing.delete(data_set, &key).await {
+                Ok(()) => deleted.push(DeletedObject { key: Some(key), ..Default::default() }),
+                Err(error) => errors.push(s3s::dto::Error {
+                    code: Some(error.code().as_str().to_owned()),
+                    message: error.message().map(str::to_owned),
+                    key: Some(key),
+                    version_id: None,
+                }),
+            }
+        }
+        let told = if delete.quiet == Some(true) { None } else { Some(deleted) };
+        let errors = (!errors.is_empty()).then_some(errors);
+        Ok(S3Response::new(DeleteObjectsOutput { deleted: told, errors, ..Default::default() }))
+    }
+
     async fn list_buckets(&self, _: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
         let mut buckets = Vec::new();
         for data_set in &self.shared.world.data_sets {
@@ -321,20 +462,23 @@ impl S3 for ReadService {
     }
 }
 
-/// Who has signed may read; nobody writes here.
-pub struct ReadOnly;
+/// Who has signed may read, and write where that is allowed.
+pub struct Rights {
+    pub writes: bool,
+}
 
 #[async_trait::async_trait]
-impl S3Access for ReadOnly {
+impl S3Access for Rights {
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
         if context.credentials().is_none() {
             return Err(s3_error!(AccessDenied, "a signature is needed"));
         }
-        match context.method().is_safe() {
+        match self.writes || context.method().is_safe() {
             true => Ok(()),
             false => Err(s3_error!(
                 AccessDenied,
-                "{} is refused: data sets are only read here; they are written at their origin, in its own store",
+                "{} is refused: data sets are only read here; `writes = true` in `[s3]` lets applications write those whose owner \
+                 goes on writing",
                 context.s3_op().name()
             )),
         }

@@ -12,6 +12,7 @@ use crate::storage::set::{Meter, SetAt, make};
 use crate::storage::{ByteStream, Content, ObjectInfo, ObjectStore, Page, PageToken, RangeBody, Result, StorageError};
 use agent_core::clock::VirtualClock;
 use agent_core::domain::action::Action;
+use agent_core::domain::constraints::Constraints;
 use agent_core::domain::ids::{AgentId, Life, NodeId};
 use agent_core::domain::manifest::{Selection, SetKeys};
 use agent_core::domain::placement::{DataSet, Identity, Link, Node, NodeState, Plan, Registration};
@@ -24,6 +25,7 @@ use agent_core::knowledge::ClosingRule;
 use agent_core::knowledge::memory::MemoryKnowledge;
 use agent_core::mape::executor::End;
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 use reading::{Object, Reading};
 use reads::Measured;
@@ -251,9 +253,14 @@ impl Bench {
     }
 
     fn serve(&self) -> (S3Endpoint, S3Store) {
+        self.serve_staging(None)
+    }
+
+    /// Applications also write.
+    fn serve_staging(&self, staging: Option<&Path>) -> (S3Endpoint, S3Store) {
         let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let credentials = Credentials::new("AGENT", "secret");
-        let endpoint = S3Endpoint::start(self.world.clone(), listener, &credentials).unwrap();
+        let endpoint = S3Endpoint::start(self.world.clone(), listener, &credentials, staging).unwrap();
         let client = client(&endpoint, "blood_tests");
         (endpoint, client)
     }
@@ -443,4 +450,96 @@ async fn what_cannot_be_read_at_all_is_said_so() {
     let counted = endpoint.reads()[&bench.world.data_sets[0]];
     assert!((counted.requests, counted.errors) == (1, 1), "{counted:?}");
     endpoint.shutdown().await;
+}
+
+/// Days of a set whose owner goes on writing on node 3, and an endpoint of agent 1 on node 1 that takes what is written.
+struct Written {
+    bench: Bench,
+    place: tempfile::TempDir,
+    endpoint: S3Endpoint,
+    client: S3Store,
+}
+
+impl Written {
+    async fn new() -> Self {
+        let objects = [("days/1.json".to_owned(), b"[1]".to_vec()), ("days/2.json".to_owned(), b"[2]".to_vec())];
+        let bench = Bench::of_set(&objects).await;
+        let fixed = Constraints { origin: Some(NodeId(3)), ..Constraints::default() };
+        bench.world.knowledge.set_constraints(&bench.world.data_sets[0], &fixed).await.unwrap();
+        let place = tempfile::tempdir().unwrap();
+        let (endpoint, client) = bench.serve_staging(Some(&place.path().join("arriving")));
+        Self { bench, place, endpoint, client }
+    }
+
+    /// Until the table has a version of this number, with so many bytes.
+    async fn announced(&self, version: u64) -> u64 {
+        loop {
+            let data_set = self.bench.snapshot().await.data_set.clone();
+            if data_set.versions.version >= version {
+                return data_set.bytes;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn listed(&self) -> Vec<String> {
+        let mut keys: Vec<_> = self.client.list("days/").await.unwrap().into_iter().map(|it| it.key).collect();
+        keys.sort();
+        keys
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_written_lies_at_the_origin_and_is_the_next_version() {
+    let written = Written::new().await;
+    let (bench, client) = (&written.bench, &written.client);
+    // One in one request, and one in parts.
+    let large = pattern(20_000_000);
+    put(client, "days/3.json", b"[3]").await;
+    put(client, "days/large", &large).await;
+    client.delete("days/1.json").await.unwrap();
+    // Whoever has written reads it back, before anybody was told.
+    let info = client.info("days/large").await.unwrap().expect("it is there");
+    assert_eq!(
+        (info.bytes, info.validators.etag),
+        (20_000_000, Some(format!("\"{}\"", hex::encode(Sha256::digest(&large)))))
+    );
+    assert_eq!(client.info("days/1.json").await.unwrap(), None);
+    assert_eq!(bench.store(3).info("days/large").await.unwrap().map(|it| it.bytes), Some(20_000_000));
+    let content = Content { bytes: 20_000_000, etag: None };
+    let read = client.read_range("days/large", 5..10, &content).await.unwrap().bytes;
+    let read: Vec<Bytes> = read.try_collect().await.unwrap();
+    assert_eq!(read.concat(), large[5..10]);
+
+    assert_eq!(written.announced(2).await, 20_000_006);
+    while written.listed().await != ["days/2.json", "days/3.json", "days/large"] {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(client.info("days/large").await.unwrap().map(|it| it.bytes), Some(20_000_000));
+    assert!(written.endpoint.reads().into_values().all(|counted| counted.errors == 0));
+    // Nothing is left of what arrived.
+    let left = std::fs::read_dir(written.place.path().join("arriving/objects/staged")).unwrap().count();
+    assert_eq!(left, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_belongs_to_data_that_its_owner_writes_is_taken() {
+    let written = Written::new().await;
+    let refused = async |key: &str| {
+        let body = futures::stream::iter([Ok(Bytes::from_static(b"x"))]).boxed();
+        written.client.write(key, 1, body).await.unwrap_err().to_string()
+    };
+    let elsewhere = refused("nights/1.json").await;
+    assert!(elsewhere.contains("is no key of data set blood_tests"), "{elsewhere}");
+    let nobody = Constraints::default();
+    written.bench.world.knowledge.set_constraints(&written.bench.world.data_sets[0], &nobody).await.unwrap();
+    let mut told = refused("days/4.json").await;
+    while !told.contains("does not go on writing") {
+        told = refused("days/4.json").await;
+    }
+    // Where nobody is to write, nobody does.
+    let (_endpoint, reader) = written.bench.serve();
+    let body = futures::stream::iter([Ok(Bytes::from_static(b"x"))]).boxed();
+    let told = reader.write("days/4.json", 1, body).await.unwrap_err().to_string();
+    assert!(told.contains("data sets are only read here"), "{told}");
 }

@@ -21,6 +21,8 @@ pub struct View {
 pub struct Version {
     /// Of its object, or of the manifest of its objects; lower-case hexadecimal.
     pub sha256: String,
+    /// Of the data set's, from 1 on.
+    pub number: u64,
     /// Of all objects.
     pub bytes: u64,
     /// When it came to be, in the scenario: the same whichever replica is read.
@@ -64,10 +66,11 @@ fn version(snapshot: &Snapshot, reference: Option<&Replica>) -> Version {
         Some(former) => {
             let before = Timestamp(former.since.0.saturating_sub(1000)).max(registered);
             let since = if former.version <= 1 { registered } else { before };
-            Version { sha256: former.sha256.clone(), bytes: former.bytes, since }
+            Version { sha256: former.sha256.clone(), number: former.version, bytes: former.bytes, since }
         }
         None => Version {
             sha256: newest.sha256.clone(),
+            number: versions.version,
             bytes: newest.bytes,
             since: versions.written_at.unwrap_or(registered),
         },
@@ -83,14 +86,18 @@ fn sources(snapshot: &Snapshot, reference: Option<&Replica>, home: NodeId) -> Ve
     };
     let mut readable: Vec<&Replica> = snapshot.placement.present().collect();
     readable.sort_by_key(|row| distance(row));
-    let source = |row: &Replica| Source {
+    readable.into_iter().map(|row| source(snapshot, row)).collect()
+}
+
+/// A replica as something that can be read.
+pub fn source(snapshot: &Snapshot, row: &Replica) -> Source {
+    Source {
         replica: row.id,
         node: row.node,
         object_key: row.object_key.clone(),
         version: row.content(&snapshot.data_set).sha256.to_owned(),
         etag: row.validators.etag.clone(),
-    };
-    readable.into_iter().map(source).collect()
+    }
 }
 
 #[cfg(test)]
@@ -133,7 +140,7 @@ mod tests {
     fn the_reference_is_read_first_then_what_is_near() {
         let seen = view(snapshot(3));
         assert_eq!(ids(&seen.holders(NEW)), [3, 1, 2]);
-        assert_eq!(seen.version, Version { sha256: NEW.to_owned(), bytes: 10, since: Timestamp(90_000) });
+        assert_eq!(seen.version, Version { sha256: NEW.to_owned(), number: 3, bytes: 10, since: Timestamp(90_000) });
     }
 
     #[test]
@@ -142,7 +149,7 @@ mod tests {
         outdated(&mut both, 2, 2);
         outdated(&mut both, 3, 2);
         let seen = view(both);
-        assert_eq!(seen.version, Version { sha256: OLD.to_owned(), bytes: 7, since: Timestamp(89_000) });
+        assert_eq!(seen.version, Version { sha256: OLD.to_owned(), number: 2, bytes: 7, since: Timestamp(89_000) });
         assert_eq!((ids(&seen.holders(OLD)), ids(&seen.holders(NEW))), (vec![2, 3], vec![1]));
         assert_eq!(ids(&seen.holders_first(NEW)), [1, 2, 3]);
         let mut first = snapshot(2);

@@ -8,6 +8,7 @@ mod described;
 mod directory;
 mod listing;
 mod service;
+pub mod staging;
 mod uploads;
 
 use self::directory::Directory;

@@ -76,7 +76,7 @@ fn databases_of_others_are_left_alone() {
             command,
             |place| database(place, newer),
             1,
-            "error: data/network.db: schema version 99 is newer than 16, the newest this binary knows; use the newer `agent`\n",
+            "error: data/network.db: schema version 99 is newer than 17, the newest this binary knows; use the newer `agent`\n",
         );
         check(
             command,

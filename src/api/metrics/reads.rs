@@ -36,7 +36,9 @@ pub fn register(registry: &mut Registry, reads: Vec<(AgentId, DataSetName, Count
     let mut latencies = Vec::with_capacity(reads.len());
     for (agent, data_set, counted) in reads {
         let (agent, data_set) = (agent.0, data_set.to_string());
-        for (outcome, count) in [("answered", counted.requests.saturating_sub(counted.errors)), ("failed", counted.errors)] {
+        for (outcome, count) in
+            [("answered", counted.requests.saturating_sub(counted.errors)), ("failed", counted.errors)]
+        {
             requests.get_or_create(&Ended { agent, data_set: data_set.clone(), outcome }).inc_by(count);
         }
         let of = OfReads { agent, data_set };
@@ -54,7 +56,7 @@ impl Collector for Latencies {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         let help = "From a read's request to the first byte of its answer";
         let mut all = encoder.encode_descriptor("agent_read_latency_seconds", help, None, MetricType::Histogram)?;
-        let bounds = BOUNDS_MS.map(|bound| bound as f64 / 1e3).into_iter().chain([f64::MAX]);
+        let bounds = BOUNDS_MS.map(|bound| bound as f64 / 1e3).into_iter().chain([f64::INFINITY]);
         for (labels, counted) in &self.0 {
             let classes: Vec<(f64, u64)> = bounds.clone().zip(counted.latencies).collect();
             let (sum, count) = (counted.latency.as_secs_f64(), counted.latencies.iter().sum());

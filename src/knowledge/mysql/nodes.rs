@@ -210,10 +210,8 @@ impl Tables {
     }
 
     pub(super) async fn former_environment(&mut self, at: Timestamp) -> Result<Vec<Saying>> {
-        Ok(self
-            .ask(Question::new().and(&FORMER, quarantine::FORMER_AT, [at.0.into()]))
-            .await?
-            .read(&FORMER, quarantine::saying))
+        let answer = self.ask(Question::new().and(&FORMER, quarantine::FORMER_AT, [at.0.into()])).await?;
+        Ok(Saying::first_of_each(answer.read(&FORMER, quarantine::saying)))
     }
 
     /// What is missing.

@@ -157,7 +157,8 @@ impl Tables<'_> {
 
     pub(super) fn former_environment(&mut self, at: Timestamp) -> Result<Vec<Saying>> {
         let sql = format!("select from_node, to_node, basis, until_ms, value from former_environment {FORMER_AT}");
-        Ok(rows::read(self.transaction, self.quarantine, FORMER, &sql, [at.0], quarantine::saying)?)
+        let said = rows::read(self.transaction, self.quarantine, FORMER, &sql, [at.0], quarantine::saying)?;
+        Ok(Saying::first_of_each(said))
     }
 
     pub(super) fn running_claims(&mut self) -> Result<Vec<Claim>> {

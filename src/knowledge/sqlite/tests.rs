@@ -155,7 +155,7 @@ async fn an_empty_file_is_filled_and_what_is_in_it_stays() {
     let mut statement = connection.prepare("select version, applied_at_ms from schema_version").unwrap();
     let applied: Vec<(i64, i64)> =
         statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(|row| row.unwrap()).collect();
-    assert_eq!(applied, (1..=16).map(|version| (version, START.0)).collect::<Vec<_>>());
+    assert_eq!(applied, (1..=17).map(|version| (version, START.0)).collect::<Vec<_>>());
 }
 
 /// A file as an earlier version of the schema left it, with an agent that was heard of at the start.
@@ -211,7 +211,7 @@ async fn a_file_of_version_1_is_brought_up_to_date() {
 
 /// What is `applied` when all migrations from this version on have joined what was there.
 fn migrated(before: &str, from: i64) -> String {
-    (from..=16).fold(before.to_owned(), |all, version| format!("{all}, {version} {}", START.0))
+    (from..=17).fold(before.to_owned(), |all, version| format!("{all}, {version} {}", START.0))
 }
 
 fn applied(path: &Path) -> String {
@@ -238,10 +238,10 @@ async fn a_file_of_version_2_is_brought_up_to_date() {
 #[tokio::test]
 async fn a_newer_file_is_left_alone() {
     let bench = Bench::three_agents().await;
-    bench.edit("insert into schema_version values (17, 0)");
+    bench.edit("insert into schema_version values (18, 0)");
     assert_eq!(
         refused(&bench.path()),
-        "knowledge.db: schema version 17 is newer than 16, the newest this binary knows; use the newer `agent`"
+        "knowledge.db: schema version 18 is newer than 17, the newest this binary knows; use the newer `agent`"
     );
 }
 

@@ -53,6 +53,10 @@ impl ObjectService {
         Ok(Self { uploads: Uploads::new(directory.clone()), directory, files })
     }
 
+    pub fn directory(&self) -> Arc<Directory> {
+        self.directory.clone()
+    }
+
     fn object(&self, bucket: &str, key: &str) -> S3Result<PathBuf> {
         let path = self.directory.object(bucket, key);
         path.ok_or_else(|| s3_error!(InvalidArgument, "`{}` cannot be a key here: it is no path of a file", key))
@@ -426,7 +430,10 @@ impl Drop for Arrival {
 }
 
 /// Reads a range ahead of the socket, in order, with bounded memory.
-fn pieces(file: File, range: std::ops::Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
+pub(super) fn pieces(
+    file: File,
+    range: std::ops::Range<u64>,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
     let file = Arc::new(file);
     let starts = std::iter::successors(Some(range.start), |start| start.checked_add(READ_BYTES));
     let end = range.end;

@@ -3,7 +3,7 @@
 use super::load::Vocabulary;
 use super::network::node_id;
 use super::problem::{Invalid, Problems};
-use super::settings::{AgentSettings, JobSettings};
+use super::settings::{AgentSettings, EndpointSettings, JobSettings};
 use super::{defaults, fragment, job, prices, quantity, worker};
 use crate::domain::action::ActionType;
 use crate::domain::goal::{Goal, GoalError, nearest};
@@ -12,7 +12,6 @@ use crate::domain::impact::Rho;
 use crate::domain::metric::Metric;
 use crate::domain::placement::Overrides;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 
 /// What an agent's file is held against.
 pub struct Context<'a> {
@@ -131,12 +130,13 @@ fn requests(agent: &fragment::Agent, goal: Option<&Goal>, problems: &mut Problem
 }
 
 /// Whether somebody else listens there is seen when the agent starts: its file may be meant for another machine.
-fn endpoint(written: &fragment::S3) -> Result<SocketAddr, Invalid> {
-    let fragment::S3 { listen } = written;
-    listen.parse().map_err(|_| {
+fn endpoint(written: &fragment::S3) -> Result<EndpointSettings, Invalid> {
+    let fragment::S3 { listen, writes } = written;
+    let listen = listen.parse().map_err(|_| {
         let help = "write it like `127.0.0.1:9100`; port 0 is any that is free";
         Invalid::new(format!("`{listen}` is not an IP address and port"), help)
-    })
+    });
+    Ok(EndpointSettings { listen: listen?, writes: *writes })
 }
 
 pub fn known_policy(policy: &str, known: &[&str]) -> Result<String, Invalid> {

@@ -225,7 +225,7 @@ fn describe_agent(
         data_sets: if several { agent.data_sets.clone() } else { Vec::new() },
         goal: agent.goal.clone(),
         policy: agent.policy.clone(),
-        s3: agent.s3,
+        s3: agent.s3.map(|endpoint| endpoint.listen),
         job: agent.job.to_string(),
         request_bytes,
         requests: agent.data_sets.iter().map(requests).sum(),

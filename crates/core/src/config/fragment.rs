@@ -226,6 +226,8 @@ pub struct Agent {
 #[serde(deny_unknown_fields)]
 pub struct S3 {
     pub listen: String,
+    #[serde(default)]
+    pub writes: bool,
 }
 
 /// `[worker]`: what of the machine there is for tasks of batch jobs.

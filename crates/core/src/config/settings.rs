@@ -316,10 +316,19 @@ pub struct AgentSettings {
     pub budget: Option<Budget>,
     /// Where the agent's links listen: loopback unless told otherwise.
     pub listen: IpAddr,
-    /// Where applications read its data sets by S3; absent: nowhere. Port 0: any that is free.
-    pub s3: Option<SocketAddr>,
+    /// Where applications read its data sets by S3; absent: nowhere.
+    pub s3: Option<EndpointSettings>,
     /// What of its machine there is for tasks of batch jobs; absent: it takes none.
     pub worker: Option<WorkerSettings>,
+}
+
+/// The S3 endpoint for applications.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EndpointSettings {
+    /// Port 0: any that is free.
+    pub listen: SocketAddr,
+    /// Whether applications also write, what may be written.
+    pub writes: bool,
 }
 
 /// What a node offers to tasks of batch jobs.

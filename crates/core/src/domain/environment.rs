@@ -7,7 +7,7 @@ use super::time::Timestamp;
 use super::units::Percent;
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// The share of time in which a node is up.
@@ -122,6 +122,12 @@ impl Saying {
     /// What was said, when something else is said from now on.
     pub fn former(quantity: Quantity, basis: Basis, was: Option<f64>, becomes: Option<f64>) -> Option<Self> {
         (was != becomes).then_some(Self { quantity, basis, value: was })
+    }
+
+    /// Of what is said of one thing the first.
+    pub fn first_of_each(all: Vec<Self>) -> Vec<Self> {
+        let mut seen = BTreeSet::new();
+        all.into_iter().filter(|said| seen.insert((said.quantity, said.basis))).collect()
     }
 }
 

@@ -12,7 +12,7 @@ async fn init_can_be_repeated_and_keeps_what_is_there() {
     let bench = bench!(Bench::new().await);
     let before = bench.table().await.three_agents().await.snapshot().await;
     let again = init(&bench.settings()).await.unwrap();
-    assert_eq!(again, Prepared { from_version: Some(22), to_version: 22 });
+    assert_eq!(again, Prepared { from_version: Some(23), to_version: 23 });
     assert_eq!(migrate(&bench.settings()).await.unwrap(), again);
     assert_eq!(bench.table().await.snapshot().await, before);
 }
@@ -21,9 +21,9 @@ async fn init_can_be_repeated_and_keeps_what_is_there() {
 async fn init_makes_the_schema_and_goes_on_where_it_was_interrupted() {
     let bench = bench!(Bench::without_tables());
     bench.edit(&format!("drop database {}", bench.schema));
-    assert_eq!(init(&bench.settings()).await.unwrap(), Prepared { from_version: None, to_version: 22 });
+    assert_eq!(init(&bench.settings()).await.unwrap(), Prepared { from_version: None, to_version: 23 });
     bench.edit("drop table schema_version, impacts");
-    assert_eq!(init(&bench.settings()).await.unwrap(), Prepared { from_version: None, to_version: 22 });
+    assert_eq!(init(&bench.settings()).await.unwrap(), Prepared { from_version: None, to_version: 23 });
     bench.table().await.three_agents().await;
 }
 
@@ -43,16 +43,16 @@ async fn tables_of_version_1_are_brought_up_to_date() {
     );
     let settings = bench.settings();
     let expected = format!(
-        "{settings}: its tables are of version 1, this binary needs 22; stop the agents and run `agent db migrate`"
+        "{settings}: its tables are of version 1, this binary needs 23; stop the agents and run `agent db migrate`"
     );
     assert_eq!(message(open(&settings, &clock()).await), expected);
-    assert_eq!(migrate(&settings).await.unwrap(), Prepared { from_version: Some(1), to_version: 22 });
+    assert_eq!(migrate(&settings).await.unwrap(), Prepared { from_version: Some(1), to_version: 23 });
     // Interrupted after its last statement, before its version was noted; and before the last.
     for undo in ["", "; drop table forecasts; alter table data_sets drop column generation, drop column said;
          alter table replicas drop column object_bytes, drop column etag, drop column modified_at_ms, drop column remark"] {
         bench.edit(&format!("delete from schema_version where version >= 2{undo}"));
-        assert_eq!(migrate(&settings).await.unwrap(), Prepared { from_version: Some(1), to_version: 22 });
-        assert_eq!(migrate(&settings).await.unwrap(), Prepared { from_version: Some(22), to_version: 22 });
+        assert_eq!(migrate(&settings).await.unwrap(), Prepared { from_version: Some(1), to_version: 23 });
+        assert_eq!(migrate(&settings).await.unwrap(), Prepared { from_version: Some(23), to_version: 23 });
     }
     let table = bench.table().await;
     assert_eq!((table.reads(1).await, table.snapshot().await.generation), (Some(NodeId(1)), 0));
@@ -73,9 +73,9 @@ async fn many_may_init_at_once() {
     let settings = bench.settings();
     let (a, b, c) = tokio::join!(init(&settings), init(&settings), init(&settings));
     for prepared in [a, b, c] {
-        assert_eq!(prepared.unwrap().to_version, 22);
+        assert_eq!(prepared.unwrap().to_version, 23);
     }
-    assert_eq!(bench.edit("select count(*) from schema_version"), ["22"]);
+    assert_eq!(bench.edit("select count(*) from schema_version"), ["23"]);
 }
 
 #[tokio::test]
@@ -107,10 +107,10 @@ async fn nothing_is_made_without_init() {
 #[tokio::test]
 async fn newer_tables_are_left_alone() {
     let bench = bench!(Bench::new().await);
-    bench.edit("insert into schema_version values (23, 0)");
+    bench.edit("insert into schema_version values (24, 0)");
     let settings = bench.settings();
     let expected =
-        format!("{settings}: schema version 23 is newer than 22, the newest this binary knows; use the newer `agent`");
+        format!("{settings}: schema version 24 is newer than 23, the newest this binary knows; use the newer `agent`");
     assert_eq!(message(open(&settings, &clock()).await), expected);
     assert_eq!(message(init(&settings).await), expected);
 }

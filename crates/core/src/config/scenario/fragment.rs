@@ -293,7 +293,7 @@ impl Agent {
             data_set: self.data_set.clone(),
             data_sets: self.data_sets.clone(),
             listen: None,
-            s3: self.service.as_ref().map(|_| S3 { listen: "127.0.0.1:0".to_owned() }),
+            s3: self.service.as_ref().map(|_| S3 { listen: "127.0.0.1:0".to_owned(), writes: false }),
             worker: None,
             budget: self.budget.clone(),
             job: match &self.service {

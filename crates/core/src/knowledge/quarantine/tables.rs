@@ -35,10 +35,10 @@ pub const LINKS: Table = Table { name: "links", key: &["from_node", "to_node"] }
 pub const MEASURED_LINKS: Table = Table { name: "measured_links", key: &["from_node", "to_node"] };
 pub const FORMER: Table = Table { name: "former_environment", key: &["from_node", "to_node", "basis", "until_ms"] };
 
-/// Those rows that say what was at a moment.
+/// Those rows that say what was at a moment; of what was changed twice in a millisecond the first is right.
 pub const FORMER_AT: &str = "where (from_node, to_node, basis, until_ms) in
     (select from_node, to_node, basis, min(until_ms) from former_environment where until_ms > ?
-        group by from_node, to_node, basis)";
+        group by from_node, to_node, basis) order by id";
 pub const AGENTS: Table = Table { name: "agents", key: &["id"] };
 pub const DATA_SETS: Table = Table { name: "data_sets", key: &["name"] };
 pub const REPLICAS: Table = Table { name: "replicas", key: &["id"] };
