@@ -27,7 +27,7 @@ use self::writing::Writing;
 use crate::actors::World;
 use crate::http_server::{Bounds, HttpServer, Listener};
 use crate::storage::credentials::Credentials;
-use crate::storage::embedded::staging::Staging;
+use crate::storage::staging::Staging;
 use agent_core::domain::ids::DataSetName;
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;

@@ -477,8 +477,8 @@ impl S3Access for Rights {
             true => Ok(()),
             false => Err(s3_error!(
                 AccessDenied,
-                "{} is refused: data sets are only read here; `writes = true` in `[s3]` lets applications write those whose owner \
-                 goes on writing",
+                "{} is refused: data sets are only read here; they are written at their origin, or here with \
+                 `writes = true` in `[s3]`",
                 context.s3_op().name()
             )),
         }

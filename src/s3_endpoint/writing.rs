@@ -5,7 +5,7 @@ use super::reading::Shared;
 use super::version::{View, source};
 use super::writes::{Left, Writes};
 use crate::actors::{Announced, announce, chain, is_written};
-use crate::storage::embedded::staging::{Staged, Staging};
+use crate::storage::staging::{Staged, Staging};
 use crate::storage::{ObjectStore, StorageError};
 use agent_core::domain::ids::DataSetName;
 use agent_core::domain::placement::Replica;

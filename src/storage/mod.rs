@@ -16,6 +16,8 @@ pub mod s3;
 pub mod set;
 pub mod transfer;
 
+pub use embedded::staging;
+
 use self::attributes::Attributes;
 use agent_core::domain::validators::Validators;
 use async_trait::async_trait;

@@ -49,13 +49,18 @@ struct Network {
 
 impl Network {
     fn start() -> Self {
+        Self::serving("")
+    }
+
+    /// The first agent's endpoint has these lines more.
+    fn serving(lines: &str) -> Self {
         let place = Place::new();
         let config = place.configuration("agents", &[&EDITS[..], &CALM].concat());
         // A port that was free a moment ago: the agent is to come back to the same one.
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
         let first = config.join("1.toml");
         let served = fs::read_to_string(&first).expect("a file");
-        let served = served.replace("[job]", &format!("[s3]\nlisten = \"127.0.0.1:{port}\"\n\n[job]"));
+        let served = served.replace("[job]", &format!("[s3]\nlisten = \"127.0.0.1:{port}\"\n{lines}\n[job]"));
         fs::write(first, served).expect("a file");
         let agents = [3, 1, 2].map(|agent| (agent, launch(&place, agent))).into();
         let audit = Audit::of_new(&place.data());
@@ -287,5 +292,35 @@ fn any_client_reads_while_replicas_come_and_go() {
     let ended = clients.wait_with_output().expect("its output");
     print!("{}", String::from_utf8_lossy(&ended.stdout));
     assert!(ended.status.success(), "a client saw something");
+    network.end();
+}
+
+#[test]
+fn any_client_writes_what_its_owner_goes_on_writing() {
+    let network = Network::serving("writes = true\n");
+    let python = Command::new("python3").arg("--version").stdout(Stdio::null()).status();
+    if !python.is_ok_and(|status| status.success()) {
+        println!("SKIPPED: python3 is not installed");
+        return;
+    }
+    let data = network.place.data();
+    let fixed = ["set", "constraints", BUCKET, "--origin", "3"];
+    let fixed = [&fixed[..], &["--config", text(&network.config), "--data", text(&data)]].concat();
+    succeed(network.place.path(), &fixed);
+    let script = repository().join("tests/program/s3_writers.py");
+    let ended = Command::new("python3")
+        .args([text(&script), &network.endpoint, BUCKET, KEY])
+        .env("AWS_SHARED_CREDENTIALS_FILE", network.credentials())
+        .env_remove("AWS_ACCESS_KEY_ID")
+        .env_remove("AWS_PROFILE")
+        .output()
+        .expect("python3 starts");
+    let told = format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    assert!(ended.status.success(), "{told}");
+    if told.contains("boto3: right") {
+        // What came last is a version that everybody is told of.
+        let newest = "select count(*) from data_sets where version >= 2 and written_at is not null";
+        wait_until("it is announced", PATIENCE, || network.audit.count(newest) == 1);
+    }
     network.end();
 }
