@@ -568,8 +568,8 @@ fn what_was_and_what_would_be_are_shown_beside_what_is() {
     let first = events["items"][0]["posted_at"].as_str().expect("an instant").to_owned();
     let shown = |query: &str| demo.get(&format!("/page/now{query}")).body;
     let available = |query: &str, percent: &str| shown(query).contains(&format!("{percent} %"));
-    assert_eq!(demo.write("PATCH", "/api/v1/nodes/2", &[], &json!({"availability_percent": 61.25})).status, 200);
-    assert!(available("", "61.25") && !available(&format!("?until={first}"), "61.25"), "it was 80 % then");
+    assert_eq!(demo.write("PATCH", "/api/v1/nodes/2", &[], &json!({"availability_percent": 80.5})).status, 200);
+    assert!(available("", "80.5") && !available(&format!("?until={first}"), "80.5"), "it was 80 % then");
     assert!(!shown("").contains("Replicas are on edge (3)."), "it was moved since");
     let past = shown(&format!("?until={first}"));
     assert!(past.contains("Replicas are on edge (3).") && past.contains("as it was at"), "{past}");
