@@ -163,7 +163,11 @@ impl Writing {
 
     /// Where an object of this key is written, if it may be.
     pub async fn origin(&self, data_set: &DataSetName, key: &str) -> S3Result<Origin> {
-        let view = self.view(data_set).await?;
+        let mut view = self.view(data_set).await?;
+        if written_at(&view.snapshot).is_none() {
+            // Somebody may have allowed it a moment ago.
+            view = self.shared.catalogue.look(data_set, Some(&view)).await.unwrap_or(view);
+        }
         let set = &view.snapshot.data_set;
         let Some(named) = named(set, key) else {
             return Err(s3_error!(

@@ -44,7 +44,6 @@ impl LinkTable {
         self.rows.is_empty()
     }
 
-    /// No error when there is none.
     /// What one direction takes \[ms\], however much it varies; `None`: there is no such link.
     pub fn set_latency(&mut self, from: NodeId, to: NodeId, latency_ms: Option<f64>) {
         match latency_ms {
@@ -56,6 +55,7 @@ impl LinkTable {
         }
     }
 
+    /// No error when there is none.
     pub fn remove(&mut self, from: NodeId, to: NodeId) {
         self.rows.retain(|begins, row| {
             if *begins == from {

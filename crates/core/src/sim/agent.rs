@@ -231,6 +231,15 @@ impl Agent {
         Ok(Adoption { parameters: self.parameters.clone(), policy: self.policy.clone() })
     }
 
+    /// What it pursues from its start on, and by which policy if that is another one.
+    pub fn begin_with(&mut self, network: &NetworkSettings, settings: &AgentSettings, policy: Option<&str>) {
+        self.parameters = Arc::new(parameters(network, settings));
+        if let Some(policy) = policy.and_then(planner::policy) {
+            self.begins_by = Arc::from(policy);
+            self.policy = self.begins_by.clone();
+        }
+    }
+
     pub fn registration(&self) -> Registration {
         Registration {
             agent: self.id(),

@@ -4,12 +4,11 @@ use super::checkers::Violated;
 use super::faults::Broken;
 use super::table::ready;
 use super::world::{Told, World};
-use crate::config::known_policy;
-use crate::config::settings::AgentSettings;
+use crate::config::{Invalid, overridden};
 use crate::domain::adaptation::Order;
 use crate::domain::goal::Goal;
 use crate::domain::ids::{AgentId, NodeId};
-use crate::domain::placement::Override;
+use crate::domain::placement::{Override, Overrides};
 use crate::domain::units::Percent;
 use crate::knowledge::Knowledge as _;
 use crate::mape::control_loop::Input;
@@ -108,14 +107,8 @@ impl World<'_> {
             Edit::Latency { from, to, latency_ms } => {
                 refused(ready(self.table.knowledge.set_latency(*from, *to, Some(*latency_ms))))?;
             }
-            Edit::Goal { agent, goal } => self.ask_for(*agent, Override::Goal(Some(goal.to_string())), |settings| {
-                (settings.goal, settings.goal_text) = (goal.clone(), goal.to_string());
-            })?,
-            Edit::Policy { agent, policy } => {
-                known_policy(policy, &POLICIES).map_err(|invalid| EditError::Refused(invalid.to_string()))?;
-                let stated = Override::Policy(Some(policy.clone()));
-                self.ask_for(*agent, stated, |settings| settings.policy.clone_from(policy))?
-            }
+            Edit::Goal { agent, goal } => self.ask_for(*agent, Override::Goal(Some(goal.to_string())))?,
+            Edit::Policy { agent, policy } => self.ask_for(*agent, Override::Policy(Some(policy.clone())))?,
             Edit::Break(broken) => self.break_by_hand(*broken)?,
             Edit::Mend(broken) => self.mend_by_hand(*broken)?,
             Edit::Join { node } => self.join(*node),
@@ -161,18 +154,21 @@ impl World<'_> {
         self.agents.iter().position(|slot| slot.id() == agent).ok_or(EditError::UnknownAgent(agent))
     }
 
-    /// As of a real agent: it follows from its next job on. The clairvoyant and the figures go by the scenario as it is `edited`.
-    fn ask_for(
-        &mut self,
-        agent: AgentId,
-        stated: Override,
-        edit: impl FnOnce(&mut AgentSettings),
-    ) -> Result<(), EditError> {
-        refused(ready(self.table.knowledge.set_override(agent, &stated)))?;
+    /// Of an agent that runs it is asked by the table, and it follows from its next job on; another one begins with it. The clairvoyant
+    /// and the figures go by the scenario as it is `edited`.
+    fn ask_for(&mut self, agent: AgentId, stated: Override) -> Result<(), EditError> {
+        let position = self.position(agent)?;
         let edited = self.edited.get_or_insert_with(|| Box::new(self.scenario.clone()));
-        if let Some(settings) = edited.agents.get_mut(&agent) {
-            edit(settings);
+        let Some(settings) = edited.agents.get_mut(&agent) else { return Err(EditError::UnknownAgent(agent)) };
+        let mut asked = Overrides::default();
+        asked.set(stated.clone());
+        let refuse = |invalid: Invalid| EditError::Refused(invalid.to_string());
+        *settings = overridden(settings, &asked, &POLICIES).map_err(refuse)?;
+        let slot = &mut self.agents[position];
+        if slot.control_loop.is_some() {
+            return refused(ready(self.table.knowledge.set_override(agent, &stated)));
         }
+        slot.begin_with(&edited.network, settings, asked.policy.as_deref());
         Ok(())
     }
 
