@@ -169,6 +169,7 @@ impl World<'_> {
             return refused(ready(self.table.knowledge.set_override(agent, &stated)));
         }
         slot.begin_with(&edited.network, settings, asked.policy.as_deref());
+        self.policies_changed();
         Ok(())
     }
 

@@ -142,6 +142,7 @@ impl World<'_> {
         match adopted {
             Ok(adoption) => {
                 self.inputs.extend(adoption.map(Input::Adopt));
+                self.policies_changed();
                 let (id, registration) = (self.agents[agent].id(), self.agents[agent].registration());
                 let Registration { goal, policy, .. } = registration;
                 self.notify(|| Notice::Pursues { agent: id, goal, policy });

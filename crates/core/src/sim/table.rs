@@ -21,6 +21,11 @@ impl Table {
         Self { knowledge, unheard, is_away: false }
     }
 
+    /// From now on signs of life are shown no later than this.
+    pub fn hear_within(&mut self, unheard: Duration) {
+        self.unheard = self.unheard.min(unheard);
+    }
+
     pub fn set_away(&mut self, is_away: bool) {
         self.is_away = is_away;
     }

@@ -236,6 +236,14 @@ impl<'a> World<'a> {
         self.check(self.now())
     }
 
+    /// Agents have other policies: some may look at the table, or ask who lives, that did not.
+    pub fn policies_changed(&mut self) {
+        self.has_watchers = self.agents.iter().any(Agent::looks);
+        if self.agents.iter().any(Agent::asks_who_lives) {
+            self.table.hear_within(self.scenario.network.rhythm.heartbeat);
+        }
+    }
+
     /// With the goals that agents have by now.
     pub fn present(&self) -> &Scenario {
         self.edited.as_deref().unwrap_or(self.scenario)

@@ -258,6 +258,23 @@ async fn what_is_asked_of_an_application_holds_from_its_next_job_on_until_it_is_
 }
 
 #[test]
+fn whoever_is_given_a_policy_decides_by_it() {
+    let scenario = scenario("published");
+    let mut network = begin(&scenario, "none");
+    // One begins with it, the others follow when they run.
+    let policy = |agent| Edit::Policy { agent: AgentId(agent), policy: "cooperative".to_owned() };
+    network.edit(policy(1)).unwrap();
+    network.run(minutes(10), |_| {}).unwrap();
+    assert!(!network.outcome().converged);
+    network.edit(policy(2)).unwrap();
+    network.edit(policy(3)).unwrap();
+    assert!(network.run_until(Until::Converged, minutes(60), |_| {}).unwrap());
+    let outcome = network.outcome();
+    let policies: Vec<&str> = outcome.snapshot().agents.values().map(|peer| &*peer.registration.policy).collect();
+    assert_eq!(policies, ["cooperative"; 3]);
+}
+
+#[test]
 fn a_node_may_join_earlier_than_planned() {
     let scenario = scenario("node_added");
     let (node, _) = scenario.joining().into_iter().next().expect("one joins");
