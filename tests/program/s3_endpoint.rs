@@ -38,6 +38,9 @@ const EDITS: [Edit; 2] = [
     ("network.toml", "job_gap = \"15 s\"", "job_gap = \"30 s\""),
 ];
 
+/// The same of an object that its owner goes on writing.
+const WRITTEN: [Edit; 2] = [("network.toml", "generate_records = 553_729", "origin = \"fixed\""), EDITS[1]];
+
 /// Three agents, of which the first serves.
 struct Network {
     place: Place,
@@ -49,13 +52,23 @@ struct Network {
 
 impl Network {
     fn start() -> Self {
-        Self::serving("")
+        Self::serving(Place::new(), &EDITS, "")
+    }
+
+    /// Applications also write what lies on node 3.
+    fn written() -> Self {
+        let place = Place::new();
+        let bucket = place.data().join("nodes/3/objects/agent");
+        fs::create_dir_all(&bucket).expect("folders");
+        let content = format!("[{}]", [r#"{"cholesterol": 170.5}"#; 1000].join(", "));
+        fs::write(bucket.join(KEY), &content).expect("an object");
+        place.trained_on(&sha256(content.as_bytes()));
+        Self::serving(place, &WRITTEN, "writes = true\n")
     }
 
     /// The first agent's endpoint has these lines more.
-    fn serving(lines: &str) -> Self {
-        let place = Place::new();
-        let config = place.configuration("agents", &[&EDITS[..], &CALM].concat());
+    fn serving(place: Place, edits: &[Edit], lines: &str) -> Self {
+        let config = place.configuration("agents", &[edits, &CALM].concat());
         // A port that was free a moment ago: the agent is to come back to the same one.
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
         let first = config.join("1.toml");
@@ -297,16 +310,12 @@ fn any_client_reads_while_replicas_come_and_go() {
 
 #[test]
 fn any_client_writes_what_its_owner_goes_on_writing() {
-    let network = Network::serving("writes = true\n");
+    let network = Network::written();
     let python = Command::new("python3").arg("--version").stdout(Stdio::null()).status();
     if !python.is_ok_and(|status| status.success()) {
         println!("SKIPPED: python3 is not installed");
         return;
     }
-    let data = network.place.data();
-    let fixed = ["set", "constraints", BUCKET, "--origin", "3"];
-    let fixed = [&fixed[..], &["--config", text(&network.config), "--data", text(&data)]].concat();
-    succeed(network.place.path(), &fixed);
     let script = repository().join("tests/program/s3_writers.py");
     let ended = Command::new("python3")
         .args([text(&script), &network.endpoint, BUCKET, KEY])
