@@ -126,7 +126,7 @@ impl Service {
     async fn own(&self, request: &S3Request<GetObjectInput>, left: Left) -> S3Result<Option<GetObjectOutput>> {
         let (began, input) = (Instant::now(), &request.input);
         let Left::Object { bytes, sha256, etag, at } = left else { return Err(s3_error!(NoSuchKey)) };
-        let (e_tag, modified) = (ETag::Strong(sha256), Timestamp::from(at));
+        let (e_tag, modified) = (ETag::Strong(sha256.clone()), Timestamp::from(at));
         check(
             &e_tag,
             &modified,
@@ -137,7 +137,7 @@ impl Service {
                 if_unmodified_since: input.if_unmodified_since.as_ref(),
             },
         )?;
-        let part = Part::of(input.range, bytes)?;
+        let part = Part::of(range_of(request, &sha256), bytes)?;
         let data_set = self.data_set(&input.bucket)?;
         let origin = self.writing()?.origin(data_set, &input.key).await?;
         let content = Content { bytes, etag };
@@ -167,7 +167,6 @@ impl Service {
     /// An answer whose first bytes are on their way.
     async fn begin(&self, request: &S3Request<GetObjectInput>) -> S3Result<(Found, Part, Reading)> {
         let (began, input) = (Instant::now(), &request.input);
-        let if_range = request.headers.get("if-range").map(|value| value.as_bytes());
         for _ in 0..VERSIONS_AT_MOST {
             let found = self.find(&input.bucket, &input.key).await?;
             let conditions = Conditions {
@@ -177,9 +176,7 @@ impl Service {
                 if_unmodified_since: input.if_unmodified_since.as_ref(),
             };
             found.check(conditions)?;
-            // A range of another version is of no use: all of this one is sent.
-            let is_asked = if_range.is_none_or(|asked| asked == format!("\"{}\"", found.object.sha256).as_bytes());
-            let part = Part::of(input.range.filter(|_| is_asked), found.object.bytes)?;
+            let part = Part::of(range_of(request, &found.object.sha256), found.object.bytes)?;
             let reads = self.reads.get(&found.object.data_set).cloned().unwrap_or_default();
             let measured = Measured::since(began, reads);
             let (view, object) = (found.view.clone(), found.object.clone());
@@ -230,6 +227,13 @@ impl Part {
     fn bytes(&self) -> Option<i64> {
         i64::try_from(self.range.end - self.range.start).ok()
     }
+}
+
+/// Of another version (`If-Range`) a range is of no use: all of this one is sent.
+fn range_of(request: &S3Request<GetObjectInput>, sha256: &str) -> Option<Range> {
+    let expected = request.headers.get("if-range").map(|value| value.as_bytes());
+    let is_asked = expected.is_none_or(|expected| expected == format!("\"{sha256}\"").as_bytes());
+    request.input.range.filter(|_| is_asked)
 }
 
 fn unreadable(data_set: &DataSetName, why: &str) -> s3s::S3Error {

@@ -179,7 +179,7 @@ impl Writing {
             ));
         };
         let Some(replica) = written_at(&view.snapshot) else {
-            let why = "its owner does not go on writing: `origin = \"fixed\"`, or `agent set constraints`";
+            let why = "its owner does not go on writing (`origin = \"fixed\"`), or it was generated";
             return Err(s3_error!(AccessDenied, "data set {} is not written: {}", data_set, why));
         };
         let store = self.shared.ways.to(&view, replica.node).await.map_err(|error| away(&chain(&error)))?;
