@@ -160,7 +160,8 @@ impl Tables<'_> {
         nodes: &FlatMap<NodeId, Node>,
         agents: &FlatMap<AgentId, Peer>,
     ) -> Result<Vec<Arc<Event>>> {
-        let sql = select_event!("where data_set = ? and state = 'open' order by id");
+        // Named, or the index of all events of the data set is taken, and the whole history is read.
+        let sql = select_event!("indexed by events_open where data_set = ? and state = 'open' order by id");
         let removed = self.removed_nodes()?;
         let event = |row: &mut Fields<'_>| quarantine::open_event(row, nodes, agents, &removed).map(Arc::new);
         Ok(rows::read(self.transaction, self.quarantine, EVENTS, sql, [&data_set.0], event)?)
