@@ -35,8 +35,8 @@ impl Api {
         }
         if let Some(snapshot) = view.snapshots.first() {
             for (id, node) in &mut view.nodes {
-                let row = snapshot.nodes.get(&NodeId(*id));
-                row.into_iter().for_each(|row| node.set_availability(row.availability));
+                let Some(row) = snapshot.nodes.get(&NodeId(*id)) else { continue };
+                *node = wire::Node { silent_since: node.silent_since.take(), ..wire::Node::of(row, node.stored_bytes) };
             }
         }
         for agent in view.agents.values_mut() {

@@ -125,22 +125,13 @@ impl Service {
     /// An object as it was left at its origin; `None`: something else lies there by now.
     async fn own(&self, request: &S3Request<GetObjectInput>, left: Left) -> S3Result<Option<GetObjectOutput>> {
         let (began, input) = (Instant::now(), &request.input);
-        let Left::Object { bytes, sha256, etag, at } = left else { return Err(s3_error!(NoSuchKey)) };
-        let (e_tag, modified) = (ETag::Strong(sha256.clone()), Timestamp::from(at));
-        check(
-            &e_tag,
-            &modified,
-            Conditions {
-                if_match: input.if_match.as_ref(),
-                if_none_match: input.if_none_match.as_ref(),
-                if_modified_since: input.if_modified_since.as_ref(),
-                if_unmodified_since: input.if_unmodified_since.as_ref(),
-            },
-        )?;
+        let Left::Object { bytes, sha256, etag: lies, at } = left else { return Err(s3_error!(NoSuchKey)) };
+        let (etag, modified) = (ETag::Strong(sha256.clone()), Timestamp::from(at));
+        check(&etag, &modified, conditions(input))?;
         let part = Part::of(range_of(request, &sha256), bytes)?;
         let data_set = self.data_set(&input.bucket)?;
         let origin = self.writing()?.origin(data_set, &input.key).await?;
-        let content = Content { bytes, etag };
+        let content = Content { bytes, etag: lies };
         let body = match origin.store().read_range(&input.key, part.range.clone(), &content).await {
             Ok(body) => body.bytes,
             Err(StorageError::Changed { .. } | StorageError::NotFound { .. }) => return Ok(None),
@@ -152,16 +143,7 @@ impl Service {
             piece.iter().for_each(|bytes| measured.sent(bytes.len() as u64));
             piece.map_err(io::Error::other)
         });
-        Ok(Some(GetObjectOutput {
-            content_length: part.bytes(),
-            content_range: part.content_range,
-            body: Some(StreamingBlob::wrap(Exclusive(Mutex::new(Box::pin(body))))),
-            accept_ranges: Some("bytes".into()),
-            last_modified: Some(modified),
-            e_tag: Some(e_tag),
-            content_type: Some(CONTENT_TYPE.to_owned()),
-            ..Default::default()
-        }))
+        Ok(Some(part.answer(etag, modified, body)))
     }
 
     /// An answer whose first bytes are on their way.
@@ -169,13 +151,7 @@ impl Service {
         let (began, input) = (Instant::now(), &request.input);
         for _ in 0..VERSIONS_AT_MOST {
             let found = self.find(&input.bucket, &input.key).await?;
-            let conditions = Conditions {
-                if_match: input.if_match.as_ref(),
-                if_none_match: input.if_none_match.as_ref(),
-                if_modified_since: input.if_modified_since.as_ref(),
-                if_unmodified_since: input.if_unmodified_since.as_ref(),
-            };
-            found.check(conditions)?;
+            check(&found.etag, &found.modified, conditions(input))?;
             let part = Part::of(range_of(request, &found.object.sha256), found.object.bytes)?;
             let reads = self.reads.get(&found.object.data_set).cloned().unwrap_or_default();
             let measured = Measured::since(began, reads);
@@ -195,9 +171,12 @@ impl Service {
     }
 }
 
-impl Found {
-    fn check(&self, conditions: Conditions<'_>) -> S3Result<()> {
-        check(&self.etag, &self.modified, conditions)
+fn conditions(input: &GetObjectInput) -> Conditions<'_> {
+    Conditions {
+        if_match: input.if_match.as_ref(),
+        if_none_match: input.if_none_match.as_ref(),
+        if_modified_since: input.if_modified_since.as_ref(),
+        if_unmodified_since: input.if_unmodified_since.as_ref(),
     }
 }
 
@@ -224,8 +203,22 @@ impl Part {
         Ok(Self { range, content_range: Some(content_range) })
     }
 
-    fn bytes(&self) -> Option<i64> {
-        i64::try_from(self.range.end - self.range.start).ok()
+    fn answer(
+        self,
+        etag: ETag,
+        modified: Timestamp,
+        body: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    ) -> GetObjectOutput {
+        GetObjectOutput {
+            content_length: i64::try_from(self.range.end - self.range.start).ok(),
+            content_range: self.content_range,
+            body: Some(StreamingBlob::wrap(Exclusive(Mutex::new(Box::pin(body))))),
+            accept_ranges: Some("bytes".into()),
+            last_modified: Some(modified),
+            e_tag: Some(etag),
+            content_type: Some(CONTENT_TYPE.to_owned()),
+            ..Default::default()
+        }
     }
 }
 
@@ -262,16 +255,7 @@ impl S3 for Service {
         let bytes = futures::stream::try_unfold(reading, |mut reading| async move {
             Ok::<_, io::Error>(reading.next().await?.map(|bytes| (bytes, reading)))
         });
-        Ok(S3Response::new(GetObjectOutput {
-            content_length: part.bytes(),
-            content_range: part.content_range,
-            body: Some(StreamingBlob::wrap(Exclusive(Mutex::new(Box::pin(bytes))))),
-            accept_ranges: Some("bytes".into()),
-            last_modified: Some(found.modified),
-            e_tag: Some(found.etag),
-            content_type: Some(CONTENT_TYPE.to_owned()),
-            ..Default::default()
-        }))
+        Ok(S3Response::new(part.answer(found.etag, found.modified, bytes)))
     }
 
     async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {

@@ -36,6 +36,8 @@ pub struct Origin {
     /// As it was asked for, and as it lies there.
     key: String,
     data_set: DataSetName,
+    /// It is the one object that the data set is.
+    is_all: bool,
 }
 
 /// A write under way, whatever becomes of it.
@@ -111,8 +113,7 @@ impl Writing {
 
     pub async fn delete(&self, data_set: &DataSetName, key: &str) -> S3Result<()> {
         let origin = self.origin(data_set, key).await?;
-        let view = self.view(data_set).await?;
-        if named(&view.snapshot.data_set, key) == Some(Named::Only) {
+        if origin.is_all {
             return Err(s3_error!(AccessDenied, "`{}` is all of data set {}: `agent remove-data-set`", key, data_set));
         }
         let _turn = self.turns.take(&origin).await;
@@ -196,7 +197,7 @@ impl Writing {
                 ));
             }
         }
-        Ok(Origin { store, key: key.to_owned(), data_set: data_set.clone() })
+        Ok(Origin { store, key: key.to_owned(), data_set: data_set.clone(), is_all: named == Named::Only })
     }
 
     async fn view(&self, data_set: &DataSetName) -> S3Result<Arc<View>> {
@@ -212,7 +213,7 @@ impl Writing {
 
     /// To the origin; its SHA-256.
     async fn hand_on(&self, origin: &Origin, staged: &Staged) -> S3Result<String> {
-        let Origin { store, key, data_set } = origin;
+        let Origin { store, key, data_set, is_all: _ } = origin;
         let mut under_way = self.under_way(data_set)?;
         let sum = Arc::new(Mutex::new(Sha256::new()));
         let summed = sum.clone();

@@ -65,21 +65,20 @@ pub fn changes(view: &View, looking: &Looking) -> Markup {
 /// What an application asks for, and how it decides.
 fn application(agent: &Agent) -> Markup {
     let path = format!("/api/v1/agents/{}", agent.id);
-    let field = |what: &str, member: &str, value: &str, asked: &Option<String>| {
+    let field = |what: &str, member: &str, asked: &Option<String>, in_force: &str| {
         let own = asked.is_none();
         html! {
-            label { span { (what) }
-                input.goal type="text" value=(value) spellcheck="false" placeholder="as its configuration says"
+            label { span { (what) " of agent " (agent.id) }
+                input.goal type="text" value=(asked.as_deref().unwrap_or(in_force)) spellcheck="false" placeholder="as its configuration says"
                     list=[(member == "policy").then_some("policies")]
                     data-path=(path) data-member=(member) data-kind="text" data-own[own]; }
         }
     };
-    let in_force = |asked: &Option<String>, now: &str| asked.clone().unwrap_or_else(|| now.to_owned());
     html! {
         fieldset {
             legend { "Agent " (agent.id) }
-            (field(&format!("Goal of agent {}", agent.id), "goal", &in_force(&agent.goal_override, &agent.goal), &agent.goal_override))
-            (field(&format!("Policy of agent {}", agent.id), "policy", &in_force(&agent.policy_override, &agent.policy), &agent.policy_override))
+            (field("Goal", "goal", &agent.goal_override, &agent.goal))
+            (field("Policy", "policy", &agent.policy_override, &agent.policy))
             datalist #policies { @for policy in POLICIES { option value=(policy) {} } }
             p { small { "In place of its configuration, from its next job on. Empty: as that says." } }
         }

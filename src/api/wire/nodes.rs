@@ -1,7 +1,7 @@
 //! Nodes and the links between them.
 
 use crate::app::status::NodeStatus;
-use agent_core::domain::environment::{Availability, MeasuredLink};
+use agent_core::domain::environment::MeasuredLink;
 use agent_core::domain::placement;
 use agent_core::domain::snapshot::Snapshot;
 use agent_core::domain::units::Percent;
@@ -41,13 +41,6 @@ impl Node {
     pub fn new(status: &NodeStatus) -> Self {
         let silent_since = status.silent_since.map(|at| at.to_string());
         Self { silent_since, ..Self::of(&status.node, status.stored_bytes) }
-    }
-
-    /// What it was at some moment.
-    pub fn set_availability(&mut self, availability: Availability) {
-        self.availability_percent = availability.value();
-        self.availability_basis = availability.basis().name().to_owned();
-        self.measured_availability_percent = availability.measured.map(Percent::value);
     }
 
     /// Of a network without any data set.

@@ -47,8 +47,7 @@ impl Staging {
 
     /// Nothing else may arrive under this key before what this returns is dropped; likewise with [`Self::complete`].
     pub async fn put(&self, mut request: S3Request<PutObjectInput>) -> S3Result<(S3Response<PutObjectOutput>, Staged)> {
-        request.input.key = staged_key(&request.input.bucket, &request.input.key);
-        request.input.bucket = BUCKET.to_owned();
+        redirect(&mut request.input.bucket, &mut request.input.key);
         let key = request.input.key.clone();
         let answer = self.service.put_object(request).await?;
         Ok((answer, self.staged(&key)?))
@@ -58,17 +57,14 @@ impl Staging {
         &self,
         mut request: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
-        let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
-        request.input.key = staged_key(&bucket, &key);
-        request.input.bucket = BUCKET.to_owned();
+        let (bucket, key) = redirect(&mut request.input.bucket, &mut request.input.key);
         let answer = self.service.create_multipart_upload(request).await?;
         let told = |output| CreateMultipartUploadOutput { bucket: Some(bucket), key: Some(key), ..output };
         Ok(answer.map_output(told))
     }
 
     pub async fn part(&self, mut request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
-        request.input.key = staged_key(&request.input.bucket, &request.input.key);
-        request.input.bucket = BUCKET.to_owned();
+        redirect(&mut request.input.bucket, &mut request.input.key);
         self.service.upload_part(request).await
     }
 
@@ -76,10 +72,8 @@ impl Staging {
         &self,
         mut request: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<(S3Response<CompleteMultipartUploadOutput>, Staged)> {
-        let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
-        let staged = staged_key(&bucket, &key);
-        request.input.key.clone_from(&staged);
-        request.input.bucket = BUCKET.to_owned();
+        let (bucket, key) = redirect(&mut request.input.bucket, &mut request.input.key);
+        let staged = request.input.key.clone();
         let answer = self.service.complete_multipart_upload(request).await?;
         let told = |output| CompleteMultipartUploadOutput { bucket: Some(bucket), key: Some(key), ..output };
         Ok((answer.map_output(told), self.staged(&staged)?))
@@ -89,8 +83,7 @@ impl Staging {
         &self,
         mut request: S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
-        request.input.key = staged_key(&request.input.bucket, &request.input.key);
-        request.input.bucket = BUCKET.to_owned();
+        redirect(&mut request.input.bucket, &mut request.input.key);
         self.service.abort_multipart_upload(request).await
     }
 
@@ -106,9 +99,10 @@ impl Staging {
     }
 }
 
-/// Keys of others are paths of files as little as they like.
-fn staged_key(bucket: &str, key: &str) -> String {
-    hex::encode(Sha256::digest(format!("{bucket}\n{key}")))
+/// To where it is staged; what was asked for. Keys of others are paths of files as little as they like.
+fn redirect(bucket: &mut String, key: &mut String) -> (String, String) {
+    let staged = hex::encode(Sha256::digest(format!("{bucket}\n{key}")));
+    (std::mem::replace(bucket, BUCKET.to_owned()), std::mem::replace(key, staged))
 }
 
 impl Staged {
