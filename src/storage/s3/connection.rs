@@ -15,8 +15,9 @@ use std::time::Duration;
 
 /// Shorter than what servers grant an idle connection, so that none is closed in the moment it is used again.
 const IDLE_CONNECTION: Duration = Duration::from_secs(20);
-/// Kept for further requests; an agent rarely has more than its job, a probe and a transfer on the way.
-const IDLE_AT_MOST: usize = 8;
+/// Kept for further requests: as many as may be under way at once for those who read through an agent's endpoint. Whoever finds none
+/// waits for the handshake first, which over a slow link is another round trip.
+const IDLE_AT_MOST: usize = 128;
 
 /// The pool of connections to one store.
 pub(super) fn pool(settings: &S3Settings) -> SharedHttpClient {
