@@ -55,6 +55,9 @@ pub struct SqliteKnowledge {
 struct File {
     path: PathBuf,
     clock: Arc<dyn Clock>,
+    /// Whoever comes waits for it here, in the order of coming, and takes no thread before: fifty readers would be fifty threads that
+    /// wake each other, and an agent would wait for as long as chance has it.
+    turn: Arc<tokio::sync::Mutex<()>>,
     session: Mutex<Session>,
 }
 
@@ -92,7 +95,7 @@ impl SqliteKnowledge {
 
     fn over(path: &Path, clock: Arc<dyn Clock>, connection: Connection, condition: Option<FileState>) -> Self {
         let session = Mutex::new(Session { connection, quarantine: Quarantine::default(), condition });
-        Self { file: Arc::new(File { path: path.to_owned(), clock, session }) }
+        Self { file: Arc::new(File { path: path.to_owned(), clock, turn: Arc::default(), session }) }
     }
 
     /// Sets counters of a data set, as if events had moved them. For experiments that start in the middle.
@@ -136,8 +139,11 @@ impl SqliteKnowledge {
         work: impl FnOnce(&File) -> std::result::Result<T, Failure> + Send + 'static,
     ) -> Result<T> {
         let file = Arc::clone(&self.file);
-        let done =
-            tokio::task::spawn_blocking(move || work(&file).map_err(|failure| failure.during(operation, &file.path)));
+        let turn = Arc::clone(&file.turn).lock_owned().await;
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work(&file).map_err(|failure| failure.during(operation, &file.path))
+        });
         match done.await {
             Ok(result) => result,
             Err(stopped) if stopped.is_panic() => std::panic::resume_unwind(stopped.into_panic()),

@@ -4,11 +4,17 @@ use agent_core::knowledge::quarantine::{Cell, Cells, Field, Fields, Quarantine, 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Params, Row};
 
-struct SqliteRow<'a>(&'a Row<'a>);
+struct SqliteRow<'a> {
+    row: &'a Row<'a>,
+    /// The names of its columns, asked for once: SQLite counts their letters each time.
+    columns: &'a [String],
+}
 
 impl Cells for SqliteRow<'_> {
     fn cell(&self, column: &str) -> Result<Cell<'_>, String> {
-        Ok(match self.0.get_ref(column).map_err(|error| error.to_string())? {
+        let at = self.columns.iter().position(|name| name == column);
+        let at = at.ok_or_else(|| format!("there is no column `{column}`"))?;
+        Ok(match self.row.get_ref(at).map_err(|error| error.to_string())? {
             ValueRef::Null => Cell::Null,
             ValueRef::Integer(value) => Cell::Integer(value),
             ValueRef::Real(value) => Cell::Real(value),
@@ -41,6 +47,7 @@ pub(super) fn read_at_most<T>(
     mut read: impl FnMut(&mut Fields<'_>) -> Field<T>,
 ) -> rusqlite::Result<Vec<T>> {
     let mut statement = connection.prepare_cached(sql)?;
+    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
     let mut rows = statement.query(params)?;
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {
@@ -50,7 +57,7 @@ pub(super) fn read_at_most<T>(
             }
             break;
         }
-        all.extend(quarantine.read(table, &SqliteRow(row), &mut read));
+        all.extend(quarantine.read(table, &SqliteRow { row, columns: &columns }, &mut read));
     }
     Ok(all)
 }

@@ -271,13 +271,14 @@ impl<'a> Fields<'a> {
     pub fn text(&mut self, column: &'static str, most_bytes: usize) -> Field<String> {
         let bytes = self.bytes(column)?;
         let kept = &bytes[..bytes.len().min(most_bytes)];
-        let text = String::from_utf8_lossy(kept);
+        // Looked at first, for that takes a fraction of the time of replacing.
+        let text = std::str::from_utf8(kept);
         if kept.len() < bytes.len() {
             self.report(column, format!("its {} bytes are cut to {most_bytes}", bytes.len()));
-        } else if let std::borrow::Cow::Owned(_) = text {
+        } else if text.is_err() {
             self.report(column, "it is not UTF-8; the bytes in question are replaced".to_owned());
         }
-        Ok(text.into_owned())
+        Ok(text.map_or_else(|_| String::from_utf8_lossy(kept).into_owned(), str::to_owned))
     }
 
     /// A name, for people.
