@@ -71,7 +71,8 @@ impl Hub {
         let up_to = match heard.up_to {
             Some(up_to) => up_to,
             None => {
-                let latest = Selection { order: Order::NewestFirst, limit: 1, ..Selection::default() };
+                let latest =
+                    Selection { order: Order::NewestFirst, limit: 1, explained: false, ..Selection::default() };
                 let latest = self.knowledge.select_events(&latest).await?.first().map_or(0, |event| event.id.0);
                 *heard = Heard { up_to: Some(latest), open: self.open_until(latest).await? };
                 latest
@@ -84,7 +85,8 @@ impl Hub {
 
     /// Events after one, up to another one, as messages; with the id of the last.
     pub async fn missed(&self, after: i64, up_to: i64) -> crate::knowledge::Result<Vec<(i64, Message)>> {
-        let asked = Selection { after, before: up_to.saturating_add(1), limit: PAGE, ..Selection::default() };
+        let asked =
+            Selection { after, before: up_to.saturating_add(1), limit: PAGE, explained: false, ..Selection::default() };
         let events = self.knowledge.select_events(&asked).await?;
         Ok(events.iter().map(|event| (event.id.0, self.posted(&wire::Event::new(event, self.scale)))).collect())
     }
@@ -160,7 +162,8 @@ impl Hub {
     /// The latest events that may still change.
     async fn open_until(&self, last: i64) -> crate::knowledge::Result<BTreeMap<i64, wire::Event>> {
         let before = last.saturating_add(1);
-        let latest = Selection { before, order: Order::NewestFirst, limit: PAGE, ..Selection::default() };
+        let latest =
+            Selection { before, order: Order::NewestFirst, limit: PAGE, explained: false, ..Selection::default() };
         let events = self.knowledge.select_events(&latest).await?;
         let open = events.iter().filter(|event| event.window == Window::Open || event.outcome == Outcome::Running);
         Ok(open.map(|event| (event.id.0, wire::Event::new(event, self.scale))).collect())

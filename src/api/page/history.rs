@@ -21,7 +21,8 @@ pub async fn line(api: &Api, looking: &Looking) -> Result<Markup, Problem> {
         timeline.parts(api.surroundings.clock.now(), PARTS)
     };
     let Some((from, to, parts)) = parts else { return Ok(html! {}) };
-    let asked = Selection { since: from, order: Order::NewestFirst, limit: MARKED, ..Selection::default() };
+    let asked =
+        Selection { since: from, order: Order::NewestFirst, limit: MARKED, explained: false, ..Selection::default() };
     let actions = api.knowledge().select_events(&asked).await?;
     let place = |at: Timestamp| (at.0 - from.0) as f64 / (to.0 - from.0).max(1) as f64 * WIDTH;
     let most = parts.iter().map(|came| came.met + came.missed).max().unwrap_or(0).max(1) as f64;

@@ -36,6 +36,7 @@ pub struct Records {
 }
 
 impl Records {
+    /// Of events without what explains them.
     pub fn selection(&self, scale: TimeScale) -> Result<Selection, Problem> {
         let cursor = self.cursor.as_deref().map(listing::decode).transpose()?;
         let (after, before, order) = match self.sort.unwrap_or_default() {
@@ -52,6 +53,7 @@ impl Records {
             until: instant("until", self.until.as_deref(), scale)?.unwrap_or(all.until),
             order,
             limit: listing::limit(self.limit)?,
+            explained: false,
         })
     }
 }

@@ -1,7 +1,9 @@
 //! Events with their feedback, measurements, and what is learned from them.
 
 use super::select::{Answer, Part, Question};
-use super::tables::{AGENTS, COUNTERS, DATA_SETS, EVENTS, READERS, REMOVED, Result, Tables, places, text};
+use super::tables::{
+    AGENTS, COUNTERS, DATA_SETS, EVENTS, EVENTS_ALONE, READERS, REMOVED, Result, Tables, places, text,
+};
 use crate::knowledge::{
     ClosedEvent, ClosingRule, Counter, Feedback, Learned, Order, Recorded, Selection, quarantine, rules,
 };
@@ -241,7 +243,8 @@ impl Tables {
     }
 
     pub(super) async fn select_events(&mut self, asked: &Selection) -> Result<Vec<Event>> {
-        self.page(&EVENTS, &asked_for(asked, "posted_at_ms"), asked, quarantine::event).await
+        let part = if asked.explained { &EVENTS } else { &EVENTS_ALONE };
+        self.page(part, &asked_for(asked, "posted_at_ms"), asked, quarantine::event).await
     }
 
     pub(super) async fn event(&mut self, id: EventId) -> Result<Option<Event>> {

@@ -136,27 +136,30 @@ pub(super) const REFERENCES: Part = Part {
     columns: &["agent", "data_set", "replica"],
     from: "from reference_replicas",
 };
-pub(super) const EVENTS: Part = Part {
-    name: "events",
-    table: quarantine::EVENTS,
-    columns: &[
-        "id",
-        "agent",
-        "data_set",
-        "replica",
-        "action",
-        "explored",
-        "posted_at_ms",
-        "closes_at_ms",
-        "state",
-        "outcome",
-        "ended_at_ms",
-        "feedback_sum",
-        "detail",
-        "exists (select 1 from claims where claims.event = events.id) as claimed",
-    ],
-    from: "from events",
-};
+macro_rules! event_columns {
+    ($detail:literal) => {
+        &[
+            "id",
+            "agent",
+            "data_set",
+            "replica",
+            "action",
+            "explored",
+            "posted_at_ms",
+            "closes_at_ms",
+            "state",
+            "outcome",
+            "ended_at_ms",
+            "feedback_sum",
+            $detail,
+            "exists (select 1 from claims where claims.event = events.id) as claimed",
+        ]
+    };
+}
+pub(super) const EVENTS: Part =
+    Part { name: "events", table: quarantine::EVENTS, columns: event_columns!("detail"), from: "from events" };
+/// Without what explains them.
+pub(super) const EVENTS_ALONE: Part = Part { columns: event_columns!("'' as detail"), ..EVENTS };
 pub(super) const CLAIMS: Part = Part {
     name: "claims",
     table: quarantine::CLAIMS,

@@ -22,9 +22,14 @@ type Result<T> = std::result::Result<T, Failure>;
 
 macro_rules! select_event {
     ($rest:literal) => {
+        select_event!("detail", $rest)
+    };
+    ($detail:literal, $rest:literal) => {
         concat!(
             "select id, agent, data_set, replica, action, explored, posted_at_ms, closes_at_ms, state, outcome, ",
-            "ended_at_ms, feedback_sum, detail, exists (select 1 from claims where claims.event = events.id) as claimed ",
+            "ended_at_ms, feedback_sum, ",
+            $detail,
+            ", exists (select 1 from claims where claims.event = events.id) as claimed ",
             "from events ",
             $rest
         )
@@ -178,7 +183,8 @@ impl Tables<'_> {
     }
 
     pub(super) fn select_events(&mut self, asked: &Selection) -> Result<Vec<Event>> {
-        let sql = format!("{}{}", select_event!(""), asked_for(asked, "posted_at_ms"));
+        let all = if asked.explained { select_event!("") } else { select_event!("'' as detail", "") };
+        let sql = format!("{all}{}", asked_for(asked, "posted_at_ms"));
         let (quarantine, read) = (&mut *self.quarantine, quarantine::event);
         Ok(rows::read_at_most(asked.limit, self.transaction, quarantine, EVENTS, &sql, asked_of(asked), read)?)
     }

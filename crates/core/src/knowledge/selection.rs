@@ -21,6 +21,8 @@ pub struct Selection {
     pub order: Order,
     /// So many at most.
     pub limit: usize,
+    /// Events with their `detail`, which is most of their bytes; without, it is empty.
+    pub explained: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -41,6 +43,7 @@ impl Default for Selection {
             until: Timestamp(i64::MAX),
             order: Order::default(),
             limit: usize::MAX,
+            explained: true,
         }
     }
 }

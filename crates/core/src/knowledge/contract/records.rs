@@ -186,6 +186,11 @@ pub async fn records_are_selected_by_agent_data_set_and_time(table: Table) {
         (Selection { until: second, ..all.clone() }, vec![0]),
         (Selection { since: second, agent: Some(AgentId(1)), ..newest }, vec![2]),
     ];
+    let unexplained = Selection { explained: false, ..all.clone() };
+    let mut events = table.knowledge.select_events(&all).await.unwrap();
+    assert!(events.iter().all(|event| !event.detail.is_empty()));
+    events.iter_mut().for_each(|event| event.detail.clear());
+    assert_eq!(table.knowledge.select_events(&unexplained).await.unwrap(), events);
     let jobs: Vec<i64> = table.knowledge.measurements(0, 10).await.unwrap().iter().map(|row| row.id).collect();
     for (asked, expected) in cases {
         let events = table.knowledge.select_events(&asked).await.unwrap();

@@ -1142,7 +1142,11 @@ impl Table {
             let Event { id, agent, data_set, posted_at, .. } = &*posted.event;
             (id.0, *agent, data_set, *posted_at)
         }
-        asked.of(&self.events, key).into_iter().map(|posted| Event::clone(&posted.event)).collect()
+        let told = |posted: &Posted| match asked.explained {
+            true => Event::clone(&posted.event),
+            false => Event { detail: String::new(), ..Event::clone(&posted.event) },
+        };
+        asked.of(&self.events, key).into_iter().map(told).collect()
     }
 
     pub(super) fn event(&self, id: EventId) -> Option<Event> {
