@@ -63,7 +63,7 @@ pub struct Latest {
     pub limit: Option<usize>,
     /// `next` of the page before.
     pub cursor: Option<String>,
-    /// Only in this state.
+    /// Only in this state. What is none is refused, and the answer says which there are.
     pub state: Option<String>,
 }
 
@@ -73,7 +73,7 @@ impl Latest {
         let limit = limit(self.limit)?;
         let before = self.cursor.as_deref().map(decode).transpose()?;
         let state = self.state.as_deref().map(str::parse).transpose();
-        let state = state.map_err(|error| Problem::new(ErrorCode::Malformed, format!("state: {error}")))?;
+        let state = state.map_err(|error| Problem::new(ErrorCode::Invalid, format!("state: {error}")))?;
         Ok((limit, before, state))
     }
 }
@@ -97,7 +97,7 @@ pub fn encode<K: Serialize>(key: &K) -> String {
 pub fn decode<K: DeserializeOwned>(cursor: &str) -> Result<K, Problem> {
     let read = hex::decode(cursor).ok().and_then(|text| serde_json::from_slice(&text).ok());
     read.ok_or_else(|| {
-        Problem::new(ErrorCode::Malformed, "cursor: this is none; send `next` of the page before as it is")
+        Problem::new(ErrorCode::Invalid, "cursor: this is none; send `next` of the page before as it is")
     })
 }
 

@@ -149,7 +149,7 @@ fn all_that_is_wrong_with_a_load_is_said_with_its_place_and_nothing_is_queued() 
         assert_eq!(demo.get(&format!("{EXPERIMENTS}{path}")).status, 404, "{path}");
     }
     assert_eq!(demo.write("POST", &format!("{EXPERIMENTS}/9/cancel"), &[], &json!({})).status, 404);
-    assert_eq!(demo.get(&format!("{EXPERIMENTS}?state=done")).status, 400);
+    assert_eq!(demo.get(&format!("{EXPERIMENTS}?state=done")).status, 422);
     let large = json!({"text": "#".repeat(2 << 20)});
     assert_eq!(demo.write("POST", EXPERIMENTS, &[], &large).status, 413);
     let allowed = demo.write("POST", EXPERIMENTS, &[], &json!({"text": elsewhere, "allow": ["example.org"]}));

@@ -81,8 +81,17 @@ fn application(agent: &Agent) -> Markup {
             (field("Policy", "policy", &agent.policy_override, &agent.policy))
             datalist #policies { @for policy in POLICIES { option value=(policy) {} } }
             p { small { "In place of its configuration, from its next job on. Empty: as that says." } }
+            @if is_ahead(&agent.goal_override, &agent.goal) || is_ahead(&agent.policy_override, &agent.policy) {
+                p role="status" { "Not followed so far: it pursues " code { (agent.goal) } " with " code { (agent.policy) }
+                    ". If it cannot do otherwise, its own output says why." }
+            }
         }
     }
+}
+
+/// Whether what is asked of an agent is not what it does.
+fn is_ahead(asked: &Option<String>, in_force: &str) -> bool {
+    asked.as_deref().is_some_and(|asked| asked != in_force)
 }
 
 /// A node that comes.
