@@ -3,6 +3,8 @@
 use agent_core::config::Vocabulary;
 use agent_core::config::scenario::{self, Scenario};
 use agent_core::domain::action::Action;
+use agent_core::domain::books::Payer;
+use agent_core::domain::constraints::MustNot;
 use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
 use agent_core::domain::time::Timestamp;
 use agent_core::mape::planner::{POLICIES, Rng};
@@ -320,4 +322,80 @@ fn fifty_data_sets_on_thirty_nodes_are_placed_for_thirty_jobs() {
         let violated: u64 = outcome.tallies.values().map(|tally| tally.violated).sum();
         assert!(violated <= 2 * MANY as u64, "network {number}: {violated} jobs missed their goal");
     }
+}
+
+/// The same network where some data sets may not go abroad, or have to be somewhere or in some number, and where what travels and lies
+/// has a price.
+fn limited(number: u64) -> Scenario {
+    let mut scenario = fifty(number);
+    let mut rng = Rng::seed_from_u64(!number);
+    let nodes: Vec<NodeId> = scenario.network.nodes.keys().copied().collect();
+    let abroad: BTreeSet<NodeId> = nodes.iter().copied().filter(|_| rng.random_bool(0.3)).collect();
+    for node in &abroad {
+        let node = scenario.network.nodes.get_mut(node).expect("it is there");
+        node.labels.insert("region".to_owned(), "abroad".to_owned());
+    }
+    for data_set in scenario.network.data_sets.values_mut() {
+        let (first, constraints) = (data_set.first_node, &mut data_set.constraints);
+        let is_barred = !abroad.contains(&first) && rng.random_bool(0.4);
+        if is_barred {
+            constraints.must_not = Some(MustNot { labels: "region=abroad".parse().expect("a selector") });
+        }
+        let allowed: Vec<NodeId> = nodes.iter().copied().filter(|node| !is_barred || !abroad.contains(node)).collect();
+        let mut stay = BTreeSet::from([first]);
+        if rng.random_bool(0.2) {
+            constraints.must.insert(allowed[rng.random_range(0..allowed.len())]);
+        }
+        if rng.random_bool(0.2) {
+            constraints.never_delete_at.insert(first);
+        }
+        stay.extend(&constraints.must);
+        let least = rng.random_range(1..=3);
+        constraints.min_replicas = rng.random_bool(0.2).then_some(least);
+        constraints.max_replicas = rng.random_bool(0.3).then(|| least.max(stay.len() as u32));
+    }
+    let mut eur = |most: u32, unit: &str| {
+        let cents = rng.random_range(0..=most);
+        format!("{}.{:02} EUR/{unit}", cents / 100, cents % 100)
+    };
+    let (tariff, drawn) = (&mut scenario.network.tariff, "a price");
+    for link in &scenario.network.links {
+        tariff.egress.insert((link.from, link.to), eur(300, "GB").parse().expect(drawn));
+    }
+    for node in nodes {
+        tariff.storage.insert(node, eur(900, "GB/month").parse().expect(drawn));
+    }
+    tariff.budgets.insert(Payer::Network, eur(1000, "hour").parse().expect(drawn));
+    for agent in scenario.agents.values_mut().step_by(3) {
+        agent.budget = Some(eur(40, "hour").parse().expect(drawn));
+    }
+    scenario
+}
+
+/// `NETWORKS=1000 cargo test --release -p agent-core --test decisions too_dear -- --nocapture` looks at more of them.
+#[test]
+fn what_is_forbidden_or_too_dear_is_not_done_in_any_of_many_networks() {
+    let networks = std::env::var("NETWORKS").ok().map(|text| text.parse().expect("NETWORKS is a number"));
+    let (mut done, mut differ) = (0, 0);
+    for number in 1..=networks.unwrap_or(3) {
+        let scenario = limited(number);
+        // After every event its checkers look for what is forbidden (I-16) and for budgets (I-17), without the code that decides.
+        let outcome = simulated(&scenario, "cooperative", HOUR);
+        for snapshot in &outcome.snapshots {
+            let constraints = &scenario.network.data_sets[&snapshot.data_set.name].constraints;
+            let lie: Vec<NodeId> = snapshot.placement.nodes().into_iter().collect();
+            let is_abroad = |node: &NodeId| !scenario.network.nodes[node].labels.is_empty();
+            let name = &snapshot.data_set.name;
+            assert!(constraints.must_not.is_none() || !lie.iter().any(is_abroad), "network {number}, {name}: {lie:?}");
+            assert!(constraints.never_delete_at.iter().all(|node| lie.contains(node)), "network {number}, {name}");
+            let most = constraints.max_replicas.map_or(usize::MAX, |most| most as usize);
+            assert!(lie.len() <= most, "network {number}, {name}: {lie:?}");
+        }
+        done += outcome.events.len();
+        differ += u32::from(simulated(&fifty(number), "cooperative", HOUR).events != outcome.events);
+    }
+    println!(
+        "{done} actions, none of them forbidden or beyond a budget; what is limited changed what is done in {differ} networks"
+    );
+    assert!(done > 0 && differ > 0);
 }
