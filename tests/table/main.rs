@@ -1,5 +1,6 @@
 //! The shared table on every technology.
 
+mod carried;
 mod feedback_vectors;
 mod fuzz_rows;
 #[path = "../network/galera.rs"]
