@@ -7,27 +7,20 @@ mod asked;
 #[allow(dead_code, reason = "tests ask more of it")]
 #[path = "../tests/jobs/doubles.rs"]
 mod doubles;
+mod linked_stores;
 
 use agent::data::blood_tests::BloodTests;
 use agent::jobs::aggregate::AggregateJob;
-use agent::jobs::{DataSource, Job, JobReport, S3Access};
-use agent::links::Links as _;
-use agent::links::toxiproxy::Toxiproxy;
-use agent::storage::ObjectStore as _;
-use agent::storage::embedded::{EmbeddedSettings, EmbeddedStore};
-use agent::storage::s3::{S3Settings, S3Store};
+use agent::jobs::{DataSource, Job, JobReport};
 use agent::storage::transfer::{Expected, transfer};
-use agent_core::domain::ids::{AgentId, NodeId};
-use agent_emulator::{Emulator, Metrics};
 use asked::{Asked, asked};
 use doubles::{Object, OneObject};
-use futures::StreamExt as _;
+use linked_stores::{KEY, LinkedStores};
 use std::fs::File;
 use std::io::BufWriter;
 use std::num::NonZeroU64;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -60,8 +53,8 @@ fn main() {
             let compressed = OneObject::new(Object::Bytes(object.into()), 64 * 1024);
             aggregate(name, &compressed.source(extent.records), extent).await;
         }
-        let node = Node::start(extent.records).await;
-        let ours = aggregate("store through the link", &node.source, extent).await;
+        let stores = LinkedStores::start(extent.records, Duration::ZERO).await;
+        let ours = aggregate("store through the link", &stores.source, extent).await;
         // Before and after ours: the machine may have changed its mind meanwhile.
         match (before, duckdb(extent)) {
             (Ok(before), Ok(after)) => {
@@ -71,8 +64,8 @@ fn main() {
             }
             (Err(why), _) | (_, Err(why)) => println!("SKIPPED: DuckDB: {why}"),
         }
-        node.transfer().await;
-        node.stop().await;
+        transferred(&stores).await;
+        stores.stop().await;
     });
 }
 
@@ -88,78 +81,17 @@ fn zstd(data: BloodTests) -> Vec<u8> {
     encoder.finish().expect("memory takes it")
 }
 
-/// A node's embedded store at the end of an emulated link without latency, and a second store to transfer to.
-struct Node {
-    source: DataSource,
-    other: S3Store,
-    stores: [EmbeddedStore; 2],
-    emulator: Emulator,
-    _directory: tempfile::TempDir,
-}
-
-const KEY: &str = "blood_tests.json";
-
-impl Node {
-    async fn start(records: u64) -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let runtime = tokio::runtime::Handle::current();
-        let stores = ["from", "to"].map(|name| {
-            let settings = EmbeddedSettings::new(directory.path().join(name), "agent");
-            EmbeddedStore::start(settings, &runtime).expect("the store starts")
-        });
-        let emulator = Emulator::start(([127, 0, 0, 1], 0).into(), Metrics::Off).await.expect("the emulator starts");
-        let links = Toxiproxy::new(&emulator.url()).expect("the client starts");
-        let mut clients = Vec::new();
-        for (node, store) in (1..).map(NodeId).zip(&stores) {
-            let link = links.open(AgentId(1), node, &store.address().to_string()).await.expect("the link opens");
-            links.set_latency(AgentId(1), node, Duration::ZERO).await.expect("the link is set");
-            let settings = S3Settings::new(format!("http://{link}"), "agent", store.credentials().clone());
-            clients.push(S3Store::new(settings));
-        }
-        let (other, store) = (clients.pop().expect("two clients"), clients.pop().expect("two clients"));
-        let data = BloodTests::new(records);
-        let body = futures::stream::iter(data.pieces(0..data.bytes()).map(Ok)).boxed();
-        store.write(KEY, data.bytes(), body).await.expect("the upload succeeds");
-        let access = S3Access {
-            endpoint: store.address().to_owned(),
-            region: "us-east-1".to_owned(),
-            bucket: "agent".to_owned(),
-            access_key_id: String::new(),
-            secret_access_key: String::new(),
-            ..Default::default()
-        };
-        let source = DataSource {
-            store: Arc::new(store),
-            access,
-            data_set: "blood_tests".to_owned(),
-            object_key: KEY.to_owned(),
-            etag: None,
-            sha256: String::new(),
-            bytes: data.bytes(),
-            records,
-        };
-        Self { source, other, stores, emulator, _directory: directory }
-    }
-
-    /// Store to store through the links, verified by reading it back.
-    async fn transfer(&self) {
-        let data = BloodTests::new(self.source.records);
-        let sha256 = data.generate(std::io::sink()).expect("it can be generated").sha256;
-        let expected = Expected { bytes: self.source.bytes, sha256 };
-        let started = Instant::now();
-        let store = self.source.store.as_ref();
-        let transferred = transfer(store, KEY, None, &self.other, "copy", &expected, |_| {}).await;
-        assert_eq!(transferred.expect("the transfer succeeds").bytes(), self.source.bytes);
-        show("transfer, verified", started.elapsed().as_secs_f64(), data);
-        println!("{:24} {:.0} MB", "peak resident", peak_resident_mb());
-    }
-
-    async fn stop(self) {
-        self.emulator.shutdown().await;
-        for store in self.stores {
-            store.shutdown().await;
-        }
-    }
+/// Store to store through the links, verified by reading it back.
+async fn transferred(stores: &LinkedStores) {
+    let data = BloodTests::new(stores.source.records);
+    let sha256 = data.generate(std::io::sink()).expect("it can be generated").sha256;
+    let expected = Expected { bytes: stores.source.bytes, sha256 };
+    let started = Instant::now();
+    let store = stores.source.store.as_ref();
+    let transferred = transfer(store, KEY, None, &stores.other, "copy", &expected, |_| {}).await;
+    assert_eq!(transferred.expect("the transfer succeeds").bytes(), stores.source.bytes);
+    show("transfer, verified", started.elapsed().as_secs_f64(), data);
+    println!("{:24} {:.0} MB", "peak resident", peak_resident_mb());
 }
 
 /// Seconds of the median run.

