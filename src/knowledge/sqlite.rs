@@ -44,8 +44,9 @@ use look::FileState;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
 
 /// The shared table of agents on one machine.
 pub struct SqliteKnowledge {
@@ -55,10 +56,9 @@ pub struct SqliteKnowledge {
 struct File {
     path: PathBuf,
     clock: Arc<dyn Clock>,
-    /// Whoever comes waits for it here, in the order of coming, and takes no thread before: fifty readers would be fifty threads that
-    /// wake each other, and an agent would wait for as long as chance has it.
-    turn: Arc<tokio::sync::Mutex<()>>,
-    session: Mutex<Session>,
+    /// Whoever comes waits for it in the order of coming, and takes no thread before: fifty readers would be fifty threads that wake
+    /// each other, and an agent would wait for as long as chance has it. A panic rolls its transaction back, so what it leaves is sound.
+    session: Arc<Mutex<Session>>,
 }
 
 struct Session {
@@ -95,7 +95,7 @@ impl SqliteKnowledge {
 
     fn over(path: &Path, clock: Arc<dyn Clock>, connection: Connection, condition: Option<FileState>) -> Self {
         let session = Mutex::new(Session { connection, quarantine: Quarantine::default(), condition });
-        Self { file: Arc::new(File { path: path.to_owned(), clock, turn: Arc::default(), session }) }
+        Self { file: Arc::new(File { path: path.to_owned(), clock, session: Arc::new(session) }) }
     }
 
     /// Sets counters of a data set, as if events had moved them. For experiments that start in the middle.
@@ -116,7 +116,7 @@ impl SqliteKnowledge {
         operation: &'static str,
         work: impl Fn(&mut Tables<'_>) -> std::result::Result<T, Failure> + Send + 'static,
     ) -> Result<T> {
-        self.blocking(operation, move |file| file.look(work)).await
+        self.blocking(operation, move |file, session| file.look(session, work)).await
     }
 
     /// All of the work or, when it fails, nothing.
@@ -125,8 +125,7 @@ impl SqliteKnowledge {
         operation: &'static str,
         work: impl FnOnce(&mut Tables<'_>) -> std::result::Result<T, Failure> + Send + 'static,
     ) -> Result<T> {
-        self.blocking(operation, move |file| {
-            let mut session = file.session();
+        self.blocking(operation, move |file, session| {
             session.transact(file.clock.as_ref(), TransactionBehavior::Immediate, work)
         })
         .await
@@ -136,13 +135,12 @@ impl SqliteKnowledge {
     async fn blocking<T: Send + 'static>(
         &self,
         operation: &'static str,
-        work: impl FnOnce(&File) -> std::result::Result<T, Failure> + Send + 'static,
+        work: impl FnOnce(&File, &mut Session) -> std::result::Result<T, Failure> + Send + 'static,
     ) -> Result<T> {
         let file = Arc::clone(&self.file);
-        let turn = Arc::clone(&file.turn).lock_owned().await;
+        let mut session = Arc::clone(&file.session).lock_owned().await;
         let done = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            work(&file).map_err(|failure| failure.during(operation, &file.path))
+            work(&file, &mut session).map_err(|failure| failure.during(operation, &file.path))
         });
         match done.await {
             Ok(result) => result,
@@ -179,17 +177,12 @@ impl Session {
 }
 
 impl File {
-    fn session(&self) -> MutexGuard<'_, Session> {
-        // A panic rolled its transaction back, so what it left is sound.
-        self.session.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// One transaction that only reads.
     fn look<T>(
         &self,
+        session: &mut Session,
         work: impl Fn(&mut Tables<'_>) -> std::result::Result<T, Failure>,
     ) -> std::result::Result<T, Failure> {
-        let mut session = self.session();
         if session.condition.is_none() {
             return session.transact(self.clock.as_ref(), TransactionBehavior::Deferred, work);
         }
@@ -214,8 +207,7 @@ impl File {
     }
 
     /// Waits until everything committed so far is on the disk; `false` when somebody else is in the way for too long.
-    fn reach_the_disk(&self) -> std::result::Result<bool, Failure> {
-        let session = self.session();
+    fn reach_the_disk(&self, session: &mut Session) -> std::result::Result<bool, Failure> {
         let busy: i64 = session.connection.query_row("pragma wal_checkpoint(full)", [], |row| row.get(0))?;
         Ok(busy == 0)
     }

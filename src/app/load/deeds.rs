@@ -54,7 +54,7 @@ impl Network {
 }
 
 fn asked(since: Moment, after: i64) -> Selection {
-    Selection { after, since: since.there, limit: PAGE, ..Selection::default() }
+    Selection { after, since: since.there, limit: PAGE, explained: false, ..Selection::default() }
 }
 
 fn event_row(event: &Event, here_us: impl Fn(Timestamp) -> i64) -> AgentEvent {

@@ -316,7 +316,7 @@ async fn a_full_disk_changes_nothing_and_is_survived() {
     let full = SqliteKnowledge::open(&bench.path(), clock()).unwrap();
     // SQLite's own limit on the file gives the same error as a disk without room.
     let pages = |count: i64| {
-        let session = full.file.session.lock().unwrap();
+        let session = full.file.session.try_lock().unwrap();
         session.connection.pragma_update(None, "max_page_count", count).unwrap();
     };
     pages(1);
@@ -349,7 +349,7 @@ async fn a_writer_waits_without_blocking_its_thread_and_readers_do_not_wait() {
 async fn a_table_that_stays_locked_is_said_to_be() {
     let bench = Bench::three_agents().await;
     let impatient = SqliteKnowledge::open(&bench.path(), clock()).unwrap();
-    impatient.file.session.lock().unwrap().connection.busy_timeout(Duration::ZERO).unwrap();
+    impatient.file.session.try_lock().unwrap().connection.busy_timeout(Duration::ZERO).unwrap();
     let other = Connection::open(bench.path()).unwrap();
     other.execute_batch("begin immediate").unwrap();
     let life = identity().life;
@@ -485,7 +485,7 @@ async fn one_warning_is_given_for_each_column_and_row() {
     for _ in 0..3 {
         knowledge.snapshot(&data_set()).await.unwrap();
     }
-    let session = knowledge.file.session.lock().unwrap();
+    let session = knowledge.file.session.try_lock().unwrap();
     let reported = session.quarantine.reported();
     let reported: Vec<_> = reported.map(|report| (report.table, report.row.as_str(), report.column)).collect();
     let expected = [
@@ -506,7 +506,7 @@ async fn a_row_that_changes_is_reported_again() {
         bench.edit(&format!("update nodes set availability_percent = {percent} where id = 1"));
         knowledge.snapshot(&data_set()).await.unwrap();
     }
-    assert_eq!(knowledge.file.session.lock().unwrap().quarantine.reported().count(), 2);
+    assert_eq!(knowledge.file.session.try_lock().unwrap().quarantine.reported().count(), 2);
 }
 
 #[tokio::test]
