@@ -5,12 +5,12 @@
 //! `docs/performance.md`.
 
 use crate::galera;
-use crate::mariadb::{self, PASSWORD, USER};
-use agent::knowledge::mysql::{self, Host, MysqlKnowledge, MysqlSettings, Tls};
-use agent_core::clock::{Clock as _, VirtualClock};
-use agent_core::domain::ids::{AgentId, DataSetName, EventId, NodeId};
-use agent_core::domain::placement::{DataSet, Plan};
-use agent_core::domain::saga::subject;
+use crate::mariadb;
+use crate::servers::{number, open, plan, settings};
+use agent::knowledge::mysql::{self, MysqlKnowledge, MysqlSettings};
+use agent_core::clock::VirtualClock;
+use agent_core::domain::ids::{DataSetName, EventId, NodeId};
+use agent_core::domain::placement::{DataSet, Registration};
 use agent_core::knowledge::contract::{DRAIN, LEASE, WINDOW, blood, clock, identity, link, node, registration};
 use agent_core::knowledge::{Claimed, Committed, Knowledge as _};
 use futures::future::join_all;
@@ -19,11 +19,9 @@ use std::time::{Duration, Instant};
 
 /// Decisions under way at once; each agent's own come one after the other.
 const AT_ONCE: u32 = 16;
+/// What an operation may take, of so many.
+const PATIENCE: Duration = Duration::from_secs(30);
 const NODES: [u32; 2] = [1, 2];
-
-fn number(name: &str, otherwise: u32) -> u32 {
-    std::env::var(name).ok().map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
-}
 
 fn data_set(agent: u32) -> DataSetName {
     format!("of-{agent}").as_str().into()
@@ -41,19 +39,11 @@ impl Bench {
     fn settings(&self, first: u32) -> MysqlSettings {
         let mut ports = self.ports.clone();
         ports.rotate_left(first as usize % self.ports.len());
-        MysqlSettings {
-            hosts: ports.into_iter().map(|port| Host { name: "127.0.0.1".to_owned(), port }).collect(),
-            user: USER.to_owned(),
-            password: Some(PASSWORD.to_owned()),
-            schema: self.schema.clone(),
-            tls: Tls::Off,
-            patience: Duration::from_secs(30),
-        }
+        MysqlSettings { patience: PATIENCE, ..settings(&ports, &self.schema) }
     }
 
     async fn open(&self, first: u32) -> MysqlKnowledge {
-        let (clock, runtime) = (self.clock.clone(), tokio::runtime::Handle::current());
-        MysqlKnowledge::open(&self.settings(first), Arc::new(move |_| clock.now()), runtime).await.unwrap()
+        open(&self.settings(first), &self.clock).await.unwrap()
     }
 
     async fn prepare(&self) {
@@ -64,7 +54,7 @@ impl Bench {
             let own = DataSet { name: data_set(agent), ..blood() };
             let key = format!("of-{agent}");
             assert!(table.register_data_set(&own, NodeId(1), &key, &Default::default()).await.unwrap());
-            let registration = agent_core::domain::placement::Registration { node: NodeId(1), ..registration(agent) };
+            let registration = Registration { node: NodeId(1), ..registration(agent) };
             table.register_agent(&registration, std::slice::from_ref(&own.name), &identity()).await.unwrap();
         }
     }
@@ -73,7 +63,7 @@ impl Bench {
     async fn work(&self, worker: u32, lasts: Duration) -> u32 {
         let table = self.open(worker).await;
         let (began, mut done) = (Instant::now(), 0);
-        for agent in (1..=self.agents).filter(|agent| agent % AT_ONCE == worker).cycle() {
+        for agent in (1 + worker..=self.agents).step_by(AT_ONCE as usize).cycle() {
             decide(&table, agent, done).await;
             done += 1;
             if began.elapsed() >= lasts {
@@ -87,21 +77,10 @@ impl Bench {
 /// Moves the agent's data to the other node.
 async fn decide(table: &MysqlKnowledge, agent: u32, number: u32) {
     let name = data_set(agent);
-    let snapshot = table.snapshot(&name).await.unwrap().unwrap();
-    let from = snapshot.placement.present().next().unwrap().node.0;
+    let seen = table.snapshot(&name).await.unwrap().unwrap();
+    let from = seen.placement.present().next().unwrap().node.0;
     let action = format!("M{from}_{}", 3 - from).parse().unwrap();
-    let subject = subject(&snapshot.placement, action).unwrap();
-    let plan = Plan {
-        key: format!("{name}-{number}"),
-        agent: AgentId(agent),
-        data_set: name.clone(),
-        reference: snapshot.placement.references[&AgentId(agent)],
-        action,
-        explored: false,
-        expected: [(subject.id, subject.generation)].into(),
-        generation: None,
-        detail: "{}".to_owned(),
-    };
+    let plan = plan(&seen, agent, action, number).expect("it is there");
     let Claimed::Granted(claim) = table.claim(&plan, LEASE, WINDOW).await.unwrap() else {
         panic!("{name}: nobody else wants it, and it is refused")
     };
@@ -120,7 +99,7 @@ async fn carried(what: &str, ports: Vec<u16>, schema: String) {
     let bench = Bench { clock: clock(), schema, ports, agents };
     bench.prepare().await;
     let (began, lasts) = (Instant::now(), Duration::from_secs(seconds.into()));
-    let workers = (0..AT_ONCE).filter(|worker| (1..=agents).any(|agent| agent % AT_ONCE == *worker));
+    let workers = 0..AT_ONCE.min(agents);
     let done: u32 = join_all(workers.map(|worker| bench.work(worker, lasts))).await.into_iter().sum();
     println!("{what}, {agents} agents: {:.0} decisions/s", f64::from(done) / began.elapsed().as_secs_f64());
     let events = bench.open(0).await.events(EventId(0), usize::MAX / 2).await.unwrap();

@@ -4,7 +4,8 @@
 //! action goes through its whole saga; before each, the placement is put into a state in which that action can be claimed.
 //! The recorded data sets 1, 2, ... are replicas: one for each, and one that only makes changes of reference possible.
 
-use agent::knowledge::mysql::{self, Host, MysqlKnowledge, MysqlSettings, Tls};
+use crate::servers::{open, settings};
+use agent::knowledge::mysql::{self, MysqlKnowledge};
 use agent::knowledge::sqlite::SqliteKnowledge;
 use agent::knowledge::{Claimed, ClosingRule, Committed, Counter, Knowledge};
 use agent_core::clock::{Clock, VirtualClock};
@@ -330,18 +331,9 @@ async fn recorded_timelines_come_out_in_mariadb() {
     let recorded = recorded();
     for scenario in &recorded.scenarios {
         let clock = Arc::new(VirtualClock::default());
-        let settings = MysqlSettings {
-            hosts: vec![Host { name: "127.0.0.1".to_owned(), port: server.port() }],
-            user: crate::mariadb::USER.to_owned(),
-            password: Some(crate::mariadb::PASSWORD.to_owned()),
-            schema: server.schema(),
-            tls: Tls::Off,
-            patience: Duration::from_secs(10),
-        };
+        let settings = settings(&[server.port()], &server.schema());
         mysql::init(&settings).await.unwrap();
-        let time = clock.clone();
-        let runtime = tokio::runtime::Handle::current();
-        let table = MysqlKnowledge::open(&settings, Arc::new(move |_| time.now()), runtime).await.unwrap();
+        let table = open(&settings, &clock).await.unwrap();
         replay(&table, &clock, &recorded, scenario).await;
     }
 }

@@ -9,3 +9,4 @@ mod history;
 #[path = "../network/mariadb.rs"]
 mod mariadb;
 mod rounds;
+mod servers;

@@ -4,14 +4,12 @@
 //! `CLUSTER_ROUNDS=2000 cargo test --test table rounds -- --nocapture` plays more rounds.
 
 use crate::galera::{self, SERVERS};
-use crate::mariadb::{PASSWORD, USER};
-use agent::knowledge::mysql::{self, Host, MysqlKnowledge, MysqlSettings, Tls};
-use agent_core::clock::{Clock as _, VirtualClock};
-use agent_core::domain::action::Action;
+use crate::servers::{number, open, plan, settings};
+use agent::knowledge::mysql::{self, MysqlKnowledge, MysqlSettings};
+use agent_core::clock::VirtualClock;
 use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
 use agent_core::domain::invariants;
-use agent_core::domain::placement::{DataSet, Plan};
-use agent_core::domain::saga::subject;
+use agent_core::domain::placement::DataSet;
 use agent_core::knowledge::contract::{
     DRAIN, LEASE, SILENCE, WINDOW, blood, clock, identity, link, node, registration,
 };
@@ -41,21 +39,11 @@ struct Tally {
 
 impl Bench {
     fn settings(&self, first: usize) -> MysqlSettings {
-        let ports = galera::shared().expect("it runs").ports_from(first);
-        MysqlSettings {
-            hosts: ports.into_iter().map(|port| Host { name: "127.0.0.1".to_owned(), port }).collect(),
-            user: USER.to_owned(),
-            password: Some(PASSWORD.to_owned()),
-            schema: self.schema.clone(),
-            tls: Tls::Off,
-            patience: Duration::from_secs(10),
-        }
+        settings(&galera::shared().expect("it runs").ports_from(first), &self.schema)
     }
 
     async fn open(&self, first: usize) -> MysqlKnowledge {
-        let clock = self.clock.clone();
-        let runtime = tokio::runtime::Handle::current();
-        MysqlKnowledge::open(&self.settings(first), Arc::new(move |_| clock.now()), runtime).await.unwrap()
+        open(&self.settings(first), &self.clock).await.unwrap()
     }
 
     /// Each agent's own, at its own server.
@@ -139,7 +127,8 @@ impl Bench {
         let tables = self.open_all().await;
         let mut plans = Vec::new();
         for ((table, agent), label) in tables.iter().zip(AGENTS).zip(labels) {
-            plans.push(plan(table, name, agent, label).await);
+            let seen = table.snapshot(name).await.unwrap().unwrap();
+            plans.push(plan(&seen, agent, label.parse().unwrap(), 0));
         }
         let acted = tables.iter().zip(&plans).map(async |(table, plan)| {
             let Some(plan) = plan else { return 0 };
@@ -166,24 +155,6 @@ impl Bench {
     }
 }
 
-/// On the table as it is; `None` where its subject is gone.
-async fn plan(table: &MysqlKnowledge, name: &DataSetName, agent: u32, label: &str) -> Option<Plan> {
-    let snapshot = table.snapshot(name).await.unwrap().unwrap();
-    let action: Action = label.parse().unwrap();
-    let subject = subject(&snapshot.placement, action)?;
-    Some(Plan {
-        key: format!("{name}-{agent}-{label}"),
-        agent: AgentId(agent),
-        data_set: name.clone(),
-        reference: snapshot.placement.references[&AgentId(agent)],
-        action,
-        explored: false,
-        expected: [(subject.id, subject.generation)].into(),
-        generation: None,
-        detail: "{}".to_owned(),
-    })
-}
-
 async fn counters(table: &MysqlKnowledge, name: &DataSetName) -> u64 {
     table.counters(name).await.unwrap().values().map(|counter| u64::from(counter.value)).sum()
 }
@@ -194,8 +165,7 @@ async fn rounds_of_everything_at_once_keep_every_promise() {
         Ok(cluster) => cluster,
         Err(why) => return println!("SKIPPED: {why}"),
     };
-    let rounds = std::env::var("CLUSTER_ROUNDS").ok().map(|text| text.parse().expect("CLUSTER_ROUNDS is a number"));
-    let rounds = rounds.unwrap_or(ROUNDS);
+    let rounds = number("CLUSTER_ROUNDS", ROUNDS);
     let bench = Bench { clock: clock(), schema: cluster.servers[0].schema() };
     bench.prepare().await;
     let (began, mut tally) = (Instant::now(), Tally::default());

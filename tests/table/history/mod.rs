@@ -14,9 +14,9 @@ mod search;
 mod wire;
 mod wrong;
 
-use agent::knowledge::mysql::{self, Host, MysqlKnowledge, MysqlSettings, Tls};
+use agent::knowledge::mysql::{self, MysqlSettings};
 use agent::knowledge::sqlite::SqliteKnowledge;
-use agent_core::clock::{Clock as _, VirtualClock};
+use agent_core::clock::VirtualClock;
 use agent_core::domain::ids::{AgentId, DataSetName, NodeId};
 use agent_core::domain::placement::{DataSet, Link, Registration};
 use agent_core::knowledge::contract::{blood, clock, identity, node, registration};
@@ -33,6 +33,7 @@ use std::time::Duration;
 use wire::Wire;
 
 use crate::galera::{self, Cluster};
+use crate::servers::{self, PATIENCE, settings};
 use rustix::process::Signal;
 
 const AGENTS: u32 = 4;
@@ -42,8 +43,6 @@ const STEPS: usize = 3;
 const LONGEST_PAUSE_S: u64 = 8;
 /// Of calls to a table in this process.
 const LOSS: f64 = 0.1;
-/// What an operation may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Longer than bad luck lasts.
 const OPENINGS: u32 = 20;
 const RULE: ClosingRule = ClosingRule { threshold: THRESHOLD, grace: GRACE, silence: Duration::from_secs(86_400) };
@@ -196,23 +195,11 @@ async fn histories_of_sqlite_can_be_explained() {
 /// The wire may break at once.
 async fn open_mysql(settings: &MysqlSettings, clock: &Arc<VirtualClock>) -> Arc<dyn Knowledge> {
     for _ in 0..OPENINGS {
-        let (time, runtime) = (clock.clone(), tokio::runtime::Handle::current());
-        if let Ok(table) = MysqlKnowledge::open(settings, Arc::new(move |_| time.now()), runtime).await {
+        if let Ok(table) = servers::open(settings, clock).await {
             return Arc::new(table);
         }
     }
     panic!("{settings} cannot be opened in {OPENINGS} tries");
-}
-
-fn settings(ports: &[u16], schema: &str) -> MysqlSettings {
-    MysqlSettings {
-        hosts: ports.iter().map(|port| Host { name: "127.0.0.1".to_owned(), port: *port }).collect(),
-        user: crate::mariadb::USER.to_owned(),
-        password: Some(crate::mariadb::PASSWORD.to_owned()),
-        schema: schema.to_owned(),
-        tls: Tls::Off,
-        patience: PATIENCE,
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
