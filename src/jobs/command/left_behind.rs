@@ -19,16 +19,23 @@ pub fn end(lives: &[Life]) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
 
     #[test]
     fn only_what_carries_an_ended_life_is_ended() {
         let ended_life = format!("a1-{}-left-behind", std::process::id());
-        let sleeper = |life: &str| {
-            let mut command = Command::new("sleep");
-            command.arg("1000").env(AGENT_LIFE, life).stdin(Stdio::null()).spawn().unwrap()
+        let running = |life: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", "echo running; read line"]).env(AGENT_LIFE, life);
+            let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+            // The system shows a program's environment only some time after it said that the program was started.
+            let mut said = String::new();
+            BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
+            assert_eq!(said, "running\n");
+            child
         };
-        let (mut left, mut other) = (sleeper(&ended_life), sleeper(&format!("{ended_life}-2")));
+        let (mut left, mut other) = (running(&ended_life), running(&format!("{ended_life}-2")));
         assert_eq!(end(&[]), [0; 0]);
         assert_eq!(end(&[Life(ended_life)]), [left.id()]);
         assert_eq!(left.wait().unwrap().to_string(), "signal: 9 (SIGKILL)");
