@@ -8,7 +8,7 @@ use crate::jobs::{DataSource, FailedFor, Job, JobError, JobReport, Requests, S3A
 use crate::knowledge::{Knowledge, Registered};
 use crate::links::LinkError;
 use crate::storage::ObjectStore;
-use crate::storage::counted::Counted;
+use crate::storage::counted::{Counted, CountedLink};
 use agent_core::clock::Clock;
 use agent_core::domain::action::Action;
 use agent_core::domain::failure::{FailureKind, JobFailure};
@@ -302,7 +302,10 @@ pub async fn run_job(
     }
     let work = {
         let (world, links) = (world.clone(), opened.iter().map(|open| open.reached.clone()).collect::<Vec<_>>());
+        let stores: Vec<Arc<Counted>> = opened.iter().map(|open| open.counted.clone()).collect();
         async move {
+            // They carry what the job reads for as long as they are there.
+            let _counting = count_on_the_way(world.job.as_ref(), &stores, &mut sources).await;
             let probes = futures::future::join_all(links.iter().map(|reached| world.reach.probe(reached)));
             tokio::join!(world.job.run_over(&sources), probes)
         }
@@ -389,6 +392,25 @@ async fn run_elsewhere(world: &Arc<World>, at: NodeId, reads: &[Read]) -> Result
         data_consistency: None,
         result: Some(report.result),
     })
+}
+
+/// Puts a link that counts in front of each store whose traffic nothing else counts.
+async fn count_on_the_way(job: &dyn Job, stores: &[Arc<Counted>], sources: &mut [DataSource]) -> Vec<CountedLink> {
+    let mut links = Vec::new();
+    for (store, source) in stores.iter().zip(sources) {
+        let endpoint = &mut source.access.endpoint;
+        if !job.is_counted_on_the_way(endpoint) {
+            continue;
+        }
+        match store.link(endpoint).await {
+            Ok(link) => {
+                link.endpoint().clone_into(endpoint);
+                links.push(link);
+            }
+            Err(error) => tracing::warn!(endpoint, %error, "the job's traffic is not counted"),
+        }
+    }
+    links
 }
 
 /// Opens the way to what is read of one data set.

@@ -44,6 +44,10 @@ impl Job for MovableJob {
         self.job.run_over(sources).await
     }
 
+    fn is_counted_on_the_way(&self, endpoint: &str) -> bool {
+        self.job.is_counted_on_the_way(endpoint)
+    }
+
     async fn run_on(&self, node: NodeId, snapshot: &Snapshot, replica: &Replica) -> Result<JobReport, JobError> {
         let began = Instant::now();
         let handed = Handed { job: self.submit(node, snapshot, replica).await?, of: self };

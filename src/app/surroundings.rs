@@ -292,6 +292,7 @@ impl Surroundings {
             args: settings.arguments.clone(),
             time_limit: SystemClock::new(self.network().time_scale).apply(settings.time_limit),
             request_bytes: self.at_scale(settings.request_bytes),
+            count_traffic: settings.count_traffic,
             life: life.clone(),
             keeper: THIS_PROGRAM.into(),
         }

@@ -206,6 +206,12 @@ pub trait Job: Send + Sync {
         Err(JobError::Surroundings { program: self.describe(), reason })
     }
 
+    /// Whether something is to stand between it and this endpoint that counts what it reads. Of a program, whose client is its own,
+    /// nothing else does; and whatever reads for it has to run on this machine.
+    fn is_counted_on_the_way(&self, _endpoint: &str) -> bool {
+        false
+    }
+
     /// Over one.
     async fn run(&self, source: &DataSource) -> Result<JobReport, JobError> {
         self.run_over(std::slice::from_ref(source)).await.map_err(|failed| failed.error)

@@ -22,6 +22,7 @@ fn shell(script: &str, time_limit: Duration) -> CommandJob {
         args: vec!["-c".to_owned(), script.to_owned()],
         time_limit,
         request_bytes: NonZeroU64::new(9_000_000).unwrap(),
+        count_traffic: None,
         life: life(),
         keeper: env!("CARGO_BIN_EXE_agent").into(),
     }

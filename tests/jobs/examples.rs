@@ -90,6 +90,7 @@ async fn run(program: &str, args: &[&str]) -> Vec<String> {
         args: args.iter().map(|arg| (*arg).to_owned()).collect(),
         time_limit: Duration::from_secs(600),
         request_bytes: NonZeroU64::new(180_000).unwrap(),
+        count_traffic: None,
         life: Life(format!("a1-{}-examples", std::process::id())),
         keeper: env!("CARGO_BIN_EXE_agent").into(),
     };

@@ -45,6 +45,7 @@ fn average(place: &Path, master: &str, measures: Measures) -> SparkJob {
         args: Vec::new(),
         time_limit: Duration::from_secs(600),
         request_bytes: NonZeroU64::new(180_000).unwrap(),
+        count_traffic: None,
         life: Life(format!("a1-{}-spark", std::process::id())),
         keeper: env!("CARGO_BIN_EXE_agent").into(),
     };

@@ -87,6 +87,7 @@ impl Stage {
             args: Vec::new(),
             time_limit: MINUTE,
             request_bytes: NonZeroU64::new(180_000).unwrap(),
+            count_traffic: None,
             life: Life("a1-answers".to_owned()),
             keeper: env!("CARGO_BIN_EXE_agent").into(),
         };

@@ -1,10 +1,11 @@
-//! What jobs take over links of different latency and rate, as predicted for a link that no job was run over: real `aggregate` jobs
-//! that read an embedded store through the emulator, one object in requests one after the other, and many objects eight at once.
-//! What the line over latency says is told beside it.
+//! What jobs take over links of different latency and rate, as predicted for a link that no job was run over: real jobs that read an
+//! embedded store through the emulator. `aggregate` reads one object in requests one after the other, and many objects eight at
+//! once; DuckDB reads by itself, and is counted on the way. What the line over latency says is told beside it.
 
 use crate::support::{Api, patiently};
 use agent::data::blood_tests::BloodTests;
 use agent::jobs::aggregate::AggregateJob;
+use agent::jobs::command::CommandJob;
 use agent::jobs::{DataSource, Job, S3Access};
 use agent::links::probe::probe;
 use agent::storage::counted::Counted;
@@ -12,7 +13,7 @@ use agent::storage::embedded::{Durability, EmbeddedSettings, EmbeddedStore};
 use agent::storage::s3::{S3Settings, S3Store};
 use agent::storage::set::{Meter, SetAt, make};
 use agent::storage::{Content, ObjectStore};
-use agent_core::domain::ids::NodeId;
+use agent_core::domain::ids::{Life, NodeId};
 use agent_core::domain::impact::{Rho, impact};
 use agent_core::domain::manifest::{Selection, SetKeys};
 use agent_core::domain::metric::{Metric, Metrics};
@@ -26,6 +27,7 @@ use futures::stream;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -47,7 +49,7 @@ struct Stage {
     api: Api,
     link: String,
     store: Arc<dyn ObjectStore>,
-    _server: EmbeddedStore,
+    server: EmbeddedStore,
     _directory: tempfile::TempDir,
 }
 
@@ -66,7 +68,7 @@ impl Stage {
         api.toxic("bandwidth", "downstream", json!({ "rate": LINKS[0].1 })).await;
         let settings = S3Settings::new(server.endpoint(), BUCKET, server.credentials().clone());
         let store = Arc::new(S3Store::new(S3Settings { link: Some(link.clone()), ..settings }));
-        Self { api, link, store, _server: server, _directory: directory }
+        Self { api, link, store, server, _directory: directory }
     }
 
     async fn write(&self, key: &str, records: u64) -> u64 {
@@ -100,9 +102,18 @@ impl Stage {
     }
 
     fn source(&self, object_key: String, sha256: String, bytes: u64) -> DataSource {
+        let credentials = self.server.credentials();
+        let access = S3Access {
+            endpoint: format!("http://{}", self.link),
+            region: "us-east-1".to_owned(),
+            bucket: BUCKET.to_owned(),
+            access_key_id: credentials.access_key_id.clone(),
+            secret_access_key: credentials.secret_access_key.clone(),
+            ..S3Access::default()
+        };
         DataSource {
             store: self.store.clone(),
-            access: S3Access::default(),
+            access,
             data_set: "blood_tests".to_owned(),
             object_key,
             etag: None,
@@ -113,8 +124,7 @@ impl Stage {
     }
 
     /// Runs over every link.
-    async fn run(&self, source: &DataSource, request_bytes: u64) -> Shown {
-        let job = AggregateJob::new("avg(cholesterol)".parse().unwrap(), NonZeroU64::new(request_bytes).unwrap());
+    async fn run(&self, source: &DataSource, job: &dyn Job) -> Shown {
         let mut shown = Vec::new();
         for link in LINKS {
             self.become_like(link).await;
@@ -122,7 +132,12 @@ impl Stage {
             for _ in 0..RUNS {
                 let latency = probe(&self.link, 3, Duration::from_secs(20)).await.unwrap();
                 let counted = Arc::new(Counted::new(self.store.clone()));
-                let source = DataSource { store: counted.clone(), ..source.clone() };
+                let mut source = DataSource { store: counted.clone(), ..source.clone() };
+                let on_the_way = match job.is_counted_on_the_way(&source.access.endpoint) {
+                    true => Some(counted.link(&source.access.endpoint).await.unwrap()),
+                    false => None,
+                };
+                on_the_way.iter().for_each(|link| link.endpoint().clone_into(&mut source.access.endpoint));
                 let report = job.run(&source).await.unwrap();
                 let metrics = Metrics::default()
                     .with(Metric::ResponseTime, report.response_time.as_secs_f64())
@@ -209,13 +224,44 @@ fn check(name: &str, shown: &Shown, rates: &[f64]) {
     assert!(features < 0.1 && features < line, "{name}: line {line}, features {features}");
 }
 
+fn requests_of(bytes: u64) -> NonZeroU64 {
+    NonZeroU64::new(bytes).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_over_links_that_differ_in_rate_are_predicted_better_than_by_a_line() {
     let stage = Stage::start().await;
     let (object, set) = (stage.object().await, stage.set().await);
     let rates = patiently(stage.rates()).await;
-    let in_turn = patiently(stage.run(&object, object.bytes.div_ceil(4))).await;
-    let at_once = patiently(stage.run(&set, 1 << 20)).await;
+    let average = |request_bytes| AggregateJob::new("avg(cholesterol)".parse().unwrap(), requests_of(request_bytes));
+    let in_turn = patiently(stage.run(&object, &average(object.bytes.div_ceil(4)))).await;
+    let at_once = patiently(stage.run(&set, &average(1 << 20))).await;
     check("one object in 4 requests, in turn", &in_turn, &rates);
     check("16 objects, eight at once", &at_once, &rates);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_is_counted_on_the_way_and_predicted_better_than_by_a_line() {
+    let has_it = Command::new("python3").args(["-c", "import duckdb, fsspec, boto3"]).stderr(Stdio::null()).status();
+    if !has_it.is_ok_and(|status| status.success()) {
+        println!("SKIPPED: duckdb, fsspec or boto3 is not installed (pip install duckdb fsspec boto3)");
+        return;
+    }
+    let stage = Stage::start().await;
+    let object = stage.object().await;
+    let rates = patiently(stage.rates()).await;
+    let job = CommandJob {
+        program: "python3".to_owned(),
+        args: vec![concat!(env!("CARGO_MANIFEST_DIR"), "/examples/duckdb_job.py").to_owned()],
+        time_limit: Duration::from_secs(60),
+        request_bytes: requests_of(object.bytes.div_ceil(4)),
+        count_traffic: None,
+        life: Life(format!("a1-{}-predictions", std::process::id())),
+        keeper: env!("CARGO_BIN_EXE_agent").into(),
+    };
+    let shown = patiently(stage.run(&object, &job)).await;
+    for (_, traffic) in shown.iter().flatten() {
+        assert!(traffic.requests >= 4 && traffic.bytes >= object.bytes, "{traffic:?}");
+    }
+    check("DuckDB, one object", &shown, &rates);
 }

@@ -1,6 +1,8 @@
 //! The store is reached directly, whatever proxy the environment names: it is this agent's end of a link, or a machine that
 //! the agent itself reaches without one.
 
+use std::net::IpAddr;
+
 /// Both are read, by some clients only the one, and by some only the other.
 const NAMES: [&str; 2] = ["no_proxy", "NO_PROXY"];
 
@@ -23,6 +25,11 @@ fn host(endpoint: &str) -> Option<&str> {
         None => authority.split(':').next(),
     }
     .filter(|host| !host.is_empty())
+}
+
+/// Whether it is an address of this machine's own, that nobody elsewhere can mean.
+pub(super) fn is_here(endpoint: &str) -> bool {
+    host(endpoint).is_some_and(|host| host == "localhost" || host.parse().is_ok_and(|host: IpAddr| host.is_loopback()))
 }
 
 fn with(inherited: &[String], host: &str) -> String {
@@ -53,6 +60,16 @@ mod tests {
         assert_eq!(host("https://store.example.org/bucket"), Some("store.example.org"));
         assert_eq!(host("http://[::1]:9000"), Some("::1"));
         assert_eq!(host("nonsense"), None);
+    }
+
+    #[test]
+    fn loopback_is_here_and_names_may_be_anywhere() {
+        for here in ["http://127.0.0.1:9000", "http://[::1]:9000/path", "http://localhost"] {
+            assert!(is_here(here), "{here}");
+        }
+        for elsewhere in ["http://10.0.0.3:9000", "http://store:9000", "https://localhost.example.org", "nonsense"] {
+            assert!(!is_here(elsewhere), "{elsewhere}");
+        }
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub struct CommandJob {
     pub time_limit: Duration,
     /// How much the program is asked to read in one request.
     pub request_bytes: NonZeroU64,
+    /// Whether its traffic is counted on the way; absent: if the way begins on this machine.
+    pub count_traffic: Option<bool>,
     /// Whose job it is: what it starts bears this mark.
     pub life: Life,
     /// The `agent` program, whose command `keep` watches over the job's: [`THIS_PROGRAM`], but for tests.
@@ -64,6 +66,10 @@ impl Job for CommandJob {
         let reported =
             Reported::read(&ended.last_line).map_err(|reason| self.failure(reason, &ended.output, sources))?;
         Ok(self.report(reported, ended.response_time, sources)?)
+    }
+
+    fn is_counted_on_the_way(&self, endpoint: &str) -> bool {
+        endpoint.starts_with("http://") && self.count_traffic.unwrap_or_else(|| direct::is_here(endpoint))
     }
 }
 

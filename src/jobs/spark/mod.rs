@@ -95,6 +95,10 @@ impl Job for SparkJob {
         let report = submit.report(reported, measured.response_time, sources)?;
         Ok(JobReport { remark, ..report })
     }
+
+    fn is_counted_on_the_way(&self, endpoint: &str) -> bool {
+        self.submit.is_counted_on_the_way(endpoint)
+    }
 }
 
 impl SparkJob {

@@ -73,11 +73,12 @@ fn of_service(written: &fragment::Job) -> [(&'static str, bool); 1] {
     [("window", written.window.is_some())]
 }
 
-fn of_programs(written: &fragment::Job) -> [(&'static str, bool); 3] {
+fn of_programs(written: &fragment::Job) -> [(&'static str, bool); 4] {
     [
         ("program", written.program.is_some()),
         ("arguments", written.arguments.is_some()),
         ("time_limit", written.time_limit.is_some()),
+        ("count_traffic", written.count_traffic.is_some()),
     ]
 }
 
@@ -113,6 +114,7 @@ fn program_settings(
         arguments: written.arguments.clone().unwrap_or_default(),
         time_limit: time_limit?,
         request_bytes: request_bytes?,
+        count_traffic: written.count_traffic,
     })
 }
 

@@ -269,6 +269,7 @@ mod tests {
             arguments: ["average.py", "--field", "temperature"].map(str::to_owned).to_vec(),
             time_limit: Duration::from_secs(600),
             request_bytes: 64 * 1024 * 1024,
+            count_traffic: None,
         });
         assert_eq!(agent.job, job);
     }
@@ -385,6 +386,7 @@ mod tests {
             arguments: Vec::new(),
             time_limit: Duration::from_secs(60),
             request_bytes: 9_000_000,
+            count_traffic: None,
         };
         let least = SparkSettings {
             submit: submit.clone(),
@@ -398,7 +400,7 @@ mod tests {
         let most = spark(
             "program = \"/opt/spark/bin/spark-submit\"\narguments = [\"cholesterol\"]\nmain_class = \"org.example.Average\"\n\
              master = \"spark://10.0.0.4:7077\"\nhistory_server = \"http://10.0.0.4:18080/\"\nhistory_wait = \"1 min\"\n\
-             event_log_dir = \"hdfs:///logs\"\n\
+             event_log_dir = \"hdfs:///logs\"\ncount_traffic = true\n\
              conf = { spark.executor.cores = 2, \"spark.executor.memory\" = \"2g\", spark.ui.enabled = false }",
         );
         let conf = [("spark.executor.cores", "2"), ("spark.executor.memory", "2g"), ("spark.ui.enabled", "false")];
@@ -406,6 +408,7 @@ mod tests {
             submit: ProgramSettings {
                 program: "/opt/spark/bin/spark-submit".to_owned(),
                 arguments: vec!["cholesterol".to_owned()],
+                count_traffic: Some(true),
                 ..submit
             },
             application: "average.py".to_owned(),

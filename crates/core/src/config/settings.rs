@@ -446,6 +446,8 @@ pub struct ProgramSettings {
     pub arguments: Vec<String>,
     pub time_limit: Duration,
     pub request_bytes: u64,
+    /// Whether what it reads is counted on the way; absent: if the way begins on this machine.
+    pub count_traffic: Option<bool>,
 }
 
 /// An application, and who says what it took.

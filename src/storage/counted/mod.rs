@@ -1,38 +1,29 @@
-//! A store as a job uses it: counts what is asked of it and what comes, at the job's own end of the link.
+//! A store as a job uses it: counts what is asked of it and what comes, at the job's own end of the link. What a program reads by
+//! itself is seen by the `link` that it reads over.
 
+mod counts;
+mod link;
+
+pub use self::link::CountedLink;
+
+use self::counts::Counts;
 use super::attributes::Attributes;
 use super::{ByteStream, Content, ObjectInfo, ObjectStore, Page, PageToken, RangeBody, Result};
 use agent_core::domain::traffic::Traffic;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::Stream;
+use std::io;
 use std::ops::Range;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Any store, counted from when it was made.
 pub struct Counted {
     store: Arc<dyn ObjectStore>,
     counts: Counts,
-}
-
-/// Shared with the answers that are still coming.
-#[derive(Clone, Default)]
-struct Counts(Arc<Mutex<Numbers>>);
-
-#[derive(Default)]
-struct Numbers {
-    requests: u64,
-    /// Of these, whose answers have not begun; and the most that these ever were.
-    unanswered: u64,
-    parallel: u64,
-    bytes: u64,
-    /// Answers whose next bytes somebody waits for, since when there is one, and how long there was one before.
-    awaited: u64,
-    since: Option<Instant>,
-    stalled: Duration,
 }
 
 impl Counted {
@@ -42,46 +33,12 @@ impl Counted {
 
     /// So far, of a job that read so many records; `None` where nothing was read.
     pub fn traffic(&self, records: u64) -> Option<Traffic> {
-        let Numbers { requests, parallel, bytes, stalled, .. } = *self.counts.numbers();
-        let traffic = Traffic { requests, parallel, bytes, stalled_s: stalled.as_secs_f64(), records };
-        traffic.makes_sense().then_some(traffic)
-    }
-}
-
-impl Counts {
-    fn numbers(&self) -> MutexGuard<'_, Numbers> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.traffic(records)
     }
 
-    /// A request is asked; until what is returned is dropped it has no answer.
-    fn asked(&self) -> Unanswered {
-        let mut numbers = self.numbers();
-        numbers.requests += 1;
-        numbers.unanswered += 1;
-        numbers.parallel = numbers.parallel.max(numbers.unanswered);
-        Unanswered(self.clone())
-    }
-}
-
-impl Numbers {
-    fn awaits(&mut self) {
-        self.awaited += 1;
-        self.since.get_or_insert_with(Instant::now);
-    }
-
-    fn awaits_no_more(&mut self) {
-        self.awaited -= 1;
-        if self.awaited == 0 {
-            self.stalled += self.since.take().map_or(Duration::ZERO, |since| since.elapsed());
-        }
-    }
-}
-
-struct Unanswered(Counts);
-
-impl Drop for Unanswered {
-    fn drop(&mut self) {
-        self.0.numbers().unanswered -= 1;
+    /// A way to the same store for a program: what goes over it counts as well. `endpoint`: as the program would be told without.
+    pub async fn link(&self, endpoint: &str) -> io::Result<CountedLink> {
+        CountedLink::open(endpoint, self.counts.clone()).await
     }
 }
 
@@ -89,17 +46,13 @@ impl Drop for Unanswered {
 struct Body {
     bytes: ByteStream,
     counts: Counts,
-    is_awaited: bool,
+    /// Since when somebody waits for the next ones.
+    awaited_since: Option<Instant>,
 }
 
 impl Body {
-    fn set_awaited(&mut self, is_awaited: bool) {
-        match (self.is_awaited, is_awaited) {
-            (false, true) => self.counts.numbers().awaits(),
-            (true, false) => self.counts.numbers().awaits_no_more(),
-            (false, false) | (true, true) => {}
-        }
-        self.is_awaited = is_awaited;
+    fn is_awaited_no_more(&mut self) {
+        self.awaited_since.take().into_iter().for_each(|since| self.counts.stood_still(since));
     }
 }
 
@@ -108,9 +61,12 @@ impl Stream for Body {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let next = self.bytes.as_mut().poll_next(context);
-        self.set_awaited(next.is_pending());
+        match &next {
+            Poll::Pending => _ = self.awaited_since.get_or_insert_with(Instant::now),
+            Poll::Ready(_) => self.is_awaited_no_more(),
+        }
         if let Poll::Ready(Some(Ok(piece))) = &next {
-            self.counts.numbers().bytes += piece.len() as u64;
+            self.counts.came(piece.len());
         }
         next
     }
@@ -118,7 +74,7 @@ impl Stream for Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        self.set_awaited(false);
+        self.is_awaited_no_more();
     }
 }
 
@@ -140,7 +96,7 @@ impl ObjectStore for Counted {
         let unanswered = self.counts.asked();
         let RangeBody { etag, bytes } = self.store.read_range(key, range, of).await?;
         drop(unanswered);
-        let body = Body { bytes, counts: self.counts.clone(), is_awaited: false };
+        let body = Body { bytes, counts: self.counts.clone(), awaited_since: None };
         Ok(RangeBody { etag, bytes: Box::pin(body) })
     }
 
@@ -191,30 +147,18 @@ mod tests {
         assert_eq!(store.traffic(0), None);
     }
 
-    #[test]
-    fn what_waits_at_the_same_time_is_parallel() {
-        let counts = Counts::default();
-        let (first, second) = (counts.asked(), counts.asked());
-        drop(first);
-        let third = counts.asked();
-        drop((second, third));
-        let numbers = counts.numbers();
-        assert_eq!((numbers.requests, numbers.parallel, numbers.unanswered), (3, 2, 0));
-    }
-
     #[tokio::test]
-    async fn time_counts_once_however_many_answers_are_awaited() {
+    async fn standing_still_for_an_answer_counts_until_nobody_waits() {
         let counts = Counts::default();
-        let silent = || Body { bytes: stream::pending().boxed(), counts: counts.clone(), is_awaited: false };
-        let (mut one, mut other) = (silent(), silent());
+        let bytes = stream::iter([Ok(Bytes::from_static(b"bytes"))]).chain(stream::pending()).boxed();
+        let mut body = Body { bytes, counts: counts.clone(), awaited_since: None };
         let began = Instant::now();
-        assert!(futures::poll!(one.next()).is_pending() && futures::poll!(other.next()).is_pending());
-        assert_eq!(counts.numbers().awaited, 2);
-        drop(one);
-        assert_eq!(counts.numbers().stalled, Duration::ZERO, "one is awaited still");
-        drop(other);
-        let stalled = counts.numbers().stalled;
-        assert!(stalled > Duration::ZERO && stalled <= began.elapsed(), "{stalled:?}");
-        assert_eq!(counts.numbers().awaited, 0);
+        drop(counts.asked());
+        assert!(body.next().await.is_some_and(|piece| piece.is_ok()));
+        assert_eq!(counts.traffic(1).unwrap().stalled_s, 0.0);
+        assert!(futures::poll!(body.next()).is_pending());
+        drop(body);
+        let stalled = counts.traffic(1).unwrap().stalled_s;
+        assert!(stalled > 0.0 && stalled <= began.elapsed().as_secs_f64(), "{stalled}");
     }
 }
