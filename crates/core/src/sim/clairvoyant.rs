@@ -1,11 +1,13 @@
-//! The policies `oracle` and `oracle-late`: the world itself places the replicas, as the oracle says, in the agents' names.
+//! The policies `oracle`, `oracle-late` and `oracle-ahead`: the world itself places the replicas, as the oracle says, in the agents'
+//! names.
 //!
 //! They are policies of the simulator only: what the oracle knows no agent can know. Agents under them decide nothing.
 
 use super::faults::Damage;
 use super::oracle::{self, Best, Found, Problem, Solved, Step};
 use super::physics;
-use super::world::{Happening, Told, World};
+use super::world::{Happening, Told, World, describe as describe_change};
+use crate::config::scenario::Change;
 use crate::domain::action::Action;
 use crate::domain::event::Outcome;
 use crate::domain::ids::{AgentId, EventId, NodeId};
@@ -19,10 +21,11 @@ use crate::knowledge::{Claimed, Committed, Knowledge as _};
 use crate::mape::notice::Notice;
 use crate::mape::planner::{Choice, Clairvoyance, Decision, Prospect, Reason};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The names of these policies.
-pub const ORACLES: [&str; 2] = ["oracle", "oracle-late"];
+pub const ORACLES: [&str; 3] = ["oracle", "oracle-late", "oracle-ahead"];
 
 /// Of more changes than these since it was last asked, the latest are remembered: `oracle-late` may wait for long.
 const REMEMBERED_CHANGES: usize = 10;
@@ -34,6 +37,17 @@ enum Asked {
     AtOnce,
     /// When a goal is missed for the first time after that.
     WhenMissed,
+    /// As [`Asked::AtOnce`], and about the scenario's next change as soon as nothing is to be done about what is.
+    Ahead,
+}
+
+impl Asked {
+    fn hears(self, when: Asked) -> bool {
+        match self {
+            Asked::AtOnce | Asked::Ahead => when == Asked::AtOnce,
+            Asked::WhenMissed => when == Asked::WhenMissed,
+        }
+    }
 }
 
 /// What it is about to do.
@@ -51,6 +65,8 @@ pub struct Oracle {
 
 struct Awaited {
     number: u64,
+    /// It is for what a change will have made of the network.
+    is_ahead: bool,
     asked_at: Timestamp,
     changes: Vec<String>,
     /// As it was when it was asked.
@@ -93,7 +109,8 @@ impl Oracle {
     pub fn of(policy: &str) -> Option<Self> {
         let asked = match ORACLES.iter().position(|name| *name == policy)? {
             0 => Asked::AtOnce,
-            _ => Asked::WhenMissed,
+            1 => Asked::WhenMissed,
+            _ => Asked::Ahead,
         };
         Some(Self { asked, changes: Vec::new(), is_arranged: false, awaited: BTreeMap::new(), made: 0 })
     }
@@ -102,6 +119,7 @@ impl Oracle {
         match self.asked {
             Asked::AtOnce => ORACLES[0],
             Asked::WhenMissed => ORACLES[1],
+            Asked::Ahead => ORACLES[2],
         }
     }
 
@@ -145,8 +163,9 @@ impl World<'_> {
     /// Asked after everything else that happens at this time. Whether that was not arranged before.
     fn ask_oracle(&mut self, at: Timestamp, asked: Asked) -> bool {
         let Some(oracle) = &mut self.oracle else { return false };
-        let is_news =
-            !oracle.changes.is_empty() && oracle.asked == asked && !std::mem::replace(&mut oracle.is_arranged, true);
+        let is_news = !oracle.changes.is_empty()
+            && oracle.asked.hears(asked)
+            && !std::mem::replace(&mut oracle.is_arranged, true);
         if is_news {
             self.agenda.arrange(at, Happening::OracleIsAsked);
         }
@@ -155,7 +174,6 @@ impl World<'_> {
 
     /// Finds the best placement, and applies it when the bytes that it needs have been brought.
     pub fn oracle_is_asked(&mut self) {
-        let asked_at = self.now();
         let is_away = self.damage.database_is_away();
         let Some(oracle) = &mut self.oracle else { return };
         oracle.is_arranged = false;
@@ -164,18 +182,46 @@ impl World<'_> {
             return;
         }
         let changes = std::mem::take(&mut oracle.changes);
-        let known = (0..self.shelves.len()).filter_map(|shelf| Some((shelf, self.truth_of(shelf)?)));
+        for (shelf, solved) in self.solve(|snapshot| snapshot) {
+            // What is brought for later goes on, where nothing has to be done now.
+            let is_ahead = |oracle: &Oracle| oracle.awaited.get(&shelf).is_some_and(|awaited| awaited.is_ahead);
+            if !(solved.best.steps.is_empty() && self.oracle.as_ref().is_some_and(is_ahead)) {
+                self.place_best(shelf, &changes, solved, None);
+            }
+        }
+        self.oracle_looks_ahead();
+    }
+
+    /// The best placements, by the positions of their data sets, in the network as something makes of it what it is.
+    fn solve(&self, becomes: impl Fn(Snapshot) -> Snapshot) -> Vec<(usize, Solved)> {
+        let known = (0..self.shelves.len()).filter_map(|shelf| Some((shelf, becomes(self.truth_of(shelf)?))));
         let (shelves, snapshots): (Vec<usize>, Vec<Snapshot>) = known.unzip();
         let damage = &self.damage;
         let solved = oracle::solve(self.present(), &snapshots, damage, &|alone, snapshot, reserved, elsewhere| {
             Problem::now(alone, snapshot, damage, reserved, elsewhere)
         });
-        for (shelf, solved) in shelves.into_iter().zip(solved) {
-            solved.into_iter().for_each(|solved| self.place_best(shelf, asked_at, &changes, solved));
+        shelves.into_iter().zip(solved).filter_map(|(shelf, solved)| Some((shelf, solved?))).collect()
+    }
+
+    /// Has what lies where it should brought to where it should lie after the scenario's next change, which is when it will.
+    fn oracle_looks_ahead(&mut self) {
+        let is_asked = self.oracle.as_ref().is_some_and(|oracle| oracle.asked == Asked::Ahead);
+        let to_come = self.scenario.changes.iter().map(|change| change.at).filter(|at| *at > self.passed());
+        let Some(next) = to_come.min().filter(|_| is_asked) else { return };
+        let then: Vec<&Change> = self.scenario.changes.iter().filter(|change| change.at == next).collect();
+        let at = Timestamp::default() + next;
+        let changes: Vec<String> = then.iter().map(|change| format!("ahead: {}", describe_change(change))).collect();
+        for (shelf, solved) in self.solve(|snapshot| changed(snapshot, &then, at)) {
+            let is_busy = |oracle: &Oracle| oracle.awaited.get(&shelf).is_some_and(|awaited| !awaited.is_ahead);
+            if !self.oracle.as_ref().is_some_and(is_busy) {
+                self.place_best(shelf, &changes, solved, Some(at));
+            }
         }
     }
 
-    fn place_best(&mut self, shelf: usize, asked_at: Timestamp, changes: &[String], solved: Solved) {
+    /// `ahead`: not before then.
+    fn place_best(&mut self, shelf: usize, changes: &[String], solved: Solved, ahead: Option<Timestamp>) {
+        let asked_at = self.now();
         let Solved { problem, best } = solved;
         let Some(oracle) = &mut self.oracle else { return };
         // What is on its way already goes on.
@@ -188,13 +234,15 @@ impl World<'_> {
         }
         let number = oracle.next();
         let takes = best.steps.iter().map(|step| self.time_of(shelf, *step)).max().unwrap_or_default();
-        self.tell(|| Told::World(describe(&best, takes)));
+        let at = ahead.map_or(asked_at + takes, |at| at.max(asked_at + takes));
+        self.tell(|| Told::World(describe(&best, at.since(asked_at))));
         if let Some(oracle) = &mut self.oracle {
-            oracle.awaited.insert(shelf, Awaited { number, asked_at, changes: changes.to_vec(), problem, best });
+            let (is_ahead, changes) = (ahead.is_some(), changes.to_vec());
+            oracle.awaited.insert(shelf, Awaited { number, is_ahead, asked_at, changes, problem, best });
         }
-        match takes.is_zero() {
+        match at == asked_at {
             true => self.oracle_places(number),
-            false => self.agenda.arrange(asked_at + takes, Happening::OraclePlaces { number }),
+            false => self.agenda.arrange(at, Happening::OraclePlaces { number }),
         }
     }
 
@@ -220,6 +268,9 @@ impl World<'_> {
                     return self.tell(|| Told::World(what));
                 }
             }
+        }
+        if awaited.asked_at < self.now() {
+            self.oracle_looks_ahead();
         }
     }
 
@@ -300,6 +351,20 @@ impl World<'_> {
             detail: decision.to_json(),
         })
     }
+}
+
+/// A snapshot as it will be when these changes have come.
+fn changed(mut snapshot: Snapshot, changes: &[&Change], at: Timestamp) -> Snapshot {
+    snapshot.at = at;
+    for change in changes {
+        let links = Arc::make_mut(&mut snapshot.links);
+        change.links.iter().for_each(|link| links.set_latency(link.from, link.to, Some(link.latency_ms)));
+        let nodes = Arc::make_mut(&mut snapshot.nodes);
+        for (node, availability) in &change.availability {
+            nodes.get_mut(node).into_iter().for_each(|node| node.availability.declared = Some(*availability));
+        }
+    }
+    snapshot
 }
 
 /// Whether bytes cannot go where an action needs them.

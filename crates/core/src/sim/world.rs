@@ -708,7 +708,7 @@ impl<'a> World<'a> {
     }
 }
 
-fn describe(change: &Change) -> String {
+pub fn describe(change: &Change) -> String {
     let links = change.links.iter().map(|link| format!("link {}-{}: {} ms", link.from, link.to, link.latency_ms));
     let nodes = change.availability.iter().map(|(node, percent)| format!("node {node}: available {percent}"));
     let joins = change.join.iter().map(|node| format!("node {node} joins"));

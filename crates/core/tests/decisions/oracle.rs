@@ -1,4 +1,4 @@
-//! The policies `oracle` and `oracle-late` in virtual time, against the figures that another implementation of the same oracle
+//! The policies `oracle`, `oracle-late` and `oracle-ahead` in virtual time, against the figures that another implementation of the same oracle
 //! gave in the same environments over 200 seeds (docs/simulator.md has the comparison over as many), and what a run's standing
 //! says.
 
@@ -76,6 +76,29 @@ fn known_from_the_first_violation_on_a_few_jobs_are_missed() {
     check("drift", "oracle-late", 3.4, 0.5);
     check("hopeless", "oracle-late", 260.0, 2.0);
     check("published_30s", "oracle-late", 3.9, 0.2);
+}
+
+#[test]
+fn known_before_it_changes_what_takes_time_is_there_in_time() {
+    // Its transfers take 30 s; those at the start nobody can begin before.
+    let scenario = scenario("drift_30s");
+    let later = |policy| -> Vec<u64> {
+        let outcome = simulated(&scenario, policy, 1, 4 * HOUR);
+        assert!(outcome.standing(&scenario).unwrap().is_best);
+        actions(&outcome).iter().map(|event| event.posted_at.0 as u64 / 1000).filter(|at| *at > 30).collect()
+    };
+    let changes: Vec<u64> = scenario.changes.iter().map(|change| change.at.as_secs()).collect();
+    let (at_once, ahead) = (later("oracle"), later("oracle-ahead"));
+    assert!(ahead.iter().all(|at| changes.contains(at)), "{ahead:?} of {changes:?}");
+    assert_eq!(ahead.iter().map(|at| at + 30).collect::<Vec<_>>(), at_once);
+}
+
+#[test]
+fn known_before_it_changes_no_job_finds_it_changed() {
+    let scenario = scenario("hard/availability");
+    let [at_once, ahead] =
+        ["oracle", "oracle-ahead"].map(|policy| violated(&simulated(&scenario, policy, 1, 4 * HOUR)));
+    assert!(at_once > 5 && ahead == 0, "{at_once}, {ahead}");
 }
 
 #[test]

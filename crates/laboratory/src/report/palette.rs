@@ -1,10 +1,10 @@
 //! Which colour a policy or an agent has: always the same one.
 //!
-//! Twelve colours cannot be told apart by everybody, so no figure relies on them: every row and line has its name beside it,
+//! Thirteen colours cannot be told apart by everybody, so no figure relies on them: every row and line has its name beside it,
 //! and lines that rest on the same hue differ in their dashes. `page.css` says what the classes look like, by light and dark.
 
 /// As they are listed: what does nothing first, ours before those that know the future.
-const POLICIES: [(&str, usize); 12] = [
+const POLICIES: [(&str, usize); 13] = [
     ("none", 11),
     ("random", 10),
     ("greedy", 5),
@@ -17,12 +17,13 @@ const POLICIES: [(&str, usize); 12] = [
     ("cooperative", 0),
     ("oracle", 1),
     ("oracle-late", 2),
+    ("oracle-ahead", 12),
 ];
 
 /// For what is not known by name: those whose lines are not dashed.
 const OTHERS: [usize; 9] = [3, 0, 5, 6, 4, 8, 7, 9, 1];
 
-const CLASSES: [&str; 12] = ["k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8", "k9", "k10", "k11"];
+const CLASSES: [&str; 13] = ["k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8", "k9", "k10", "k11", "k12"];
 
 /// The class of a policy's marks.
 pub fn policy(name: &str) -> &'static str {
@@ -44,7 +45,7 @@ pub fn rank(name: &str) -> usize {
 
 /// Whether a policy knows the future: a yardstick, not a rival.
 pub fn is_yardstick(name: &str) -> bool {
-    matches!(name, "oracle" | "oracle-late")
+    matches!(name, "oracle" | "oracle-late" | "oracle-ahead")
 }
 
 #[cfg(test)]
@@ -61,6 +62,6 @@ mod tests {
     #[test]
     fn another_policy_keeps_its_colour() {
         assert_eq!(policy("mine"), policy("mine"));
-        assert_eq!(rank("mine"), 12);
+        assert_eq!(rank("mine"), 13);
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn summary(comparison: &Comparison) -> Markup {
             @for sentence in sentences(comparison) { p.lead { (sentence) } }
             (verdicts(comparison).html())
             p.note {
-                "Won: fewest violated jobs in the mean; policies that know the future (oracle, oracle-late) are yardsticks and do not "
+                "Won: fewest violated jobs in the mean; policies that know the future (oracle, oracle-late, oracle-ahead) are yardsticks and do not "
                 "take part. In brackets 95 % intervals of the mean (bootstrap, " (count(RESAMPLES as u64)) " resamples). Apart: no rival\u{2019}s "
                 "interval touches the winner\u{2019}s. The difference is taken seed by seed, so it can be certain where intervals overlap. "
                 "Regret: violated jobs more than the oracle\u{2019}s with the same seed."
